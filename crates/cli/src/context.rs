@@ -1,0 +1,120 @@
+//! What every command is given: how to reach the service, the tenant it is about, and the form of its output.
+
+use crate::failure::Failure;
+use crate::output::Format;
+use clap::Args;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// A token is short; a longer file was named by mistake.
+const MAX_TOKEN_BYTES: usize = 4096;
+/// A bundle of public authorities has some 200 KiB.
+const MAX_CA_BYTES: usize = 1 << 20;
+
+/// The options that every command takes.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Form of the output
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value = "table",
+        value_name = "FORM"
+    )]
+    pub output: Format,
+    /// Address of the service, e.g. `https://login.cloud.example`
+    #[arg(long, global = true, env = "CROSSREALM_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// Name, domain or id of the tenant
+    #[arg(long, global = true, env = "CROSSREALM_TENANT", value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// File with the private CA (PEM) that the service's certificate comes from
+    #[arg(long, global = true, env = "CROSSREALM_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// File with the API token; without it the environment variable `CROSSREALM_TOKEN` is used
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// What a command runs with.
+pub struct Context {
+    /// The form of what is printed; all data goes through it.
+    pub output: Format,
+    global: Global,
+}
+
+impl Context {
+    /// The context of one run.
+    pub fn new(global: Global) -> Self {
+        Self {
+            output: global.output,
+            global,
+        }
+    }
+
+    /// The tenant that the command is about.
+    pub fn tenant(&self) -> Result<&str, Failure> {
+        self.global.tenant.as_deref().ok_or_else(|| {
+            Failure::new("which tenant?").hint("give `--tenant NAME` or set `CROSSREALM_TENANT`")
+        })
+    }
+
+    /// The address of the service.
+    pub fn server(&self) -> Result<&str, Failure> {
+        self.global.server.as_deref().ok_or_else(|| {
+            Failure::new("which service?").hint(
+                "give `--server https://login.BASE-DOMAIN` or set `CROSSREALM_SERVER`",
+            )
+        })
+    }
+
+    /// The private CA of the service in PEM, where one was given.
+    pub fn ca_pem(&self) -> Result<Option<Vec<u8>>, Failure> {
+        match &self.global.ca {
+            Some(path) => read_bounded(path, MAX_CA_BYTES, "CA").map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The API token: from `--token-file`, else from the environment.
+    pub fn token(&self) -> Result<Zeroizing<String>, Failure> {
+        let text = match &self.global.token_file {
+            Some(path) => String::from_utf8(read_bounded(path, MAX_TOKEN_BYTES, "token")?)
+                .map_err(|_| Failure::new(format!("`{}` is not a token file", path.display())))?,
+            None => std::env::var("CROSSREALM_TOKEN").unwrap_or_default(),
+        };
+        let text = Zeroizing::new(text);
+        match text.trim() {
+            "" => Err(Failure::new("no API token").hint(
+                "give `--token-file FILE` or set `CROSSREALM_TOKEN`; `crossrealm init` leaves the first one in `admin.token`",
+            )),
+            token => Ok(Zeroizing::new(token.to_owned())),
+        }
+    }
+}
+
+/// A file named by the user, up to `limit` bytes.
+pub fn read_bounded(path: &Path, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(format!(
+            "cannot read the {what} file `{}`: {error}",
+            path.display()
+        ))
+    };
+    let mut bytes = Vec::new();
+    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    std::fs::File::open(path)
+        .and_then(|file| file.take(bound).read_to_end(&mut bytes))
+        .map_err(failed)?;
+    if bytes.len() > limit {
+        return Err(Failure::new(format!(
+            "the {what} file `{}` is larger than {limit} bytes",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}

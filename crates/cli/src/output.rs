@@ -1,0 +1,176 @@
+//! What commands print: the same facts as a table for people or as JSON for programs.
+//!
+//! A command hands over the value that the API gave it and names its columns by JSON pointer (RFC 6901). Both forms are
+//! made from that one value, so that a table can never say something that the JSON does not. All data goes to stdout,
+//! nothing else does; a reader that goes away (`| head`) ends the command without an error.
+
+use crate::failure::Failure;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde_json::Value;
+use std::io::{ErrorKind, Write};
+
+/// The form of what a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned columns or `Name : value` lines, for people
+    Table,
+    /// One JSON document (for `events --follow`: one per line)
+    Json,
+}
+
+/// One column of a list or one line of a record: its heading, and where its value stands in the JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    heading: &'static str,
+    pointer: &'static str,
+}
+
+/// A column with the value at `pointer`, e.g. `column("Realm", "/realm")`.
+pub const fn column(heading: &'static str, pointer: &'static str) -> Column {
+    Column { heading, pointer }
+}
+
+impl Format {
+    /// Prints a list: a table with one row for each item, or a JSON array. An empty table prints `nothing` to stderr.
+    pub fn list<T: Serialize>(
+        self,
+        items: &[T],
+        columns: &[Column],
+        nothing: &str,
+    ) -> Result<(), Failure> {
+        let value = to_value(&items)?;
+        if self == Self::Table && items.is_empty() {
+            eprintln!("{nothing}");
+            return Ok(());
+        }
+        write_stdout(&self.render_list(&value, columns))
+    }
+
+    /// Prints one thing: `Name : value` lines, or a JSON object.
+    pub fn record<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
+        let value = to_value(item)?;
+        write_stdout(&self.render_record(&value, columns))
+    }
+
+    fn render_list(self, value: &Value, columns: &[Column]) -> String {
+        match self {
+            Self::Json => json_text(value),
+            Self::Table => {
+                let mut table = Table::new();
+                table
+                    .load_preset(presets::NOTHING)
+                    .set_content_arrangement(ContentArrangement::Disabled)
+                    .set_header(columns.iter().map(|c| c.heading.to_uppercase()));
+                for item in value.as_array().into_iter().flatten() {
+                    table.add_row(columns.iter().map(|c| cell(item, c.pointer)));
+                }
+                let lines = table.lines().map(|line| line.trim().to_owned() + "\n");
+                lines.collect()
+            }
+        }
+    }
+
+    fn render_record(self, value: &Value, columns: &[Column]) -> String {
+        match self {
+            Self::Json => json_text(value),
+            Self::Table => {
+                let width = columns.iter().map(|c| c.heading.len()).max().unwrap_or(0);
+                let lines = columns.iter().map(|c| {
+                    let line = format!("{:width$} : {}", c.heading, cell(value, c.pointer));
+                    line.trim_end().to_owned() + "\n"
+                });
+                lines.collect()
+            }
+        }
+    }
+}
+
+/// Writes `text` to stdout. A closed pipe is the reader's choice and no failure.
+pub fn write_stdout(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(Failure::new(format!("cannot write to stdout: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn to_value<T: Serialize>(item: &T) -> Result<Value, Failure> {
+    serde_json::to_value(item)
+        .map_err(|error| Failure::new(format!("cannot turn the answer into JSON: {error}")))
+}
+
+fn json_text(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// The value at `pointer` as one line of plain text.
+fn cell(item: &Value, pointer: &str) -> String {
+    item.pointer(pointer).map(plain).unwrap_or_default()
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => printable(text),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(_) => printable(&value.to_string()),
+    }
+}
+
+/// `text` with control characters replaced: names come from directories that others write, and must not steer a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const COLUMNS: &[Column] = &[
+        column("Name", "/name"),
+        column("Aliases", "/aliases"),
+        column("On", "/on"),
+    ];
+
+    #[test]
+    fn a_list_is_aligned_and_carries_the_facts_of_the_json() {
+        let items = json!([
+            {"name": "acct1", "aliases": ["a.example", "b.example"], "on": true},
+            {"name": "a-longer-name", "aliases": [], "on": false},
+        ]);
+        let table = Format::Table.render_list(&items, COLUMNS);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with("NAME") && lines[0].ends_with("ON"));
+        assert!(lines[1].contains("a.example, b.example") && lines[1].ends_with("yes"));
+        assert_eq!(lines[0].find("ALIASES"), lines[1].find("a.example"));
+        let back: Value = serde_json::from_str(&Format::Json.render_list(&items, COLUMNS)).unwrap();
+        assert_eq!(back, items);
+    }
+
+    #[test]
+    fn a_record_is_name_value_lines_and_empty_where_nothing_is_set() {
+        let item = json!({"name": "contoso", "aliases": null, "on": 3});
+        assert_eq!(
+            Format::Table.render_record(&item, COLUMNS),
+            "Name    : contoso\nAliases :\nOn      : 3\n"
+        );
+    }
+
+    #[test]
+    fn control_characters_never_reach_the_terminal() {
+        let item = json!({"name": "x\u{1b}[2J\ny"});
+        let text = Format::Table.render_record(&item, &[column("Name", "/name")]);
+        assert_eq!(text, "Name : x\u{fffd}[2J\u{fffd}y\n");
+    }
+}

@@ -1,0 +1,349 @@
+//! The encryption types of Kerberos that are safe today: 17 and 18 (RFC 3962), 19 and 20 (RFC 8009).
+//!
+//! A [`Key`] knows its encryption type and does all that a profile of RFC 3961 §3 defines: string-to-key, encryption
+//! with integrity, keyed checksums and the pseudo-random function; [`cf2`] combines two keys (RFC 6113 §5.1). RC4 and
+//! DES do not exist here, so nothing can be talked down to them. Checksums are compared in constant time, key bytes are
+//! wiped when dropped and never printed.
+
+mod aes_cts;
+mod derive;
+
+use crate::random::Random;
+use derive::{Purpose, derive_key, hmac_sha1, hmac_sha256, hmac_sha384};
+use sha1::Digest;
+use std::fmt;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// Bytes of the random block in front of every plaintext, RFC 3961 §5.3: one AES block.
+const CONFOUNDER_LEN: usize = 16;
+/// The most PBKDF2 iterations accepted from a peer; more would let it burn our time (RFC 3962 §4 allows up to 2^32).
+const MAX_ITERATIONS: u32 = 1_000_000;
+
+/// An encryption type, by its number in the IANA registry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
+pub enum Enctype {
+    /// aes128-cts-hmac-sha1-96, RFC 3962.
+    Aes128Sha1,
+    /// aes256-cts-hmac-sha1-96, RFC 3962.
+    Aes256Sha1,
+    /// aes128-cts-hmac-sha256-128, RFC 8009.
+    Aes128Sha2,
+    /// aes256-cts-hmac-sha384-192, RFC 8009.
+    Aes256Sha2,
+}
+
+/// Why a cryptographic operation was refused. Says nothing that helps an attacker tell causes apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CryptoError {
+    /// Key bytes of the wrong length for the encryption type.
+    #[error("the key has the wrong length for its encryption type")]
+    KeyLength,
+    /// The ciphertext or checksum does not verify with this key and key usage.
+    #[error("integrity check failed: wrong key, or the data was changed")]
+    Integrity,
+    /// The string-to-key parameters ask for no or too many iterations.
+    #[error("string-to-key parameters outside 1 to {MAX_ITERATIONS} iterations")]
+    Iterations,
+}
+
+impl Enctype {
+    /// Every supported encryption type, the preferred first (design rule 4: 18 by default).
+    pub const ALL: [Self; 4] = [
+        Self::Aes256Sha1,
+        Self::Aes256Sha2,
+        Self::Aes128Sha2,
+        Self::Aes128Sha1,
+    ];
+
+    /// The type with this registry number, if it is supported.
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|e| e.number() == number)
+    }
+
+    /// The type whose mandatory checksum has this registry number, if it is supported.
+    pub fn from_checksum_type(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|e| e.checksum_type() == number)
+    }
+
+    /// The registry number: 17 to 20.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Aes128Sha1 => 17,
+            Self::Aes256Sha1 => 18,
+            Self::Aes128Sha2 => 19,
+            Self::Aes256Sha2 => 20,
+        }
+    }
+
+    /// The registry number of the mandatory checksum: 15, 16, 19, 20.
+    pub fn checksum_type(self) -> i32 {
+        match self {
+            Self::Aes128Sha1 => 15,
+            Self::Aes256Sha1 => 16,
+            Self::Aes128Sha2 => 19,
+            Self::Aes256Sha2 => 20,
+        }
+    }
+
+    /// Bytes of a key: 16 or 32.
+    pub fn key_len(self) -> usize {
+        match self {
+            Self::Aes128Sha1 | Self::Aes128Sha2 => 16,
+            Self::Aes256Sha1 | Self::Aes256Sha2 => 32,
+        }
+    }
+
+    /// Bytes of a checksum, and of the integrity tag at the end of a ciphertext: 12, 16 or 24.
+    pub fn mac_len(self) -> usize {
+        match self {
+            Self::Aes128Sha1 | Self::Aes256Sha1 => 12,
+            Self::Aes128Sha2 => 16,
+            Self::Aes256Sha2 => 24,
+        }
+    }
+
+    /// PBKDF2 iterations where the peer names none: RFC 3962 §4, RFC 8009 §4.
+    fn default_iterations(self) -> u32 {
+        match self {
+            Self::Aes128Sha1 | Self::Aes256Sha1 => 4096,
+            Self::Aes128Sha2 | Self::Aes256Sha2 => 32768,
+        }
+    }
+}
+
+impl fmt::Display for Enctype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aes128Sha1 => "aes128-cts-hmac-sha1-96",
+            Self::Aes256Sha1 => "aes256-cts-hmac-sha1-96",
+            Self::Aes128Sha2 => "aes128-cts-hmac-sha256-128",
+            Self::Aes256Sha2 => "aes256-cts-hmac-sha384-192",
+        })
+    }
+}
+
+/// A key of a known encryption type. Wiped when dropped; printing it shows the type alone.
+#[derive(Clone)]
+pub struct Key {
+    enctype: Enctype,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Key {
+    /// A key from its bytes.
+    pub fn new(enctype: Enctype, bytes: &[u8]) -> Result<Self, CryptoError> {
+        if bytes.len() != enctype.key_len() {
+            return Err(CryptoError::KeyLength);
+        }
+        Ok(Self {
+            enctype,
+            bytes: Zeroizing::new(bytes.to_vec()),
+        })
+    }
+
+    /// A fresh random key.
+    pub fn generate(enctype: Enctype, random: &mut dyn Random) -> Self {
+        let mut bytes = Zeroizing::new(vec![0; enctype.key_len()]);
+        random.fill(&mut bytes);
+        Self { enctype, bytes }
+    }
+
+    /// String-to-key, RFC 3962 §4 and RFC 8009 §4; `iterations` as sent in ETYPE-INFO2, or the default.
+    pub fn from_password(
+        enctype: Enctype,
+        password: &str,
+        salt: &str,
+        iterations: Option<u32>,
+    ) -> Result<Self, CryptoError> {
+        Self::from_password_bytes(enctype, password.as_bytes(), salt.as_bytes(), iterations)
+    }
+
+    /// [`Key::from_password`] where password or salt need not be UTF-8.
+    pub fn from_password_bytes(
+        enctype: Enctype,
+        password: &[u8],
+        salt: &[u8],
+        iterations: Option<u32>,
+    ) -> Result<Self, CryptoError> {
+        let iterations = iterations.unwrap_or(enctype.default_iterations());
+        if iterations == 0 || iterations > MAX_ITERATIONS {
+            return Err(CryptoError::Iterations);
+        }
+        let mut seed = Zeroizing::new(vec![0; enctype.key_len()]);
+        match enctype {
+            Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => {
+                pbkdf2::pbkdf2_hmac::<sha1::Sha1>(password, salt, iterations, &mut seed);
+            }
+            Enctype::Aes128Sha2 => {
+                let salt = [enctype.to_string().as_bytes(), &[0], salt].concat();
+                pbkdf2::pbkdf2_hmac::<sha2::Sha256>(password, &salt, iterations, &mut seed);
+            }
+            Enctype::Aes256Sha2 => {
+                let salt = [enctype.to_string().as_bytes(), &[0], salt].concat();
+                pbkdf2::pbkdf2_hmac::<sha2::Sha384>(password, &salt, iterations, &mut seed);
+            }
+        }
+        let bytes = derive::kerberos_constant(enctype, &seed);
+        Ok(Self { enctype, bytes })
+    }
+
+    /// Its encryption type.
+    pub fn enctype(&self) -> Enctype {
+        self.enctype
+    }
+
+    /// Its bytes. Only for sealing, keytabs and key fields of encrypted parts.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Encrypts and authenticates `plain` for a key usage (RFC 4120 §7.5.1), with a fresh confounder.
+    pub fn encrypt(&self, usage: u32, plain: &[u8], random: &mut dyn Random) -> Vec<u8> {
+        let encryption = derive_key(self, usage, Purpose::Encryption);
+        let integrity = derive_key(self, usage, Purpose::Integrity);
+        let mut text = Zeroizing::new(vec![0; CONFOUNDER_LEN]);
+        random.fill(&mut text);
+        text.extend_from_slice(plain);
+        let mut cipher = Vec::with_capacity(text.len() + self.enctype.mac_len());
+        aes_cts::encrypt(&encryption, &text, &mut cipher);
+        let mac = match self.enctype {
+            Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => hmac_sha1(&integrity, &text),
+            _ => self.sha2_tag(&integrity, &cipher),
+        };
+        cipher.extend(mac.iter().take(self.enctype.mac_len()));
+        cipher
+    }
+
+    /// Verifies and decrypts `cipher` for a key usage; the confounder is removed.
+    pub fn decrypt(&self, usage: u32, cipher: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let text_len = cipher
+            .len()
+            .checked_sub(self.enctype.mac_len())
+            .filter(|n| *n >= CONFOUNDER_LEN)
+            .ok_or(CryptoError::Integrity)?;
+        let (body, tag) = cipher.split_at(text_len);
+        let encryption = derive_key(self, usage, Purpose::Encryption);
+        let integrity = derive_key(self, usage, Purpose::Integrity);
+        let mut text = match self.enctype {
+            // RFC 3962 authenticates the plaintext, so it must be decrypted before the check.
+            Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => {
+                let text = aes_cts::decrypt(&encryption, body);
+                same(&hmac_sha1(&integrity, &text), tag)?;
+                text
+            }
+            _ => {
+                same(&self.sha2_tag(&integrity, body), tag)?;
+                aes_cts::decrypt(&encryption, body)
+            }
+        };
+        text.drain(..CONFOUNDER_LEN);
+        Ok(text)
+    }
+
+    /// The mandatory keyed checksum of this key's encryption type over `data`.
+    pub fn checksum(&self, usage: u32, data: &[u8]) -> Vec<u8> {
+        let key = derive_key(self, usage, Purpose::Checksum);
+        let mut mac = match self.enctype {
+            Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => hmac_sha1(&key, data),
+            Enctype::Aes128Sha2 => hmac_sha256(&key, &[data]),
+            Enctype::Aes256Sha2 => hmac_sha384(&key, &[data]),
+        };
+        mac.truncate(self.enctype.mac_len());
+        mac
+    }
+
+    /// Checks, in constant time, that `mac` is the checksum of `data`. A shortened checksum does not pass.
+    pub fn verify(&self, usage: u32, data: &[u8], mac: &[u8]) -> Result<(), CryptoError> {
+        if bool::from(self.checksum(usage, data).ct_eq(mac)) {
+            Ok(())
+        } else {
+            Err(CryptoError::Integrity)
+        }
+    }
+
+    /// The pseudo-random function: RFC 3962 §6 (16 bytes), RFC 8009 §5 (32 or 48 bytes).
+    pub fn prf(&self, input: &[u8]) -> Zeroizing<Vec<u8>> {
+        match self.enctype {
+            Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => {
+                let key = derive::dk(self, b"prf");
+                let digest = sha1::Sha1::digest(input);
+                let block: Vec<u8> = digest.iter().copied().take(16).collect();
+                let mut out = Vec::with_capacity(16);
+                aes_cts::encrypt(&key, &block, &mut out);
+                Zeroizing::new(out)
+            }
+            Enctype::Aes128Sha2 | Enctype::Aes256Sha2 => derive::kdf_sha2(
+                self,
+                b"prf",
+                input,
+                if self.enctype == Enctype::Aes128Sha2 {
+                    32
+                } else {
+                    48
+                },
+            ),
+        }
+    }
+
+    /// RFC 8009 §5: the tag covers the zero initial vector and the ciphertext.
+    fn sha2_tag(&self, integrity: &[u8], cipher: &[u8]) -> Vec<u8> {
+        const ZERO_IV: [u8; 16] = [0; 16];
+        match self.enctype {
+            Enctype::Aes256Sha2 => hmac_sha384(integrity, &[&ZERO_IV, cipher]),
+            _ => hmac_sha256(integrity, &[&ZERO_IV, cipher]),
+        }
+    }
+}
+
+/// Compares a full-length MAC, cut to the tag's required length, in constant time.
+fn same(mac: &[u8], tag: &[u8]) -> Result<(), CryptoError> {
+    let expected = mac.get(..tag.len()).ok_or(CryptoError::Integrity)?;
+    if bool::from(expected.ct_eq(tag)) {
+        Ok(())
+    } else {
+        Err(CryptoError::Integrity)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.enctype)
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.enctype == other.enctype && bool::from(self.bytes.ct_eq(&other.bytes))
+    }
+}
+
+impl Eq for Key {}
+
+/// KRB-FX-CF2, RFC 6113 §5.1: combines two keys; the result has the encryption type of `key1`.
+pub fn cf2(key1: &Key, key2: &Key, pepper1: &[u8], pepper2: &[u8]) -> Key {
+    let len = key1.enctype.key_len();
+    let mut bytes = prf_plus(key1, pepper1, len);
+    for (out, other) in bytes.iter_mut().zip(prf_plus(key2, pepper2, len).iter()) {
+        *out ^= other;
+    }
+    Key {
+        enctype: key1.enctype,
+        bytes,
+    }
+}
+
+/// PRF+, RFC 6113 §5.1.
+fn prf_plus(key: &Key, pepper: &[u8], len: usize) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(Vec::with_capacity(len + 48));
+    let mut counter = 1u8;
+    while out.len() < len {
+        out.extend_from_slice(&key.prf(&[&[counter], pepper].concat()));
+        counter = counter.wrapping_add(1);
+    }
+    out.truncate(len);
+    out
+}
+
+#[cfg(test)]
+mod tests;

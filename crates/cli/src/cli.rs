@@ -18,8 +18,7 @@ pub struct Cli {
 }
 
 #[derive(Subcommand, Debug)]
-enum Command {
-}
+enum Command {}
 
 impl Cli {
     /// Runs the command to its end.
@@ -28,10 +27,7 @@ impl Cli {
         init_tracing();
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
-        runtime.block_on(async {
-            match self.command {
-            }
-        })
+        runtime.block_on(async { match self.command {} })
     }
 }
 

@@ -66,9 +66,8 @@ impl Context {
     /// The address of the service.
     pub fn server(&self) -> Result<&str, Failure> {
         self.global.server.as_deref().ok_or_else(|| {
-            Failure::new("which service?").hint(
-                "give `--server https://login.BASE-DOMAIN` or set `CROSSREALM_SERVER`",
-            )
+            Failure::new("which service?")
+                .hint("give `--server https://login.BASE-DOMAIN` or set `CROSSREALM_SERVER`")
         })
     }
 

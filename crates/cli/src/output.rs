@@ -5,7 +5,8 @@
 //! nothing else does; a reader that goes away (`| head`) ends the command without an error.
 
 use crate::failure::Failure;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::presets;
+use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{ErrorKind, Write};
@@ -59,13 +60,16 @@ impl Format {
             Self::Table => {
                 let mut table = Table::new();
                 table
-                    .load_preset(presets::NOTHING)
+                    .load_style(presets::NOTHING)
                     .set_content_arrangement(ContentArrangement::Disabled)
                     .set_header(columns.iter().map(|c| c.heading.to_uppercase()));
                 for item in value.as_array().into_iter().flatten() {
                     table.add_row(columns.iter().map(|c| cell(item, c.pointer)));
                 }
-                let lines = table.lines().map(|line| line.trim().to_owned() + "\n");
+                let lines = table.lines().map(|line| {
+                    let line = line.trim_end();
+                    line.strip_prefix(' ').unwrap_or(line).to_owned() + "\n"
+                });
                 lines.collect()
             }
         }

@@ -13,6 +13,11 @@
     clippy::as_conversions
 )]
 
+pub mod ccache;
+pub mod credential;
 pub mod crypto;
+mod cursor;
+pub mod keytab;
+pub mod principal;
 pub mod random;
 pub mod sid;

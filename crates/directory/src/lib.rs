@@ -1,1 +1,92 @@
-//! directory
+//! The tenant's directory: tenants, trusts, identities, storage accounts, shares, roles, tokens and events, in SQL.
+//!
+//! This room keeps what a tenant is made of and answers the KDC's lookups from it. It decides who is who (a SID never
+//! changes hands, a nested group counts), but never whether a ticket is issued, and it never speaks to a network other
+//! than its database. Data comes in through the administration API and the sync agent; it goes out as
+//! [`Records`](crossrealm_kdc::Records) to the exchange and as plain values to the API.
+//!
+//! Every key and trust secret is sealed before it reaches the database, under a [`MasterKey`] that is not in it.
+//! Every change of a record and its audit event are one transaction: a process killed anywhere leaves either both or
+//! neither. Nothing is written on the path of a ticket.
+
+mod access;
+mod accounts;
+mod closure;
+mod db;
+mod domains;
+mod error;
+mod events;
+mod host;
+mod identities;
+mod keys;
+pub mod master_key;
+pub mod names;
+mod principals;
+mod records;
+mod seal;
+mod shares;
+mod store;
+mod sync;
+mod tenants;
+mod tokens;
+mod trusts;
+
+pub use access::{AccessReason, PrincipalRef, ShareAccess, Via};
+pub use accounts::{NewStorageAccount, StorageAccount};
+pub use domains::{DomainInfo, NewDomain};
+pub use error::{DirectoryError, Kind};
+pub use events::{Actor, Event, EventCategory, EventFilter, NewEvent, Outcome, TrustKeySeen};
+pub use host::{HostShare, HostState};
+pub use identities::{EffectiveGroup, IdentityFilter, IdentityInfo, NewCloudIdentity};
+pub use keys::{KeyInfo, KeySlot, KeytabMaterial};
+pub use master_key::{MasterKey, MasterKeyError};
+pub use principals::ServicePrincipal;
+pub use seal::UnsealError;
+pub use shares::{Grant, Share, ShareRole};
+pub use store::Directory;
+pub use sync::{
+    ApplyIdentities, ApplyOutcome, Change, DomainIdentities, Refusal, RefusalCode, SyncState,
+    SyncedIdentity,
+};
+pub use tenants::{NewTenant, TenantInfo};
+pub use tokens::{NewToken, TokenInfo, TokenRole};
+pub use trusts::{PrepareTrust, PreparedTrust, TrustInfo, TrustKeyInfo, TrustKeyState, TrustState};
+pub use uuid::Uuid;
+
+/// The result of everything this crate does.
+pub type Result<T> = std::result::Result<T, DirectoryError>;
+
+/// A stretch of a list that may be long: at most `limit` records (1 to 1000) behind the record named `after`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The `next` of the previous stretch; `None` starts at the beginning.
+    pub after: Option<String>,
+    /// The most records wanted; cut to 1 to [`Page::MAX_LIMIT`].
+    pub limit: u32,
+}
+
+impl Page {
+    /// The most records in one stretch.
+    pub const MAX_LIMIT: u32 = 1000;
+
+    /// The first stretch, as long as is allowed.
+    pub fn first() -> Self {
+        Self {
+            after: None,
+            limit: Self::MAX_LIMIT,
+        }
+    }
+
+    pub(crate) fn limit(&self) -> i64 {
+        i64::from(self.limit.clamp(1, Self::MAX_LIMIT))
+    }
+}
+
+/// The records of one [`Page`], and where the next one starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paged<T> {
+    /// The records, in the order of the list.
+    pub items: Vec<T>,
+    /// The `after` of the next page; `None` at the end.
+    pub next: Option<String>,
+}

@@ -1,1 +1,70 @@
-//! api
+//! The contract of the REST API: the types of every request and answer, the error codes, and a typed client.
+//!
+//! The server (`crossrealm-cloud`) and everything that talks to it (the command line, the sync agent, the trust tool, the
+//! SMB host) share these types, so that neither can drift. This room decides nothing, stores nothing and knows no
+//! database: it only says what travels under [`BASE_PATH`] and carries it. Data comes from and goes to HTTPS, as JSON.
+//!
+//! Conventions: SIDs are text (`S-1-…`), ids are UUIDs in lower case, a field `…_at` is a time in Unix seconds and is
+//! absent (`null`) where there is none yet, `…_s` is a length in seconds. `{tenant}` in a path is its name, domain or id.
+
+mod client;
+mod error;
+mod events;
+mod identities;
+mod paths;
+mod secret;
+mod services;
+mod storage;
+mod tenants;
+mod tokens;
+mod trusts;
+
+pub use client::{Client, ClientError, HostStateAnswer, Refusal};
+pub use error::{Code, ErrorBody};
+pub use events::{Event, EventKind, EventQuery, Outcome};
+pub use identities::{
+    ApplyIdentities, ApplyIdentitiesResult, DisabledReason, DomainIdentitiesPage, GroupDetails,
+    Identity, IdentityChange, IdentityKind, IdentitySource, IdentityState, MAX_CHANGES,
+    MAX_MEMBER_CHANGES, RefusedChange, SyncDomain, SyncState, SyncedIdentity, UserCreate,
+    UserDetails,
+};
+pub use paths::{BASE_PATH, encode_segment};
+pub use secret::{Base64Secret, SecretText};
+pub use services::{ServicePrincipal, ServicePrincipalCreate};
+pub use storage::{
+    DefaultPermission, Grant, GrantCreate, HostAccount, HostDomain, HostShare, HostState,
+    HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry, RotateKey, Share, ShareAccess,
+    ShareCreate, ShareRole, StorageAccount, StorageAccountCreate,
+};
+pub use tenants::{AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate};
+pub use tokens::{Connector, ConnectorCreate, ConnectorCreated, Role, TokenKind, WhoAmI};
+pub use trusts::{
+    ConfirmTrust, PrepareTrust, PreparedTrust, Trust, TrustKey, TrustKeyState, TrustState,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The records of this page.
+    pub items: Vec<T>,
+    /// The `after` of the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Which page of a list is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// The `next` of the page before; absent for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// The most records wanted, at most [`MAX_PAGE`]; the server chooses where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// The most records of one page.
+pub const MAX_PAGE: u32 = 1000;

@@ -1,0 +1,182 @@
+//! Why a call failed, and who is to blame: the caller's settings, the way to the server, or the server's answer.
+
+use crate::{Code, ErrorBody};
+use std::error::Error as StdError;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The server's URL is not one.
+    #[error("`{url}` is not the URL of a server: {reason}")]
+    BadUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The certificate authority given is not PEM certificates.
+    #[error("the certificate authority file holds no usable PEM certificate: {reason}")]
+    BadCa {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The token holds characters that no token has.
+    #[error("the token is not one: it holds characters that cannot be sent")]
+    BadToken,
+    /// No connection, or it broke.
+    #[error("cannot reach `{url}`: {reason}")]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// The innermost cause.
+        reason: String,
+    },
+    /// The server's certificate is not trusted, or not for this name.
+    #[error("cannot trust the server at `{url}`: {reason}")]
+    Untrusted {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with its certificate.
+        reason: String,
+    },
+    /// No answer in time.
+    #[error("no answer from `{url}` within {limit_s} s")]
+    TimedOut {
+        /// What was asked for.
+        url: String,
+        /// How long was waited, in seconds.
+        limit_s: u64,
+    },
+    /// The server refused, and said why.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    /// The answer is larger than the client takes.
+    #[error("the answer of `{url}` is larger than {limit} bytes")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// The bound, in bytes.
+        limit: usize,
+    },
+    /// The answer is not one of this API.
+    #[error("the answer of `{url}` is not one of the Crossrealm API: {reason}")]
+    Malformed {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A refusal by the server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code.
+    pub code: Code,
+    /// What went wrong, for people.
+    pub message: String,
+    /// What to do next, where the server knows.
+    pub hint: Option<String>,
+    /// The server's id of the request, which its log holds too.
+    pub request_id: Option<String>,
+}
+
+impl ClientError {
+    /// What to do next, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::BadUrl { .. } => {
+                Some("give it as `https://login.cloud.example`, by `--server` or `CROSSREALM_SERVER`".into())
+            }
+            Self::BadCa { .. } => Some(
+                "give the `tls/ca.pem` that `crossrealm init` wrote, by `--ca` or `CROSSREALM_CA`".into(),
+            ),
+            Self::BadToken => {
+                Some("give the token as it was written, without quotes or line ends inside".into())
+            }
+            Self::Unreachable { .. } => Some(
+                "check that `crossrealm serve` runs there, the name resolves to it, and no firewall is between".into(),
+            ),
+            Self::Untrusted { .. } => Some(
+                "a server with a private CA is trusted by `--ca FILE` or `CROSSREALM_CA`; call it by a name its certificate holds".into(),
+            ),
+            Self::TimedOut { .. } => Some("try again; the server's log tells what it waits for".into()),
+            Self::Refused(refusal) => match (&refusal.hint, &refusal.request_id) {
+                (Some(hint), _) => Some(hint.clone()),
+                (None, Some(id)) if refusal.status >= 500 => {
+                    Some(format!("look for request `{id}` in the server's log"))
+                }
+                _ => None,
+            },
+            Self::TooLarge { .. } => None,
+            Self::Malformed { .. } => {
+                Some("check that the URL is that of a Crossrealm server, and that both have the same version".into())
+            }
+        }
+    }
+
+    /// The code of a refusal by the server; `None` for every other failure.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.code),
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed a little later: the way to the server or its load is to blame.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::Refused(refusal) => matches!(refusal.status, 408 | 429 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
+
+    /// The error of a request that brought no complete answer.
+    pub(super) fn of_transport(error: &reqwest::Error, url: &str, limit_s: u64) -> Self {
+        let url = url.to_owned();
+        let reason = innermost(error);
+        if error.is_timeout() {
+            Self::TimedOut { url, limit_s }
+        } else if reason.contains("certificate") || reason.contains("UnknownIssuer") {
+            Self::Untrusted { url, reason }
+        } else {
+            Self::Unreachable { url, reason }
+        }
+    }
+
+    /// The error of an answer with a status that is no success.
+    pub(super) fn of_refusal(
+        status: u16,
+        request_id: Option<String>,
+        url: &str,
+        body: &[u8],
+    ) -> Self {
+        match serde_json::from_slice::<ErrorBody>(body) {
+            Ok(body) => Self::Refused(Box::new(Refusal {
+                status,
+                code: body.code,
+                message: body.message,
+                hint: body.hint,
+                request_id,
+            })),
+            Err(_) => Self::Malformed {
+                url: url.to_owned(),
+                reason: format!("HTTP status {status} without an error body"),
+            },
+        }
+    }
+}
+
+/// The innermost cause says it best ("Connection refused"); the outer ones only repeat "error sending request".
+fn innermost(error: &dyn StdError) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,277 @@
+//! Users and groups: as an administrator reads them, and as the sync agent writes those of its AD domain.
+
+use serde::{Deserialize, Serialize};
+
+/// What an identity is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityKind {
+    /// A person or service that signs in.
+    User,
+    /// A group.
+    Group,
+}
+
+/// Where an identity comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdentitySource {
+    /// Synced from AD.
+    Hybrid,
+    /// Exists only in the tenant; gets no tickets through a trust.
+    CloudOnly,
+}
+
+/// Whether an identity may sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityState {
+    /// Enabled at the last sync.
+    Enabled,
+    /// Disabled, expired or locked at the last sync.
+    Disabled,
+    /// Deleted; kept so that its SID is never given to another.
+    Deleted,
+}
+
+/// Why AD does not let an identity sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisabledReason {
+    /// Disabled by an administrator.
+    Disabled,
+    /// Its account has expired.
+    Expired,
+    /// Locked after wrong passwords.
+    Locked,
+}
+
+/// A user or group of the tenant, as `GET /tenants/{tenant}/users` and `…/groups` list it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its SID, fixed at the first sync.
+    pub sid: String,
+    /// User or group.
+    pub kind: IdentityKind,
+    /// Where it comes from.
+    pub source: IdentitySource,
+    /// Whether it may sign in.
+    pub state: IdentityState,
+    /// Its account name (`sAMAccountName`).
+    pub account_name: String,
+    /// Its user principal name; empty for most groups.
+    pub upn: String,
+    /// Its display name; may be empty.
+    pub display_name: String,
+    /// The DNS name of its AD domain; the tenant's domain for a cloud-only identity.
+    pub domain: String,
+}
+
+/// `GET /tenants/{tenant}/users/{user}`: a user (by UPN, account name or SID) with the groups that its tickets name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserDetails {
+    /// The user.
+    pub user: Identity,
+    /// Every group it is in, directly or through other groups.
+    pub effective_groups: Vec<Identity>,
+}
+
+/// `GET /tenants/{tenant}/groups/{group}`: a group (by name or SID) with its direct members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupDetails {
+    /// The group.
+    pub group: Identity,
+    /// Its direct members.
+    pub members: Vec<Identity>,
+}
+
+/// `POST /tenants/{tenant}/users`: a cloud-only user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserCreate {
+    /// Its user principal name, `name@<tenant domain>`.
+    pub upn: String,
+    /// Its display name; may be empty.
+    #[serde(default)]
+    pub display_name: String,
+}
+
+/// An AD domain as its sync agent names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncDomain {
+    /// Its DNS name, lower case.
+    pub dns_name: String,
+    /// Its flat (NetBIOS) name.
+    pub flat_name: String,
+    /// Its domain SID.
+    pub sid: String,
+}
+
+/// How far the sync of a domain has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncState {
+    /// The agent's own bookmark in AD, stored with the last request of a run and given back unchanged.
+    pub cursor: Option<String>,
+    /// The id of the last run that ended well.
+    pub last_run_id: Option<String>,
+    /// When it ended.
+    pub last_success_at: Option<i64>,
+    /// Users of the domain that are not deleted.
+    pub users: u64,
+    /// Groups of the domain that are not deleted.
+    pub groups: u64,
+    /// Objects that the agent left out in the last run.
+    pub skipped: u64,
+}
+
+/// A user or group of an AD domain as its sync agent sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncedIdentity {
+    /// Its `objectGUID`, lower case with hyphens: what it is recognised by when it is renamed.
+    pub object_guid: String,
+    /// User or group.
+    pub kind: IdentityKind,
+    /// Its SID.
+    pub sid: String,
+    /// Its `sAMAccountName`.
+    pub account_name: String,
+    /// Its user principal name; empty where it has none.
+    #[serde(default)]
+    pub upn: String,
+    /// Its display name; may be empty.
+    #[serde(default)]
+    pub display_name: String,
+    /// Whether it may sign in. An agent writes enabled or disabled; deletion is a change of its own.
+    pub state: IdentityState,
+    /// Why it may not, where it is disabled.
+    #[serde(default)]
+    pub disabled_reason: Option<DisabledReason>,
+    /// The RID of its primary group; 0 for a group.
+    #[serde(default)]
+    pub primary_group_rid: u32,
+    /// The `objectGUID`s of a group's direct members. Filled on reading; not looked at on writing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+}
+
+/// `GET /tenants/{tenant}/domains/{domain}/identities`: what the tenant holds of a domain, one page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainIdentitiesPage {
+    /// The domain as registered; absent where it never was.
+    pub domain: Option<SyncDomain>,
+    /// How far the sync has come.
+    pub sync: SyncState,
+    /// The hybrid identities of this domain, deleted ones included, in a stable order.
+    pub identities: Vec<SyncedIdentity>,
+    /// The `after` of the next page; absent on the last one.
+    pub next: Option<String>,
+}
+
+/// One change by the sync agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum IdentityChange {
+    /// Creates, updates, or revives a deleted one.
+    Upsert {
+        /// As AD holds it now.
+        identity: SyncedIdentity,
+    },
+    /// Changes the direct members of a group. Idempotent.
+    Members {
+        /// The group's `objectGUID`.
+        object_guid: String,
+        /// Members to add.
+        #[serde(default)]
+        add: Vec<String>,
+        /// Members to remove.
+        #[serde(default)]
+        remove: Vec<String>,
+    },
+    /// Marks as deleted. Its SID stays taken; its memberships go.
+    Delete {
+        /// Its `objectGUID`.
+        object_guid: String,
+    },
+}
+
+/// `POST /tenants/{tenant}/domains/{domain}/identities`: changes of one run of the sync agent, in order, in one transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyIdentities {
+    /// The id of the run.
+    pub run_id: String,
+    /// The domain; the first request of all registers it.
+    pub domain: SyncDomain,
+    /// At most [`MAX_CHANGES`].
+    pub changes: Vec<IdentityChange>,
+    /// Objects that the agent left out.
+    #[serde(default)]
+    pub skipped: u64,
+    /// The agent's bookmark; stored where `last` is set.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Whether this ends the run.
+    #[serde(default)]
+    pub last: bool,
+}
+
+/// What became of [`ApplyIdentities`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyIdentitiesResult {
+    /// Identities created.
+    pub created: u64,
+    /// Identities changed.
+    pub updated: u64,
+    /// Identities marked as deleted.
+    pub deleted: u64,
+    /// Changes that changed nothing.
+    pub unchanged: u64,
+    /// Memberships added.
+    pub memberships_added: u64,
+    /// Memberships removed.
+    pub memberships_removed: u64,
+    /// Objects that were refused; the rest went on.
+    pub refused: Vec<RefusedChange>,
+}
+
+/// A change that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedChange {
+    /// Which object.
+    pub object_guid: String,
+    /// Its account name, as far as known.
+    pub account_name: String,
+    /// Why: `sid_changed`, `sid_duplicate`, `sid_outside_domain`, `rid_reserved`, `upn_conflict`, `unknown_object`,
+    /// `cloud_only`.
+    pub code: String,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// The most changes of one request.
+pub const MAX_CHANGES: usize = 1000;
+
+/// The most members that one [`IdentityChange::Members`] adds and removes.
+pub const MAX_MEMBER_CHANGES: usize = 5000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_travels_as_agreed() {
+        let change: IdentityChange =
+            serde_json::from_str(r#"{"op":"members","object_guid":"g","add":["a"]}"#).unwrap();
+        assert_eq!(
+            change,
+            IdentityChange::Members {
+                object_guid: "g".into(),
+                add: vec!["a".into()],
+                remove: vec![],
+            }
+        );
+        let upsert = r#"{"op":"upsert","identity":{"object_guid":"g","kind":"user","sid":"S-1-5-21-1-2-3-4","account_name":"alice","upn":"","display_name":"","state":"disabled","disabled_reason":"locked","primary_group_rid":513}}"#;
+        let change: IdentityChange = serde_json::from_str(upsert).unwrap();
+        assert_eq!(serde_json::to_string(&change).unwrap(), upsert);
+        assert!(serde_json::from_str::<IdentityChange>(r#"{"op":"erase"}"#).is_err());
+    }
+}

@@ -1,0 +1,23 @@
+//! Service principals: any Kerberos service of the tenant that is not a storage account.
+
+use crate::KerberosKey;
+use serde::{Deserialize, Serialize};
+
+/// `POST /tenants/{tenant}/service-principals`: a new service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServicePrincipalCreate {
+    /// Its name, `class/host`, such as `postgres/db1.contoso.cloud.example`.
+    pub spn: String,
+}
+
+/// A service principal. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePrincipal {
+    /// Its name, `class/host`, lower case.
+    pub spn: String,
+    /// The versions of its key, newest first.
+    pub keys: Vec<KerberosKey>,
+    /// When it was created.
+    pub created_at: i64,
+}

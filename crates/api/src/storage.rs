@@ -1,0 +1,269 @@
+//! Storage accounts, shares, permissions, and what the SMB host of an account needs.
+
+use crate::{Base64Secret, IdentityKind};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use uuid::Uuid;
+
+/// A share-level permission. Ordered: the greater one permits more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShareRole {
+    /// Read files and directories.
+    Reader,
+    /// Read, write and delete.
+    Contributor,
+    /// Read, write, delete, and change permissions.
+    ElevatedContributor,
+}
+
+/// One of the two keys of a storage account or service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyName {
+    /// The first key.
+    Kerb1,
+    /// The second key.
+    Kerb2,
+}
+
+/// `POST /tenants/{tenant}/storage-accounts`: a new account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageAccountCreate {
+    /// Its name: 3 to 24 lower-case letters and digits.
+    pub name: String,
+    /// Further host names it answers to.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
+/// A storage account. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageAccount {
+    /// Its name.
+    pub name: String,
+    /// Its host name, `<name>.file.<tenant domain>`.
+    pub host: String,
+    /// Further host names it answers to.
+    pub aliases: Vec<String>,
+    /// What users may do without a grant; absent where nothing.
+    #[serde(default)]
+    pub default_permission: Option<ShareRole>,
+    /// Its two keys.
+    pub keys: Vec<KerberosKey>,
+    /// When it was created.
+    pub created_at: i64,
+}
+
+/// A Kerberos key without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KerberosKey {
+    /// Which of the two.
+    pub name: KeyName,
+    /// Its key version number (RFC 4120 §5.2.9).
+    pub kvno: u32,
+    /// Whether new tickets are sealed with it.
+    pub seals: bool,
+    /// When it was generated.
+    pub created_at: i64,
+}
+
+/// `POST /tenants/{tenant}/storage-accounts/{name}/rotate-key` and the same of a service principal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// The key to replace. The other one seals new tickets from then on, until a host has fetched the new one.
+    pub key: KeyName,
+}
+
+/// `POST …/keytab`: the keys of a service as an MIT keytab. Audited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keytab {
+    /// The file, MIT keytab format version 2.
+    pub keytab: Base64Secret,
+    /// What is in it, without secrets.
+    pub entries: Vec<KeytabEntry>,
+}
+
+/// One entry of a keytab, without its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeytabEntry {
+    /// The principal with its realm.
+    pub principal: String,
+    /// The key version number.
+    pub kvno: u32,
+    /// The encryption type number (RFC 3961).
+    pub enctype: i32,
+}
+
+/// `POST /tenants/{tenant}/storage-accounts/{name}/shares`: a new share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShareCreate {
+    /// Its name: 3 to 63 lower-case letters, digits and single inner hyphens.
+    pub name: String,
+}
+
+/// A share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Its storage account.
+    pub account: String,
+    /// Its name.
+    pub name: String,
+    /// Who may do what.
+    pub grants: Vec<Grant>,
+    /// When it was created.
+    pub created_at: i64,
+}
+
+/// A permission on a share, given to a user or group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The SID of the user or group.
+    pub sid: String,
+    /// Its UPN (users) or name (groups).
+    pub name: String,
+    /// User or group.
+    pub kind: IdentityKind,
+    /// What it may do.
+    pub role: ShareRole,
+}
+
+/// `PUT …/shares/{share}/grants`: gives a role; replaces what the principal had on this share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantCreate {
+    /// Whom: a UPN, an account or group name, or a SID.
+    pub to: String,
+    /// What it may do.
+    pub role: ShareRole,
+}
+
+/// `PUT /tenants/{tenant}/storage-accounts/{name}/default-permission`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DefaultPermission {
+    /// What every user may do without a grant; `null` for nothing.
+    pub role: Option<ShareRole>,
+}
+
+/// `GET …/shares/{share}/access?user=…`: what a user may do on a share, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareAccess {
+    /// The user's UPN.
+    pub user: String,
+    /// The user's SID.
+    pub sid: String,
+    /// What the user may do; absent where nothing. The file's own ACL restricts it further.
+    #[serde(default)]
+    pub effective: Option<ShareRole>,
+    /// The account's default permission.
+    #[serde(default)]
+    pub default_permission: Option<ShareRole>,
+    /// The grants that reach the user, directly or through groups.
+    pub grants: Vec<Grant>,
+}
+
+/// `GET /tenants/{tenant}/storage-accounts/{name}/host-state`: all that the SMB host of an account serves by.
+///
+/// Carries an `ETag`. With `If-None-Match` and `?wait_s=N` the server answers as soon as there is another state, else 304
+/// after N seconds. Needs the storage administrator role; the keys inside are why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostState {
+    /// Changes whenever anything below changes.
+    pub version: String,
+    /// The tenant.
+    pub tenant: HostTenant,
+    /// The storage account.
+    pub account: HostAccount,
+    /// The AD domains whose users may come, for the seeding of id maps.
+    pub domains: Vec<HostDomain>,
+    /// An MIT keytab with both keys for every service name of the account.
+    pub keytab: Base64Secret,
+    /// What every user may do without a grant.
+    #[serde(default)]
+    pub default_role: Option<ShareRole>,
+    /// The shares.
+    pub shares: Vec<HostShare>,
+}
+
+/// The tenant of a [`HostState`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostTenant {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Its realm.
+    pub realm: String,
+    /// Its flat (NetBIOS) name.
+    pub flat_name: String,
+    /// Its domain SID.
+    pub sid: String,
+}
+
+/// The storage account of a [`HostState`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostAccount {
+    /// Its name.
+    pub name: String,
+    /// Its host name.
+    pub host: String,
+    /// Further host names it answers to.
+    pub aliases: Vec<String>,
+}
+
+/// An AD domain of a [`HostState`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostDomain {
+    /// Its DNS name.
+    pub dns_name: String,
+    /// Its flat (NetBIOS) name.
+    pub flat_name: String,
+    /// Its domain SID.
+    pub sid: String,
+}
+
+/// A share of a [`HostState`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostShare {
+    /// Its name.
+    pub name: String,
+    /// Who may do what.
+    pub grants: Vec<Grant>,
+}
+
+impl ShareRole {
+    /// The text form, as it travels: `elevated-contributor`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Contributor => "contributor",
+            Self::ElevatedContributor => "elevated-contributor",
+        }
+    }
+}
+
+impl KeyName {
+    /// The text form, as it travels: `kerb1`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kerb1 => "kerb1",
+            Self::Kerb2 => "kerb2",
+        }
+    }
+}
+
+impl fmt::Display for ShareRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,94 @@
+//! Tenants, and what a client must know to reach one.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// `POST /tenants`: a new tenant. What is absent gets its default (see the fields).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantCreate {
+    /// Its name: 1 to 63 letters, digits and inner hyphens, lower case.
+    pub name: String,
+    /// Its DNS domain; `<name>.<base domain>` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Its Kerberos realm; `KERBEROS.<DOMAIN>` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
+    /// Its flat (NetBIOS) name of at most 15 characters; made from the name where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flat_name: Option<String>,
+    /// The DNS suffixes whose services AD refers to the realm; the domain where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_level_names: Option<Vec<String>>,
+}
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Its DNS domain, lower case.
+    pub domain: String,
+    /// Its Kerberos realm.
+    pub realm: String,
+    /// Its flat (NetBIOS) name, at most 15 characters.
+    pub flat_name: String,
+    /// Its own domain SID, `S-1-5-21-a-b-c`.
+    pub sid: String,
+    /// The DNS suffixes whose services AD refers to the realm.
+    pub top_level_names: Vec<String>,
+    /// Where clients reach its KDC proxy: `https://login.<base domain>:443/<id>/kerberos`.
+    pub kdc_proxy_url: String,
+    /// When it was created.
+    pub created_at: i64,
+}
+
+/// `GET /tenants/{tenant}/client-config`: everything that a client's configuration is made from. Needs any role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientConfig {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Where clients reach its KDC proxy.
+    pub kdc_proxy_url: String,
+    /// The certificate authority that clients must trust, PEM; absent where the server's certificate is public.
+    #[serde(default)]
+    pub ca_pem: Option<String>,
+    /// The AD realms that trust the tenant.
+    pub ad_realms: Vec<AdRealm>,
+    /// The hosts of the tenant's services: storage accounts, aliases and service principals.
+    pub hosts: Vec<String>,
+}
+
+/// An AD realm whose users reach the tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdRealm {
+    /// The realm, upper case.
+    pub realm: String,
+    /// The DNS name of its domain, lower case.
+    pub dns_name: String,
+    /// Its flat (NetBIOS) name.
+    pub flat_name: String,
+    /// Its domain SID.
+    pub sid: String,
+}
+
+/// `GET /ca`: the private certificate authority of the server. Needs no token: it is public, and a client that does not
+/// trust it yet cannot use the answer as proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaCertificate {
+    /// PEM; absent where the server's certificate is public.
+    #[serde(default)]
+    pub ca_pem: Option<String>,
+}
+
+/// `GET /healthz` (outside the base path): whether the server serves. Needs no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`, or `degraded` where the store does not answer (then with status 503).
+    pub status: String,
+    /// The server's version.
+    pub version: String,
+}

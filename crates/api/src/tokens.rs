@@ -1,0 +1,104 @@
+//! Who may do what: roles, tokens, connectors.
+
+use crate::SecretText;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use uuid::Uuid;
+
+/// What an administrator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Everything.
+    GlobalAdministrator,
+    /// Trusts, connectors, identities.
+    HybridIdentityAdministrator,
+    /// Storage accounts, shares, service principals, and their keys.
+    StorageAdministrator,
+    /// Read what holds no secret.
+    Reader,
+}
+
+/// What a token stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenKind {
+    /// A person, with a role.
+    Administrator,
+    /// A sync agent; writes identities of its own AD domain and nothing else.
+    Connector,
+}
+
+/// `GET /whoami`: what the server knows of the token that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoAmI {
+    /// What the token stands for.
+    pub kind: TokenKind,
+    /// The administrator's name, or the connector's AD domain.
+    pub name: String,
+    /// The role of an administrator; absent for a connector.
+    #[serde(default)]
+    pub role: Option<Role>,
+    /// The only tenant it is good for; absent where it is good for all.
+    #[serde(default)]
+    pub tenant: Option<Uuid>,
+    /// The only AD domain a connector may write.
+    #[serde(default)]
+    pub domain: Option<String>,
+}
+
+/// `POST /tenants/{tenant}/connectors`: registers the sync agent of an AD domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorCreate {
+    /// The DNS name of the AD domain, lower case. The tenant must know it: prepare its trust first.
+    pub domain: String,
+}
+
+/// A connector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connector {
+    /// The DNS name of its AD domain.
+    pub domain: String,
+    /// When it was registered.
+    pub created_at: i64,
+}
+
+/// The answer to [`ConnectorCreate`]. The token is shown once and stored as a hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorCreated {
+    /// The connector.
+    pub connector: Connector,
+    /// Its bearer token.
+    pub token: SecretText,
+}
+
+impl Role {
+    /// The text form, as it travels: `storage-administrator`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GlobalAdministrator => "global-administrator",
+            Self::HybridIdentityAdministrator => "hybrid-identity-administrator",
+            Self::StorageAdministrator => "storage-administrator",
+            Self::Reader => "reader",
+        }
+    }
+
+    /// The role of this text form.
+    pub fn from_text(text: &str) -> Option<Self> {
+        [
+            Self::GlobalAdministrator,
+            Self::HybridIdentityAdministrator,
+            Self::StorageAdministrator,
+            Self::Reader,
+        ]
+        .into_iter()
+        .find(|role| role.as_str() == text)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

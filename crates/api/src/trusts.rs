@@ -1,0 +1,106 @@
+//! The trust between a tenant and an AD domain, as the tenant records it.
+
+use crate::SecretText;
+use serde::{Deserialize, Serialize};
+
+/// `GET /tenants/{tenant}/trusts/{domain}`: the record of one trust. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trust {
+    /// The DNS name of the AD domain, lower case.
+    pub domain: String,
+    /// Its realm, upper case.
+    pub realm: String,
+    /// Its flat (NetBIOS) name.
+    pub flat_name: String,
+    /// Its domain SID.
+    pub sid: String,
+    /// Whether AD holds the trust, as far as the tenant knows.
+    pub state: TrustState,
+    /// The top-level names as last confirmed, or as given to `prepare`.
+    pub top_level_names: Vec<String>,
+    /// When it was first prepared.
+    pub created_at: i64,
+    /// When it was first confirmed.
+    pub confirmed_at: Option<i64>,
+    /// The versions of the trust key, newest first.
+    pub keys: Vec<TrustKey>,
+}
+
+/// Whether AD holds the trust, as far as the tenant knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrustState {
+    /// Prepared, never confirmed.
+    Pending,
+    /// Confirmed at least once.
+    Active,
+}
+
+/// One version of a trust key. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustKey {
+    /// The tenant's count of versions, from 1.
+    pub version: u32,
+    /// Where it is in its life.
+    pub state: TrustKeyState,
+    /// When the secret was generated.
+    pub created_at: i64,
+    /// When it was reported to be in AD.
+    pub confirmed_at: Option<i64>,
+    /// When it stops opening tickets, once retired.
+    pub retires_at: Option<i64>,
+    /// When a ticket sealed with it last arrived.
+    pub last_seen_at: Option<i64>,
+}
+
+/// The life of a trust key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrustKeyState {
+    /// Generated and handed out; not yet reported to be in AD. Opens tickets already, since AD may use it before the
+    /// report arrives.
+    Pending,
+    /// In AD now.
+    Current,
+    /// Replaced in AD, which may still seal tickets with it.
+    Previous,
+    /// Out of use in AD; opens old tickets until `retires_at`.
+    Retired,
+}
+
+/// `POST /tenants/{tenant}/trusts/{domain}/prepare`: what is needed to make the trust in AD.
+///
+/// Idempotent: a pending version is handed out again, else the current one. A version is generated only where there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrepareTrust {
+    /// The realm of the AD domain, upper case.
+    pub realm: String,
+    /// Its flat (NetBIOS) name.
+    pub flat_name: String,
+    /// Its domain SID, `S-1-5-21-a-b-c`.
+    pub sid: String,
+    /// The top-level names that AD shall refer to the tenant.
+    pub top_level_names: Vec<String>,
+}
+
+/// The answer to [`PrepareTrust`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedTrust {
+    /// The version of the secret.
+    pub version: u32,
+    /// [`TrustKeyState::Pending`] or [`TrustKeyState::Current`].
+    pub state: TrustKeyState,
+    /// The trust password: printable ASCII.
+    pub secret: SecretText,
+}
+
+/// `POST /tenants/{tenant}/trusts/{domain}/confirm`: AD now holds this version. Idempotent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmTrust {
+    /// The version that was prepared.
+    pub version: u32,
+    /// The top-level names that AD now holds.
+    pub top_level_names: Vec<String>,
+}

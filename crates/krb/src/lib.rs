@@ -18,6 +18,7 @@ pub mod credential;
 pub mod crypto;
 mod cursor;
 pub mod keytab;
+pub mod messages;
 pub mod principal;
 pub mod random;
 pub mod sid;

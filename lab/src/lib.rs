@@ -1,1 +1,28 @@
-//! lab
+//! The test world: a real Active Directory domain (Samba), a cloud, a client and an administration host on one machine,
+//! each in a network namespace of its own, and the end-to-end story that tests and demo share.
+//!
+//! The lab starts, asks and observes; it never reaches into the product: everything it knows about Crossrealm it learns
+//! from the command line, from the wire, and from Samba's own tools, which serve as independent oracles. It needs root and
+//! Debian's packages ([`need::PACKAGES`]), touches nothing of the machine outside names that start with `xr-<pid>-`, and
+//! leaves nothing behind, not even when it is killed.
+//!
+//! ```text
+//!   onprem 10.77.1.1  ──── client 10.77.1.2 / 10.77.2.2 ────  cloud 10.77.2.1
+//!   Samba AD DC       ──── admin  10.77.1.3 / 10.77.2.3 ────  crossrealm serve, files serve
+//! ```
+//! Neither client nor admin forwards, and neither onprem nor cloud has a route to the other.
+
+mod child;
+mod dc;
+
+pub mod need;
+mod net;
+mod run;
+pub mod story;
+mod world;
+
+pub use child::Service;
+pub use dc::{ADMIN_PASSWORD, DOMAIN, FLAT_NAME, REALM, USER_PASSWORD};
+pub use net::Place;
+pub use run::{Failure, Output, Run};
+pub use world::World;

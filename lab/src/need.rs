@@ -1,0 +1,165 @@
+//! What the test world needs of the machine, and how to say so when something is missing.
+
+use std::path::{Path, PathBuf};
+
+/// Debian packages that hold everything the lab runs. `cargo xtask setup` installs them.
+pub const PACKAGES: &[&str] = &[
+    "iproute2",
+    "krb5-k5tls",
+    "krb5-user",
+    "ldb-tools",
+    "libnss-winbind",
+    "python3-cryptography",
+    "python3-pyasn1",
+    "python3-samba",
+    "samba",
+    "samba-ad-dc",
+    "samba-ad-provision",
+    "samba-dsdb-modules",
+    "samba-vfs-modules",
+    "smbclient",
+    "util-linux",
+    "winbind",
+];
+
+/// Where programs are looked for; also the `PATH` of everything the lab runs, so that a developer's own shims do not interfere.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const PROGRAMS: &[(&str, &str)] = &[
+    ("ip", "iproute2"),
+    ("unshare", "util-linux"),
+    ("setpriv", "util-linux"),
+    ("kinit", "krb5-user"),
+    ("kvno", "krb5-user"),
+    ("klist", "krb5-user"),
+    ("samba", "samba-ad-dc"),
+    ("samba-tool", "samba"),
+    ("smbd", "samba"),
+    ("winbindd", "winbind"),
+    ("net", "samba"),
+    ("sharesec", "samba"),
+    ("smbclient", "smbclient"),
+    ("smbcacls", "smbclient"),
+    ("ldbsearch", "ldb-tools"),
+];
+
+const LIBRARIES: &[(&str, &str)] = &[
+    ("krb5/plugins/tls/k5tls.so", "krb5-k5tls"),
+    ("libnss_winbind.so.2", "libnss-winbind"),
+    ("samba/vfs/acl_xattr.so", "samba-vfs-modules"),
+    ("samba/ldb/samba_dsdb.so", "samba-dsdb-modules"),
+];
+
+const FILES: &[(&str, &str)] = &[
+    (
+        "/usr/share/samba/setup/provision.ldif",
+        "samba-ad-provision",
+    ),
+    (
+        "/usr/lib/python3/dist-packages/samba/tests/krb5/kcrypto.py",
+        "python3-samba",
+    ),
+    ("/usr/lib/python3/dist-packages/pyasn1", "python3-pyasn1"),
+    (
+        "/usr/lib/python3/dist-packages/cryptography",
+        "python3-cryptography",
+    ),
+];
+
+/// Whether this process may make namespaces: its effective user is root.
+pub fn is_root() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .and_then(|ids| ids.split_whitespace().nth(1))
+        .is_some_and(|effective| effective == "0")
+}
+
+/// The program's full path on [`PATH`].
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    PATH.split(':')
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.is_file())
+}
+
+/// The Debian packages whose files are not there, each once, sorted.
+pub fn missing_packages() -> Vec<&'static str> {
+    let mut missing: Vec<&'static str> = Vec::new();
+    missing.extend(
+        PROGRAMS
+            .iter()
+            .filter(|(program, _)| find_program(program).is_none())
+            .map(|(_, package)| *package),
+    );
+    missing.extend(
+        LIBRARIES
+            .iter()
+            .filter(|(library, _)| !has_library(library))
+            .map(|(_, package)| *package),
+    );
+    missing.extend(
+        FILES
+            .iter()
+            .filter(|(file, _)| !Path::new(file).exists())
+            .map(|(_, package)| *package),
+    );
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+fn has_library(name: &str) -> bool {
+    let Ok(folders) = std::fs::read_dir("/usr/lib") else {
+        return false;
+    };
+    let multiarch = folders
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir());
+    multiarch
+        .chain(["/usr/lib", "/lib", "/lib64"].map(PathBuf::from))
+        .any(|folder| folder.join(name).exists())
+}
+
+/// Why the test world cannot run here, in words for people; `None` when it can.
+pub fn unmet() -> Option<String> {
+    if std::env::consts::OS != "linux" {
+        return Some(format!(
+            "the test world needs Linux (network namespaces, Samba); this is {}",
+            std::env::consts::OS
+        ));
+    }
+    if !is_root() {
+        return Some("the test world needs root: it makes network and mount namespaces and starts a domain controller".into());
+    }
+    let missing = missing_packages();
+    if missing.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "missing Debian packages: {}. `cargo xtask setup` installs them",
+        missing.join(" ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_needed_file_belongs_to_a_listed_package() {
+        for (file, package) in PROGRAMS.iter().chain(LIBRARIES).chain(FILES) {
+            assert!(
+                PACKAGES.contains(package),
+                "{file} is in {package}, which setup does not install"
+            );
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_not_found() {
+        assert!(find_program("sh").is_some());
+        assert!(find_program("no-such-program-anywhere").is_none());
+    }
+}

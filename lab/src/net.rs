@@ -1,0 +1,226 @@
+//! The four network namespaces and the wires between them; sweeping what dead runs left.
+//!
+//! All names start with `xr-<pid>-<n>-`. A run that was killed leaves namespaces behind (the kernel ends its processes, not
+//! the names); the next run sees that the process is gone and removes them.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::run::{Failure, Run};
+
+const NETNS_CONFIG: &str = "/etc/netns";
+const NETNS_NAMES: &str = "/run/netns";
+
+/// One of the four machines of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The company's own network: the domain controller.
+    Onprem,
+    /// A workstation: reaches the domain controller and the cloud.
+    Client,
+    /// The cloud: reaches the client's and the administrator's network, never the company's.
+    Cloud,
+    /// An administration host of the company: the on-premises tools run here.
+    Admin,
+}
+
+impl Place {
+    pub(crate) const ALL: [Self; 4] = [Self::Onprem, Self::Client, Self::Cloud, Self::Admin];
+
+    /// The short name, as in namespaces and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Onprem => "onprem",
+            Self::Client => "client",
+            Self::Cloud => "cloud",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The domain controller's address.
+pub(crate) const DC_ADDRESS: &str = "10.77.1.1";
+/// The cloud's address.
+pub(crate) const CLOUD_ADDRESS: &str = "10.77.2.1";
+
+/// Wires: (machine, its interface, the side it is plugged into, its address there).
+const WIRES: [(Place, &str, Place, &str); 4] = [
+    (Place::Client, "corp0", Place::Onprem, "10.77.1.2/24"),
+    (Place::Admin, "corp0", Place::Onprem, "10.77.1.3/24"),
+    (Place::Client, "net0", Place::Cloud, "10.77.2.2/24"),
+    (Place::Admin, "net0", Place::Cloud, "10.77.2.3/24"),
+];
+
+/// The namespaces of one world; removed on drop.
+#[derive(Debug)]
+pub(crate) struct Network {
+    prefix: String,
+}
+
+impl Network {
+    /// Makes the namespaces, wires them, and writes each machine's `resolv.conf` and `hosts`.
+    pub(crate) fn build(prefix: &str) -> Result<Self, Failure> {
+        let network = Self {
+            prefix: prefix.into(),
+        };
+        for place in Place::ALL {
+            network.add_namespace(place)?;
+        }
+        for (switch, address) in [(Place::Onprem, DC_ADDRESS), (Place::Cloud, CLOUD_ADDRESS)] {
+            let space = network.namespace(switch);
+            ip(&["-n", &space, "link", "add", "lan0", "type", "bridge"])?;
+            ip(&[
+                "-n",
+                &space,
+                "addr",
+                "add",
+                &format!("{address}/24"),
+                "dev",
+                "lan0",
+            ])?;
+            ip(&["-n", &space, "link", "set", "lan0", "up"])?;
+        }
+        for (port, (machine, interface, switch, address)) in WIRES.iter().enumerate() {
+            let (space, switch, port) = (
+                network.namespace(*machine),
+                network.namespace(*switch),
+                format!("port{port}"),
+            );
+            ip(&[
+                "link", "add", interface, "netns", &space, "type", "veth", "peer", "name", &port,
+                "netns", &switch,
+            ])?;
+            ip(&["-n", &switch, "link", "set", &port, "master", "lan0", "up"])?;
+            ip(&["-n", &space, "addr", "add", address, "dev", interface])?;
+            ip(&["-n", &space, "link", "set", interface, "up"])?;
+        }
+        Ok(network)
+    }
+
+    pub(crate) fn namespace(&self, place: Place) -> String {
+        format!("{}-{}", self.prefix, place.name())
+    }
+
+    fn add_namespace(&self, place: Place) -> Result<(), Failure> {
+        let space = self.namespace(place);
+        let folder = Path::new(NETNS_CONFIG).join(&space);
+        std::fs::create_dir_all(&folder)?;
+        // The cloud has no name server at all: whatever the product resolves there it must know without one.
+        let resolver = if place == Place::Cloud {
+            String::new()
+        } else {
+            format!("nameserver {DC_ADDRESS}\nsearch corp.contoso.com\n")
+        };
+        std::fs::write(folder.join("resolv.conf"), resolver)?;
+        std::fs::write(folder.join("hosts"), hosts(place))?;
+        ip(&["netns", "add", &space])?;
+        ip(&["-n", &space, "link", "set", "lo", "up"])?;
+        // A new namespace may inherit forwarding from the machine; without IPv6 there is one address family to reason about.
+        let quiet = "echo 0 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 2>/dev/null || true";
+        ip(&["netns", "exec", &space, "sh", "-c", quiet])
+    }
+
+    /// Adds a name to one machine's `hosts`; the file keeps its inode, so running programs see it too.
+    pub(crate) fn add_host(&self, place: Place, address: &str, name: &str) -> Result<(), Failure> {
+        let path = Path::new(NETNS_CONFIG)
+            .join(self.namespace(place))
+            .join("hosts");
+        let mut file = OpenOptions::new().append(true).open(path)?;
+        Ok(writeln!(file, "{address} {name}")?)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for place in Place::ALL {
+            remove_namespace(&self.namespace(place));
+        }
+    }
+}
+
+fn hosts(place: Place) -> String {
+    let mut lines = String::from("127.0.0.1 localhost\n");
+    if matches!(place, Place::Client | Place::Admin) {
+        lines += &format!("{DC_ADDRESS} dc1.corp.contoso.com dc1\n");
+    }
+    if place != Place::Onprem {
+        lines += &format!("{CLOUD_ADDRESS} login.cloud.example\n");
+    }
+    lines
+}
+
+fn ip(arguments: &[&str]) -> Result<(), Failure> {
+    let run = Run::here("ip").args(arguments);
+    let hint =
+        "hint: network namespaces need root with CAP_SYS_ADMIN and a kernel with veth and bridge";
+    run.ok().map(drop).map_err(|failure| failure.with(hint))
+}
+
+fn remove_namespace(space: &str) {
+    // Best effort by design: this runs in Drop, and a second sweep follows at the next start.
+    let _ = Run::here("ip").args(["netns", "del", space]).output();
+    let _ = std::fs::remove_dir_all(Path::new(NETNS_CONFIG).join(space));
+    let _ = std::fs::remove_dir(NETNS_CONFIG);
+}
+
+/// The process id in a name `xr-<pid>-<n>-<rest>` of ours; `None` for everybody else's names.
+fn owner(name: &str) -> Option<u32> {
+    let mut parts = name.strip_prefix("xr-")?.splitn(3, '-');
+    let pid = parts.next()?.parse().ok()?;
+    parts.next()?.parse::<u32>().ok()?;
+    let rest = parts.next()?;
+    (rest.starts_with("scratch") || Place::ALL.iter().any(|place| place.name() == rest))
+        .then_some(pid)
+}
+
+/// Removes namespaces and scratch folders of runs whose process is gone.
+pub(crate) fn sweep(scratch_parent: &Path) {
+    let dead =
+        |name: &str| owner(name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+    for space in names_in(Path::new(NETNS_NAMES))
+        .into_iter()
+        .chain(names_in(Path::new(NETNS_CONFIG)))
+        .filter(|name| dead(name))
+    {
+        remove_namespace(&space);
+    }
+    for folder in names_in(scratch_parent)
+        .into_iter()
+        .filter(|name| dead(name))
+    {
+        let _ = std::fs::remove_dir_all(scratch_parent.join(folder));
+    }
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder)
+        .map(|entries| entries.flatten().collect::<Vec<_>>())
+        .unwrap_or_default();
+    entries
+        .iter()
+        .map(|entry| PathBuf::from(entry.file_name()).display().to_string())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_names_are_ever_swept() {
+        assert_eq!(owner("xr-123-0-onprem"), Some(123));
+        assert_eq!(owner("xr-123-0-scratch.Ab3"), Some(123));
+        for foreign in [
+            "xr-client-dc",
+            "xr-123-onprem",
+            "xr-123-0-other",
+            "xr-12a-0-cloud",
+            "onprem",
+            "xr-",
+            "xr--0-cloud",
+        ] {
+            assert_eq!(owner(foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The envelope of the KDC proxy: KDC-PROXY-MESSAGE, [MS-KKDCP] 2.2.2.
+//!
+//! A client puts a Kerberos message, with the 4-byte length of the TCP transport in front (RFC 4120 §7.2.2), and the
+//! realm it is meant for into one DER value and posts it; the answer comes back in the same envelope without a realm.
+
+use crate::messages::{KerberosString, MessageError, decode, encode};
+use rasn::{AsnType, Decode, Decoder, Encode, Encoder};
+
+/// The largest body of a request that is looked at, in bytes (design rule 7).
+pub const MAX_BODY_LEN: usize = 128 * 1024;
+
+/// KDC-PROXY-MESSAGE, [MS-KKDCP] 2.2.2.
+#[derive(AsnType, Decode, Encode, Clone, Debug, PartialEq, Eq)]
+struct KdcProxyMessage {
+    #[rasn(tag(explicit(0)))]
+    kerb_message: rasn::types::OctetString,
+    #[rasn(tag(explicit(1)))]
+    target_domain: Option<KerberosString>,
+    #[rasn(tag(explicit(2)))]
+    dclocator_hint: Option<i64>,
+}
+
+/// What came in a proxy request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyRequest {
+    /// The Kerberos message, without the length in front.
+    pub message: Vec<u8>,
+    /// The realm it is meant for, if the client named one.
+    pub target_domain: Option<String>,
+}
+
+/// Why an envelope was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Larger than [`MAX_BODY_LEN`].
+    #[error("the body is larger than {MAX_BODY_LEN} bytes")]
+    TooLarge,
+    /// Not a KDC-PROXY-MESSAGE.
+    #[error("not a KDC-PROXY-MESSAGE: {0}")]
+    Malformed(#[from] MessageError),
+    /// The length in front of the Kerberos message is not the length of what follows.
+    #[error("the length in front of the Kerberos message is not its length")]
+    Length,
+}
+
+/// Opens the envelope of a request.
+pub fn open_request(body: &[u8]) -> Result<ProxyRequest, EnvelopeError> {
+    let envelope = open(body)?;
+    Ok(ProxyRequest {
+        message: unframe(&envelope.kerb_message)?.to_vec(),
+        target_domain: envelope.target_domain.map(|d| d.0),
+    })
+}
+
+/// Opens the envelope of a reply and returns the Kerberos message in it.
+pub fn open_reply(body: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
+    unframe(&open(body)?.kerb_message).map(<[u8]>::to_vec)
+}
+
+/// Puts a Kerberos message for `target_domain` into an envelope.
+pub fn wrap_request(message: &[u8], target_domain: &str) -> Result<Vec<u8>, EnvelopeError> {
+    wrap(message, Some(target_domain.into()))
+}
+
+/// Puts a Kerberos reply into an envelope; a reply names no realm ([MS-KKDCP] 3.2.5.1).
+pub fn wrap_reply(message: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
+    wrap(message, None)
+}
+
+/// The message with its length in front, as on TCP (RFC 4120 §7.2.2).
+pub fn frame(message: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
+    let len = u32::try_from(message.len()).map_err(|_| EnvelopeError::TooLarge)?;
+    Ok([&len.to_be_bytes(), message].concat())
+}
+
+fn unframe(framed: &[u8]) -> Result<&[u8], EnvelopeError> {
+    let (len, message) = framed
+        .split_first_chunk::<4>()
+        .ok_or(EnvelopeError::Length)?;
+    if u32::try_from(message.len()).ok() != Some(u32::from_be_bytes(*len)) {
+        return Err(EnvelopeError::Length);
+    }
+    Ok(message)
+}
+
+fn open(body: &[u8]) -> Result<KdcProxyMessage, EnvelopeError> {
+    if body.len() > MAX_BODY_LEN {
+        return Err(EnvelopeError::TooLarge);
+    }
+    Ok(decode(body)?)
+}
+
+fn wrap(message: &[u8], target_domain: Option<KerberosString>) -> Result<Vec<u8>, EnvelopeError> {
+    Ok(encode(&KdcProxyMessage {
+        kerb_message: frame(message)?.into(),
+        target_domain,
+        dclocator_hint: None,
+    })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_and_reply_round_trip() {
+        let body = wrap_request(b"kerberos", "REALM.EXAMPLE").unwrap();
+        let request = open_request(&body).unwrap();
+        assert_eq!(request.message, b"kerberos");
+        assert_eq!(request.target_domain.as_deref(), Some("REALM.EXAMPLE"));
+        assert_eq!(
+            open_reply(&wrap_reply(b"answer").unwrap()).unwrap(),
+            b"answer"
+        );
+    }
+
+    #[test]
+    fn a_lying_length_is_refused() {
+        let body = wrap_request(b"kerberos", "R").unwrap();
+        let at = body.windows(4).position(|w| w == [0, 0, 0, 8]).unwrap();
+        for lie in [0u8, 7, 9, 255] {
+            let mut bad = body.clone();
+            bad[at + 3] = lie;
+            assert_eq!(open_request(&bad), Err(EnvelopeError::Length));
+        }
+        let short = encode(&KdcProxyMessage {
+            kerb_message: vec![0, 0, 0].into(),
+            target_domain: None,
+            dclocator_hint: None,
+        })
+        .unwrap();
+        assert_eq!(open_request(&short), Err(EnvelopeError::Length));
+    }
+
+    #[test]
+    fn garbage_truncation_and_size_are_refused() {
+        let body = wrap_request(b"kerberos", "R").unwrap();
+        for cut in 0..body.len() {
+            assert!(open_request(&body[..cut]).is_err());
+        }
+        assert!(open_request(&[&body[..], b"x"].concat()).is_err());
+        assert_eq!(
+            open_request(&vec![0x30; MAX_BODY_LEN + 1]),
+            Err(EnvelopeError::TooLarge)
+        );
+    }
+}

@@ -26,17 +26,17 @@ pub struct Lookups {
 /// The records of one round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// Round one: the tenant itself, the trust whose on-premises realm issued the ticket, and the service asked for.
+    /// Round one, before anything is opened: the tenant itself, and the trust whose on-premises realm issued the ticket.
     Parties {
         /// The realm that issued the presented ticket, as the ticket names it (compare without case).
         issuer: String,
-        /// The service the client asks a ticket for.
-        service: ServiceName,
     },
-    /// Round two: the identity with this SID.
-    Identity {
+    /// Round two, when the ticket and the armor are open: who asks, and for what.
+    Grant {
         /// The SID from the verified PAC of the presented ticket.
         sid: Sid,
+        /// The service the client asks a ticket for.
+        service: ServiceName,
     },
 }
 
@@ -52,17 +52,20 @@ pub struct ServiceName {
 /// The answer to one [`Lookups`].
 #[derive(Clone, Debug)]
 pub enum Records {
-    /// Answers [`Wanted::Parties`]. `None` where the tenant has no such trust or service.
+    /// Answers [`Wanted::Parties`].
     Parties {
         /// The tenant of the lookup.
         tenant: Arc<Tenant>,
-        /// The trust with the issuing realm.
+        /// The trust with the issuing realm; `None` where the tenant has no such trust.
         trust: Option<Arc<Trust>>,
-        /// The service asked for.
+    },
+    /// Answers [`Wanted::Grant`].
+    Grant {
+        /// The identity with that SID; `None` where the tenant holds none.
+        identity: Option<Arc<Identity>>,
+        /// The service; `None` where the tenant has no such service.
         service: Option<Arc<Service>>,
     },
-    /// Answers [`Wanted::Identity`]. `None` where the tenant holds no identity with that SID.
-    Identity(Option<Arc<Identity>>),
     /// The directory could not answer in time; the text is for the event, never for the client.
     Unavailable(String),
 }

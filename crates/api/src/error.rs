@@ -36,7 +36,11 @@ macro_rules! codes {
                 }
             }
 
-            #[cfg(test)]
+            /// The code of this text form.
+            pub fn from_text(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == text)
+            }
+
             const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
@@ -93,6 +97,8 @@ codes! {
     StorageAccountNotFound = "storage_account_not_found",
     /// A storage account, service principal or alias of this name is there already (409).
     StorageAccountExists = "storage_account_exists",
+    /// The storage account still has shares (409).
+    AccountHasShares = "account_has_shares",
     /// No such share (404).
     ShareNotFound = "share_not_found",
     /// A share of this name is there already (409).
@@ -109,6 +115,12 @@ codes! {
     ConnectorExists = "connector_exists",
     /// The AD domain is recorded with another domain SID (409).
     DomainSidMismatch = "domain_sid_mismatch",
+    /// The domain SID belongs to another domain, or to the tenant itself (409).
+    DomainSidTaken = "domain_sid_taken",
+    /// The request holds more changes than one may (400).
+    TooManyChanges = "too_many_changes",
+    /// The request contradicts what is recorded, in a way that has no code of its own (409).
+    Conflict = "conflict",
     /// The store did not answer (503).
     StoreUnavailable = "store_unavailable",
     /// A fault of the server; its log has the request id (500).

@@ -5,33 +5,32 @@ use serde::{Deserialize, Serialize};
 /// One entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its id; refusals carry it to the client, and it is the `after` of a list. Ascends with time.
-    pub id: String,
-    /// When.
-    pub at: i64,
+    /// Its place in the order of recording; ascends. The `after` of a list.
+    pub sequence: i64,
+    /// The id that a refusal told the client; absent for events that no client was told of.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// When, in Unix milliseconds.
+    pub at_ms: i64,
     /// What kind of thing happened.
     pub kind: EventKind,
     /// How it ended.
     pub outcome: Outcome,
-    /// What was done: `ticket.service`, `trust.prepare`, `share.grant`, …
+    /// What was done, a stable word: `ticket.issue`, `trust.prepare`, `share.grant`, …
     pub action: String,
-    /// The stable reason of a refusal, such as `identity_disabled`; absent where it was done.
-    #[serde(default)]
-    pub reason: Option<String>,
-    /// One sentence for people.
-    pub message: String,
-    /// Who: a UPN, an administrator's name or a connector's domain, as far as known.
-    #[serde(default)]
-    pub actor: Option<String>,
-    /// The SID of the user, as far as known.
-    #[serde(default)]
-    pub sid: Option<String>,
-    /// What it was done to: a service name, a share, a trust.
-    #[serde(default)]
-    pub target: Option<String>,
+    /// The stable reason of a refusal, such as `identity_disabled`; empty where it was done.
+    pub reason: String,
+    /// Who did it: an administrator's or connector's name, or the client principal of a ticket.
+    pub actor: String,
+    /// The user it concerns: a UPN where known, else the name or SID that was sent; may be empty.
+    pub user: String,
+    /// What it was done to: a service, a share, a trust; may be empty.
+    pub target: String,
     /// The address the request came from.
     #[serde(default)]
-    pub client_address: Option<String>,
+    pub address: Option<String>,
+    /// More for people; may be empty.
+    pub detail: String,
 }
 
 /// What kind of thing happened.
@@ -50,24 +49,26 @@ pub enum EventKind {
 pub enum Outcome {
     /// Done: a ticket issued, a change made.
     Done,
-    /// Refused, with a reason.
+    /// Refused with an answer that says why.
     Refused,
+    /// Dropped without an answer.
+    Dropped,
 }
 
 /// `GET /tenants/{tenant}/events`: which events are wanted, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
-    /// Only events after the one with this id.
+    /// Only events recorded behind the one with this `sequence`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// Only events at or after this time, Unix seconds.
+    pub after: Option<i64>,
+    /// Only events at or after this time, Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<i64>,
-    /// Only events of this user or administrator: a UPN, an account name or a SID.
+    pub since_ms: Option<i64>,
+    /// Only events that concern this user, compared without case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The most events wanted, at most [`crate::MAX_PAGE`]. With neither `after` nor `since`, the latest ones.
+    /// The most events wanted, at most [`crate::MAX_PAGE`]. Without `after`, the newest ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }

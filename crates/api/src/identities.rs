@@ -1,5 +1,6 @@
 //! Users and groups: as an administrator reads them, and as the sync agent writes those of its AD domain.
 
+use crate::Page;
 use serde::{Deserialize, Serialize};
 
 /// What an identity is.
@@ -57,6 +58,9 @@ pub struct Identity {
     pub source: IdentitySource,
     /// Whether it may sign in.
     pub state: IdentityState,
+    /// Why it may not, where it is disabled in AD.
+    #[serde(default)]
+    pub disabled_reason: Option<DisabledReason>,
     /// Its account name (`sAMAccountName`).
     pub account_name: String,
     /// Its user principal name; empty for most groups.
@@ -67,22 +71,44 @@ pub struct Identity {
     pub domain: String,
 }
 
+/// A user or group, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrincipalRef {
+    /// Its SID.
+    pub sid: String,
+    /// User or group.
+    pub kind: IdentityKind,
+    /// The UPN of a user, the account name of a group.
+    pub name: String,
+}
+
 /// `GET /tenants/{tenant}/users/{user}`: a user (by UPN, account name or SID) with the groups that its tickets name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserDetails {
     /// The user.
     pub user: Identity,
     /// Every group it is in, directly or through other groups.
-    pub effective_groups: Vec<Identity>,
+    pub effective_groups: Vec<EffectiveGroup>,
 }
 
-/// `GET /tenants/{tenant}/groups/{group}`: a group (by name or SID) with its direct members.
+/// A group that a user is in, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectiveGroup {
+    /// The group.
+    pub group: PrincipalRef,
+    /// The shortest way to it: the user's direct group first, `group` last.
+    pub path: Vec<PrincipalRef>,
+    /// Whether the first step is the user's primary group.
+    pub by_primary_group: bool,
+}
+
+/// `GET /tenants/{tenant}/groups/{group}`: a group (by name or SID) with one page of its direct members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupDetails {
     /// The group.
     pub group: Identity,
-    /// Its direct members.
-    pub members: Vec<Identity>,
+    /// Its direct members, by account name.
+    pub members: Page<PrincipalRef>,
 }
 
 /// `POST /tenants/{tenant}/users`: a cloud-only user.
@@ -122,6 +148,9 @@ pub struct SyncState {
     pub groups: u64,
     /// Objects that the agent left out in the last run.
     pub skipped: u64,
+    /// Objects that the server refused in the last run.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// A user or group of an AD domain as its sync agent sees it.
@@ -241,7 +270,7 @@ pub struct RefusedChange {
     /// Its account name, as far as known.
     pub account_name: String,
     /// Why: `sid_changed`, `sid_duplicate`, `sid_outside_domain`, `rid_reserved`, `upn_conflict`, `unknown_object`,
-    /// `cloud_only`.
+    /// `cloud_only`, `invalid`.
     pub code: String,
     /// Why, for people.
     pub message: String,

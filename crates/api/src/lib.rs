@@ -23,18 +23,18 @@ pub use client::{Client, ClientError, HostStateAnswer, Refusal};
 pub use error::{Code, ErrorBody};
 pub use events::{Event, EventKind, EventQuery, Outcome};
 pub use identities::{
-    ApplyIdentities, ApplyIdentitiesResult, DisabledReason, DomainIdentitiesPage, GroupDetails,
-    Identity, IdentityChange, IdentityKind, IdentitySource, IdentityState, MAX_CHANGES,
-    MAX_MEMBER_CHANGES, RefusedChange, SyncDomain, SyncState, SyncedIdentity, UserCreate,
-    UserDetails,
+    ApplyIdentities, ApplyIdentitiesResult, DisabledReason, DomainIdentitiesPage, EffectiveGroup,
+    GroupDetails, Identity, IdentityChange, IdentityKind, IdentitySource, IdentityState,
+    MAX_CHANGES, MAX_MEMBER_CHANGES, PrincipalRef, RefusedChange, SyncDomain, SyncState,
+    SyncedIdentity, UserCreate, UserDetails,
 };
 pub use paths::{BASE_PATH, encode_segment};
 pub use secret::{Base64Secret, SecretText};
 pub use services::{ServicePrincipal, ServicePrincipalCreate};
 pub use storage::{
-    DefaultPermission, Grant, GrantCreate, HostAccount, HostDomain, HostShare, HostState,
-    HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry, RotateKey, Share, ShareAccess,
-    ShareCreate, ShareRole, StorageAccount, StorageAccountCreate,
+    AccessReason, AccessVia, DefaultPermission, Grant, GrantCreate, HostAccount, HostDomain,
+    HostShare, HostState, HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry, RotateKey, Share,
+    ShareAccess, ShareCreate, ShareRole, StorageAccount, StorageAccountCreate,
 };
 pub use tenants::{AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate};
 pub use tokens::{Connector, ConnectorCreate, ConnectorCreated, Role, TokenKind, WhoAmI};

@@ -16,7 +16,7 @@ pub struct ServicePrincipalCreate {
 pub struct ServicePrincipal {
     /// Its name, `class/host`, lower case.
     pub spn: String,
-    /// The versions of its key, newest first.
+    /// Its keys, the sealing one first.
     pub keys: Vec<KerberosKey>,
     /// When it was created.
     pub created_at: i64,

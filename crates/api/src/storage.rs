@@ -1,6 +1,6 @@
 //! Storage accounts, shares, permissions, and what the SMB host of an account needs.
 
-use crate::{Base64Secret, IdentityKind};
+use crate::{Base64Secret, Identity, IdentityKind, PrincipalRef};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
@@ -50,7 +50,7 @@ pub struct StorageAccount {
     /// What users may do without a grant; absent where nothing.
     #[serde(default)]
     pub default_permission: Option<ShareRole>,
-    /// Its two keys.
+    /// Its keys, the sealing one first.
     pub keys: Vec<KerberosKey>,
     /// When it was created.
     pub created_at: i64,
@@ -67,6 +67,9 @@ pub struct KerberosKey {
     pub seals: bool,
     /// When it was generated.
     pub created_at: i64,
+    /// Where it was replaced: the last second in which a ticket sealed with it may live.
+    #[serde(default)]
+    pub retires_at: Option<i64>,
 }
 
 /// `POST /tenants/{tenant}/storage-accounts/{name}/rotate-key` and the same of a service principal.
@@ -152,18 +155,37 @@ pub struct DefaultPermission {
 /// `GET …/shares/{share}/access?user=…`: what a user may do on a share, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShareAccess {
-    /// The user's UPN.
-    pub user: String,
-    /// The user's SID.
-    pub sid: String,
-    /// What the user may do; absent where nothing. The file's own ACL restricts it further.
+    /// The user.
+    pub user: Identity,
+    /// What the user may do; absent where nothing, or where the user may not sign in. The file's own ACL restricts it further.
     #[serde(default)]
     pub effective: Option<ShareRole>,
-    /// The account's default permission.
+    /// Every role that applies, the highest first; given for a user that may not sign in too.
+    pub reasons: Vec<AccessReason>,
+}
+
+/// A role that applies to a user, and by what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessReason {
+    /// The role.
+    pub role: ShareRole,
+    /// By what.
+    pub via: AccessVia,
+    /// The way to the grant: for [`AccessVia::Group`] the user's direct group first, the granted group last; else empty.
     #[serde(default)]
-    pub default_permission: Option<ShareRole>,
-    /// The grants that reach the user, directly or through groups.
-    pub grants: Vec<Grant>,
+    pub path: Vec<PrincipalRef>,
+}
+
+/// By what a role applies to a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessVia {
+    /// The account's default permission.
+    Default,
+    /// A grant to the user.
+    Direct,
+    /// A grant to a group that the user is in, directly or through others.
+    Group,
 }
 
 /// `GET /tenants/{tenant}/storage-accounts/{name}/host-state`: all that the SMB host of an account serves by.

@@ -27,6 +27,8 @@ pub enum TokenKind {
     Administrator,
     /// A sync agent; writes identities of its own AD domain and nothing else.
     Connector,
+    /// An SMB host; reads the host state of its own storage account and nothing else.
+    Host,
 }
 
 /// `GET /whoami`: what the server knows of the token that was sent.
@@ -34,9 +36,9 @@ pub enum TokenKind {
 pub struct WhoAmI {
     /// What the token stands for.
     pub kind: TokenKind,
-    /// The administrator's name, or the connector's AD domain.
+    /// Whose it is.
     pub name: String,
-    /// The role of an administrator; absent for a connector.
+    /// The role of an administrator; absent for connectors and hosts.
     #[serde(default)]
     pub role: Option<Role>,
     /// The only tenant it is good for; absent where it is good for all.
@@ -45,6 +47,9 @@ pub struct WhoAmI {
     /// The only AD domain a connector may write.
     #[serde(default)]
     pub domain: Option<String>,
+    /// The only storage account a host may serve.
+    #[serde(default)]
+    pub account: Option<String>,
 }
 
 /// `POST /tenants/{tenant}/connectors`: registers the sync agent of an AD domain.

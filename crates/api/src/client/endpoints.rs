@@ -55,8 +55,8 @@ impl Client {
     }
 
     /// All tenants that the token may see.
-    pub async fn tenants(&self) -> Result<Page<Tenant>, ClientError> {
-        self.call(Method::GET, &["tenants"]).fetch().await
+    pub async fn tenants(&self) -> Result<Vec<Tenant>, ClientError> {
+        self.call(Method::GET, &["tenants"]).fetch_all().await
     }
 
     /// A tenant by name, domain or id.
@@ -76,28 +76,33 @@ impl Client {
             .await
     }
 
-    /// Events, oldest first. For `--follow`, ask again `after` the last one.
+    /// Events in the order of recording. To follow, ask again with the last one's `sequence` as `after`.
     pub async fn events(
         &self,
         tenant: &str,
         query: &EventQuery,
-    ) -> Result<Page<Event>, ClientError> {
-        self.call(Method::GET, &["tenants", tenant, "events"])
-            .query("after", query.after.as_deref())
-            .query("since", query.since.map(|at| at.to_string()).as_deref())
+    ) -> Result<Vec<Event>, ClientError> {
+        let page: Page<Event> = self
+            .call(Method::GET, &["tenants", tenant, "events"])
+            .query("after", query.after.map(|n| n.to_string()).as_deref())
+            .query(
+                "since_ms",
+                query.since_ms.map(|at| at.to_string()).as_deref(),
+            )
             .query("user", query.user.as_deref())
             .query("limit", query.limit.map(|n| n.to_string()).as_deref())
             .fetch()
-            .await
+            .await?;
+        Ok(page.items)
     }
 }
 
 /// Trusts.
 impl Client {
     /// All trusts of a tenant.
-    pub async fn trusts(&self, tenant: &str) -> Result<Page<Trust>, ClientError> {
+    pub async fn trusts(&self, tenant: &str) -> Result<Vec<Trust>, ClientError> {
         self.call(Method::GET, &["tenants", tenant, "trusts"])
-            .fetch()
+            .fetch_all()
             .await
     }
 
@@ -160,9 +165,9 @@ impl Client {
     }
 
     /// All connectors of a tenant.
-    pub async fn connectors(&self, tenant: &str) -> Result<Page<Connector>, ClientError> {
+    pub async fn connectors(&self, tenant: &str) -> Result<Vec<Connector>, ClientError> {
         self.call(Method::GET, &["tenants", tenant, "connectors"])
-            .fetch()
+            .fetch_all()
             .await
     }
 
@@ -265,9 +270,16 @@ impl Client {
             .await
     }
 
-    /// A group by name or SID, with its direct members.
-    pub async fn group(&self, tenant: &str, group: &str) -> Result<GroupDetails, ClientError> {
+    /// A group by name or SID, with one page of its direct members.
+    pub async fn group(
+        &self,
+        tenant: &str,
+        group: &str,
+        page: &PageQuery,
+    ) -> Result<GroupDetails, ClientError> {
         self.call(Method::GET, &["tenants", tenant, "groups", group])
+            .query("after", page.after.as_deref())
+            .query("limit", page.limit.map(|n| n.to_string()).as_deref())
             .fetch()
             .await
     }
@@ -288,12 +300,9 @@ impl Client {
     }
 
     /// All storage accounts of a tenant.
-    pub async fn storage_accounts(
-        &self,
-        tenant: &str,
-    ) -> Result<Page<StorageAccount>, ClientError> {
+    pub async fn storage_accounts(&self, tenant: &str) -> Result<Vec<StorageAccount>, ClientError> {
         self.call(Method::GET, &["tenants", tenant, "storage-accounts"])
-            .fetch()
+            .fetch_all()
             .await
     }
 
@@ -311,7 +320,7 @@ impl Client {
         .await
     }
 
-    /// Deletes a storage account with its shares' records and keys. Files on its host stay.
+    /// Deletes a storage account that has no shares any more, with its keys. Files on its host stay.
     pub async fn delete_storage_account(
         &self,
         tenant: &str,
@@ -424,12 +433,12 @@ impl Client {
     }
 
     /// All shares of an account.
-    pub async fn shares(&self, tenant: &str, account: &str) -> Result<Page<Share>, ClientError> {
+    pub async fn shares(&self, tenant: &str, account: &str) -> Result<Vec<Share>, ClientError> {
         self.call(
             Method::GET,
             &["tenants", tenant, "storage-accounts", account, "shares"],
         )
-        .fetch()
+        .fetch_all()
         .await
     }
 
@@ -477,7 +486,7 @@ impl Client {
         .await
     }
 
-    /// Gives a user or group a role on a share.
+    /// Gives a user or group a role on a share; replaces the one it had.
     pub async fn grant(
         &self,
         tenant: &str,
@@ -569,9 +578,9 @@ impl Client {
     pub async fn service_principals(
         &self,
         tenant: &str,
-    ) -> Result<Page<ServicePrincipal>, ClientError> {
+    ) -> Result<Vec<ServicePrincipal>, ClientError> {
         self.call(Method::GET, &["tenants", tenant, "service-principals"])
-            .fetch()
+            .fetch_all()
             .await
     }
 

@@ -1,7 +1,7 @@
 //! How a call travels: HTTPS with a bearer token, bounded in time and size.
 
 use super::error::ClientError;
-use crate::{BASE_PATH, SecretText, encode_segment};
+use crate::{BASE_PATH, Page, SecretText, encode_segment};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Certificate, Method, Response, StatusCode, Url, redirect};
 use serde::Serialize;
@@ -15,6 +15,9 @@ const CONNECT_TIMEOUT_S: u64 = 5;
 const CALL_TIMEOUT_S: u64 = 30;
 /// The largest answer taken, in bytes: a page of 1,000 groups with their members stays well below.
 const MAX_ANSWER: usize = 32 << 20;
+
+/// The most pages that a list is gathered from.
+const MAX_PAGES: usize = 1000;
 
 /// A client of one server. Cheap to clone; clones share connections.
 #[derive(Clone)]
@@ -91,6 +94,10 @@ impl Client {
     pub(super) fn call_path(&self, method: Method, path: &str) -> Call<'_> {
         let mut url = self.base.clone();
         url.set_path(path);
+        self.call_url(method, url)
+    }
+
+    fn call_url(&self, method: Method, url: Url) -> Call<'_> {
         Call {
             client: self,
             method,
@@ -139,6 +146,26 @@ impl Call<'_> {
     /// Makes the call and reads the JSON of its success.
     pub(super) async fn fetch<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         self.send().await?.read()
+    }
+
+    /// Makes the call and those for the pages behind it; at most [`MAX_PAGES`].
+    pub(super) async fn fetch_all<T: DeserializeOwned>(self) -> Result<Vec<T>, ClientError> {
+        let (client, method, first) = (self.client, self.method.clone(), self.url.clone());
+        let mut page: Page<T> = self.fetch().await?;
+        let mut items = page.items;
+        for _ in 1..MAX_PAGES {
+            let Some(after) = page.next else {
+                return Ok(items);
+            };
+            let mut url = first.clone();
+            url.query_pairs_mut().append_pair("after", &after);
+            page = client.call_url(method.clone(), url).fetch().await?;
+            items.append(&mut page.items);
+        }
+        Err(ClientError::Malformed {
+            url: first.to_string(),
+            reason: "the list does not end".into(),
+        })
     }
 
     /// Makes the call; its success has no body worth reading.

@@ -29,9 +29,6 @@ pub struct Credential {
 /// The difference between clocks that is tolerated, in seconds (RFC 4120 §8.2).
 pub const MAX_SKEW_S: i64 = 300;
 
-/// The OK-AS-DELEGATE flag, RFC 4120 §2.8.
-pub const FLAG_OK_AS_DELEGATE: u32 = 1 << (31 - 13);
-
 impl Credential {
     /// Whether it is within its lifetime at `now` (Unix seconds) and will be for another `margin_s` seconds.
     pub fn is_valid_at(&self, now: i64, margin_s: i64) -> bool {

@@ -14,10 +14,12 @@
 )]
 
 pub mod ccache;
+pub mod client;
 pub mod credential;
 pub mod crypto;
 mod cursor;
 pub mod fast;
+pub mod gss;
 pub mod keytab;
 pub mod kkdcp;
 pub mod messages;

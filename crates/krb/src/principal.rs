@@ -3,6 +3,7 @@
 //! The text form is the field's usual one (`alice@REALM`, `cifs/host@REALM`), with `\` escaping `/`, `@` and itself.
 //! Nothing here folds case or converts characters: realms and names are compared as they were received.
 
+use crate::messages::name_type;
 use std::fmt;
 
 /// The most components a principal may have here. Real ones have one to three.
@@ -10,15 +11,6 @@ pub const MAX_COMPONENTS: usize = 16;
 
 /// The longest realm or component accepted, in bytes.
 pub const MAX_COMPONENT_LEN: usize = 1024;
-
-/// NT-PRINCIPAL, RFC 4120 §6.2: a user or a unique service.
-pub const NT_PRINCIPAL: i32 = 1;
-/// NT-SRV-INST, RFC 4120 §6.2: a service and its instance, as `krbtgt/REALM` or `cifs/host`.
-pub const NT_SRV_INST: i32 = 2;
-/// NT-SRV-HST, RFC 4120 §6.2: a service with a host name.
-pub const NT_SRV_HST: i32 = 3;
-/// NT-ENTERPRISE, RFC 6806 §5: one component that is a user principal name with an `@` of its own.
-pub const NT_ENTERPRISE: i32 = 10;
 
 /// A name in a realm. Equality ignores the name type, as RFC 4120 §6.2 says: the type is a hint.
 #[derive(Clone, Debug)]
@@ -102,17 +94,17 @@ impl Principal {
             Some(default) if !in_realm => default.to_owned(),
             _ => realm,
         };
-        let name_type = if parts.len() == 1 {
-            NT_PRINCIPAL
+        let kind = if parts.len() == 1 {
+            name_type::PRINCIPAL
         } else {
-            NT_SRV_INST
+            name_type::SRV_INST
         };
-        Self::new(name_type, parts, realm)
+        Self::new(kind, parts, realm)
     }
 
     /// `krbtgt/target@realm`: the ticket-granting service for `target`, as `realm` knows it.
     pub fn ticket_granting(target: &str, realm: &str) -> Result<Self, PrincipalError> {
-        Self::new(NT_SRV_INST, ["krbtgt", target], realm)
+        Self::new(name_type::SRV_INST, ["krbtgt", target], realm)
     }
 
     /// The name type, RFC 4120 §6.2: a hint.
@@ -200,7 +192,10 @@ mod tests {
             assert_eq!(principal.to_string(), text);
         }
         let default = Principal::parse("alice", Some("R")).unwrap();
-        assert_eq!((default.realm(), default.name_type()), ("R", NT_PRINCIPAL));
+        assert_eq!(
+            (default.realm(), default.name_type()),
+            ("R", name_type::PRINCIPAL)
+        );
         assert_eq!(
             Principal::parse("a\\@b@R", None).unwrap().components(),
             ["a@b"]

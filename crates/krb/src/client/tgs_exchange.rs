@@ -1,0 +1,211 @@
+//! The TGS exchange, from realm to realm: RFC 4120 §3.3, RFC 6806 §8.
+
+use super::error::from_kdc;
+use super::{
+    ClientError, Request, Step, as_error, credential, microseconds, nonce, open_part, principal,
+    seconds, wire_name,
+};
+use crate::credential::Credential;
+use crate::crypto::{Enctype, Key};
+use crate::messages::{
+    self, ApReq, Authenticator, Checksum, EncryptedData, EncryptionKey, KdcReq, KdcReqBody,
+    KerberosFlags, KerberosTime, PaData, TgsRep, TgsReq, Ticket, kdc_option, key_usage, pa_type,
+};
+use crate::principal::Principal;
+use crate::random::Random;
+use std::time::Duration;
+
+/// The most realms on the way to a service.
+const MAX_HOPS: usize = 10;
+
+/// Gets a ticket for a service, starting from a ticket-granting ticket.
+#[derive(Debug)]
+pub struct TgsExchange {
+    tgt: Credential,
+    service: Principal,
+    visited: Vec<String>,
+    referrals: Vec<Credential>,
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    nonce: i64,
+    subkey: Key,
+}
+
+impl TgsExchange {
+    /// An exchange for `service` with `tgt`. The realm that is asked first is the one `tgt` is for; a service in
+    /// another realm is found through the referrals that the KDCs give, whatever realm `service` itself names.
+    pub fn new(tgt: Credential, service: Principal) -> Self {
+        Self {
+            tgt,
+            service,
+            visited: Vec::new(),
+            referrals: Vec::new(),
+            waiting: None,
+        }
+    }
+
+    /// The referral tickets collected on the way, in order.
+    pub fn referrals(&self) -> &[Credential] {
+        &self.referrals
+    }
+
+    /// The first request.
+    pub fn begin(&mut self, now: Duration, random: &mut dyn Random) -> Result<Step, ClientError> {
+        let realm = self
+            .tgt
+            .server
+            .ticket_granting_for()
+            .ok_or(ClientError::UnexpectedReply(
+                "the ticket to begin with grants no tickets",
+            ))?
+            .to_owned();
+        let again = self
+            .visited
+            .iter()
+            .any(|seen| seen.eq_ignore_ascii_case(&realm));
+        if again || self.visited.len() >= MAX_HOPS {
+            return Err(ClientError::ReferralLoop(self.service.clone()));
+        }
+        if !self.tgt.is_valid_at(seconds(now), 0) {
+            return Err(ClientError::TicketExpired(self.tgt.client.clone()));
+        }
+        self.visited.push(realm.clone());
+        let nonce = nonce(random);
+        let subkey = Key::generate(self.tgt.key.enctype(), random);
+        let message = self.request(&realm, nonce, &subkey, now, random)?;
+        self.waiting = Some(Waiting { nonce, subkey });
+        Ok(Step::Send(Request { realm, message }))
+    }
+
+    /// Takes the KDC's answer.
+    pub fn received(
+        &mut self,
+        reply: &[u8],
+        now: Duration,
+        random: &mut dyn Random,
+    ) -> Result<Step, ClientError> {
+        let waiting = self.waiting.take().ok_or(ClientError::NotWaiting)?;
+        if let Some(error) = as_error(reply)? {
+            return Err(from_kdc(
+                &error,
+                &self.tgt.client,
+                &self.service,
+                seconds(now),
+            ));
+        }
+        let granted = self.granted(reply, &waiting, seconds(now))?;
+        if self.is_what_was_asked(&granted.server) {
+            return Ok(Step::Done(Box::new(granted)));
+        }
+        if granted.server.ticket_granting_for().is_none() {
+            return Err(ClientError::UnexpectedReply("it grants another service"));
+        }
+        self.referrals.push(granted.clone());
+        self.tgt = granted;
+        self.begin(now, random)
+    }
+
+    /// Whether `server` is the service, in whichever realm it turned out to live. A ticket-granting service is only
+    /// what was asked for when its realm is too: `krbtgt/B@A` may well be a step on the way to `krbtgt/B@B`.
+    fn is_what_was_asked(&self, server: &Principal) -> bool {
+        let names = server.components().len() == self.service.components().len()
+            && server
+                .components()
+                .iter()
+                .zip(self.service.components())
+                .all(|(a, b)| a.eq_ignore_ascii_case(b));
+        names
+            && (self.service.ticket_granting_for().is_none()
+                || server.realm().eq_ignore_ascii_case(self.service.realm()))
+    }
+
+    fn request(
+        &self,
+        realm: &str,
+        nonce: i64,
+        subkey: &Key,
+        now: Duration,
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, ClientError> {
+        let forwardable = self.tgt.flags & kdc_option::FORWARDABLE;
+        let body = KdcReqBody {
+            kdc_options: KerberosFlags(kdc_option::CANONICALIZE | forwardable),
+            cname: None,
+            realm: realm.into(),
+            sname: Some(wire_name(&self.service)),
+            from: None,
+            till: KerberosTime(self.tgt.end_time),
+            rtime: None,
+            nonce,
+            etype: Enctype::ALL
+                .iter()
+                .map(|enctype| enctype.number())
+                .collect(),
+            addresses: None,
+            enc_authorization_data: None,
+            additional_tickets: None,
+        };
+        let mut request = KdcReq::new(Vec::new(), body)?;
+        let sum = Checksum::make(
+            &self.tgt.key,
+            key_usage::TGS_REQ_CHECKSUM,
+            &request.raw_body,
+        );
+        let authenticator = messages::encode(&Authenticator {
+            authenticator_vno: messages::PVNO,
+            crealm: self.tgt.client.realm().into(),
+            cname: wire_name(&self.tgt.client),
+            cksum: Some(sum),
+            cusec: microseconds(now),
+            ctime: KerberosTime(seconds(now)),
+            subkey: Some(EncryptionKey::from(subkey)),
+            seq_number: None,
+            authorization_data: None,
+        })?;
+        let proof = ApReq {
+            pvno: messages::PVNO,
+            msg_type: ApReq::MSG_TYPE,
+            ap_options: KerberosFlags(0),
+            ticket: messages::decode::<Ticket>(&self.tgt.ticket)?,
+            authenticator: EncryptedData::seal(
+                &self.tgt.key,
+                None,
+                key_usage::TGS_REQ_AUTHENTICATOR,
+                &authenticator,
+                random,
+            ),
+        };
+        request
+            .padata
+            .push(PaData::new(pa_type::TGS_REQ, messages::encode(&proof)?));
+        Ok(TgsReq(request).encode()?)
+    }
+
+    fn granted(
+        &self,
+        reply: &[u8],
+        waiting: &Waiting,
+        now: i64,
+    ) -> Result<Credential, ClientError> {
+        let TgsRep(reply) = messages::decode(reply)?;
+        if reply.pvno != messages::PVNO || reply.msg_type != TgsRep::MSG_TYPE {
+            return Err(ClientError::UnexpectedReply("it is not a TGS reply"));
+        }
+        let plain = reply
+            .enc_part
+            .open(&waiting.subkey, key_usage::TGS_REP_SUBKEY)
+            .map_err(|_| ClientError::Forged)?;
+        let part = open_part(&plain)?;
+        if part.nonce != waiting.nonce {
+            return Err(ClientError::UnexpectedReply("it answers another request"));
+        }
+        let client = principal(&reply.cname, reply.crealm.as_str())?;
+        if !client.matches(&self.tgt.client) {
+            return Err(ClientError::UnexpectedReply("it names another client"));
+        }
+        credential(client, &reply, &part, now)
+    }
+}

@@ -17,6 +17,7 @@ mod dc;
 
 pub mod need;
 mod net;
+mod product;
 mod run;
 pub mod story;
 mod world;
@@ -24,5 +25,6 @@ mod world;
 pub use child::Service;
 pub use dc::{ADMIN_PASSWORD, DOMAIN, FLAT_NAME, REALM, USER_PASSWORD};
 pub use net::Place;
+pub use product::{REQUIRE_WORLD, build_product};
 pub use run::{Failure, Output, Run};
 pub use world::World;

@@ -66,7 +66,7 @@ impl World {
             self.at(Place::Onprem, program)
         })?;
         self.dc = Some(dc);
-        self.write(Place::Client, "corp-krb5.conf", &corp_krb5_conf())
+        self.write(Place::Client, "corp-krb5.conf", corp_krb5_conf())
             .map(drop)?;
         // An open port is not yet a domain: the first ticket is.
         let began = Instant::now();

@@ -1,2 +1,60 @@
-//! The one binary.
-fn main() {}
+//! `cargo xtask`: the chores of this repository, in Rust, so that a bare machine needs nothing but Rust to do them.
+//!
+//! `setup` installs the Debian packages the test world needs; `test` runs every test; `demo` plays the story for people;
+//! `fuzz` runs the fuzz targets; `ci` is all that CI runs. Nothing here is part of the product.
+
+mod ci;
+mod demo;
+mod fuzz;
+mod licences;
+mod metadata;
+mod process;
+mod setup;
+mod tidy;
+mod walls;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup               install the Debian packages of the test world (needs root)
+  test [ARGS…]        setup, then every test; ARGS go to `cargo test --workspace`
+  demo                setup, build, and play the main job with an account of each hop
+  fuzz [--seconds N]  run every fuzz target for N seconds each (20)
+  ci                  all that CI runs: format, walls, licences, lints, tests, fuzz targets
+";
+
+/// What a chore ends with: nothing, or the reason it failed.
+type Outcome = Result<(), String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["setup"] => setup::run(),
+        ["test", rest @ ..] => ci::test(rest, ci::World::IfPossible),
+        ["demo"] => demo::run(),
+        ["fuzz"] => fuzz::run(fuzz::DEFAULT_SECONDS),
+        ["fuzz", "--seconds", seconds] => match seconds.parse() {
+            Ok(seconds) => fuzz::run(seconds),
+            Err(_) => Err(format!("`--seconds` takes a number, not `{seconds}`")),
+        },
+        ["ci"] => ci::run(),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `cargo xtask test` and `cargo xtask ci`.
+
+use std::time::{Duration, Instant};
+
+use crossrealm_lab::need;
+
+use crate::process::{cargo, run as run_command};
+use crate::{Outcome, fuzz, licences, setup, tidy, walls};
+
+/// A name and what it does.
+type Step = (&'static str, fn() -> Outcome);
+
+/// Whether the end-to-end tests may be skipped where the test world cannot run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum World {
+    /// A developer's machine without root: say so and run the rest.
+    IfPossible,
+    /// CI: a run that skips the main job proves nothing.
+    Required,
+}
+
+/// Every test. Arguments go to `cargo test`.
+pub fn test(arguments: &[&str], world: World) -> Outcome {
+    if let Err(reason) = setup::run() {
+        if world == World::Required {
+            return Err(reason);
+        }
+        eprintln!("warning: {reason}");
+    }
+    let unmet = need::unmet();
+    if let (World::Required, Some(reason)) = (world, &unmet) {
+        return Err(format!(
+            "{reason}; without it the end-to-end tests cannot run"
+        ));
+    }
+    let binary = crossrealm_lab::build_product().map_err(|failure| failure.to_string())?;
+    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    tests.args(arguments).env("CROSSREALM_BIN", binary);
+    if world == World::Required {
+        tests.env(crossrealm_lab::REQUIRE_WORLD, "1");
+    }
+    let outcome = run_command(&mut tests);
+    if let Some(reason) = unmet {
+        eprintln!("\n*** THE END-TO-END TESTS WERE SKIPPED: {reason} ***");
+    }
+    outcome
+}
+
+/// All that CI runs, cheapest first; goes on after a failure, so that one run shows everything that is wrong.
+pub fn run() -> Outcome {
+    let steps: [Step; 7] = [
+        ("format", || {
+            run_command(&mut cargo(&["fmt", "--all", "--check"]))
+        }),
+        ("tidy", tidy::run),
+        ("walls", walls::run),
+        ("licences", licences::run),
+        ("lints", || {
+            run_command(&mut cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ]))
+        }),
+        ("tests", || test(&["--locked"], World::Required)),
+        ("fuzz", || fuzz::run(fuzz::DEFAULT_SECONDS)),
+    ];
+    let mut account: Vec<(&str, Duration, Outcome)> = Vec::new();
+    for (name, step) in steps {
+        eprintln!("\n=== {name}");
+        let began = Instant::now();
+        let outcome = step();
+        if let Err(reason) = &outcome {
+            eprintln!("error: {name}: {reason}");
+        }
+        account.push((name, began.elapsed(), outcome));
+    }
+    eprintln!("\n=== account");
+    for (name, took, outcome) in &account {
+        let verdict = outcome.as_ref().map_or_else(
+            |reason| reason.lines().next().unwrap_or("failed"),
+            |()| "ok",
+        );
+        eprintln!("{name:10} {:6.1} s  {verdict}", took.as_secs_f64());
+    }
+    let failed: Vec<&str> = account
+        .iter()
+        .filter(|(_, _, outcome)| outcome.is_err())
+        .map(|(name, ..)| *name)
+        .collect();
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("failed: {}", failed.join(", ")))
+    }
+}

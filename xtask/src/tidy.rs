@@ -1,0 +1,107 @@
+//! Habits that a compiler does not check: no unfinished marks, files of a readable length, every room on the map.
+
+use std::path::{Path, PathBuf};
+
+use crate::Outcome;
+use crate::process;
+
+const MOST_LINES: usize = 800;
+
+/// Checks the files git knows, so that nobody's scratch files are in the way.
+pub fn run() -> Outcome {
+    let listing = process::output(&mut process::command(
+        "git",
+        &["ls-files", "--cached", "--", "*.rs", "*Cargo.toml"],
+    ))?;
+    let files: Vec<PathBuf> = listing
+        .lines()
+        .map(PathBuf::from)
+        .filter(|file| process::root().join(file).exists())
+        .collect();
+    let map = std::fs::read_to_string(process::root().join("ARCHITECTURE.md")).unwrap_or_default();
+    let mut found: Vec<String> = rooms(&files)
+        .iter()
+        .filter(|room| !map.contains(&format!("`{room}/`")))
+        .map(|room| format!("ARCHITECTURE.md does not name the room `{room}/`"))
+        .collect();
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
+    {
+        let text = std::fs::read_to_string(process::root().join(file))
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+        found.extend(complaints(file, &text));
+    }
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("untidy:\n  {}", found.join("\n  ")))
+    }
+}
+
+/// The folders that hold a package, but for the root and the fuzz workspace.
+fn rooms(files: &[PathBuf]) -> Vec<String> {
+    let manifests = files.iter().filter(|file| file.ends_with("Cargo.toml"));
+    let folders = manifests
+        .filter_map(|file| file.parent())
+        .map(|folder| folder.display().to_string());
+    folders.filter(|folder| !folder.is_empty()).collect()
+}
+
+fn complaints(file: &Path, text: &str) -> Vec<String> {
+    // Put together here, so that this file does not complain of itself.
+    let marks = [
+        ["TO", "DO"],
+        ["FIX", "ME"],
+        ["HA", "CK:"],
+        ["XX", "X:"],
+        ["dbg", "!("],
+    ]
+    .map(|halves| halves.concat());
+    let name = file.display();
+    let mut found = Vec::new();
+    let lines = text.lines().count();
+    if lines > MOST_LINES {
+        found.push(format!("{name} has {lines} lines, more than {MOST_LINES}"));
+    }
+    for (number, line) in text.lines().enumerate() {
+        if let Some(mark) = marks.iter().find(|mark| line.contains(mark.as_str())) {
+            found.push(format!("{name}:{}: `{mark}`", number + 1));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_and_long_files_are_found() {
+        let mark = ["TO", "DO"].concat();
+        assert_eq!(
+            complaints(
+                Path::new("a.rs"),
+                &format!("fn a() {{}}\n// {mark}: later\n")
+            ),
+            [format!("a.rs:2: `{mark}`")]
+        );
+        assert_eq!(
+            complaints(Path::new("b.rs"), &"x\n".repeat(MOST_LINES + 1)).len(),
+            1
+        );
+        assert!(complaints(Path::new("c.rs"), &"x\n".repeat(MOST_LINES)).is_empty());
+    }
+
+    #[test]
+    fn rooms_are_the_folders_of_manifests() {
+        let files = [
+            "Cargo.toml",
+            "crates/krb/Cargo.toml",
+            "lab/Cargo.toml",
+            "lab/src/lib.rs",
+        ]
+        .map(PathBuf::from);
+        assert_eq!(rooms(&files), ["crates/krb", "lab"]);
+    }
+}

@@ -1,0 +1,232 @@
+//! The walls of the house: which crate may know which.
+//!
+//! `krb ← kdc ← directory ← cloud`, `krb ← onprem`, `api ← {cloud, files, cli}`, `onprem ← cli`; `cli` reaches `cloud` only
+//! to mount `serve`. The core (`krb`, `kdc`) must stay free of runtime, sockets, clock, randomness and SQL, however deep a
+//! dependency would bring them in.
+
+use std::collections::BTreeSet;
+
+use crate::Outcome;
+use crate::metadata::{self, Graph, Package};
+
+/// Our crates and the crates of ours each may use.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("crossrealm-krb", &[]),
+    ("crossrealm-kdc", &["crossrealm-krb"]),
+    (
+        "crossrealm-directory",
+        &["crossrealm-krb", "crossrealm-kdc"],
+    ),
+    ("crossrealm-onprem", &["crossrealm-krb"]),
+    ("crossrealm-api", &[]),
+    (
+        "crossrealm-cloud",
+        &[
+            "crossrealm-krb",
+            "crossrealm-kdc",
+            "crossrealm-directory",
+            "crossrealm-api",
+        ],
+    ),
+    ("crossrealm-files", &["crossrealm-api"]),
+    (
+        "crossrealm-cli",
+        &[
+            "crossrealm-krb",
+            "crossrealm-api",
+            "crossrealm-cloud",
+            "crossrealm-files",
+            "crossrealm-onprem",
+        ],
+    ),
+    ("crossrealm-lab", &[]),
+    ("xtask", &["crossrealm-lab"]),
+];
+
+/// Crates whose whole tree of normal dependencies is checked against [`FORBIDDEN_IN_CORE`].
+const CORE: &[&str] = &["crossrealm-krb", "crossrealm-kdc"];
+
+/// Runtimes, sockets, clocks, operating system randomness and SQL.
+const FORBIDDEN_IN_CORE: &[&str] = &[
+    "async-io",
+    "async-std",
+    "axum",
+    "fastrand",
+    "futures-executor",
+    "getrandom",
+    "hickory-resolver",
+    "hyper",
+    "mio",
+    "native-tls",
+    "openssl",
+    "rand",
+    "reqwest",
+    "rusqlite",
+    "rustls",
+    "smol",
+    "socket2",
+    "sqlx",
+    "sqlx-core",
+    "tokio",
+];
+
+/// Checks the workspace.
+pub fn run() -> Outcome {
+    let breaches = breaches(&metadata::load()?);
+    if breaches.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("walls are broken:\n  {}", breaches.join("\n  ")))
+    }
+}
+
+/// Every edge that must not be.
+pub fn breaches(graph: &Graph) -> Vec<String> {
+    let mut found = Vec::new();
+    for package in graph.values().filter(|package| package.member) {
+        let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == package.name) else {
+            found.push(format!(
+                "`{}` has no line in xtask/src/walls.rs: say what it may depend on",
+                package.name
+            ));
+            continue;
+        };
+        let ours = package
+            .normal
+            .iter()
+            .filter_map(|id| graph.get(id))
+            .filter(|dependency| dependency.member);
+        found.extend(
+            ours.filter(|dependency| !allowed.contains(&dependency.name.as_str()))
+                .map(|dependency| {
+                    format!(
+                        "`{}` must not depend on `{}`",
+                        package.name, dependency.name
+                    )
+                }),
+        );
+        if CORE.contains(&package.name.as_str()) {
+            found.extend(forbidden_below(graph, package));
+        }
+    }
+    found
+}
+
+fn forbidden_below(graph: &Graph, core: &Package) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let mut path_to: Vec<(String, String)> = core
+        .normal
+        .iter()
+        .map(|id| (id.clone(), core.name.clone()))
+        .collect();
+    let mut found = Vec::new();
+    while let Some((id, path)) = path_to.pop() {
+        let Some(package) = graph.get(&id) else {
+            continue;
+        };
+        if !seen.insert(id) {
+            continue;
+        }
+        let path = format!("{path} → {}", package.name);
+        if FORBIDDEN_IN_CORE.contains(&package.name.as_str()) {
+            found.push(format!(
+                "the core must not reach `{}`: {path}",
+                package.name
+            ));
+        }
+        path_to.extend(
+            package
+                .normal
+                .iter()
+                .map(|next| (next.clone(), path.clone())),
+        );
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(edges: &[(&str, &[&str])]) -> Graph {
+        let names: BTreeSet<&str> = edges
+            .iter()
+            .flat_map(|(from, to)| to.iter().chain([from]))
+            .copied()
+            .collect();
+        names
+            .into_iter()
+            .map(|name| {
+                let normal = edges
+                    .iter()
+                    .find(|(from, _)| *from == name)
+                    .map_or(&[][..], |(_, to)| to);
+                let normal = normal.iter().map(|to| (*to).to_owned()).collect();
+                let member = name.starts_with("crossrealm") || name == "xtask";
+                (
+                    name.to_owned(),
+                    Package {
+                        name: name.into(),
+                        member,
+                        normal,
+                        ..Package::default()
+                    },
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_house_as_drawn_stands() {
+        let house = graph(&[
+            ("crossrealm-kdc", &["crossrealm-krb", "thiserror"]),
+            ("crossrealm-directory", &["crossrealm-kdc", "sqlx"]),
+            (
+                "crossrealm-cloud",
+                &["crossrealm-directory", "crossrealm-api", "tokio"],
+            ),
+            (
+                "crossrealm-cli",
+                &["crossrealm-cloud", "crossrealm-onprem", "crossrealm-files"],
+            ),
+        ]);
+        assert_eq!(breaches(&house), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_inner_room_must_not_know_an_outer_one() {
+        let broken = graph(&[
+            ("crossrealm-krb", &["crossrealm-kdc"]),
+            ("crossrealm-cli", &["crossrealm-directory"]),
+        ]);
+        let found = breaches(&broken);
+        assert!(
+            found.contains(&"`crossrealm-krb` must not depend on `crossrealm-kdc`".to_owned()),
+            "{found:?}"
+        );
+        assert!(
+            found
+                .contains(&"`crossrealm-cli` must not depend on `crossrealm-directory`".to_owned()),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn the_core_is_checked_to_the_bottom() {
+        let broken = graph(&[
+            ("crossrealm-krb", &["codec"]),
+            ("codec", &["helper"]),
+            ("helper", &["tokio"]),
+        ]);
+        let found = breaches(&broken);
+        assert_eq!(
+            found,
+            ["the core must not reach `tokio`: crossrealm-krb → codec → helper → tokio"]
+        );
+    }
+
+    #[test]
+    fn a_new_crate_must_be_placed() {
+        assert_eq!(breaches(&graph(&[("crossrealm-attic", &[])])).len(), 1);
+    }
+}

@@ -1,1 +1,9 @@
-//! onprem
+//! All that is said to Active Directory: LDAP, LSA RPC, Kerberos to a domain controller; the trust plan and the sync
+//! plan, both pure, and what carries them out.
+//!
+//! This room runs on-premises with an administrator's or a least-privilege service identity. It reads the directory,
+//! creates and repairs the trusted domain object, and hands what it read to its caller; it never talks to the cloud
+//! itself and never keeps a credential.
+
+pub mod lsa;
+pub mod smb;

@@ -1,0 +1,229 @@
+//! An encrypted SMB 3.1.1 session to a domain controller's `\PIPE\lsarpc`.
+//!
+//! SMB, signing, encryption and the RPC transport are `smolder`'s; the authentication is whatever [`AuthProvider`] the
+//! caller gives, in the product our own Kerberos initiator. This room adds what the library leaves out: the SMB
+//! application key, derived from the messages it watches go by, and errors that name the domain controller. It refuses
+//! a session that is not SMB 3.1.1 with encryption, never falls back to an older dialect or to a guest, and gives up
+//! on anything that takes too long.
+
+mod application_key;
+
+use crate::lsa::{NtStatus, Pipe};
+use application_key::{Transcript, Watched};
+use smolder_core::client::Connection;
+use smolder_core::error::CoreError;
+use smolder_core::pipe::{NamedPipe, PipeAccess};
+use smolder_core::policy::{OperationTimeouts, ResourceLimits, SecurityPolicy};
+use smolder_core::rpc::PipeRpcClient;
+use smolder_core::transport::TokioTcpTransport;
+use smolder_proto::rpc::{SyntaxId, Uuid};
+use smolder_proto::smb::smb2::{
+    CipherId, Dialect, EncryptionCapabilities, GlobalCapabilities, NegotiateContext,
+    NegotiateRequest, PreauthIntegrityCapabilities, PreauthIntegrityHashId, SigningMode,
+    TreeConnectRequest,
+};
+use std::net::SocketAddr;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+pub use smolder_core::auth::{AuthError, AuthProvider};
+
+/// The SMB port.
+pub const PORT: u16 = 445;
+
+/// How long a domain controller has to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one SMB message and its answer may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one LSA call may take; creating a trust writes to the directory.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest SMB message accepted.
+const MAX_MESSAGE: usize = 1024 * 1024;
+/// The interface of the LSA, [MS-LSAD] 2.1: 12345778-1234-abcd-ef00-0123456789ab, version 0.0.
+const LSARPC: SyntaxId = SyntaxId::new(
+    Uuid::new(
+        0x1234_5778,
+        0x1234,
+        0xabcd,
+        [0xef, 0x00, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab],
+    ),
+    0,
+    0,
+);
+
+/// Why there is no session, or no longer one.
+#[derive(Debug, thiserror::Error)]
+pub enum SmbError {
+    /// Nothing answered at the address.
+    #[error("the domain controller `{host}` cannot be reached at {address} (SMB): {reason}")]
+    Unreachable {
+        /// The domain controller's name.
+        host: String,
+        /// Where it was sought.
+        address: SocketAddr,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// It answered too late or not at all.
+    #[error("the domain controller did not answer in time: {0}")]
+    TimedOut(&'static str),
+    /// The Kerberos exchange inside of the session set-up failed.
+    #[error("the sign-in to the domain controller by SMB failed: {0}")]
+    Authentication(String),
+    /// The domain controller refused a step.
+    #[error("the domain controller refused {step}: {} ({status})", status.meaning())]
+    Refused {
+        /// The step.
+        step: &'static str,
+        /// Its answer.
+        status: NtStatus,
+    },
+    /// The RPC server answered with a fault, [MS-RPCE] 2.2.2.4 and C706 appendix E.
+    #[error("the domain controller's LSA refused the call: RPC fault 0x{0:08X}")]
+    Fault(u32),
+    /// The other side does not speak SMB 3.1.1 with encryption as it should.
+    #[error("the SMB session with the domain controller failed: {0}")]
+    Protocol(String),
+}
+
+impl SmbError {
+    /// What to do about it, where something can be done.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut(_) => Some(
+                "check `--dc`, and that a firewall lets port 445 of the domain controller through",
+            ),
+            Self::Refused { status, .. } => status.hint(),
+            // nca_s_access_denied and rpc_s_access_denied
+            Self::Fault(5 | 0x1C00_0009) => NtStatus::ACCESS_DENIED.hint(),
+            Self::Protocol(_) => {
+                Some("the domain controller must offer SMB 3.1.1 with encryption (AES-GCM)")
+            }
+            Self::Authentication(_) | Self::Fault(_) => None,
+        }
+    }
+}
+
+/// An open `\PIPE\lsarpc`.
+pub struct LsaPipe {
+    rpc: PipeRpcClient<Watched<TokioTcpTransport>>,
+    application_key: Zeroizing<[u8; 16]>,
+}
+
+impl LsaPipe {
+    /// Connects to the domain controller `host` (its DNS name, as in its service principal name) at `address`, signs
+    /// in with `auth`, and binds to the LSA.
+    pub async fn connect<A>(host: &str, address: SocketAddr, auth: &mut A) -> Result<Self, SmbError>
+    where
+        A: AuthProvider + Send,
+    {
+        let transport = TokioTcpTransport::connect_with_timeout(address, CONNECT_TIMEOUT)
+            .await
+            .map_err(|error| SmbError::Unreachable {
+                host: host.to_owned(),
+                address,
+                reason: error.to_string(),
+            })?
+            .with_max_message_size(MAX_MESSAGE);
+        let transcript = Transcript::default();
+        let connection = Connection::new(Watched::new(transport, transcript.clone()))
+            .with_security_policy(SecurityPolicy::pandora())
+            .with_resource_limits(limits())
+            .with_operation_timeouts(OperationTimeouts {
+                connect: CONNECT_TIMEOUT,
+                request: REQUEST_TIMEOUT,
+            })
+            .negotiate(&negotiate_request()?)
+            .await
+            .map_err(|error| classify("the SMB negotiation", error))?
+            .authenticate(auth)
+            .await
+            .map_err(|error| classify("the sign-in", error))?;
+        let session_key = connection
+            .session_key()
+            .ok_or_else(|| SmbError::Protocol("the session has no key".to_owned()))?;
+        let application_key = transcript
+            .application_key(session_key)
+            .ok_or_else(|| SmbError::Protocol("the session set-up was not observed".to_owned()))?;
+        let tree = connection
+            .tree_connect(&TreeConnectRequest::from_unc(&format!(r"\\{host}\IPC$")))
+            .await
+            .map_err(|error| classify("access to `IPC$`", error))?;
+        let pipe = NamedPipe::open(tree, "lsarpc", PipeAccess::ReadWrite)
+            .await
+            .map_err(|error| classify(r"access to `\PIPE\lsarpc`", error))?;
+        let mut rpc = PipeRpcClient::new(pipe);
+        rpc.bind_context(0, LSARPC)
+            .await
+            .map_err(|error| classify("the binding to the LSA", error))?;
+        Ok(Self {
+            rpc,
+            application_key,
+        })
+    }
+}
+
+impl Pipe for LsaPipe {
+    async fn call(&mut self, opnum: u16, stub: Vec<u8>) -> Result<Vec<u8>, SmbError> {
+        match tokio::time::timeout(CALL_TIMEOUT, self.rpc.call(0, opnum, stub)).await {
+            Ok(reply) => reply.map_err(|error| classify("the call", error)),
+            Err(_) => Err(SmbError::TimedOut("an LSA call")),
+        }
+    }
+
+    fn application_key(&self) -> &[u8] {
+        self.application_key.as_slice()
+    }
+}
+
+fn limits() -> ResourceLimits {
+    ResourceLimits {
+        max_transport_message: MAX_MESSAGE,
+        max_authentication_token_size: 64 * 1024,
+        max_authentication_key_size: 64,
+        max_rpc_stub_size: 4 * MAX_MESSAGE,
+        ..ResourceLimits::conservative()
+    }
+}
+
+/// SMB 3.1.1 and AES-GCM, nothing else.
+fn negotiate_request() -> Result<NegotiateRequest, SmbError> {
+    let mut client_guid = [0; 16];
+    let mut salt = vec![0; 32];
+    getrandom::fill(&mut client_guid)
+        .and_then(|()| getrandom::fill(&mut salt))
+        .map_err(|error| SmbError::Protocol(format!("no randomness: {error}")))?;
+    Ok(NegotiateRequest {
+        security_mode: SigningMode::ENABLED | SigningMode::REQUIRED,
+        capabilities: GlobalCapabilities::LARGE_MTU | GlobalCapabilities::ENCRYPTION,
+        client_guid,
+        dialects: vec![Dialect::Smb311],
+        negotiate_contexts: vec![
+            NegotiateContext::preauth_integrity(PreauthIntegrityCapabilities {
+                hash_algorithms: vec![PreauthIntegrityHashId::Sha512],
+                salt,
+            }),
+            NegotiateContext::encryption_capabilities(EncryptionCapabilities {
+                ciphers: vec![CipherId::Aes128Gcm],
+            }),
+        ],
+    })
+}
+
+/// The library's error in the words of this room.
+fn classify(step: &'static str, error: CoreError) -> SmbError {
+    match error {
+        CoreError::UnexpectedStatus { status, .. } => SmbError::Refused {
+            step,
+            status: NtStatus(status),
+        },
+        CoreError::RemoteOperation { code, .. } => SmbError::Fault(code),
+        CoreError::Auth(AuthError::Backend(reason)) => SmbError::Authentication(reason),
+        CoreError::Auth(error) => SmbError::Authentication(error.to_string()),
+        CoreError::Timeout(what) => SmbError::TimedOut(what),
+        CoreError::Io(error) | CoreError::LocalIo(error) => {
+            SmbError::Protocol(format!("{step}: {error}"))
+        }
+        other => SmbError::Protocol(format!("{step}: {other}")),
+    }
+}

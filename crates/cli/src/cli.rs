@@ -1,8 +1,10 @@
 //! The command line itself: which commands there are, and where each of them lives.
 //!
 //! A command appears here when it works, never before. Each noun has a module in [`crate::commands`] with its arguments
-//! and `async fn run(args, &Context) -> Result<(), Failure>`.
+//! and `async fn run(args, &Context) -> Result<(), Failure>`; adding one takes a variant of [`Command`] and a line in
+//! [`Command::run`].
 
+use crate::commands::{events, group, service_principal, share, storage_account, tenant, user};
 use crate::context::{Context, Global};
 use crate::failure::Failure;
 use clap::{Parser, Subcommand};
@@ -18,7 +20,28 @@ pub struct Cli {
 }
 
 #[derive(Subcommand, Debug)]
-enum Command {}
+enum Command {
+    /// Tenants: the cloud sides of organisations
+    #[command(subcommand)]
+    Tenant(tenant::Args),
+    /// Users of a tenant
+    #[command(subcommand)]
+    User(user::Args),
+    /// Groups of a tenant
+    #[command(subcommand)]
+    Group(group::Args),
+    /// Storage accounts: named SMB endpoints with two Kerberos keys
+    #[command(subcommand)]
+    StorageAccount(storage_account::Args),
+    /// Service principals: any other Kerberos service
+    #[command(subcommand)]
+    ServicePrincipal(service_principal::Args),
+    /// Shares, and who may do what on them
+    #[command(subcommand)]
+    Share(share::Args),
+    /// Show what happened: tickets asked for, changes made, each with who, what and why
+    Events(events::Args),
+}
 
 impl Cli {
     /// Runs the command to its end.
@@ -27,7 +50,21 @@ impl Cli {
         init_tracing();
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
-        runtime.block_on(async { match self.command {} })
+        runtime.block_on(self.command.run(&context))
+    }
+}
+
+impl Command {
+    async fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Tenant(args) => tenant::run(args, context).await,
+            Self::User(args) => user::run(args, context).await,
+            Self::Group(args) => group::run(args, context).await,
+            Self::StorageAccount(args) => storage_account::run(args, context).await,
+            Self::ServicePrincipal(args) => service_principal::run(args, context).await,
+            Self::Share(args) => share::run(args, context).await,
+            Self::Events(args) => events::run(args, context).await,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::output::Format;
 use clap::Args;
+use crossrealm_api::{Client, SecretText};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -63,6 +64,13 @@ impl Context {
         })
     }
 
+    /// A client of the service's API.
+    pub fn client(&self) -> Result<Client, Failure> {
+        let (server, token) = (self.server()?, self.token()?);
+        let ca = self.ca_pem()?;
+        Ok(Client::new(server, Some(token), ca.as_deref())?)
+    }
+
     /// The address of the service.
     pub fn server(&self) -> Result<&str, Failure> {
         self.global.server.as_deref().ok_or_else(|| {
@@ -80,7 +88,7 @@ impl Context {
     }
 
     /// The API token: from `--token-file`, else from the environment.
-    pub fn token(&self) -> Result<Zeroizing<String>, Failure> {
+    pub fn token(&self) -> Result<SecretText, Failure> {
         let text = match &self.global.token_file {
             Some(path) => String::from_utf8(read_bounded(path, MAX_TOKEN_BYTES, "token")?)
                 .map_err(|_| Failure::new(format!("`{}` is not a token file", path.display())))?,
@@ -91,7 +99,7 @@ impl Context {
             "" => Err(Failure::new("no API token").hint(
                 "give `--token-file FILE` or set `CROSSREALM_TOKEN`; `crossrealm init` leaves the first one in `admin.token`",
             )),
-            token => Ok(Zeroizing::new(token.to_owned())),
+            token => Ok(SecretText::new(token)),
         }
     }
 }

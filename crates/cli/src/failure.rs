@@ -1,5 +1,6 @@
 //! How a command fails: one line that names the thing and the reason, and where one is known, the next step.
 
+use crossrealm_api::ClientError;
 use std::fmt;
 
 /// Why a command could not do its work. Shown on stderr as `error: …`, a blank line, `hint: …`; the exit code is 1.
@@ -40,6 +41,12 @@ impl fmt::Display for Failure {
             Some(hint) => write!(f, "\n\nhint: {hint}"),
             None => Ok(()),
         }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::new(error.to_string()).maybe_hint(error.hint())
     }
 }
 

@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod context;
 mod failure;
+mod keytab;
 mod output;
 
 use clap::Parser;

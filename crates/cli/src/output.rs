@@ -10,6 +10,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{ErrorKind, Write};
+use time::format_description::well_known::Rfc3339;
 
 /// The form of what a command prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -20,16 +21,45 @@ pub enum Format {
     Json,
 }
 
-/// One column of a list or one line of a record: its heading, and where its value stands in the JSON.
+/// One column of a list or one line of a record: its heading, where its value stands in the JSON, how it is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
     heading: &'static str,
     pointer: &'static str,
+    show: fn(&Value) -> String,
 }
 
 /// A column with the value at `pointer`, e.g. `column("Realm", "/realm")`.
 pub const fn column(heading: &'static str, pointer: &'static str) -> Column {
-    Column { heading, pointer }
+    shown(heading, pointer, plain)
+}
+
+/// A column with a time in Unix seconds, shown as RFC 3339 in UTC.
+pub const fn time_column(heading: &'static str, pointer: &'static str) -> Column {
+    shown(heading, pointer, time)
+}
+
+/// A column with a time in Unix milliseconds, shown as RFC 3339 in UTC to the second.
+pub const fn millisecond_time_column(heading: &'static str, pointer: &'static str) -> Column {
+    shown(heading, pointer, |value| {
+        value
+            .as_i64()
+            .map(|ms| rfc3339(ms.div_euclid(1000)))
+            .unwrap_or_default()
+    })
+}
+
+/// A column whose value is shown by `show`; its text must hold nothing that the value does not.
+pub const fn shown(
+    heading: &'static str,
+    pointer: &'static str,
+    show: fn(&Value) -> String,
+) -> Column {
+    Column {
+        heading,
+        pointer,
+        show,
+    }
 }
 
 impl Format {
@@ -48,6 +78,19 @@ impl Format {
         write_stdout(&self.render_list(&value, columns))
     }
 
+    /// Prints one item of an endless list: its columns with two blanks between, or a JSON object on one line.
+    pub fn line<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
+        let value = to_value(item)?;
+        write_stdout(&match self {
+            Self::Json => format!("{value}\n"),
+            Self::Table => {
+                let cells = columns.iter().map(|c| c.cell(&value));
+                let cells: Vec<String> = cells.filter(|cell| !cell.is_empty()).collect();
+                cells.join("  ") + "\n"
+            }
+        })
+    }
+
     /// Prints one thing: `Name : value` lines, or a JSON object.
     pub fn record<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
         let value = to_value(item)?;
@@ -64,7 +107,7 @@ impl Format {
                     .set_content_arrangement(ContentArrangement::Disabled)
                     .set_header(columns.iter().map(|c| c.heading.to_uppercase()));
                 for item in value.as_array().into_iter().flatten() {
-                    table.add_row(columns.iter().map(|c| cell(item, c.pointer)));
+                    table.add_row(columns.iter().map(|c| c.cell(item)));
                 }
                 let lines = table.lines().map(|line| {
                     let line = line.trim_end();
@@ -81,7 +124,7 @@ impl Format {
             Self::Table => {
                 let width = columns.iter().map(|c| c.heading.len()).max().unwrap_or(0);
                 let lines = columns.iter().map(|c| {
-                    let line = format!("{:width$} : {}", c.heading, cell(value, c.pointer));
+                    let line = format!("{:width$} : {}", c.heading, c.cell(value));
                     line.trim_end().to_owned() + "\n"
                 });
                 lines.collect()
@@ -112,19 +155,36 @@ fn json_text(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// The value at `pointer` as one line of plain text.
-fn cell(item: &Value, pointer: &str) -> String {
-    item.pointer(pointer).map(plain).unwrap_or_default()
+impl Column {
+    /// The value of this column as one line of plain text.
+    fn cell(&self, item: &Value) -> String {
+        item.pointer(self.pointer)
+            .map(|value| printable(&(self.show)(value)))
+            .unwrap_or_default()
+    }
 }
 
-fn plain(value: &Value) -> String {
+/// A time in Unix seconds as RFC 3339.
+pub fn time(value: &Value) -> String {
+    value.as_i64().map(rfc3339).unwrap_or_default()
+}
+
+fn rfc3339(seconds: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+/// A value as text: empty for `null`, `yes` or `no`, items with commas between.
+pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
         Value::Number(number) => number.to_string(),
-        Value::String(text) => printable(text),
+        Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        Value::Object(_) => printable(&value.to_string()),
+        Value::Object(_) => value.to_string(),
     }
 }
 
@@ -165,6 +225,7 @@ mod tests {
     #[test]
     fn a_record_is_name_value_lines_and_empty_where_nothing_is_set() {
         let item = json!({"name": "contoso", "aliases": null, "on": 3});
+        assert_eq!(time(&json!(1_700_000_000)), "2023-11-14T22:13:20Z");
         assert_eq!(
             Format::Table.render_record(&item, COLUMNS),
             "Name    : contoso\nAliases :\nOn      : 3\n"

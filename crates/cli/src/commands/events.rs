@@ -1,0 +1,139 @@
+//! `crossrealm events`: who asked for what, who changed what, and why something was refused.
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Column, column, millisecond_time_column};
+use crossrealm_api::{Client, ClientError, Event, EventQuery, MAX_PAGE};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The length of a full page.
+const PAGE: usize = 1000;
+/// How often `--follow` asks for more.
+const POLL: Duration = Duration::from_secs(1);
+
+/// The arguments of `crossrealm events`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Only since then: `15m`, `2h`, `3d` ago, an RFC 3339 time or Unix seconds
+    #[arg(long, value_name = "T", value_parser = since)]
+    since: Option<i64>,
+    /// Only of this user or administrator: a UPN, an account name or a SID
+    #[arg(long, value_name = "UPN")]
+    user: Option<String>,
+    /// Go on showing events as they happen
+    #[arg(long)]
+    follow: bool,
+}
+
+const COLUMNS: &[Column] = &[
+    millisecond_time_column("At", "/at_ms"),
+    column("Outcome", "/outcome"),
+    column("Action", "/action"),
+    column("Actor", "/actor"),
+    column("User", "/user"),
+    column("Target", "/target"),
+    column("Reason", "/reason"),
+    column("Address", "/address"),
+    column("Detail", "/detail"),
+];
+
+/// Runs `crossrealm events`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let (client, tenant) = (context.client()?, context.tenant()?);
+    let mut query = EventQuery {
+        // With a place to start from the server answers oldest first, so that no event is missed however many there are.
+        after: args.since.map(|_| 0),
+        since_ms: args.since.map(|seconds| seconds.saturating_mul(1000)),
+        user: args.user,
+        limit: Some(MAX_PAGE),
+    };
+    let events = fetch(&client, tenant, &mut query).await?;
+    if !args.follow {
+        return context.output.list(&events, COLUMNS, "no events");
+    }
+    for event in &events {
+        context.output.line(event, COLUMNS)?;
+    }
+    query.after = query.after.or(Some(0));
+    loop {
+        tokio::time::sleep(POLL).await;
+        match fetch(&client, tenant, &mut query).await {
+            Ok(events) => {
+                for event in &events {
+                    context.output.line(event, COLUMNS)?;
+                }
+            }
+            Err(error) if error.is_transient() => eprintln!("warning: {error}; trying again"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// All events from where `query` stands, and moves it behind them. Without a time to start from, the newest ones.
+async fn fetch(
+    client: &Client,
+    tenant: &str,
+    query: &mut EventQuery,
+) -> Result<Vec<Event>, ClientError> {
+    let mut all = Vec::new();
+    loop {
+        let page = client.events(tenant, query).await?;
+        let full = query.after.is_some() && page.len() >= PAGE;
+        query.after = page.last().map(|last| last.sequence).or(query.after);
+        all.extend(page);
+        if !full {
+            return Ok(all);
+        }
+    }
+}
+
+/// A time as given to `--since`, in Unix seconds.
+fn since(text: &str) -> Result<i64, String> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
+    since_at(text, i64::try_from(now).unwrap_or(i64::MAX))
+        .ok_or_else(|| "expected e.g. `15m`, `2h`, `3d`, an RFC 3339 time or Unix seconds".into())
+}
+
+fn since_at(text: &str, now: i64) -> Option<i64> {
+    if let Ok(seconds) = text.parse::<i64>() {
+        return (seconds >= 0).then_some(seconds);
+    }
+    if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Some(at.unix_timestamp());
+    }
+    let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit_s: i64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86400,
+        _ => return None,
+    };
+    let count: u32 = count.parse().ok()?;
+    now.checked_sub(i64::from(count).checked_mul(unit_s)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::since_at;
+
+    #[test]
+    fn a_full_page_is_as_long_as_the_most_that_may_be_asked_for() {
+        assert_eq!(u32::try_from(super::PAGE).unwrap(), super::MAX_PAGE);
+    }
+
+    #[test]
+    fn times_are_read_in_every_form() {
+        assert_eq!(since_at("15m", 10_000), Some(9_100));
+        assert_eq!(since_at("3d", 1_000_000), Some(740_800));
+        assert_eq!(since_at("1700000000", 0), Some(1_700_000_000));
+        assert_eq!(since_at("2023-11-14T22:13:20Z", 0), Some(1_700_000_000));
+        for bad in ["", "m", "-5m", "5 weeks", "ä", "-1", "99999999999d"] {
+            assert_eq!(since_at(bad, 0), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `crossrealm group`: the groups of a tenant, as synced from AD.
+
+use super::user::IDENTITIES;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Column, column, shown};
+use clap::Subcommand;
+use crossrealm_api::{Client, GroupDetails, Identity, PageQuery};
+use serde_json::Value;
+
+/// What can be done with groups.
+#[derive(Subcommand, Debug)]
+pub enum Args {
+    /// List the groups
+    List,
+    /// Show a group and its direct members
+    Show {
+        /// Its name or SID
+        group: String,
+    },
+}
+
+const DETAILS: &[Column] = &[
+    column("Name", "/group/account_name"),
+    column("DisplayName", "/group/display_name"),
+    column("Domain", "/group/domain"),
+    column("Source", "/group/source"),
+    column("State", "/group/state"),
+    column("Sid", "/group/sid"),
+    shown("Members", "/members/items", names),
+];
+
+fn names(members: &Value) -> String {
+    let names = members.as_array().into_iter().flatten();
+    let names = names.filter_map(|member| member["name"].as_str());
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Runs `crossrealm group`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let (client, tenant) = (context.client()?, context.tenant()?);
+    match args {
+        Args::List => {
+            let groups = all_groups(&client, tenant).await?;
+            context.output.list(
+                &groups,
+                IDENTITIES,
+                "no groups; `crossrealm sync once` brings those of an AD domain",
+            )
+        }
+        Args::Show { group } => {
+            let group = whole_group(&client, tenant, &group).await?;
+            context.output.record(&group, DETAILS)
+        }
+    }
+}
+
+async fn all_groups(client: &Client, tenant: &str) -> Result<Vec<Identity>, Failure> {
+    let mut query = PageQuery::default();
+    let mut all = Vec::new();
+    loop {
+        let page = client.groups(tenant, &query).await?;
+        all.extend(page.items);
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// The group with the members of all pages.
+async fn whole_group(client: &Client, tenant: &str, name: &str) -> Result<GroupDetails, Failure> {
+    let mut query = PageQuery::default();
+    let mut whole = client.group(tenant, name, &query).await?;
+    while let Some(next) = whole.members.next.take() {
+        query.after = Some(next);
+        let page = client.group(tenant, name, &query).await?.members;
+        whole.members.items.extend(page.items);
+        whole.members.next = page.next;
+    }
+    Ok(whole)
+}

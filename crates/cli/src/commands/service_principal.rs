@@ -1,0 +1,93 @@
+//! `crossrealm service-principal`: any Kerberos service of a tenant that is not a storage account.
+
+use super::storage_account::{KeyArg, keys};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::keytab;
+use crate::output::{Column, column, shown, time_column};
+use clap::Subcommand;
+use crossrealm_api::ServicePrincipalCreate;
+use std::path::PathBuf;
+
+/// What can be done with service principals.
+#[derive(Subcommand, Debug)]
+pub enum Args {
+    /// Create a service principal
+    Create {
+        /// Its name, `class/host`
+        spn: String,
+    },
+    /// List the service principals
+    List,
+    /// Show a service principal
+    Show {
+        /// Its name, `class/host`
+        spn: String,
+    },
+    /// Delete a service principal and its keys
+    Delete {
+        /// Its name, `class/host`
+        spn: String,
+    },
+    /// Replace one of the two keys; the other one goes on
+    RotateKey {
+        /// The service's name, `class/host`
+        spn: String,
+        /// Which key
+        #[arg(long)]
+        key: KeyArg,
+    },
+    /// Write the service's keys as an MIT keytab
+    Keytab {
+        /// The service's name, `class/host`
+        spn: String,
+        /// The file to write, readable by its owner only
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+const COLUMNS: &[Column] = &[
+    column("Spn", "/spn"),
+    shown("Keys", "/keys", keys),
+    time_column("CreatedAt", "/created_at"),
+];
+
+/// Runs `crossrealm service-principal`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let (client, tenant) = (context.client()?, context.tenant()?);
+    match args {
+        Args::Create { spn } => {
+            let service = ServicePrincipalCreate { spn };
+            let service = client.create_service_principal(tenant, &service).await?;
+            context.output.record(&service, COLUMNS)
+        }
+        Args::List => {
+            let services = client.service_principals(tenant).await?;
+            context.output.list(
+                &services,
+                COLUMNS,
+                "no service principals; `crossrealm service-principal create SPN` makes one",
+            )
+        }
+        Args::Show { spn } => {
+            let service = client.service_principal(tenant, &spn).await?;
+            context.output.record(&service, COLUMNS)
+        }
+        Args::Delete { spn } => {
+            client.delete_service_principal(tenant, &spn).await?;
+            eprintln!("deleted service principal `{spn}`");
+            Ok(())
+        }
+        Args::RotateKey { spn, key } => {
+            let service = client
+                .rotate_service_principal_key(tenant, &spn, key.into())
+                .await?;
+            context.output.record(&service, COLUMNS)
+        }
+        Args::Keytab { spn, out } => {
+            let answer = client.service_principal_keytab(tenant, &spn).await?;
+            keytab::write(&answer, &out, context)
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! `crossrealm share`: shares of storage accounts, and who may do what on them.
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Column, column, shown, time_column};
+use clap::{Subcommand, ValueEnum};
+use crossrealm_api::{GrantCreate, ShareCreate, ShareRole};
+use serde_json::Value;
+use std::str::FromStr;
+
+/// What can be done with shares.
+#[derive(Subcommand, Debug)]
+pub enum Args {
+    /// Create a share; nobody may use it before a grant or a default permission
+    Create {
+        /// Which share
+        #[arg(value_name = "ACCOUNT/SHARE")]
+        share: ShareName,
+    },
+    /// List the shares of a storage account
+    List {
+        /// The account's name
+        account: String,
+    },
+    /// Delete a share's record and grants; its files stay on the host
+    Delete {
+        /// Which share
+        #[arg(value_name = "ACCOUNT/SHARE")]
+        share: ShareName,
+    },
+    /// Give a user or group a role; replaces the one it had
+    Grant {
+        /// Which share
+        #[arg(value_name = "ACCOUNT/SHARE")]
+        share: ShareName,
+        /// User or group: a UPN, an account or group name, or a SID
+        #[arg(long, value_name = "PRINCIPAL")]
+        to: String,
+        /// What it may do; the file's own ACL restricts it further
+        #[arg(long)]
+        role: RoleArg,
+    },
+    /// Take a user's or group's role away
+    Revoke {
+        /// Which share
+        #[arg(value_name = "ACCOUNT/SHARE")]
+        share: ShareName,
+        /// User or group: a UPN, an account or group name, or a SID
+        #[arg(long, alias = "to", value_name = "PRINCIPAL")]
+        from: String,
+    },
+    /// Show what a user may do on a share, and through which grants
+    Access {
+        /// Which share
+        #[arg(value_name = "ACCOUNT/SHARE")]
+        share: ShareName,
+        /// The user's UPN, account name or SID
+        #[arg(long, value_name = "UPN")]
+        user: String,
+    },
+    /// Set what every synced user may do on all shares of an account
+    DefaultPermission {
+        /// The account's name
+        account: String,
+        /// The role, or `none`
+        #[arg(long)]
+        role: DefaultRoleArg,
+    },
+}
+
+/// A share on the command line: `ACCOUNT/SHARE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareName {
+    /// The storage account.
+    pub account: String,
+    /// The share.
+    pub share: String,
+}
+
+impl FromStr for ShareName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((account, share))
+                if !account.is_empty() && !share.is_empty() && !share.contains('/') =>
+            {
+                Ok(Self {
+                    account: account.to_owned(),
+                    share: share.to_owned(),
+                })
+            }
+            _ => Err("expected ACCOUNT/SHARE, e.g. `acct1/projects`"),
+        }
+    }
+}
+
+/// A role on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum RoleArg {
+    /// Read files and directories
+    Reader,
+    /// Read, write and delete
+    Contributor,
+    /// Read, write, delete, and change permissions
+    ElevatedContributor,
+}
+
+/// A default permission on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DefaultRoleArg {
+    /// Read files and directories
+    Reader,
+    /// Read, write and delete
+    Contributor,
+    /// Read, write, delete, and change permissions
+    ElevatedContributor,
+    /// Nothing without a grant
+    None,
+}
+
+impl From<RoleArg> for ShareRole {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::Reader => Self::Reader,
+            RoleArg::Contributor => Self::Contributor,
+            RoleArg::ElevatedContributor => Self::ElevatedContributor,
+        }
+    }
+}
+
+impl DefaultRoleArg {
+    fn role(self) -> Option<ShareRole> {
+        match self {
+            Self::Reader => Some(ShareRole::Reader),
+            Self::Contributor => Some(ShareRole::Contributor),
+            Self::ElevatedContributor => Some(ShareRole::ElevatedContributor),
+            Self::None => None,
+        }
+    }
+}
+
+const SHARES: &[Column] = &[
+    column("Account", "/account"),
+    column("Share", "/name"),
+    shown("Grants", "/grants", grants),
+    time_column("CreatedAt", "/created_at"),
+];
+
+const GRANT: &[Column] = &[
+    column("Name", "/name"),
+    column("Kind", "/kind"),
+    column("Role", "/role"),
+    column("Sid", "/sid"),
+];
+
+const ACCESS: &[Column] = &[
+    column("User", "/user/upn"),
+    column("Sid", "/user/sid"),
+    column("State", "/user/state"),
+    column("Effective", "/effective"),
+    shown("Reasons", "/reasons", reasons),
+];
+
+const DEFAULT: &[Column] = &[
+    column("Account", "/name"),
+    column("DefaultPermission", "/default_permission"),
+];
+
+/// Grants as `AllStaff contributor, alice@corp.contoso.com reader`.
+fn grants(grants: &Value) -> String {
+    let shown = grants.as_array().into_iter().flatten().map(|grant| {
+        let text = |key: &str| grant[key].as_str().unwrap_or_default();
+        format!("{} {}", text("name"), text("role"))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Reasons as `contributor by Sales > AllStaff, reader by default`.
+fn reasons(reasons: &Value) -> String {
+    let shown = reasons.as_array().into_iter().flatten().map(|reason| {
+        let role = reason["role"].as_str().unwrap_or_default();
+        let by = match reason["via"].as_str() {
+            Some("group") => path(&reason["path"]),
+            Some("direct") => "own grant".to_owned(),
+            via => via.unwrap_or_default().to_owned(),
+        };
+        format!("{role} by {by}")
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Groups on the way from a user to a grant as `Sales > AllStaff`.
+pub(super) fn path(groups: &Value) -> String {
+    let names = groups.as_array().into_iter().flatten();
+    let names = names.filter_map(|group| group["name"].as_str());
+    names.collect::<Vec<_>>().join(" > ")
+}
+
+/// Runs `crossrealm share`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let (client, tenant) = (context.client()?, context.tenant()?);
+    match args {
+        Args::Create { share } => {
+            let wanted = ShareCreate { name: share.share };
+            let share = client.create_share(tenant, &share.account, &wanted).await?;
+            context.output.record(&share, SHARES)
+        }
+        Args::List { account } => {
+            let shares = client.shares(tenant, &account).await?;
+            let nothing = format!("no shares; `crossrealm share create {account}/NAME` makes one");
+            context.output.list(&shares, SHARES, &nothing)
+        }
+        Args::Delete { share } => {
+            client
+                .delete_share(tenant, &share.account, &share.share)
+                .await?;
+            eprintln!(
+                "deleted share `{}/{}`; its files stay on the host",
+                share.account, share.share
+            );
+            Ok(())
+        }
+        Args::Grant { share, to, role } => {
+            let wanted = GrantCreate {
+                to,
+                role: role.into(),
+            };
+            let grant = client
+                .grant(tenant, &share.account, &share.share, &wanted)
+                .await?;
+            context.output.record(&grant, GRANT)
+        }
+        Args::Revoke { share, from } => {
+            client
+                .revoke(tenant, &share.account, &share.share, &from)
+                .await?;
+            eprintln!(
+                "revoked the role of `{from}` on `{}/{}`",
+                share.account, share.share
+            );
+            Ok(())
+        }
+        Args::Access { share, user } => {
+            let access = client
+                .share_access(tenant, &share.account, &share.share, &user)
+                .await?;
+            context.output.record(&access, ACCESS)
+        }
+        Args::DefaultPermission { account, role } => {
+            let account = client
+                .set_default_permission(tenant, &account, role.role())
+                .await?;
+            context.output.record(&account, DEFAULT)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_reasons_of_an_access_name_the_way() {
+        let value = json!([
+            {"role": "contributor", "via": "group", "path": [{"name": "Sales"}, {"name": "AllStaff"}]},
+            {"role": "reader", "via": "default", "path": []},
+            {"role": "reader", "via": "direct", "path": []},
+        ]);
+        assert_eq!(
+            reasons(&value),
+            "contributor by Sales > AllStaff, reader by default, reader by own grant"
+        );
+    }
+
+    #[test]
+    fn a_share_is_named_by_its_account_and_name() {
+        let name: ShareName = "acct1/projects".parse().unwrap();
+        assert_eq!(
+            (name.account.as_str(), name.share.as_str()),
+            ("acct1", "projects")
+        );
+        for bad in ["", "acct1", "/x", "acct1/", "a/b/c"] {
+            assert!(bad.parse::<ShareName>().is_err(), "{bad}");
+        }
+    }
+}

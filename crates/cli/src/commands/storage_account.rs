@@ -1,0 +1,134 @@
+//! `crossrealm storage-account`: named SMB endpoints with two Kerberos keys each.
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::keytab;
+use crate::output::{Column, column, shown, time_column};
+use clap::{Subcommand, ValueEnum};
+use crossrealm_api::{KeyName, StorageAccountCreate};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What can be done with storage accounts.
+#[derive(Subcommand, Debug)]
+pub enum Args {
+    /// Create a storage account
+    Create {
+        /// Its name: 3 to 24 lower-case letters and digits
+        name: String,
+        /// A further host name that it answers to; may be given more than once
+        #[arg(long = "alias", value_name = "HOST")]
+        aliases: Vec<String>,
+    },
+    /// List the storage accounts
+    List,
+    /// Show a storage account
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Delete a storage account, its shares' records and its keys; files on its host stay
+    Delete {
+        /// Its name
+        name: String,
+    },
+    /// Replace one of the two keys; the other one goes on
+    RotateKey {
+        /// The account's name
+        name: String,
+        /// Which key
+        #[arg(long)]
+        key: KeyArg,
+    },
+    /// Write the account's keys as an MIT keytab, for an SMB server that `files serve` does not run
+    Keytab {
+        /// The account's name
+        name: String,
+        /// The file to write, readable by its owner only
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// One of the two keys, on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KeyArg {
+    /// The first key
+    Kerb1,
+    /// The second key
+    Kerb2,
+}
+
+impl From<KeyArg> for KeyName {
+    fn from(key: KeyArg) -> Self {
+        match key {
+            KeyArg::Kerb1 => Self::Kerb1,
+            KeyArg::Kerb2 => Self::Kerb2,
+        }
+    }
+}
+
+const LIST: &[Column] = &[
+    column("Name", "/name"),
+    column("Host", "/host"),
+    column("Aliases", "/aliases"),
+    column("DefaultPermission", "/default_permission"),
+];
+
+const RECORD: &[Column] = &[
+    column("Name", "/name"),
+    column("Host", "/host"),
+    column("Aliases", "/aliases"),
+    column("DefaultPermission", "/default_permission"),
+    shown("Keys", "/keys", keys),
+    time_column("CreatedAt", "/created_at"),
+];
+
+/// Keys as `kerb1 kvno 1 (seals), kerb2 kvno 2`.
+pub(super) fn keys(keys: &Value) -> String {
+    let shown = keys.as_array().into_iter().flatten().map(|key| {
+        let name = key["name"].as_str().unwrap_or_default();
+        let seals = if key["seals"] == true { " (seals)" } else { "" };
+        format!("{name} kvno {}{seals}", key["kvno"])
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Runs `crossrealm storage-account`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let (client, tenant) = (context.client()?, context.tenant()?);
+    match args {
+        Args::Create { name, aliases } => {
+            let account = StorageAccountCreate { name, aliases };
+            let account = client.create_storage_account(tenant, &account).await?;
+            context.output.record(&account, RECORD)
+        }
+        Args::List => {
+            let accounts = client.storage_accounts(tenant).await?;
+            context.output.list(
+                &accounts,
+                LIST,
+                "no storage accounts; `crossrealm storage-account create NAME` makes one",
+            )
+        }
+        Args::Show { name } => {
+            let account = client.storage_account(tenant, &name).await?;
+            context.output.record(&account, RECORD)
+        }
+        Args::Delete { name } => {
+            client.delete_storage_account(tenant, &name).await?;
+            eprintln!("deleted storage account `{name}`; files on its host stay");
+            Ok(())
+        }
+        Args::RotateKey { name, key } => {
+            let account = client
+                .rotate_storage_account_key(tenant, &name, key.into())
+                .await?;
+            context.output.record(&account, RECORD)
+        }
+        Args::Keytab { name, out } => {
+            let answer = client.storage_account_keytab(tenant, &name).await?;
+            keytab::write(&answer, &out, context)
+        }
+    }
+}

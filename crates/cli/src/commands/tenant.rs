@@ -1,0 +1,94 @@
+//! `crossrealm tenant`: the cloud sides of organisations.
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Column, column, time_column};
+use clap::Subcommand;
+use crossrealm_api::TenantCreate;
+
+/// What can be done with tenants.
+#[derive(Subcommand, Debug)]
+pub enum Args {
+    /// Create a tenant
+    Create {
+        /// Its name: letters, digits and inner hyphens
+        name: String,
+        /// Its DNS domain [default: NAME.BASE-DOMAIN]
+        #[arg(long)]
+        domain: Option<String>,
+        /// Its Kerberos realm [default: KERBEROS.DOMAIN in upper case]
+        #[arg(long)]
+        realm: Option<String>,
+        /// DNS suffixes whose services AD refers to the tenant [default: its domain]
+        #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+        top_level_names: Option<Vec<String>>,
+    },
+    /// List the tenants
+    List,
+    /// Show a tenant
+    Show {
+        /// Its name, domain or id
+        name: String,
+    },
+    /// Delete a tenant that holds no storage accounts, service principals or trusts any more
+    Delete {
+        /// Its name, domain or id
+        name: String,
+    },
+}
+
+const LIST: &[Column] = &[
+    column("Name", "/name"),
+    column("Domain", "/domain"),
+    column("Realm", "/realm"),
+    column("Id", "/id"),
+];
+
+const RECORD: &[Column] = &[
+    column("Name", "/name"),
+    column("Id", "/id"),
+    column("Domain", "/domain"),
+    column("Realm", "/realm"),
+    column("FlatName", "/flat_name"),
+    column("Sid", "/sid"),
+    column("TopLevelNames", "/top_level_names"),
+    column("KdcProxyUrl", "/kdc_proxy_url"),
+    time_column("CreatedAt", "/created_at"),
+];
+
+/// Runs `crossrealm tenant`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let client = context.client()?;
+    match args {
+        Args::Create {
+            name,
+            domain,
+            realm,
+            top_level_names,
+        } => {
+            let wanted = TenantCreate {
+                name,
+                domain,
+                realm,
+                flat_name: None,
+                top_level_names,
+            };
+            let tenant = client.create_tenant(&wanted).await?;
+            context.output.record(&tenant, RECORD)
+        }
+        Args::List => {
+            let tenants = client.tenants().await?;
+            context.output.list(
+                &tenants,
+                LIST,
+                "no tenants; `crossrealm tenant create NAME` makes one",
+            )
+        }
+        Args::Show { name } => context.output.record(&client.tenant(&name).await?, RECORD),
+        Args::Delete { name } => {
+            client.delete_tenant(&name).await?;
+            eprintln!("deleted tenant `{name}`");
+            Ok(())
+        }
+    }
+}

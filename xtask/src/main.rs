@@ -1,7 +1,7 @@
 //! `cargo xtask`: the chores of this repository, in Rust, so that a bare machine needs nothing but Rust to do them.
 //!
 //! `setup` installs the Debian packages the test world needs; `test` runs every test; `demo` plays the story for people;
-//! `fuzz` runs the fuzz targets; `ci` is all that CI runs. Nothing here is part of the product.
+//! `world` keeps a test world for trying things; `fuzz` runs the fuzz targets; `ci` is all that CI runs. Nothing here is part of the product.
 
 mod ci;
 mod demo;
@@ -21,6 +21,7 @@ usage: cargo xtask COMMAND
   setup               install the Debian packages of the test world (needs root)
   test [ARGS…]        setup, then every test; ARGS go to `cargo test --workspace`
   demo                setup, build, and play the main job with an account of each hop
+  world               setup, start the test world alone, keep it until Enter is pressed
   fuzz [--seconds N]  run every fuzz target for N seconds each (20)
   ci                  all that CI runs: format, walls, licences, lints, tests, fuzz targets
 ";
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
             Ok(seconds) => fuzz::run(seconds),
             Err(_) => Err(format!("`--seconds` takes a number, not `{seconds}`")),
         },
+        ["world"] => demo::world(),
         ["ci"] => ci::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

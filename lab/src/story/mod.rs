@@ -1,0 +1,246 @@
+//! The main job, end to end: a person signed in to Active Directory opens a file share in the cloud.
+//!
+//! One list of steps ([`STEPS`]) is played by the demo, which tells people about each hop, and by the end-to-end test, which
+//! reports each step under its name. Everything goes through the product's command line, MIT's Kerberos tools and Samba's
+//! client; Active Directory is asked with Samba's own tools, as an independent witness.
+
+mod account;
+mod steps;
+mod trace;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub use account::Account;
+
+use crate::child::Service;
+use crate::net::Place;
+use crate::run::{Failure, Output, Run};
+use crate::world::World;
+
+/// The tenant's name.
+pub const TENANT: &str = "contoso";
+/// The realm the tenant gets.
+pub const CLOUD_REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
+/// The service's address.
+pub const SERVER: &str = "https://login.cloud.example";
+/// The storage account's host.
+pub const FILES_HOST: &str = "acct1.file.contoso.cloud.example";
+/// What clients ask a ticket for.
+pub const SPN: &str = "cifs/acct1.file.contoso.cloud.example";
+/// The share as smbclient names it.
+pub const SHARE: &str = "//acct1.file.contoso.cloud.example/projects";
+
+const SERVE_LIMIT: Duration = Duration::from_secs(30);
+
+/// One step of the story.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// The name its test has.
+    pub name: &'static str,
+    /// What happens, for people.
+    pub title: &'static str,
+    /// Does it and asserts it.
+    pub play: fn(&mut Story) -> Result<(), Failure>,
+}
+
+pub use steps::STEPS;
+
+/// The world with the product in it, and how far the story has come.
+#[derive(Debug)]
+pub struct Story {
+    /// The cloud's KDC proxy and API, while it runs.
+    pub cloud: Option<Service>,
+    /// The SMB host, while it runs.
+    pub files: Option<Service>,
+    /// The world it all happens in.
+    pub world: World,
+    /// What has been told.
+    pub account: Account,
+    binary: PathBuf,
+    token: String,
+}
+
+impl Story {
+    /// Starts a world for this binary. Nothing of the product runs yet.
+    ///
+    /// # Errors
+    /// When the world cannot start.
+    pub fn begin(binary: &Path, account: Account) -> Result<Self, Failure> {
+        account.say("Starting the test world: four network namespaces and a real Samba AD domain controller …");
+        let world = World::start()?;
+        account.say(&format!(
+            "… it answered after {:.1} s\n",
+            world.started_in().as_secs_f64()
+        ));
+        Ok(Self {
+            cloud: None,
+            files: None,
+            world,
+            account,
+            binary: binary.into(),
+            token: String::new(),
+        })
+    }
+
+    /// Plays one step; a failure comes with the logs of everything that runs.
+    ///
+    /// # Errors
+    /// When anything is not as the story says.
+    pub fn play(&mut self, number: usize, step: &Step) -> Result<(), Failure> {
+        self.account.heading(number, step.title);
+        let outcome = (step.play)(self);
+        outcome.map_err(|failure| self.with_logs(failure))
+    }
+
+    /// A failure with the tails of all logs.
+    pub fn with_logs(&self, failure: Failure) -> Failure {
+        let services = [&self.cloud, &self.files];
+        let tails = services.into_iter().flatten().map(Service::log_tail);
+        tails
+            .fold(failure, Failure::with)
+            .with(self.world.dc_log_tail())
+    }
+
+    /// The product's command at a place, as an administrator who has the bootstrap token.
+    pub fn crossrealm(&self, place: Place) -> Run {
+        let run = self
+            .bare(place)
+            .env("CROSSREALM_SERVER", SERVER)
+            .env("CROSSREALM_TENANT", TENANT);
+        run.env("CROSSREALM_CA", self.ca())
+            .env("CROSSREALM_TOKEN", &self.token)
+    }
+
+    /// The product's command without any of its settings.
+    pub fn bare(&self, place: Place) -> Run {
+        self.world.at(place, &self.binary)
+    }
+
+    /// The tenant administrator's command with the credentials of the domain's administrator.
+    ///
+    /// # Errors
+    /// When the password's file cannot be written.
+    pub fn with_domain_admin(&self, words: &[&str]) -> Result<Run, Failure> {
+        let password =
+            self.world
+                .write(Place::Admin, "domain-admin.password", crate::ADMIN_PASSWORD)?;
+        let run = self
+            .crossrealm(Place::Admin)
+            .args(words)
+            .args(["--domain", crate::DOMAIN]);
+        Ok(run
+            .arg("--domain-user")
+            .arg(format!("administrator@{}", crate::DOMAIN))
+            .arg("--domain-password-file")
+            .arg(password))
+    }
+
+    /// Runs a command that must succeed and tells about it.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn hop(&mut self, to: &str, asks: &str, run: &Run) -> Result<Output, Failure> {
+        let output = run.ok()?;
+        self.account.hop(to, asks, &output);
+        Ok(output)
+    }
+
+    /// Runs a command that must be refused with exit code 1 and this text, and tells about it.
+    ///
+    /// # Errors
+    /// When it succeeds, or says something else.
+    pub fn refusal(
+        &mut self,
+        to: &str,
+        asks: &str,
+        run: &Run,
+        says: &str,
+    ) -> Result<Output, Failure> {
+        let output = run.refused(1)?;
+        output.says(says)?;
+        self.account.hop(to, asks, &output);
+        Ok(output)
+    }
+
+    /// The private authority of the service, as `init` left it.
+    pub fn ca(&self) -> PathBuf {
+        self.cloud_folder().join("tls/ca.pem")
+    }
+
+    /// The folder `init` made.
+    pub fn cloud_folder(&self) -> PathBuf {
+        self.world.path(Place::Cloud, "crossrealm")
+    }
+
+    /// The Kerberos configuration of the client, as `client config` wrote it.
+    pub fn krb5_conf(&self) -> PathBuf {
+        self.world.path(Place::Client, "krb5.conf")
+    }
+
+    /// A Kerberos or SMB command of a user at the client.
+    pub fn user(&self, user: &str, program: &str) -> Run {
+        self.world.as_user(
+            self.world.at(Place::Client, program),
+            &format!("{user}.ccache"),
+            &self.krb5_conf(),
+        )
+    }
+
+    /// `smbclient` of a user on the share, with their tickets and no password.
+    pub fn smbclient(&self, user: &str, commands: &str) -> Run {
+        let ccache = self.world.path(Place::Client, &format!("{user}.ccache"));
+        let run = self
+            .user(user, "smbclient")
+            .arg(SHARE)
+            .arg("--use-kerberos=required");
+        run.arg(format!("--use-krb5-ccache={}", ccache.display()))
+            .args(["-c", commands])
+    }
+
+    /// Starts the service in the cloud and waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends or does not listen in time.
+    pub fn start_cloud(&mut self) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        let run = self
+            .bare(Place::Cloud)
+            .arg("serve")
+            .arg("--config")
+            .arg(self.cloud_folder().join("crossrealm.toml"));
+        let mut service = self.world.service(Place::Cloud, "crossrealm serve", &run)?;
+        service.wait_for_ports(&[443], SERVE_LIMIT)?;
+        self.cloud = Some(service);
+        Ok(began.elapsed())
+    }
+
+    /// Reads the bootstrap token that `init` left.
+    ///
+    /// # Errors
+    /// When the file is not there.
+    pub fn read_token(&mut self) -> Result<(), Failure> {
+        self.token = std::fs::read_to_string(self.cloud_folder().join("admin.token"))?
+            .trim()
+            .to_owned();
+        Ok(())
+    }
+}
+
+/// Plays the whole story aloud.
+///
+/// # Errors
+/// The first step that is not as told, with all logs.
+pub fn tell(binary: &Path) -> Result<(), Failure> {
+    let began = Instant::now();
+    let account = Account::aloud();
+    account.introduction();
+    let mut story = Story::begin(binary, account)?;
+    for (index, step) in STEPS.iter().enumerate() {
+        story.play(index + 1, step)?;
+    }
+    let world = story.world.started_in().as_secs_f64();
+    let took = began.elapsed().as_secs_f64();
+    story.account.say(&format!("\nEvery step was as it should be. {took:.1} s in all, {world:.1} s of it for the test world"));
+    Ok(())
+}

@@ -1,2 +1,0 @@
-//! The story.
-fn main() {}

@@ -5,5 +5,14 @@
 //! creates and repairs the trusted domain object, and hands what it read to its caller; it never talks to the cloud
 //! itself and never keeps a credential.
 
+pub mod credentials;
+pub mod dc;
+pub mod error;
+pub mod kdc;
+pub mod ldap;
 pub mod lsa;
+mod net;
+pub mod os;
+pub mod session;
 pub mod smb;
+pub mod trust;

@@ -152,6 +152,7 @@ pub(super) fn dns_domain_reply(reply: &[u8]) -> Result<DomainInfo, LsaError> {
         if r.u16()? != POLICY_DNS_DOMAIN {
             return Err(Malformed);
         }
+        r.align(8);
         let (flat, dns, forest) = (r.string_header()?, r.string_header()?, r.string_header()?);
         r.align(4).raw(16)?; // DomainGuid
         let has_sid = r.pointer()?;
@@ -179,7 +180,8 @@ pub(super) fn server_role_reply(reply: &[u8]) -> Result<bool, LsaError> {
         if r.u16()? != POLICY_SERVER_ROLE {
             return Err(Malformed);
         }
-        let role = r.u16()?;
+        // The union is aligned as its widest arm, which holds a LARGE_INTEGER.
+        let role = r.align(8).u16()?;
         Ok((role == ROLE_PRIMARY, status(r)?))
     })
 }

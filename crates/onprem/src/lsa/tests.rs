@@ -140,7 +140,7 @@ fn enctypes_are_read() {
 #[test]
 fn the_domain_is_read() {
     let mut w = ndr::Writer::new();
-    w.pointer().u16(POLICY_DNS_DOMAIN);
+    w.pointer().u16(POLICY_DNS_DOMAIN).align(8);
     w.string_header("CORP", 1)
         .string_header("corp.contoso.com", 1)
         .string_header("contoso.com", 1)
@@ -161,6 +161,12 @@ fn the_domain_is_read() {
             sid("S-1-5-21-9-8-7")
         )
     );
+}
+
+#[test]
+fn the_role_is_read() {
+    assert!(server_role_reply(&hex("00000200060000000300000000000000")).unwrap());
+    assert!(!server_role_reply(&hex("00000200060000000200000000000000")).unwrap());
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! An encrypted SMB 3.1.1 session to a domain controller's `\PIPE\lsarpc`.
 //!
-//! SMB, signing, encryption and the RPC transport are `smolder`'s; the authentication is whatever [`AuthProvider`] the
-//! caller gives, in the product our own Kerberos initiator. This room adds what the library leaves out: the SMB
+//! SMB, signing, encryption and the RPC transport are `smolder`'s; the authentication is our own Kerberos initiator
+//! ([`crossrealm_krb::gss`]) with a ticket that the caller has got. This room adds what the library leaves out: the SMB
 //! application key, derived from the messages it watches go by, and errors that name the domain controller. It refuses
 //! a session that is not SMB 3.1.1 with encryption, never falls back to an older dialect or to a guest, and gives up
 //! on anything that takes too long.
 
 mod application_key;
+mod gss;
 
 use crate::lsa::{NtStatus, Pipe};
 use application_key::{Transcript, Watched};
+use crossrealm_krb::credential::Credential;
+use gss::KerberosAuth;
+use smolder_core::auth::AuthError;
 use smolder_core::client::Connection;
 use smolder_core::error::CoreError;
 use smolder_core::pipe::{NamedPipe, PipeAccess};
@@ -25,8 +29,6 @@ use smolder_proto::smb::smb2::{
 use std::net::SocketAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
-
-pub use smolder_core::auth::{AuthError, AuthProvider};
 
 /// The SMB port.
 pub const PORT: u16 = 445;
@@ -112,11 +114,12 @@ pub struct LsaPipe {
 
 impl LsaPipe {
     /// Connects to the domain controller `host` (its DNS name, as in its service principal name) at `address`, signs
-    /// in with `auth`, and binds to the LSA.
-    pub async fn connect<A>(host: &str, address: SocketAddr, auth: &mut A) -> Result<Self, SmbError>
-    where
-        A: AuthProvider + Send,
-    {
+    /// in with a ticket for `cifs/<host>`, and binds to the LSA.
+    pub async fn connect(
+        host: &str,
+        address: SocketAddr,
+        ticket: Credential,
+    ) -> Result<Self, SmbError> {
         let transport = TokioTcpTransport::connect_with_timeout(address, CONNECT_TIMEOUT)
             .await
             .map_err(|error| SmbError::Unreachable {
@@ -136,7 +139,7 @@ impl LsaPipe {
             .negotiate(&negotiate_request()?)
             .await
             .map_err(|error| classify("the SMB negotiation", error))?
-            .authenticate(auth)
+            .authenticate(&mut KerberosAuth::new(ticket))
             .await
             .map_err(|error| classify("the sign-in", error))?;
         let session_key = connection

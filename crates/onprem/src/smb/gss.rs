@@ -1,0 +1,76 @@
+//! Our Kerberos initiator as the library's [`AuthProvider`].
+
+use crossrealm_krb::credential::Credential;
+use crossrealm_krb::gss::{GssError, Initiator, Mechanism, Step};
+use smolder_core::auth::{AuthError, AuthProvider};
+use smolder_proto::smb::smb2::NegotiateResponse;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use zeroize::Zeroizing;
+
+/// Signs in with a ticket for `cifs/<domain controller>`, by SPNEGO with Kerberos and nothing else.
+pub(super) struct KerberosAuth {
+    initiator: Initiator,
+    session_key: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl KerberosAuth {
+    /// Will use the ticket of `credential`.
+    pub(super) fn new(credential: Credential) -> Self {
+        Self {
+            initiator: Initiator::new(credential, Mechanism::Spnego),
+            session_key: None,
+        }
+    }
+
+    fn step(&mut self, incoming: &[u8]) -> Result<Step, AuthError> {
+        let backend = |error: GssError| AuthError::Backend(error.to_string());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        // The initiator asks for at most a confounder, a subkey and a sequence number at a time.
+        let mut failed = false;
+        let mut random = |bytes: &mut [u8]| failed |= getrandom::fill(bytes).is_err();
+        let step = self.initiator.step(incoming, now, &mut random);
+        if failed {
+            return Err(AuthError::Backend("no randomness".to_owned()));
+        }
+        let step = step.map_err(backend)?;
+        self.session_key = self
+            .initiator
+            .context()
+            .map(|context| context.smb_session_key());
+        Ok(step)
+    }
+}
+
+impl AuthProvider for KerberosAuth {
+    fn initial_token(&mut self, _negotiate: &NegotiateResponse) -> Result<Vec<u8>, AuthError> {
+        self.next_token(&[])
+    }
+
+    fn next_token(&mut self, incoming: &[u8]) -> Result<Vec<u8>, AuthError> {
+        match self.step(incoming)? {
+            Step::Continue(token) | Step::Done(Some(token)) => Ok(token),
+            Step::Done(None) => Err(AuthError::InvalidState(
+                "the server goes on after the end of the sign-in",
+            )),
+        }
+    }
+
+    fn finish(&mut self, incoming: &[u8]) -> Result<(), AuthError> {
+        // The peer's last word after our own last token carries no more proof; the signature of the message does.
+        if self.initiator.context().is_some() {
+            return Ok(());
+        }
+        match self.step(incoming)? {
+            Step::Done(None) => Ok(()),
+            Step::Done(Some(_)) | Step::Continue(_) => Err(AuthError::InvalidState(
+                "the server ended before the sign-in was complete",
+            )),
+        }
+    }
+
+    fn session_key(&self) -> Option<&[u8]> {
+        self.session_key.as_ref().map(|key| key.as_slice())
+    }
+}

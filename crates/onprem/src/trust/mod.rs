@@ -1,0 +1,175 @@
+//! The trusted domain object of a tenant, from what AD holds to what it should hold.
+//!
+//! [`observe`] reads, [`plan`] decides and is pure, [`apply`] carries the steps out, and [`opens`] tells whether it
+//! worked: the only proof believed is a fresh referral TGT, sealed by the domain controller, that the trust key opens.
+//! Every run works with one domain controller. A run that was killed anywhere is finished by running it again.
+//!
+//! Trusts of others are read, for collisions, and never touched. The trust secret comes from the caller and is neither
+//! kept nor shown.
+
+mod apply;
+mod names;
+mod plan;
+mod verify;
+
+use crate::lsa::DomainInfo;
+use crossrealm_krb::sid::Sid;
+
+pub use apply::{ApplyError, apply, observe};
+pub use names::{NameError, top_level_names};
+pub use plan::{Refusal, plan};
+pub use verify::{VerifyError, opens, trust_key};
+
+/// What AD holds, as one domain controller sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The domain that is asked.
+    pub domain: DomainInfo,
+    /// Whether the domain controller is the PDC emulator.
+    pub is_primary: bool,
+    /// The trust that bears the tenant's realm as its name.
+    pub own: Option<Tdo>,
+    /// Every other trust.
+    pub others: Vec<Tdo>,
+    /// Whether the trust's key is the one the tenant holds.
+    pub key: KeyMatch,
+}
+
+/// A trusted domain object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tdo {
+    /// The partner's DNS name or realm.
+    pub name: String,
+    /// The partner's flat name.
+    pub flat_name: String,
+    /// The partner's domain SID.
+    pub sid: Option<Sid>,
+    /// Direction bits, [MS-LSAD] 2.2.7.9.
+    pub direction: u32,
+    /// Type, [MS-LSAD] 2.2.7.9.
+    pub kind: u32,
+    /// Attribute bits, [MS-LSAD] 2.2.7.9.
+    pub attributes: u32,
+    /// `msDS-SupportedEncryptionTypes`; read of the tenant's own trust only.
+    pub enctypes: Option<u32>,
+    /// The top-level names that are in force, in AD's order.
+    pub top_level_names: Vec<String>,
+    /// Whether the forest information holds nothing but those names.
+    pub only_names: bool,
+}
+
+/// Whether the trust in AD has the key that the tenant holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyMatch {
+    /// A fresh referral opened.
+    Opens,
+    /// A fresh referral did not open.
+    DoesNotOpen,
+    /// The tenant holds no secret for this domain, so AD cannot have it.
+    NoSecret,
+    /// There is no trust to try, or it was not tried.
+    Untried,
+}
+
+/// What AD should hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The tenant's realm, upper case.
+    pub realm: String,
+    /// The tenant's flat name.
+    pub flat_name: String,
+    /// The tenant's own domain SID.
+    pub sid: Sid,
+    /// The DNS suffixes whose services AD shall refer to the tenant, in any order.
+    pub top_level_names: Vec<String>,
+    /// `msDS-SupportedEncryptionTypes`.
+    pub enctypes: u32,
+}
+
+/// One change in AD. Each is complete in itself, and repeating it does no harm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Delete the tenant's trust, because it cannot be repaired.
+    Delete {
+        /// Its name.
+        realm: String,
+        /// Why it cannot be repaired.
+        reason: Irreparable,
+    },
+    /// Create the trust with the tenant's current secret.
+    Create {
+        /// The tenant's realm.
+        realm: String,
+        /// Its flat name.
+        flat_name: String,
+        /// Its domain SID.
+        sid: Sid,
+    },
+    /// Set the encryption types of tickets for the realm.
+    SetEnctypes {
+        /// The trust's name.
+        realm: String,
+        /// `msDS-SupportedEncryptionTypes`.
+        bits: u32,
+    },
+    /// Replace the top-level names.
+    SetTopLevelNames {
+        /// The trust's name.
+        realm: String,
+        /// The names, none of them below another.
+        names: Vec<String>,
+    },
+}
+
+/// Why the tenant's own trust has to be made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Irreparable {
+    /// Direction, type or attributes are not those of a cloud trust.
+    Kind,
+    /// It bears another flat name.
+    FlatName,
+    /// Its key is not the one that the tenant holds.
+    Key,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Delete { realm, reason } => {
+                write!(
+                    f,
+                    "delete the trusted domain object `{realm}`, to make it anew: {reason}"
+                )
+            }
+            Self::Create {
+                realm,
+                flat_name,
+                sid,
+            } => write!(
+                f,
+                "create the trusted domain object `{realm}` (flat name `{flat_name}`, SID {sid}; inbound, forest-transitive)"
+            ),
+            Self::SetEnctypes { realm, bits } => {
+                write!(
+                    f,
+                    "set the encryption types of `{realm}` to 0x{bits:x} (AES)"
+                )
+            }
+            Self::SetTopLevelNames { realm, names } => write!(
+                f,
+                "set the top-level names of `{realm}` to `{}`",
+                names.join("`, `")
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for Irreparable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kind => "its direction, type or attributes are not those of a cloud trust",
+            Self::FlatName => "it bears another flat name",
+            Self::Key => "its key is not the one that the tenant holds",
+        })
+    }
+}

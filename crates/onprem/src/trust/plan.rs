@@ -1,0 +1,563 @@
+//! The decision what has to change in AD, or why nothing may be.
+
+use super::names::{NameError, overlap, top_level_names};
+use super::{Irreparable, KeyMatch, Observed, Step, Tdo, Wanted};
+use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, TYPE_UPLEVEL};
+
+/// The longest flat (NetBIOS) name.
+const MAX_FLAT_NAME: usize = 15;
+
+/// Why the trust must not be set up as it is wanted. Nothing has been changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A child domain; the trust belongs to the root.
+    #[error(
+        "`{domain}` is not the root of its forest `{forest}`: a cloud trust there fails with 0x549"
+    )]
+    NotForestRoot {
+        /// The domain that was asked.
+        domain: String,
+        /// Its forest's root.
+        forest: String,
+    },
+    /// Not the PDC emulator, which alone may set top-level names.
+    #[error("the domain controller is not the PDC emulator of `{domain}`")]
+    NotPrimary {
+        /// The domain.
+        domain: String,
+    },
+    /// The tenant's flat name cannot be one.
+    #[error(
+        "the tenant's flat name `{0}` is not a NetBIOS name of 1 to 15 letters, digits and hyphens"
+    )]
+    BadFlatName(String),
+    /// The tenant's flat name is the domain's own.
+    #[error("the tenant's flat name `{0}` is that of the domain itself")]
+    OwnFlatName(String),
+    /// The tenant's flat name is taken by another trust.
+    #[error("the flat name `{flat_name}` is taken by the trust with `{other}`")]
+    FlatNameTaken {
+        /// The flat name.
+        flat_name: String,
+        /// The other trust.
+        other: String,
+    },
+    /// The tenant's realm is the domain itself.
+    #[error("the tenant's realm `{0}` is the domain itself")]
+    OwnRealm(String),
+    /// The tenant's SID is not that of an account domain, or is the domain's own.
+    #[error("the tenant's SID {0} is not one that a partner of this domain can have")]
+    BadSid(String),
+    /// The tenant's SID is taken by another trust.
+    #[error("the SID {sid} is taken by the trust with `{other}`")]
+    SidTaken {
+        /// The SID.
+        sid: String,
+        /// The other trust.
+        other: String,
+    },
+    /// A trust with the realm's name exists and is not the tenant's.
+    #[error(
+        "a trust with `{realm}` exists and is not this tenant's: its SID is {found}, not {wanted}"
+    )]
+    ForeignTrust {
+        /// The realm.
+        realm: String,
+        /// The SID of the trust in AD, or `none`.
+        found: String,
+        /// The tenant's SID.
+        wanted: String,
+    },
+    /// A top-level name is not one.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A top-level name belongs to the domain's own forest.
+    #[error("the top-level name `{name}` overlaps `{own}`, a name of the forest itself")]
+    OwnName {
+        /// The name wanted.
+        name: String,
+        /// The forest's.
+        own: String,
+    },
+    /// A top-level name belongs to another trust.
+    #[error("the top-level name `{name}` overlaps `{taken}` of the trust with `{other}`")]
+    NameTaken {
+        /// The name wanted.
+        name: String,
+        /// The name that the other trust has.
+        taken: String,
+        /// The other trust.
+        other: String,
+    },
+}
+
+impl Refusal {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotForestRoot { forest, .. } => format!(
+                "run it with `--domain {forest} --setup-cloud-trust`, and in the child domain `set` without `--setup-cloud-trust`; users of child domains arrive through the root's trust"
+            ),
+            Self::NotPrimary { .. } => "name the PDC emulator with `--dc HOST`".to_owned(),
+            Self::BadFlatName(_) | Self::OwnFlatName(_) | Self::FlatNameTaken { .. } => {
+                "create the tenant with another flat name".to_owned()
+            }
+            Self::OwnRealm(_) => "create the tenant with another `--realm`".to_owned(),
+            Self::BadSid(_) | Self::SidTaken { .. } => {
+                "create the tenant anew; its SID is chosen at random".to_owned()
+            }
+            Self::ForeignTrust { realm, .. } => format!(
+                "if nothing uses the trust with `{realm}`, remove it in AD; else create the tenant with another `--realm`"
+            ),
+            Self::Name(_) => "give suffixes separated by commas: `--top-level-names contoso.cloud.example`".to_owned(),
+            Self::OwnName { .. } | Self::NameTaken { .. } => {
+                "choose `--top-level-names` that neither lie below nor above other names; every tenant on one AD needs a domain of its own".to_owned()
+            }
+        }
+    }
+}
+
+/// The steps from `observed` to `wanted`; none where everything is as it should be.
+pub fn plan(observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>, Refusal> {
+    check_domain(observed)?;
+    check_identity(observed, wanted)?;
+    let names = top_level_names(&wanted.realm, &wanted.top_level_names)?;
+    check_names(observed, &names)?;
+    if let Some(own) = &observed.own
+        && own.sid.as_ref() != Some(&wanted.sid)
+    {
+        return Err(Refusal::ForeignTrust {
+            realm: wanted.realm.clone(),
+            found: own
+                .sid
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), ToString::to_string),
+            wanted: wanted.sid.to_string(),
+        });
+    }
+    Ok(steps(observed, wanted, names))
+}
+
+fn steps(observed: &Observed, wanted: &Wanted, names: Vec<String>) -> Vec<Step> {
+    let realm = || wanted.realm.clone();
+    let mut steps = Vec::new();
+    let irreparable = observed
+        .own
+        .as_ref()
+        .and_then(|own| irreparable(own, observed.key, wanted));
+    if let (Some(own), Some(reason)) = (&observed.own, irreparable) {
+        steps.push(Step::Delete {
+            realm: own.name.clone(),
+            reason,
+        });
+    }
+    // What is made anew has none of the settings of what was there.
+    let kept = observed.own.as_ref().filter(|_| irreparable.is_none());
+    if kept.is_none() {
+        steps.push(Step::Create {
+            realm: realm(),
+            flat_name: wanted.flat_name.clone(),
+            sid: wanted.sid.clone(),
+        });
+    }
+    if kept.and_then(|own| own.enctypes) != Some(wanted.enctypes) {
+        steps.push(Step::SetEnctypes {
+            realm: realm(),
+            bits: wanted.enctypes,
+        });
+    }
+    if !kept.is_some_and(|own| own.only_names && same_names(&own.top_level_names, &names)) {
+        steps.push(Step::SetTopLevelNames {
+            realm: realm(),
+            names,
+        });
+    }
+    steps
+}
+
+fn irreparable(own: &Tdo, key: KeyMatch, wanted: &Wanted) -> Option<Irreparable> {
+    let kind = (own.direction, own.kind, own.attributes);
+    if kind != (DIRECTION_INBOUND, TYPE_UPLEVEL, ATTRIBUTE_FOREST_TRANSITIVE) {
+        Some(Irreparable::Kind)
+    } else if !own.flat_name.eq_ignore_ascii_case(&wanted.flat_name) {
+        Some(Irreparable::FlatName)
+    } else if matches!(key, KeyMatch::DoesNotOpen | KeyMatch::NoSecret) {
+        Some(Irreparable::Key)
+    } else {
+        None
+    }
+}
+
+fn check_domain(observed: &Observed) -> Result<(), Refusal> {
+    let domain = &observed.domain;
+    if !domain.dns_name.eq_ignore_ascii_case(&domain.forest_name) {
+        return Err(Refusal::NotForestRoot {
+            domain: domain.dns_name.clone(),
+            forest: domain.forest_name.clone(),
+        });
+    }
+    if !observed.is_primary {
+        return Err(Refusal::NotPrimary {
+            domain: domain.dns_name.clone(),
+        });
+    }
+    Ok(())
+}
+
+fn check_identity(observed: &Observed, wanted: &Wanted) -> Result<(), Refusal> {
+    let domain = &observed.domain;
+    let flat_name = &wanted.flat_name;
+    let flat_name_ok = (1..=MAX_FLAT_NAME).contains(&flat_name.len())
+        && flat_name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !flat_name_ok {
+        return Err(Refusal::BadFlatName(flat_name.clone()));
+    }
+    if flat_name.eq_ignore_ascii_case(&domain.flat_name) {
+        return Err(Refusal::OwnFlatName(flat_name.clone()));
+    }
+    if wanted.realm.eq_ignore_ascii_case(&domain.dns_name) {
+        return Err(Refusal::OwnRealm(wanted.realm.clone()));
+    }
+    if !wanted.sid.is_account_domain() || wanted.sid == domain.sid {
+        return Err(Refusal::BadSid(wanted.sid.to_string()));
+    }
+    for other in &observed.others {
+        if other.flat_name.eq_ignore_ascii_case(flat_name) {
+            return Err(Refusal::FlatNameTaken {
+                flat_name: flat_name.clone(),
+                other: other.name.clone(),
+            });
+        }
+        if other.sid.as_ref() == Some(&wanted.sid) {
+            return Err(Refusal::SidTaken {
+                sid: wanted.sid.to_string(),
+                other: other.name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// AD refuses a name equal to, above or below one of its own or of another trust ([MS-LSAD] 3.1.4.7.16.1).
+fn check_names(observed: &Observed, names: &[String]) -> Result<(), Refusal> {
+    for name in names {
+        if overlap(name, &observed.domain.forest_name) {
+            return Err(Refusal::OwnName {
+                name: name.clone(),
+                own: observed.domain.forest_name.clone(),
+            });
+        }
+        for other in &observed.others {
+            if let Some(taken) = other.top_level_names.iter().find(|t| overlap(name, t)) {
+                return Err(Refusal::NameTaken {
+                    name: name.clone(),
+                    taken: taken.clone(),
+                    other: other.name.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether AD holds exactly these names; `wanted` is sorted and in lower case.
+fn same_names(held: &[String], wanted: &[String]) -> bool {
+    let mut held: Vec<String> = held.iter().map(|name| name.to_ascii_lowercase()).collect();
+    held.sort();
+    held == wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lsa::{DomainInfo, ENCTYPES_AES};
+    use crossrealm_krb::sid::Sid;
+
+    const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
+
+    fn sid(text: &str) -> Sid {
+        text.parse().unwrap()
+    }
+
+    fn wanted() -> Wanted {
+        Wanted {
+            realm: REALM.to_owned(),
+            flat_name: "CONTOSO-KRB".to_owned(),
+            sid: sid("S-1-5-21-1-2-3"),
+            top_level_names: vec!["contoso.cloud.example".to_owned()],
+            enctypes: ENCTYPES_AES,
+        }
+    }
+
+    fn tdo() -> Tdo {
+        Tdo {
+            name: REALM.to_ascii_lowercase(),
+            flat_name: "contoso-krb".to_owned(),
+            sid: Some(sid("S-1-5-21-1-2-3")),
+            direction: DIRECTION_INBOUND,
+            kind: TYPE_UPLEVEL,
+            attributes: ATTRIBUTE_FOREST_TRANSITIVE,
+            enctypes: Some(ENCTYPES_AES),
+            top_level_names: vec!["Contoso.cloud.example".to_owned()],
+            only_names: true,
+        }
+    }
+
+    fn empty() -> Observed {
+        Observed {
+            domain: DomainInfo {
+                flat_name: "CORP".to_owned(),
+                dns_name: "corp.contoso.com".to_owned(),
+                forest_name: "corp.contoso.com".to_owned(),
+                sid: sid("S-1-5-21-9-9-9"),
+            },
+            is_primary: true,
+            own: None,
+            others: Vec::new(),
+            key: KeyMatch::Untried,
+        }
+    }
+
+    fn with_own(change: impl FnOnce(&mut Tdo)) -> Observed {
+        let mut own = tdo();
+        change(&mut own);
+        Observed {
+            own: Some(own),
+            key: KeyMatch::Opens,
+            ..empty()
+        }
+    }
+
+    fn with_other(change: impl FnOnce(&mut Tdo)) -> Observed {
+        let mut other = Tdo {
+            name: "fabrik.example".to_owned(),
+            flat_name: "FABRIK".to_owned(),
+            sid: Some(sid("S-1-5-21-7-7-7")),
+            top_level_names: vec!["fabrik.example".to_owned()],
+            ..tdo()
+        };
+        change(&mut other);
+        Observed {
+            others: vec![other],
+            ..empty()
+        }
+    }
+
+    fn create() -> Step {
+        Step::Create {
+            realm: REALM.to_owned(),
+            flat_name: "CONTOSO-KRB".to_owned(),
+            sid: sid("S-1-5-21-1-2-3"),
+        }
+    }
+
+    fn set_enctypes() -> Step {
+        Step::SetEnctypes {
+            realm: REALM.to_owned(),
+            bits: ENCTYPES_AES,
+        }
+    }
+
+    fn set_names(names: &[&str]) -> Step {
+        Step::SetTopLevelNames {
+            realm: REALM.to_owned(),
+            names: names.iter().map(|n| (*n).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn an_empty_domain_gets_everything() {
+        assert_eq!(
+            plan(&empty(), &wanted()).unwrap(),
+            [
+                create(),
+                set_enctypes(),
+                set_names(&["contoso.cloud.example"])
+            ]
+        );
+    }
+
+    #[test]
+    fn a_complete_trust_is_left_alone() {
+        assert_eq!(plan(&with_own(|_| ()), &wanted()).unwrap(), []);
+    }
+
+    #[test]
+    fn only_what_differs_is_repaired() {
+        let no_enctypes = with_own(|own| own.enctypes = Some(0));
+        assert_eq!(plan(&no_enctypes, &wanted()).unwrap(), [set_enctypes()]);
+        let no_names = with_own(|own| own.top_level_names.clear());
+        assert_eq!(
+            plan(&no_names, &wanted()).unwrap(),
+            [set_names(&["contoso.cloud.example"])]
+        );
+        let excluded = with_own(|own| own.only_names = false);
+        assert_eq!(plan(&excluded, &wanted()).unwrap().len(), 1);
+        let more = Wanted {
+            top_level_names: vec!["windows.net".to_owned(), "contoso.cloud.example".to_owned()],
+            ..wanted()
+        };
+        assert_eq!(
+            plan(&with_own(|_| ()), &more).unwrap(),
+            [set_names(&["contoso.cloud.example", "windows.net"])]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_repaired_is_made_anew() {
+        let cases = [
+            (with_own(|own| own.direction = 3), Irreparable::Kind),
+            (with_own(|own| own.attributes = 0x48), Irreparable::Kind),
+            (
+                with_own(|own| own.flat_name = "OLD".to_owned()),
+                Irreparable::FlatName,
+            ),
+            (
+                Observed {
+                    key: KeyMatch::DoesNotOpen,
+                    ..with_own(|_| ())
+                },
+                Irreparable::Key,
+            ),
+            (
+                Observed {
+                    key: KeyMatch::NoSecret,
+                    ..with_own(|_| ())
+                },
+                Irreparable::Key,
+            ),
+        ];
+        for (observed, reason) in cases {
+            assert_eq!(
+                plan(&observed, &wanted()).unwrap(),
+                [
+                    Step::Delete {
+                        realm: REALM.to_ascii_lowercase(),
+                        reason
+                    },
+                    create(),
+                    set_enctypes(),
+                    set_names(&["contoso.cloud.example"]),
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_trust_that_is_not_ours_is_never_touched() {
+        for found in [Some(sid("S-1-5-21-4-4-4")), None] {
+            let observed = Observed {
+                key: KeyMatch::NoSecret,
+                ..with_own(|own| own.sid = found)
+            };
+            assert!(matches!(
+                plan(&observed, &wanted()),
+                Err(Refusal::ForeignTrust { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn a_child_domain_is_refused_with_the_way_that_works() {
+        let mut observed = empty();
+        observed.domain.forest_name = "contoso.com".to_owned();
+        let refusal = plan(&observed, &wanted()).unwrap_err();
+        assert!(refusal.to_string().contains("0x549"));
+        assert!(refusal.hint().contains("--domain contoso.com"));
+        let observed = Observed {
+            is_primary: false,
+            ..empty()
+        };
+        assert!(matches!(
+            plan(&observed, &wanted()),
+            Err(Refusal::NotPrimary { .. })
+        ));
+    }
+
+    #[test]
+    fn collisions_with_other_trusts_are_found_before_anything_changes() {
+        let cases: [(Observed, fn(&Refusal) -> bool); 4] = [
+            (
+                with_other(|o| o.flat_name = "Contoso-Krb".to_owned()),
+                |r| matches!(r, Refusal::FlatNameTaken { .. }),
+            ),
+            (with_other(|o| o.sid = Some(sid("S-1-5-21-1-2-3"))), |r| {
+                matches!(r, Refusal::SidTaken { .. })
+            }),
+            (
+                with_other(|o| o.top_level_names = vec!["cloud.example".to_owned()]),
+                |r| matches!(r, Refusal::NameTaken { .. }),
+            ),
+            (
+                with_other(|o| o.top_level_names = vec!["x.contoso.cloud.example".to_owned()]),
+                |r| matches!(r, Refusal::NameTaken { .. }),
+            ),
+        ];
+        for (observed, expected) in cases {
+            let refusal = plan(&observed, &wanted()).unwrap_err();
+            assert!(expected(&refusal), "{refusal}");
+        }
+        assert!(plan(&with_other(|_| ()), &wanted()).is_ok());
+    }
+
+    #[test]
+    fn a_tenant_that_would_shadow_the_domain_is_refused() {
+        let cases: [(Wanted, fn(&Refusal) -> bool); 7] = [
+            (
+                Wanted {
+                    flat_name: "corp".to_owned(),
+                    ..wanted()
+                },
+                |r| matches!(r, Refusal::OwnFlatName(_)),
+            ),
+            (
+                Wanted {
+                    flat_name: "SIXTEEN-LETTERS-".to_owned(),
+                    ..wanted()
+                },
+                |r| matches!(r, Refusal::BadFlatName(_)),
+            ),
+            (
+                Wanted {
+                    realm: "CORP.CONTOSO.COM".to_owned(),
+                    ..wanted()
+                },
+                |r| matches!(r, Refusal::OwnRealm(_)),
+            ),
+            (
+                Wanted {
+                    sid: sid("S-1-5-21-9-9-9"),
+                    ..wanted()
+                },
+                |r| matches!(r, Refusal::BadSid(_)),
+            ),
+            (
+                Wanted {
+                    sid: sid("S-1-5-32-544"),
+                    ..wanted()
+                },
+                |r| matches!(r, Refusal::BadSid(_)),
+            ),
+            (
+                Wanted {
+                    top_level_names: vec!["contoso.com".to_owned()],
+                    ..wanted()
+                },
+                |r| matches!(r, Refusal::OwnName { .. }),
+            ),
+            (
+                Wanted {
+                    top_level_names: vec!["com".to_owned()],
+                    ..wanted()
+                },
+                |r| matches!(r, Refusal::Name(_)),
+            ),
+        ];
+        for (wanted, expected) in cases {
+            let refusal = plan(&empty(), &wanted).unwrap_err();
+            assert!(expected(&refusal), "{refusal}");
+        }
+    }
+}

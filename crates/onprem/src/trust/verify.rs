@@ -1,0 +1,154 @@
+//! Whether AD has the trust key that the tenant holds: seen from a referral TGT that the domain controller has just sealed.
+
+use super::KeyMatch;
+use crossrealm_krb::crypto::{CryptoError, Enctype, Key};
+use crossrealm_krb::messages::{self, EncTicketPart, Ticket, key_usage};
+
+/// Why a ticket proves nothing about the trust.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// It cannot be read.
+    #[error("the domain controller's referral could not be read")]
+    Malformed,
+    /// It is for another service, or from another realm.
+    #[error(
+        "the domain controller answered with a ticket for `{got}` instead of a referral to `{wanted}`"
+    )]
+    NotTheReferral {
+        /// What it is for.
+        got: String,
+        /// What was asked.
+        wanted: String,
+    },
+    /// Its encryption type is not AES.
+    #[error("the domain controller sealed the referral with encryption type {0}, which is not AES")]
+    WeakEnctype(i32),
+    /// No key could be made from the secret.
+    #[error("no trust key can be made from the secret: {0}")]
+    Secret(#[from] CryptoError),
+}
+
+/// The trust key: string-to-key of the secret, salt `UPPER(AD realm)` + `krbtgt` + `UPPER(tenant's realm)`
+/// ([MS-KILE] 3.1.1.2 for trusts), default iterations.
+pub fn trust_key(
+    enctype: Enctype,
+    secret: &str,
+    ad_realm: &str,
+    tenant_realm: &str,
+) -> Result<Key, CryptoError> {
+    let salt = format!(
+        "{}krbtgt{}",
+        ad_realm.to_uppercase(),
+        tenant_realm.to_uppercase()
+    );
+    Key::from_password(enctype, secret, &salt, None)
+}
+
+/// Whether `ticket` (the DER of a Ticket, RFC 4120 §5.3), a referral of `ad_realm` to `tenant_realm`, opens with the
+/// key made from `secret`.
+pub fn opens(
+    ticket: &[u8],
+    secret: &str,
+    ad_realm: &str,
+    tenant_realm: &str,
+) -> Result<KeyMatch, VerifyError> {
+    let ticket: Ticket = messages::decode(ticket).map_err(|_| VerifyError::Malformed)?;
+    let is_referral = ticket.realm.as_str().eq_ignore_ascii_case(ad_realm)
+        && ticket.sname.pair().is_some_and(|(service, realm)| {
+            service == "krbtgt" && realm.eq_ignore_ascii_case(tenant_realm)
+        });
+    if !is_referral {
+        return Err(VerifyError::NotTheReferral {
+            got: format!("{}@{}", ticket.sname, ticket.realm.as_str()),
+            wanted: format!("krbtgt/{tenant_realm}@{ad_realm}"),
+        });
+    }
+    let etype = ticket.enc_part.etype;
+    let enctype = Enctype::from_number(etype).ok_or(VerifyError::WeakEnctype(etype))?;
+    let key = trust_key(enctype, secret, ad_realm, tenant_realm)?;
+    let Ok(plain) = ticket.enc_part.open(&key, key_usage::TICKET) else {
+        return Ok(KeyMatch::DoesNotOpen);
+    };
+    messages::decode::<EncTicketPart>(&plain)
+        .map(|_| KeyMatch::Opens)
+        .map_err(|_| VerifyError::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossrealm_krb::messages::{
+        EncryptedData, EncryptionKey, KerberosFlags, KerberosString, KerberosTime, PrincipalName,
+        TransitedEncoding,
+    };
+
+    const AD: &str = "CORP.CONTOSO.COM";
+    const TENANT: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
+
+    fn referral(secret: &str, to: &str, change: impl FnOnce(&mut Ticket)) -> Vec<u8> {
+        let mut random = |bytes: &mut [u8]| bytes.fill(7);
+        let key = trust_key(Enctype::Aes256Sha1, secret, AD, to).unwrap();
+        let part = EncTicketPart {
+            flags: KerberosFlags(0),
+            key: EncryptionKey::from(&Key::generate(Enctype::Aes256Sha1, &mut random)),
+            crealm: KerberosString(AD.to_owned()),
+            cname: PrincipalName::new(1, &["Administrator"]),
+            transited: TransitedEncoding {
+                tr_type: 0,
+                contents: Vec::new().into(),
+            },
+            authtime: KerberosTime(1),
+            starttime: None,
+            endtime: KerberosTime(2),
+            renew_till: None,
+            caddr: None,
+            authorization_data: None,
+        };
+        let plain = messages::encode(&part).unwrap();
+        let mut ticket = Ticket {
+            tkt_vno: 5,
+            realm: KerberosString(AD.to_owned()),
+            sname: PrincipalName::krbtgt(to),
+            enc_part: EncryptedData::seal(&key, None, key_usage::TICKET, &plain, &mut random),
+        };
+        change(&mut ticket);
+        messages::encode(&ticket).unwrap()
+    }
+
+    #[test]
+    fn the_right_secret_opens_and_another_does_not() {
+        let ticket = referral("right", TENANT, |_| ());
+        assert_eq!(
+            opens(&ticket, "right", AD, TENANT).unwrap(),
+            KeyMatch::Opens
+        );
+        // names compare without case, the salt is always in upper case
+        let lower = (AD.to_lowercase(), TENANT.to_lowercase());
+        assert_eq!(
+            opens(&ticket, "right", &lower.0, &lower.1).unwrap(),
+            KeyMatch::Opens
+        );
+        assert_eq!(
+            opens(&ticket, "wrong", AD, TENANT).unwrap(),
+            KeyMatch::DoesNotOpen
+        );
+    }
+
+    #[test]
+    fn another_ticket_proves_nothing() {
+        let elsewhere = referral("right", "OTHER.EXAMPLE", |_| ());
+        assert!(matches!(
+            opens(&elsewhere, "right", AD, TENANT),
+            Err(VerifyError::NotTheReferral { .. })
+        ));
+        let rc4 = referral("right", TENANT, |t| t.enc_part.etype = 23);
+        assert!(matches!(
+            opens(&rc4, "right", AD, TENANT),
+            Err(VerifyError::WeakEnctype(23))
+        ));
+        assert!(matches!(
+            opens(&[0x61, 0x03], "right", AD, TENANT),
+            Err(VerifyError::Malformed)
+        ));
+    }
+}

@@ -13,9 +13,29 @@
     clippy::as_conversions
 )]
 
+mod event;
+mod exchange;
+mod grant;
+mod issue;
+mod open;
 mod records;
+mod request;
 
+pub use event::{Event, EventId, Outcome, Reason};
+pub use exchange::{Exchange, Step};
 pub use records::{
     ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState, KeyState, Lookups, Policy,
     Records, Service, ServiceKey, ServiceName, Tenant, TenantId, Trust, TrustKey, Wanted,
 };
+
+/// The clock skew that is tolerated, in seconds (design rule 6).
+pub const CLOCK_SKEW_S: i64 = 300;
+
+/// The time of a request, as the shell that owns the clock read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Seconds since the Unix epoch.
+    pub unix_s: i64,
+    /// Microseconds of the second: 0 to 999,999.
+    pub micros: i32,
+}

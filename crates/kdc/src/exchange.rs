@@ -1,0 +1,370 @@
+//! The exchange: from a request to a reply and one event, with at most two look-ups between.
+//!
+//! ```text
+//! begin ─ not Kerberos ──────────────► Drop
+//!   │  └─ not a ticket request ──────► Reply (KRB-ERROR)
+//!   ▼
+//! Need(Parties) ─ resume ─ ticket, authenticator, armor, PAC ─ refused ──► Reply (KRB-ERROR)
+//!   ▼
+//! Need(Grant) ─── resume ─ identity, groups, service, ticket ─ refused ──► Reply (KRB-ERROR)
+//!   ▼
+//! Reply (TGS-REP)
+//! ```
+
+use crate::event::{Event, EventId, Outcome, Reason, Refusal};
+use crate::issue::{self, Issue, Issued, Target};
+use crate::open::{self, Asked, Issuer, Presented};
+use crate::records::{
+    Identity, Lookups, Records, Service, ServiceName, Tenant, TenantId, Trust, Wanted,
+};
+use crate::request::{Message, TicketRequest};
+use crate::{Now, grant};
+use crossrealm_krb::crypto::Key;
+use crossrealm_krb::fast::{self, FastResponse};
+use crossrealm_krb::messages::{
+    KdcReqBody, KerberosTime, KrbError, PVNO, PaData, PrincipalName, encode, name_type, pa_type,
+};
+use crossrealm_krb::random::Random;
+use std::sync::Arc;
+
+/// What the exchange does next.
+#[derive(Debug)]
+pub enum Step {
+    /// It needs records: look them up and [`Exchange::resume`] with them.
+    Need {
+        /// The exchange, waiting.
+        exchange: Exchange,
+        /// What to look up.
+        lookups: Lookups,
+    },
+    /// It is over: send these bytes to the client.
+    Reply {
+        /// A TGS-REP or a KRB-ERROR.
+        bytes: Vec<u8>,
+        /// What happened.
+        event: Box<Event>,
+    },
+    /// It is over: what came is not Kerberos and gets no answer.
+    Drop {
+        /// What happened.
+        event: Box<Event>,
+    },
+}
+
+/// One request on its way to a decision.
+pub struct Exchange {
+    stage: Stage,
+    context: Context,
+}
+
+enum Stage {
+    /// Waiting for the parties.
+    Parties(Box<TicketRequest>),
+    /// Waiting for the identity and the service.
+    Grant(Box<Granting>),
+}
+
+/// What every ending needs: the event, and what a KRB-ERROR repeats.
+struct Context {
+    now: Now,
+    event: Box<Event>,
+    /// The realm asked for.
+    realm: String,
+    /// The service asked for.
+    sname: PrincipalName,
+    nonce: i64,
+    /// Protects the error, as soon as it is known.
+    armor: Option<Key>,
+}
+
+/// A presented ticket that was found good, waiting for the directory's word on its client.
+struct Granting {
+    tenant: Arc<Tenant>,
+    trust: Option<Arc<Trust>>,
+    presented: Presented,
+    asked: Asked,
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stage = match self.stage {
+            Stage::Parties(_) => "parties",
+            Stage::Grant(_) => "grant",
+        };
+        write!(
+            f,
+            "Exchange({}, waiting for {stage})",
+            self.context.event.id
+        )
+    }
+}
+
+impl Exchange {
+    /// Starts the exchange for a message that came to `tenant`'s address at `now`. `id` becomes the event's id.
+    pub fn begin(tenant: TenantId, message: &[u8], now: Now, id: EventId) -> Step {
+        let mut event = Box::new(Event::new(id, tenant, now.unix_s));
+        match Message::read(message) {
+            Message::Garbage => {
+                event.detail = format!("{} bytes that are not a Kerberos request", message.len());
+                Step::Drop { event }
+            }
+            Message::Refused(refusal, body) => {
+                // Nothing random goes into an error without armor.
+                Context::new(event, now, body.as_ref()).refuse(refusal, &mut |_: &mut [u8]| {})
+            }
+            Message::Tgs(request) => {
+                let issuer = request.ap_req.ticket.realm.to_string();
+                let mut context = Context::new(event, now, Some(&request.request.body));
+                context.event.issuer = Some(issuer.clone());
+                Step::Need {
+                    exchange: Self {
+                        stage: Stage::Parties(request),
+                        context,
+                    },
+                    lookups: Lookups {
+                        tenant,
+                        wanted: Wanted::Parties { issuer },
+                    },
+                }
+            }
+        }
+    }
+
+    /// Goes on with the records that were asked for. Records of another kind count as unavailable.
+    pub fn resume(self, records: Records, random: &mut dyn Random) -> Step {
+        let Self { stage, mut context } = self;
+        let step = match (stage, records) {
+            (Stage::Parties(request), Records::Parties { tenant, trust }) => {
+                context.open(&request, tenant, trust)
+            }
+            (Stage::Grant(granting), Records::Grant { identity, service }) => context
+                .decide(&granting, identity.as_deref(), service.as_deref(), random)
+                .map(Progress::Issued),
+            (_, Records::Unavailable(why)) => Err(Reason::DirectoryUnavailable.because(why)),
+            _ => Err(Reason::DirectoryUnavailable.because("records of another kind came")),
+        };
+        match step {
+            Ok(Progress::Opened(granting)) => Step::Need {
+                lookups: context.grant_lookups(&granting),
+                exchange: Self {
+                    stage: Stage::Grant(granting),
+                    context,
+                },
+            },
+            Ok(Progress::Issued(issued)) => context.issued(issued),
+            Err(refusal) => context.refuse(refusal, random),
+        }
+    }
+}
+
+/// How far a round came.
+enum Progress {
+    Opened(Box<Granting>),
+    Issued(Issued),
+}
+
+impl Context {
+    fn new(event: Box<Event>, now: Now, body: Option<&KdcReqBody>) -> Self {
+        let mut context = Self {
+            now,
+            event,
+            realm: String::new(),
+            sname: PrincipalName::new(name_type::UNKNOWN, &[]),
+            nonce: 0,
+            armor: None,
+        };
+        if let Some(body) = body {
+            context.asks(body);
+        }
+        context
+    }
+
+    /// Notes what the client asks for.
+    fn asks(&mut self, body: &KdcReqBody) {
+        self.realm = body.realm.to_string();
+        self.nonce = body.nonce;
+        if let Some(sname) = &body.sname {
+            self.sname = sname.clone();
+            self.event.service = Some(sname.to_string());
+        }
+    }
+
+    /// Round one: opens everything that the client presents. No lookup is needed for any of it.
+    fn open(
+        &mut self,
+        request: &TicketRequest,
+        tenant: Arc<Tenant>,
+        trust: Option<Arc<Trust>>,
+    ) -> Result<Progress, Refusal> {
+        check_realm(&tenant, &request.request.body)?;
+        check_ticket_name(&tenant, request)?;
+        let issuer = issuer(&tenant, trust.as_deref(), request)?;
+        let holder = open::holder(request, &tenant, &issuer, self.now)?;
+        let asked = open::asked(request, &holder)?;
+        self.armor.clone_from(&asked.armor);
+        self.asks(&asked.body);
+        check_realm(&tenant, &asked.body)?;
+        self.event.client = Some(format!("{}@{}", holder.ticket.cname, holder.ticket.crealm));
+        let presented = open::presented(holder, &tenant, &issuer)?;
+        self.event.client_sid = Some(presented.sid.clone());
+        self.event.trust_key_version = presented.trust_key_version;
+        open::check_options(&asked)?;
+        Ok(Progress::Opened(Box::new(Granting {
+            tenant,
+            trust,
+            presented,
+            asked,
+        })))
+    }
+
+    fn grant_lookups(&self, granting: &Granting) -> Lookups {
+        let (class, host) = self.sname.pair().unwrap_or_default();
+        Lookups {
+            tenant: granting.tenant.id,
+            wanted: Wanted::Grant {
+                sid: granting.presented.sid.clone(),
+                service: ServiceName::new(class, host),
+            },
+        }
+    }
+
+    /// Round two: the directory's word on the client and the service.
+    fn decide(
+        &self,
+        granting: &Granting,
+        identity: Option<&Identity>,
+        service: Option<&Service>,
+        random: &mut dyn Random,
+    ) -> Result<Issued, Refusal> {
+        let identity = grant::check(identity, &granting.presented.sid)?;
+        let domains = granting.trust.as_ref().map(|t| t.domains.as_slice());
+        let target = match service {
+            _ if names_krbtgt(&self.sname, &granting.tenant.realm) => Target::TicketGranting,
+            Some(service) => Target::Service(&service.keys),
+            None => return Err(Reason::ServiceUnknown.because(self.sname.to_string())),
+        };
+        Issue {
+            tenant: &granting.tenant,
+            presented: &granting.presented,
+            asked: &granting.asked,
+            sname: &self.sname,
+            target,
+            identity,
+            groups: grant::groups(identity, domains)?,
+            transited: match &granting.trust {
+                Some(trust) => issue::transited(&granting.presented, &trust.realm),
+                None => issue::transited(&granting.presented, &granting.tenant.realm),
+            },
+            now: self.now,
+        }
+        .issue(random)
+    }
+
+    fn issued(mut self, issued: Issued) -> Step {
+        self.event.outcome = Outcome::Issued;
+        self.event.ticket_etype = Some(issued.ticket_etype);
+        self.event.kvno = Some(issued.kvno);
+        self.event.ends_at = Some(issued.ends_at);
+        Step::Reply {
+            bytes: issued.reply,
+            event: self.event,
+        }
+    }
+
+    /// Ends the exchange with a KRB-ERROR that says why and names the event.
+    fn refuse(mut self, refusal: Refusal, random: &mut dyn Random) -> Step {
+        self.event.outcome = Outcome::Refused(refusal.reason);
+        self.event.detail = refusal.detail;
+        match self.error(refusal.reason, random) {
+            Ok(bytes) => Step::Reply {
+                bytes,
+                event: self.event,
+            },
+            // Only a time that Kerberos cannot express gets here; there is nothing sensible to say to the client.
+            Err(error) => {
+                self.event.detail = format!("{}; the error itself: {error}", self.event.detail);
+                Step::Drop { event: self.event }
+            }
+        }
+    }
+
+    /// The KRB-ERROR, with the same error under the armor where there is one (RFC 6113 §5.4.4).
+    fn error(&self, reason: Reason, random: &mut dyn Random) -> Result<Vec<u8>, fast::FastError> {
+        let mut error = KrbError {
+            pvno: PVNO,
+            msg_type: KrbError::MSG_TYPE,
+            ctime: None,
+            cusec: None,
+            stime: KerberosTime(self.now.unix_s),
+            susec: self.now.micros,
+            error_code: reason.error_code(),
+            crealm: None,
+            cname: None,
+            realm: self.realm.as_str().into(),
+            sname: self.sname.clone(),
+            e_text: Some(
+                format!(
+                    "{} [{}, event {}]",
+                    reason.text(),
+                    reason.code(),
+                    self.event.id
+                )
+                .as_str()
+                .into(),
+            ),
+            e_data: None,
+        };
+        if let Some(armor) = &self.armor {
+            let inner = encode(&error)?;
+            let response = FastResponse {
+                padata: vec![PaData::new(pa_type::FX_ERROR, inner)],
+                strengthen_key: None,
+                finished: None,
+                nonce: self.nonce,
+            };
+            let protected = fast::wrap_response(&response, armor, random)?;
+            let method_data = vec![PaData::new(pa_type::FX_FAST, protected)];
+            error.e_data = Some(encode(&method_data)?.into());
+        }
+        Ok(encode(&error)?)
+    }
+}
+
+/// The address, the request and the ticket must all mean the same realm.
+fn check_realm(tenant: &Tenant, body: &KdcReqBody) -> Result<(), Refusal> {
+    if body.realm.as_str() == tenant.realm {
+        return Ok(());
+    }
+    Err(Reason::WrongRealm.because(format!(
+        "asked for realm {}, this is {}",
+        body.realm, tenant.realm
+    )))
+}
+
+fn check_ticket_name(tenant: &Tenant, request: &TicketRequest) -> Result<(), Refusal> {
+    let ticket = &request.ap_req.ticket;
+    if names_krbtgt(&ticket.sname, &tenant.realm) {
+        return Ok(());
+    }
+    Err(Reason::TicketNotForUs.because(format!("a ticket for {}@{}", ticket.sname, ticket.realm)))
+}
+
+fn names_krbtgt(name: &PrincipalName, realm: &str) -> bool {
+    name.pair() == Some(("krbtgt", realm))
+}
+
+/// Who issued the presented ticket: this realm itself, or the trusted realm of the lookup.
+fn issuer<'a>(
+    tenant: &Tenant,
+    trust: Option<&'a Trust>,
+    request: &TicketRequest,
+) -> Result<Issuer<'a>, Refusal> {
+    let realm = request.ap_req.ticket.realm.as_str();
+    if realm == tenant.realm {
+        return Ok(Issuer::Own);
+    }
+    match trust.filter(|t| t.realm == realm) {
+        Some(trust) => Ok(Issuer::Trust(trust)),
+        None => Err(Reason::IssuerNotTrusted.because(format!("issued by {realm}"))),
+    }
+}

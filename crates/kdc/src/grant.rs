@@ -1,0 +1,165 @@
+//! The rules on the identity: who of those that AD vouches for gets a ticket, and with which groups (design rules 2, 3).
+
+use crate::event::{Reason, Refusal};
+use crate::records::{ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState};
+use crossrealm_krb::sid::Sid;
+
+/// The most group SIDs of a ticket. More are refused, never truncated: a server that saw only some of a user's groups
+/// would miss a denial.
+pub(crate) const MAX_GROUPS: usize = 1010;
+
+/// The identity of the client, if it may have a ticket.
+pub(crate) fn check<'a>(
+    identity: Option<&'a Identity>,
+    sid: &Sid,
+) -> Result<&'a Identity, Refusal> {
+    // The directory looked the identity up by this SID; an answer for another one must not become a ticket.
+    let Some(identity) = identity.filter(|i| i.sid == *sid) else {
+        return Err(Reason::IdentityNotSynced.because(format!("SID {sid}")));
+    };
+    let seen = || format!("{} ({sid})", identity.account_name);
+    if identity.kind != IdentityKind::User {
+        return Err(Reason::IdentityNotAUser.because(seen()));
+    }
+    if identity.source != IdentitySource::Hybrid {
+        return Err(Reason::IdentityCloudOnly.because(seen()));
+    }
+    match identity.state {
+        IdentityState::Enabled => Ok(identity),
+        IdentityState::Disabled => Err(Reason::IdentityDisabled.because(seen())),
+        IdentityState::Deleted => Err(Reason::IdentityDeleted.because(seen())),
+    }
+}
+
+/// The groups that go into the PAC: sorted, without duplicates, only those of account domains. Well-known and built-in
+/// SIDs (`S-1-5-11`, `S-1-5-32-544`, …) never pass, wherever they come from, nor do those of other domains than
+/// `domains`, the registered ones of the forest, where these are known.
+pub(crate) fn groups<'a>(
+    identity: &'a Identity,
+    domains: Option<&[ForestDomain]>,
+) -> Result<Vec<&'a Sid>, Refusal> {
+    let passes = |sid: &Sid| match domains {
+        Some(domains) => domains.iter().any(|d| sid.is_in_domain(&d.sid)),
+        None => sid.domain().is_some_and(|d| d.is_account_domain()),
+    };
+    let mut groups: Vec<&Sid> = identity.groups.iter().filter(|s| passes(s)).collect();
+    groups.sort();
+    groups.dedup();
+    if groups.len() > MAX_GROUPS {
+        return Err(Reason::TooManyGroups.because(format!(
+            "{} is in {} groups",
+            identity.account_name,
+            groups.len()
+        )));
+    }
+    Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            sid: "S-1-5-21-1-2-3-1104".parse().unwrap(),
+            kind: IdentityKind::User,
+            source: IdentitySource::Hybrid,
+            state: IdentityState::Enabled,
+            account_name: "alice".into(),
+            upn: "alice@corp.contoso.com".into(),
+            display_name: String::new(),
+            domain_dns_name: "corp.contoso.com".into(),
+            domain_flat_name: "CORP".into(),
+            primary_group_rid: 513,
+            groups: vec![],
+        }
+    }
+
+    #[test]
+    fn each_state_has_its_own_reason() {
+        let sid = identity().sid;
+        let refused = |change: fn(&mut Identity)| {
+            let mut changed = identity();
+            change(&mut changed);
+            check(Some(&changed), &sid).unwrap_err().reason
+        };
+        assert!(check(Some(&identity()), &sid).is_ok());
+        assert_eq!(
+            check(None, &sid).unwrap_err().reason,
+            Reason::IdentityNotSynced
+        );
+        assert_eq!(
+            refused(|i| i.state = IdentityState::Disabled),
+            Reason::IdentityDisabled
+        );
+        assert_eq!(
+            refused(|i| i.state = IdentityState::Deleted),
+            Reason::IdentityDeleted
+        );
+        assert_eq!(
+            refused(|i| i.source = IdentitySource::CloudOnly),
+            Reason::IdentityCloudOnly
+        );
+        assert_eq!(
+            refused(|i| i.kind = IdentityKind::Group),
+            Reason::IdentityNotAUser
+        );
+        assert_eq!(
+            refused(|i| i.sid = "S-1-5-21-1-2-3-1105".parse().unwrap()),
+            Reason::IdentityNotSynced
+        );
+    }
+
+    #[test]
+    fn groups_are_sorted_unique_and_never_well_known() {
+        let mut identity = identity();
+        identity.groups = [
+            "S-1-5-21-1-2-3-2000",
+            "S-1-5-32-544",
+            "S-1-5-11",
+            "S-1-1-0",
+            "S-1-5-21-1-2-3-513",
+            "S-1-5-21-1-2-3-2000",
+        ]
+        .map(|s| s.parse().unwrap())
+        .to_vec();
+        let names: Vec<String> = groups(&identity, None)
+            .unwrap()
+            .iter()
+            .map(|s| s.to_string())
+            .collect();
+        assert_eq!(names, ["S-1-5-21-1-2-3-513", "S-1-5-21-1-2-3-2000"]);
+    }
+
+    #[test]
+    fn foreign_groups_never_pass() {
+        let mut identity = identity();
+        identity.groups = ["S-1-5-21-1-2-3-2000", "S-1-5-21-9-9-9-2000", "S-1-5-32-544"]
+            .map(|s| s.parse().unwrap())
+            .to_vec();
+        let domains = [ForestDomain {
+            realm: "CORP.CONTOSO.COM".into(),
+            dns_name: "corp.contoso.com".into(),
+            flat_name: "CORP".into(),
+            sid: "S-1-5-21-1-2-3".parse().unwrap(),
+        }];
+        let passed = groups(&identity, Some(&domains)).unwrap();
+        assert_eq!(passed, [&identity.groups[0]]);
+    }
+
+    #[test]
+    fn too_many_groups_are_refused_not_truncated() {
+        let mut identity = identity();
+        let domain = identity.sid.domain().unwrap();
+        identity.groups = (2000..)
+            .map(|rid| domain.with_rid(rid).unwrap())
+            .take(MAX_GROUPS)
+            .collect();
+        assert_eq!(groups(&identity, None).unwrap().len(), MAX_GROUPS);
+        identity.groups.push(domain.with_rid(9_000_000).unwrap());
+        assert_eq!(
+            groups(&identity, None).unwrap_err().reason,
+            Reason::TooManyGroups
+        );
+    }
+}

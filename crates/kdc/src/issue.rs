@@ -1,0 +1,375 @@
+//! Making the ticket and the reply.
+//!
+//! The PAC is built from the tenant's own directory alone; of the presented ticket only the client's name, its sign-in
+//! time and its bounds live on. What was signed is verified again before it leaves.
+
+use crate::Now;
+use crate::event::{Reason, Refusal};
+use crate::open::{Asked, Presented};
+use crate::records::{Identity, Policy, ServiceKey, Tenant};
+use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_krb::fast::{self, FastFinished, FastResponse};
+use crossrealm_krb::messages::{
+    AuthorizationData, AuthorizationDataElement, Checksum, EncKdcRepPart, EncTgsRepPart,
+    EncTicketPart, EncryptedData, EncryptionKey, KdcRep, KerberosFlags, KerberosTime, LastReq,
+    PVNO, PaData, PrincipalName, TgsRep, Ticket, TransitedEncoding, ad_type, encode, flags,
+    kdc_option, key_usage, pa_type,
+};
+use crossrealm_krb::pac::{
+    self, Attributes, Buffer, ClientInfo, FileTime, LogonInfo, Pac, UpnAccount, UpnDnsInfo,
+};
+use crossrealm_krb::random::Random;
+use crossrealm_krb::sid::Sid;
+
+/// The encryption types that every Kerberos service of today understands, RFC 3962.
+const EVERYWHERE: [Enctype; 2] = [Enctype::Aes256Sha1, Enctype::Aes128Sha1];
+
+/// What the ticket is for.
+pub(crate) enum Target<'a> {
+    /// A service with its keys; the first seals.
+    Service(&'a [ServiceKey]),
+    /// The ticket-granting service of this realm.
+    TicketGranting,
+}
+
+/// All that goes into a ticket.
+pub(crate) struct Issue<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) presented: &'a Presented,
+    pub(crate) asked: &'a Asked,
+    pub(crate) sname: &'a PrincipalName,
+    pub(crate) target: Target<'a>,
+    pub(crate) identity: &'a Identity,
+    pub(crate) groups: Vec<&'a Sid>,
+    /// The realms between the client's and ours, as RFC 4120 §3.3.3.2 writes them.
+    pub(crate) transited: String,
+    pub(crate) now: Now,
+}
+
+/// A finished reply with what the event says of it.
+pub(crate) struct Issued {
+    pub(crate) reply: Vec<u8>,
+    pub(crate) ticket_etype: i32,
+    pub(crate) kvno: u32,
+    pub(crate) ends_at: i64,
+}
+
+/// The times of the new ticket, in Unix seconds.
+struct Times {
+    start: i64,
+    end: i64,
+    renew_till: Option<i64>,
+}
+
+impl Issue<'_> {
+    /// Makes the ticket and seals the reply for the client.
+    pub(crate) fn issue(&self, random: &mut dyn Random) -> Result<Issued, Refusal> {
+        let sealing = self.sealing_key()?;
+        let session_key = Key::generate(self.session_enctype()?, random);
+        let times = self.times()?;
+        let part = self.ticket_part(&session_key, &times, &sealing.key)?;
+        let plain = zeroize::Zeroizing::new(encode(&part).map_err(internal)?);
+        let ticket = Ticket {
+            tkt_vno: PVNO,
+            realm: self.tenant.realm.as_str().into(),
+            sname: self.sname.clone(),
+            enc_part: EncryptedData::seal(
+                &sealing.key,
+                Some(sealing.kvno),
+                key_usage::TICKET,
+                &plain,
+                random,
+            ),
+        };
+        Ok(Issued {
+            reply: self.reply(ticket, &part, random)?,
+            ticket_etype: sealing.key.enctype().number(),
+            kvno: sealing.kvno,
+            ends_at: times.end,
+        })
+    }
+
+    fn sealing_key(&self) -> Result<&ServiceKey, Refusal> {
+        match &self.target {
+            Target::Service(keys) => keys.first(),
+            Target::TicketGranting => self.tenant.krbtgt_keys.first(),
+        }
+        .ok_or_else(|| Reason::Internal.because("the service has no key"))
+    }
+
+    fn krbtgt_key(&self) -> Result<&Key, Refusal> {
+        self.tenant
+            .krbtgt_keys
+            .first()
+            .map(|k| &k.key)
+            .ok_or_else(|| Reason::Internal.because("the tenant has no krbtgt key"))
+    }
+
+    /// The first encryption type of the client's list that the service understands: one it has a key of, or one that
+    /// everything understands.
+    fn session_enctype(&self) -> Result<Enctype, Refusal> {
+        let understood = |e: &Enctype| match &self.target {
+            Target::TicketGranting => true,
+            Target::Service(keys) => {
+                EVERYWHERE.contains(e) || keys.iter().any(|k| k.key.enctype() == *e)
+            }
+        };
+        self.asked
+            .body
+            .etype
+            .iter()
+            .filter_map(|number| Enctype::from_number(*number))
+            .find(understood)
+            .ok_or_else(|| {
+                Reason::EncryptionTypeNotSupported
+                    .because(format!("the client offers {:?}", self.asked.body.etype))
+            })
+    }
+
+    /// Design rule 6: never beyond the presented ticket, never beyond the tenant's policy.
+    fn times(&self) -> Result<Times, Refusal> {
+        let Policy {
+            max_ticket_life_s,
+            max_renewable_life_s,
+            ..
+        } = self.tenant.policy;
+        let old = &self.presented.ticket;
+        let start = self.now.unix_s;
+        // A zero end time asks for the longest there is (RFC 4120 §3.3.3).
+        let wanted = match self.asked.body.till.0 {
+            0 => i64::MAX,
+            till => till,
+        };
+        let end = wanted
+            .min(old.endtime.0)
+            .min(start.saturating_add(i64::from(max_ticket_life_s)));
+        if end <= start {
+            return Err(Reason::NeverValid.because(format!("asked for the end time {wanted}")));
+        }
+        let renewable = matches!(self.target, Target::TicketGranting)
+            && old.flags.has(flags::RENEWABLE)
+            && self.asked.body.kdc_options.has(kdc_option::RENEWABLE);
+        let renew_till = old
+            .renew_till
+            .filter(|_| renewable)
+            .map(|t| {
+                let wanted = self.asked.body.rtime.map_or(i64::MAX, |r| r.0);
+                t.0.min(wanted)
+                    .min(start.saturating_add(i64::from(max_renewable_life_s)))
+            })
+            .filter(|till| *till > end);
+        Ok(Times {
+            start,
+            end,
+            renew_till,
+        })
+    }
+
+    fn ticket_flags(&self, times: &Times) -> KerberosFlags {
+        let old = self.presented.ticket.flags;
+        let mut new = flags::TRANSITED_POLICY_CHECKED;
+        if old.has(flags::FORWARDABLE) && self.asked.body.kdc_options.has(kdc_option::FORWARDABLE) {
+            new |= flags::FORWARDABLE;
+        }
+        if times.renew_till.is_some() {
+            new |= flags::RENEWABLE;
+        }
+        // How the client proved itself to AD stays true.
+        new |= old.0 & (flags::PRE_AUTHENT | flags::HW_AUTHENT);
+        KerberosFlags(new)
+    }
+
+    fn ticket_part(
+        &self,
+        session_key: &Key,
+        times: &Times,
+        server_key: &Key,
+    ) -> Result<EncTicketPart, Refusal> {
+        let old = &self.presented.ticket;
+        let mut part = EncTicketPart {
+            flags: self.ticket_flags(times),
+            key: EncryptionKey::from(session_key),
+            crealm: old.crealm.clone(),
+            cname: old.cname.clone(),
+            transited: TransitedEncoding {
+                tr_type: 1,
+                contents: self.transited.clone().into_bytes().into(),
+            },
+            authtime: old.authtime,
+            starttime: Some(KerberosTime(times.start)),
+            endtime: KerberosTime(times.end),
+            renew_till: times.renew_till.map(KerberosTime),
+            caddr: None,
+            // The ticket signature covers the ticket with one zero byte in the place of the PAC ([MS-PAC] 2.8.3).
+            authorization_data: Some(pac_element(vec![0])?),
+        };
+        let krbtgt = self.krbtgt_key()?;
+        let unsigned = match self.target {
+            Target::Service(_) => Some(encode(&part).map_err(internal)?),
+            Target::TicketGranting => None,
+        };
+        let pac = pac::sign(&self.pac_buffers(), server_key, krbtgt, unsigned.as_deref())
+            .map_err(internal)?;
+        Pac::decode(&pac)
+            .and_then(|p| p.verify_all(server_key, krbtgt, unsigned.as_deref()))
+            .map_err(internal)?;
+        part.authorization_data = Some(pac_element(pac)?);
+        Ok(part)
+    }
+
+    /// The PAC's content: only what the tenant's directory holds (design rule 2).
+    fn pac_buffers(&self) -> Vec<Buffer> {
+        let identity = self.identity;
+        let auth_time = FileTime::from_unix_seconds(self.presented.ticket.authtime.0);
+        let domain_sid = identity
+            .sid
+            .domain()
+            .unwrap_or_else(|| identity.sid.clone());
+        let mut info = LogonInfo::new(
+            domain_sid,
+            identity.sid.rid(),
+            identity.primary_group_rid,
+            &identity.account_name,
+        );
+        info.logon_time = auth_time;
+        info.full_name = identity.display_name.as_str().into();
+        info.logon_domain = identity.domain_flat_name.as_str().into();
+        info.set_groups(self.groups.iter().copied());
+        let upn_is_constructed = identity.upn.is_empty();
+        let upn = if upn_is_constructed {
+            format!("{}@{}", identity.account_name, identity.domain_dns_name)
+        } else {
+            identity.upn.clone()
+        };
+        let mut buffers = vec![
+            Buffer::LogonInfo(Box::new(info)),
+            Buffer::ClientInfo(ClientInfo {
+                auth_time,
+                name: self.presented.ticket.cname.to_string(),
+            }),
+            Buffer::UpnDns(UpnDnsInfo {
+                upn,
+                dns_domain_name: identity.domain_dns_name.to_uppercase(),
+                upn_is_constructed,
+                account: Some(UpnAccount {
+                    name: identity.account_name.clone(),
+                    sid: identity.sid.clone(),
+                }),
+            }),
+        ];
+        if matches!(self.target, Target::TicketGranting) {
+            buffers.push(Buffer::Attributes(Attributes::requested()));
+            buffers.push(Buffer::Requester(identity.sid.clone()));
+        }
+        buffers
+    }
+
+    fn reply(
+        &self,
+        ticket: Ticket,
+        part: &EncTicketPart,
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, Refusal> {
+        let (mut reply_key, usage) = match &self.presented.subkey {
+            Some(subkey) => (subkey.clone(), key_usage::TGS_REP_SUBKEY),
+            None => (
+                self.presented.session_key.clone(),
+                key_usage::TGS_REP_SESSION,
+            ),
+        };
+        let mut padata = None;
+        if let Some(armor) = &self.asked.armor {
+            let strengthen = Key::generate(reply_key.enctype(), random);
+            reply_key = fast::strengthened_reply_key(&strengthen, &reply_key);
+            let response = self.fast_response(armor, &strengthen, &ticket, part)?;
+            let value = fast::wrap_response(&response, armor, random).map_err(internal)?;
+            padata = Some(vec![PaData::new(pa_type::FX_FAST, value)]);
+        }
+        let plain = zeroize::Zeroizing::new(
+            encode(&EncTgsRepPart(self.reply_part(part))).map_err(internal)?,
+        );
+        encode(&TgsRep(KdcRep {
+            pvno: PVNO,
+            msg_type: TgsRep::MSG_TYPE,
+            padata,
+            crealm: part.crealm.clone(),
+            cname: part.cname.clone(),
+            ticket,
+            enc_part: EncryptedData::seal(&reply_key, None, usage, &plain, random),
+        }))
+        .map_err(internal)
+    }
+
+    fn fast_response(
+        &self,
+        armor: &Key,
+        strengthen: &Key,
+        ticket: &Ticket,
+        part: &EncTicketPart,
+    ) -> Result<FastResponse, Refusal> {
+        let ticket = encode(ticket).map_err(internal)?;
+        Ok(FastResponse {
+            padata: vec![],
+            strengthen_key: Some(EncryptionKey::from(strengthen)),
+            finished: Some(FastFinished {
+                timestamp: KerberosTime(self.now.unix_s),
+                usec: self.now.micros,
+                crealm: part.crealm.clone(),
+                cname: part.cname.clone(),
+                ticket_checksum: Checksum::make(armor, key_usage::FAST_FINISHED, &ticket),
+            }),
+            nonce: self.asked.body.nonce,
+        })
+    }
+
+    fn reply_part(&self, part: &EncTicketPart) -> EncKdcRepPart {
+        EncKdcRepPart {
+            key: part.key.clone(),
+            last_req: vec![LastReq {
+                lr_type: 0,
+                lr_value: KerberosTime(self.now.unix_s),
+            }],
+            nonce: self.asked.body.nonce,
+            key_expiration: None,
+            flags: part.flags,
+            authtime: part.authtime,
+            starttime: part.starttime,
+            endtime: part.endtime,
+            renew_till: part.renew_till,
+            srealm: self.tenant.realm.as_str().into(),
+            sname: self.sname.clone(),
+            caddr: None,
+            encrypted_pa_data: None,
+        }
+    }
+}
+
+/// AD-IF-RELEVANT with one AD-WIN2K-PAC, [MS-KILE] 3.3.5.6.
+fn pac_element(pac: Vec<u8>) -> Result<AuthorizationData, Refusal> {
+    let inner: AuthorizationData = vec![AuthorizationDataElement {
+        ad_type: ad_type::WIN2K_PAC,
+        data: pac.into(),
+    }];
+    Ok(vec![AuthorizationDataElement {
+        ad_type: ad_type::IF_RELEVANT,
+        data: encode(&inner).map_err(internal)?.into(),
+    }])
+}
+
+fn internal(error: impl std::fmt::Display) -> Refusal {
+    Reason::Internal.because(error.to_string())
+}
+
+/// The realms between the client's and ours in the new ticket: the issuer, if the client is not of it, after what the
+/// presented ticket passed through already (RFC 4120 §3.3.3.2).
+pub(crate) fn transited(presented: &Presented, issuer_realm: &str) -> String {
+    let before = String::from_utf8_lossy(&presented.ticket.transited.contents).into_owned();
+    if presented.ticket.crealm.as_str() == issuer_realm {
+        return before;
+    }
+    match before.as_str() {
+        "" => issuer_realm.to_owned(),
+        path if path.split(',').any(|realm| realm == issuer_realm) => before,
+        path => format!("{path},{issuer_realm}"),
+    }
+}

@@ -1,0 +1,84 @@
+//! Reading a request before any key is known: what it is, what it presents and what it asks for.
+
+use crate::event::{Reason, Refusal};
+use crossrealm_krb::messages::{
+    ApReq, AsReq, KdcReq, KdcReqBody, KrbError, PVNO, PaData, TgsReq, decode, pa_type,
+};
+
+/// A message, told apart by its first byte: the application tag of RFC 4120 §5.10.
+pub(crate) enum Message {
+    /// A ticket request.
+    Tgs(Box<TicketRequest>),
+    /// Kerberos, but refused without a look at any key; with the request's body where it is one.
+    Refused(Refusal, Option<KdcReqBody>),
+    /// Not Kerberos.
+    Garbage,
+}
+
+/// A decoded TGS-REQ with the AP-REQ it presents.
+pub(crate) struct TicketRequest {
+    pub(crate) request: KdcReq,
+    pub(crate) ap_req: ApReq,
+    /// The bytes of the AP-REQ, which the FAST checksum covers.
+    pub(crate) raw_ap_req: Vec<u8>,
+}
+
+const AS_REQ_TAG: u8 = 0x6A;
+const TGS_REQ_TAG: u8 = 0x6C;
+/// Other Kerberos messages, from Ticket (1) to KRB-ERROR (30), as constructed application tags.
+const KERBEROS_TAGS: std::ops::RangeInclusive<u8> = 0x61..=0x7E;
+
+impl Message {
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        match bytes.first() {
+            Some(&TGS_REQ_TAG) => match TgsReq::decode(bytes) {
+                Ok(TgsReq(request)) => ticket_request(request),
+                Err(_) => Self::Garbage,
+            },
+            Some(&AS_REQ_TAG) => match AsReq::decode(bytes) {
+                Ok(AsReq(request)) => Self::Refused(
+                    Reason::SignInIsOnPremises.because("an AS-REQ came"),
+                    Some(request.body),
+                ),
+                Err(_) => Self::Garbage,
+            },
+            // Answering an error with an error would let two services talk to each other for ever.
+            Some(tag) if KERBEROS_TAGS.contains(tag) && decode::<KrbError>(bytes).is_err() => {
+                let detail = format!("a message with tag {tag:#04x} came");
+                Self::Refused(Reason::UnsupportedMessage.because(detail), None)
+            }
+            _ => Self::Garbage,
+        }
+    }
+}
+
+fn ticket_request(request: KdcReq) -> Message {
+    match presented(&request) {
+        Ok((ap_req, raw_ap_req)) => Message::Tgs(Box::new(TicketRequest {
+            request,
+            ap_req,
+            raw_ap_req,
+        })),
+        Err(refusal) => Message::Refused(refusal, Some(request.body)),
+    }
+}
+
+/// The AP-REQ of the one PA-TGS-REQ, RFC 4120 §5.4.1. Two of them would leave open which one counts.
+fn presented(request: &KdcReq) -> Result<(ApReq, Vec<u8>), Refusal> {
+    let mut found = request
+        .padata
+        .iter()
+        .filter(|p| p.padata_type == pa_type::TGS_REQ);
+    let (Some(PaData { padata_value, .. }), None) = (found.next(), found.next()) else {
+        return Err(Reason::NoTicket.because("not exactly one PA-TGS-REQ came"));
+    };
+    let ap_req: ApReq = decode(padata_value)
+        .map_err(|e| Reason::MalformedTicket.because(format!("the AP-REQ: {e}")))?;
+    if ap_req.pvno != PVNO || ap_req.msg_type != ApReq::MSG_TYPE || ap_req.ticket.tkt_vno != PVNO {
+        return Err(Reason::MalformedTicket.because("the AP-REQ has another protocol version"));
+    }
+    if ap_req.ap_options.has(ApReq::USE_SESSION_KEY) {
+        return Err(Reason::OptionNotSupported.because("the AP-REQ asks for user-to-user"));
+    }
+    Ok((ap_req, padata_value.to_vec()))
+}

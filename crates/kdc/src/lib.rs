@@ -20,6 +20,10 @@ mod issue;
 mod open;
 mod records;
 mod request;
+#[cfg(test)]
+mod tests;
+#[cfg(any(test, feature = "two-realms"))]
+pub mod two_realms;
 
 pub use event::{Event, EventId, Outcome, Reason};
 pub use exchange::{Exchange, Step};

@@ -1,0 +1,295 @@
+//! DOMAIN-CREDENTIALS: a password, a keytab, or the caller's current tickets.
+
+use crate::error::OnpremError;
+use crate::kdc::Kdcs;
+use crate::os::now;
+use crossrealm_krb::ccache::{Ccache, CcacheError, MAX_CCACHE_LEN};
+use crossrealm_krb::client::{ClientError, Secret};
+use crossrealm_krb::credential::Credential;
+use crossrealm_krb::keytab::{Keytab, KeytabError, MAX_KEYTAB_LEN};
+use crossrealm_krb::messages::name_type;
+use crossrealm_krb::principal::Principal;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// A ticket that ends sooner than this is not worth starting with, in seconds.
+const MIN_LIFETIME_S: i64 = 60;
+
+/// Who speaks to the directory.
+#[derive(Clone)]
+pub enum DomainCredentials {
+    /// A user (`user@corp.contoso.com`, `CORP\user` or `user`) and the password.
+    Password {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Zeroizing<String>,
+    },
+    /// A keytab.
+    Keytab {
+        /// The file.
+        path: PathBuf,
+        /// Whose key; where absent the first principal of the domain's realm in it.
+        user: Option<String>,
+    },
+    /// The caller's current tickets.
+    Ccache {
+        /// The file; where absent `KRB5CCNAME` or the default of the system.
+        path: Option<PathBuf>,
+    },
+}
+
+/// Why credentials could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// A file cannot be read.
+    #[error("cannot read the {what} `{path}`: {source}")]
+    Unreadable {
+        /// Keytab or credential cache.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// There is no credential cache.
+    #[error("there are no Kerberos tickets: `{0}` does not exist")]
+    NoTickets(PathBuf),
+    /// The keytab's content is unusable.
+    #[error("keytab `{path}`: {source}")]
+    Keytab {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: KeytabError,
+    },
+    /// The cache's content is unusable.
+    #[error("credential cache `{path}`: {source}")]
+    Ccache {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CcacheError,
+    },
+    /// The keytab holds no AES key, or none of this realm.
+    #[error("the keytab `{path}` holds no AES key of a principal in `{realm}`")]
+    NothingUsable {
+        /// The file.
+        path: PathBuf,
+        /// The domain's realm.
+        realm: String,
+    },
+    /// The cache holds no ticket-granting ticket that is still valid.
+    #[error("the tickets of `{0}` hold no valid ticket-granting ticket")]
+    NoTgt(Principal),
+    /// `KRB5CCNAME` names a kind of cache that is not a file.
+    #[error("credential caches of type `{0}` are not supported")]
+    CacheType(String),
+    /// The user's name cannot be one.
+    #[error("`{0}` is not a user name: expected `user@corp.contoso.com`")]
+    BadUser(String),
+}
+
+impl CredentialsError {
+    /// What the person can do, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoTickets(_) | Self::NoTgt(_) => Some(
+                "sign in with `kinit`, or give `--domain-user user@corp.contoso.com` or `--domain-keytab FILE`",
+            ),
+            Self::CacheType(_) => Some("use a file: `export KRB5CCNAME=FILE:/path` before `kinit`"),
+            Self::NothingUsable { .. } => {
+                Some("list it with `klist -ke`; export the key again with AES")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl DomainCredentials {
+    /// Gets a ticket-granting ticket of the domain's `realm` from `kdcs`, or takes the one in the cache.
+    pub async fn sign_in(&self, realm: &str, kdcs: &Kdcs) -> Result<Credential, OnpremError> {
+        match self {
+            Self::Password { user, password } => {
+                let client = client(user, realm)?;
+                kdcs.initial_ticket(&client, &Secret::Password(password.clone()))
+                    .await
+            }
+            Self::Keytab { path, user } => {
+                let (client, secret) = from_keytab(path, user.as_deref(), realm)?;
+                kdcs.initial_ticket(&client, &secret).await
+            }
+            Self::Ccache { path } => Ok(from_ccache(path.as_deref())?),
+        }
+    }
+}
+
+impl std::fmt::Debug for DomainCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Password { user, .. } => write!(f, "Password({user})"),
+            Self::Keytab { path, user } => write!(f, "Keytab({}, {user:?})", path.display()),
+            Self::Ccache { path } => write!(f, "Ccache({path:?})"),
+        }
+    }
+}
+
+/// The principal of a user as people write it. A suffix other than the domain makes it a user principal name that the
+/// domain is asked to look up (RFC 6806 §5).
+fn client(user: &str, realm: &str) -> Result<Principal, OnpremError> {
+    let bad = |_| CredentialsError::BadUser(user.to_owned());
+    let name = user.rsplit_once('\\').map_or(user, |(_, name)| name);
+    let principal = match name.rsplit_once('@') {
+        None => Principal::new(name_type::PRINCIPAL, [name], realm),
+        Some((name, suffix)) if suffix.eq_ignore_ascii_case(realm) => {
+            Principal::new(name_type::PRINCIPAL, [name], realm)
+        }
+        Some(_) => Principal::new(name_type::ENTERPRISE, [name], realm),
+    };
+    Ok(principal.map_err(bad)?)
+}
+
+fn from_keytab(
+    path: &Path,
+    user: Option<&str>,
+    realm: &str,
+) -> Result<(Principal, Secret), OnpremError> {
+    let bytes = read(path, MAX_KEYTAB_LEN, "keytab")?;
+    let keytab = Keytab::from_bytes(&bytes).map_err(|source| CredentialsError::Keytab {
+        path: path.to_owned(),
+        source,
+    })?;
+    let principal = match user {
+        Some(user) => client(user, realm)?,
+        None => keytab
+            .entries
+            .iter()
+            .map(|entry| &entry.principal)
+            .find(|principal| principal.realm().eq_ignore_ascii_case(realm))
+            .cloned()
+            .ok_or_else(|| CredentialsError::NothingUsable {
+                path: path.to_owned(),
+                realm: realm.to_owned(),
+            })?,
+    };
+    let keys = keytab.keys_of(&principal);
+    if keys.is_empty() {
+        return Err(ClientError::NoKey(principal).into());
+    }
+    Ok((principal, Secret::from_keytab(&keys)))
+}
+
+fn from_ccache(path: Option<&Path>) -> Result<Credential, CredentialsError> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => default_ccache(std::env::var("KRB5CCNAME").ok().as_deref())?,
+    };
+    let bytes = match read(&path, MAX_CCACHE_LEN, "credential cache") {
+        Err(CredentialsError::Unreadable { source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            return Err(CredentialsError::NoTickets(path));
+        }
+        other => other?,
+    };
+    let cache =
+        Ccache::from_bytes(&bytes).map_err(|source| CredentialsError::Ccache { path, source })?;
+    let now_s = i64::try_from(now().as_secs()).unwrap_or(i64::MAX);
+    cache
+        .tgt(cache.principal.realm())
+        .filter(|tgt| tgt.is_valid_at(now_s, MIN_LIFETIME_S))
+        .cloned()
+        .ok_or(CredentialsError::NoTgt(cache.principal))
+}
+
+/// The file that `KRB5CCNAME` names, or the traditional default.
+fn default_ccache(name: Option<&str>) -> Result<PathBuf, CredentialsError> {
+    match name.map(|name| name.split_once(':').unwrap_or(("FILE", name))) {
+        Some(("FILE", path)) if !path.is_empty() => Ok(PathBuf::from(path)),
+        Some((kind, _)) if kind != "FILE" => Err(CredentialsError::CacheType(kind.to_owned())),
+        _ => {
+            use std::os::unix::fs::MetadataExt;
+            // `/proc/self` belongs to the caller; asking the C library for the user id would need unsafe code.
+            let uid = std::fs::metadata("/proc/self")
+                .map(|own| own.uid())
+                .unwrap_or_default();
+            Ok(PathBuf::from(format!("/tmp/krb5cc_{uid}")))
+        }
+    }
+}
+
+/// A whole file of at most `limit` bytes (one more is read, so that the reader of the format sees that it is too long).
+fn read(
+    path: &Path,
+    limit: usize,
+    what: &'static str,
+) -> Result<Zeroizing<Vec<u8>>, CredentialsError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    std::fs::File::open(path)
+        .and_then(|file| file.take(bound).read_to_end(&mut bytes))
+        .map_err(|source| CredentialsError::Unreadable {
+            what,
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_as_people_write_them() {
+        let name = |user: &str| {
+            let principal = client(user, "CORP.CONTOSO.COM").unwrap();
+            (
+                principal.name_type(),
+                principal.components().concat(),
+                principal.realm().to_owned(),
+            )
+        };
+        let realm = || "CORP.CONTOSO.COM".to_owned();
+        assert_eq!(
+            name("alice@corp.contoso.com"),
+            (name_type::PRINCIPAL, "alice".into(), realm())
+        );
+        assert_eq!(
+            name("CORP\\alice"),
+            (name_type::PRINCIPAL, "alice".into(), realm())
+        );
+        assert_eq!(
+            name("müller"),
+            (name_type::PRINCIPAL, "müller".into(), realm())
+        );
+        assert_eq!(
+            name("a.smith@contoso.com"),
+            (name_type::ENTERPRISE, "a.smith@contoso.com".into(), realm())
+        );
+        assert!(client("", "R").is_err());
+        assert!(client("@corp", "CORP").is_err());
+    }
+
+    #[test]
+    fn where_the_cache_is() {
+        assert_eq!(
+            default_ccache(Some("FILE:/x/y")).unwrap(),
+            PathBuf::from("/x/y")
+        );
+        assert_eq!(default_ccache(Some("/x/y")).unwrap(), PathBuf::from("/x/y"));
+        assert!(matches!(
+            default_ccache(Some("KEYRING:persistent:0")),
+            Err(CredentialsError::CacheType(_))
+        ));
+        assert!(default_ccache(None).unwrap().starts_with("/tmp"));
+    }
+
+    #[test]
+    fn a_missing_cache_says_what_to_do() {
+        let error = from_ccache(Some(Path::new("/nonexistent/cc"))).unwrap_err();
+        assert!(matches!(error, CredentialsError::NoTickets(_)));
+        assert!(error.hint().unwrap().contains("kinit"));
+    }
+}

@@ -1,0 +1,387 @@
+//! What can be asked of the directory.
+
+use super::connection::Connection;
+use super::entry::Entry;
+use super::error::LdapError;
+use super::{Filter, Scope};
+use crate::dc::LDAP_PORT;
+use crate::error::OnpremError;
+use crate::session::Session;
+use ldap3_proto::control::LdapControl;
+use ldap3_proto::proto::{
+    LdapAddRequest, LdapAttribute, LdapDerefAliases, LdapModify, LdapModifyRequest, LdapModifyType,
+    LdapOp, LdapPartialAttribute, LdapSearchRequest,
+};
+use std::net::SocketAddr;
+
+/// Objects in a page; AD's own limit is 1,000 (MaxPageSize).
+const PAGE_SIZE: i64 = 1000;
+
+/// The most objects that [`Ldap::search`] collects; larger sets are read page by page.
+const MAX_COLLECTED: usize = 100_000;
+
+/// The most values of one attribute that are read by ranges.
+const MAX_RANGED_VALUES: usize = 5_000_000;
+
+/// The flags of the SD flags control, [MS-ADTS] 3.1.1.3.4.1.11.
+pub mod sd_flags {
+    pub use ldap3_proto::control::{SD_FLAG_DACL, SD_FLAG_GROUP, SD_FLAG_OWNER, SD_FLAG_SACL};
+}
+
+/// A control that goes with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Which parts of a security descriptor are meant, of [`sd_flags`].
+    SdFlags(i32),
+    /// Deleted objects are wanted too, [MS-ADTS] 3.1.1.3.4.1.14.
+    ShowDeleted,
+    /// A control without a value, by its object identifier, always critical.
+    Plain(&'static str),
+    /// One page of the changes since the cookie, [MS-ADTS] 3.1.1.3.4.1.3.
+    DirSync {
+        /// Flags of the control.
+        flags: i64,
+        /// The bookmark of the last answer; empty at first.
+        cookie: Vec<u8>,
+    },
+}
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// Where to begin.
+    pub base: String,
+    /// How far to look.
+    pub scope: Scope,
+    /// What to find.
+    pub filter: Filter,
+    /// The attributes wanted.
+    pub attributes: Vec<String>,
+    /// Further controls.
+    pub controls: Vec<Control>,
+}
+
+/// One change of an object.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Adds values.
+    Add(String, Vec<Vec<u8>>),
+    /// Replaces all values; none removes the attribute.
+    Replace(String, Vec<Vec<u8>>),
+    /// Deletes these values; none deletes them all.
+    Delete(String, Vec<Vec<u8>>),
+}
+
+impl Search {
+    /// A search in the subtree of `base`.
+    pub fn subtree(base: &str, filter: Filter, attributes: &[&str]) -> Self {
+        Self {
+            base: base.to_owned(),
+            scope: Scope::Subtree,
+            filter,
+            attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
+            controls: Vec::new(),
+        }
+    }
+
+    /// The object `dn` itself.
+    pub fn object(dn: &str, attributes: &[&str]) -> Self {
+        Self {
+            scope: Scope::Base,
+            ..Self::subtree(dn, Filter::Present("objectClass".to_owned()), attributes)
+        }
+    }
+
+    /// The same search with a control.
+    #[must_use]
+    pub fn with(mut self, control: Control) -> Self {
+        self.controls.push(control);
+        self
+    }
+
+    fn request(&self) -> LdapSearchRequest {
+        LdapSearchRequest {
+            base: self.base.clone(),
+            scope: self.scope.clone(),
+            aliases: LdapDerefAliases::Never,
+            sizelimit: 0,
+            timelimit: 0,
+            typesonly: false,
+            filter: self.filter.clone(),
+            attrs: self.attributes.clone(),
+        }
+    }
+}
+
+impl Control {
+    fn wire(&self) -> LdapControl {
+        match self {
+            Self::SdFlags(flags) => LdapControl::SdFlags {
+                criticality: true,
+                flags: *flags,
+            },
+            Self::ShowDeleted => LdapControl::ShowDeleted { criticality: true },
+            Self::Plain(oid) => LdapControl::Unknown {
+                oid: (*oid).to_owned(),
+                criticality: true,
+                value: None,
+            },
+            Self::DirSync { flags, cookie } => LdapControl::AdDirsync {
+                flags: *flags,
+                max_bytes: DIRSYNC_BYTES,
+                cookie: Some(cookie.clone()),
+            },
+        }
+    }
+}
+
+/// How much of its answer a server may put into one DirSync page, in bytes.
+const DIRSYNC_BYTES: i64 = 4 << 20;
+
+impl Change {
+    fn wire(self) -> LdapModify {
+        let (operation, atype, vals) = match self {
+            Self::Add(name, values) => (LdapModifyType::Add, name, values),
+            Self::Replace(name, values) => (LdapModifyType::Replace, name, values),
+            Self::Delete(name, values) => (LdapModifyType::Delete, name, values),
+        };
+        LdapModify {
+            operation,
+            modification: LdapPartialAttribute { atype, vals },
+        }
+    }
+}
+
+/// A bound, sealed connection to a domain controller.
+pub struct Ldap {
+    connection: Connection,
+    base: String,
+}
+
+impl Ldap {
+    /// Connects to the session's domain controller and binds. The ticket is one for `ldap/host/domain`: a server that
+    /// can open it is a controller of the domain, whatever DNS said.
+    pub async fn connect(session: &Session) -> Result<Self, OnpremError> {
+        let dc = session.dc();
+        let ticket = session.controller_ticket("ldap").await?;
+        let address = SocketAddr::new(dc.address, LDAP_PORT);
+        let mut connection = Connection::open(&dc.host, address).await?;
+        connection.bind(ticket).await?;
+        Ok(Self {
+            connection,
+            base: dc.root_dse.default_naming_context.clone(),
+        })
+    }
+
+    /// The DN of the domain.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The object `dn`, or `None` where there is none.
+    pub async fn object(
+        &mut self,
+        dn: &str,
+        attributes: &[&str],
+    ) -> Result<Option<Entry>, OnpremError> {
+        match self.search(&Search::object(dn, attributes)).await {
+            Ok(entries) => Ok(entries.into_iter().next()),
+            Err(OnpremError::Ldap(error)) if error.is_no_such_object() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All that a search finds, up to 100,000 objects.
+    pub async fn search(&mut self, search: &Search) -> Result<Vec<Entry>, OnpremError> {
+        let mut all = Vec::new();
+        let mut pages = self.pages(search.clone());
+        while let Some(page) = pages.next().await? {
+            all.extend(page);
+            if all.len() > MAX_COLLECTED {
+                return Err(
+                    LdapError::Protocol(format!("more than {MAX_COLLECTED} objects")).into(),
+                );
+            }
+        }
+        Ok(all)
+    }
+
+    /// What a search finds, page by page (RFC 2696).
+    pub fn pages(&mut self, search: Search) -> Pages<'_> {
+        Pages {
+            ldap: self,
+            search,
+            cookie: Some(Vec::new()),
+        }
+    }
+
+    /// One page of a DirSync search: the objects, whether there is more right now, and the cookie for the next time.
+    pub async fn dirsync(
+        &mut self,
+        search: &Search,
+        flags: i64,
+        cookie: Vec<u8>,
+    ) -> Result<(Vec<Entry>, bool, Vec<u8>), OnpremError> {
+        let mut controls: Vec<_> = search.controls.iter().map(Control::wire).collect();
+        controls.push(Control::DirSync { flags, cookie }.wire());
+        let (entries, answer) = self.search_once(search, controls).await?;
+        answer
+            .into_iter()
+            .find_map(|control| match control {
+                LdapControl::AdDirsync { flags, cookie, .. } => {
+                    Some((flags != 0, cookie.unwrap_or_default()))
+                }
+                _ => None,
+            })
+            .map(|(more, cookie)| (entries, more, cookie))
+            .ok_or_else(|| LdapError::Protocol("it lacks the DirSync cookie".to_owned()).into())
+    }
+
+    /// All values of an attribute that may have more than the server gives at once ([MS-ADTS] 3.1.1.3.1.3.3).
+    pub async fn all_values(
+        &mut self,
+        dn: &str,
+        attribute: &str,
+    ) -> Result<Vec<Vec<u8>>, OnpremError> {
+        let mut all = Vec::new();
+        let mut start = 0u64;
+        loop {
+            let ranged = format!("{attribute};range={start}-*");
+            let Some(entry) = self.object(dn, &[&ranged]).await? else {
+                return Err(LdapError::Missing(dn.to_owned()).into());
+            };
+            let (values, end) = match entry.ranged(attribute) {
+                Some(part) => part,
+                // A server that gives them all leaves the option out; no values at all is the end too.
+                None => (entry.values(attribute), None),
+            };
+            all.extend(values.iter().cloned());
+            if all.len() > MAX_RANGED_VALUES {
+                return Err(LdapError::Protocol(format!(
+                    "`{dn}` has too many values of `{attribute}`"
+                ))
+                .into());
+            }
+            match end {
+                Some(end) if end >= start && !values.is_empty() => start = end + 1,
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// Creates an object.
+    pub async fn add(
+        &mut self,
+        dn: &str,
+        attributes: Vec<(String, Vec<Vec<u8>>)>,
+        controls: &[Control],
+    ) -> Result<(), OnpremError> {
+        let attributes = attributes
+            .into_iter()
+            .map(|(atype, vals)| LdapAttribute { atype, vals })
+            .collect();
+        let request = LdapAddRequest {
+            dn: dn.to_owned(),
+            attributes,
+        };
+        self.write("add", dn, LdapOp::AddRequest(request), controls)
+            .await
+    }
+
+    /// Changes an object, all or nothing.
+    pub async fn modify(
+        &mut self,
+        dn: &str,
+        changes: Vec<Change>,
+        controls: &[Control],
+    ) -> Result<(), OnpremError> {
+        let request = LdapModifyRequest {
+            dn: dn.to_owned(),
+            changes: changes.into_iter().map(Change::wire).collect(),
+        };
+        self.write("modify", dn, LdapOp::ModifyRequest(request), controls)
+            .await
+    }
+
+    /// Deletes an object.
+    pub async fn delete(&mut self, dn: &str, controls: &[Control]) -> Result<(), OnpremError> {
+        self.write("delete", dn, LdapOp::DelRequest(dn.to_owned()), controls)
+            .await
+    }
+
+    async fn write(
+        &mut self,
+        operation: &'static str,
+        dn: &str,
+        request: LdapOp,
+        controls: &[Control],
+    ) -> Result<(), OnpremError> {
+        let controls = controls.iter().map(Control::wire).collect();
+        self.connection.send(request, controls).await?;
+        match self.connection.receive().await?.op {
+            LdapOp::AddResponse(result)
+            | LdapOp::ModifyResponse(result)
+            | LdapOp::DelResponse(result) => Ok(LdapError::check(operation, dn, result)?),
+            _ => Err(LdapError::Protocol("it does not fit the request".to_owned()).into()),
+        }
+    }
+
+    async fn search_once(
+        &mut self,
+        search: &Search,
+        controls: Vec<LdapControl>,
+    ) -> Result<(Vec<Entry>, Vec<LdapControl>), OnpremError> {
+        self.connection
+            .send(LdapOp::SearchRequest(search.request()), controls)
+            .await?;
+        let mut entries = Vec::new();
+        loop {
+            let message = self.connection.receive().await?;
+            match message.op {
+                LdapOp::SearchResultEntry(entry) => entries.push(Entry::new(entry)),
+                // References lead to other naming contexts, which are not ours to read.
+                LdapOp::SearchResultReference(_) => {}
+                LdapOp::SearchResultDone(result) => {
+                    LdapError::check("read", &search.base, result)?;
+                    return Ok((entries, message.ctrl));
+                }
+                _ => {
+                    return Err(
+                        LdapError::Protocol("it does not fit the request".to_owned()).into(),
+                    );
+                }
+            }
+            if entries.len() > MAX_COLLECTED {
+                return Err(LdapError::Protocol("a page is too large".to_owned()).into());
+            }
+        }
+    }
+}
+
+/// The pages of a search.
+pub struct Pages<'a> {
+    ldap: &'a mut Ldap,
+    search: Search,
+    /// `None` after the last page.
+    cookie: Option<Vec<u8>>,
+}
+
+impl Pages<'_> {
+    /// The next page, or `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<Vec<Entry>>, OnpremError> {
+        let Some(cookie) = self.cookie.take() else {
+            return Ok(None);
+        };
+        let mut controls: Vec<_> = self.search.controls.iter().map(Control::wire).collect();
+        controls.push(LdapControl::SimplePagedResults {
+            size: PAGE_SIZE,
+            cookie,
+        });
+        let (entries, answer) = self.ldap.search_once(&self.search, controls).await?;
+        self.cookie = answer.into_iter().find_map(|control| match control {
+            LdapControl::SimplePagedResults { cookie, .. } if !cookie.is_empty() => Some(cookie),
+            _ => None,
+        });
+        Ok(Some(entries))
+    }
+}

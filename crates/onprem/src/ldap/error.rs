@@ -1,0 +1,91 @@
+//! Why the directory did not do what it was asked.
+
+use ldap3_proto::LdapResultCode;
+use ldap3_proto::proto::LdapResult;
+
+/// The most characters of the directory's text that are repeated to a person.
+const MAX_TEXT: usize = 300;
+
+/// Why the directory did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LdapError {
+    /// It answered with an error.
+    #[error("the directory refused to {operation} `{dn}`: {code:?}{}", quoted(.text))]
+    Refused {
+        /// What was asked: `read`, `add`, `modify`, `delete`, `sign in to`.
+        operation: &'static str,
+        /// The object.
+        dn: String,
+        /// The result code, RFC 4511 §4.1.9.
+        code: LdapResultCode,
+        /// The directory's own words.
+        text: String,
+    },
+    /// An answer breaks the protocol or a bound.
+    #[error("unusable answer from the directory: {0}")]
+    Protocol(String),
+    /// An object that must be there is not.
+    #[error("the directory holds no `{0}`")]
+    Missing(String),
+    /// A value is absent or not of its form.
+    #[error("`{dn}` has no usable `{attribute}`")]
+    BadValue {
+        /// The object.
+        dn: String,
+        /// The attribute.
+        attribute: String,
+    },
+}
+
+impl LdapError {
+    /// The result code, where the directory answered with one.
+    pub fn code(&self) -> Option<&LdapResultCode> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Whether the object is not there.
+    pub fn is_no_such_object(&self) -> bool {
+        self.code() == Some(&LdapResultCode::NoSuchObject)
+    }
+
+    /// What the person can do, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.code()? {
+            LdapResultCode::InsufficentAccessRights => Some(
+                "use an account with the rights for this, for example a member of Domain Admins",
+            ),
+            LdapResultCode::Busy | LdapResultCode::Unavailable => {
+                Some("try again in a moment, or another `--dc HOST`")
+            }
+            _ => None,
+        }
+    }
+
+    /// `Ok` for success, else the error.
+    pub(super) fn check(operation: &'static str, dn: &str, result: LdapResult) -> Result<(), Self> {
+        if result.code == LdapResultCode::Success {
+            return Ok(());
+        }
+        Err(Self::Refused {
+            operation,
+            dn: if dn.is_empty() { "rootDSE" } else { dn }.to_owned(),
+            code: result.code,
+            text: result
+                .message
+                .chars()
+                .filter(|character| !character.is_control())
+                .take(MAX_TEXT)
+                .collect(),
+        })
+    }
+}
+
+fn quoted(text: &str) -> String {
+    match text.is_empty() {
+        true => String::new(),
+        false => format!(" ({text})"),
+    }
+}

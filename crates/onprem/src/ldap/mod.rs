@@ -1,0 +1,15 @@
+//! A thin LDAP client for domain controllers: RFC 4511 over TCP port 389, sealed by Kerberos (SASL GSS-SPNEGO).
+//!
+//! Everything but the rootDSE is said and heard sealed; there is no way to bind otherwise. One request is under way at a
+//! time. Messages, pages and times are bounded. Errors carry the directory's own diagnostic text.
+
+mod client;
+mod connection;
+mod entry;
+mod error;
+
+pub use client::{Change, Control, Ldap, Pages, Search, sd_flags};
+pub use connection::{Connection, MAX_MESSAGE_LEN};
+pub use entry::{Entry, RootDse};
+pub use error::LdapError;
+pub use ldap3_proto::{LdapFilter as Filter, LdapSearchScope as Scope};

@@ -110,7 +110,7 @@ impl Exchange {
             }
             Message::Refused(refusal, body) => {
                 // Nothing random goes into an error without armor.
-                Context::new(event, now, body.as_ref()).refuse(refusal, &mut |_: &mut [u8]| {})
+                Context::new(event, now, body.as_deref()).refuse(refusal, &mut |_: &mut [u8]| {})
             }
             Message::Tgs(request) => {
                 let issuer = request.ap_req.ticket.realm.to_string();

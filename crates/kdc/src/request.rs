@@ -10,7 +10,7 @@ pub(crate) enum Message {
     /// A ticket request.
     Tgs(Box<TicketRequest>),
     /// Kerberos, but refused without a look at any key; with the request's body where it is one.
-    Refused(Refusal, Option<KdcReqBody>),
+    Refused(Refusal, Option<Box<KdcReqBody>>),
     /// Not Kerberos.
     Garbage,
 }
@@ -38,7 +38,7 @@ impl Message {
             Some(&AS_REQ_TAG) => match AsReq::decode(bytes) {
                 Ok(AsReq(request)) => Self::Refused(
                     Reason::SignInIsOnPremises.because("an AS-REQ came"),
-                    Some(request.body),
+                    Some(Box::new(request.body)),
                 ),
                 Err(_) => Self::Garbage,
             },
@@ -59,7 +59,7 @@ fn ticket_request(request: KdcReq) -> Message {
             ap_req,
             raw_ap_req,
         })),
-        Err(refusal) => Message::Refused(refusal, Some(request.body)),
+        Err(refusal) => Message::Refused(refusal, Some(Box::new(request.body))),
     }
 }
 

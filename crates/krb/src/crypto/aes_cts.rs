@@ -8,9 +8,13 @@ use zeroize::Zeroizing;
 const BLOCK: usize = 16;
 type Block = [u8; BLOCK];
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one call; a box would cost an allocation for each"
+)]
 enum Cipher {
     Aes128(aes::Aes128),
-    Aes256(Box<aes::Aes256>),
+    Aes256(aes::Aes256),
 }
 
 impl Cipher {
@@ -21,7 +25,7 @@ impl Cipher {
             *to = *from;
         }
         if key.len() == 32 {
-            return Self::Aes256(Box::new(aes::Aes256::new(&Array::from(*wide))));
+            return Self::Aes256(aes::Aes256::new(&Array::from(*wide)));
         }
         let mut narrow = Zeroizing::new([0u8; 16]);
         for (to, from) in narrow.iter_mut().zip(key) {

@@ -403,12 +403,12 @@ impl TwoRealms {
     }
 
     /// Opens a reply as the client and its ticket as the service would.
-    pub fn open(&self, ending: Ending, fast: bool) -> Result<Granted, (KrbError, Event)> {
+    pub fn open(&self, ending: Ending, fast: bool) -> Result<Granted, Box<(KrbError, Event)>> {
         let Ending::Reply(bytes, event) = ending else {
             panic!("dropped: {ending:?}");
         };
         if let Ok(error) = decode::<KrbError>(&bytes) {
-            return Err((error, event));
+            return Err(Box::new((error, event)));
         }
         let TgsRep(reply) = decode(&bytes).expect("a TGS-REP");
         let mut key = self.subkey();

@@ -31,6 +31,7 @@ pub const SPN: &str = "cifs/acct1.file.contoso.cloud.example";
 /// The share as smbclient names it.
 pub const SHARE: &str = "//acct1.file.contoso.cloud.example/projects";
 
+const EVENT_LIMIT: Duration = Duration::from_secs(10);
 const SERVE_LIMIT: Duration = Duration::from_secs(30);
 
 /// One step of the story.
@@ -161,6 +162,52 @@ impl Story {
         output.says(says)?;
         self.account.hop(to, asks, &output);
         Ok(output)
+    }
+
+    /// The newest event's place in the order of recording, 0 where there is none: a mark for [`Story::refused_because`].
+    ///
+    /// # Errors
+    /// When the events cannot be read.
+    pub fn event_mark(&self) -> Result<i64, Failure> {
+        let events = self.events()?.json()?;
+        let last = events.as_array().and_then(|events| events.last());
+        Ok(last
+            .and_then(|event| event["sequence"].as_i64())
+            .unwrap_or(0))
+    }
+
+    /// Expects that a ticket was refused for this reason since the mark, and returns the event as JSON.
+    ///
+    /// # Errors
+    /// When no such event shows up within some seconds: events are written beside the path of a ticket.
+    pub fn refused_because(&self, reason: &str, mark: i64) -> Result<serde_json::Value, Failure> {
+        let began = Instant::now();
+        loop {
+            let output = self.events()?;
+            let events = output.json()?;
+            let mut fresh = events
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|event| event["sequence"].as_i64() > Some(mark));
+            if let Some(event) =
+                fresh.find(|event| event["outcome"] == "refused" && event["reason"] == reason)
+            {
+                return Ok(event.clone());
+            }
+            if began.elapsed() > EVENT_LIMIT {
+                return Err(output.failure(&format!(
+                    "was expected to show a refusal with the reason `{reason}` behind {mark}"
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn events(&self) -> Result<Output, Failure> {
+        self.crossrealm(Place::Admin)
+            .args(["-o", "json", "events", "--since", "1h"])
+            .ok()
     }
 
     /// The private authority of the service, as `init` left it.

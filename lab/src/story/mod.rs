@@ -5,8 +5,10 @@
 //! client; Active Directory is asked with Samba's own tools, as an independent witness.
 
 mod account;
+mod cloud_side;
 mod steps;
 mod trace;
+mod user_side;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// Debian packages that hold everything the lab runs. `cargo xtask setup` installs them.
+/// Debian packages that hold everything the lab runs, and the compilers that building the product and the fuzz targets takes. `cargo xtask setup` installs them.
 pub const PACKAGES: &[&str] = &[
+    "g++",
+    "gcc",
     "iproute2",
     "krb5-k5tls",
     "krb5-user",
@@ -26,6 +28,8 @@ pub const PACKAGES: &[&str] = &[
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 const PROGRAMS: &[(&str, &str)] = &[
+    ("c++", "g++"),
+    ("cc", "gcc"),
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("setpriv", "util-linux"),

@@ -39,6 +39,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "crossrealm-onprem",
         ],
     ),
+    (
+        "crossrealm-fuzz-oracles",
+        &["crossrealm-krb", "crossrealm-kdc"],
+    ),
     ("crossrealm-lab", &[]),
     ("xtask", &["crossrealm-lab"]),
 ];

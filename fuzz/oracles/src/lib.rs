@@ -1,0 +1,37 @@
+//! What must hold for every input: one function per fuzz target, which panics where something does not.
+//!
+//! The functions take bytes from a fuzzer and know the rooms that they test only by their public face. The fuzz targets
+//! in `fuzz/fuzz_targets` are one line each; the ordinary tests here run the same functions over the committed seeds and
+//! over every input that once broke something. [`seeds::all`] makes the seeds.
+
+mod formats;
+mod gss;
+pub mod seeds;
+
+pub use formats::{ccache, keytab, kkdcp, messages, pac};
+pub use gss::gss;
+
+/// A fuzz target: its name, which is also the name of its folders, and its check.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 6] = [
+    ("ccache", ccache),
+    ("gss", gss),
+    ("keytab", keytab),
+    ("kkdcp", kkdcp),
+    ("messages", messages),
+    ("pac", pac),
+];
+
+/// Bytes that are the same in every run.
+pub(crate) struct Fixed(pub u8);
+
+impl crossrealm_krb::random::Random for Fixed {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            *byte = self.0;
+            self.0 = self.0.wrapping_mul(5).wrapping_add(1);
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The seeds: for each target a few honest inputs, from which the fuzzer begins.
+//!
+//! They are made from fixed keys, so they are the same in every run. `cargo run -p crossrealm-fuzz-oracles --example
+//! write-seeds` writes them to `fuzz/seeds`.
+
+use crate::Fixed;
+use crossrealm_krb::ccache::Ccache;
+use crossrealm_krb::credential::Credential;
+use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_krb::gss::{Context, Initiator, Mechanism, Side, Step};
+use crossrealm_krb::keytab::{Keytab, KeytabEntry};
+use crossrealm_krb::kkdcp::{wrap_reply, wrap_request};
+use crossrealm_krb::messages::{
+    ApRep, ApReq, AsReq, Authenticator, AuthorizationData, AuthorizationDataElement, Checksum,
+    EncKdcRepPart, EncTgsRepPart, EncTicketPart, EncryptedData, EncryptionKey, EtypeInfo2Entry,
+    HostAddress, KdcRep, KdcReq, KdcReqBody, KerberosFlags, KerberosTime, KrbError, LastReq, PVNO,
+    PaData, PrincipalName, TgsRep, TgsReq, Ticket, TransitedEncoding, ad_type, encode, error_code,
+    flags, kdc_option, key_usage, name_type, pa_type,
+};
+use crossrealm_krb::pac::{
+    Attributes, Buffer, ClientInfo, FileTime, LogonInfo, UpnAccount, UpnDnsInfo, sign,
+};
+use crossrealm_krb::principal::Principal;
+use crossrealm_krb::sid::Sid;
+use std::time::Duration;
+
+const NOW_S: i64 = 1_700_000_000;
+const CORP: &str = "CORP.CONTOSO.COM";
+const CLOUD: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
+
+/// An honest input.
+pub struct Seed {
+    /// The target it is for.
+    pub target: &'static str,
+    /// The name of its file.
+    pub name: &'static str,
+    /// The input.
+    pub bytes: Vec<u8>,
+}
+
+/// Every seed.
+pub fn all() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    let mut add = |target, made: Vec<(&'static str, Vec<u8>)>| {
+        seeds.extend(made.into_iter().map(|(name, bytes)| Seed {
+            target,
+            name,
+            bytes,
+        }));
+    };
+    add("ccache", vec![("one-ticket", ccache())]);
+    add("gss", gss());
+    add("keytab", vec![("two-keys", keytab())]);
+    add("kkdcp", kkdcp());
+    add("messages", messages());
+    add("pac", pacs());
+    seeds
+}
+
+fn key(byte: u8) -> Key {
+    Key::new(Enctype::Aes256Sha1, &[byte; 32]).expect("32 bytes are a key")
+}
+
+fn sid(text: &str) -> Sid {
+    text.parse().expect("a SID")
+}
+
+fn principal(name: &str) -> Principal {
+    Principal::parse(name, None).expect("a principal")
+}
+
+fn alice() -> PrincipalName {
+    PrincipalName::new(name_type::PRINCIPAL, &["alice"])
+}
+
+fn cifs() -> PrincipalName {
+    let host = "acct1.file.contoso.cloud.example";
+    PrincipalName::new(name_type::SRV_INST, &["cifs", host])
+}
+
+fn pacs() -> Vec<(&'static str, Vec<u8>)> {
+    let mut info = LogonInfo::new(sid("S-1-5-21-1-2-3"), 1104, 513, "alice");
+    info.full_name = "Алиса Müller".into();
+    info.set_groups(&[sid("S-1-5-21-1-2-3-513"), sid("S-1-5-21-4-5-6-1300")]);
+    let mut buffers = vec![
+        Buffer::LogonInfo(Box::new(info)),
+        Buffer::ClientInfo(ClientInfo {
+            auth_time: FileTime::from_unix_seconds(NOW_S),
+            name: "alice".into(),
+        }),
+        Buffer::UpnDns(UpnDnsInfo {
+            upn: "alice@corp.contoso.com".into(),
+            dns_domain_name: CORP.into(),
+            upn_is_constructed: false,
+            account: Some(UpnAccount {
+                name: "alice".into(),
+                sid: sid("S-1-5-21-1-2-3-1104"),
+            }),
+        }),
+    ];
+    let service = sign(&buffers, &key(1), &key(2), Some(b"ticket")).expect("a PAC");
+    buffers.push(Buffer::Attributes(Attributes::requested()));
+    buffers.push(Buffer::Requester(sid("S-1-5-21-1-2-3-1104")));
+    let tgt = sign(&buffers, &key(1), &key(2), None).expect("a PAC");
+    vec![("service-ticket", service), ("tgt", tgt)]
+}
+
+fn sealed(usage: u32, plain: &[u8]) -> EncryptedData {
+    EncryptedData::seal(&key(3), Some(2), usage, plain, &mut Fixed(1))
+}
+
+fn ticket() -> Ticket {
+    Ticket {
+        tkt_vno: PVNO,
+        realm: CORP.into(),
+        sname: PrincipalName::krbtgt(CLOUD),
+        enc_part: sealed(key_usage::TICKET, b"ticket"),
+    }
+}
+
+fn body() -> KdcReqBody {
+    KdcReqBody {
+        kdc_options: KerberosFlags(kdc_option::CANONICALIZE | kdc_option::FORWARDABLE),
+        cname: Some(alice()),
+        realm: CLOUD.into(),
+        sname: Some(cifs()),
+        from: None,
+        till: KerberosTime(NOW_S + 36_000),
+        rtime: Some(KerberosTime(NOW_S + 360_000)),
+        nonce: -5,
+        etype: vec![18, 17, 20, 19, 23],
+        addresses: Some(vec![HostAddress {
+            addr_type: 2,
+            address: vec![127, 0, 0, 1].into(),
+        }]),
+        enc_authorization_data: Some(sealed(key_usage::TGS_REQ_AD_SUBKEY, b"data")),
+        additional_tickets: Some(vec![ticket()]),
+    }
+}
+
+fn ap_req() -> ApReq {
+    ApReq {
+        pvno: PVNO,
+        msg_type: ApReq::MSG_TYPE,
+        ap_options: KerberosFlags(ApReq::MUTUAL_REQUIRED),
+        ticket: ticket(),
+        authenticator: sealed(key_usage::TGS_REQ_AUTHENTICATOR, b"authenticator"),
+    }
+}
+
+fn enc_ticket_part() -> EncTicketPart {
+    let (_, pac) = pacs().swap_remove(0);
+    let inner: AuthorizationData = vec![AuthorizationDataElement {
+        ad_type: ad_type::WIN2K_PAC,
+        data: pac.into(),
+    }];
+    EncTicketPart {
+        flags: KerberosFlags(flags::FORWARDABLE | flags::PRE_AUTHENT),
+        key: EncryptionKey::from(&key(4)),
+        crealm: CORP.into(),
+        cname: alice(),
+        transited: TransitedEncoding {
+            tr_type: 1,
+            contents: b"CHILD.CORP.CONTOSO.COM".to_vec().into(),
+        },
+        authtime: KerberosTime(NOW_S),
+        starttime: Some(KerberosTime(NOW_S)),
+        endtime: KerberosTime(NOW_S + 36_000),
+        renew_till: Some(KerberosTime(NOW_S + 360_000)),
+        caddr: None,
+        authorization_data: Some(vec![AuthorizationDataElement {
+            ad_type: ad_type::IF_RELEVANT,
+            data: encode(&inner).expect("authorization data").into(),
+        }]),
+    }
+}
+
+fn enc_reply_part() -> EncKdcRepPart {
+    EncKdcRepPart {
+        key: EncryptionKey::from(&key(4)),
+        last_req: vec![LastReq {
+            lr_type: 0,
+            lr_value: KerberosTime(NOW_S),
+        }],
+        nonce: -5,
+        key_expiration: None,
+        flags: KerberosFlags(flags::FORWARDABLE),
+        authtime: KerberosTime(NOW_S),
+        starttime: Some(KerberosTime(NOW_S)),
+        endtime: KerberosTime(NOW_S + 36_000),
+        renew_till: None,
+        srealm: CLOUD.into(),
+        sname: cifs(),
+        caddr: None,
+        encrypted_pa_data: Some(vec![PaData::new(
+            pa_type::SUPPORTED_ENCTYPES,
+            vec![24, 0, 0, 0],
+        )]),
+    }
+}
+
+fn authenticator() -> Authenticator {
+    Authenticator {
+        authenticator_vno: PVNO,
+        crealm: CORP.into(),
+        cname: alice(),
+        cksum: Some(Checksum::make(
+            &key(4),
+            key_usage::TGS_REQ_CHECKSUM,
+            b"body",
+        )),
+        cusec: 999_999,
+        ctime: KerberosTime(NOW_S),
+        subkey: Some(EncryptionKey::from(&key(5))),
+        seq_number: Some(-7),
+        authorization_data: None,
+    }
+}
+
+fn tgs_rep() -> TgsRep {
+    TgsRep(KdcRep {
+        pvno: PVNO,
+        msg_type: TgsRep::MSG_TYPE,
+        padata: Some(vec![PaData::new(pa_type::FX_FAST, vec![0xa0, 0])]),
+        crealm: CORP.into(),
+        cname: alice(),
+        ticket: ticket(),
+        enc_part: sealed(key_usage::TGS_REP_SUBKEY, b"reply"),
+    })
+}
+
+fn krb_error() -> KrbError {
+    KrbError {
+        pvno: PVNO,
+        msg_type: KrbError::MSG_TYPE,
+        ctime: Some(KerberosTime(NOW_S)),
+        cusec: Some(1),
+        stime: KerberosTime(NOW_S),
+        susec: 2,
+        error_code: error_code::S_PRINCIPAL_UNKNOWN,
+        crealm: Some(CORP.into()),
+        cname: Some(alice()),
+        realm: CLOUD.into(),
+        sname: cifs(),
+        e_text: Some("unknown service".into()),
+        e_data: Some(vec![0x30, 0].into()),
+    }
+}
+
+fn messages() -> Vec<(&'static str, Vec<u8>)> {
+    let proof = encode(&ap_req()).expect("an AP-REQ");
+    let request = KdcReq::new(vec![PaData::new(pa_type::TGS_REQ, proof.clone())], body());
+    let request = request.expect("a request");
+    let salts = vec![EtypeInfo2Entry {
+        etype: 18,
+        salt: Some("CORP.CONTOSO.COMalice".into()),
+        s2kparams: Some(vec![0, 0, 16, 0].into()),
+    }];
+    [
+        ("ap-req", Ok(proof)),
+        ("as-req", AsReq(request.clone()).encode()),
+        ("tgs-req", TgsReq(request).encode()),
+        ("tgs-rep", encode(&tgs_rep())),
+        ("krb-error", encode(&krb_error())),
+        ("authenticator", encode(&authenticator())),
+        ("enc-ticket-part", encode(&enc_ticket_part())),
+        ("enc-tgs-rep-part", encode(&EncTgsRepPart(enc_reply_part()))),
+        ("etype-info2", encode(&salts)),
+    ]
+    .map(|(name, bytes)| (name, bytes.expect("a message")))
+    .to_vec()
+}
+
+fn kkdcp() -> Vec<(&'static str, Vec<u8>)> {
+    let error = encode(&krb_error()).expect("a KRB-ERROR");
+    vec![
+        ("request", wrap_request(&error, CLOUD).expect("an envelope")),
+        ("reply", wrap_reply(&error).expect("an envelope")),
+    ]
+}
+
+fn keytab() -> Vec<u8> {
+    let entry = |name, kvno, byte| KeytabEntry {
+        principal: principal(name),
+        kvno,
+        set_at: 1_700_000_000,
+        key: key(byte),
+    };
+    let service = "cifs/acct1.file.contoso.cloud.example@KERBEROS.CONTOSO.CLOUD.EXAMPLE";
+    let keytab = Keytab {
+        entries: vec![
+            entry(service, 1, 1),
+            entry("müller@CORP.CONTOSO.COM", 300, 2),
+        ],
+        skipped: 0,
+    };
+    keytab.to_bytes().expect("a keytab").to_vec()
+}
+
+pub(crate) fn credential() -> Credential {
+    Credential {
+        client: principal("alice@CORP.CONTOSO.COM"),
+        server: principal("ldap/dc.corp.contoso.com@CORP.CONTOSO.COM"),
+        key: key(7),
+        auth_time: NOW_S,
+        start_time: NOW_S,
+        end_time: NOW_S + 36_000,
+        renew_until: Some(NOW_S + 360_000),
+        flags: flags::FORWARDABLE,
+        ticket: encode(&ticket()).expect("a ticket"),
+    }
+}
+
+fn ccache() -> Vec<u8> {
+    let cache = Ccache {
+        principal: principal("alice@CORP.CONTOSO.COM"),
+        credentials: vec![credential()],
+        skipped: 0,
+    };
+    cache.to_bytes().expect("a cache").to_vec()
+}
+
+fn gss() -> Vec<(&'static str, Vec<u8>)> {
+    // Under another key than the target's: what an attacker can make.
+    let sealed = Context::new(Side::Acceptor, key(9), true, 1, 1).wrap(b"message", &mut Fixed(3));
+    let reply = ApRep {
+        pvno: PVNO,
+        msg_type: ApRep::MSG_TYPE,
+        enc_part: sealed_ap_rep(),
+    };
+    let reply = encode(&reply).expect("an AP-REP");
+    // RFC 4121 §4.1: the mechanism, the kind of token (AP-REP), the message.
+    let mechanism = [
+        0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02,
+    ];
+    let framed = tlv(0x60, &[&mechanism, &[2, 0][..], &reply].concat());
+    // RFC 4178 §4.2.2: NegTokenResp with state, mechanism and token.
+    let fields = [
+        tlv(0xa0, &[0x0a, 1, 1]),
+        tlv(0xa1, &mechanism),
+        tlv(0xa2, &tlv(0x04, &framed)),
+    ];
+    let negotiated = tlv(0xa1, &tlv(0x30, &fields.concat()));
+    let mut initiator = Initiator::new(credential(), Mechanism::Spnego);
+    let first = match initiator.step(&[], Duration::from_secs(1_700_000_000), &mut Fixed(1)) {
+        Ok(Step::Continue(token)) => token,
+        other => panic!("no first token: {other:?}"),
+    };
+    vec![
+        ("wrap", sealed),
+        ("ap-rep", framed),
+        ("neg-token-resp", negotiated),
+        ("neg-token-init", first),
+    ]
+}
+
+fn sealed_ap_rep() -> EncryptedData {
+    EncryptedData::seal(&key(7), None, key_usage::AP_REP, b"reply", &mut Fixed(4))
+}
+
+/// A DER value of up to 65,535 bytes.
+fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(content.len()).expect("a short value");
+    let mut out = vec![tag];
+    match len.to_be_bytes() {
+        [0, len] if len < 0x80 => out.push(len),
+        [0, len] => out.extend([0x81, len]),
+        long => {
+            out.push(0x82);
+            out.extend(long);
+        }
+    }
+    out.extend(content);
+    out
+}

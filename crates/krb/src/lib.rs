@@ -28,3 +28,4 @@ pub mod pac;
 pub mod principal;
 pub mod random;
 pub mod sid;
+pub mod transited;

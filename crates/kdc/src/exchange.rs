@@ -12,7 +12,7 @@
 //! ```
 
 use crate::event::{Event, EventId, Outcome, Reason, Refusal};
-use crate::issue::{self, Issue, Issued, Target};
+use crate::issue::{Issue, Issued, Target};
 use crate::open::{self, Asked, Issuer, Presented};
 use crate::records::{
     Identity, Lookups, Records, Service, ServiceName, Tenant, TenantId, Trust, Wanted,
@@ -83,6 +83,7 @@ struct Granting {
     trust: Option<Arc<Trust>>,
     presented: Presented,
     asked: Asked,
+    raw_request: Vec<u8>,
 }
 
 impl std::fmt::Debug for Exchange {
@@ -135,7 +136,7 @@ impl Exchange {
         let Self { stage, mut context } = self;
         let step = match (stage, records) {
             (Stage::Parties(request), Records::Parties { tenant, trust }) => {
-                context.open(&request, tenant, trust)
+                context.open(*request, tenant, trust)
             }
             (Stage::Grant(granting), Records::Grant { identity, service }) => context
                 .decide(&granting, identity.as_deref(), service.as_deref(), random)
@@ -192,15 +193,15 @@ impl Context {
     /// Round one: opens everything that the client presents. No lookup is needed for any of it.
     fn open(
         &mut self,
-        request: &TicketRequest,
+        request: TicketRequest,
         tenant: Arc<Tenant>,
         trust: Option<Arc<Trust>>,
     ) -> Result<Progress, Refusal> {
         check_realm(&tenant, &request.request.body)?;
-        check_ticket_name(&tenant, request)?;
-        let issuer = issuer(&tenant, trust.as_deref(), request)?;
-        let holder = open::holder(request, &tenant, &issuer, self.now)?;
-        let asked = open::asked(request, &holder)?;
+        check_ticket_name(&tenant, &request)?;
+        let issuer = issuer(&tenant, trust.as_deref(), &request)?;
+        let holder = open::holder(&request, &tenant, &issuer, self.now)?;
+        let asked = open::asked(&request, &holder)?;
         self.armor.clone_from(&asked.armor);
         self.asks(&asked.body);
         check_realm(&tenant, &asked.body)?;
@@ -214,6 +215,7 @@ impl Context {
             trust,
             presented,
             asked,
+            raw_request: request.raw,
         })))
     }
 
@@ -251,10 +253,7 @@ impl Context {
             target,
             identity,
             groups: grant::groups(identity, domains)?,
-            transited: match &granting.trust {
-                Some(trust) => issue::transited(&granting.presented, &trust.realm),
-                None => issue::transited(&granting.presented, &granting.tenant.realm),
-            },
+            raw_request: &granting.raw_request,
             now: self.now,
         }
         .issue(random)

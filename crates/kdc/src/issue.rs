@@ -12,8 +12,8 @@ use crossrealm_krb::fast::{self, FastFinished, FastResponse};
 use crossrealm_krb::messages::{
     AuthorizationData, AuthorizationDataElement, Checksum, EncKdcRepPart, EncTgsRepPart,
     EncTicketPart, EncryptedData, EncryptionKey, KdcRep, KerberosFlags, KerberosTime, LastReq,
-    PVNO, PaData, PrincipalName, TgsRep, Ticket, TransitedEncoding, ad_type, encode, flags,
-    kdc_option, key_usage, pa_type,
+    PVNO, PaData, PaPacOptions, PrincipalName, TgsRep, Ticket, TransitedEncoding, ad_type, encode,
+    flags, kdc_option, key_usage, pa_type,
 };
 use crossrealm_krb::pac::{
     self, Attributes, Buffer, ClientInfo, FileTime, LogonInfo, Pac, UpnAccount, UpnDnsInfo,
@@ -41,8 +41,8 @@ pub(crate) struct Issue<'a> {
     pub(crate) target: Target<'a>,
     pub(crate) identity: &'a Identity,
     pub(crate) groups: Vec<&'a Sid>,
-    /// The realms between the client's and ours, as RFC 4120 §3.3.3.2 writes them.
-    pub(crate) transited: String,
+    /// The bytes of the request, which a protected reply can prove.
+    pub(crate) raw_request: &'a [u8],
     pub(crate) now: Now,
 }
 
@@ -135,6 +135,9 @@ impl Issue<'_> {
         } = self.tenant.policy;
         let old = &self.presented.ticket;
         let start = self.now.unix_s;
+        if self.asked.body.kdc_options.has(kdc_option::RENEW) {
+            return self.renewed_times(start);
+        }
         // A zero end time asks for the longest there is (RFC 4120 §3.3.3).
         let wanted = match self.asked.body.till.0 {
             0 => i64::MAX,
@@ -165,9 +168,38 @@ impl Issue<'_> {
         })
     }
 
+    /// Renewal gives the ticket its old life again, until its renewal ends (RFC 4120 §3.3.3.1). Only this realm's own
+    /// TGT is renewed; a referral is AD's to renew.
+    fn renewed_times(&self, start: i64) -> Result<Times, Refusal> {
+        let old = &self.presented.ticket;
+        if self.presented.trust_key_version.is_some()
+            || !matches!(self.target, Target::TicketGranting)
+        {
+            return Err(Reason::OptionNotSupported.because("asked to renew a ticket of AD"));
+        }
+        let Some(renew_till) = old.renew_till.filter(|_| old.flags.has(flags::RENEWABLE)) else {
+            return Err(Reason::OptionNotSupported.because("asked to renew what is not renewable"));
+        };
+        let life = old
+            .endtime
+            .0
+            .saturating_sub(old.starttime.unwrap_or(old.authtime).0);
+        let end = start
+            .saturating_add(life.min(i64::from(self.tenant.policy.max_ticket_life_s)))
+            .min(renew_till.0);
+        if end <= start {
+            return Err(Reason::TicketExpired.because("its renewal has ended"));
+        }
+        Ok(Times {
+            start,
+            end,
+            renew_till: Some(renew_till.0),
+        })
+    }
+
     fn ticket_flags(&self, times: &Times) -> KerberosFlags {
         let old = self.presented.ticket.flags;
-        let mut new = flags::TRANSITED_POLICY_CHECKED;
+        let mut new = flags::TRANSITED_POLICY_CHECKED | flags::ENC_PA_REP;
         if old.has(flags::FORWARDABLE) && self.asked.body.kdc_options.has(kdc_option::FORWARDABLE) {
             new |= flags::FORWARDABLE;
         }
@@ -193,7 +225,7 @@ impl Issue<'_> {
             cname: old.cname.clone(),
             transited: TransitedEncoding {
                 tr_type: 1,
-                contents: self.transited.clone().into_bytes().into(),
+                contents: self.presented.transited.clone().into_bytes().into(),
             },
             authtime: old.authtime,
             starttime: Some(KerberosTime(times.start)),
@@ -285,9 +317,8 @@ impl Issue<'_> {
             let value = fast::wrap_response(&response, armor, random).map_err(internal)?;
             padata = Some(vec![PaData::new(pa_type::FX_FAST, value)]);
         }
-        let plain = zeroize::Zeroizing::new(
-            encode(&EncTgsRepPart(self.reply_part(part))).map_err(internal)?,
-        );
+        let inside = EncTgsRepPart(self.reply_part(part, &reply_key)?);
+        let plain = zeroize::Zeroizing::new(encode(&inside).map_err(internal)?);
         encode(&TgsRep(KdcRep {
             pvno: PVNO,
             msg_type: TgsRep::MSG_TYPE,
@@ -322,8 +353,28 @@ impl Issue<'_> {
         })
     }
 
-    fn reply_part(&self, part: &EncTicketPart) -> EncKdcRepPart {
-        EncKdcRepPart {
+    /// What the client can only believe because it is encrypted: that its request arrived unchanged and that FAST is
+    /// spoken here (RFC 6806 §11), and which PAC options were heard ([MS-KILE] 2.2.10; none of them is offered).
+    fn protected_padata(&self, reply_key: &Key) -> Result<Option<Vec<PaData>>, Refusal> {
+        let mut padata = Vec::new();
+        if PaData::find(&self.asked.padata, pa_type::REQ_ENC_PA_REP).is_some() {
+            let proof = Checksum::make(reply_key, key_usage::AS_REQ, self.raw_request);
+            let proof = encode(&proof).map_err(internal)?;
+            padata.push(PaData::new(pa_type::REQ_ENC_PA_REP, proof));
+            padata.push(PaData::new(pa_type::FX_FAST, vec![]));
+        }
+        if PaData::find(&self.asked.padata, pa_type::PAC_OPTIONS).is_some() {
+            let none = PaPacOptions {
+                flags: KerberosFlags(0),
+            };
+            let none = encode(&none).map_err(internal)?;
+            padata.push(PaData::new(pa_type::PAC_OPTIONS, none));
+        }
+        Ok(Some(padata).filter(|p| !p.is_empty()))
+    }
+
+    fn reply_part(&self, part: &EncTicketPart, reply_key: &Key) -> Result<EncKdcRepPart, Refusal> {
+        Ok(EncKdcRepPart {
             key: part.key.clone(),
             last_req: vec![LastReq {
                 lr_type: 0,
@@ -339,8 +390,8 @@ impl Issue<'_> {
             srealm: self.tenant.realm.as_str().into(),
             sname: self.sname.clone(),
             caddr: None,
-            encrypted_pa_data: None,
-        }
+            encrypted_pa_data: self.protected_padata(reply_key)?,
+        })
     }
 }
 
@@ -358,18 +409,4 @@ fn pac_element(pac: Vec<u8>) -> Result<AuthorizationData, Refusal> {
 
 fn internal(error: impl std::fmt::Display) -> Refusal {
     Reason::Internal.because(error.to_string())
-}
-
-/// The realms between the client's and ours in the new ticket: the issuer, if the client is not of it, after what the
-/// presented ticket passed through already (RFC 4120 §3.3.3.2).
-pub(crate) fn transited(presented: &Presented, issuer_realm: &str) -> String {
-    let before = String::from_utf8_lossy(&presented.ticket.transited.contents).into_owned();
-    if presented.ticket.crealm.as_str() == issuer_realm {
-        return before;
-    }
-    match before.as_str() {
-        "" => issuer_realm.to_owned(),
-        path if path.split(',').any(|realm| realm == issuer_realm) => before,
-        path => format!("{path},{issuer_realm}"),
-    }
 }

@@ -15,6 +15,7 @@ use crossrealm_krb::messages::{
 };
 use crossrealm_krb::pac::{FileTime, Pac, PacError};
 use crossrealm_krb::sid::Sid;
+use crossrealm_krb::transited;
 
 /// The least RID of an account that an administrator made; those below are built in ([MS-SAMR] 3.1.1.9.2.1).
 const FIRST_ACCOUNT_RID: u32 = 1000;
@@ -34,6 +35,8 @@ pub(crate) struct Presented {
     pub(crate) subkey: Option<Key>,
     pub(crate) trust_key_version: Option<u32>,
     pub(crate) sid: Sid,
+    /// The transited field of a ticket made from this one.
+    pub(crate) transited: String,
 }
 
 /// The request that counts: the inner one where there is armor.
@@ -236,12 +239,11 @@ pub(crate) fn asked(request: &TicketRequest, holder: &Holder) -> Result<Asked, R
 }
 
 /// Options that are not done across a cloud trust (design rule 6), with their names.
-const REFUSED_OPTIONS: [(u32, &str); 8] = [
+const REFUSED_OPTIONS: [(u32, &str); 7] = [
     (kdc_option::ENC_TKT_IN_SKEY, "user-to-user"),
     (kdc_option::CNAME_IN_ADDL_TKT, "constrained delegation"),
     (kdc_option::POSTDATED, "a postdated ticket"),
     (kdc_option::VALIDATE, "validation of a postdated ticket"),
-    (kdc_option::RENEW, "renewal"),
     (kdc_option::FORWARDED, "a forwarded ticket"),
     (kdc_option::PROXY, "a proxy ticket"),
     (kdc_option::ALLOW_POSTDATE, "postdating"),
@@ -278,16 +280,20 @@ pub(crate) fn presented(
 ) -> Result<Presented, Refusal> {
     let pac = verified_pac(&holder, issuer)?;
     let sid = client_sid(&pac, &holder.ticket)?;
-    if let Issuer::Trust(trust) = issuer {
-        let domain = client_domain(trust, &holder.ticket)?;
-        check_path(trust, &holder.ticket)?;
-        if !sid.is_in_domain(&domain.sid) {
-            return Err(Reason::SidOutsideDomain.because(format!(
-                "SID {sid} of a client of {}, whose SID is {}",
-                domain.realm, domain.sid
-            )));
+    let transited = match issuer {
+        Issuer::Trust(trust) => {
+            let domain = client_domain(trust, &holder.ticket)?;
+            if !sid.is_in_domain(&domain.sid) {
+                return Err(Reason::SidOutsideDomain.because(format!(
+                    "SID {sid} of a client of {}, whose SID is {}",
+                    domain.realm, domain.sid
+                )));
+            }
+            checked_path(trust, &holder.ticket)?
         }
-    }
+        // We wrote it ourselves when we issued the ticket.
+        Issuer::Own => String::from_utf8_lossy(&holder.ticket.transited.contents).into_owned(),
+    };
     if sid.rid() < FIRST_ACCOUNT_RID && !tenant.policy.allow_low_rids {
         return Err(Reason::SidReserved.because(format!("SID {sid}")));
     }
@@ -297,6 +303,7 @@ pub(crate) fn presented(
         subkey: holder.subkey,
         trust_key_version: holder.trust_key_version,
         sid,
+        transited,
     })
 }
 
@@ -385,19 +392,29 @@ fn client_domain<'a>(
         })
 }
 
-/// Every realm that the ticket passed through must be a registered domain of the forest (RFC 4120 §3.3.3.2).
-fn check_path(trust: &Trust, ticket: &EncTicketPart) -> Result<(), Refusal> {
-    let transited = &ticket.transited;
-    if transited.contents.is_empty() {
-        return Ok(());
+/// The path of the new ticket: what the presented one passed through, and the issuer unless the client is its own
+/// (RFC 4120 §3.3.3.2). Every realm on it must be a registered domain of the forest.
+fn checked_path(trust: &Trust, ticket: &EncTicketPart) -> Result<String, Refusal> {
+    let refuse = |why: String| {
+        let field = String::from_utf8_lossy(&ticket.transited.contents);
+        Reason::PathNotAccepted.because(format!("transited field {field:?}: {why}"))
+    };
+    if ticket.transited.tr_type != transited::DOMAIN_X500_COMPRESS
+        && !ticket.transited.contents.is_empty()
+    {
+        return Err(refuse(format!("type {}", ticket.transited.tr_type)));
     }
-    let path = String::from_utf8_lossy(&transited.contents);
-    let known = |realm: &str| trust.domains.iter().any(|d| d.realm == realm);
-    if transited.tr_type == 1 && path.split(',').all(known) {
-        return Ok(());
+    let client = ticket.crealm.as_str();
+    let mut realms = transited::expand(&ticket.transited.contents, client, &trust.realm)
+        .map_err(|e| refuse(e.to_string()))?;
+    if let Some(unknown) = realms
+        .iter()
+        .find(|realm| !trust.domains.iter().any(|d| d.realm == **realm))
+    {
+        return Err(refuse(format!("{unknown} is not a domain of the forest")));
     }
-    Err(Reason::PathNotAccepted.because(format!(
-        "transited path {path:?} of type {}",
-        transited.tr_type
-    )))
+    if client != trust.realm && !realms.contains(&trust.realm) {
+        realms.push(trust.realm.clone());
+    }
+    Ok(transited::encode(&realms))
 }

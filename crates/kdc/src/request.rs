@@ -21,6 +21,8 @@ pub(crate) struct TicketRequest {
     pub(crate) ap_req: ApReq,
     /// The bytes of the AP-REQ, which the FAST checksum covers.
     pub(crate) raw_ap_req: Vec<u8>,
+    /// The bytes of the whole message, which a protected reply can prove.
+    pub(crate) raw: Vec<u8>,
 }
 
 const AS_REQ_TAG: u8 = 0x6A;
@@ -32,7 +34,7 @@ impl Message {
     pub(crate) fn read(bytes: &[u8]) -> Self {
         match bytes.first() {
             Some(&TGS_REQ_TAG) => match TgsReq::decode(bytes) {
-                Ok(TgsReq(request)) => ticket_request(request),
+                Ok(TgsReq(request)) => ticket_request(request, bytes),
                 Err(_) => Self::Garbage,
             },
             Some(&AS_REQ_TAG) => match AsReq::decode(bytes) {
@@ -52,12 +54,13 @@ impl Message {
     }
 }
 
-fn ticket_request(request: KdcReq) -> Message {
+fn ticket_request(request: KdcReq, raw: &[u8]) -> Message {
     match presented(&request) {
         Ok((ap_req, raw_ap_req)) => Message::Tgs(Box::new(TicketRequest {
             request,
             ap_req,
             raw_ap_req,
+            raw: raw.to_vec(),
         })),
         Err(refusal) => Message::Refused(refusal, Some(Box::new(request.body))),
     }

@@ -443,7 +443,6 @@ fn rule_6_no_delegation_postdating_or_user_to_user() {
         kdc_option::CNAME_IN_ADDL_TKT,
         kdc_option::POSTDATED,
         kdc_option::VALIDATE,
-        kdc_option::RENEW,
         kdc_option::FORWARDED,
         kdc_option::PROXY,
         kdc_option::ALLOW_POSTDATE,
@@ -717,4 +716,108 @@ fn a_directory_that_does_not_answer_is_said_so() {
         !error.e_text.unwrap().as_str().contains("database"),
         "internals stay inside"
     );
+}
+
+#[test]
+fn a_tgt_of_this_realm_is_renewed_within_its_bounds() {
+    let mut world = TwoRealms::new();
+    let tgs = |a: &mut Ask| a.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM));
+    let tgt = play(
+        &mut world,
+        |_| {},
+        |a| {
+            tgs(a);
+            a.body.kdc_options.0 |= kdc_option::RENEWABLE;
+        },
+    )
+    .unwrap();
+    let renew_till = tgt.inside.renew_till.unwrap().0;
+    assert!(renew_till > tgt.inside.endtime.0);
+    let session = tgt.part.key.to_key().unwrap();
+    let renew = |world: &mut TwoRealms, ticket| {
+        let mut ask = world.ask();
+        tgs(&mut ask);
+        ask.body.kdc_options.0 |= kdc_option::RENEW;
+        let bytes = world.request_with(ticket, ask, &session);
+        let ending = world.exchange(&bytes);
+        world.open(ending, false).map_err(|e| e.1.outcome)
+    };
+    world.now.unix_s += 1000;
+    let renewed = renew(&mut world, tgt.ticket.clone())
+        .map_err(|e| format!("{e:?}"))
+        .unwrap();
+    let life = tgt.inside.endtime.0 - tgt.inside.starttime.unwrap().0;
+    assert_eq!(renewed.inside.endtime.0, world.now.unix_s + life);
+    assert_eq!(renewed.inside.renew_till.unwrap().0, renew_till);
+    // Once disabled, never renewed.
+    world.identities[0].state = IdentityState::Disabled;
+    let refusal = renew(&mut world, tgt.ticket).err();
+    assert_eq!(refusal, Some(Outcome::Refused(Reason::IdentityDisabled)));
+    refused(
+        Reason::OptionNotSupported,
+        |_| {},
+        |a| {
+            tgs(a);
+            a.body.kdc_options.0 |= kdc_option::RENEW;
+        },
+    );
+}
+
+#[test]
+fn a_protected_reply_proves_the_request() {
+    let mut world = TwoRealms::new();
+    let referral = world.referral();
+    let ticket = world.seal(referral);
+    let mut ask = world.ask();
+    ask.padata = vec![
+        PaData::new(pa_type::REQ_ENC_PA_REP, vec![]),
+        PaData::new(pa_type::PAC_OPTIONS, vec![]),
+    ];
+    let bytes = world.request(ticket, ask);
+    let ending = world.exchange(&bytes);
+    let granted = world.open(ending, false).map_err(|e| e.1.outcome).unwrap();
+    let padata = granted.part.encrypted_pa_data.unwrap();
+    let proof: crossrealm_krb::messages::Checksum =
+        decode(PaData::find(&padata, pa_type::REQ_ENC_PA_REP).unwrap()).unwrap();
+    proof.verify(&world.subkey(), 56, &bytes).unwrap();
+    assert!(PaData::find(&padata, pa_type::FX_FAST).is_some());
+    assert!(PaData::find(&padata, pa_type::PAC_OPTIONS).is_some());
+}
+
+#[test]
+fn a_grandchilds_compressed_path_is_expanded_and_checked() {
+    let mut world = TwoRealms::new();
+    for (realm, flat, sid) in [
+        ("EU.CORP.CONTOSO.COM", "EU", "S-1-5-21-7-7-7"),
+        ("DE.EU.CORP.CONTOSO.COM", "DE", "S-1-5-21-8-8-8"),
+    ] {
+        world.trust.domains.push(ForestDomain {
+            realm: realm.into(),
+            dns_name: realm.to_lowercase(),
+            flat_name: flat.into(),
+            sid: sid.parse().unwrap(),
+        });
+    }
+    world.identities[0].sid = "S-1-5-21-8-8-8-1104".parse().unwrap();
+    let child = |r: &mut Referral, path: &str| {
+        r.part.crealm = "DE.EU.CORP.CONTOSO.COM".into();
+        r.part.transited.contents = path.as_bytes().to_vec().into();
+    };
+    let ask = |a: &mut Ask| a.authenticator.crealm = "DE.EU.CORP.CONTOSO.COM".into();
+    for path in ["EU.CORP.CONTOSO.COM", ","] {
+        let granted = play(&mut world, |r| child(r, path), ask).unwrap();
+        assert_eq!(
+            &granted.inside.transited.contents[..],
+            b"EU.CORP.CONTOSO.COM,CORP.CONTOSO.COM"
+        );
+    }
+    for path in [
+        "CONTOSO.COM",
+        ",CONTOSO.COM",
+        "EU.CORP.CONTOSO.COM,EVIL.",
+        "\\",
+    ] {
+        let result = play(&mut world, |r| child(r, path), ask);
+        assert_eq!(result.err(), Some(Reason::PathNotAccepted), "{path}");
+    }
 }

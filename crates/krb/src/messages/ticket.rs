@@ -42,6 +42,8 @@ pub mod key_usage {
     pub const FAST_REP: u32 = 52;
     /// The ticket checksum in a FAST response.
     pub const FAST_FINISHED: u32 = 53;
+    /// The checksum over a request in its protected reply, RFC 6806 §11.
+    pub const AS_REQ: u32 = 56;
 }
 
 /// Ticket, RFC 4120 §5.3.

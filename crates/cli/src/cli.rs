@@ -4,7 +4,9 @@
 //! and `async fn run(args, &Context) -> Result<(), Failure>`; adding one takes a variant of [`Command`] and a line in
 //! [`Command::run`].
 
-use crate::commands::{events, group, service_principal, share, storage_account, tenant, user};
+use crate::commands::{
+    events, group, kerberos_server, service_principal, share, storage_account, tenant, user,
+};
 use crate::context::{Context, Global};
 use crate::failure::Failure;
 use clap::{Parser, Subcommand};
@@ -24,6 +26,9 @@ enum Command {
     /// Tenants: the cloud sides of organisations
     #[command(subcommand)]
     Tenant(tenant::Args),
+    /// The trust between AD and a tenant, and the Kerberos server object
+    #[command(subcommand)]
+    KerberosServer(kerberos_server::Args),
     /// Users of a tenant
     #[command(subcommand)]
     User(user::Args),
@@ -58,6 +63,7 @@ impl Command {
     async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Tenant(args) => tenant::run(args, context).await,
+            Self::KerberosServer(args) => kerberos_server::run(args, context).await,
             Self::User(args) => user::run(args, context).await,
             Self::Group(args) => group::run(args, context).await,
             Self::StorageAccount(args) => storage_account::run(args, context).await,

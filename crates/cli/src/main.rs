@@ -8,6 +8,7 @@
 mod cli;
 mod commands;
 mod context;
+mod domain_credentials;
 mod failure;
 mod keytab;
 mod output;

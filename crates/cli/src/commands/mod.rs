@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod group;
+pub mod kerberos_server;
 pub mod service_principal;
 pub mod share;
 pub mod storage_account;

@@ -13,6 +13,8 @@ impl NtStatus {
     pub const MORE_ENTRIES: Self = Self(0x0000_0105);
     /// The enumeration is over; not an error.
     pub const NO_MORE_ENTRIES: Self = Self(0x8000_001A);
+    /// The handle is of no use; Samba answers a deletion without the right to it with this.
+    pub const INVALID_HANDLE: Self = Self(0xC000_0008);
     /// The call or one of its parameters was not understood; for a new trust mostly a wrong key of the secret's wrapping.
     pub const INVALID_PARAMETER: Self = Self(0xC000_000D);
     /// The caller lacks the right.
@@ -56,6 +58,7 @@ impl NtStatus {
             Self::SUCCESS => "SUCCESS",
             Self::MORE_ENTRIES => "MORE_ENTRIES",
             Self::NO_MORE_ENTRIES => "NO_MORE_ENTRIES",
+            Self::INVALID_HANDLE => "INVALID_HANDLE",
             Self::INVALID_PARAMETER => "INVALID_PARAMETER",
             Self::ACCESS_DENIED => "ACCESS_DENIED",
             Self::OBJECT_NAME_NOT_FOUND => "OBJECT_NAME_NOT_FOUND",
@@ -82,6 +85,9 @@ impl NtStatus {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::ACCESS_DENIED => "the account lacks the right to do this",
+            Self::INVALID_HANDLE => {
+                "the object cannot be changed, mostly because the account lacks the right to"
+            }
             Self::INVALID_PARAMETER => {
                 "the domain controller did not accept the request's contents"
             }
@@ -115,7 +121,7 @@ impl NtStatus {
     /// What to do about it, where something can be done.
     pub fn hint(self) -> Option<&'static str> {
         Some(match self {
-            Self::ACCESS_DENIED => {
+            Self::ACCESS_DENIED | Self::INVALID_HANDLE => {
                 "use a member of Domain Admins or Enterprise Admins of the forest's root domain"
             }
             Self::INVALID_DOMAIN_STATE => {

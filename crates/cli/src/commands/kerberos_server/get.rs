@@ -1,0 +1,253 @@
+//! `kerberos-server get`: the fields of the original, in its order, and in JSON the details of the trust.
+
+use super::{open, recorded};
+use crate::context::Context;
+use crate::domain_credentials::DomainArgs;
+use crate::failure::Failure;
+use crate::output::{Column, Format, column};
+use crossrealm_api::{Tenant, Trust, TrustState};
+use crossrealm_onprem::trust::{Tdo, observe};
+use serde::Serialize;
+
+/// The arguments of `kerberos-server get`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    domain: DomainArgs,
+}
+
+/// What is printed. The fields up to `cloud_trust_display` are those of the original; the ones of the Kerberos server
+/// object stay empty where there is none.
+#[derive(Debug, Default, Serialize)]
+struct View {
+    id: Option<u32>,
+    user_account: Option<String>,
+    computer_account: Option<String>,
+    display_name: Option<String>,
+    domain_dns_name: Option<String>,
+    key_version: Option<u32>,
+    key_updated_on: Option<i64>,
+    key_updated_from: Option<String>,
+    cloud_display_name: Option<String>,
+    cloud_domain_dns_name: Option<String>,
+    cloud_id: Option<u32>,
+    cloud_key_version: Option<u32>,
+    cloud_key_updated_on: Option<i64>,
+    cloud_trust_display: Option<String>,
+    trusted_domain_object: Option<TdoView>,
+    cloud_trust: Option<Trust>,
+    findings: Vec<String>,
+}
+
+/// The trusted domain object as AD holds it.
+#[derive(Debug, Serialize)]
+struct TdoView {
+    name: String,
+    flat_name: String,
+    sid: Option<String>,
+    direction: u32,
+    r#type: u32,
+    attributes: u32,
+    encryption_types: Option<u32>,
+    top_level_names: Vec<String>,
+}
+
+const COLUMNS: &[Column] = &[
+    column("Id", "/id"),
+    column("UserAccount", "/user_account"),
+    column("ComputerAccount", "/computer_account"),
+    column("DisplayName", "/display_name"),
+    column("DomainDnsName", "/domain_dns_name"),
+    column("KeyVersion", "/key_version"),
+    column("KeyUpdatedOn", "/key_updated_on"),
+    column("KeyUpdatedFrom", "/key_updated_from"),
+    column("CloudDisplayName", "/cloud_display_name"),
+    column("CloudDomainDnsName", "/cloud_domain_dns_name"),
+    column("CloudId", "/cloud_id"),
+    column("CloudKeyVersion", "/cloud_key_version"),
+    column("CloudKeyUpdatedOn", "/cloud_key_updated_on"),
+    column("CloudTrustDisplay", "/cloud_trust_display"),
+];
+
+/// Runs `kerberos-server get`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let client = context.client()?;
+    let tenant = client.tenant(context.tenant()?).await?;
+    let (session, mut lsa) = open(&args.domain).await?;
+    let observed = observe(&mut lsa, &tenant.realm).await?;
+    let id = tenant.id.to_string();
+    let trust = recorded(&client, &id, &session.dc().domain).await?;
+    let view = view(&tenant, observed.own, trust);
+    if context.output == Format::Table {
+        for finding in &view.findings {
+            eprintln!("note: {finding}");
+        }
+    }
+    context.output.record(&view, COLUMNS)
+}
+
+fn view(tenant: &Tenant, own: Option<Tdo>, trust: Option<Trust>) -> View {
+    let findings = findings(tenant, own.as_ref(), trust.as_ref());
+    let is_ours = own.as_ref().is_some_and(|own| {
+        own.sid
+            .as_ref()
+            .is_some_and(|s| s.to_string() == tenant.sid)
+    });
+    let is_active = trust
+        .as_ref()
+        .is_some_and(|trust| trust.state == TrustState::Active);
+    let cloud_trust_display = own.as_ref().filter(|_| is_ours && is_active).map(|own| {
+        format!(
+            "Crossrealm.Kdc.TrustDisplay: {} ({})",
+            own.name,
+            own.top_level_names.join(", ")
+        )
+    });
+    View {
+        cloud_trust_display,
+        trusted_domain_object: own.map(|own| TdoView {
+            name: own.name,
+            flat_name: own.flat_name,
+            sid: own.sid.map(|sid| sid.to_string()),
+            direction: own.direction,
+            r#type: own.kind,
+            attributes: own.attributes,
+            encryption_types: own.enctypes,
+            top_level_names: own.top_level_names,
+        }),
+        cloud_trust: trust,
+        findings,
+        ..View::default()
+    }
+}
+
+/// Where AD and the tenant differ, and what to do about it.
+fn findings(tenant: &Tenant, own: Option<&Tdo>, trust: Option<&Trust>) -> Vec<String> {
+    const REPAIR: &str = "run `crossrealm kerberos-server set --setup-cloud-trust`";
+    let mut findings = Vec::new();
+    let realm = &tenant.realm;
+    if let Some(own) = own
+        && own.sid.as_ref().map(ToString::to_string).as_ref() != Some(&tenant.sid)
+    {
+        findings.push(format!(
+            "AD holds a trust with `{realm}` that is not this tenant's: its SID is another"
+        ));
+        return findings;
+    }
+    match (own, trust) {
+        (None, None) => {}
+        (None, Some(_)) => findings.push(format!(
+            "the tenant holds a trust key, but AD holds no trust with `{realm}`: {REPAIR}"
+        )),
+        (Some(_), None) => findings.push(format!(
+            "AD holds a trust with `{realm}`, but the tenant has no key for it: {REPAIR}"
+        )),
+        (Some(own), Some(trust)) => {
+            if trust.state == TrustState::Pending {
+                findings.push(format!("the trust is half set up: {REPAIR} to finish"));
+            } else if !same_names(&own.top_level_names, &trust.top_level_names) {
+                findings.push(format!(
+                    "AD refers `{}` to the tenant, which recorded `{}`: {REPAIR}",
+                    own.top_level_names.join("`, `"),
+                    trust.top_level_names.join("`, `")
+                ));
+            }
+        }
+    }
+    findings
+}
+
+fn same_names(a: &[String], b: &[String]) -> bool {
+    let normal = |names: &[String]| {
+        let mut names: Vec<String> = names.iter().map(|n| n.to_ascii_lowercase()).collect();
+        names.sort();
+        names
+    };
+    normal(a) == normal(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tenant() -> Tenant {
+        serde_json::from_value(json!({
+            "id": "0f8fad5b-d9cb-469f-a165-70867728950e", "name": "contoso",
+            "domain": "contoso.cloud.example", "realm": "KERBEROS.CONTOSO.CLOUD.EXAMPLE",
+            "flat_name": "CONTOSO-KRB", "sid": "S-1-5-21-1-2-3",
+            "top_level_names": ["contoso.cloud.example"],
+            "kdc_proxy_url": "https://login.cloud.example:443/x/kerberos", "created_at": 1,
+        }))
+        .unwrap()
+    }
+
+    fn tdo() -> Tdo {
+        Tdo {
+            name: "KERBEROS.CONTOSO.CLOUD.EXAMPLE".to_owned(),
+            flat_name: "CONTOSO-KRB".to_owned(),
+            sid: Some("S-1-5-21-1-2-3".parse().unwrap()),
+            direction: 1,
+            kind: 2,
+            attributes: 8,
+            enctypes: Some(0x18),
+            top_level_names: vec!["contoso.cloud.example".to_owned()],
+            only_names: true,
+        }
+    }
+
+    fn trust(state: TrustState) -> Trust {
+        Trust {
+            domain: "corp.contoso.com".to_owned(),
+            realm: "CORP.CONTOSO.COM".to_owned(),
+            flat_name: "CORP".to_owned(),
+            sid: "S-1-5-21-9-9-9".to_owned(),
+            state,
+            top_level_names: vec!["Contoso.cloud.example".to_owned()],
+            created_at: 1,
+            confirmed_at: None,
+            keys: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn nothing_set_up_is_empty_and_no_finding() {
+        let view = view(&tenant(), None, None);
+        assert_eq!(view.cloud_trust_display, None);
+        assert!(view.findings.is_empty());
+    }
+
+    #[test]
+    fn a_complete_trust_is_displayed() {
+        let view = view(&tenant(), Some(tdo()), Some(trust(TrustState::Active)));
+        assert_eq!(
+            view.cloud_trust_display.unwrap(),
+            "Crossrealm.Kdc.TrustDisplay: KERBEROS.CONTOSO.CLOUD.EXAMPLE (contoso.cloud.example)"
+        );
+        assert!(view.findings.is_empty());
+    }
+
+    #[test]
+    fn what_is_half_done_is_said_and_not_displayed() {
+        let mut foreign = tdo();
+        foreign.sid = Some("S-1-5-21-4-4-4".parse().unwrap());
+        for (own, trust) in [
+            (None, Some(trust(TrustState::Active))),
+            (Some(tdo()), None),
+            (Some(tdo()), Some(trust(TrustState::Pending))),
+            (Some(foreign), Some(trust(TrustState::Active))),
+        ] {
+            let view = view(&tenant(), own, trust);
+            assert_eq!(view.cloud_trust_display, None);
+            assert_eq!(view.findings.len(), 1);
+        }
+        let mut other_names = tdo();
+        other_names.top_level_names.push("windows.net".to_owned());
+        let view = view(
+            &tenant(),
+            Some(other_names),
+            Some(trust(TrustState::Active)),
+        );
+        assert_eq!(view.findings.len(), 1);
+    }
+}

@@ -1,0 +1,76 @@
+//! `crossrealm kerberos-server`: what AD and the tenant hold of each other, and the trust between them.
+//!
+//! Everything said to AD goes to one domain controller, the PDC emulator unless another is named: it alone may change
+//! a trust's names, and what was just written is seen there.
+
+mod get;
+mod set;
+
+use crate::context::Context;
+use crate::domain_credentials::DomainArgs;
+use crate::failure::Failure;
+use clap::Subcommand;
+use crossrealm_api::{Client, ClientError, Code, Trust};
+use crossrealm_onprem::dc::Choice;
+use crossrealm_onprem::lsa::{Lsa, LsaError};
+use crossrealm_onprem::session::Session;
+use crossrealm_onprem::smb::{self, LsaPipe};
+use crossrealm_onprem::trust::{ApplyError, Refusal};
+use std::net::SocketAddr;
+
+/// What can be done with the Kerberos server object and the trust.
+#[derive(Subcommand, Debug)]
+pub enum Args {
+    /// Show what AD and the tenant hold, and whether they agree
+    Get(get::Args),
+    /// Set up the cloud trust, or repair it; a second run changes nothing
+    Set(set::Args),
+}
+
+/// Runs `crossrealm kerberos-server`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    match args {
+        Args::Get(args) => get::run(args, context).await,
+        Args::Set(args) => set::run(args, context).await,
+    }
+}
+
+/// A signed-in session with the domain controller and its open LSA.
+async fn open(domain: &DomainArgs) -> Result<(Session, Lsa<LsaPipe>), Failure> {
+    let session = domain.open(Choice::Pdc).await?;
+    let ticket = session.ticket("cifs").await?;
+    let dc = session.dc();
+    let address = SocketAddr::new(dc.address, smb::PORT);
+    let pipe = LsaPipe::connect(&dc.host, address, ticket)
+        .await
+        .map_err(LsaError::from)?;
+    let lsa = Lsa::open(pipe).await?;
+    Ok((session, lsa))
+}
+
+/// The tenant's record of the trust, where there is one.
+async fn recorded(client: &Client, tenant: &str, domain: &str) -> Result<Option<Trust>, Failure> {
+    match client.trust(tenant, domain).await {
+        Ok(trust) => Ok(Some(trust)),
+        Err(error) if error.code() == Some(Code::TrustNotFound) => Ok(None),
+        Err(error) => Err(ClientError::into(error)),
+    }
+}
+
+impl From<LsaError> for Failure {
+    fn from(error: LsaError) -> Self {
+        Self::new(error.to_string()).maybe_hint(error.hint().map(str::to_owned))
+    }
+}
+
+impl From<ApplyError> for Failure {
+    fn from(error: ApplyError) -> Self {
+        Self::new(error.to_string()).maybe_hint(error.hint().map(str::to_owned))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.to_string()).hint(refusal.hint())
+    }
+}

@@ -1,0 +1,171 @@
+//! DOMAIN-CREDENTIALS: which AD domain a command is about, and who speaks to it.
+//!
+//! A password is taken from a file, the environment or a prompt, never from the command line, where others could read
+//! it. Without a user and a keytab the caller's current Kerberos tickets are used.
+
+use crate::context::read_bounded;
+use crate::failure::Failure;
+use clap::Args;
+use crossrealm_onprem::credentials::DomainCredentials;
+use crossrealm_onprem::dc::Choice;
+use crossrealm_onprem::error::OnpremError;
+use crossrealm_onprem::session::Session;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The longest password file; AD takes 256 characters.
+const MAX_PASSWORD_BYTES: usize = 4096;
+/// Where the password may stand in the environment.
+const PASSWORD_VARIABLE: &str = "CROSSREALM_DOMAIN_PASSWORD";
+
+/// The options that say which domain, and as whom.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Domain options")]
+pub struct DomainArgs {
+    /// DNS name of the AD domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: String,
+    /// Host name of the domain controller [default: found by DNS]
+    #[arg(long, value_name = "HOST")]
+    pub dc: Option<String>,
+    /// Who signs in, e.g. `admin@corp.contoso.com` [default: whose Kerberos tickets are there]
+    ///
+    /// The password comes from `--domain-password-file`, the environment variable `CROSSREALM_DOMAIN_PASSWORD`, or a
+    /// prompt.
+    #[arg(long, value_name = "USER")]
+    pub domain_user: Option<String>,
+    /// File with the password of `--domain-user`
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "domain_user",
+        conflicts_with = "domain_keytab"
+    )]
+    pub domain_password_file: Option<PathBuf>,
+    /// Keytab to sign in with instead of a password
+    #[arg(long, value_name = "FILE")]
+    pub domain_keytab: Option<PathBuf>,
+}
+
+impl DomainArgs {
+    /// Finds the domain controller (`otherwise` where `--dc` names none) and signs in.
+    pub async fn open(&self, otherwise: Choice) -> Result<Session, Failure> {
+        let choice = Choice::named_or(self.dc.as_deref(), otherwise);
+        let credentials = self.credentials()?;
+        Ok(Session::open(&self.domain, &choice, &credentials).await?)
+    }
+
+    /// Who speaks to the domain.
+    fn credentials(&self) -> Result<DomainCredentials, Failure> {
+        if let Some(path) = &self.domain_keytab {
+            return Ok(DomainCredentials::Keytab {
+                path: path.clone(),
+                user: self.domain_user.clone(),
+            });
+        }
+        let Some(user) = &self.domain_user else {
+            return Ok(DomainCredentials::Ccache { path: None });
+        };
+        Ok(DomainCredentials::Password {
+            user: user.clone(),
+            password: self.password(user)?,
+        })
+    }
+
+    fn password(&self, user: &str) -> Result<Zeroizing<String>, Failure> {
+        if let Some(path) = &self.domain_password_file {
+            return password_file(path);
+        }
+        match std::env::var(PASSWORD_VARIABLE) {
+            Ok(password) if !password.is_empty() => return Ok(Zeroizing::new(password)),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                return Err(Failure::new(format!("`{PASSWORD_VARIABLE}` is not UTF-8")));
+            }
+            Ok(_) | Err(std::env::VarError::NotPresent) => {}
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::new(format!("no password for `{user}`")).hint(format!(
+                "give `--domain-password-file FILE`, set `{PASSWORD_VARIABLE}`, or run it at a terminal to be asked"
+            )));
+        }
+        rpassword::prompt_password(format!("Password for {user}: "))
+            .map(Zeroizing::new)
+            .map_err(|error| Failure::new(format!("cannot read the password: {error}")))
+    }
+}
+
+/// The first line of the file, whatever ends it.
+fn password_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let bytes = Zeroizing::new(read_bounded(path, MAX_PASSWORD_BYTES, "password")?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        Failure::new(format!(
+            "the password file `{}` is not UTF-8",
+            path.display()
+        ))
+    })?;
+    match text.lines().next() {
+        None | Some("") => Err(Failure::new(format!(
+            "the password file `{}` is empty",
+            path.display()
+        ))),
+        Some(password) => Ok(Zeroizing::new(password.to_owned())),
+    }
+}
+
+impl From<OnpremError> for Failure {
+    fn from(error: OnpremError) -> Self {
+        Self::new(error.to_string()).maybe_hint(error.hint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    #[test]
+    fn the_line_end_is_not_part_of_the_password() {
+        for content in [&b"pa ss"[..], b"pa ss\n", b"pa ss\r\n"] {
+            assert_eq!(*password_file(file(content).path()).unwrap(), "pa ss");
+        }
+    }
+
+    #[test]
+    fn a_password_file_that_is_none_is_refused_without_showing_it() {
+        for content in [
+            &b""[..],
+            b"\n",
+            b"\xff\xfesecret",
+            &[b'x'; MAX_PASSWORD_BYTES + 1],
+        ] {
+            let failure = password_file(file(content).path()).unwrap_err();
+            assert!(!failure.to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_keytab_wins_and_no_user_means_the_current_tickets() {
+        let mut args = DomainArgs {
+            domain: "corp.contoso.com".to_owned(),
+            dc: None,
+            domain_user: None,
+            domain_password_file: None,
+            domain_keytab: None,
+        };
+        assert!(matches!(
+            args.credentials().unwrap(),
+            DomainCredentials::Ccache { path: None }
+        ));
+        args.domain_keytab = Some("x.keytab".into());
+        assert!(matches!(
+            args.credentials().unwrap(),
+            DomainCredentials::Keytab { user: None, .. }
+        ));
+    }
+}

@@ -18,7 +18,7 @@ pub struct Event {
     pub outcome: Outcome,
     /// What was done, a stable word: `ticket.issue`, `trust.prepare`, `share.grant`, …
     pub action: String,
-    /// The stable reason of a refusal, such as `identity_disabled`; empty where it was done.
+    /// The stable reason of a refusal, such as `identity-disabled`; empty where it was done.
     pub reason: String,
     /// Who did it: an administrator's or connector's name, or the client principal of a ticket.
     pub actor: String,

@@ -1,1 +1,27 @@
-//! cloud
+//! `crossrealm serve`, the cloud: the KDC proxy, the REST API, and the first run that makes an installation.
+//!
+//! This room owns what the inner rooms must not know: sockets, TLS, the clock, the operating system's randomness, time-outs
+//! and limits. It decides nothing about tickets (that is `crossrealm-kdc`) and stores nothing itself (that is
+//! `crossrealm-directory`). Requests come in over HTTPS; Kerberos messages go to the exchange, whose lookups the directory
+//! answers, and administration goes to the directory. It never opens a connection to anything: not to a domain
+//! controller, and not to a name that a client sends.
+//!
+//! Invariants: nothing from a client is buffered beyond a bound or waited for beyond a time-out; a ticket never waits for
+//! its audit event; a secret is in no log and no error.
+
+mod app;
+mod audit;
+mod certificates;
+mod config;
+mod connection;
+mod init;
+mod kdc;
+mod kdc_proxy;
+mod limits;
+mod rest;
+mod serve;
+mod tls;
+
+pub use config::{Config, ConfigError, Limits};
+pub use init::{InitError, InitOptions, InitReport, init};
+pub use serve::{ServeError, Server, serve};

@@ -1,0 +1,325 @@
+//! The configuration file, `crossrealm.toml`: read once at start, checked completely, unknown keys refused.
+
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// The largest configuration file that is read, in bytes.
+const MAX_CONFIG_LEN: u64 = 1 << 20;
+
+/// What an installation is told. Relative paths are relative to the folder of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The DNS domain that the operator owns; the service answers at `login.<base_domain>`.
+    pub base_domain: String,
+    /// The database: `sqlite:PATH`.
+    pub store: String,
+    /// Where HTTPS is served: `ADDRESS:PORT`.
+    pub https_listen: SocketAddr,
+    /// Where Kerberos over TCP is served, if at all: `ADDRESS:PORT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kdc_listen: Option<SocketAddr>,
+    /// The port that clients use, where it is not that of `https_listen` (a port forwarded by a router).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_port: Option<u16>,
+    /// The file of the key that seals all other keys.
+    #[serde(default = "default_master_key")]
+    pub master_key: PathBuf,
+    /// The server's certificate.
+    #[serde(default)]
+    pub tls: Tls,
+    /// What is taken from clients at most.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// The server's certificate, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// The certificate for `login.<base_domain>`, those of intermediate authorities behind it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The private authority that clients must trust; leave it out where the certificate is from a public one.
+    pub ca: Option<PathBuf>,
+}
+
+/// What is taken from clients at most. Beyond it they are refused, not queued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address.
+    pub connections_per_address: usize,
+    /// Ticket requests under way at once.
+    pub ticket_requests: usize,
+    /// Ticket requests under way at once for one tenant.
+    pub ticket_requests_per_tenant: usize,
+    /// How long the head of a request may take to arrive, and how long a connection may idle, in seconds.
+    pub header_timeout_s: u64,
+    /// How long the body of a request may take to arrive, in seconds.
+    pub body_timeout_s: u64,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no such file.
+    #[error("the configuration file `{}` does not exist", .0.display())]
+    Missing(PathBuf),
+    /// It cannot be read.
+    #[error("the configuration file `{}` cannot be read: {reason}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: String,
+    },
+    /// It is not TOML, holds an unknown key, lacks a needed one, or a value has the wrong type.
+    #[error("the configuration file `{}` is wrong in line {line}: {reason}", .path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A value makes no sense.
+    #[error("the configuration file `{}` is wrong at `{key}`: {reason}", .path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        reason: String,
+    },
+}
+
+impl ConfigError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing(_) => Some(
+                "`crossrealm init` makes one; `--config FILE` names one that is elsewhere".into(),
+            ),
+            Self::Unreadable { .. } => Some("check its owner and mode".into()),
+            Self::Syntax { .. } | Self::Value { .. } => None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks the file at `path`, and makes its paths absolute or relative to the working directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], naming the file and the line or key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: error.span().map_or(1, |span| line_of(&text, span.start)),
+            reason: error.message().trim_end().replace('\n', "; "),
+        })?;
+        config.check().map_err(|(key, reason)| ConfigError::Value {
+            path: path.to_owned(),
+            key,
+            reason,
+        })?;
+        config.resolve(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// The host name of the service.
+    pub fn login_host(&self) -> String {
+        format!("login.{}", self.base_domain)
+    }
+
+    /// The URL of the KDC proxy for the tenant of this id or domain.
+    pub fn kdc_proxy_url(&self, tenant: &str) -> String {
+        let port = self.public_port.unwrap_or(self.https_listen.port());
+        format!("https://{}:{port}/{tenant}/kerberos", self.login_host())
+    }
+
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        check_domain(&self.base_domain).map_err(|reason| ("base_domain", reason.into()))?;
+        if self.store.strip_prefix("sqlite:").is_none_or(str::is_empty) {
+            let reason = "expected `sqlite:PATH`, such as `sqlite:crossrealm.db`";
+            return Err(("store", reason.into()));
+        }
+        let limits = [
+            ("limits.connections", self.limits.connections),
+            (
+                "limits.connections_per_address",
+                self.limits.connections_per_address,
+            ),
+            ("limits.ticket_requests", self.limits.ticket_requests),
+            (
+                "limits.ticket_requests_per_tenant",
+                self.limits.ticket_requests_per_tenant,
+            ),
+        ];
+        if let Some((key, _)) = limits
+            .iter()
+            .find(|(_, value)| !(1..=1_000_000).contains(value))
+        {
+            return Err((key, "expected 1 to 1000000".into()));
+        }
+        let times = [
+            ("limits.header_timeout_s", self.limits.header_timeout_s),
+            ("limits.body_timeout_s", self.limits.body_timeout_s),
+        ];
+        if let Some((key, _)) = times.iter().find(|(_, value)| !(1..=300).contains(value)) {
+            return Err((key, "expected 1 to 300 seconds".into()));
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        for path in [
+            &mut self.master_key,
+            &mut self.tls.certificate,
+            &mut self.tls.key,
+        ] {
+            *path = folder.join(&path);
+        }
+        if let Some(ca) = &mut self.tls.ca {
+            *ca = folder.join(&ca);
+        }
+        self.store = resolve_store(&self.store, folder);
+    }
+}
+
+/// `sqlite:PATH` with the path made relative to `folder`; `sqlite://…` is complete already.
+pub(crate) fn resolve_store(store: &str, folder: &Path) -> String {
+    match store.strip_prefix("sqlite:") {
+        Some(path) if !path.starts_with("//") && !path.starts_with(':') => {
+            format!("sqlite:{}", folder.join(path).display())
+        }
+        _ => store.to_owned(),
+    }
+}
+
+/// Checks a DNS domain of at least two labels (RFC 1123 §2.1), lower case.
+fn check_domain(domain: &str) -> Result<(), &'static str> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if domain.len() > 200 || !domain.contains('.') || !domain.split('.').all(label) {
+        return Err("expected a DNS domain in lower case, such as `cloud.example`");
+    }
+    if domain.parse::<IpAddr>().is_ok() {
+        return Err("expected a DNS domain, not an address");
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |reason: String| ConfigError::Unreadable {
+        path: path.to_owned(),
+        reason,
+    };
+    let data = std::fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => ConfigError::Missing(path.to_owned()),
+        _ => unreadable(error.to_string()),
+    })?;
+    if !data.is_file() {
+        return Err(unreadable("it is not a file".into()));
+    }
+    if data.len() > MAX_CONFIG_LEN {
+        return Err(unreadable(format!(
+            "it is larger than {MAX_CONFIG_LEN} bytes"
+        )));
+    }
+    std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|b| *b == b'\n').count()
+}
+
+fn default_master_key() -> PathBuf {
+    "master.key".into()
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificate: "tls/login.pem".into(),
+            key: "tls/login.key".into(),
+            ca: None,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 8192,
+            connections_per_address: 256,
+            ticket_requests: 1024,
+            ticket_requests_per_tenant: 512,
+            header_timeout_s: 15,
+            body_timeout_s: 15,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("crossrealm.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path)
+    }
+
+    const GOOD: &str = "base_domain = \"cloud.example\"\nstore = \"sqlite:x.db\"\nhttps_listen = \"127.0.0.1:443\"\n";
+
+    #[test]
+    fn defaults_and_relative_paths() {
+        let config = load(GOOD).unwrap();
+        assert!(config.master_key.is_absolute());
+        assert!(config.store.ends_with("/x.db") && config.store.starts_with("sqlite:/"));
+        assert_eq!(
+            config.kdc_proxy_url("t"),
+            "https://login.cloud.example:443/t/kerberos"
+        );
+    }
+
+    #[test]
+    fn errors_name_file_line_and_key() {
+        let text = |error: ConfigError| error.to_string();
+        let error = text(load(&format!("{GOOD}htps_listen = 1\n")).unwrap_err());
+        assert!(
+            error.contains("crossrealm.toml` is wrong in line 4"),
+            "{error}"
+        );
+        assert!(error.contains("htps_listen"), "{error}");
+        let error = text(load("base_domain = \"cloud.example\"\nstore = 4\n").unwrap_err());
+        assert!(error.contains("line 2"), "{error}");
+        let error = text(load(&GOOD.replace("cloud.example", "Cloud")).unwrap_err());
+        assert!(error.contains("`base_domain`"), "{error}");
+        let error = text(load(&format!("{GOOD}[limits]\nconnections = 0\n")).unwrap_err());
+        assert!(error.contains("`limits.connections`"), "{error}");
+        let error = text(load(&GOOD.replace("sqlite:x.db", "mysql:x")).unwrap_err());
+        assert!(error.contains("`store`"), "{error}");
+        let error = text(load("\u{0}\u{1}garbage").unwrap_err());
+        assert!(error.contains("line 1"), "{error}");
+        let missing = Config::load(Path::new("/nonexistent/crossrealm.toml")).unwrap_err();
+        assert!(matches!(missing, ConfigError::Missing(_)) && missing.hint().is_some());
+    }
+}

@@ -1,0 +1,108 @@
+//! One connection: TLS, then HTTP/2 or HTTP/1, bounded in time at every step.
+
+use crate::app::Peer;
+use crate::config::Limits;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection may live; a client that needs longer opens another.
+const LIFE: Duration = Duration::from_secs(600);
+/// How long requests under way may still take once the connection is to end.
+const GRACE: Duration = Duration::from_secs(40);
+/// The largest head of a request, in bytes.
+const MAX_HEAD: usize = 32 * 1024;
+/// Requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 64;
+
+/// Serves one accepted connection until it ends, or `ending` becomes true and its requests are answered.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: TlsAcceptor,
+    router: Router,
+    limits: Limits,
+    mut ending: watch::Receiver<bool>,
+) {
+    // Answers are small and complete: waiting for more to send only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+    }
+    let stream = match timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+    };
+    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().oneshot(request)
+    });
+    let io = TokioIo::new(stream);
+    let header_timeout = Duration::from_secs(limits.header_timeout_s);
+    let result = if is_h2 {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEAD as u32)
+            .keep_alive_interval(header_timeout)
+            .keep_alive_timeout(header_timeout)
+            .serve_connection(io, service);
+        until_ended(
+            connection,
+            http2::Connection::graceful_shutdown,
+            &mut ending,
+        )
+        .await
+    } else {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(io, service);
+        until_ended(
+            connection,
+            http1::Connection::graceful_shutdown,
+            &mut ending,
+        )
+        .await
+    };
+    if let Err(error) = result {
+        tracing::debug!(%peer, %error, "connection ended");
+    }
+}
+
+/// Drives a connection to its end. When its life is over or the server is to end, lets it finish what is under way.
+async fn until_ended<C>(
+    connection: C,
+    shut_down: impl Fn(Pin<&mut C>),
+    ending: &mut watch::Receiver<bool>,
+) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    tokio::select! {
+        result = connection.as_mut() => return result,
+        _ = ending.wait_for(|ending| *ending) => {}
+        () = sleep(LIFE) => {}
+    }
+    shut_down(connection.as_mut());
+    timeout(GRACE, connection).await.unwrap_or(Ok(()))
+}

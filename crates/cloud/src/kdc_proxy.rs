@@ -1,0 +1,212 @@
+//! The KDC proxy of [MS-KKDCP]: `POST /{tenant id or domain}/kerberos`.
+//!
+//! The URL alone says which tenant is asked; the realm in the envelope must agree with it, and nothing that a client sends
+//! is ever resolved or connected to. Answers carry a length and no chunks, since clients speak HTTP/1.0 and read to the
+//! end. A KRB-ERROR is a success of HTTP; what is not Kerberos gets 400 and the connection's end.
+
+use crate::app::{App, Peer};
+use crate::kdc::{self, Answer};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use axum::response::Response;
+use crossrealm_directory::TenantInfo;
+use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The media type of requests and replies, [MS-KKDCP] 2.1.
+const KERBEROS: &str = "application/kerberos";
+
+/// A request that gets no Kerberos answer: the status, and a line for whoever looks at the exchange.
+struct Refused {
+    status: StatusCode,
+    text: &'static str,
+}
+
+/// Handles whatever is sent to the path of the KDC proxy.
+pub(crate) async fn handle(
+    State(app): State<App>,
+    Extension(Peer(peer)): Extension<Peer>,
+    tenant: Option<Path<String>>,
+    request: Request,
+) -> Response {
+    let version = request.version();
+    let tenant = tenant.map(|Path(tenant)| tenant).unwrap_or_default();
+    let (status, body) = match proxy(&app, &tenant, request, peer).await {
+        Ok(reply) => (StatusCode::OK, reply),
+        Err(Refused { status, text }) => {
+            tracing::debug!(%peer, %tenant, %status, text, "KDC proxy request refused");
+            return refusal(status, text, version);
+        }
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(KERBEROS));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn proxy(
+    app: &App,
+    tenant: &str,
+    request: Request,
+    peer: std::net::SocketAddr,
+) -> Result<Bytes, Refused> {
+    if request.method() != Method::POST {
+        return Err(refuse(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "only POST is answered here",
+        ));
+    }
+    let tenant = match app.directory.resolve_tenant(tenant).await {
+        Ok(Some(tenant)) => tenant,
+        Ok(None) => return Err(refuse(StatusCode::NOT_FOUND, "there is no such tenant")),
+        Err(error) => {
+            tracing::error!(%error, "cannot look up a tenant");
+            return Err(refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the directory does not answer",
+            ));
+        }
+    };
+    let length = content_length(request.headers(), request.version())?;
+    if length == Some(0) {
+        // Diagnostic tools ask in this way whether a KDC proxy is there.
+        return Ok(Bytes::new());
+    }
+    check_content_type(request.headers())?;
+    let limit = Duration::from_secs(app.config.limits.body_timeout_s);
+    let body = match timeout(limit, to_bytes(request.into_body(), MAX_BODY_LEN)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) if length.is_none() => return Err(too_large()),
+        Ok(Err(_)) => {
+            return Err(refuse(
+                StatusCode::BAD_REQUEST,
+                "the body ended before its length",
+            ));
+        }
+        Err(_) => {
+            return Err(refuse(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body took too long",
+            ));
+        }
+    };
+    if body.is_empty() {
+        return Ok(body);
+    }
+    let message = open(&body, &tenant)?;
+    match kdc::answer(app, tenant.id, &message, peer).await {
+        Answer::Reply(reply) => kkdcp::wrap_reply(&reply).map(Bytes::from).map_err(|_| {
+            refuse(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the reply cannot be sent",
+            )
+        }),
+        Answer::Dropped => Err(refuse(StatusCode::BAD_REQUEST, "this is not Kerberos")),
+        Answer::Overloaded => Err(refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests at once",
+        )),
+    }
+}
+
+/// The length that the client promises. HTTP/2 frames bodies itself, so that it may be absent there.
+fn content_length(headers: &HeaderMap, version: Version) -> Result<Option<usize>, Refused> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Err(refuse(
+            StatusCode::LENGTH_REQUIRED,
+            "a Content-Length is needed",
+        ));
+    }
+    let Some(length) = headers.get(CONTENT_LENGTH) else {
+        return match version {
+            Version::HTTP_2 => Ok(None),
+            _ => Err(refuse(
+                StatusCode::LENGTH_REQUIRED,
+                "a Content-Length is needed",
+            )),
+        };
+    };
+    let length = length.to_str().ok().and_then(|text| text.parse().ok());
+    match length {
+        Some(length) if length > MAX_BODY_LEN => Err(too_large()),
+        Some(length) => Ok(Some(length)),
+        None => Err(refuse(
+            StatusCode::BAD_REQUEST,
+            "the Content-Length is not a number",
+        )),
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let essence = value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default();
+    if essence.trim().eq_ignore_ascii_case(KERBEROS) {
+        return Ok(());
+    }
+    Err(refuse(
+        StatusCode::BAD_REQUEST,
+        "the Content-Type must be application/kerberos",
+    ))
+}
+
+/// The Kerberos message in the envelope, if the realm in front of it is the tenant's.
+fn open(body: &[u8], tenant: &TenantInfo) -> Result<Vec<u8>, Refused> {
+    let request = kkdcp::open_request(body)
+        .map_err(|_| refuse(StatusCode::BAD_REQUEST, "this is not a KDC-PROXY-MESSAGE"))?;
+    match &request.target_domain {
+        Some(realm) if !realm.eq_ignore_ascii_case(&tenant.realm) => Err(refuse(
+            StatusCode::BAD_REQUEST,
+            "the target-domain is not the realm of this tenant",
+        )),
+        _ => Ok(request.message),
+    }
+}
+
+fn too_large() -> Refused {
+    refuse(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "the body is larger than 128 KiB",
+    )
+}
+
+fn refuse(status: StatusCode, text: &'static str) -> Refused {
+    Refused { status, text }
+}
+
+fn refusal(status: StatusCode, text: &'static str, version: Version) -> Response {
+    let mut response = Response::new(Body::from(format!("{text}\n")));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        _ => {}
+    }
+    // What the client sends next cannot be trusted to be a request. HTTP/2 knows no such header, and needs none.
+    if version != Version::HTTP_2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

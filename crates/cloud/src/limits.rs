@@ -1,0 +1,113 @@
+//! How much is taken at once: connections in all and per address, ticket requests in all and per tenant.
+//!
+//! Nothing queues here: what is beyond a limit is refused at once, so that a flood costs little and one address or tenant
+//! leaves room for the others.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Counts what is under way, in all and per key, and refuses what is beyond either bound.
+pub(crate) struct Gate<K> {
+    total: usize,
+    per_key: usize,
+    counts: Mutex<Counts<K>>,
+}
+
+struct Counts<K> {
+    total: usize,
+    by_key: HashMap<K, usize>,
+}
+
+/// The right to be under way; given back when dropped.
+pub(crate) struct Pass<K: Eq + Hash> {
+    gate: Arc<Gate<K>>,
+    key: K,
+}
+
+impl<K: Eq + Hash + Copy> Gate<K> {
+    /// A gate that lets `total` pass at once, `per_key` of them with the same key.
+    pub(crate) fn new(total: usize, per_key: usize) -> Arc<Self> {
+        Arc::new(Self {
+            total,
+            per_key,
+            counts: Mutex::new(Counts {
+                total: 0,
+                by_key: HashMap::new(),
+            }),
+        })
+    }
+
+    /// A pass, or `None` where a bound is reached.
+    pub(crate) fn enter(self: &Arc<Self>, key: K) -> Option<Pass<K>> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.total >= self.total {
+            return None;
+        }
+        let of_key = counts.by_key.entry(key).or_insert(0);
+        if *of_key >= self.per_key {
+            return None;
+        }
+        *of_key += 1;
+        counts.total += 1;
+        Some(Pass {
+            gate: Arc::clone(self),
+            key,
+        })
+    }
+}
+
+impl<K: Eq + Hash> Drop for Pass<K> {
+    fn drop(&mut self) {
+        let counts = &mut *self
+            .gate
+            .counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        counts.total -= 1;
+        if let Some(of_key) = counts.by_key.get_mut(&self.key) {
+            *of_key -= 1;
+            if *of_key == 0 {
+                counts.by_key.remove(&self.key);
+            }
+        }
+    }
+}
+
+/// The part of an address that counts as one sender: an IPv4 address, or an IPv6 network of 64 bits, which one host fills
+/// at will.
+pub(crate) fn sender(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_bounds_hold_and_passes_come_back() {
+        let gate = Gate::new(3, 2);
+        let a1 = gate.enter('a').unwrap();
+        let _a2 = gate.enter('a').unwrap();
+        assert!(gate.enter('a').is_none());
+        let _b1 = gate.enter('b').unwrap();
+        assert!(gate.enter('b').is_none());
+        drop(a1);
+        let b2 = gate.enter('b').unwrap();
+        assert!(gate.enter('a').is_none());
+        drop(b2);
+        assert_eq!(gate.counts.lock().unwrap().by_key.len(), 2);
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_sender() {
+        let of = |text: &str| sender(text.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(of("192.0.2.1"), "192.0.2.1");
+    }
+}

@@ -1,0 +1,81 @@
+//! Reading what comes with a request: JSON bodies and query parameters, bounded in size and time.
+
+use super::error::ApiError;
+use crate::app::App;
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use crossrealm_api::Code;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+/// The largest body, in bytes: a thousand changes by the sync agent fit well.
+const MAX_BODY: usize = 8 << 20;
+
+/// The JSON body of a request.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+/// The query parameters of a request.
+pub(crate) struct Parameters<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let is_json = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.split(';').next())
+            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
+        if !is_json {
+            return Err(ApiError::invalid(
+                "the `Content-Type` must be `application/json`",
+            ));
+        }
+        let limit = Duration::from_secs(app.config.limits.body_timeout_s);
+        let body = match timeout(limit, to_bytes(request.into_body(), MAX_BODY)).await {
+            Ok(Ok(body)) => Zeroizing::new(body.to_vec()),
+            Ok(Err(error)) => return Err(broken(&error)),
+            Err(_) => {
+                return Err(ApiError::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    Code::RequestTimeout,
+                    "the body of the request took too long",
+                ));
+            }
+        };
+        serde_json::from_slice(&body).map(Self).map_err(|error| {
+            ApiError::invalid(format!("the body is not what is taken here: {error}"))
+        })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(value)| Self(value))
+            .map_err(|error| ApiError::invalid(error.body_text()))
+    }
+}
+
+fn broken(error: &axum::Error) -> ApiError {
+    // The bound is the only failure that is not the connection's.
+    let text = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if text.contains("length limit") {
+        return ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Code::TooLarge,
+            format!("the body is larger than {MAX_BODY} bytes"),
+        );
+    }
+    ApiError::invalid("the body of the request ended too early")
+}

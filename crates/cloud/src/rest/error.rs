@@ -1,0 +1,183 @@
+//! Refusals of the API: one place where an error becomes a status, a stable code and words.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use crossrealm_api::{Code, ErrorBody};
+use crossrealm_directory::{DirectoryError, Kind};
+use std::sync::Arc;
+
+/// A refusal.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    body: ErrorBody,
+    fault: Option<String>,
+}
+
+/// What went wrong inside, for the log of the server alone.
+#[derive(Clone)]
+pub(crate) struct Fault(pub(crate) Arc<str>);
+
+impl ApiError {
+    /// A refusal with this status, code and message.
+    pub(crate) fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            body: ErrorBody {
+                code,
+                message: message.into(),
+                hint: None,
+            },
+            fault: None,
+        }
+    }
+
+    /// The same with a next step.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.body.hint = Some(hint.into());
+        self
+    }
+
+    /// The request is not what the endpoint takes.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::InvalidRequest, message)
+    }
+
+    /// No or no valid token.
+    pub(crate) fn unauthenticated(message: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
+            .hint("give a token by `CROSSREALM_TOKEN`; `crossrealm init` left the first one in `admin.token`")
+    }
+
+    /// No such tenant, or none that the caller may know of.
+    pub(crate) fn tenant_not_found(name: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            Code::TenantNotFound,
+            format!("no tenant `{name}`"),
+        )
+        .hint("`crossrealm tenant list` shows those there are")
+    }
+
+    /// No such endpoint.
+    pub(crate) fn endpoint_not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            Code::EndpointNotFound,
+            "there is no such endpoint",
+        )
+    }
+
+    /// The endpoint knows no such method.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Code::MethodNotAllowed,
+            "the endpoint knows no such method",
+        )
+    }
+
+    /// A fault of the server: the caller learns that there was one, the log what it was.
+    pub(crate) fn internal(fault: impl Into<String>) -> Self {
+        let mut error = Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Internal,
+            "the server failed to do this",
+        );
+        error.fault = Some(fault.into());
+        error
+    }
+}
+
+impl From<DirectoryError> for ApiError {
+    fn from(error: DirectoryError) -> Self {
+        let message = error.to_string();
+        let hint = error.hint().map(ToOwned::to_owned);
+        let mut refusal = match &error {
+            DirectoryError::NotFound { kind, .. } => {
+                Self::new(StatusCode::NOT_FOUND, not_found(*kind), message)
+            }
+            DirectoryError::Exists { kind, .. } => {
+                Self::new(StatusCode::CONFLICT, exists(*kind), message)
+            }
+            DirectoryError::Invalid { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, Code::InvalidName, message)
+            }
+            DirectoryError::Ambiguous { .. } => {
+                Self::new(StatusCode::CONFLICT, Code::PrincipalAmbiguous, message)
+                    .hint("name it by its UPN or SID")
+            }
+            DirectoryError::Refused { code, .. } => refused(code, message),
+            DirectoryError::Database(_) => {
+                let mut refusal = Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    Code::StoreUnavailable,
+                    "the directory does not answer",
+                );
+                refusal.fault = Some(message);
+                refusal
+            }
+            _ => Self::internal(message),
+        };
+        if hint.is_some() {
+            refusal.body.hint = hint;
+        }
+        refusal
+    }
+}
+
+fn refused(code: &str, message: String) -> ApiError {
+    let (status, code) = match code {
+        "hybrid" => (StatusCode::CONFLICT, Code::UserIsHybrid),
+        "too_many_changes" => (StatusCode::BAD_REQUEST, Code::TooManyChanges),
+        other => (
+            StatusCode::CONFLICT,
+            Code::from_text(other).unwrap_or(Code::Conflict),
+        ),
+    };
+    ApiError::new(status, code, message)
+}
+
+fn not_found(kind: Kind) -> Code {
+    match kind {
+        Kind::Tenant => Code::TenantNotFound,
+        Kind::Domain => Code::DomainNotFound,
+        Kind::Trust => Code::TrustNotFound,
+        Kind::User => Code::UserNotFound,
+        Kind::Group => Code::GroupNotFound,
+        Kind::StorageAccount => Code::StorageAccountNotFound,
+        Kind::ServicePrincipal => Code::ServicePrincipalNotFound,
+        Kind::Share => Code::ShareNotFound,
+        Kind::Grant => Code::GrantNotFound,
+        Kind::Token => Code::ConnectorNotFound,
+        _ => Code::PrincipalNotFound,
+    }
+}
+
+fn exists(kind: Kind) -> Code {
+    match kind {
+        Kind::Tenant => Code::TenantExists,
+        Kind::User | Kind::Principal => Code::UserExists,
+        Kind::StorageAccount => Code::StorageAccountExists,
+        Kind::ServicePrincipal => Code::ServicePrincipalExists,
+        Kind::Share => Code::ShareExists,
+        _ => Code::Conflict,
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        if let Some(fault) = self.fault {
+            response.extensions_mut().insert(Fault(fault.into()));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = axum::http::HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(axum::http::header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}

@@ -1,0 +1,140 @@
+//! Users and groups, as administrators read them, and users that exist only in the tenant.
+
+use super::access::{InTenant, ManageIdentities, Read};
+use super::body::{JsonBody, Parameters};
+use super::convert;
+use super::error::ApiError;
+use crate::app::App;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use crossrealm_api::{
+    Code, EffectiveGroup, GroupDetails, Identity, Page, PageQuery, UserCreate, UserDetails,
+};
+use crossrealm_directory::{self as directory, DirectoryError, IdentityInfo, NewCloudIdentity};
+use crossrealm_kdc::{IdentityKind, TenantId};
+
+type NamePath = Path<(String, String)>;
+
+/// `GET /tenants/{tenant}/users`.
+pub(crate) async fn users(
+    State(app): State<App>,
+    at: InTenant<Read>,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<Page<Identity>>, ApiError> {
+    list(&app, at.id(), IdentityKind::User, query).await
+}
+
+/// `GET /tenants/{tenant}/groups`.
+pub(crate) async fn groups(
+    State(app): State<App>,
+    at: InTenant<Read>,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<Page<Identity>>, ApiError> {
+    list(&app, at.id(), IdentityKind::Group, query).await
+}
+
+/// `GET /tenants/{tenant}/users/{user}`.
+pub(crate) async fn user(
+    State(app): State<App>,
+    at: InTenant<Read>,
+    Path((_, user)): NamePath,
+) -> Result<Json<UserDetails>, ApiError> {
+    let user = find(&app, at.id(), &user, IdentityKind::User).await?;
+    let groups = app.directory.effective_groups(at.id(), user.guid).await?;
+    let effective = |group: directory::EffectiveGroup| EffectiveGroup {
+        group: convert::principal(group.group),
+        path: group.path.into_iter().map(convert::principal).collect(),
+        by_primary_group: group.by_primary_group,
+    };
+    Ok(Json(UserDetails {
+        user: convert::identity(user),
+        effective_groups: groups.into_iter().map(effective).collect(),
+    }))
+}
+
+/// `GET /tenants/{tenant}/groups/{group}`.
+pub(crate) async fn group(
+    State(app): State<App>,
+    at: InTenant<Read>,
+    Path((_, group)): NamePath,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<GroupDetails>, ApiError> {
+    let group = find(&app, at.id(), &group, IdentityKind::Group).await?;
+    let members = app
+        .directory
+        .members(at.id(), group.guid, &convert::page(query))
+        .await?;
+    Ok(Json(GroupDetails {
+        group: convert::identity(group),
+        members: convert::paged(members, convert::principal),
+    }))
+}
+
+/// `POST /tenants/{tenant}/users`: a cloud-only user.
+pub(crate) async fn create_user(
+    State(app): State<App>,
+    at: InTenant<ManageIdentities>,
+    JsonBody(wanted): JsonBody<UserCreate>,
+) -> Result<(StatusCode, Json<Identity>), ApiError> {
+    let new = NewCloudIdentity {
+        kind: IdentityKind::User,
+        upn: wanted.upn,
+        account_name: String::new(),
+        display_name: wanted.display_name,
+    };
+    let user = app
+        .directory
+        .create_cloud_identity(&at.actor, at.id(), new)
+        .await?;
+    Ok((StatusCode::CREATED, Json(convert::identity(user))))
+}
+
+/// `DELETE /tenants/{tenant}/users/{user}`: a cloud-only user.
+pub(crate) async fn delete_user(
+    State(app): State<App>,
+    at: InTenant<ManageIdentities>,
+    Path((_, user)): NamePath,
+) -> Result<StatusCode, ApiError> {
+    let user = find(&app, at.id(), &user, IdentityKind::User).await?;
+    app.directory
+        .delete_cloud_identity(&at.actor, at.id(), &user.guid.to_string())
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn list(
+    app: &App,
+    tenant: TenantId,
+    kind: IdentityKind,
+    query: PageQuery,
+) -> Result<Json<Page<Identity>>, ApiError> {
+    let filter = directory::IdentityFilter {
+        kind: Some(kind),
+        deleted: false,
+    };
+    let page = convert::page(query);
+    let identities = app.directory.identities(tenant, &filter, &page).await?;
+    Ok(Json(convert::paged(identities, convert::identity)))
+}
+
+/// The user or group of this name; a refusal that says which of both was looked for.
+pub(crate) async fn find(
+    app: &App,
+    tenant: TenantId,
+    name: &str,
+    kind: IdentityKind,
+) -> Result<IdentityInfo, ApiError> {
+    let found = app.directory.principal(tenant, name, Some(kind)).await;
+    found.map_err(|error| match error {
+        DirectoryError::NotFound { .. } => {
+            let (code, word) = match kind {
+                IdentityKind::User => (Code::UserNotFound, "user"),
+                IdentityKind::Group => (Code::GroupNotFound, "group"),
+            };
+            ApiError::new(StatusCode::NOT_FOUND, code, format!("no {word} `{name}`"))
+                .hint(format!("`crossrealm {word} list` shows those there are; one that is new in AD comes with the next sync"))
+        }
+        other => other.into(),
+    })
+}

@@ -1,0 +1,155 @@
+//! The REST API under `/api/v1`, and `/healthz`.
+//!
+//! Every handler names, in the type of its first argument, who may call it ([`access`]): the check is made before anything
+//! else of the request is looked at. Values are checked where they are turned into the directory's types ([`convert`]);
+//! the directory itself checks names and audits every change.
+
+mod access;
+mod body;
+mod convert;
+mod domains;
+mod error;
+mod identities;
+mod principals;
+mod server;
+mod shares;
+mod storage;
+mod tenants;
+mod trusts;
+
+use crate::app::{App, Peer};
+use axum::Router;
+use axum::extract::{Extension, Request};
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{delete, get, post, put};
+use error::ApiError;
+use std::time::Instant;
+use uuid::Uuid;
+
+/// All endpoints. What is not one is answered as the API answers.
+pub(crate) fn router(app: App) -> Router {
+    let api = Router::new()
+        .route("/whoami", get(server::whoami))
+        .route("/ca", get(server::ca))
+        .route("/tenants", get(tenants::list).post(tenants::create))
+        .route(
+            "/tenants/{tenant}",
+            get(tenants::show).delete(tenants::delete),
+        )
+        .nest("/tenants/{tenant}", tenant_routes());
+    Router::new()
+        .route("/healthz", get(server::health))
+        .nest(crossrealm_api::BASE_PATH, api)
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .fallback(async || ApiError::endpoint_not_found())
+        .layer(middleware::from_fn(trace))
+        .with_state(app)
+}
+
+fn tenant_routes() -> Router<App> {
+    Router::new()
+        .route("/client-config", get(tenants::client_config))
+        .route("/events", get(tenants::events))
+        .route("/trusts", get(trusts::list))
+        .route("/trusts/{domain}", get(trusts::show).delete(trusts::delete))
+        .route("/trusts/{domain}/prepare", post(trusts::prepare))
+        .route("/trusts/{domain}/confirm", post(trusts::confirm))
+        .route(
+            "/connectors",
+            get(domains::connectors).post(domains::create_connector),
+        )
+        .route("/connectors/{domain}", delete(domains::delete_connector))
+        .route(
+            "/domains/{domain}/identities",
+            get(domains::read).post(domains::apply),
+        )
+        .route("/domains/{domain}/sync-state", get(domains::sync_state))
+        .route(
+            "/users",
+            get(identities::users).post(identities::create_user),
+        )
+        .route(
+            "/users/{user}",
+            get(identities::user).delete(identities::delete_user),
+        )
+        .route("/groups", get(identities::groups))
+        .route("/groups/{group}", get(identities::group))
+        .route(
+            "/storage-accounts",
+            get(storage::list).post(storage::create),
+        )
+        .route(
+            "/storage-accounts/{account}",
+            get(storage::show).delete(storage::delete),
+        )
+        .route(
+            "/storage-accounts/{account}/rotate-key",
+            post(storage::rotate_key),
+        )
+        .route("/storage-accounts/{account}/keytab", post(storage::keytab))
+        .route(
+            "/storage-accounts/{account}/default-permission",
+            put(storage::set_default),
+        )
+        .route(
+            "/storage-accounts/{account}/host-state",
+            get(storage::host_state),
+        )
+        .route(
+            "/storage-accounts/{account}/shares",
+            get(shares::list).post(shares::create),
+        )
+        .route(
+            "/storage-accounts/{account}/shares/{share}",
+            get(shares::show).delete(shares::delete),
+        )
+        .route(
+            "/storage-accounts/{account}/shares/{share}/grants",
+            put(shares::grant),
+        )
+        .route(
+            "/storage-accounts/{account}/shares/{share}/grants/{principal}",
+            delete(shares::revoke),
+        )
+        .route(
+            "/storage-accounts/{account}/shares/{share}/access",
+            get(shares::access),
+        )
+        .route(
+            "/service-principals",
+            get(principals::list).post(principals::create),
+        )
+        .route(
+            "/service-principals/{spn}",
+            get(principals::show).delete(principals::delete),
+        )
+        .route(
+            "/service-principals/{spn}/rotate-key",
+            post(principals::rotate_key),
+        )
+        .route("/service-principals/{spn}/keytab", post(principals::keytab))
+}
+
+/// Gives every request an id, which its answer and its log line carry, and forbids caches to keep answers.
+async fn trace(Extension(Peer(peer)): Extension<Peer>, request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4().simple().to_string();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let started = Instant::now();
+    let mut response = next.run(request).await;
+    let status = response.status().as_u16();
+    let elapsed_ms = started.elapsed().as_millis();
+    if let Some(fault) = response.extensions().get::<error::Fault>() {
+        tracing::error!(request = id, %method, path, status, %peer, fault = %fault.0, "request failed");
+    } else {
+        tracing::info!(request = id, %method, path, status, elapsed_ms, %peer, "request");
+    }
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", id);
+    }
+    response
+}

@@ -1,0 +1,194 @@
+//! Tenants, their events, and what their clients' configuration is made from.
+
+use super::access::{Caller, InTenant, ManageTenants, Read};
+use super::body::{JsonBody, Parameters};
+use super::convert;
+use super::error::ApiError;
+use crate::app::{App, AppState};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use crossrealm_api::{
+    AdRealm, ClientConfig, Code, Event, EventKind, EventQuery, Outcome, Page, PageQuery, Tenant,
+    TenantCreate,
+};
+use crossrealm_directory::{self as directory, NewTenant, TenantInfo};
+
+/// The most services whose hosts a client's configuration lists.
+const MAX_HOSTS: usize = 10_000;
+
+/// `POST /tenants`.
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller<ManageTenants>,
+    JsonBody(wanted): JsonBody<TenantCreate>,
+) -> Result<(StatusCode, Json<Tenant>), ApiError> {
+    let mut new = NewTenant::named(&wanted.name, &app.config.base_domain);
+    if let Some(domain) = wanted.domain {
+        new.domain = domain;
+    }
+    new.realm = wanted.realm;
+    new.flat_name = wanted.flat_name;
+    new.top_level_names = wanted.top_level_names.unwrap_or_default();
+    let tenant = app.directory.create_tenant(&caller.actor, new).await?;
+    Ok((StatusCode::CREATED, Json(view(&app, tenant))))
+}
+
+/// `GET /tenants`: those that the token may see.
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller<Read>,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<Page<Tenant>>, ApiError> {
+    if let Some(id) = caller.token.tenant {
+        let own = app.directory.tenant(id).await?;
+        return Ok(Json(convert::complete(vec![own], |t| view(&app, t))));
+    }
+    let tenants = app.directory.tenants(&convert::page(query)).await?;
+    Ok(Json(convert::paged(tenants, |t| view(&app, t))))
+}
+
+/// `GET /tenants/{tenant}`.
+pub(crate) async fn show(State(app): State<App>, at: InTenant<Read>) -> Json<Tenant> {
+    Json(view(&app, at.tenant))
+}
+
+/// `DELETE /tenants/{tenant}`: only once it holds nothing that people rely on.
+pub(crate) async fn delete(
+    State(app): State<App>,
+    at: InTenant<ManageTenants>,
+) -> Result<StatusCode, ApiError> {
+    let first = directory::Page {
+        after: None,
+        limit: 1,
+    };
+    let accounts = app.directory.storage_accounts(at.id(), &first).await?;
+    let services = app.directory.service_principals(at.id(), &first).await?;
+    let trusts = app.directory.trusts(at.id()).await?;
+    let held = accounts
+        .items
+        .first()
+        .map(|account| format!("storage account `{}`", account.name))
+        .or_else(|| {
+            services
+                .items
+                .first()
+                .map(|s| format!("service principal `{}`", s.spn))
+        })
+        .or_else(|| {
+            trusts
+                .first()
+                .map(|trust| format!("trust with `{}`", trust.domain))
+        });
+    if let Some(held) = held {
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            Code::TenantNotEmpty,
+            format!("tenant `{}` still holds the {held}", at.tenant.name),
+        )
+        .hint("delete its storage accounts, service principals and trusts first"));
+    }
+    app.directory.delete_tenant(&at.actor, at.id()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /tenants/{tenant}/client-config`.
+pub(crate) async fn client_config(
+    State(app): State<App>,
+    at: InTenant<Read>,
+) -> Result<Json<ClientConfig>, ApiError> {
+    let ad_realms = app.directory.domains(at.id()).await?;
+    let hosts = hosts(&app, &at.tenant).await?;
+    let tenant = view(&app, at.tenant);
+    Ok(Json(ClientConfig {
+        kdc_proxy_url: tenant.kdc_proxy_url.clone(),
+        tenant,
+        ca_pem: app.ca_pem.clone(),
+        ad_realms: ad_realms
+            .into_iter()
+            .map(|domain| AdRealm {
+                realm: domain.realm,
+                dns_name: domain.dns_name,
+                flat_name: domain.flat_name,
+                sid: domain.sid.to_string(),
+            })
+            .collect(),
+        hosts,
+    }))
+}
+
+async fn hosts(app: &AppState, tenant: &TenantInfo) -> Result<Vec<String>, ApiError> {
+    let mut hosts = Vec::new();
+    let mut page = directory::Page::first();
+    while hosts.len() < MAX_HOSTS {
+        let accounts = app.directory.storage_accounts(tenant.id, &page).await?;
+        for account in accounts.items {
+            hosts.push(account.host);
+            hosts.extend(account.aliases);
+        }
+        page.after = accounts.next;
+        if page.after.is_none() {
+            break;
+        }
+    }
+    page = directory::Page::first();
+    while hosts.len() < MAX_HOSTS {
+        let services = app.directory.service_principals(tenant.id, &page).await?;
+        let host = |spn: &str| spn.split_once('/').map(|(_, host)| host.to_owned());
+        hosts.extend(services.items.iter().filter_map(|s| host(&s.spn)));
+        page.after = services.next;
+        if page.after.is_none() {
+            break;
+        }
+    }
+    hosts.sort();
+    hosts.dedup();
+    Ok(hosts)
+}
+
+/// `GET /tenants/{tenant}/events`.
+pub(crate) async fn events(
+    State(app): State<App>,
+    at: InTenant<Read>,
+    Parameters(query): Parameters<EventQuery>,
+) -> Result<Json<Page<Event>>, ApiError> {
+    let filter = directory::EventFilter {
+        tenant: Some(at.id()),
+        since_ms: query.since_ms,
+        user: query.user,
+        after: query.after,
+        limit: query.limit.unwrap_or(100),
+    };
+    let events = app.directory.events(&filter).await?;
+    Ok(Json(convert::complete(events, event)))
+}
+
+fn event(recorded: directory::Event) -> Event {
+    let event = recorded.event;
+    Event {
+        sequence: recorded.sequence,
+        id: event.id,
+        at_ms: event.at_ms,
+        kind: match event.category {
+            directory::EventCategory::Ticket => EventKind::Ticket,
+            directory::EventCategory::Audit => EventKind::Change,
+        },
+        outcome: match event.outcome {
+            directory::Outcome::Done => Outcome::Done,
+            directory::Outcome::Refused => Outcome::Refused,
+            directory::Outcome::Dropped => Outcome::Dropped,
+        },
+        action: event.action,
+        reason: event.reason,
+        actor: event.actor,
+        user: event.user,
+        target: event.target,
+        address: event.address.map(|address| address.to_string()),
+        detail: event.detail,
+    }
+}
+
+fn view(app: &AppState, tenant: TenantInfo) -> Tenant {
+    let url = app.config.kdc_proxy_url(&tenant.id.to_string());
+    convert::tenant(tenant, url)
+}

@@ -1,0 +1,269 @@
+//! `crossrealm serve`: starts everything in an order in which each failure has its own clear message, and ends it gently.
+
+use crate::app::{AppState, router};
+use crate::audit::{Audit, Writer};
+use crate::config::{Config, ConfigError};
+use crate::limits::{Gate, sender};
+use crate::tls::{self, TlsError};
+use crate::{connection, kdc};
+use axum::Router;
+use crossrealm_directory::{Directory, DirectoryError, MasterKey, MasterKeyError};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// How long the end may take before connections are cut.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long to wait before accepting again when the system has no file descriptor left.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The master key cannot be used.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] DirectoryError),
+    /// The port cannot be listened on.
+    #[error("cannot listen on `{address}`: {reason}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        reason: String,
+        /// Whether something listens there already.
+        taken: bool,
+    },
+    /// The operating system refuses to tell of signals.
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+}
+
+impl ServeError {
+    /// What to do next, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => error.hint(),
+            Self::Tls(error) => error.hint(),
+            Self::MasterKey(error) => error.hint().map(ToOwned::to_owned),
+            Self::Store(error) => error.hint().map(ToOwned::to_owned),
+            Self::Listen { taken: true, .. } => Some(
+                "another program listens there, perhaps another `crossrealm serve`: stop it, or change `https_listen` or `kdc_listen` in the configuration".into(),
+            ),
+            Self::Listen { .. } => Some(
+                "check the address in the configuration; ports below 1024 need root or CAP_NET_BIND_SERVICE".into(),
+            ),
+            Self::Signals(_) => None,
+        }
+    }
+}
+
+/// A service that listens, but does not answer yet.
+pub struct Server {
+    https: TcpListener,
+    kerberos: Option<TcpListener>,
+    tls: TlsAcceptor,
+    router: Router,
+    app: Arc<AppState>,
+    writer: Writer,
+    end: watch::Sender<bool>,
+}
+
+/// Serves the installation of this configuration file until SIGTERM or SIGINT. Says `listening on https://…` on standard
+/// error once it does.
+///
+/// # Errors
+///
+/// [`ServeError`], where it cannot start.
+pub async fn serve(config: &Path) -> Result<(), ServeError> {
+    let server = Server::bind(Config::load(config)?).await?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    eprintln!("listening on https://{}", server.https_address());
+    if let Some(address) = server.kerberos_address() {
+        eprintln!("listening on tcp://{address} (Kerberos)");
+    }
+    server
+        .run(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("ending");
+        })
+        .await;
+    Ok(())
+}
+
+impl Server {
+    /// Reads the keys, opens the database and the ports.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`].
+    pub async fn bind(config: Config) -> Result<Self, ServeError> {
+        let served = tls::load(&config.tls)?;
+        let master_key = MasterKey::load(&config.master_key)?;
+        let https = listen(config.https_listen).await?;
+        let kerberos = match config.kdc_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let directory = Directory::open(&config.store, master_key).await?;
+        let (audit, writer) = Audit::start(directory.clone());
+        let (end, ending) = watch::channel(false);
+        let limits = &config.limits;
+        let app = Arc::new(AppState {
+            tickets: Gate::new(limits.ticket_requests, limits.ticket_requests_per_tenant),
+            config,
+            ca_pem: served.ca_pem,
+            directory,
+            audit,
+            ending,
+        });
+        Ok(Self {
+            https,
+            kerberos,
+            tls: TlsAcceptor::from(served.config),
+            router: router(Arc::clone(&app)),
+            app,
+            writer,
+            end,
+        })
+    }
+
+    /// Where HTTPS is served; with port 0 in the configuration, the port that the system chose.
+    pub fn https_address(&self) -> SocketAddr {
+        self.https
+            .local_addr()
+            .unwrap_or(self.app.config.https_listen)
+    }
+
+    /// Where Kerberos over TCP is served, if it is.
+    pub fn kerberos_address(&self) -> Option<SocketAddr> {
+        self.kerberos
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Answers until `stop` resolves; then takes nothing new, answers what is under way, and writes the last events.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self {
+            https,
+            kerberos,
+            tls,
+            router,
+            app,
+            writer,
+            end,
+        } = self;
+        let connections = Gate::new(
+            app.config.limits.connections,
+            app.config.limits.connections_per_address,
+        );
+        let mut tasks = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let (stream, peer, is_https) = tokio::select! {
+                () = &mut stop => break,
+                Some(_) = tasks.join_next() => continue,
+                accepted = https.accept() => match accepted {
+                    Ok((stream, peer)) => (stream, peer, true),
+                    Err(error) => { pause(&error).await; continue }
+                },
+                accepted = accept_from(kerberos.as_ref()) => match accepted {
+                    Ok((stream, peer)) => (stream, peer, false),
+                    Err(error) => { pause(&error).await; continue }
+                },
+            };
+            let Some(pass) = connections.enter(sender(peer.ip())) else {
+                tracing::debug!(%peer, "refused: too many connections");
+                continue;
+            };
+            let limits = app.config.limits.clone();
+            if is_https {
+                let served = connection::serve(
+                    stream,
+                    peer,
+                    tls.clone(),
+                    router.clone(),
+                    limits,
+                    app.ending.clone(),
+                );
+                tasks.spawn(async move {
+                    served.await;
+                    drop(pass)
+                });
+            } else {
+                let served = kdc::serve_tcp(stream, peer, Arc::clone(&app));
+                tasks.spawn(async move {
+                    served.await;
+                    drop(pass)
+                });
+            }
+        }
+        drop((https, kerberos));
+        end.send_replace(true);
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(PATIENCE, ended).await.is_err() {
+            tracing::warn!("cutting connections that did not end");
+        }
+        tasks.shutdown().await;
+        drop(router);
+        let directory = app.directory.clone();
+        drop(app);
+        writer.finish(PATIENCE).await;
+        directory.close().await;
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| ServeError::Listen {
+            address,
+            reason: match error.kind() {
+                io::ErrorKind::AddrInUse => "the address is in use".into(),
+                io::ErrorKind::PermissionDenied => "permission denied".into(),
+                _ => error.to_string(),
+            },
+            taken: error.kind() == io::ErrorKind::AddrInUse,
+        })
+}
+
+async fn accept_from(
+    listener: Option<&TcpListener>,
+) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A connection that was reset before it was accepted costs nothing; being out of file descriptors needs a pause.
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
+    if !matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    ) {
+        tokio::time::sleep(BREATH).await;
+    }
+}

@@ -1,0 +1,104 @@
+//! The server's side of TLS: 1.2 and 1.3, one certificate, HTTP/2 or HTTP/1.
+
+use crate::config::Tls;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why TLS cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read, or is not what it should be.
+    #[error("the {what} file `{}` cannot be used: {reason}", .path.display())]
+    File {
+        /// What it should hold.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Certificate and key do not belong together, or are of a kind that is not served.
+    #[error("the certificate `{}` cannot be served with the key `{}`: {reason}", .certificate.display(), .key.display())]
+    Pair {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl TlsError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::File { what, .. } => Some(format!(
+                "`crossrealm init` made it; restore it, or name another PEM file in the `[tls]` part of the configuration ({what})"
+            )),
+            Self::Pair { .. } => {
+                Some("give the private key that the certificate was made for, as PEM".into())
+            }
+        }
+    }
+}
+
+/// What is served: the TLS settings, and the authority that clients are told to trust.
+pub(crate) struct Served {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) ca_pem: Option<String>,
+}
+
+/// Reads the files of `tls`.
+pub(crate) fn load(tls: &Tls) -> Result<Served, TlsError> {
+    let chain = certificates(&tls.certificate, "certificate")?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key)
+        .map_err(|error| file_error("private key", &tls.key, &error))?;
+    let pair = |error: rustls::Error| TlsError::Pair {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        reason: error.to_string(),
+    };
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(pair)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(pair)?;
+    config.alpn_protocols = ["h2", "http/1.1", "http/1.0"]
+        .map(|p| p.as_bytes().to_vec())
+        .to_vec();
+    let ca_pem = tls.ca.as_deref().map(authority).transpose()?;
+    Ok(Served {
+        config: Arc::new(config),
+        ca_pem,
+    })
+}
+
+fn authority(path: &Path) -> Result<String, TlsError> {
+    certificates(path, "certificate authority")?;
+    std::fs::read_to_string(path).map_err(|error| file_error("certificate authority", path, &error))
+}
+
+fn certificates(path: &Path, what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let list: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| file_error(what, path, &error))?;
+    if list.is_empty() {
+        return Err(file_error(what, path, &"it holds no PEM certificate"));
+    }
+    Ok(list)
+}
+
+fn file_error(what: &'static str, path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
+    TlsError::File {
+        what,
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
+}

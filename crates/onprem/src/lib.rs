@@ -15,4 +15,5 @@ mod net;
 pub mod os;
 pub mod session;
 pub mod smb;
+pub mod sync;
 pub mod trust;

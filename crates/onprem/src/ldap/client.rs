@@ -35,6 +35,8 @@ pub enum Control {
     SdFlags(i32),
     /// Deleted objects are wanted too, [MS-ADTS] 3.1.1.3.4.1.14.
     ShowDeleted,
+    /// Values that are DNs come as `<GUID=…>;<SID=…>;DN`, [MS-ADTS] 3.1.1.3.4.1.5.
+    ExtendedDn,
     /// A control without a value, by its object identifier, always critical.
     Plain(&'static str),
     /// One page of the changes since the cookie, [MS-ADTS] 3.1.1.3.4.1.3.
@@ -121,6 +123,10 @@ impl Control {
                 flags: *flags,
             },
             Self::ShowDeleted => LdapControl::ShowDeleted { criticality: true },
+            Self::ExtendedDn => LdapControl::ExtendedDn {
+                criticality: true,
+                format: 1,
+            },
             Self::Plain(oid) => LdapControl::Unknown {
                 oid: (*oid).to_owned(),
                 criticality: true,
@@ -242,12 +248,15 @@ impl Ldap {
         &mut self,
         dn: &str,
         attribute: &str,
+        controls: &[Control],
     ) -> Result<Vec<Vec<u8>>, OnpremError> {
         let mut all = Vec::new();
         let mut start = 0u64;
         loop {
             let ranged = format!("{attribute};range={start}-*");
-            let Some(entry) = self.object(dn, &[&ranged]).await? else {
+            let mut search = Search::object(dn, &[&ranged]);
+            search.controls = controls.to_vec();
+            let Some(entry) = self.search(&search).await?.into_iter().next() else {
                 return Err(LdapError::Missing(dn.to_owned()).into());
             };
             let (values, end) = match entry.ranged(attribute) {

@@ -41,16 +41,21 @@ pub fn build_product() -> Result<PathBuf, Failure> {
             "cargo cannot build `crossrealm-cli`; its messages are above",
         ));
     }
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let artifacts = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let executables =
-        artifacts.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    let binary = executables
+    let built = executables(&String::from_utf8_lossy(&output.stdout));
+    let binary = built
         .into_iter()
         .find(|path| path.file_stem().is_some_and(|stem| stem == "crossrealm"));
     binary.ok_or_else(|| {
         Failure::new("cargo built `crossrealm-cli` but named no executable `crossrealm`")
     })
+}
+
+/// The executables that `cargo build --message-format json-render-diagnostics` says it made.
+pub fn executables(messages: &str) -> Vec<PathBuf> {
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    messages
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .collect()
 }

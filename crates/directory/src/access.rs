@@ -1,10 +1,15 @@
 //! What a user may do on a share, and why.
 
-use crate::identities::IdentityInfo;
-use crate::shares::ShareRole;
+use crate::accounts::load_account;
+use crate::db::{col, col_sid, col_uuid, col_word};
+use crate::identities::{IdentityInfo, find_principal, group_paths, kind_from_word};
+use crate::shares::{ShareRole, load_grants, share_id};
+use crate::tenants::load_tenant;
 use crate::{Directory, Result};
-use crossrealm_kdc::{IdentityKind, TenantId};
+use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, TenantId};
 use crossrealm_krb::sid::Sid;
+use sqlx::any::AnyRow;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A user or group, in short.
@@ -60,6 +65,66 @@ impl Directory {
         share: &str,
         user: &str,
     ) -> Result<ShareAccess> {
-        todo!()
+        // One snapshot: grants, memberships and states belong together.
+        let mut conn = self.readers().begin().await?;
+        let tenant_info = load_tenant(&mut conn, tenant).await?;
+        let (_, account_info) = load_account(&mut conn, &tenant_info, account).await?;
+        let share = share_id(&mut conn, &tenant_info, account, share).await?;
+        let user = find_principal(&mut conn, tenant, user, Some(IdentityKind::User)).await?;
+        let grants: HashMap<Uuid, ShareRole> = load_grants(&mut conn, share)
+            .await?
+            .into_iter()
+            .map(|grant| (grant.principal.guid, grant.role))
+            .collect();
+        let mut reasons = Vec::new();
+        if let Some(role) = account_info.default_role {
+            reasons.push(AccessReason {
+                role,
+                via: Via::Default,
+            });
+        }
+        if let Some(role) = grants.get(&user.guid) {
+            reasons.push(AccessReason {
+                role: *role,
+                via: Via::Direct,
+            });
+        }
+        for group in group_paths(&mut conn, tenant, &user).await? {
+            if let Some(role) = grants.get(&group.group.guid) {
+                reasons.push(AccessReason {
+                    role: *role,
+                    via: Via::Group(group.path),
+                });
+            }
+        }
+        reasons.sort_by(|a, b| b.role.cmp(&a.role));
+        let may_sign_in =
+            user.source == IdentitySource::Hybrid && user.state == IdentityState::Enabled;
+        Ok(ShareAccess {
+            role: reasons.first().map(|r| r.role).filter(|_| may_sign_in),
+            user,
+            reasons,
+        })
+    }
+}
+
+/// A principal of a row with the columns guid, sid, kind, upn, account_name.
+pub(crate) fn principal_ref(row: &AnyRow) -> Result<PrincipalRef> {
+    let kind = col_word(row, "kind", kind_from_word)?;
+    let upn: String = col(row, "upn")?;
+    let account_name: String = col(row, "account_name")?;
+    Ok(PrincipalRef {
+        guid: col_uuid(row, "guid")?,
+        sid: col_sid(row, "sid")?,
+        kind,
+        name: short_name(kind, &upn, &account_name),
+    })
+}
+
+/// The UPN of a user that has one, else the account name.
+pub(crate) fn short_name(kind: IdentityKind, upn: &str, account_name: &str) -> String {
+    match kind {
+        IdentityKind::User if !upn.is_empty() => upn.to_owned(),
+        _ => account_name.to_owned(),
     }
 }

@@ -1,12 +1,15 @@
 //! All that the SMB host of a storage account needs.
 
-use crate::accounts::StorageAccount;
-use crate::domains::DomainInfo;
+use crate::accounts::{StorageAccount, keytab, load_account};
+use crate::domains::{DomainInfo, load_domains};
 use crate::keys::KeytabMaterial;
-use crate::shares::Grant;
-use crate::tenants::TenantInfo;
+use crate::shares::{Grant, load_grants, load_shares};
+use crate::tenants::{TenantInfo, load_tenant};
 use crate::{Directory, Result};
 use crossrealm_kdc::TenantId;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use zeroize::Zeroizing;
 
 /// The state of a storage account for its SMB host.
 #[derive(Clone, Debug)]
@@ -37,6 +40,46 @@ pub struct HostShare {
 impl Directory {
     /// The state of a storage account for its SMB host. Not audited: the host asks every second or two.
     pub async fn host_state(&self, tenant: TenantId, account: &str) -> Result<HostState> {
-        todo!()
+        // One snapshot: a role is never seen with the members of another moment.
+        let mut conn = self.readers().begin().await?;
+        let tenant = load_tenant(&mut conn, tenant).await?;
+        let (owner, account) = load_account(&mut conn, &tenant, account).await?;
+        let domains = load_domains(&mut conn, tenant.id).await?;
+        let keytab = keytab(&mut conn, self.sealer(), &tenant, &owner, &account).await?;
+        let mut shares = Vec::new();
+        for (id, share) in load_shares(&mut conn, owner.id, &account.name).await? {
+            shares.push(HostShare {
+                name: share.name,
+                grants: load_grants(&mut conn, id).await?,
+            });
+        }
+        let mut state = HostState {
+            version: String::new(),
+            tenant,
+            account,
+            domains,
+            keytab,
+            shares,
+        };
+        state.version = version(&state);
+        Ok(state)
     }
+}
+
+/// A hash of all that the state holds. The keys are in it through their hashes: their `Debug` form is redacted.
+fn version(state: &HostState) -> String {
+    let mut hash = Sha256::new();
+    let mut text = Zeroizing::new(String::new());
+    // Writing to a String does not fail.
+    let _ = write!(
+        text,
+        "{:?}{:?}{:?}{:?}{:?}",
+        state.tenant, state.account, state.domains, state.keytab.principals, state.shares
+    );
+    hash.update(text.as_bytes());
+    for key in &state.keytab.keys {
+        hash.update(key.kvno.to_be_bytes());
+        hash.update(Sha256::digest(key.key.as_bytes()));
+    }
+    hex::encode(&hash.finalize()[..16])
 }

@@ -11,6 +11,7 @@
 
 mod access;
 mod accounts;
+mod apply;
 mod closure;
 mod db;
 mod domains;
@@ -79,6 +80,18 @@ impl Page {
 
     pub(crate) fn limit(&self) -> i64 {
         i64::from(self.limit.clamp(1, Self::MAX_LIMIT))
+    }
+
+    /// Where the page starts: behind this text. Behind the empty one is everything.
+    pub(crate) fn after(&self) -> String {
+        self.after.clone().unwrap_or_default()
+    }
+
+    /// The page of these items; a full one may have a next.
+    pub(crate) fn paged<T>(&self, items: Vec<T>, name: impl Fn(&T) -> String) -> Paged<T> {
+        let full = i64::try_from(items.len()).is_ok_and(|len| len >= self.limit());
+        let next = items.last().filter(|_| full).map(name);
+        Paged { items, next }
     }
 }
 

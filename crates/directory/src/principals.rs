@@ -1,8 +1,18 @@
 //! Service principals: Kerberos services other than storage accounts.
 
-use crate::keys::{KeyInfo, KeySlot, KeytabMaterial};
+use crate::accounts::{delete_names, insert_name};
+use crate::db::{
+    Touch, col, col_uuid, is_taken, now_s, random_uuid, sql, tenant_blob, touch, uuid_blob,
+};
+use crate::error::{DirectoryError, Kind};
+use crate::events::audit;
+use crate::keys::{self, KeyInfo, KeySlot, KeytabMaterial, Owner, OwnerKind};
+use crate::names;
+use crate::tenants::load_tenant;
 use crate::{Actor, Directory, Page, Paged, Result};
 use crossrealm_kdc::TenantId;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 /// A service principal without its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +33,40 @@ impl Directory {
         tenant: TenantId,
         spn: &str,
     ) -> Result<ServicePrincipal> {
-        todo!()
+        let (class, host) = names::spn(spn)?;
+        let spn = format!("{class}/{host}");
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let owner = Owner {
+            tenant,
+            kind: OwnerKind::Principal,
+            id: random_uuid()?,
+        };
+        insert_name(&mut tx, &owner, &class, &host).await?;
+        sql("INSERT INTO service_principals (id, tenant_id, spn, created_at) VALUES ($1, $2, $3, $4)")
+            .bind(uuid_blob(owner.id))
+            .bind(tenant_blob(tenant))
+            .bind(spn.as_str())
+            .bind(now_s())
+            .execute(&mut *tx)
+            .await
+            .map_err(|error| match is_taken(&error) {
+                true => DirectoryError::exists(Kind::ServicePrincipal, &spn),
+                false => error.into(),
+            })?;
+        keys::insert_both(&mut tx, self.sealer(), &owner).await?;
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "service-principal.create",
+            &spn,
+            "",
+        )
+        .await?;
+        let (_, principal) = load(&mut tx, tenant, &spn).await?;
+        self.commit(tx).await?;
+        Ok(principal)
     }
 
     /// The service principals, by SPN.
@@ -32,12 +75,25 @@ impl Directory {
         tenant: TenantId,
         page: &Page,
     ) -> Result<Paged<ServicePrincipal>> {
-        todo!()
+        let mut conn = self.readers().begin().await?;
+        let rows = sql("SELECT id, spn, created_at FROM service_principals
+                        WHERE tenant_id = $1 AND spn > $2 ORDER BY spn LIMIT $3")
+        .bind(tenant_blob(tenant))
+        .bind(page.after())
+        .bind(page.limit())
+        .fetch_all(&mut *conn)
+        .await?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in &rows {
+            items.push(principal_of(&mut conn, tenant, row).await?.1);
+        }
+        Ok(page.paged(items, |principal| principal.spn.clone()))
     }
 
     /// The service principal with this SPN, compared without case.
     pub async fn service_principal(&self, tenant: TenantId, spn: &str) -> Result<ServicePrincipal> {
-        todo!()
+        let mut conn = self.readers().begin().await?;
+        Ok(load(&mut conn, tenant, spn).await?.1)
     }
 
     /// Makes a new key in a slot; the other slot seals from now on.
@@ -48,7 +104,24 @@ impl Directory {
         spn: &str,
         slot: KeySlot,
     ) -> Result<ServicePrincipal> {
-        todo!()
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let life = load_tenant(&mut tx, tenant).await?.policy.max_ticket_life_s;
+        let (owner, principal) = load(&mut tx, tenant, spn).await?;
+        let kvno = keys::rotate(&mut tx, self.sealer(), &owner, slot, life).await?;
+        let detail = format!("{} kvno {kvno}", slot.as_str());
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "service-principal.rotate-key",
+            &principal.spn,
+            &detail,
+        )
+        .await?;
+        let (_, principal) = load(&mut tx, tenant, spn).await?;
+        self.commit(tx).await?;
+        Ok(principal)
     }
 
     /// What the service principal's keytab is made of. Audited: it is an export of keys.
@@ -58,7 +131,25 @@ impl Directory {
         tenant: TenantId,
         spn: &str,
     ) -> Result<KeytabMaterial> {
-        todo!()
+        let mut tx = self.begin().await?;
+        let realm = load_tenant(&mut tx, tenant).await?.realm;
+        let (owner, principal) = load(&mut tx, tenant, spn).await?;
+        let material = KeytabMaterial {
+            realm,
+            principals: vec![principal.spn.clone()],
+            keys: keys::service_keys(&mut tx, self.sealer(), &owner).await?,
+        };
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "service-principal.keytab",
+            &principal.spn,
+            "",
+        )
+        .await?;
+        self.commit(tx).await?;
+        Ok(material)
     }
 
     /// Removes a service principal and its keys.
@@ -68,6 +159,59 @@ impl Directory {
         tenant: TenantId,
         spn: &str,
     ) -> Result<()> {
-        todo!()
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let (owner, principal) = load(&mut tx, tenant, spn).await?;
+        delete_names(&mut tx, &owner).await?;
+        keys::delete_keys(&mut tx, &owner).await?;
+        sql("DELETE FROM service_principals WHERE id = $1")
+            .bind(uuid_blob(owner.id))
+            .execute(&mut *tx)
+            .await?;
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "service-principal.delete",
+            &principal.spn,
+            "",
+        )
+        .await?;
+        self.commit(tx).await
     }
+}
+
+async fn load(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    spn: &str,
+) -> Result<(Owner, ServicePrincipal)> {
+    let (class, host) = names::spn(spn)?;
+    let spn = format!("{class}/{host}");
+    let row =
+        sql("SELECT id, spn, created_at FROM service_principals WHERE tenant_id = $1 AND spn = $2")
+            .bind(tenant_blob(tenant))
+            .bind(spn.as_str())
+            .fetch_optional(&mut *conn)
+            .await?
+            .ok_or_else(|| DirectoryError::not_found(Kind::ServicePrincipal, &spn))?;
+    principal_of(conn, tenant, &row).await
+}
+
+async fn principal_of(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    row: &AnyRow,
+) -> Result<(Owner, ServicePrincipal)> {
+    let owner = Owner {
+        tenant,
+        kind: OwnerKind::Principal,
+        id: col_uuid(row, "id")?,
+    };
+    let principal = ServicePrincipal {
+        spn: col(row, "spn")?,
+        created_at: col(row, "created_at")?,
+        keys: keys::key_infos(conn, &owner).await?,
+    };
+    Ok((owner, principal))
 }

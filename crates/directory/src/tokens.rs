@@ -1,9 +1,19 @@
 //! Access tokens of the API. Only the SHA-256 of a token is stored.
 
+use crate::db::{col, col_uuid, now_s, random, random_uuid, sql, tenant_blob, uuid_blob};
+use crate::error::{DirectoryError, Kind};
+use crate::events::audit;
+use crate::names;
+use crate::tenants::load_tenant;
 use crate::{Actor, Directory, Result};
 use crossrealm_kdc::TenantId;
+use sha2::{Digest, Sha256};
+use sqlx::any::AnyRow;
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+/// Lets a person or a secret scanner see what a text is.
+const PREFIX: &str = "xr_";
 
 /// What the bearer of a token may do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +70,53 @@ pub struct TokenInfo {
     pub revoked_at: Option<i64>,
 }
 
+impl TokenRole {
+    /// The stable word of the role.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::GlobalAdministrator => "global-administrator",
+            Self::HybridIdentityAdministrator => "hybrid-identity-administrator",
+            Self::StorageAdministrator => "storage-administrator",
+            Self::Reader => "reader",
+            Self::Connector { .. } => "connector",
+            Self::Host { .. } => "host",
+        }
+    }
+
+    fn scope(&self) -> &str {
+        match self {
+            Self::Connector { domain } => domain,
+            Self::Host { account } => account,
+            _ => "",
+        }
+    }
+
+    fn from_words(role: &str, scope: String) -> Option<Self> {
+        Some(match role {
+            "global-administrator" => Self::GlobalAdministrator,
+            "hybrid-identity-administrator" => Self::HybridIdentityAdministrator,
+            "storage-administrator" => Self::StorageAdministrator,
+            "reader" => Self::Reader,
+            "connector" => Self::Connector { domain: scope },
+            "host" => Self::Host { account: scope },
+            _ => return None,
+        })
+    }
+
+    /// The role with its scope in the one stored spelling.
+    fn checked(self) -> Result<Self> {
+        Ok(match self {
+            Self::Connector { domain } => Self::Connector {
+                domain: names::dns_name("domain", &domain, 2)?,
+            },
+            Self::Host { account } => Self::Host {
+                account: names::account_name(&account)?,
+            },
+            other => other,
+        })
+    }
+}
+
 impl Directory {
     /// Makes a token and hands it out, once: `xr_` and 64 hexadecimal digits.
     pub async fn create_token(
@@ -67,21 +124,147 @@ impl Directory {
         by: &Actor,
         new: NewToken,
     ) -> Result<(Zeroizing<String>, TokenInfo)> {
-        todo!()
+        names::plain_text("token name", &new.name, 256, false)?;
+        let role = new.role.checked()?;
+        if new.tenant.is_none() && !role.scope().is_empty() {
+            return Err(DirectoryError::Refused {
+                code: "tenant_required",
+                message: format!("a {} token belongs to one tenant", role.as_str()),
+                hint: None,
+            });
+        }
+        let mut bytes = Zeroizing::new([0; 32]);
+        random(bytes.as_mut())?;
+        let token = Zeroizing::new(format!(
+            "{PREFIX}{}",
+            *Zeroizing::new(hex::encode(bytes.as_ref()))
+        ));
+        let info = TokenInfo {
+            id: random_uuid()?,
+            tenant: new.tenant,
+            role,
+            name: new.name,
+            created_at: now_s(),
+            expires_at: new.expires_at,
+            revoked_at: None,
+        };
+        let mut tx = self.begin().await?;
+        if let Some(tenant) = info.tenant {
+            load_tenant(&mut tx, tenant).await?;
+        }
+        sql(
+            "INSERT INTO tokens (id, tenant_id, hash, role, scope, name, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(uuid_blob(info.id))
+        .bind(info.tenant.map(tenant_blob))
+        .bind(hash(&token))
+        .bind(info.role.as_str())
+        .bind(info.role.scope())
+        .bind(info.name.as_str())
+        .bind(info.created_at)
+        .bind(info.expires_at)
+        .execute(&mut *tx)
+        .await?;
+        let detail = format!("{} {}", info.role.as_str(), info.role.scope());
+        audit(
+            &mut tx,
+            by,
+            info.tenant,
+            "token.create",
+            &info.name,
+            detail.trim_end(),
+        )
+        .await?;
+        self.commit(tx).await?;
+        Ok((token, info))
     }
 
     /// Whose a token is; `None` where it is unknown, ended or revoked.
     pub async fn verify_token(&self, token: &str) -> Result<Option<TokenInfo>> {
-        todo!()
+        if token.len() != PREFIX.len() + 64 || !token.starts_with(PREFIX) {
+            return Ok(None);
+        }
+        // Found by its hash: how long the search takes says nothing of the token.
+        let row = sql("SELECT id, tenant_id, role, scope, name, created_at, expires_at, revoked_at FROM tokens
+                       WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)")
+            .bind(hash(token))
+            .bind(now_s())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(token_info).transpose()
     }
 
     /// The tokens confined to a tenant (`None`: those of the whole installation), revoked ones included, newest first.
     pub async fn tokens(&self, tenant: Option<TenantId>) -> Result<Vec<TokenInfo>> {
-        todo!()
+        let text = match tenant {
+            Some(_) => {
+                "SELECT id, tenant_id, role, scope, name, created_at, expires_at, revoked_at FROM tokens
+                 WHERE tenant_id = $1 ORDER BY created_at DESC, id LIMIT 1000"
+            }
+            None => {
+                "SELECT id, tenant_id, role, scope, name, created_at, expires_at, revoked_at FROM tokens
+                 WHERE tenant_id IS NULL ORDER BY created_at DESC, id LIMIT 1000"
+            }
+        };
+        let mut statement = sql(text);
+        if let Some(tenant) = tenant {
+            statement = statement.bind(tenant_blob(tenant));
+        }
+        let rows = statement.fetch_all(self.readers()).await?;
+        rows.iter().map(token_info).collect()
     }
 
-    /// Revokes a token, at once.
-    pub async fn revoke_token(&self, by: &Actor, id: Uuid) -> Result<()> {
-        todo!()
+    /// Revokes a token, at once. `tenant` is the one it is confined to.
+    pub async fn revoke_token(&self, by: &Actor, tenant: Option<TenantId>, id: Uuid) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let row = sql("SELECT id, tenant_id, role, scope, name, created_at, expires_at, revoked_at FROM tokens WHERE id = $1")
+            .bind(uuid_blob(id))
+            .fetch_optional(&mut *tx)
+            .await?;
+        let info = row
+            .as_ref()
+            .map(token_info)
+            .transpose()?
+            .filter(|info| info.tenant == tenant)
+            .ok_or_else(|| DirectoryError::not_found(Kind::Token, id))?;
+        sql("UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
+            .bind(uuid_blob(id))
+            .bind(now_s())
+            .execute(&mut *tx)
+            .await?;
+        audit(
+            &mut tx,
+            by,
+            tenant,
+            "token.revoke",
+            &info.name,
+            info.role.as_str(),
+        )
+        .await?;
+        self.commit(tx).await
     }
+}
+
+fn hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token).to_vec()
+}
+
+fn token_info(row: &AnyRow) -> Result<TokenInfo> {
+    let tenant: Option<Vec<u8>> = col(row, "tenant_id")?;
+    let tenant = tenant
+        .map(|id| id.try_into().map(TenantId))
+        .transpose()
+        .map_err(|_| DirectoryError::damaged("token's tenant", "not a UUID"))?;
+    let role: String = col(row, "role")?;
+    Ok(TokenInfo {
+        id: col_uuid(row, "id")?,
+        tenant,
+        role: TokenRole::from_words(&role, col(row, "scope")?)
+            .ok_or_else(|| DirectoryError::damaged("token's role", "an unknown word"))?,
+        name: col(row, "name")?,
+        created_at: col(row, "created_at")?,
+        expires_at: col(row, "expires_at")?,
+        revoked_at: col(row, "revoked_at")?,
+    })
 }

@@ -4,14 +4,29 @@
 //! newer one is confirmed, and *retired* with the one after that. Pending, current and previous versions open
 //! referrals, a retired one only until [`RETIRED_LIFE_S`] later, so that no ticket fails at any moment of a rotation.
 
-use crate::{Actor, Directory, Result};
+use crate::db::{
+    Touch, col, col_names, col_sid, col_u32, col_uuid, col_word, now_s, random, random_uuid, sql,
+    tenant_blob, touch, uuid_blob,
+};
+use crate::domains::{self, NewDomain, lies_below, load_domains};
+use crate::error::{DirectoryError, Kind};
+use crate::events::audit;
+use crate::names::{self, invalid};
+use crate::seal::{Place, Sealer};
+use crate::tenants::load_tenant;
+use crate::{Actor, Directory, Result, Uuid};
 use crossrealm_kdc::TenantId;
 use crossrealm_krb::sid::Sid;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 use zeroize::Zeroizing;
 
 /// How long a retired version still opens tickets, in seconds: AD may seal with it up to the moment it is pushed out,
 /// and a ticket lives ten hours by AD's default; a day leaves room for longer policies.
 pub const RETIRED_LIFE_S: i64 = 24 * 3600;
+
+/// The length of a trust password, in characters.
+const SECRET_LEN: usize = 40;
 
 /// What a trust with an AD domain is prepared with.
 #[derive(Clone, Debug)]
@@ -100,6 +115,24 @@ pub enum TrustKeyState {
     Retired,
 }
 
+impl TrustKeyState {
+    /// `pending`, `current`, `previous` or `retired`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Current => "current",
+            Self::Previous => "previous",
+            Self::Retired => "retired",
+        }
+    }
+
+    fn from_word(text: &str) -> Option<Self> {
+        [Self::Pending, Self::Current, Self::Previous, Self::Retired]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
 impl Directory {
     /// The secret to put into AD. Makes the trust (and registers its domain) with a pending version where there is
     /// none; hands out the pending version again where there is one; else the current one, or with `rotate` a new
@@ -113,7 +146,49 @@ impl Directory {
         domain: &str,
         wanted: &PrepareTrust,
     ) -> Result<PreparedTrust> {
-        todo!()
+        let domain = names::dns_name("domain", domain, 2)?;
+        if !wanted.realm.eq_ignore_ascii_case(&domain) {
+            return Err(invalid(
+                "realm",
+                &wanted.realm,
+                "the realm of an AD domain is its DNS name in upper case",
+            ));
+        }
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        register_root(&mut tx, by, tenant, &domain, wanted).await?;
+        let id = match find(&mut tx, tenant, &domain).await? {
+            Some((id, _)) => id,
+            None => insert(&mut tx, tenant, &domain, wanted).await?,
+        };
+        if !wanted.top_level_names.is_empty() {
+            let names = names::top_level_names(&wanted.top_level_names)?.join(",");
+            sql("UPDATE trusts SET top_level_names = $2 WHERE id = $1 AND confirmed_at IS NULL")
+                .bind(uuid_blob(id))
+                .bind(names)
+                .execute(&mut *tx)
+                .await?;
+        }
+        let newest = secrets(&mut tx, id).await?.into_iter().next();
+        let prepared = match newest {
+            Some(secret) if secret.info.state == TrustKeyState::Pending || !wanted.rotate => {
+                PreparedTrust {
+                    version: secret.info.version,
+                    state: secret.info.state,
+                    secret: secret.open(self.sealer(), tenant, id)?,
+                }
+            }
+            newest => {
+                let version = newest
+                    .map_or(0, |secret| secret.info.version)
+                    .saturating_add(1);
+                make_secret(&mut tx, self.sealer(), tenant, id, version).await?
+            }
+        };
+        let detail = format!("version {} ({})", prepared.version, prepared.state.as_str());
+        audit(&mut tx, by, Some(tenant), "trust.prepare", &domain, &detail).await?;
+        self.commit(tx).await?;
+        Ok(prepared)
     }
 
     /// Notes that AD holds this version: pending becomes current, current previous, previous retired. Confirming the
@@ -128,21 +203,309 @@ impl Directory {
         version: u32,
         top_level_names: &[String],
     ) -> Result<TrustInfo> {
-        todo!()
+        let domain = names::dns_name("domain", domain, 2)?;
+        let top_level_names = names::top_level_names(top_level_names)?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let (id, _) = find(&mut tx, tenant, &domain)
+            .await?
+            .ok_or_else(|| DirectoryError::not_found(Kind::Trust, &domain))?;
+        let state = secrets(&mut tx, id)
+            .await?
+            .into_iter()
+            .find(|secret| secret.info.version == version)
+            .map(|secret| secret.info.state);
+        match state {
+            Some(TrustKeyState::Pending) => promote(&mut tx, id, version).await?,
+            Some(TrustKeyState::Current) => {}
+            _ => {
+                return Err(DirectoryError::Refused {
+                    code: "trust_version_unknown",
+                    message: format!(
+                        "the trust with `{domain}` has no pending or current key version {version}"
+                    ),
+                    hint: Some(
+                        "prepare the trust again and confirm the version that it names".to_owned(),
+                    ),
+                });
+            }
+        }
+        if !top_level_names.is_empty() {
+            sql("UPDATE trusts SET top_level_names = $2 WHERE id = $1")
+                .bind(uuid_blob(id))
+                .bind(top_level_names.join(","))
+                .execute(&mut *tx)
+                .await?;
+        }
+        let detail = format!("version {version}");
+        audit(&mut tx, by, Some(tenant), "trust.confirm", &domain, &detail).await?;
+        let info = info(&mut tx, tenant, &domain).await?;
+        self.commit(tx).await?;
+        Ok(info)
     }
 
     /// The trust with this AD domain.
     pub async fn trust(&self, tenant: TenantId, domain: &str) -> Result<TrustInfo> {
-        todo!()
+        let domain = names::dns_name("domain", domain, 2)?;
+        let mut conn = self.readers().acquire().await?;
+        info(&mut conn, tenant, &domain).await
     }
 
     /// The trusts, by domain.
     pub async fn trusts(&self, tenant: TenantId) -> Result<Vec<TrustInfo>> {
-        todo!()
+        let mut conn = self.readers().acquire().await?;
+        let mut trusts = Vec::new();
+        for domain in trusted_domains(&mut conn, tenant).await? {
+            trusts.push(info(&mut conn, tenant, &domain).await?);
+        }
+        Ok(trusts)
     }
 
     /// Removes the trust and its secrets. The domain stays registered, and its identities stay.
     pub async fn delete_trust(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
-        todo!()
+        let domain = names::dns_name("domain", domain, 2)?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let done = sql("DELETE FROM trusts WHERE tenant_id = $1 AND dns_name = $2")
+            .bind(tenant_blob(tenant))
+            .bind(domain.as_str())
+            .execute(&mut *tx)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Err(DirectoryError::not_found(Kind::Trust, domain));
+        }
+        audit(&mut tx, by, Some(tenant), "trust.delete", &domain, "").await?;
+        self.commit(tx).await
     }
+}
+
+/// A version of a secret as the database has it.
+pub(crate) struct StoredSecret {
+    pub(crate) info: TrustKeyInfo,
+    sealed: Vec<u8>,
+}
+
+impl StoredSecret {
+    /// The trust password.
+    pub(crate) fn open(
+        &self,
+        sealer: &Sealer,
+        tenant: TenantId,
+        trust: Uuid,
+    ) -> Result<Zeroizing<String>> {
+        let place = place(tenant, &trust, self.info.version);
+        let bytes = sealer.unseal(place, &self.sealed)?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| DirectoryError::damaged("trust secret", "it is not text"))?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+}
+
+fn place(tenant: TenantId, trust: &Uuid, version: u32) -> Place<'_> {
+    Place {
+        tenant,
+        kind: "trust secret",
+        id: trust.as_bytes(),
+        version,
+    }
+}
+
+/// The DNS names of the trusted forest roots.
+pub(crate) async fn trusted_domains(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+) -> Result<Vec<String>> {
+    let rows = sql("SELECT dns_name FROM trusts WHERE tenant_id = $1 ORDER BY dns_name")
+        .bind(tenant_blob(tenant))
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| col(row, "dns_name")).collect()
+}
+
+/// The id and row of a trust.
+pub(crate) async fn find(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    domain: &str,
+) -> Result<Option<(Uuid, AnyRow)>> {
+    let row = sql("SELECT t.id, t.top_level_names, t.created_at, t.confirmed_at, d.flat_name, d.sid
+                   FROM trusts t JOIN domains d ON d.tenant_id = t.tenant_id AND d.dns_name = t.dns_name
+                   WHERE t.tenant_id = $1 AND t.dns_name = $2")
+        .bind(tenant_blob(tenant))
+        .bind(domain)
+        .fetch_optional(conn)
+        .await?;
+    row.map(|row| Ok((col_uuid(&row, "id")?, row))).transpose()
+}
+
+/// The versions of a trust's secret, newest first.
+pub(crate) async fn secrets(conn: &mut AnyConnection, trust: Uuid) -> Result<Vec<StoredSecret>> {
+    let rows = sql(
+        "SELECT version, state, sealed, created_at, confirmed_at, retires_at, last_seen_at
+                    FROM trust_secrets WHERE trust_id = $1 ORDER BY version DESC",
+    )
+    .bind(uuid_blob(trust))
+    .fetch_all(conn)
+    .await?;
+    let secret = |row: &AnyRow| {
+        Ok(StoredSecret {
+            info: TrustKeyInfo {
+                version: col_u32(row, "version")?,
+                state: col_word(row, "state", TrustKeyState::from_word)?,
+                created_at: col(row, "created_at")?,
+                confirmed_at: col(row, "confirmed_at")?,
+                retires_at: col(row, "retires_at")?,
+                last_seen_at: col(row, "last_seen_at")?,
+            },
+            sealed: col(row, "sealed")?,
+        })
+    };
+    rows.iter().map(secret).collect()
+}
+
+async fn info(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Result<TrustInfo> {
+    let (id, row) = find(conn, tenant, domain)
+        .await?
+        .ok_or_else(|| DirectoryError::not_found(Kind::Trust, domain))?;
+    let confirmed_at: Option<i64> = col(&row, "confirmed_at")?;
+    let keys = secrets(conn, id).await?;
+    Ok(TrustInfo {
+        domain: domain.to_owned(),
+        realm: domain.to_ascii_uppercase(),
+        flat_name: col(&row, "flat_name")?,
+        sid: col_sid(&row, "sid")?,
+        state: match confirmed_at {
+            Some(_) => TrustState::Active,
+            None => TrustState::Pending,
+        },
+        top_level_names: col_names(&row, "top_level_names")?,
+        created_at: col(&row, "created_at")?,
+        confirmed_at,
+        keys: keys.into_iter().map(|secret| secret.info).collect(),
+    })
+}
+
+/// Registers the forest root, and lets the domains below it that stood alone arrive through its trust.
+async fn register_root(
+    conn: &mut AnyConnection,
+    by: &Actor,
+    tenant: TenantId,
+    domain: &str,
+    wanted: &PrepareTrust,
+) -> Result<()> {
+    let new = NewDomain {
+        dns_name: domain.to_owned(),
+        flat_name: wanted.flat_name.clone(),
+        sid: wanted.sid.clone(),
+        forest_root: Some(domain.to_owned()),
+    };
+    domains::register(conn, by, tenant, &new)
+        .await
+        .map_err(|error| match error {
+            DirectoryError::Refused {
+                code: "domain_sid_mismatch",
+                message,
+                hint,
+            } => DirectoryError::Refused {
+                code: "trust_sid_mismatch",
+                message,
+                hint,
+            },
+            other => other,
+        })?;
+    for other in load_domains(conn, tenant).await? {
+        if other.forest_root == other.dns_name && lies_below(&other.dns_name, domain) {
+            let new = NewDomain {
+                dns_name: other.dns_name,
+                flat_name: other.flat_name,
+                sid: other.sid,
+                forest_root: Some(domain.to_owned()),
+            };
+            domains::register(conn, by, tenant, &new).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn insert(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    domain: &str,
+    wanted: &PrepareTrust,
+) -> Result<Uuid> {
+    let names = match wanted.top_level_names.as_slice() {
+        [] => load_tenant(conn, tenant).await?.top_level_names,
+        given => names::top_level_names(given)?,
+    };
+    let id = random_uuid()?;
+    sql("INSERT INTO trusts (id, tenant_id, dns_name, top_level_names, created_at) VALUES ($1, $2, $3, $4, $5)")
+        .bind(uuid_blob(id))
+        .bind(tenant_blob(tenant))
+        .bind(domain)
+        .bind(names.join(","))
+        .bind(now_s())
+        .execute(conn)
+        .await?;
+    Ok(id)
+}
+
+/// Makes and stores a pending version.
+async fn make_secret(
+    conn: &mut AnyConnection,
+    sealer: &Sealer,
+    tenant: TenantId,
+    trust: Uuid,
+    version: u32,
+) -> Result<PreparedTrust> {
+    let secret = random_password()?;
+    sql("INSERT INTO trust_secrets (trust_id, version, state, sealed, created_at) VALUES ($1, $2, $3, $4, $5)")
+        .bind(uuid_blob(trust))
+        .bind(i64::from(version))
+        .bind(TrustKeyState::Pending.as_str())
+        .bind(sealer.seal(place(tenant, &trust, version), secret.as_bytes())?)
+        .bind(now_s())
+        .execute(conn)
+        .await?;
+    Ok(PreparedTrust {
+        version,
+        state: TrustKeyState::Pending,
+        secret,
+    })
+}
+
+/// Moves every version one step on in its life, `version` becoming the current one.
+async fn promote(conn: &mut AnyConnection, trust: Uuid, version: u32) -> Result<()> {
+    let now = now_s();
+    sql("UPDATE trust_secrets SET
+           retires_at = CASE WHEN state = 'previous' THEN $2 ELSE retires_at END,
+           state = CASE state WHEN 'previous' THEN 'retired' WHEN 'current' THEN 'previous' ELSE state END
+         WHERE trust_id = $1")
+        .bind(uuid_blob(trust))
+        .bind(now + RETIRED_LIFE_S)
+        .execute(&mut *conn)
+        .await?;
+    sql("UPDATE trust_secrets SET state = 'current', confirmed_at = $3 WHERE trust_id = $1 AND version = $2")
+        .bind(uuid_blob(trust))
+        .bind(i64::from(version))
+        .bind(now)
+        .execute(&mut *conn)
+        .await?;
+    sql("UPDATE trusts SET confirmed_at = $2 WHERE id = $1")
+        .bind(uuid_blob(trust))
+        .bind(now)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// 40 characters of 64: 240 bits. Letters and digits mostly, so that no tool on the way to AD needs to quote them.
+fn random_password() -> Result<Zeroizing<String>> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bytes = Zeroizing::new([0; SECRET_LEN]);
+    random(bytes.as_mut())?;
+    let mut text = Zeroizing::new(String::with_capacity(SECRET_LEN));
+    for byte in bytes.iter() {
+        text.push(char::from(ALPHABET[usize::from(byte % 64)]));
+    }
+    Ok(text)
 }

@@ -5,7 +5,8 @@
 //! [`Command::run`].
 
 use crate::commands::{
-    events, group, kerberos_server, service_principal, share, storage_account, tenant, user,
+    client, events, files, group, kerberos_server, service_principal, share, storage_account, sync,
+    tenant, user,
 };
 use crate::context::{Context, Global};
 use crate::failure::Failure;
@@ -29,6 +30,9 @@ enum Command {
     /// The trust between AD and a tenant, and the Kerberos server object
     #[command(subcommand)]
     KerberosServer(kerberos_server::Args),
+    /// The sync agent: takes users, groups and memberships of an AD domain over to a tenant
+    #[command(subcommand)]
+    Sync(sync::Args),
     /// Users of a tenant
     #[command(subcommand)]
     User(user::Args),
@@ -44,6 +48,12 @@ enum Command {
     /// Shares, and who may do what on them
     #[command(subcommand)]
     Share(share::Args),
+    /// The SMB host of a storage account
+    #[command(subcommand)]
+    Files(files::Args),
+    /// What workstations need to know of a tenant
+    #[command(subcommand)]
+    Client(client::Args),
     /// Show what happened: tickets asked for, changes made, each with who, what and why
     Events(events::Args),
 }
@@ -64,11 +74,14 @@ impl Command {
         match self {
             Self::Tenant(args) => tenant::run(args, context).await,
             Self::KerberosServer(args) => kerberos_server::run(args, context).await,
+            Self::Sync(args) => sync::run(args, context).await,
             Self::User(args) => user::run(args, context).await,
             Self::Group(args) => group::run(args, context).await,
             Self::StorageAccount(args) => storage_account::run(args, context).await,
             Self::ServicePrincipal(args) => service_principal::run(args, context).await,
             Self::Share(args) => share::run(args, context).await,
+            Self::Files(args) => files::run(args, context).await,
+            Self::Client(args) => client::run(args, context).await,
             Self::Events(args) => events::run(args, context).await,
         }
     }

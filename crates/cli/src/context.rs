@@ -87,6 +87,11 @@ impl Context {
         }
     }
 
+    /// The file with the private CA of the service, where one was given.
+    pub fn ca_path(&self) -> Option<&Path> {
+        self.global.ca.as_deref()
+    }
+
     /// The API token: from `--token-file`, else from the environment.
     pub fn token(&self) -> Result<SecretText, Failure> {
         let text = match &self.global.token_file {

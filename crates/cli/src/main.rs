@@ -6,12 +6,14 @@
 //! exit code is 0 when the work is done, 1 when it was refused or failed, 2 for wrong usage.
 
 mod cli;
+mod client_config;
 mod commands;
 mod context;
 mod domain_credentials;
 mod failure;
 mod keytab;
 mod output;
+mod sync_agent;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -1,1 +1,29 @@
-//! files
+//! The SMB host of a storage account: drives Samba's `smbd` and `winbindd`, never joined to a domain, by what the service
+//! says of the account.
+//!
+//! Two processes share the work. The *outer* one ([`serve`]) asks the API for the account's [`HostState`] and never
+//! touches Samba. The *inner* one ([`inside`]) lives in a mount and a process namespace of its own, has no token and no
+//! way to the API, and turns the states that the outer one hands it over a pipe into configuration, share permissions and
+//! two supervised programs. When either of them dies, however it dies, nothing of the host is left running.
+//!
+//! This room never decides who may have a ticket (that is the KDC's work) and never deletes a user's data: a share that
+//! is gone from the account is gone from view, its folder stays.
+//!
+//! [`HostState`]: crossrealm_api::HostState
+
+mod check;
+mod error;
+pub mod inside;
+mod listen;
+mod outer;
+mod pipe;
+mod places;
+mod poll;
+mod preflight;
+mod sharesec;
+mod smbconf;
+mod tools;
+
+pub use error::FilesError;
+pub use listen::Listen;
+pub use outer::{Options, Progress, serve};

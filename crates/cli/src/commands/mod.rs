@@ -1,10 +1,13 @@
 //! One module for each noun of the command line: its arguments, and `async fn run(args, &Context) -> Result<(), Failure>`.
 
+pub mod client;
 pub mod events;
+pub mod files;
 pub mod group;
 pub mod kerberos_server;
 pub mod service_principal;
 pub mod share;
 pub mod storage_account;
+pub mod sync;
 pub mod tenant;
 pub mod user;

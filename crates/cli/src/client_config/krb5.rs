@@ -1,0 +1,185 @@
+//! `krb5.conf` for MIT Kerberos on Linux and macOS.
+//!
+//! The file stands alone (`KRB5_CONFIG`) and works as a drop-in of `/etc/krb5.conf.d`. It names no host of the tenant by
+//! default: the domain controller knows the tenant's names and answers with a referral.
+
+use crate::failure::Failure;
+use crossrealm_api::ClientConfig;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// How the domain controllers of the AD realms are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KdcOf {
+    /// By DNS SRV records.
+    Dns,
+    /// This host, by name or address.
+    Host(String),
+}
+
+/// The configuration; `anchor` is the absolute path of the private CA, where there is one.
+///
+/// # Errors
+///
+/// A name that could not stand on a line of the file.
+pub fn render(
+    config: &ClientConfig,
+    kdc: &KdcOf,
+    map_hosts: bool,
+    anchor: Option<&Path>,
+) -> Result<String, Failure> {
+    let realm = word(&config.tenant.realm)?;
+    let mut text = format!(
+        "# Kerberos for `{}`: written by `crossrealm client config`.\n\n[libdefaults]\n",
+        word(&config.tenant.name)?
+    );
+    if let [only] = config.ad_realms.as_slice() {
+        text += &format!("    default_realm = {}\n", word(&only.realm)?);
+    }
+    text +=
+        "    dns_lookup_realm = false\n    dns_canonicalize_hostname = false\n    rdns = false\n";
+    text += "\n[realms]\n";
+    for ad in &config.ad_realms {
+        text += &format!("    {} = {{\n", word(&ad.realm)?);
+        if let KdcOf::Host(host) = kdc {
+            text += &format!("        kdc = {}\n", word(host)?);
+        }
+        text += "    }\n";
+    }
+    text += &format!(
+        "    {realm} = {{\n        kdc = {}\n",
+        word(&config.kdc_proxy_url)?
+    );
+    if let Some(path) = anchor {
+        text += &format!("        http_anchors = FILE:{}\n", line(path)?);
+    }
+    text += "    }\n";
+    let mappings = mappings(config, map_hosts);
+    if !mappings.is_empty() {
+        text += "\n[domain_realm]\n";
+        for (name, realm) in mappings {
+            text += &format!("    {} = {}\n", word(&name)?, word(realm)?);
+        }
+    }
+    Ok(text)
+}
+
+/// AD's own names, so that nothing about them has to be asked; the tenant's where that is wanted.
+fn mappings(config: &ClientConfig, map_hosts: bool) -> BTreeMap<String, &str> {
+    let mut all = BTreeMap::new();
+    for ad in &config.ad_realms {
+        all.insert(ad.dns_name.clone(), ad.realm.as_str());
+        all.insert(format!(".{}", ad.dns_name), ad.realm.as_str());
+    }
+    if map_hosts {
+        let realm = config.tenant.realm.as_str();
+        let hosts = config.hosts.iter().cloned();
+        let below = config
+            .tenant
+            .top_level_names
+            .iter()
+            .map(|n| format!(".{n}"));
+        all.extend(hosts.chain(below).map(|name| (name, realm)));
+    }
+    all
+}
+
+/// `text` if it is one word of printable ASCII without a character that has a meaning in the file.
+fn word(text: &str) -> Result<&str, Failure> {
+    let plain = |b: u8| b.is_ascii_graphic() && !b"{}[]=#;\"".contains(&b);
+    match !text.is_empty() && text.bytes().all(plain) {
+        true => Ok(text),
+        false => Err(Failure::new(format!(
+            "{text:?} cannot stand in a krb5.conf"
+        ))),
+    }
+}
+
+/// A path that stays on its line.
+fn line(path: &Path) -> Result<&str, Failure> {
+    let text = path
+        .to_str()
+        .filter(|text| !text.contains(char::is_control));
+    text.ok_or_else(|| Failure::new(format!("the path {path:?} cannot stand in a krb5.conf")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossrealm_api::{AdRealm, Tenant};
+    use serde_json::json;
+
+    fn config() -> ClientConfig {
+        let tenant: Tenant = serde_json::from_value(json!({
+            "id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+            "name": "contoso",
+            "domain": "contoso.cloud.example",
+            "realm": "KERBEROS.CONTOSO.CLOUD.EXAMPLE",
+            "flat_name": "CONTOSO-KRB",
+            "sid": "S-1-5-21-1-2-3",
+            "top_level_names": ["contoso.cloud.example"],
+            "kdc_proxy_url": "https://login.cloud.example:443/0f8fad5b-d9cb-469f-a165-70867728950e/kerberos",
+            "created_at": 0,
+        }))
+        .unwrap();
+        ClientConfig {
+            kdc_proxy_url: tenant.kdc_proxy_url.clone(),
+            tenant,
+            ca_pem: None,
+            ad_realms: vec![AdRealm {
+                realm: "CORP.CONTOSO.COM".into(),
+                dns_name: "corp.contoso.com".into(),
+                flat_name: "CORP".into(),
+                sid: "S-1-5-21-4-5-6".into(),
+            }],
+            hosts: vec![
+                "acct1.file.contoso.cloud.example".into(),
+                "files.contoso.com".into(),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_file_is_as_committed() {
+        let anchor = Path::new("/etc/krb5.conf.d/crossrealm.ca.pem");
+        let kdc = KdcOf::Host("10.77.1.1".into());
+        let text = render(&config(), &kdc, false, Some(anchor)).unwrap();
+        let expected = include_str!("../../tests/krb5.conf");
+        assert!(text == expected, "tests/krb5.conf differs from:\n{text}");
+    }
+
+    #[test]
+    fn controllers_are_left_to_the_dns_and_hosts_are_mapped_on_request() {
+        let text = render(&config(), &KdcOf::Dns, true, None).unwrap();
+        assert_eq!(text.matches("kdc = ").count(), 1);
+        assert!(!text.contains("http_anchors"));
+        for name in [".contoso.cloud.example", "files.contoso.com"] {
+            let line = format!("    {name} = KERBEROS.CONTOSO.CLOUD.EXAMPLE\n");
+            assert!(text.contains(&line), "{text}");
+        }
+    }
+
+    #[test]
+    fn several_ad_realms_leave_the_default_to_the_machine() {
+        let mut config = config();
+        config.ad_realms.push(AdRealm {
+            realm: "OTHER.CONTOSO.COM".into(),
+            dns_name: "other.contoso.com".into(),
+            ..config.ad_realms[0].clone()
+        });
+        let text = render(&config, &KdcOf::Dns, false, None).unwrap();
+        assert!(!text.contains("default_realm") && text.contains("OTHER.CONTOSO.COM = {"));
+    }
+
+    #[test]
+    fn nothing_breaks_out_of_its_line() {
+        let mut config = config();
+        config.kdc_proxy_url = "https://x/\n}\n[libdefaults]".into();
+        assert!(render(&config, &KdcOf::Dns, false, None).is_err());
+        let config = self::config();
+        let kdc = KdcOf::Host("dc1 }".into());
+        assert!(render(&config, &kdc, false, None).is_err());
+        let path = Path::new("/etc/a\nb");
+        assert!(render(&config, &KdcOf::Dns, false, Some(path)).is_err());
+    }
+}

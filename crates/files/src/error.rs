@@ -1,0 +1,151 @@
+//! Why a host cannot serve, and what to do about it.
+
+use crossrealm_api::ClientError;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Why a host cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilesError {
+    /// The process lacks the rights that namespaces, port 445 and other users' files need.
+    #[error("`files serve` must run as root")]
+    NotRoot,
+    /// A program of the system is missing.
+    #[error("the program `{program}` is missing")]
+    MissingProgram {
+        /// Its name.
+        program: &'static str,
+        /// The Debian package that holds it.
+        package: &'static str,
+    },
+    /// A part of Samba or the system that is no program is missing.
+    #[error("`{file}` is missing")]
+    MissingFile {
+        /// Its usual name.
+        file: &'static str,
+        /// The Debian package that holds it.
+        package: &'static str,
+    },
+    /// The system does not let this process have namespaces.
+    #[error("cannot make the host's own namespaces: {reason}")]
+    NoNamespaces {
+        /// What the system said.
+        reason: String,
+    },
+    /// Another program listens there.
+    #[error("cannot listen on {address}: the port is in use")]
+    PortInUse {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The address cannot be listened on for another reason.
+    #[error("cannot listen on {address}: {reason}")]
+    CannotListen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// Another host process uses this state folder.
+    #[error("another `files serve` already uses `{}`", path.display())]
+    AlreadyRunning {
+        /// The state folder.
+        path: PathBuf,
+    },
+    /// A file or folder of the host cannot be read or written.
+    #[error("cannot {verb} `{}`: {reason}", path.display())]
+    File {
+        /// What was tried: `create`, `write`, …
+        verb: &'static str,
+        /// Of which file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The file system of the data cannot hold Windows permissions.
+    #[error("the file system of `{}` cannot keep Windows permissions", path.display())]
+    NoAttributes {
+        /// The folder of the shares.
+        path: PathBuf,
+    },
+    /// The API does not give the host its state.
+    #[error(transparent)]
+    Api(#[from] ClientError),
+    /// What the service says of the account cannot be served.
+    #[error("the service gave {what} that cannot be served: {reason}")]
+    BadState {
+        /// Which part of it.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A program of Samba or the system failed.
+    #[error("`{program}` failed: {reason}")]
+    Program {
+        /// Its name.
+        program: String,
+        /// What it said last.
+        reason: String,
+    },
+    /// The inner process reported that it cannot go on.
+    #[error("{}", .0.message)]
+    Inside(Complaint),
+}
+
+/// An error as it travels from the inner process to the outer one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complaint {
+    /// One line for people.
+    pub message: String,
+    /// The next step, where one is known.
+    pub hint: Option<String>,
+}
+
+impl FilesError {
+    /// What to do next, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotRoot => Some("run it by `sudo`, or as a system service".into()),
+            Self::MissingProgram { package, .. } | Self::MissingFile { package, .. } => {
+                Some(format!("install it: `apt-get install {package}`"))
+            }
+            Self::NoNamespaces { .. } => Some(
+                "in a container, give it the capability `CAP_SYS_ADMIN`, or run it on the machine itself".into(),
+            ),
+            Self::PortInUse { address } => Some(format!(
+                "see who has it by `ss -ltnp 'sport = :{}'`, or choose another address by `--listen`",
+                address.port()
+            )),
+            Self::CannotListen { .. } => {
+                Some("`--listen` takes an address of this machine; see them by `ip address`".into())
+            }
+            Self::AlreadyRunning { .. } => {
+                Some("stop it first, or give this one a folder of its own by `--state`".into())
+            }
+            Self::NoAttributes { .. } => Some(
+                "put the data on ext4, XFS or Btrfs, mounted with extended attributes".into(),
+            ),
+            Self::Api(error) => error.hint(),
+            Self::Inside(complaint) => complaint.hint.clone(),
+            Self::File { .. } | Self::BadState { .. } | Self::Program { .. } => None,
+        }
+    }
+
+    pub(crate) fn file(verb: &'static str, path: &Path, error: &io::Error) -> Self {
+        Self::File {
+            verb,
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }
+    }
+
+    pub(crate) fn complaint(&self) -> Complaint {
+        Complaint {
+            message: self.to_string(),
+            hint: self.hint(),
+        }
+    }
+}

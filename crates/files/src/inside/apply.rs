@@ -1,0 +1,203 @@
+//! A state of the account put into effect: keys, folders, permissions, configuration, in the order in which no moment is
+//! more open than the state before or after it.
+//!
+//! The permissions of a share are written before the share comes into view, and a share whose folder or permissions
+//! cannot be made is not served at all. What stays as it was is not touched, so that sessions go on.
+
+use crate::check;
+use crate::error::FilesError;
+use crate::listen::Listen;
+use crate::places::{KEYTAB, SHARES, SMB_CONF};
+use crate::{sharesec, smbconf, tools};
+use crossrealm_api::HostState;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// What is in effect.
+pub(super) struct Host {
+    listen: Listen,
+    running: bool,
+    configuration: String,
+    keytab: Zeroizing<Vec<u8>>,
+    /// The permissions of the shares in view.
+    permissions: BTreeMap<String, String>,
+}
+
+/// What became of a state.
+pub(super) struct Outcome {
+    /// Shares whose names Samba cannot serve.
+    pub left_out: Vec<String>,
+    /// Shares that are not served because of an error.
+    pub failed: Vec<(String, FilesError)>,
+}
+
+impl Host {
+    /// Prepares Samba for the account, with no share yet.
+    pub async fn prepare(state: &HostState, listen: Listen) -> Result<Self, FilesError> {
+        let mut bare = state.clone();
+        bare.shares.clear();
+        write(
+            Path::new(SMB_CONF),
+            smbconf::render(&bare, listen)?.as_bytes(),
+        )?;
+        samba("net", &["setdomainsid", &state.tenant.sid]).await?;
+        Ok(Self {
+            listen,
+            running: false,
+            configuration: String::new(),
+            keytab: Zeroizing::default(),
+            permissions: BTreeMap::new(),
+        })
+    }
+
+    /// From now on smbd has to be told of changes.
+    pub fn is_running(&mut self) {
+        self.running = true;
+    }
+
+    /// Whether any state is in effect.
+    pub fn has_state(&self) -> bool {
+        !self.configuration.is_empty()
+    }
+
+    /// Puts `state` into effect.
+    ///
+    /// # Errors
+    ///
+    /// What concerns the whole account; the state before stays. What concerns one share is in the [`Outcome`].
+    pub async fn apply(&mut self, state: &HostState) -> Result<Outcome, FilesError> {
+        let mut state = state.clone();
+        let left_out = check::take_unservable(&mut state);
+        check::state(&state)?;
+        if self.keytab.as_slice() != state.keytab.expose() {
+            write(Path::new(KEYTAB), state.keytab.expose())?;
+            self.keytab = Zeroizing::new(state.keytab.expose().to_vec());
+        }
+        let wanted: BTreeMap<String, String> = sharesec::all(&state)
+            .map(|(name, sddl)| (name.to_owned(), sddl))
+            .collect();
+        let mut effective = BTreeMap::new();
+        let mut changed = Vec::new();
+        let mut failed = Vec::new();
+        for (share, sddl) in wanted {
+            if self.permissions.get(&share) != Some(&sddl) {
+                match bring(&share, &sddl).await {
+                    Ok(()) => changed.push(share.clone()),
+                    Err(error) => {
+                        failed.push((share, error));
+                        continue;
+                    }
+                }
+            }
+            effective.insert(share, sddl);
+        }
+        state.shares.retain(|s| effective.contains_key(&s.name));
+        self.configure(smbconf::render(&state, self.listen)?)
+            .await?;
+        let before = std::mem::replace(&mut self.permissions, effective);
+        self.close(&before, &changed).await?;
+        Ok(Outcome { left_out, failed })
+    }
+
+    async fn configure(&mut self, configuration: String) -> Result<(), FilesError> {
+        if configuration != self.configuration {
+            write(Path::new(SMB_CONF), configuration.as_bytes())?;
+            self.configuration = configuration;
+            if self.running {
+                samba("smbcontrol", &["all", "reload-config"]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends open connections to shares that are gone, and those that the permissions no longer allow.
+    async fn close(
+        &self,
+        before: &BTreeMap<String, String>,
+        changed: &[String],
+    ) -> Result<(), FilesError> {
+        if !self.running {
+            return Ok(());
+        }
+        for share in before.keys() {
+            if !self.permissions.contains_key(share) {
+                samba("smbcontrol", &["smbd", "close-share", share]).await?;
+            }
+        }
+        for share in changed.iter().filter(|share| before.contains_key(*share)) {
+            samba("smbcontrol", &["smbd", "close-denied-share", share]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the folder of a share, where it is missing, and sets the share's permissions.
+async fn bring(share: &str, sddl: &str) -> Result<(), FilesError> {
+    let path = Path::new(SHARES).join(share);
+    match fs::symlink_metadata(&path) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => {
+            let error = io::Error::from(ErrorKind::NotADirectory);
+            return Err(FilesError::file("serve", &path, &error));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => new_folder(share, &path).await?,
+        Err(error) => return Err(FilesError::file("read", &path, &error)),
+    }
+    // `--force`: the share is not in the configuration yet.
+    samba("sharesec", &["--force", share, "--setsddl", sddl]).await
+}
+
+/// A new folder gets its permissions under another name, so that it is never met without them.
+async fn new_folder(share: &str, path: &Path) -> Result<(), FilesError> {
+    let fresh = Path::new(SHARES).join(format!(".new-{share}"));
+    let failed = |error: io::Error| FilesError::file("create", &fresh, &error);
+    // What is left of an attempt that was cut short is empty, or is not ours to remove.
+    match fs::remove_dir(&fresh) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    fs::create_dir(&fresh).map_err(failed)?;
+    // Windows permissions decide; the folder above keeps local users out.
+    fs::set_permissions(&fresh, Permissions::from_mode(0o777)).map_err(failed)?;
+    let target = fresh.to_string_lossy();
+    let args = ["ntacl", "set", smbconf::ROOT_SDDL, &target, "--use-s3fs"];
+    match samba("samba-tool", &args).await {
+        Err(FilesError::Program { reason, .. }) if reason.contains("NOT_SUPPORTED") => {
+            return Err(FilesError::NoAttributes {
+                path: path.to_owned(),
+            });
+        }
+        done => done?,
+    }
+    fs::rename(&fresh, path).map_err(|error| FilesError::file("create", path, &error))
+}
+
+/// Runs a program of Samba with the host's configuration.
+async fn samba(program: &str, args: &[&str]) -> Result<(), FilesError> {
+    let mut all = vec!["--configfile", SMB_CONF];
+    if program == "samba-tool" {
+        // It takes its options behind the command.
+        all.splice(0..0, args.iter().copied());
+    } else {
+        all.extend(args);
+    }
+    tools::run(program, &all).await.map(|_| ())
+}
+
+/// Puts `bytes` in the place of a file of the state in one step, readable by root only.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), FilesError> {
+    let fresh = path.with_extension("new");
+    let _ = fs::remove_file(&fresh);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&fresh, path))
+        .map_err(|error| FilesError::file("write", path, &error))
+}

@@ -1,0 +1,61 @@
+//! The inside of the host's mount namespace, made before any Samba program runs.
+//!
+//! Nothing of this is seen outside: the namespace is private, and its mounts go with its last process.
+
+use crate::error::FilesError;
+use crate::places::{HOST, NSSWITCH, RESOLV, RUN, SHARES, VOLATILE_FOLDERS};
+use crate::tools;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Makes the host's own `/run/samba`, with its state and the shares below it, and its own view of the name services.
+///
+/// # Errors
+///
+/// What could not be mounted or made.
+pub(super) async fn enter(shares: &Path, state: &Path) -> Result<(), FilesError> {
+    mount(
+        &["-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "crossrealm"],
+        RUN,
+    )
+    .await?;
+    for name in VOLATILE_FOLDERS {
+        folder(&Path::new(RUN).join(name))?;
+    }
+    folder(Path::new(HOST))?;
+    folder(Path::new(SHARES))?;
+    bind(state, HOST).await?;
+    bind(shares, SHARES).await?;
+    bind(Path::new(NSSWITCH), "/etc/nsswitch.conf").await?;
+    // Without the file there is no name server to hide either. Where it is a link, its target is what is covered.
+    if let Ok(target) = fs::canonicalize("/etc/resolv.conf") {
+        bind(Path::new(RESOLV), &target.to_string_lossy()).await?;
+    }
+    // A name service cache would answer for the machine, which knows no user of the account.
+    if Path::new("/run/nscd").is_dir() {
+        mount(
+            &["-t", "tmpfs", "-o", "mode=0755", "crossrealm"],
+            "/run/nscd",
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn mount(what: &[&str], at: &str) -> Result<(), FilesError> {
+    let mut args = what.to_vec();
+    args.push(at);
+    tools::run("mount", &args).await.map(|_| ())
+}
+
+async fn bind(from: &Path, at: &str) -> Result<(), FilesError> {
+    let args = [Path::new("--bind"), from, Path::new(at)];
+    tools::run("mount", &args).await.map(|_| ())
+}
+
+fn folder(path: &Path) -> Result<(), FilesError> {
+    fs::create_dir_all(path)
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o755)))
+        .map_err(|error| FilesError::file("create", path, &error))
+}

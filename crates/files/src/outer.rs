@@ -1,0 +1,301 @@
+//! The outer process: asks the API, starts the inner process, hands states over, restarts it when it dies.
+
+use crate::error::FilesError;
+use crate::listen::Listen;
+use crate::pipe::{Order, Report};
+use crate::places::Places;
+use crate::poll::Source;
+use crate::preflight::{self, StateLock};
+use crate::tools;
+use crossrealm_api::{Client, HostState};
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+use zeroize::Zeroizing;
+
+/// How long the inner process may take to stop Samba, which first tells its clients.
+const STOP: Duration = Duration::from_secs(10);
+/// The pause before the first restart; doubled with each one that follows.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause before a restart.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// After this long without a failure, the pauses begin anew.
+const HEALTHY: Duration = Duration::from_secs(60);
+
+/// What to serve, and where.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The tenant, by name, domain or id.
+    pub tenant: String,
+    /// The storage account.
+    pub account: String,
+    /// The folder of the data: the files of share `s` are in `DATA/ACCOUNT/shares/s`.
+    pub data: PathBuf,
+    /// The folder of this host's own state; `DATA/.host/ACCOUNT` where absent.
+    pub state: Option<PathBuf>,
+    /// Where to listen.
+    pub listen: Listen,
+    /// The command that runs [`crate::inside::run`]: the program and its arguments.
+    pub inside: Vec<OsString>,
+}
+
+/// What the host tells while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The port answers; also after each restart.
+    Serving {
+        /// The host name of the account.
+        host: String,
+        /// Where it listens.
+        listen: Listen,
+        /// How many shares it serves.
+        shares: usize,
+    },
+}
+
+/// How one life of the inner process ended.
+enum End {
+    Stopped,
+    Failed(FilesError),
+}
+
+/// Serves the account until `stop` completes.
+///
+/// # Errors
+///
+/// Whatever keeps the host from ever serving. Once it served, failures of Samba are answered by a restart; then only the
+/// account's deletion ends it.
+pub async fn serve(
+    client: Client,
+    options: Options,
+    stop: impl Future<Output = ()>,
+    mut progress: impl FnMut(Progress),
+) -> Result<(), FilesError> {
+    preflight::system()?;
+    let source = Source {
+        client,
+        tenant: options.tenant.clone(),
+        account: options.account.clone(),
+    };
+    let (state, etag) = source.first().await?;
+    crate::check::state_of(&state, &options.account)?;
+    let places = Places::new(&options.data, options.state.as_deref(), &options.account);
+    let _lock: StateLock = preflight::folders(&places)?;
+    let (sender, states) = watch::channel(state);
+    let mut stop = pin!(stop);
+    let mut gone = pin!(source.follow(etag, &sender));
+    let mut served = false;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        preflight::port(options.listen)
+            .or_else(|error| if served { Ok(()) } else { Err(error) })?;
+        let began = Instant::now();
+        let mut inner = Inner::start(&options, &places, states.clone())?;
+        let end = tokio::select! {
+            end = inner.live(&options, &mut served, &mut progress) => end,
+            () = &mut stop => End::Stopped,
+            error = &mut gone => {
+                inner.stop().await;
+                return Err(error);
+            }
+        };
+        inner.stop().await;
+        let error = match end {
+            End::Stopped => return Ok(()),
+            End::Failed(error) => error,
+        };
+        if !served {
+            return Err(error);
+        }
+        if began.elapsed() > HEALTHY {
+            pause = FIRST_PAUSE;
+        }
+        error!("{error}; starting again in {} s", pause.as_secs());
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = &mut stop => return Ok(()),
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// One life of the inner process.
+struct Inner {
+    child: Child,
+    orders: Option<ChildStdin>,
+    reports: Lines<BufReader<ChildStdout>>,
+    states: watch::Receiver<Box<HostState>>,
+    begin: Option<Order>,
+}
+
+impl Inner {
+    /// Starts it in namespaces of its own.
+    ///
+    /// `unshare` is its parent there and process 1 of the new process namespace is the inner process: when that ends, the
+    /// kernel ends all that is left of Samba; when `unshare` is killed, `--kill-child` takes the inner process along; when
+    /// this process ends, the inner one reads the end of its orders.
+    fn start(
+        options: &Options,
+        places: &Places,
+        states: watch::Receiver<Box<HostState>>,
+    ) -> Result<Self, FilesError> {
+        let mut command = tools::command("unshare");
+        command
+            .args(["--mount", "--propagation", "private", "--pid", "--fork"])
+            .args(["--kill-child", "--mount-proc", "--"])
+            .args(&options.inside)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A Ctrl-C in the terminal is for the outer process, which then stops the inner one in good order.
+            .process_group(0);
+        let failed = |reason: String| FilesError::NoNamespaces { reason };
+        let mut child = command.spawn().map_err(|e| failed(e.to_string()))?;
+        let (orders, reports) = (child.stdin.take(), child.stdout.take());
+        let reports = reports.ok_or_else(|| failed("no pipe".into()))?;
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(log_lines(BufReader::new(stderr).lines()));
+        }
+        Ok(Self {
+            child,
+            orders,
+            reports: BufReader::new(reports).lines(),
+            states,
+            begin: Some(Order::Begin {
+                shares: places.shares.clone(),
+                state: places.state.clone(),
+                listen: options.listen.address(),
+            }),
+        })
+    }
+
+    /// Hands states over and takes reports until the inner process ends.
+    async fn live(
+        &mut self,
+        options: &Options,
+        served: &mut bool,
+        progress: &mut impl FnMut(Progress),
+    ) -> End {
+        if let Some(begin) = self.begin.take() {
+            self.order(&begin).await;
+        }
+        self.hand_over().await;
+        loop {
+            tokio::select! {
+                changed = self.states.changed() => {
+                    if changed.is_err() {
+                        return End::Stopped;
+                    }
+                    self.hand_over().await;
+                }
+                line = self.reports.next_line() => match line {
+                    Ok(Some(line)) => {
+                        if let Some(error) = self.take(&line, options, served, progress) {
+                            return End::Failed(error);
+                        }
+                    }
+                    Ok(None) | Err(_) => return End::Failed(self.post_mortem().await),
+                },
+            }
+        }
+    }
+
+    fn take(
+        &self,
+        line: &str,
+        options: &Options,
+        served: &mut bool,
+        progress: &mut impl FnMut(Progress),
+    ) -> Option<FilesError> {
+        match serde_json::from_str(line) {
+            Ok(Report::Serving) => {
+                *served = true;
+                let state = self.states.borrow();
+                progress(Progress::Serving {
+                    host: state.account.host.clone(),
+                    listen: options.listen,
+                    shares: state.shares.len(),
+                });
+            }
+            Ok(Report::Applied { version, left_out }) => {
+                info!(version, "the account's state is in effect");
+                for share in left_out {
+                    error!("share `{share}` is not served: Samba knows its name as something else");
+                }
+            }
+            Ok(Report::NotApplied { version, complaint }) => {
+                error!(version, "{}; the state before stays", complaint.message);
+            }
+            Ok(Report::Warning(text)) => warn!("{text}"),
+            Ok(Report::Failed(complaint)) => return Some(FilesError::Inside(complaint)),
+            Err(_) => warn!("the inner process said something unknown"),
+        }
+        None
+    }
+
+    async fn hand_over(&mut self) {
+        let state = self.states.borrow_and_update().clone();
+        self.order(&Order::Serve(state)).await;
+    }
+
+    /// A broken pipe is no error here: the end of the reports tells of the same death.
+    async fn order(&mut self, order: &Order) {
+        let Some(pipe) = &mut self.orders else { return };
+        if let Ok(json) = serde_json::to_vec(order).map(Zeroizing::new) {
+            let sent = async {
+                pipe.write_all(&json).await?;
+                pipe.write_all(b"\n").await?;
+                pipe.flush().await
+            };
+            if sent.await.is_err() {
+                self.orders = None;
+            }
+        }
+    }
+
+    /// Why the inner process ended without a word.
+    async fn post_mortem(&mut self) -> FilesError {
+        match tokio::time::timeout(STOP, self.child.wait()).await {
+            Ok(Ok(status)) if status.code() == Some(1) => FilesError::NoNamespaces {
+                reason: "see the lines above".into(),
+            },
+            Ok(Ok(status)) => FilesError::Program {
+                program: "the host's inner process".into(),
+                reason: status.to_string(),
+            },
+            _ => FilesError::Program {
+                program: "the host's inner process".into(),
+                reason: "it neither reports nor ends".into(),
+            },
+        }
+    }
+
+    /// Lets the inner process stop Samba in good order; kills all of it where that takes too long.
+    async fn stop(mut self) {
+        self.orders = None;
+        if tokio::time::timeout(STOP, self.child.wait()).await.is_err() {
+            warn!("the host does not stop; killing it");
+            if let Err(error) = self.child.kill().await {
+                error!("cannot kill the host: {error}");
+            }
+        }
+    }
+}
+
+/// Passes on what the inner process and Samba's programs write to stderr.
+async fn log_lines<R: tokio::io::AsyncBufRead + Unpin>(mut lines: Lines<R>) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        let line = line.trim_end();
+        if !line.is_empty() {
+            warn!(target: "crossrealm_files::samba", "{line}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What the outer and the inner process say to each other: one JSON value on each line, orders inwards, reports outwards.
+//!
+//! The end of the orders is itself one: the inner process stops cleanly, whether the outer one asked for it or was killed.
+
+use crate::error::Complaint;
+use crossrealm_api::HostState;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Outer to inner.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// First of all: where things are.
+    Begin {
+        /// The folder of the shares, outside.
+        shares: PathBuf,
+        /// The folder of the state, outside.
+        state: PathBuf,
+        /// Where to listen.
+        listen: SocketAddr,
+    },
+    /// Serve this from now on.
+    Serve(Box<HostState>),
+}
+
+/// Inner to outer.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// The port answers.
+    Serving,
+    /// A state is in effect.
+    Applied {
+        /// Which one.
+        version: String,
+        /// Shares whose names Samba cannot serve.
+        left_out: Vec<String>,
+    },
+    /// A state, or a part of it, could not be put into effect; the one before stays.
+    NotApplied {
+        /// Which one.
+        version: String,
+        /// Why.
+        complaint: Complaint,
+    },
+    /// Something is worth a line in the log.
+    Warning(String),
+    /// The inner process ends.
+    Failed(Complaint),
+}

@@ -1,0 +1,97 @@
+//! Share permissions: what a role means to Samba, in the Security Descriptor Definition Language ([MS-DTYP] 2.5.1).
+
+use crossrealm_api::{Grant, HostShare, HostState, ShareRole};
+use std::fmt::Write;
+
+/// Read and execute, [MS-DTYP] 2.4.3: `READ` of Samba's `sharesec`.
+const READ: u32 = 0x0012_00a9;
+/// Read, write, delete: `CHANGE`.
+const CHANGE: u32 = 0x0013_01bf;
+/// Everything, the changing of permissions included: `FULL`.
+const FULL: u32 = 0x001f_01ff;
+
+/// The permissions of a share: one entry for each grant and one for the default role.
+///
+/// Rights of several entries add up, so that a user has the highest role that applies. The default role goes to
+/// *authenticated users*: the host lets nobody in without a ticket, and tickets are for synced users only. Where there is
+/// neither grant nor default role, everyone is denied in so many words, since Samba takes a missing list as full access.
+pub(crate) fn sddl(share: &HostShare, default_role: Option<ShareRole>) -> String {
+    let mut text = String::from("D:");
+    let mut grants: Vec<&Grant> = share.grants.iter().collect();
+    grants.sort_by(|a, b| a.sid.cmp(&b.sid));
+    let entries = grants
+        .iter()
+        .map(|grant| (grant.role, grant.sid.as_str()))
+        .chain(default_role.map(|role| (role, "AU")));
+    for (role, sid) in entries {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "(A;;{:#010x};;;{sid})", rights(role));
+    }
+    if text == "D:" {
+        let _ = write!(text, "(D;;{FULL:#010x};;;WD)");
+    }
+    text
+}
+
+/// The permissions of every share of the account, by its name.
+pub(crate) fn all(state: &HostState) -> impl Iterator<Item = (&str, String)> {
+    state
+        .shares
+        .iter()
+        .map(|share| (share.name.as_str(), sddl(share, state.default_role)))
+}
+
+fn rights(role: ShareRole) -> u32 {
+    match role {
+        ShareRole::Reader => READ,
+        ShareRole::Contributor => CHANGE,
+        ShareRole::ElevatedContributor => FULL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossrealm_api::IdentityKind;
+
+    fn share(grants: &[(&str, ShareRole)]) -> HostShare {
+        HostShare {
+            name: "projects".into(),
+            grants: grants
+                .iter()
+                .map(|(sid, role)| Grant {
+                    sid: (*sid).to_owned(),
+                    name: "x".into(),
+                    kind: IdentityKind::Group,
+                    role: *role,
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn without_grant_and_default_everyone_is_denied() {
+        assert_eq!(sddl(&share(&[]), None), "D:(D;;0x001f01ff;;;WD)");
+    }
+
+    #[test]
+    fn every_grant_and_the_default_become_an_entry() {
+        let share = share(&[
+            ("S-1-5-21-1-2-3-2", ShareRole::ElevatedContributor),
+            ("S-1-5-21-1-2-3-1", ShareRole::Contributor),
+        ]);
+        assert_eq!(
+            sddl(&share, Some(ShareRole::Reader)),
+            "D:(A;;0x001301bf;;;S-1-5-21-1-2-3-1)(A;;0x001f01ff;;;S-1-5-21-1-2-3-2)(A;;0x001200a9;;;AU)"
+        );
+    }
+
+    #[test]
+    fn the_order_of_grants_does_not_matter() {
+        let (a, b) = (
+            ("S-1-5-21-1-2-3-1", ShareRole::Reader),
+            ("S-1-5-21-1-2-3-2", ShareRole::Reader),
+        );
+        assert_eq!(sddl(&share(&[a, b]), None), sddl(&share(&[b, a]), None));
+    }
+}

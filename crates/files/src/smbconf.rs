@@ -1,0 +1,205 @@
+//! The configuration of Samba and of the name services around it: pure text from the account's state.
+
+use crate::check;
+use crate::error::FilesError;
+use crate::listen::Listen;
+use crate::places::{HOST, KEYTAB, LOG, RUN, SHARES};
+use crossrealm_api::HostState;
+
+/// `nsswitch.conf` of the host: users and groups are the machine's and those that winbindd learns from tickets; names of
+/// hosts are never looked up in the DNS, for winbindd must find at once that there is no domain controller.
+pub(crate) const NSSWITCH_CONF: &str = "\
+passwd: files winbind
+group: files winbind
+shadow: files
+hosts: files
+networks: files
+protocols: files
+services: files
+";
+
+/// `resolv.conf` of the host: no server.
+pub(crate) const RESOLV_CONF: &str = "# The host asks no name server: it has no domain controller to find.\noptions timeout:1 attempts:1\n";
+
+/// `krb5.conf` of the host: it only opens tickets, and asks no KDC.
+pub(crate) const KRB5_CONF: &str = "\
+[libdefaults]
+ dns_lookup_kdc = false
+ dns_lookup_realm = false
+ dns_canonicalize_hostname = false
+ rdns = false
+";
+
+/// The security descriptor of a new share's root folder ([MS-DTYP] 2.5.1): Administrators and SYSTEM full, Users read and
+/// execute, Authenticated Users modify, Creator Owner full on what they create. Rights are numbers since Samba reads `FA`
+/// without the standard rights.
+pub(crate) const ROOT_SDDL: &str = "O:BAG:BAD:PAI(A;OICI;0x001f01ff;;;BA)(A;OICI;0x001f01ff;;;SY)(A;OICI;0x001200a9;;;BU)(A;OICI;0x001301bf;;;AU)(A;OICIIO;0x001f01ff;;;CO)";
+
+/// `smb.conf` for the account.
+///
+/// # Errors
+///
+/// [`FilesError::BadState`] where a name could not stand in a configuration or a path.
+pub(crate) fn render(state: &HostState, listen: Listen) -> Result<String, FilesError> {
+    check::state(state)?;
+    let mut text = global(state, listen);
+    let mut shares: Vec<&str> = state.shares.iter().map(|s| s.name.as_str()).collect();
+    shares.sort_unstable();
+    for share in shares {
+        text += &format!("\n[{share}]\n    path = {SHARES}/{share}\n    read only = no\n");
+    }
+    Ok(text)
+}
+
+fn global(state: &HostState, listen: Listen) -> String {
+    let realm = state.tenant.realm.to_uppercase();
+    let flat_name = state.tenant.flat_name.to_uppercase();
+    let netbios_name = netbios_name(&state.account.name, &flat_name);
+    let port = listen.address().port();
+    let mut text = format!(
+        "# Written by `crossrealm files serve` and replaced whenever the account changes. Edits are lost.
+[global]
+    # An identity is taken from the PAC of a ticket that the account's keys open. No domain is joined, no controller asked.
+    security = ads
+    realm = {realm}
+    workgroup = {flat_name}
+    netbios name = {netbios_name}
+    kerberos method = dedicated keytab
+    dedicated keytab file = {KEYTAB}
+    machine password timeout = 0
+
+    # Kerberos and encrypted SMB 3 only: no NTLM, no guest, nothing for the anonymous, no NetBIOS.
+    ntlm auth = disabled
+    map to guest = never
+    restrict anonymous = 2
+    server min protocol = SMB3_00
+    smb encrypt = required
+    server signing = mandatory
+    disable netbios = yes
+    smb ports = {port}
+
+    # On-premises SIDs are mapped to local ids as they come; what users see and what is kept on disk are the SIDs.
+    idmap config * : backend = autorid
+    idmap config * : range = 100000000-1999999999
+    idmap config * : rangesize = 1000000
+    winbind offline logon = yes
+    winbind enum users = no
+    winbind enum groups = no
+    winbind scan trusted domains = no
+
+    # Windows permissions are the only ones; the folders around the shares keep local users out.
+    vfs objects = acl_xattr
+    acl_xattr:ignore system acls = yes
+    inherit acls = yes
+    store dos attributes = yes
+    access based share enum = yes
+    wide links = no
+    unix extensions = no
+
+    # Nothing but file shares.
+    load printers = no
+    printing = bsd
+    printcap name = /dev/null
+    disable spoolss = yes
+    usershare max shares = 0
+    dos charset = CP850
+
+    private dir = {HOST}/private
+    state directory = {HOST}/state
+    cache directory = {HOST}/cache
+    lock directory = {RUN}/lock
+    pid directory = {RUN}/pid
+    ncalrpc dir = {RUN}/ncalrpc
+    logging = file
+    log file = {LOG}
+    log level = 1
+    max log size = 10240
+"
+    );
+    let ip = listen.address().ip();
+    if !ip.is_unspecified() {
+        text += &format!("    interfaces = {ip}\n    bind interfaces only = yes\n");
+    }
+    text
+}
+
+/// The account's name as a NetBIOS name of at most 15 characters, which must differ from the domain's.
+fn netbios_name(account: &str, flat_name: &str) -> String {
+    let name: String = account.to_uppercase().chars().take(15).collect();
+    if name == flat_name {
+        let shorter: String = name.chars().take(13).collect();
+        return shorter + "-F";
+    }
+    name
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crossrealm_api::{Base64Secret, HostAccount, HostShare, HostTenant};
+
+    /// A state with these shares, without grants.
+    pub(crate) fn state(shares: &[&str]) -> HostState {
+        HostState {
+            version: "1".into(),
+            tenant: HostTenant {
+                id: uuid::Uuid::nil(),
+                name: "contoso".into(),
+                realm: "KERBEROS.CONTOSO.CLOUD.EXAMPLE".into(),
+                flat_name: "CONTOSO-KRB".into(),
+                sid: "S-1-5-21-1-2-3".into(),
+            },
+            account: HostAccount {
+                name: "acct1".into(),
+                host: "acct1.file.contoso.cloud.example".into(),
+                aliases: vec![],
+            },
+            domains: vec![],
+            keytab: Base64Secret::new([5, 2]),
+            default_role: None,
+            shares: shares
+                .iter()
+                .map(|name| HostShare {
+                    name: (*name).to_owned(),
+                    grants: vec![],
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_as_committed() {
+        let listen = "10.77.2.1".parse().unwrap();
+        let text = render(&state(&["projects", "archive"]), listen).unwrap();
+        let expected = include_str!("../tests/smb.conf");
+        assert!(text == expected, "tests/smb.conf differs from:\n{text}");
+    }
+
+    #[test]
+    fn every_address_needs_no_interfaces() {
+        let text = render(&state(&[]), Listen::default()).unwrap();
+        assert!(!text.contains("interfaces"));
+    }
+
+    #[test]
+    fn the_account_may_be_called_as_the_domain() {
+        let mut state = state(&[]);
+        state.account.name = "contoso".into();
+        state.tenant.flat_name = "Contoso".into();
+        let text = render(&state, Listen::default()).unwrap();
+        assert!(
+            text.contains("workgroup = CONTOSO\n") && text.contains("netbios name = CONTOSO-F\n")
+        );
+    }
+
+    #[test]
+    fn nothing_reaches_the_configuration_unchecked() {
+        let mut hostile = state(&["projects]\n path = /\n[x"]);
+        assert!(render(&hostile, Listen::default()).is_err());
+        hostile = state(&["projects"]);
+        hostile.tenant.realm = "X\n include = /etc/shadow".into();
+        assert!(render(&hostile, Listen::default()).is_err());
+        hostile = state(&["global", "homes", "printers"]);
+        assert!(render(&hostile, Listen::default()).is_err());
+    }
+}

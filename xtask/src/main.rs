@@ -23,6 +23,7 @@ usage: cargo xtask COMMAND
   demo                setup, build, and play the main job with an account of each hop
   world               setup, start the test world alone, keep it until Enter is pressed
   fuzz [--seconds N]  run every fuzz target for N seconds each (20)
+  check               the quick part of ci: format, tidiness, walls, licences
   ci                  all that CI runs: format, walls, licences, lints, tests, fuzz targets
 ";
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             Err(_) => Err(format!("`--seconds` takes a number, not `{seconds}`")),
         },
         ["world"] => demo::world(),
+        ["check"] => ci::check(),
         ["ci"] => ci::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -152,6 +152,7 @@ fn forbidden_in(core: &str, tree: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metadata::Package;
 
     fn graph(edges: &[(&str, &[&str])]) -> Graph {
         let names: BTreeSet<&str> = edges

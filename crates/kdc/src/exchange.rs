@@ -135,6 +135,10 @@ impl Exchange {
     pub fn resume(self, records: Records, random: &mut dyn Random) -> Step {
         let Self { stage, mut context } = self;
         let step = match (stage, records) {
+            // The directory was asked about one tenant; an answer about another must not become a ticket.
+            (_, Records::Parties { tenant, .. }) if tenant.id != context.event.tenant => {
+                Err(Reason::DirectoryUnavailable.because("records of another tenant came"))
+            }
             (Stage::Parties(request), Records::Parties { tenant, trust }) => {
                 context.open(*request, tenant, trust)
             }

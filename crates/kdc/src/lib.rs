@@ -20,6 +20,8 @@ mod issue;
 mod open;
 mod records;
 mod request;
+#[cfg(any(test, feature = "two-realms"))]
+pub mod simulation;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "two-realms"))]

@@ -152,7 +152,7 @@ fn rule_1_only_this_tenants_trust_key_opens_a_referral() {
     );
     refused(
         Reason::TicketNotForUs,
-        |r| r.sname = PrincipalName::krbtgt("KERBEROS.FABRIKAM.CLOUD.EXAMPLE"),
+        |r| r.sname = PrincipalName::krbtgt("KERBEROS.OTHER.CLOUD.EXAMPLE"),
         |_| {},
     );
     refused(
@@ -820,4 +820,26 @@ fn a_grandchilds_compressed_path_is_expanded_and_checked() {
         let result = play(&mut world, |r| child(r, path), ask);
         assert_eq!(result.err(), Some(Reason::PathNotAccepted), "{path}");
     }
+}
+
+#[test]
+fn records_of_another_tenant_never_make_a_ticket() {
+    let mut world = TwoRealms::new();
+    let referral = world.referral();
+    let ticket = world.seal(referral);
+    let ask = world.ask();
+    let bytes = world.request(ticket, ask);
+    let other = crate::TenantId([8; 16]);
+    let step = crate::Exchange::begin(other, &bytes, world.now, crate::EventId([1; 16]));
+    let Step::Need { exchange, lookups } = step else {
+        panic!("{step:?}");
+    };
+    let records = world.records(&lookups.wanted);
+    let Step::Reply { event, .. } = exchange.resume(records, &mut world.random()) else {
+        panic!("no reply");
+    };
+    assert_eq!(
+        event.outcome,
+        Outcome::Refused(Reason::DirectoryUnavailable)
+    );
 }

@@ -4,10 +4,12 @@
 //! in `fuzz/fuzz_targets` are one line each; the ordinary tests here run the same functions over the committed seeds and
 //! over every input that once broke something. [`seeds::all`] makes the seeds.
 
+mod exchange;
 mod formats;
 mod gss;
 pub mod seeds;
 
+pub use exchange::exchange;
 pub use formats::{ccache, keytab, kkdcp, messages, pac};
 pub use gss::gss;
 
@@ -15,8 +17,9 @@ pub use gss::gss;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("ccache", ccache),
+    ("exchange", exchange),
     ("gss", gss),
     ("keytab", keytab),
     ("kkdcp", kkdcp),

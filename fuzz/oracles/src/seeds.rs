@@ -49,6 +49,7 @@ pub fn all() -> Vec<Seed> {
         }));
     };
     add("ccache", vec![("one-ticket", ccache())]);
+    add("exchange", exchange());
     add("gss", gss());
     add("keytab", vec![("two-keys", keytab())]);
     add("kkdcp", kkdcp());
@@ -318,6 +319,43 @@ fn ccache() -> Vec<u8> {
         skipped: 0,
     };
     cache.to_bytes().expect("a cache").to_vec()
+}
+
+/// Scripts of edits, four bytes each; `src/exchange/draft.rs` tells what they mean. The `granted-` ones end in a ticket.
+fn exchange() -> Vec<(&'static str, Vec<u8>)> {
+    let (plain, fast, own_tgt, for_tgt) =
+        ([63, 1, 0, 0], [63, 0, 0, 0], [70, 0, 0, 0], [67, 0, 0, 0]);
+    let child = [[6, 1, 0, 0], [31, 1, 0, 0], [40, 1, 0, 0]];
+    [
+        ("granted-plain", vec![plain]),
+        ("granted-fast", vec![fast]),
+        (
+            "granted-fast-other-outer-body",
+            vec![fast, [64, 0, 0, 0], [57, 4, 0, 0]],
+        ),
+        ("granted-tgt", vec![for_tgt]),
+        ("granted-own-tgt", vec![own_tgt, fast]),
+        ("granted-renewal", vec![own_tgt, for_tgt, [50, 1, 0, 0]]),
+        ("granted-child-domain", child.to_vec()),
+        ("granted-previous-key", vec![[2, 1, 0, 0]]),
+        ("granted-retired-key", vec![[2, 3, 0, 0]]),
+        ("granted-no-subkey", vec![[44, 0, 3, 0]]),
+        ("granted-aes-sha2", vec![[4, 3, 0, 0], [58, 3, 3, 0]]),
+        (
+            "granted-extra-sids-ignored",
+            vec![[23, 0, 7, 0], [24, 1, 8, 0], [23, 0xf0, 0, 0]],
+        ),
+        ("refused-expired-key", vec![[2, 2, 0, 0]]),
+        ("refused-other-tenant", vec![[2, 5, 0, 0]]),
+        ("refused-sid-outside", vec![[31, 2, 0, 0]]),
+        ("refused-disabled", vec![[31, 0, 1, 0]]),
+        ("refused-two-pacs", vec![[16, 2, 0, 0]]),
+        ("refused-hmac-md5", vec![[34, 0, 0, 0]]),
+        ("refused-directory", vec![[71, 0, 1, 0]]),
+        ("refused-edited-pac", vec![[252, 40, 0, 7]]),
+    ]
+    .map(|(name, script)| (name, script.concat()))
+    .to_vec()
 }
 
 fn gss() -> Vec<(&'static str, Vec<u8>)> {

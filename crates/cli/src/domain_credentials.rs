@@ -57,7 +57,7 @@ impl DomainArgs {
     }
 
     /// Who speaks to the domain.
-    fn credentials(&self) -> Result<DomainCredentials, Failure> {
+    pub fn credentials(&self) -> Result<DomainCredentials, Failure> {
         if let Some(path) = &self.domain_keytab {
             return Ok(DomainCredentials::Keytab {
                 path: path.clone(),

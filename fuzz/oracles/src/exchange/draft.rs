@@ -70,6 +70,9 @@ const TIMES_S: [i64; 16] = [
     200_000_000_000,
 ];
 
+/// The type and length of the signature that every one of [`KEYS`] makes.
+const AES256_SIGNATURE: (i32, usize) = (16, 12);
+
 /// What is changed byte by byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layer {
@@ -225,7 +228,10 @@ impl Draft {
                     buffers.push(Buffer::Other(kind, vec![c; usize::from(b)]));
                 }
             }
-            34 => self.pac_signature = Some(pick(&[(-138, 16), (15, 12), (16, 12), (19, 16)], a)),
+            34 => {
+                let others = [(-138, 16), (15, 12), AES256_SIGNATURE, (19, 16)];
+                self.pac_signature = Some(pick(&others, a));
+            }
             35 => buffers.retain(|buffer| buffer.kind() != BufferKind::REQUESTER),
             _ => {
                 for buffer in buffers {
@@ -317,7 +323,10 @@ impl Draft {
     /// Whether the PAC and the ticket stand as one honest sealer made them: same key, one PAC, a key in use.
     pub(super) fn sealed_by_the_trust(&self) -> bool {
         let (_, usable) = KEYS[self.seal_key];
-        usable && self.seal_key == self.pac_key && self.pacs == 1 && self.pac_signature.is_none()
+        let signed = self
+            .pac_signature
+            .is_none_or(|made| made == AES256_SIGNATURE);
+        usable && self.seal_key == self.pac_key && self.pacs == 1 && signed
     }
 
     pub(super) fn sealing_key(&self) -> Key {

@@ -20,6 +20,12 @@ pub struct Event {
     pub action: String,
     /// The stable reason of a refusal, such as `identity-disabled`; empty where it was done.
     pub reason: String,
+    /// The reason in words, where it is that of a refused ticket.
+    #[serde(default)]
+    pub reason_text: Option<String>,
+    /// What to do next, where that is known.
+    #[serde(default)]
+    pub hint: Option<String>,
     /// Who did it: an administrator's or connector's name, or the client principal of a ticket.
     pub actor: String,
     /// The user it concerns: a UPN where known, else the name or SID that was sent; may be empty.
@@ -29,7 +35,7 @@ pub struct Event {
     /// The address the request came from.
     #[serde(default)]
     pub address: Option<String>,
-    /// More for people; may be empty.
+    /// What was seen; may be empty.
     pub detail: String,
 }
 

@@ -135,13 +135,29 @@ fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
     });
 }
 
+/// Records a request that was refused before the exchange saw it.
+pub(crate) fn record_foreign(app: &AppState, tenant: TenantId, realm: &str, peer: SocketAddr) {
+    app.audit.record(NewEvent {
+        id: None,
+        at_ms: now_ms(),
+        tenant: Some(tenant),
+        category: EventCategory::Ticket,
+        outcome: Outcome::Refused,
+        action: "ticket.issue".into(),
+        reason: kdc::Reason::WrongRealm.code().into(),
+        actor: String::new(),
+        user: String::new(),
+        target: String::new(),
+        address: Some(peer.ip().to_canonical()),
+        detail: format!("the KDC proxy was asked for realm {realm:?}"),
+        trust_key: None,
+    });
+}
+
 fn detail(event: &kdc::Event) -> String {
     let mut parts = Vec::new();
     if !event.detail.is_empty() {
         parts.push(event.detail.clone());
-    }
-    if let kdc::Outcome::Refused(reason) = event.outcome {
-        parts.push(reason.hint().to_owned());
     }
     let numbers = [
         ("etype", event.ticket_etype.map(i64::from)),

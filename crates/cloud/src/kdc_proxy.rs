@@ -14,7 +14,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use axum::response::Response;
 use crossrealm_directory::TenantInfo;
-use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN};
+use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN, ProxyRequest};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -100,8 +100,16 @@ async fn proxy(
     if body.is_empty() {
         return Ok(body);
     }
-    let message = open(&body, &tenant)?;
-    match kdc::answer(app, tenant.id, &message, peer).await {
+    let envelope = kkdcp::open_request(&body)
+        .map_err(|_| refuse(StatusCode::BAD_REQUEST, "this is not a KDC-PROXY-MESSAGE"))?;
+    if let Some(realm) = foreign_realm(&envelope, &tenant) {
+        kdc::record_foreign(app, tenant.id, realm, peer);
+        return Err(refuse(
+            StatusCode::NOT_FOUND,
+            "the target-domain is not the realm of this tenant",
+        ));
+    }
+    match kdc::answer(app, tenant.id, &envelope.message, peer).await {
         Answer::Reply(reply) => kkdcp::wrap_reply(&reply).map(Bytes::from).map_err(|_| {
             refuse(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -163,17 +171,10 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
     ))
 }
 
-/// The Kerberos message in the envelope, if the realm in front of it is the tenant's.
-fn open(body: &[u8], tenant: &TenantInfo) -> Result<Vec<u8>, Refused> {
-    let request = kkdcp::open_request(body)
-        .map_err(|_| refuse(StatusCode::BAD_REQUEST, "this is not a KDC-PROXY-MESSAGE"))?;
-    match &request.target_domain {
-        Some(realm) if !realm.eq_ignore_ascii_case(&tenant.realm) => Err(refuse(
-            StatusCode::BAD_REQUEST,
-            "the target-domain is not the realm of this tenant",
-        )),
-        _ => Ok(request.message),
-    }
+/// The realm that the envelope names, where it is not the tenant's.
+fn foreign_realm<'a>(envelope: &'a ProxyRequest, tenant: &TenantInfo) -> Option<&'a str> {
+    let realm = envelope.target_domain.as_deref()?;
+    (!realm.eq_ignore_ascii_case(&tenant.realm)).then_some(realm)
 }
 
 fn too_large() -> Refused {

@@ -169,7 +169,9 @@ pub(crate) async fn delete_connector(
         ));
     }
     for token in found {
-        app.directory.revoke_token(&at.actor, token.id).await?;
+        app.directory
+            .revoke_token(&at.actor, Some(at.id()), token.id)
+            .await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,6 +13,7 @@ use crossrealm_api::{
     TenantCreate,
 };
 use crossrealm_directory::{self as directory, NewTenant, TenantInfo};
+use crossrealm_kdc::Reason;
 
 /// The most services whose hosts a client's configuration lists.
 const MAX_HOSTS: usize = 10_000;
@@ -165,7 +166,10 @@ pub(crate) async fn events(
 
 fn event(recorded: directory::Event) -> Event {
     let event = recorded.event;
+    let reason = Reason::ALL.iter().find(|r| r.code() == event.reason);
     Event {
+        reason_text: reason.map(|r| r.text().to_owned()),
+        hint: reason.map(|r| r.hint().to_owned()),
         sequence: recorded.sequence,
         id: event.id,
         at_ms: event.at_ms,

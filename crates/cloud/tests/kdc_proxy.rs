@@ -1,0 +1,307 @@
+//! The KDC proxy through its real endpoint: what it must refuse, and that it then still serves.
+
+mod common;
+
+use common::Service;
+use crossrealm_krb::kkdcp;
+use crossrealm_krb::messages::{KrbError, decode};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
+
+/// An AS-REQ (RFC 4120 §5.4.1) for the tenant's realm, hand-encoded: nothing in it comes from our own encoder.
+fn as_req() -> Vec<u8> {
+    fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let body = parts.concat();
+        let mut out = vec![tag];
+        match body.len() {
+            len @ 0..=127 => out.push(len as u8),
+            len => out.extend([0x81, len as u8]),
+        }
+        out.extend(body);
+        out
+    }
+    let int = |tag: u8, value: u8| tlv(tag, &[&[2, 1, value]]);
+    let name = |kind: u8, parts: &[&str]| {
+        let strings: Vec<u8> = parts
+            .iter()
+            .flat_map(|p| tlv(0x1B, &[p.as_bytes()]))
+            .collect();
+        tlv(
+            0x30,
+            &[&int(0xA0, kind), &tlv(0xA1, &[&tlv(0x30, &[&strings])])],
+        )
+    };
+    let body = tlv(
+        0x30,
+        &[
+            &tlv(0xA0, &[&[3, 5, 0, 0, 0, 0, 0]]),
+            &tlv(0xA1, &[&name(1, &["alice"])]),
+            &tlv(0xA2, &[&tlv(0x1B, &[REALM.as_bytes()])]),
+            &tlv(0xA3, &[&name(2, &["krbtgt", REALM])]),
+            &tlv(0xA5, &[&tlv(0x18, &[b"20370913024805Z"])]),
+            &int(0xA7, 77),
+            &tlv(0xA8, &[&tlv(0x30, &[&[2, 1, 18]])]),
+        ],
+    );
+    tlv(
+        0x6A,
+        &[&tlv(
+            0x30,
+            &[&int(0xA1, 5), &int(0xA2, 10), &tlv(0xA4, &[&body])],
+        )],
+    )
+}
+
+/// The honest answer to an AS-REQ is a KRB-ERROR that says that sign-in is on-premises.
+async fn still_serves(service: &Service) {
+    let answer = service
+        .post("contoso.cloud.example", &envelope(&as_req()))
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let reply = kkdcp::open_reply(&answer.body).unwrap();
+    let error: KrbError = decode(&reply).unwrap();
+    assert!(
+        error
+            .e_text
+            .unwrap()
+            .as_str()
+            .contains("sign-in-is-on-premises")
+    );
+}
+
+fn envelope(message: &[u8]) -> Vec<u8> {
+    kkdcp::wrap_request(message, REALM).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_gets_a_length_and_the_end() {
+    let service = Service::start().await;
+    let tenant = service.contoso().await;
+    for name in [tenant.id.to_string(), tenant.domain] {
+        let answer = service.post(&name, &envelope(&as_req())).await;
+        assert_eq!(answer.status, 200);
+        let length: usize = answer.header("content-length").unwrap().parse().unwrap();
+        assert_eq!(length, answer.body.len());
+        assert_eq!(answer.header("content-type"), Some("application/kerberos"));
+        assert_eq!(answer.header("transfer-encoding"), None);
+    }
+    let empty = service.post("contoso.cloud.example", b"").await;
+    assert_eq!((empty.status, empty.body.len()), (200, 0));
+    still_serves(&service).await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_serves_again() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let body = envelope(&as_req());
+    let head = format!(
+        "POST /contoso.cloud.example/kerberos HTTP/1.1\r\nHost: x\r\nContent-Type: application/kerberos\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    let first = [head.as_bytes(), b"\r\n", &body].concat();
+    let last = [head.as_bytes(), b"Connection: close\r\n\r\n", &body].concat();
+    let mut stream = service.connect().await;
+    stream.write_all(&[first, last].concat()).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    assert_eq!(text.matches("HTTP/1.1 200").count(), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_a_request_is_refused_with_its_own_status() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let path = "/contoso.cloud.example/kerberos";
+    let good = envelope(&as_req());
+    let with_body = |head: String, body: &[u8]| [head.as_bytes(), body].concat();
+    let typed = |kind: &str, len: usize| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len}\r\n\r\n"
+        )
+    };
+    let mut lying = good.clone();
+    let at = lying
+        .windows(4)
+        .position(|w| w[..3] == [0, 0, 0] && w[3] > 100)
+        .unwrap();
+    lying[at + 3] ^= 1;
+    let cases = [
+        (
+            "another method",
+            format!("GET {path} HTTP/1.0\r\n\r\n").into_bytes(),
+            405,
+        ),
+        (
+            "no length",
+            format!("POST {path} HTTP/1.0\r\n\r\n").into_bytes(),
+            411,
+        ),
+        (
+            "chunks",
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            )
+            .into_bytes(),
+            411,
+        ),
+        (
+            "too large",
+            typed("application/kerberos", 128 * 1024 + 1).into_bytes(),
+            413,
+        ),
+        (
+            "another type",
+            with_body(typed("text/plain", good.len()), &good),
+            400,
+        ),
+        (
+            "garbage",
+            with_body(typed("application/kerberos", 7), b"garbage"),
+            400,
+        ),
+        (
+            "truncated",
+            with_body(typed("application/kerberos", 20), &good[..20]),
+            400,
+        ),
+        (
+            "a lying inner length",
+            with_body(typed("application/kerberos", lying.len()), &lying),
+            400,
+        ),
+        (
+            "garbage in the envelope",
+            {
+                let body = envelope(b"not kerberos");
+                with_body(typed("application/kerberos", body.len()), &body)
+            },
+            400,
+        ),
+        (
+            "another realm",
+            {
+                let body = kkdcp::wrap_request(&as_req(), "CORP.CONTOSO.COM").unwrap();
+                with_body(typed("application/kerberos", body.len()), &body)
+            },
+            404,
+        ),
+        (
+            "not HTTP",
+            b"\x16\x03\x01\x00\x00garbage\r\n\r\n".to_vec(),
+            400,
+        ),
+    ];
+    for (name, request, status) in cases {
+        let answer = service.exchange(&request).await;
+        assert_eq!(answer.status, status, "{name}: {answer:?}");
+        still_serves(&service).await;
+    }
+    let answer = service.post("fabrikam.cloud.example", &good).await;
+    assert_eq!(answer.status, 404);
+    let answer = service.post(&"a".repeat(5000), &good).await;
+    assert_eq!(answer.status, 404);
+    let answer = service.post("..%2f..%2fetc", &good).await;
+    assert_eq!(answer.status, 404);
+    still_serves(&service).await;
+}
+
+#[tokio::test]
+async fn a_target_domain_of_another_realm_leaves_an_event() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let body = kkdcp::wrap_request(&as_req(), "CORP.CONTOSO.COM").unwrap();
+    assert_eq!(
+        service.post("contoso.cloud.example", &body).await.status,
+        404
+    );
+    let query = crossrealm_api::EventQuery::default();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let events = service.admin.events("contoso", &query).await.unwrap();
+        if let Some(event) = events.iter().find(|e| e.reason == "wrong-realm") {
+            assert!(event.hint.is_some() && event.detail.contains("CORP.CONTOSO.COM"));
+            break;
+        }
+        assert!(Instant::now() < deadline, "no event: {events:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn slow_and_short_bodies_end_in_time() {
+    let service = Service::start_with(|config| {
+        config.limits.body_timeout_s = 1;
+        config.limits.header_timeout_s = 1;
+    })
+    .await;
+    service.contoso().await;
+    let head = "POST /contoso.cloud.example/kerberos HTTP/1.1\r\nHost: x\r\nContent-Type: application/kerberos\r\nContent-Length: 1000\r\n\r\n";
+    let started = Instant::now();
+    let slow = service
+        .exchange(&[head.as_bytes(), b"only this"].concat())
+        .await;
+    assert_eq!(slow.status, 408, "{slow:?}");
+    let silent = service.exchange(b"").await;
+    assert!(silent.body.is_empty());
+    let half = service.exchange(b"POST /contoso.cloud.example/ker").await;
+    assert!(matches!(half.status, 0 | 408), "{half:?}");
+    assert!(started.elapsed() < Duration::from_secs(10));
+
+    let mut cut = service.connect().await;
+    cut.write_all(head.as_bytes()).await.unwrap();
+    drop(cut);
+    still_serves(&service).await;
+}
+
+#[tokio::test]
+async fn one_address_cannot_hold_every_connection() {
+    let service = Service::start_with(|config| config.limits.connections_per_address = 3).await;
+    service.contoso().await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(service.connect().await);
+    }
+    // One is left, and is given back after each use.
+    still_serves(&service).await;
+    still_serves(&service).await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn kerberos_over_tcp_finds_the_tenant_by_realm() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let mut stream = tokio::net::TcpStream::connect(service.kerberos.unwrap())
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        stream
+            .write_all(&kkdcp::frame(&as_req()).unwrap())
+            .await
+            .unwrap();
+        let len = stream.read_u32().await.unwrap();
+        let mut reply = vec![0; len as usize];
+        stream.read_exact(&mut reply).await.unwrap();
+        assert!(decode::<KrbError>(&reply).is_ok());
+    }
+    stream.write_all(&[0xFF; 64]).await.unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    assert!(rest.is_empty());
+    still_serves(&service).await;
+}
+
+#[tokio::test]
+async fn the_end_lets_requests_finish() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let idle = service.connect().await;
+    let started = Instant::now();
+    service.end().await;
+    assert!(started.elapsed() < Duration::from_secs(10));
+    drop(idle);
+}

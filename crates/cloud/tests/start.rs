@@ -1,0 +1,173 @@
+//! The first run and the start: each failure has its own words, and nothing is overwritten.
+
+mod common;
+
+use common::{Service, options};
+use crossrealm_cloud::{Config, InitError, ServeError, Server, init};
+use std::os::unix::fs::PermissionsExt as _;
+
+/// A fresh installation that is not running.
+async fn installed() -> (tempfile::TempDir, Config) {
+    let folder = tempfile::tempdir().unwrap();
+    let report = init(&options(folder.path())).await.unwrap();
+    let config = Config::load(&report.config).unwrap();
+    (folder, config)
+}
+
+async fn refused(config: Config) -> (String, Option<String>) {
+    match Server::bind(config).await {
+        Ok(_) => panic!("it started"),
+        Err(error) => (error.to_string(), error.hint()),
+    }
+}
+
+#[tokio::test]
+async fn init_leaves_what_serve_needs_and_hides_secrets() {
+    let (folder, _) = installed().await;
+    let mode = |name: &str| {
+        let data = std::fs::metadata(folder.path().join(name)).unwrap();
+        data.permissions().mode() & 0o777
+    };
+    for secret in ["master.key", "admin.token", "tls/login.key", "tls/ca.key"] {
+        assert_eq!(mode(secret), 0o600, "{secret}");
+    }
+    for public in ["crossrealm.toml", "tls/ca.pem", "tls/login.pem"] {
+        assert_eq!(mode(public) & 0o444, 0o444, "{public}");
+    }
+    assert_eq!(mode("crossrealm.db") & 0o077, 0);
+}
+
+#[tokio::test]
+async fn a_second_init_changes_nothing_and_says_what_is_there() {
+    let (folder, _) = installed().await;
+    let key = std::fs::read(folder.path().join("master.key")).unwrap();
+    let error = init(&options(folder.path())).await.unwrap_err();
+    assert!(matches!(error, InitError::Present { .. }), "{error}");
+    assert!(error.to_string().contains("crossrealm.toml"), "{error}");
+    assert!(error.to_string().contains("master.key"), "{error}");
+    assert!(error.hint().is_some());
+    assert_eq!(
+        std::fs::read(folder.path().join("master.key")).unwrap(),
+        key
+    );
+}
+
+#[tokio::test]
+async fn an_init_that_was_killed_is_recognised() {
+    let (folder, _) = installed().await;
+    std::fs::remove_file(folder.path().join("crossrealm.toml")).unwrap();
+    let error = init(&options(folder.path())).await.unwrap_err();
+    assert!(matches!(error, InitError::Unfinished { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_own_certificate_is_kept() {
+    let (other, _) = installed().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("tls")).unwrap();
+    for name in ["tls/login.pem", "tls/login.key"] {
+        std::fs::copy(other.path().join(name), folder.path().join(name)).unwrap();
+    }
+    let report = init(&options(folder.path())).await.unwrap();
+    assert_eq!(report.ca, None);
+    let same = |name: &str| {
+        std::fs::read(other.path().join(name)).unwrap()
+            == std::fs::read(folder.path().join(name)).unwrap()
+    };
+    assert!(same("tls/login.pem") && same("tls/login.key"));
+    std::fs::remove_file(folder.path().join("tls/login.key")).unwrap();
+    for name in [
+        "crossrealm.toml",
+        "master.key",
+        "admin.token",
+        "crossrealm.db",
+    ] {
+        let _ = std::fs::remove_file(folder.path().join(name));
+    }
+    for name in ["crossrealm.db-wal", "crossrealm.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(name));
+    }
+    let error = init(&options(folder.path())).await.unwrap_err();
+    assert!(
+        matches!(error, InitError::HalfCertificate { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_base_domain_that_is_none_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wanted = options(folder.path());
+    wanted.base_domain = "not a domain".into();
+    let error = init(&wanted).await.unwrap_err();
+    assert!(error.to_string().contains("--base-domain"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let running = Service::start().await;
+    let (_folder, mut config) = installed().await;
+    config.https_listen = running.address;
+    let (message, hint) = refused(config).await;
+    assert!(
+        message.contains(&format!("cannot listen on `{}`", running.address)),
+        "{message}"
+    );
+    assert!(hint.unwrap().contains("https_listen"));
+    running.admin.health().await.unwrap();
+}
+
+#[tokio::test]
+async fn damaged_and_missing_files_are_named() {
+    let (folder, config) = installed().await;
+    let path = |name: &str| folder.path().join(name);
+    let good_key = std::fs::read(path("master.key")).unwrap();
+
+    std::fs::write(path("master.key"), b"garbage").unwrap();
+    let (message, _) = refused(config.clone()).await;
+    assert!(
+        message.contains("master.key") && message.contains("damaged"),
+        "{message}"
+    );
+
+    std::fs::remove_file(path("master.key")).unwrap();
+    let (message, hint) = refused(config.clone()).await;
+    assert!(message.contains("does not exist"), "{message}");
+    assert!(hint.is_some());
+    std::fs::write(path("master.key"), &good_key).unwrap();
+    let owner_only = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path("master.key"), owner_only).unwrap();
+
+    let (other, _) = installed().await;
+    let mut wrong = config.clone();
+    wrong.master_key = other.path().join("master.key");
+    let (message, hint) = refused(wrong).await;
+    assert!(
+        message.contains("not the master key of this database"),
+        "{message}"
+    );
+    assert!(hint.is_some());
+
+    let mut mixed = config.clone();
+    mixed.tls.key = other.path().join("tls/login.key");
+    let (message, _) = refused(mixed).await;
+    assert!(
+        message.contains("cannot be served with the key"),
+        "{message}"
+    );
+
+    std::fs::write(path("tls/login.pem"), b"garbage").unwrap();
+    let (message, hint) = refused(config.clone()).await;
+    assert!(message.contains("login.pem"), "{message}");
+    assert!(hint.is_some());
+
+    std::fs::write(path("crossrealm.toml"), "base_domain = [").unwrap();
+    let error = ServeError::from(Config::load(&path("crossrealm.toml")).unwrap_err());
+    assert!(
+        error
+            .to_string()
+            .contains("crossrealm.toml` is wrong in line 1"),
+        "{error}"
+    );
+}

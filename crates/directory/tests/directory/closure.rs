@@ -1,0 +1,275 @@
+//! Nested groups: cycles, depth, and any sequence of changes against a naive walk.
+
+use crate::support::{
+    World, apply, domain_users, group, guid, identity_of, members, people, rid_sid, sid, user,
+};
+use crossrealm_directory::{Change, Directory};
+use crossrealm_kdc::TenantId;
+use crossrealm_krb::sid::Sid;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[tokio::test]
+async fn direct_nested_and_primary_groups_count() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    people(d, tenant).await;
+    let domain_users_sid = domain_users(12).sid;
+    let alice = identity_of(d, tenant, 1).await.unwrap();
+    assert_eq!(
+        alice.groups,
+        [rid_sid(10), rid_sid(11), domain_users_sid.clone()]
+    );
+    let bob = identity_of(d, tenant, 2).await.unwrap();
+    assert_eq!(bob.groups, [domain_users_sid]);
+
+    let groups = d.effective_groups(tenant, guid(1)).await.unwrap();
+    let paths: Vec<(String, bool)> = groups
+        .iter()
+        .map(|g| {
+            let names: Vec<&str> = g.path.iter().map(|p| p.name.as_str()).collect();
+            (names.join(" in "), g.by_primary_group)
+        })
+        .collect();
+    let expected = [
+        ("Sales in AllStaff", false),
+        ("Domain Users", true),
+        ("Sales", false),
+    ];
+    assert_eq!(
+        paths,
+        expected.map(|(text, primary)| (text.to_owned(), primary))
+    );
+    // A primary group may be nested too.
+    apply(
+        d,
+        tenant,
+        vec![
+            Change::Upsert(group(13, "Everyone here")),
+            members(13, &[12], &[]),
+        ],
+    )
+    .await;
+    assert!(
+        identity_of(d, tenant, 2)
+            .await
+            .unwrap()
+            .groups
+            .contains(&rid_sid(13))
+    );
+    let via = d.effective_groups(tenant, guid(2)).await.unwrap();
+    assert!(via.iter().all(|g| g.by_primary_group));
+}
+
+#[tokio::test]
+async fn cycles_end_and_are_cut() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let ring = vec![
+        Change::Upsert(user(1, "alice")),
+        Change::Upsert(group(10, "A")),
+        Change::Upsert(group(11, "B")),
+        Change::Upsert(group(12, "C")),
+        members(10, &[1, 12, 10], &[]),
+        members(11, &[10], &[]),
+        members(12, &[11], &[]),
+    ];
+    apply(d, tenant, ring).await;
+    let all = [rid_sid(10), rid_sid(11), rid_sid(12)];
+    assert_eq!(identity_of(d, tenant, 1).await.unwrap().groups, all);
+    assert_eq!(d.effective_groups(tenant, guid(1)).await.unwrap().len(), 3);
+    assert_eq!(identity_of(d, tenant, 10).await.unwrap().groups, all[1..]);
+    apply(d, tenant, vec![members(12, &[], &[11])]).await;
+    assert_eq!(identity_of(d, tenant, 1).await.unwrap().groups, all[..2]);
+    assert_eq!(identity_of(d, tenant, 11).await.unwrap().groups, []);
+    apply(
+        d,
+        tenant,
+        vec![members(12, &[11], &[]), Change::Delete(guid(10))],
+    )
+    .await;
+    assert_eq!(identity_of(d, tenant, 1).await.unwrap().groups, []);
+    assert_eq!(
+        identity_of(d, tenant, 11).await.unwrap().groups,
+        [rid_sid(12)]
+    );
+}
+
+#[tokio::test]
+async fn a_deep_nesting_is_one_read() {
+    const DEPTH: u32 = 300;
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let mut changes = vec![Change::Upsert(user(1, "alice"))];
+    changes.extend((0..DEPTH).map(|n| Change::Upsert(group(100 + n, &format!("G{n}")))));
+    changes.push(members(100, &[1], &[]));
+    changes.extend((1..DEPTH).map(|n| members(100 + n, &[99 + n], &[])));
+    apply(d, tenant, changes).await;
+    assert_eq!(identity_of(d, tenant, 1).await.unwrap().groups.len(), 300);
+    let groups = d.effective_groups(tenant, guid(1)).await.unwrap();
+    assert_eq!(groups.iter().map(|g| g.path.len()).max(), Some(300));
+    apply(
+        d,
+        tenant,
+        vec![members(100 + DEPTH / 2, &[], &[99 + DEPTH / 2])],
+    )
+    .await;
+    assert_eq!(identity_of(d, tenant, 1).await.unwrap().groups.len(), 150);
+}
+
+const GROUPS: u32 = 7;
+const USERS: u32 = 3;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Add(u32, u32),
+    Remove(u32, u32),
+    Delete(u32),
+    Revive(u32),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let object = 0..GROUPS + USERS;
+    let group = 0..GROUPS;
+    prop_oneof![
+        6 => (object.clone(), group.clone()).prop_map(|(m, g)| Op::Add(m, g)),
+        3 => (object.clone(), group).prop_map(|(m, g)| Op::Remove(m, g)),
+        1 => object.clone().prop_map(Op::Delete),
+        1 => object.prop_map(Op::Revive),
+    ]
+}
+
+/// What the directory should hold, kept as plainly as can be.
+#[derive(Default)]
+struct Model {
+    dead: BTreeSet<u32>,
+    parents: BTreeMap<u32, BTreeSet<u32>>,
+}
+
+impl Model {
+    fn apply(&mut self, op: &Op) -> Option<Change> {
+        match *op {
+            // A change of a dead group is refused: it is not made.
+            Op::Add(_, g) | Op::Remove(_, g) if self.dead.contains(&g) => return None,
+            Op::Add(m, g) => {
+                self.parents.entry(m).or_default().insert(g);
+                return Some(members(g, &[m], &[]));
+            }
+            Op::Remove(m, g) => {
+                self.parents.entry(m).or_default().remove(&g);
+                return Some(members(g, &[], &[m]));
+            }
+            Op::Delete(x) => {
+                self.dead.insert(x);
+                self.parents.remove(&x);
+                self.parents.values_mut().for_each(|groups| {
+                    groups.remove(&x);
+                });
+                return Some(Change::Delete(guid(x)));
+            }
+            Op::Revive(x) => {
+                self.dead.remove(&x);
+                return Some(upsert(x));
+            }
+        }
+    }
+
+    fn groups(&self, of: u32) -> BTreeSet<Sid> {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![of];
+        while let Some(x) = open.pop() {
+            for g in self.parents.get(&x).into_iter().flatten() {
+                if !self.dead.contains(g) && seen.insert(*g) {
+                    open.push(*g);
+                }
+            }
+        }
+        seen.remove(&of);
+        seen.into_iter().map(rid_sid).collect()
+    }
+}
+
+fn upsert(n: u32) -> Change {
+    Change::Upsert(match n < GROUPS {
+        true => group(n, &format!("G{n}")),
+        false => crossrealm_directory::SyncedIdentity {
+            primary_group_rid: 0,
+            ..user(n, &format!("u{n}"))
+        },
+    })
+}
+
+async fn check(d: &Directory, tenant: TenantId, model: &Model) -> Result<(), TestCaseError> {
+    for n in 0..GROUPS + USERS {
+        if model.dead.contains(&n) {
+            continue;
+        }
+        let expected = model.groups(n);
+        let record = identity_of(d, tenant, n).await.unwrap();
+        let from_record: BTreeSet<Sid> = record.groups.iter().cloned().collect();
+        prop_assert_eq!(&from_record, &expected, "records of {}", n);
+        let walked = d.effective_groups(tenant, guid(n)).await.unwrap();
+        let walked: BTreeSet<Sid> = walked.into_iter().map(|g| g.group.sid).collect();
+        prop_assert_eq!(&walked, &expected, "paths of {}", n);
+    }
+    Ok(())
+}
+
+#[test]
+fn any_sequence_of_changes_equals_a_naive_walk() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let world = runtime.block_on(World::new());
+    let case = std::cell::Cell::new(0);
+    let batches = prop::collection::vec(prop::collection::vec(op(), 1..8), 1..10);
+    let config = Config {
+        cases: 48,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    TestRunner::new(config)
+        .run(&batches, |batches| {
+            case.set(case.get() + 1);
+            runtime.block_on(async {
+                let d = &world.directory;
+                let tenant = world.tenant(&format!("case{}", case.get())).await.id;
+                apply(d, tenant, (0..GROUPS + USERS).map(upsert).collect()).await;
+                let mut model = Model::default();
+                for batch in batches {
+                    let changes = batch.iter().filter_map(|op| model.apply(op)).collect();
+                    apply(d, tenant, changes).await;
+                    check(d, tenant, &model).await?;
+                }
+                Ok(())
+            })
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_group_of_another_kind_of_sid_is_no_primary_group() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    // 513 of another domain is not alice's Domain Users.
+    let foreign = crossrealm_directory::ApplyIdentities {
+        domain: crossrealm_directory::NewDomain {
+            dns_name: "fabrikam.example".into(),
+            flat_name: "FAB".into(),
+            sid: sid("S-1-5-21-4-5-6"),
+            forest_root: None,
+        },
+        ..crate::support::run(vec![Change::Upsert(crossrealm_directory::SyncedIdentity {
+            sid: sid("S-1-5-21-4-5-6-513"),
+            ..group(20, "Domain Users")
+        })])
+    };
+    d.apply_identities(&crate::support::by(), tenant, foreign)
+        .await
+        .unwrap();
+    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    assert_eq!(identity_of(d, tenant, 1).await.unwrap().groups, []);
+}

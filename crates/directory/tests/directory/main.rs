@@ -1,0 +1,12 @@
+//! The directory through its public interface, on real database files.
+
+mod closure;
+mod opening;
+mod records;
+mod safety;
+mod services;
+mod shares;
+mod support;
+mod sync;
+mod tenants;
+mod trusts;

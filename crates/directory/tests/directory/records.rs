@@ -1,0 +1,210 @@
+//! The answers to the KDC: whose they are, how fresh, and that nothing is written.
+
+use crate::support::{
+    CORP, World, apply, by, corp_trust, grant_of, guid, identity_of, people, rid_sid, trust_of,
+    user,
+};
+use crossrealm_directory::{Change, Directory, KeySlot, NewStorageAccount, SyncedIdentity};
+use crossrealm_kdc::{IdentityState, Lookups, Records, TenantId, Wanted};
+use std::time::{Duration, Instant};
+
+async fn furnish(d: &Directory, tenant: TenantId) {
+    d.prepare_trust(&by(), tenant, CORP, &corp_trust())
+        .await
+        .unwrap();
+    people(d, tenant).await;
+    let new = NewStorageAccount {
+        name: "acct1".into(),
+        aliases: vec!["files.contoso.com".into()],
+    };
+    d.create_storage_account(&by(), tenant, new).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_tenants_never_answer_for_each_other() {
+    let world = World::new().await;
+    let (a, b) = (world.tenant("a").await, world.tenant("b").await);
+    let d = &world.directory;
+    furnish(d, a.id).await;
+    // b is empty: nothing of a is found there, in whatever order they are asked.
+    for _ in 0..2 {
+        assert!(trust_of(d, a.id).await.is_some());
+        assert!(trust_of(d, b.id).await.is_none());
+        let (identity, service) = grant_of(d, a.id, &rid_sid(1), "cifs/files.contoso.com").await;
+        assert!(identity.is_some() && service.is_some());
+        let (identity, service) = grant_of(d, b.id, &rid_sid(1), "cifs/files.contoso.com").await;
+        assert!(identity.is_none() && service.is_none());
+    }
+    // b furnished alike: the same names, other keys.
+    furnish(d, b.id).await;
+    let (ta, tb) = (
+        trust_of(d, a.id).await.unwrap(),
+        trust_of(d, b.id).await.unwrap(),
+    );
+    assert_ne!(ta.keys[0].keys[0].as_bytes(), tb.keys[0].keys[0].as_bytes());
+    let service = |tenant| async move {
+        grant_of(d, tenant, &rid_sid(1), "cifs/files.contoso.com")
+            .await
+            .1
+            .unwrap()
+    };
+    assert_ne!(
+        service(a.id).await.keys[0].key.as_bytes(),
+        service(b.id).await.keys[0].key.as_bytes()
+    );
+    apply(d, b.id, vec![Change::Delete(guid(1))]).await;
+    assert_eq!(
+        identity_of(d, a.id, 1).await.unwrap().state,
+        IdentityState::Enabled
+    );
+    assert_eq!(
+        identity_of(d, b.id, 1).await.unwrap().state,
+        IdentityState::Deleted
+    );
+}
+
+#[tokio::test]
+async fn the_tenant_and_its_keys_are_in_the_answer() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await;
+    let issuer = tenant.realm.clone();
+    let lookups = Lookups {
+        tenant: tenant.id,
+        wanted: Wanted::Parties { issuer },
+    };
+    match world.directory.records(&lookups).await {
+        Records::Parties {
+            tenant: record,
+            trust,
+        } => {
+            assert!(trust.is_none());
+            assert_eq!(
+                (record.realm.as_str(), record.id),
+                (tenant.realm.as_str(), tenant.id)
+            );
+            assert_eq!(
+                (record.krbtgt_keys.len(), record.krbtgt_keys[0].kvno),
+                (1, 1)
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    let unknown = Lookups {
+        tenant: TenantId([1; 16]),
+        ..lookups
+    };
+    assert!(matches!(
+        world.directory.records(&unknown).await,
+        Records::Unavailable(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_change_here_counts_at_once() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    furnish(d, tenant).await;
+    for n in 0..20 {
+        let state = [IdentityState::Disabled, IdentityState::Enabled][n % 2];
+        apply(
+            d,
+            tenant,
+            vec![Change::Upsert(SyncedIdentity {
+                state,
+                ..user(1, "alice")
+            })],
+        )
+        .await;
+        assert_eq!(identity_of(d, tenant, 1).await.unwrap().state, state);
+    }
+    let before = grant_of(d, tenant, &rid_sid(1), "cifs/files.contoso.com")
+        .await
+        .1
+        .unwrap();
+    d.rotate_storage_key(&by(), tenant, "acct1", KeySlot::Kerb1)
+        .await
+        .unwrap();
+    let after = grant_of(d, tenant, &rid_sid(1), "cifs/files.contoso.com")
+        .await
+        .1
+        .unwrap();
+    assert_ne!(before.keys[0].kvno, after.keys[0].kvno);
+}
+
+#[tokio::test]
+async fn a_change_elsewhere_counts_within_a_second() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    furnish(&world.directory, tenant).await;
+    let other = world.other_node().await;
+    assert_eq!(
+        identity_of(&other, tenant, 1).await.unwrap().state,
+        IdentityState::Enabled
+    );
+    assert!(trust_of(&other, tenant).await.is_some());
+    let disabled = SyncedIdentity {
+        state: IdentityState::Disabled,
+        ..user(1, "alice")
+    };
+    apply(&world.directory, tenant, vec![Change::Upsert(disabled)]).await;
+    world
+        .directory
+        .delete_trust(&by(), tenant, CORP)
+        .await
+        .unwrap();
+    let start = Instant::now();
+    while identity_of(&other, tenant, 1).await.unwrap().state == IdentityState::Enabled
+        || trust_of(&other, tenant).await.is_some()
+    {
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "stale for too long"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn answers_come_from_memory() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    furnish(d, tenant).await;
+    let round = || async {
+        trust_of(d, tenant).await.unwrap();
+        grant_of(d, tenant, &rid_sid(1), "cifs/files.contoso.com")
+            .await
+            .1
+            .unwrap();
+    };
+    round().await;
+    let start = Instant::now();
+    for _ in 0..2000 {
+        round().await;
+    }
+    // Deriving a trust key once takes longer than a thousand answers.
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+    let first = trust_of(d, tenant).await.unwrap();
+    let second = trust_of(d, tenant).await.unwrap();
+    assert!(std::sync::Arc::ptr_eq(&first, &second));
+}
+
+#[tokio::test]
+async fn a_user_without_upn_gets_the_implicit_one() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let no_upn = SyncedIdentity {
+        upn: String::new(),
+        ..user(1, "alice")
+    };
+    apply(&world.directory, tenant, vec![Change::Upsert(no_upn)]).await;
+    assert_eq!(
+        identity_of(&world.directory, tenant, 1).await.unwrap().upn,
+        "alice@corp.contoso.com"
+    );
+}

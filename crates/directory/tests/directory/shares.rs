@@ -1,0 +1,248 @@
+//! Shares, roles, and what they come to for a user.
+
+use crate::support::assert_fails;
+use crate::support::{World, apply, by, guid, members, people, rid_sid};
+use crossrealm_directory::{
+    AccessReason, Change, Directory, DirectoryError, Kind, NewCloudIdentity, NewStorageAccount,
+    ShareRole, Via,
+};
+use crossrealm_kdc::{IdentityKind, TenantId};
+
+async fn share(world: &World) -> TenantId {
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    people(d, tenant).await;
+    let new = NewStorageAccount {
+        name: "acct1".into(),
+        aliases: Vec::new(),
+    };
+    d.create_storage_account(&by(), tenant, new).await.unwrap();
+    d.create_share(&by(), tenant, "acct1", "projects")
+        .await
+        .unwrap();
+    tenant
+}
+
+async fn role(d: &Directory, tenant: TenantId, user: &str) -> Option<ShareRole> {
+    d.share_access(tenant, "acct1", "projects", user)
+        .await
+        .unwrap()
+        .role
+}
+
+#[tokio::test]
+async fn the_highest_role_that_applies_counts() {
+    let world = World::new().await;
+    let tenant = share(&world).await;
+    let d = &world.directory;
+    let grant = |to: &'static str, role| d.grant_as(tenant, to, role);
+    assert_eq!(role(d, tenant, "alice").await, None);
+    grant("AllStaff", ShareRole::Contributor).await.unwrap();
+    assert_eq!(role(d, tenant, "alice").await, Some(ShareRole::Contributor));
+    assert_eq!(role(d, tenant, "bob").await, None);
+    grant("alice", ShareRole::Reader).await.unwrap();
+    grant("mallory", ShareRole::ElevatedContributor)
+        .await
+        .unwrap();
+    d.set_default_role(&by(), tenant, "acct1", Some(ShareRole::Reader))
+        .await
+        .unwrap();
+    assert_eq!(role(d, tenant, "bob").await, Some(ShareRole::Reader));
+
+    let access = d
+        .share_access(tenant, "acct1", "projects", "alice@corp.contoso.com")
+        .await
+        .unwrap();
+    assert_eq!(access.role, Some(ShareRole::Contributor));
+    let [
+        AccessReason {
+            via: Via::Group(path),
+            ..
+        },
+        rest @ ..,
+    ] = access.reasons.as_slice()
+    else {
+        panic!("{:?}", access.reasons);
+    };
+    let names: Vec<&str> = path.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["Sales", "AllStaff"]);
+    let rest: Vec<&Via> = rest.iter().map(|reason| &reason.via).collect();
+    assert_eq!(rest, [&Via::Default, &Via::Direct]);
+
+    let mallory = d
+        .share_access(tenant, "acct1", "projects", "mallory")
+        .await
+        .unwrap();
+    assert_eq!(
+        (mallory.role, mallory.reasons.len()),
+        (None, 2),
+        "a disabled user has roles without effect"
+    );
+    apply(d, tenant, vec![members(11, &[], &[10])]).await;
+    assert_eq!(role(d, tenant, "alice").await, Some(ShareRole::Reader));
+}
+
+trait GrantAs {
+    async fn grant_as(
+        &self,
+        tenant: TenantId,
+        to: &str,
+        role: ShareRole,
+    ) -> crossrealm_directory::Result<crossrealm_directory::Grant>;
+}
+
+impl GrantAs for Directory {
+    async fn grant_as(
+        &self,
+        tenant: TenantId,
+        to: &str,
+        role: ShareRole,
+    ) -> crossrealm_directory::Result<crossrealm_directory::Grant> {
+        self.grant(&by(), tenant, "acct1", "projects", to, role)
+            .await
+    }
+}
+
+#[tokio::test]
+async fn a_cloud_only_user_has_no_effective_role() {
+    let world = World::new().await;
+    let tenant = share(&world).await;
+    let d = &world.directory;
+    let carol = NewCloudIdentity {
+        kind: IdentityKind::User,
+        upn: "carol@contoso.cloud.example".into(),
+        account_name: String::new(),
+        display_name: String::new(),
+    };
+    d.create_cloud_identity(&by(), tenant, carol).await.unwrap();
+    d.set_default_role(&by(), tenant, "acct1", Some(ShareRole::Reader))
+        .await
+        .unwrap();
+    assert_eq!(role(d, tenant, "carol").await, None);
+}
+
+#[tokio::test]
+async fn the_host_sees_each_change() {
+    let world = World::new().await;
+    let tenant = share(&world).await;
+    let d = &world.directory;
+    let mut versions = vec![d.host_state(tenant, "acct1").await.unwrap().version];
+    assert_eq!(
+        d.host_state(tenant, "acct1").await.unwrap().version,
+        versions[0]
+    );
+    d.grant_as(tenant, "AllStaff", ShareRole::Contributor)
+        .await
+        .unwrap();
+    let state = d.host_state(tenant, "acct1").await.unwrap();
+    let grant = &state.shares[0].grants[0];
+    assert_eq!(
+        (&grant.principal.sid, grant.role),
+        (&rid_sid(11), ShareRole::Contributor)
+    );
+    assert_eq!(state.domains[0].flat_name, "CORP");
+    versions.push(state.version);
+    d.grant_as(tenant, "AllStaff", ShareRole::Reader)
+        .await
+        .unwrap();
+    versions.push(d.host_state(tenant, "acct1").await.unwrap().version);
+    d.rotate_storage_key(&by(), tenant, "acct1", crossrealm_directory::KeySlot::Kerb1)
+        .await
+        .unwrap();
+    versions.push(d.host_state(tenant, "acct1").await.unwrap().version);
+    d.revoke(&by(), tenant, "acct1", "projects", "AllStaff")
+        .await
+        .unwrap();
+    let state = d.host_state(tenant, "acct1").await.unwrap();
+    assert!(state.shares[0].grants.is_empty());
+    versions.push(state.version);
+    apply(d, tenant, vec![Change::Delete(guid(11))]).await;
+    assert_eq!(
+        d.host_state(tenant, "acct1").await.unwrap().version,
+        versions[4],
+        "it was in no grant"
+    );
+    versions.sort();
+    versions.dedup();
+    assert_eq!(versions.len(), 5);
+}
+
+#[tokio::test]
+async fn what_is_not_there_cannot_be_granted() {
+    let world = World::new().await;
+    let tenant = share(&world).await;
+    let d = &world.directory;
+    assert_fails!(
+        d.grant_as(tenant, "nobody", ShareRole::Reader).await,
+        DirectoryError::NotFound {
+            kind: Kind::Principal,
+            ..
+        }
+    );
+    let nowhere = d
+        .grant(&by(), tenant, "acct1", "gone", "alice", ShareRole::Reader)
+        .await;
+    assert_fails!(
+        nowhere,
+        DirectoryError::NotFound {
+            kind: Kind::Share,
+            ..
+        }
+    );
+    assert_fails!(
+        d.revoke(&by(), tenant, "acct1", "projects", "alice").await,
+        DirectoryError::NotFound {
+            kind: Kind::Grant,
+            ..
+        }
+    );
+    assert_fails!(
+        d.create_share(&by(), tenant, "acct1", "projects").await,
+        DirectoryError::Exists { .. }
+    );
+    assert_fails!(
+        d.create_share(&by(), tenant, "acct9", "projects").await,
+        DirectoryError::NotFound { .. }
+    );
+    for bad in ["..", "../../etc", "a/b", "global", "C$"] {
+        assert_fails!(
+            d.create_share(&by(), tenant, "acct1", bad).await,
+            DirectoryError::Invalid { .. }
+        );
+    }
+    apply(d, tenant, vec![Change::Delete(guid(2))]).await;
+    let tombstone = rid_sid(2).to_string();
+    let dead = d
+        .grant(
+            &by(),
+            tenant,
+            "acct1",
+            "projects",
+            &tombstone,
+            ShareRole::Reader,
+        )
+        .await;
+    assert_fails!(dead, DirectoryError::NotFound { .. });
+}
+
+#[tokio::test]
+async fn a_share_made_again_has_no_old_grants() {
+    let world = World::new().await;
+    let tenant = share(&world).await;
+    let d = &world.directory;
+    d.grant_as(tenant, "alice", ShareRole::Reader)
+        .await
+        .unwrap();
+    d.delete_share(&by(), tenant, "acct1", "projects")
+        .await
+        .unwrap();
+    assert!(d.shares(tenant, "acct1").await.unwrap().is_empty());
+    assert_fails!(
+        d.delete_share(&by(), tenant, "acct1", "projects").await,
+        DirectoryError::NotFound { .. }
+    );
+    d.create_share(&by(), tenant, "acct1", "projects")
+        .await
+        .unwrap();
+    assert_eq!(d.grants(tenant, "acct1", "projects").await.unwrap(), []);
+}

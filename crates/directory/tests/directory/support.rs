@@ -1,0 +1,239 @@
+//! A directory in a folder of its own, and the people in it.
+
+use crossrealm_directory::{
+    Actor, ApplyIdentities, ApplyOutcome, Change, Directory, DirectoryError, MasterKey, NewDomain,
+    NewTenant, PrepareTrust, SyncedIdentity, TenantInfo, Uuid,
+};
+use crossrealm_kdc::{
+    Identity, IdentityKind, IdentityState, Lookups, Records, Service, ServiceName, TenantId, Trust,
+    Wanted,
+};
+use crossrealm_krb::sid::Sid;
+use sqlx::{Connection, SqliteConnection};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+pub const CORP: &str = "corp.contoso.com";
+pub const CORP_SID: &str = "S-1-5-21-1-2-3";
+
+pub struct World {
+    pub directory: Directory,
+    folder: TempDir,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = open(&folder.path().join("directory.db"), 7).await.unwrap();
+        Self { directory, folder }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("directory.db")
+    }
+
+    /// Another node on the same database.
+    pub async fn other_node(&self) -> Directory {
+        open(&self.path(), 7).await.unwrap()
+    }
+
+    /// The database without the directory, for what an intruder or an accident does to it.
+    pub async fn raw(&self) -> SqliteConnection {
+        SqliteConnection::connect(&format!("sqlite://{}", self.path().display()))
+            .await
+            .unwrap()
+    }
+
+    pub async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query)
+            .fetch_one(&mut self.raw().await)
+            .await
+            .unwrap()
+    }
+
+    pub async fn tenant(&self, name: &str) -> TenantInfo {
+        self.directory
+            .create_tenant(&by(), NewTenant::named(name, "cloud.example"))
+            .await
+            .unwrap()
+    }
+}
+
+pub async fn open(path: &std::path::Path, key: u8) -> crossrealm_directory::Result<Directory> {
+    let url = format!("sqlite:{}", path.display());
+    Directory::open(&url, MasterKey::from_bytes([key; 32])).await
+}
+
+pub fn by() -> Actor {
+    Actor {
+        name: "admin".to_owned(),
+        address: Some("192.0.2.1".parse().unwrap()),
+    }
+}
+
+pub fn corp() -> NewDomain {
+    NewDomain {
+        dns_name: CORP.to_owned(),
+        flat_name: "CORP".to_owned(),
+        sid: sid(CORP_SID),
+        forest_root: None,
+    }
+}
+
+pub fn corp_trust() -> PrepareTrust {
+    PrepareTrust {
+        realm: CORP.to_uppercase(),
+        flat_name: "CORP".to_owned(),
+        sid: sid(CORP_SID),
+        top_level_names: Vec::new(),
+        rotate: false,
+    }
+}
+
+pub fn sid(text: &str) -> Sid {
+    text.parse().unwrap()
+}
+
+/// The GUID of the `n`th object of the domain; its RID is 1000 + `n`.
+pub fn guid(n: u32) -> Uuid {
+    Uuid::from_u128(0xc0de_0000_0000_0000_0000_0000_0000_0000 + u128::from(n))
+}
+
+pub fn rid_sid(n: u32) -> Sid {
+    sid(CORP_SID).with_rid(1000 + n).unwrap()
+}
+
+pub fn user(n: u32, name: &str) -> SyncedIdentity {
+    SyncedIdentity {
+        object_guid: guid(n),
+        kind: IdentityKind::User,
+        sid: rid_sid(n),
+        account_name: name.to_owned(),
+        upn: format!("{name}@{CORP}"),
+        display_name: format!("{name} of Contoso"),
+        state: IdentityState::Enabled,
+        disabled_reason: None,
+        primary_group_rid: 513,
+        members: Vec::new(),
+    }
+}
+
+pub fn group(n: u32, name: &str) -> SyncedIdentity {
+    SyncedIdentity {
+        kind: IdentityKind::Group,
+        upn: String::new(),
+        primary_group_rid: 0,
+        ..user(n, name)
+    }
+}
+
+/// The group that is every user's primary one.
+pub fn domain_users(n: u32) -> SyncedIdentity {
+    SyncedIdentity {
+        sid: sid(CORP_SID).with_rid(513).unwrap(),
+        ..group(n, "Domain Users")
+    }
+}
+
+pub fn members(group: u32, add: &[u32], remove: &[u32]) -> Change {
+    Change::Members {
+        group: guid(group),
+        add: add.iter().map(|n| guid(*n)).collect(),
+        remove: remove.iter().map(|n| guid(*n)).collect(),
+    }
+}
+
+pub fn run(changes: Vec<Change>) -> ApplyIdentities {
+    ApplyIdentities {
+        run_id: guid(9999),
+        domain: corp(),
+        changes,
+        skipped: 0,
+        cursor: None,
+        last: false,
+    }
+}
+
+/// Applies changes of which none may be refused.
+pub async fn apply(directory: &Directory, tenant: TenantId, changes: Vec<Change>) -> ApplyOutcome {
+    let outcome = directory
+        .apply_identities(&by(), tenant, run(changes))
+        .await
+        .unwrap();
+    assert_eq!(outcome.refused, []);
+    outcome
+}
+
+/// alice in Sales in AllStaff; bob; mallory, disabled. Everyone in Domain Users.
+pub async fn people(directory: &Directory, tenant: TenantId) {
+    let mallory = SyncedIdentity {
+        state: IdentityState::Disabled,
+        disabled_reason: Some("disabled".to_owned()),
+        ..user(3, "mallory")
+    };
+    let changes = vec![
+        Change::Upsert(user(1, "alice")),
+        Change::Upsert(user(2, "bob")),
+        Change::Upsert(mallory),
+        Change::Upsert(group(10, "Sales")),
+        Change::Upsert(group(11, "AllStaff")),
+        Change::Upsert(domain_users(12)),
+        members(10, &[1], &[]),
+        members(11, &[10], &[]),
+    ];
+    apply(directory, tenant, changes).await;
+}
+
+pub async fn trust_of(directory: &Directory, tenant: TenantId) -> Option<Arc<Trust>> {
+    let wanted = Wanted::Parties {
+        issuer: "Corp.Contoso.Com".to_owned(),
+    };
+    match directory.records(&Lookups { tenant, wanted }).await {
+        Records::Parties { trust, .. } => trust,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn grant_of(
+    directory: &Directory,
+    tenant: TenantId,
+    sid: &Sid,
+    service: &str,
+) -> (Option<Arc<Identity>>, Option<Arc<Service>>) {
+    let (class, host) = service.split_once('/').unwrap();
+    let wanted = Wanted::Grant {
+        sid: sid.clone(),
+        service: ServiceName::new(class, host),
+    };
+    match directory.records(&Lookups { tenant, wanted }).await {
+        Records::Grant { identity, service } => (identity, service),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn identity_of(directory: &Directory, tenant: TenantId, n: u32) -> Option<Arc<Identity>> {
+    grant_of(directory, tenant, &rid_sid(n), "cifs/none.example")
+        .await
+        .0
+}
+
+/// The code of a refusal.
+pub fn code<T>(result: crossrealm_directory::Result<T>) -> &'static str {
+    match result {
+        Err(DirectoryError::Refused { code, .. }) => code,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was not refused"),
+    }
+}
+
+macro_rules! assert_fails {
+    ($result:expr, $pattern:pat $(if $guard:expr)?) => {
+        match $result {
+            Err($pattern) $(if $guard)? => {}
+            Err(other) => panic!("another error: {other:?}"),
+            Ok(_) => panic!("it did not fail"),
+        }
+    };
+}
+pub(crate) use assert_fails;

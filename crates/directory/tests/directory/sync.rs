@@ -1,0 +1,543 @@
+//! The rules of synchronisation.
+
+use crate::support::assert_fails;
+use crate::support::{
+    CORP, CORP_SID, World, apply, by, code, corp, domain_users, group, guid, identity_of, members,
+    people, rid_sid, run, sid, user,
+};
+use crossrealm_directory::{
+    ApplyIdentities, Change, Directory, DirectoryError, NewCloudIdentity, NewDomain, Page,
+    RefusalCode, SyncedIdentity,
+};
+use crossrealm_kdc::{IdentityKind, IdentityState, Policy, TenantId};
+
+async fn refusals(
+    directory: &Directory,
+    tenant: TenantId,
+    changes: Vec<Change>,
+) -> Vec<RefusalCode> {
+    let outcome = directory
+        .apply_identities(&by(), tenant, run(changes))
+        .await
+        .unwrap();
+    outcome.refused.iter().map(|refusal| refusal.code).collect()
+}
+
+#[tokio::test]
+async fn made_updated_deleted_revived() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let upsert = |identity| vec![Change::Upsert(identity)];
+    assert_eq!(apply(d, tenant, upsert(user(1, "alice"))).await.created, 1);
+    assert_eq!(
+        apply(d, tenant, upsert(user(1, "alice"))).await.unchanged,
+        1
+    );
+    assert_eq!(apply(d, tenant, upsert(user(1, "alicia"))).await.updated, 1);
+    let record = identity_of(d, tenant, 1).await.unwrap();
+    assert_eq!(
+        (record.account_name.as_str(), record.upn.as_str()),
+        ("alicia", "alicia@corp.contoso.com")
+    );
+    assert_eq!(
+        (
+            record.domain_dns_name.as_str(),
+            record.domain_flat_name.as_str()
+        ),
+        (CORP, "CORP")
+    );
+    assert_eq!(
+        apply(d, tenant, vec![Change::Delete(guid(1))])
+            .await
+            .deleted,
+        1
+    );
+    assert_eq!(
+        apply(d, tenant, vec![Change::Delete(guid(1))])
+            .await
+            .unchanged,
+        1
+    );
+    assert_eq!(
+        apply(d, tenant, vec![Change::Delete(guid(77))])
+            .await
+            .unchanged,
+        1
+    );
+    assert_eq!(
+        identity_of(d, tenant, 1).await.unwrap().state,
+        IdentityState::Deleted
+    );
+    // The names are free again, the SID is not.
+    let heir = SyncedIdentity {
+        object_guid: guid(2),
+        ..user(1, "alicia")
+    };
+    assert_eq!(
+        refusals(d, tenant, upsert(heir)).await,
+        [RefusalCode::SidDuplicate]
+    );
+    apply(d, tenant, upsert(user(2, "alicia"))).await;
+    assert_eq!(
+        refusals(d, tenant, upsert(user(1, "alicia"))).await,
+        [RefusalCode::UpnConflict]
+    );
+    assert_eq!(apply(d, tenant, upsert(user(1, "alice"))).await.updated, 1);
+    assert_eq!(
+        identity_of(d, tenant, 1).await.unwrap().state,
+        IdentityState::Enabled
+    );
+}
+
+#[tokio::test]
+async fn sids_are_fixed_unique_and_of_the_domain() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    let with_sid = |n, name, text: &str| SyncedIdentity {
+        sid: sid(text),
+        ..user(n, name)
+    };
+    let cases = [
+        (
+            with_sid(1, "alice", "S-1-5-21-1-2-3-5000"),
+            RefusalCode::SidChanged,
+        ),
+        (
+            SyncedIdentity {
+                object_guid: guid(2),
+                ..user(1, "other")
+            },
+            RefusalCode::SidDuplicate,
+        ),
+        (
+            with_sid(3, "x", "S-1-5-21-1-2-4-1003"),
+            RefusalCode::SidOutsideDomain,
+        ),
+        (
+            with_sid(3, "x", "S-1-5-32-544"),
+            RefusalCode::SidOutsideDomain,
+        ),
+        (with_sid(3, "x", "S-1-1-0"), RefusalCode::SidOutsideDomain),
+        (with_sid(3, "x", CORP_SID), RefusalCode::SidOutsideDomain),
+        (
+            with_sid(3, "x", "S-1-5-21-1-2-3-4-5"),
+            RefusalCode::SidOutsideDomain,
+        ),
+        (
+            with_sid(3, "Administrator", "S-1-5-21-1-2-3-500"),
+            RefusalCode::RidReserved,
+        ),
+        (
+            SyncedIdentity {
+                kind: IdentityKind::Group,
+                ..user(1, "alice")
+            },
+            RefusalCode::Invalid,
+        ),
+        (
+            SyncedIdentity {
+                account_name: " ".into(),
+                ..user(3, "x")
+            },
+            RefusalCode::Invalid,
+        ),
+        (
+            SyncedIdentity {
+                account_name: "a\0b".into(),
+                ..user(3, "x")
+            },
+            RefusalCode::Invalid,
+        ),
+        (
+            SyncedIdentity {
+                display_name: "x".repeat(1000),
+                ..user(3, "x")
+            },
+            RefusalCode::Invalid,
+        ),
+        (
+            SyncedIdentity {
+                upn: "no-at-sign".into(),
+                ..user(3, "x")
+            },
+            RefusalCode::Invalid,
+        ),
+        (
+            SyncedIdentity {
+                state: IdentityState::Deleted,
+                ..user(3, "x")
+            },
+            RefusalCode::Invalid,
+        ),
+        (
+            SyncedIdentity {
+                upn: "ALICE@corp.contoso.com".into(),
+                ..user(3, "x")
+            },
+            RefusalCode::UpnConflict,
+        ),
+        (
+            SyncedIdentity {
+                upn: String::new(),
+                ..user(3, "ALICE")
+            },
+            RefusalCode::UpnConflict,
+        ),
+    ];
+    for (bad, expected) in cases {
+        // The rest of the request goes on.
+        let changes = vec![Change::Upsert(bad), Change::Upsert(group(9, "Sales"))];
+        assert_eq!(refusals(d, tenant, changes).await, [expected]);
+    }
+    let alice = identity_of(d, tenant, 1).await.unwrap();
+    assert_eq!(
+        (alice.sid.clone(), alice.kind),
+        (rid_sid(1), IdentityKind::User)
+    );
+    let policy = Policy {
+        allow_low_rids: true,
+        ..crossrealm_directory::NewTenant::DEFAULT_POLICY
+    };
+    d.set_policy(&by(), tenant, policy).await.unwrap();
+    apply(
+        d,
+        tenant,
+        vec![Change::Upsert(with_sid(
+            3,
+            "Administrator",
+            "S-1-5-21-1-2-3-500",
+        ))],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_audited_once_and_forgotten_when_mended() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let bad = SyncedIdentity {
+        sid: sid("S-1-5-21-9-9-9-1001"),
+        ..user(1, "alice")
+    };
+    for _ in 0..3 {
+        assert_eq!(
+            refusals(d, tenant, vec![Change::Upsert(bad.clone())])
+                .await
+                .len(),
+            1
+        );
+    }
+    assert_eq!(world.count("SELECT COUNT(*) FROM events WHERE action = 'sync.refuse' AND reason = 'sid_outside_domain'").await, 1);
+    assert_eq!(d.sync_state(tenant, CORP).await.unwrap().refused, 1);
+    assert_eq!(
+        d.sync_refusals(tenant, CORP).await.unwrap()[0].object_guid,
+        guid(1)
+    );
+    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    assert_eq!(d.sync_refusals(tenant, CORP).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_cloud_only_identity_is_never_overwritten() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let carol = NewCloudIdentity {
+        kind: IdentityKind::User,
+        upn: format!("carol@{CORP}"),
+        account_name: String::new(),
+        display_name: String::new(),
+    };
+    let carol = d.create_cloud_identity(&by(), tenant, carol).await.unwrap();
+    let by_upn = user(1, "carol");
+    let by_guid = SyncedIdentity {
+        object_guid: carol.guid,
+        ..user(2, "x")
+    };
+    for intruder in [by_upn, by_guid] {
+        assert_eq!(
+            refusals(d, tenant, vec![Change::Upsert(intruder)]).await,
+            [RefusalCode::CloudOnly]
+        );
+    }
+    assert_eq!(
+        refusals(d, tenant, vec![Change::Delete(carol.guid)]).await,
+        [RefusalCode::UnknownObject]
+    );
+    assert_eq!(d.principal(tenant, &carol.upn, None).await.unwrap(), carol);
+}
+
+#[tokio::test]
+async fn a_connector_writes_its_own_domain_only() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    people(d, tenant).await;
+    let fabrikam = NewDomain {
+        dns_name: "fabrikam.example".into(),
+        flat_name: "FAB".into(),
+        sid: sid("S-1-5-21-4-5-6"),
+        forest_root: None,
+    };
+    let outside = ApplyIdentities {
+        domain: fabrikam.clone(),
+        ..run(vec![
+            Change::Upsert(user(1, "alice")),
+            members(10, &[2], &[1]),
+            Change::Delete(guid(1)),
+            Change::Delete(guid(10)),
+        ])
+    };
+    let outcome = d.apply_identities(&by(), tenant, outside).await.unwrap();
+    let codes: Vec<RefusalCode> = outcome.refused.iter().map(|r| r.code).collect();
+    assert_eq!(
+        codes,
+        [
+            RefusalCode::SidOutsideDomain,
+            RefusalCode::UnknownObject,
+            RefusalCode::UnknownObject,
+            RefusalCode::UnknownObject
+        ]
+    );
+    assert_eq!(
+        (
+            outcome.deleted,
+            outcome.memberships_added,
+            outcome.memberships_removed
+        ),
+        (0, 0, 0)
+    );
+    // The same account name in another domain is another's.
+    let twin = SyncedIdentity {
+        sid: sid("S-1-5-21-4-5-6-1001"),
+        upn: String::new(),
+        ..user(50, "alice")
+    };
+    let twin = ApplyIdentities {
+        domain: fabrikam,
+        ..run(vec![Change::Upsert(twin)])
+    };
+    assert_eq!(
+        d.apply_identities(&by(), tenant, twin)
+            .await
+            .unwrap()
+            .created,
+        1
+    );
+    assert_fails!(
+        d.principal(tenant, "alice", None).await,
+        DirectoryError::Ambiguous { .. }
+    );
+    for (name, n) in [
+        ("FAB\\alice", 50),
+        ("corp\\ALICE", 1),
+        ("alice@corp.contoso.com", 1),
+        ("alice@fabrikam.example", 50),
+    ] {
+        assert_eq!(
+            d.principal(tenant, name, None).await.unwrap().guid,
+            guid(n),
+            "{name}"
+        );
+    }
+    let moved = ApplyIdentities {
+        domain: NewDomain {
+            sid: sid("S-1-5-21-8-8-8"),
+            ..corp()
+        },
+        ..run(vec![])
+    };
+    assert_eq!(
+        code(d.apply_identities(&by(), tenant, moved).await),
+        "domain_sid_mismatch"
+    );
+}
+
+#[tokio::test]
+async fn names_find_one_or_say_so() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    people(d, tenant).await;
+    for name in [
+        "alice",
+        "ALICE@corp.contoso.com",
+        "corp\\alice",
+        &rid_sid(1).to_string(),
+        &guid(1).to_string(),
+    ] {
+        assert_eq!(
+            d.principal(tenant, name, Some(IdentityKind::User))
+                .await
+                .unwrap()
+                .guid,
+            guid(1),
+            "{name}"
+        );
+        assert_fails!(
+            d.principal(tenant, name, Some(IdentityKind::Group)).await,
+            DirectoryError::NotFound { .. }
+        );
+    }
+    for name in [
+        "",
+        "nobody",
+        "%",
+        "alice@",
+        "@",
+        "\\",
+        "S-1-5-21-1-2-3",
+        "' OR 1=1 --",
+    ] {
+        assert_fails!(
+            d.principal(tenant, name, None).await,
+            DirectoryError::NotFound { .. }
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_cursor_moves_with_the_data_only() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let part = ApplyIdentities {
+        cursor: Some("early".into()),
+        ..run(vec![Change::Upsert(user(1, "alice"))])
+    };
+    d.apply_identities(&by(), tenant, part.clone())
+        .await
+        .unwrap();
+    assert_eq!(d.sync_state(tenant, CORP).await.unwrap().cursor, None);
+    let end = ApplyIdentities {
+        cursor: Some("end".into()),
+        last: true,
+        skipped: 3,
+        ..part
+    };
+    d.apply_identities(&by(), tenant, end).await.unwrap();
+    let state = d.sync_state(tenant, CORP).await.unwrap();
+    assert_eq!(
+        (state.cursor.as_deref(), state.last_run_id),
+        (Some("end"), Some(guid(9999)))
+    );
+    assert_eq!((state.users, state.groups, state.skipped), (1, 0, 3));
+    assert!(state.last_success_at.is_some());
+}
+
+#[tokio::test]
+async fn the_agent_reads_back_what_it_wrote() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let nothing = d
+        .domain_identities(tenant, CORP, &Page::first())
+        .await
+        .unwrap();
+    assert_eq!((nothing.domain, nothing.identities.items.len()), (None, 0));
+    people(d, tenant).await;
+    apply(d, tenant, vec![Change::Delete(guid(2))]).await;
+    let mut page = Page {
+        after: None,
+        limit: 2,
+    };
+    let mut read = Vec::new();
+    loop {
+        let part = d
+            .domain_identities(tenant, "CORP.contoso.com", &page)
+            .await
+            .unwrap();
+        assert_eq!(part.domain.unwrap().sid, sid(CORP_SID));
+        read.extend(part.identities.items);
+        match part.identities.next {
+            Some(next) => page.after = Some(next),
+            None => break,
+        }
+    }
+    let sales = SyncedIdentity {
+        members: vec![guid(1)],
+        ..group(10, "Sales")
+    };
+    let staff = SyncedIdentity {
+        members: vec![guid(10)],
+        ..group(11, "AllStaff")
+    };
+    assert_eq!(read.len(), 6);
+    assert_eq!(read[0], user(1, "alice"));
+    assert_eq!(read[1].state, IdentityState::Deleted);
+    assert_eq!(
+        (&read[3], &read[4], &read[5]),
+        (&sales, &staff, &domain_users(12))
+    );
+}
+
+#[tokio::test]
+async fn too_much_at_once_is_refused() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let many = vec![Change::Delete(guid(1)); 1001];
+    assert_eq!(
+        code(
+            world
+                .directory
+                .apply_identities(&by(), tenant, run(many))
+                .await
+        ),
+        "too_many_changes"
+    );
+    let crowd: Vec<u32> = (0..5001).collect();
+    assert_eq!(
+        code(
+            world
+                .directory
+                .apply_identities(&by(), tenant, run(vec![members(1, &crowd, &[])]))
+                .await
+        ),
+        "too_many_changes"
+    );
+    let full = vec![
+        Change::Upsert(group(1, "Sales")),
+        members(1, &crowd[1..], &[]),
+    ];
+    assert_eq!(
+        apply(&world.directory, tenant, full.clone())
+            .await
+            .memberships_added,
+        5000
+    );
+    let again = apply(&world.directory, tenant, full).await;
+    assert_eq!((again.memberships_added, again.unchanged), (0, 1));
+    let all_gone = apply(&world.directory, tenant, vec![members(1, &[], &crowd[1..])]).await;
+    assert_eq!(all_gone.memberships_removed, 5000);
+}
+
+#[tokio::test]
+async fn a_member_counts_from_when_it_is_synced() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    apply(
+        d,
+        tenant,
+        vec![
+            Change::Upsert(group(10, "Outer")),
+            members(10, &[11, 1], &[]),
+        ],
+    )
+    .await;
+    apply(
+        d,
+        tenant,
+        vec![Change::Upsert(group(11, "Inner")), members(11, &[1], &[])],
+    )
+    .await;
+    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    assert_eq!(
+        identity_of(d, tenant, 1).await.unwrap().groups,
+        [rid_sid(10), rid_sid(11)]
+    );
+}

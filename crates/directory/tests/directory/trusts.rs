@@ -1,0 +1,374 @@
+//! Trusts: secrets, their versions, and what the KDC gets of them.
+
+use crate::support::assert_fails;
+use crate::support::{CORP, World, by, code, corp_trust, sid, trust_of};
+use crossrealm_directory::{
+    DirectoryError, EventCategory, Kind, NewDomain, NewEvent, Outcome, PrepareTrust, TrustKeySeen,
+    TrustKeyState, TrustState,
+};
+use crossrealm_kdc::KeyState;
+use crossrealm_krb::crypto::{Enctype, Key};
+
+fn states(trust: &crossrealm_directory::TrustInfo) -> Vec<(u32, TrustKeyState)> {
+    trust
+        .keys
+        .iter()
+        .map(|key| (key.version, key.state))
+        .collect()
+}
+
+#[tokio::test]
+async fn prepare_and_confirm_can_be_repeated_at_any_point() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let first = d
+        .prepare_trust(&by(), tenant, "Corp.Contoso.COM", &corp_trust())
+        .await
+        .unwrap();
+    assert_eq!((first.version, first.state), (1, TrustKeyState::Pending));
+    assert_eq!(first.secret.len(), 40);
+    assert!(first.secret.bytes().all(|b| b.is_ascii_graphic()));
+    // Killed here: the same secret again, even when a rotation is asked for.
+    let rotate = PrepareTrust {
+        rotate: true,
+        ..corp_trust()
+    };
+    for wanted in [corp_trust(), rotate.clone()] {
+        let again = d.prepare_trust(&by(), tenant, CORP, &wanted).await.unwrap();
+        assert_eq!((again.version, &*again.secret), (1, &*first.secret));
+    }
+    let before = d.trust(tenant, CORP).await.unwrap();
+    assert_eq!(
+        (before.state, before.top_level_names.as_slice()),
+        (
+            TrustState::Pending,
+            &["contoso.cloud.example".to_owned()][..]
+        )
+    );
+    let names = ["x.example".to_owned()];
+    for _ in 0..2 {
+        let trust = d
+            .confirm_trust(&by(), tenant, CORP, 1, &names)
+            .await
+            .unwrap();
+        assert_eq!(
+            (trust.state, states(&trust)),
+            (TrustState::Active, vec![(1, TrustKeyState::Current)])
+        );
+        assert_eq!(trust.top_level_names, names);
+    }
+    let current = d
+        .prepare_trust(&by(), tenant, CORP, &corp_trust())
+        .await
+        .unwrap();
+    assert_eq!(
+        (current.state, &*current.secret),
+        (TrustKeyState::Current, &*first.secret)
+    );
+    assert_eq!(
+        code(d.confirm_trust(&by(), tenant, CORP, 2, &[]).await),
+        "trust_version_unknown"
+    );
+    assert_eq!(
+        world
+            .count("SELECT COUNT(*) FROM events WHERE action = 'trust.prepare'")
+            .await,
+        4
+    );
+    let secret = first.secret.to_string();
+    let leaks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM events WHERE detail LIKE '%' || $1 || '%' OR target LIKE '%' || $1 || '%'")
+        .bind(secret)
+        .fetch_one(&mut world.raw().await)
+        .await
+        .unwrap();
+    assert_eq!(leaks, 0);
+}
+
+#[tokio::test]
+async fn a_rotation_retires_no_key_too_early() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let rotate = PrepareTrust {
+        rotate: true,
+        ..corp_trust()
+    };
+    for version in 1..=3 {
+        let made = d.prepare_trust(&by(), tenant, CORP, &rotate).await.unwrap();
+        assert_eq!(
+            (made.version, made.state),
+            (version, TrustKeyState::Pending)
+        );
+        // AD may hold it from now on: it opens tickets before it is confirmed.
+        let trust = trust_of(d, tenant).await.unwrap();
+        assert_eq!(
+            (trust.keys[0].version, trust.keys[0].state),
+            (version, KeyState::Current)
+        );
+        d.confirm_trust(&by(), tenant, CORP, version, &[])
+            .await
+            .unwrap();
+    }
+    let info = d.trust(tenant, CORP).await.unwrap();
+    assert_eq!(
+        states(&info),
+        [
+            (3, TrustKeyState::Current),
+            (2, TrustKeyState::Previous),
+            (1, TrustKeyState::Retired)
+        ]
+    );
+    let until = info.keys[2].retires_at.unwrap();
+    assert!(until >= info.keys[0].confirmed_at.unwrap() + 10 * 3600);
+    let trust = trust_of(d, tenant).await.unwrap();
+    assert_eq!(trust.keys.len(), 3);
+    assert_eq!(trust.keys[2].state, KeyState::Retired { until });
+
+    sqlx::query("UPDATE trust_secrets SET retires_at = 1 WHERE version = 1")
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    let fresh = world.other_node().await;
+    let versions: Vec<u32> = trust_of(&fresh, tenant)
+        .await
+        .unwrap()
+        .keys
+        .iter()
+        .map(|k| k.version)
+        .collect();
+    assert_eq!(versions, [3, 2]);
+}
+
+#[tokio::test]
+async fn a_key_is_dropped_from_memory_when_its_time_is_over() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let rotate = PrepareTrust {
+        rotate: true,
+        ..corp_trust()
+    };
+    for version in 1..=3 {
+        d.prepare_trust(&by(), tenant, CORP, &rotate).await.unwrap();
+        d.confirm_trust(&by(), tenant, CORP, version, &[])
+            .await
+            .unwrap();
+    }
+    sqlx::query("UPDATE trust_secrets SET retires_at = unixepoch() + 1 WHERE version = 1")
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    let node = world.other_node().await;
+    assert_eq!(trust_of(&node, tenant).await.unwrap().keys.len(), 3);
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    assert_eq!(trust_of(&node, tenant).await.unwrap().keys.len(), 2);
+}
+
+#[tokio::test]
+async fn keys_are_derived_as_ad_derives_them() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await;
+    let made = world
+        .directory
+        .prepare_trust(&by(), tenant.id, CORP, &corp_trust())
+        .await
+        .unwrap();
+    let salt = "CORP.CONTOSO.COMkrbtgtKERBEROS.CONTOSO.CLOUD.EXAMPLE";
+    let trust = trust_of(&world.directory, tenant.id).await.unwrap();
+    assert_eq!(trust.realm, "CORP.CONTOSO.COM");
+    for (enctype, key) in [Enctype::Aes256Sha1, Enctype::Aes128Sha1]
+        .into_iter()
+        .zip(&trust.keys[0].keys)
+    {
+        let expected = Key::from_password(enctype, &made.secret, salt, None).unwrap();
+        assert_eq!(
+            (key.enctype(), key.as_bytes()),
+            (enctype, expected.as_bytes())
+        );
+    }
+    assert_eq!(trust.keys[0].keys.len(), 2);
+}
+
+#[tokio::test]
+async fn a_domain_is_known_by_its_sid() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await;
+    let d = &world.directory;
+    d.prepare_trust(&by(), tenant.id, CORP, &corp_trust())
+        .await
+        .unwrap();
+    let other_sid = PrepareTrust {
+        sid: sid("S-1-5-21-9-9-9"),
+        ..corp_trust()
+    };
+    assert_eq!(
+        code(d.prepare_trust(&by(), tenant.id, CORP, &other_sid).await),
+        "trust_sid_mismatch"
+    );
+    let same_sid = PrepareTrust {
+        realm: "OTHER.EXAMPLE".into(),
+        ..corp_trust()
+    };
+    assert_eq!(
+        code(
+            d.prepare_trust(&by(), tenant.id, "other.example", &same_sid)
+                .await
+        ),
+        "domain_sid_taken"
+    );
+    let own = PrepareTrust {
+        realm: "OTHER.EXAMPLE".into(),
+        sid: tenant.sid.clone(),
+        ..corp_trust()
+    };
+    assert_eq!(
+        code(
+            d.prepare_trust(&by(), tenant.id, "other.example", &own)
+                .await
+        ),
+        "domain_sid_taken"
+    );
+    let no_domain = PrepareTrust {
+        sid: sid("S-1-5-32-544"),
+        ..corp_trust()
+    };
+    assert_fails!(
+        d.prepare_trust(&by(), tenant.id, CORP, &no_domain).await,
+        DirectoryError::Invalid { .. }
+    );
+    let other_realm = PrepareTrust {
+        realm: "OTHER.EXAMPLE".into(),
+        ..corp_trust()
+    };
+    assert_fails!(
+        d.prepare_trust(&by(), tenant.id, CORP, &other_realm).await,
+        DirectoryError::Invalid { .. }
+    );
+    // One AD may be trusted by many tenants.
+    let second = world.tenant("second").await.id;
+    d.prepare_trust(&by(), second, CORP, &corp_trust())
+        .await
+        .unwrap();
+    assert_eq!(d.trusts(tenant.id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn child_domains_arrive_through_the_root() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let child = |name: &str, n: u32, root: Option<&str>| NewDomain {
+        dns_name: name.to_owned(),
+        flat_name: format!("CHILD{n}"),
+        sid: sid(&format!("S-1-5-21-7-7-{n}")),
+        forest_root: root.map(str::to_owned),
+    };
+    let before = d
+        .register_domain(&by(), tenant, &child("emea.corp.contoso.com", 1, None))
+        .await
+        .unwrap();
+    assert_eq!(before.forest_root, "emea.corp.contoso.com");
+    d.prepare_trust(&by(), tenant, CORP, &corp_trust())
+        .await
+        .unwrap();
+    d.register_domain(&by(), tenant, &child("apac.corp.contoso.com", 2, None))
+        .await
+        .unwrap();
+    d.register_domain(&by(), tenant, &child("tree.example", 3, Some(CORP)))
+        .await
+        .unwrap();
+    d.register_domain(&by(), tenant, &child("stranger.example", 4, None))
+        .await
+        .unwrap();
+    d.register_domain(&by(), tenant, &child("notcorp.contoso.com", 5, None))
+        .await
+        .unwrap();
+    let trust = trust_of(d, tenant).await.unwrap();
+    let domains: Vec<&str> = trust
+        .domains
+        .iter()
+        .map(|domain| domain.dns_name.as_str())
+        .collect();
+    assert_eq!(
+        domains,
+        [
+            "apac.corp.contoso.com",
+            CORP,
+            "emea.corp.contoso.com",
+            "tree.example"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_trust_opens_nothing() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let first = d
+        .prepare_trust(&by(), tenant, CORP, &corp_trust())
+        .await
+        .unwrap();
+    assert!(trust_of(d, tenant).await.is_some());
+    d.delete_trust(&by(), tenant, CORP).await.unwrap();
+    assert!(trust_of(d, tenant).await.is_none());
+    assert_eq!(world.count("SELECT COUNT(*) FROM trust_secrets").await, 0);
+    assert_fails!(
+        d.delete_trust(&by(), tenant, CORP).await,
+        DirectoryError::NotFound {
+            kind: Kind::Trust,
+            ..
+        }
+    );
+    assert!(d.domain(tenant, CORP).await.is_ok());
+    let again = d
+        .prepare_trust(&by(), tenant, CORP, &corp_trust())
+        .await
+        .unwrap();
+    assert_eq!(again.version, 1);
+    assert_ne!(*again.secret, *first.secret);
+    let key = trust_of(d, tenant).await.unwrap().keys[0].keys[0].clone();
+    let salt = "CORP.CONTOSO.COMkrbtgtKERBEROS.CONTOSO.CLOUD.EXAMPLE";
+    let expected = Key::from_password(Enctype::Aes256Sha1, &again.secret, salt, None).unwrap();
+    assert_eq!(
+        key.as_bytes(),
+        expected.as_bytes(),
+        "no key of the old trust is left in memory"
+    );
+}
+
+#[tokio::test]
+async fn events_say_when_a_key_was_last_seen() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    d.prepare_trust(&by(), tenant, CORP, &corp_trust())
+        .await
+        .unwrap();
+    for at_ms in [5_000, 3_000] {
+        let event = NewEvent {
+            id: None,
+            at_ms,
+            tenant: Some(tenant),
+            category: EventCategory::Ticket,
+            outcome: Outcome::Done,
+            action: "ticket.issue".into(),
+            reason: String::new(),
+            actor: "alice".into(),
+            user: "alice".into(),
+            target: "cifs/acct1".into(),
+            address: None,
+            detail: String::new(),
+            trust_key: Some(TrustKeySeen {
+                realm: "CORP.CONTOSO.COM".into(),
+                version: 1,
+            }),
+        };
+        d.record_events(vec![event]).await.unwrap();
+    }
+    assert_eq!(
+        d.trust(tenant, CORP).await.unwrap().keys[0].last_seen_at,
+        Some(5)
+    );
+}

@@ -5,8 +5,8 @@
 //! [`Command::run`].
 
 use crate::commands::{
-    client, events, files, group, kerberos_server, service_principal, share, storage_account, sync,
-    tenant, user,
+    client, events, files, group, init, kerberos_server, serve, service_principal, share,
+    storage_account, sync, tenant, trusted_domain_object, user,
 };
 use crate::context::{Context, Global};
 use crate::failure::Failure;
@@ -24,12 +24,19 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// First run: make everything that the service needs, and the first administrator's token
+    Init(init::Args),
+    /// The cloud: KDC proxy and API, until SIGTERM or Ctrl-C
+    Serve(serve::Args),
     /// Tenants: the cloud sides of organisations
     #[command(subcommand)]
     Tenant(tenant::Args),
     /// The trust between AD and a tenant, and the Kerberos server object
     #[command(subcommand)]
     KerberosServer(kerberos_server::Args),
+    /// The trusted domain object in AD, alone
+    #[command(subcommand)]
+    TrustedDomainObject(trusted_domain_object::Args),
     /// The sync agent: takes users, groups and memberships of an AD domain over to a tenant
     #[command(subcommand)]
     Sync(sync::Args),
@@ -72,9 +79,12 @@ impl Cli {
 impl Command {
     async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
+            Self::Init(args) => init::run(args, context).await,
+            Self::Serve(args) => serve::run(args, context).await,
             Self::Tenant(args) => tenant::run(args, context).await,
             Self::KerberosServer(args) => kerberos_server::run(args, context).await,
             Self::Sync(args) => sync::run(args, context).await,
+            Self::TrustedDomainObject(args) => trusted_domain_object::run(args, context).await,
             Self::User(args) => user::run(args, context).await,
             Self::Group(args) => group::run(args, context).await,
             Self::StorageAccount(args) => storage_account::run(args, context).await,

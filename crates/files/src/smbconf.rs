@@ -90,19 +90,15 @@ fn global(state: &HostState, listen: Listen) -> String {
     # Windows permissions are the only ones; the folders around the shares keep local users out.
     vfs objects = acl_xattr
     acl_xattr:ignore system acls = yes
-    inherit acls = yes
-    store dos attributes = yes
     access based share enum = yes
-    wide links = no
-    unix extensions = no
 
     # Nothing but file shares.
     load printers = no
     printing = bsd
     printcap name = /dev/null
     disable spoolss = yes
+    server string = Crossrealm
     usershare max shares = 0
-    dos charset = CP850
 
     private dir = {HOST}/private
     state directory = {HOST}/state

@@ -1,0 +1,84 @@
+//! `crossrealm init`: the first run of the service.
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Column, column};
+use crossrealm_cloud::{InitError, InitOptions};
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The folder of an installation, unless another one is chosen.
+pub const DEFAULT_DIR: &str = "/var/lib/crossrealm";
+
+/// The arguments of `crossrealm init`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Folder for everything that belongs to the service; made where it does not exist
+    #[arg(long, default_value = DEFAULT_DIR)]
+    dir: PathBuf,
+    /// DNS domain that you own; the service will answer at login.BASE-DOMAIN
+    #[arg(long, value_name = "D")]
+    base_domain: String,
+    /// Database; a relative path is in DIR
+    #[arg(long, value_name = "URL", default_value = "sqlite:crossrealm.db")]
+    store: String,
+    /// Where to serve HTTPS: KDC proxy and API
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:443")]
+    https_listen: SocketAddr,
+    /// Where to serve Kerberos over TCP too, e.g. 0.0.0.0:88 [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    kdc_listen: Option<SocketAddr>,
+}
+
+/// What the first run left, and where.
+#[derive(Serialize)]
+struct Made {
+    url: String,
+    config: PathBuf,
+    admin_token: PathBuf,
+    ca: Option<PathBuf>,
+}
+
+const COLUMNS: &[Column] = &[
+    column("Url", "/url"),
+    column("Config", "/config"),
+    column("AdminToken", "/admin_token"),
+    column("Ca", "/ca"),
+];
+
+impl From<InitError> for Failure {
+    fn from(error: InitError) -> Self {
+        Self::new(error.to_string()).maybe_hint(error.hint())
+    }
+}
+
+/// Runs `crossrealm init`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let report = crossrealm_cloud::init(&InitOptions {
+        dir: args.dir,
+        base_domain: args.base_domain,
+        store: args.store,
+        https_listen: args.https_listen,
+        kdc_listen: args.kdc_listen,
+    })
+    .await?;
+    let made = Made {
+        url: report.url,
+        config: report.config,
+        admin_token: report.admin_token,
+        ca: report.ca,
+    };
+    context.output.record(&made, COLUMNS)?;
+    eprintln!(
+        "\nnext: `crossrealm serve --config {}`, and in another terminal\n  export CROSSREALM_SERVER={}\n  export CROSSREALM_TOKEN=\"$(cat {})\"",
+        made.config.display(),
+        made.url,
+        made.admin_token.display(),
+    );
+    if let Some(ca) = &made.ca {
+        eprintln!("  export CROSSREALM_CA={}", ca.display());
+    }
+    eprintln!("  crossrealm tenant create NAME");
+    Ok(())
+}

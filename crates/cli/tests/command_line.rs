@@ -1,0 +1,196 @@
+//! The binary as a person or script meets it: exit codes, what goes where, and what is refused before any work.
+
+use std::process::{Command, Output};
+
+fn crossrealm(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crossrealm"));
+    for name in ["SERVER", "TENANT", "TOKEN", "CA", "LOG"] {
+        command.env_remove(format!("CROSSREALM_{name}"));
+    }
+    command.args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Failed with exit code 1, nothing on stdout, this error and hint on stderr.
+fn assert_fails(args: &[&str], error: &str, hint: &str) {
+    let output = crossrealm(args);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {text}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    assert!(text.starts_with("error: "), "{args:?}: {text}");
+    assert!(text.contains(error), "{args:?}: {text}");
+    assert!(
+        text.contains(&format!("\n\nhint: {hint}")),
+        "{args:?}: {text}"
+    );
+}
+
+#[test]
+fn help_and_version_are_data() {
+    for args in [
+        &["--help"][..],
+        &["--version"],
+        &["share", "--help"],
+        &["help", "files"],
+    ] {
+        let output = crossrealm(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(
+            !output.stdout.is_empty() && output.stderr.is_empty(),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn the_hosts_inner_process_is_nobodys_command() {
+    let output = crossrealm(&["files", "--help"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("serve") && !text.contains("inside"), "{text}");
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for args in [
+        &[][..],
+        &["no-such-command"],
+        &["tenant", "create"],
+        &["share", "create", "no-slash"],
+        &[
+            "share",
+            "grant",
+            "acct1/projects",
+            "--to",
+            "AllStaff",
+            "--role",
+            "owner",
+        ],
+        &["storage-account", "rotate-key", "acct1", "--key", "kerb3"],
+        &["events", "--since", "yesterday"],
+        &[
+            "files",
+            "serve",
+            "--account",
+            "acct1",
+            "--listen",
+            "everywhere",
+        ],
+        &["client", "config", "--format", "yaml"],
+        &["tenant", "list", "-o", "xml"],
+        &["init"],
+    ] {
+        let output = crossrealm(args);
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_asked_for_by_name() {
+    let server = &["--server", "https://127.0.0.1:9"];
+    assert_fails(&["tenant", "list"], "which service?", "give `--server ");
+    assert_fails(
+        &[&["tenant", "list"], &server[..]].concat(),
+        "no API token",
+        "give `--token-file",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("admin.token");
+    std::fs::write(&token, "secret-token\n").unwrap();
+    let token = ["--token-file", token.to_str().unwrap()];
+    let args = [&["user", "list"], &server[..], &token].concat();
+    assert_fails(&args, "which tenant?", "give `--tenant NAME`");
+    let args = [&["tenant", "list"], &server[..], &token].concat();
+    assert_fails(
+        &args,
+        "cannot reach `https://127.0.0.1:9",
+        "check that `crossrealm serve` runs there",
+    );
+    assert!(!stderr(&crossrealm(&args)).contains("secret-token"));
+}
+
+#[test]
+fn files_that_are_not_what_they_should_be_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let huge = folder.path().join("huge");
+    std::fs::write(&huge, vec![b'x'; 5000]).unwrap();
+    let args = [
+        "tenant",
+        "list",
+        "--server",
+        "https://127.0.0.1:9",
+        "--token-file",
+    ];
+    for (path, reason) in [
+        (huge.to_str().unwrap(), "larger than 4096 bytes"),
+        (
+            "/no/such/file",
+            "cannot read the token file `/no/such/file`",
+        ),
+    ] {
+        let output = crossrealm(&[&args[..], &[path]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(reason), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_first_run_leaves_an_installation_and_a_second_one_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("xr");
+    let args = [
+        "init",
+        "--base-domain",
+        "cloud.example",
+        "-o",
+        "json",
+        "--dir",
+        dir.to_str().unwrap(),
+    ];
+    let output = crossrealm(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(made["url"], "https://login.cloud.example");
+    for key in ["config", "admin_token", "ca"] {
+        assert!(
+            std::path::Path::new(made[key].as_str().unwrap()).is_file(),
+            "{key}"
+        );
+    }
+    let token = std::fs::read_to_string(made["admin_token"].as_str().unwrap()).unwrap();
+    assert!(
+        !stderr(&output).contains(token.trim()),
+        "the token is shown"
+    );
+    let again = crossrealm(&args);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        stderr(&again).contains("installation"),
+        "{}",
+        stderr(&again)
+    );
+    assert_eq!(
+        std::fs::read_to_string(made["admin_token"].as_str().unwrap()).unwrap(),
+        token
+    );
+}
+
+#[test]
+fn a_damaged_configuration_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("crossrealm.toml");
+    std::fs::write(&config, "base_domain = [").unwrap();
+    for path in [config.to_str().unwrap(), "/no/such/crossrealm.toml"] {
+        let output = crossrealm(&["serve", "--config", path]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).starts_with("error: ") && stderr(&output).contains(path));
+    }
+}

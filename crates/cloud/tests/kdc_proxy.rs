@@ -176,7 +176,7 @@ async fn what_is_not_a_request_is_refused_with_its_own_status() {
         (
             "garbage in the envelope",
             {
-                let body = envelope(b"not kerberos");
+                let body = envelope(b"\x00not kerberos");
                 with_body(typed("application/kerberos", body.len()), &body)
             },
             400,
@@ -259,16 +259,21 @@ async fn slow_and_short_bodies_end_in_time() {
 
 #[tokio::test]
 async fn one_address_cannot_hold_every_connection() {
-    let service = Service::start_with(|config| config.limits.connections_per_address = 3).await;
+    let service = Service::start_with(|config| config.limits.connections_per_address = 4).await;
+    // The administrator's client keeps its connection.
     service.contoso().await;
-    let mut held = Vec::new();
-    for _ in 0..2 {
-        held.push(service.connect().await);
-    }
+    let held = [service.connect().await, service.connect().await];
     // One is left, and is given back after each use.
     still_serves(&service).await;
     still_serves(&service).await;
-    drop(held);
+    let last = service.connect().await;
+    let mut refused = tokio::net::TcpStream::connect(service.address)
+        .await
+        .unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(5), refused.read(&mut [0; 1])).await;
+    assert!(matches!(end.unwrap(), Ok(0) | Err(_)));
+    drop((held, last));
+    still_serves(&service).await;
 }
 
 #[tokio::test]

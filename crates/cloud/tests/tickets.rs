@@ -1,0 +1,247 @@
+//! A ticket through the real endpoint: a referral that AD could have issued, a directory filled through the API, a service
+//! ticket that opens with the exported keytab; and refusals that leave an event.
+
+mod common;
+
+use common::Service;
+use crossrealm_api::{
+    ApplyIdentities, Event, EventQuery, IdentityChange, IdentityKind, IdentityState, PrepareTrust,
+    StorageAccountCreate, SyncDomain, SyncedIdentity, UserCreate,
+};
+use crossrealm_kdc::Now;
+use crossrealm_kdc::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM, TwoRealms};
+use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_krb::keytab::Keytab;
+use crossrealm_krb::kkdcp;
+use crossrealm_krb::messages::{EncTicketPart, KrbError, TgsRep, decode, key_usage};
+use crossrealm_krb::principal::Principal;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const DOMAIN: &str = "corp.contoso.com";
+
+/// The test world of the exchange with the trust key that this service generated, and today's time.
+async fn world(service: &Service) -> TwoRealms {
+    let mut world = TwoRealms::new();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    world.now = Now {
+        unix_s: since.as_secs().try_into().unwrap(),
+        micros: 0,
+    };
+    service.contoso().await;
+    let domain = world.trust.domains[0].clone();
+    let prepare = PrepareTrust {
+        realm: AD_REALM.into(),
+        flat_name: "CORP".into(),
+        sid: domain.sid.to_string(),
+        top_level_names: vec![],
+    };
+    let prepared = service
+        .admin
+        .prepare_trust("contoso", DOMAIN, &prepare)
+        .await
+        .unwrap();
+    let salt = format!("{AD_REALM}krbtgt{TENANT_REALM}");
+    let password = prepared.secret.expose();
+    world.trust_key = Key::from_password(Enctype::Aes256Sha1, password, &salt, None).unwrap();
+    let account = StorageAccountCreate {
+        name: "acct1".into(),
+        aliases: vec![],
+    };
+    service
+        .admin
+        .create_storage_account("contoso", &account)
+        .await
+        .unwrap();
+    world
+}
+
+/// Writes alice as the sync agent would.
+async fn sync_alice(service: &Service, world: &TwoRealms, state: IdentityState) {
+    let alice = &world.identities[0];
+    let domain = &world.trust.domains[0];
+    let identity = SyncedIdentity {
+        object_guid: "11111111-1111-1111-1111-111111111111".into(),
+        kind: IdentityKind::User,
+        sid: alice.sid.to_string(),
+        account_name: "alice".into(),
+        upn: alice.upn.clone(),
+        display_name: alice.display_name.clone(),
+        state,
+        disabled_reason: None,
+        primary_group_rid: 513,
+        members: vec![],
+    };
+    let changes = ApplyIdentities {
+        run_id: "99999999-9999-9999-9999-999999999999".into(),
+        domain: SyncDomain {
+            dns_name: DOMAIN.into(),
+            flat_name: "CORP".into(),
+            sid: domain.sid.to_string(),
+        },
+        changes: vec![IdentityChange::Upsert { identity }],
+        skipped: 0,
+        cursor: None,
+        last: true,
+    };
+    let result = service
+        .admin
+        .apply_identities("contoso", DOMAIN, &changes)
+        .await
+        .unwrap();
+    assert_eq!(result.refused, [], "{result:?}");
+}
+
+/// Posts a request and returns the Kerberos reply.
+async fn ask(service: &Service, tenant: &str, message: &[u8]) -> Vec<u8> {
+    let body = kkdcp::wrap_request(message, TENANT_REALM).unwrap();
+    let answer = service.post(tenant, &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    kkdcp::open_reply(&answer.body).unwrap()
+}
+
+fn honest(world: &mut TwoRealms) -> Vec<u8> {
+    let ticket = world.seal(world.referral());
+    let ask = world.ask();
+    world.request(ticket, ask)
+}
+
+fn refusal(reply: &[u8]) -> String {
+    let error: KrbError = decode(reply).unwrap();
+    error.e_text.unwrap().as_str().to_owned()
+}
+
+async fn event_of(service: &Service, reason: &str) -> Event {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let events = service
+            .admin
+            .events("contoso", &EventQuery::default())
+            .await
+            .unwrap();
+        let mut tickets = events.iter().filter(|e| e.action == "ticket.issue");
+        if let Some(event) = tickets.find(|e| e.reason == reason) {
+            return event.clone();
+        }
+        assert!(Instant::now() < deadline, "no event: {events:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn alice_gets_a_ticket_that_the_keytab_opens() {
+    let service = Service::start().await;
+    let mut world = world(&service).await;
+    sync_alice(&service, &world, IdentityState::Enabled).await;
+    let message = honest(&mut world);
+    let reply = ask(&service, "contoso.cloud.example", &message).await;
+    let TgsRep(reply) = decode(&reply).unwrap_or_else(|_| panic!("{}", refusal(&reply)));
+
+    let keytab = service
+        .admin
+        .storage_account_keytab("contoso", "acct1")
+        .await
+        .unwrap();
+    let keytab = Keytab::from_bytes(keytab.keytab.expose()).unwrap();
+    let name = format!("cifs/{SHARE_HOST}");
+    let principal = Principal::parse(&name, Some(TENANT_REALM)).unwrap();
+    let kvno = reply.ticket.enc_part.kvno().unwrap();
+    let entries = keytab.keys_of(&principal);
+    let entry = entries.iter().find(|e| e.kvno == kvno).unwrap();
+    let plain = reply
+        .ticket
+        .enc_part
+        .open(&entry.key, key_usage::TICKET)
+        .unwrap();
+    let inside: EncTicketPart = decode(&plain).unwrap();
+    assert_eq!((kvno, inside.crealm.as_str()), (1, AD_REALM));
+
+    let event = event_of(&service, "").await;
+    assert_eq!(event.actor, format!("alice@{AD_REALM}"));
+    assert_eq!(event.target, name);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while service.admin.trust("contoso", DOMAIN).await.unwrap().keys[0]
+        .last_seen_at
+        .is_none()
+    {
+        assert!(Instant::now() < deadline, "the trust key was not seen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_is_refused_with_a_reason_and_an_event() {
+    let service = Service::start().await;
+    let mut world = world(&service).await;
+    let stranger = honest(&mut world);
+    let reply = ask(&service, "contoso.cloud.example", &stranger).await;
+    assert!(refusal(&reply).contains("identity-not-synced"));
+
+    // Somebody who exists only in the tenant has a SID that no AD vouches for.
+    let carol = UserCreate {
+        upn: "alice@contoso.cloud.example".into(),
+        display_name: String::new(),
+    };
+    service.admin.create_user("contoso", &carol).await.unwrap();
+    let again = honest(&mut world);
+    let reply = ask(&service, "contoso.cloud.example", &again).await;
+    assert!(refusal(&reply).contains("identity-not-synced"));
+
+    sync_alice(&service, &world, IdentityState::Disabled).await;
+    let disabled = honest(&mut world);
+    let reply = ask(&service, "contoso.cloud.example", &disabled).await;
+    let text = refusal(&reply);
+    assert!(text.contains("identity-disabled"), "{text}");
+    let event = event_of(&service, "identity-disabled").await;
+    assert!(text.contains(&event.id.unwrap()), "{text}");
+    assert!(event.hint.is_some() && event.reason_text.is_some());
+
+    sync_alice(&service, &world, IdentityState::Enabled).await;
+    let mut forged = world.referral();
+    forged.seal_key = Key::new(Enctype::Aes256Sha1, &[9; 32]).unwrap();
+    let ticket = world.seal(forged);
+    let wanted = world.ask();
+    let message = world.request(ticket, wanted);
+    let reply = ask(&service, "contoso.cloud.example", &message).await;
+    assert!(refusal(&reply).contains("ticket-integrity"));
+
+    let mut unknown = world.ask();
+    unknown.body.sname.as_mut().unwrap().components[1] = "acct9.file.contoso.cloud.example".into();
+    let ticket = world.seal(world.referral());
+    let message = world.request(ticket, unknown);
+    let reply = ask(&service, "contoso.cloud.example", &message).await;
+    assert!(refusal(&reply).contains("service-unknown"));
+
+    let good = honest(&mut world);
+    let reply = ask(&service, "contoso.cloud.example", &good).await;
+    assert!(decode::<TgsRep>(&reply).is_ok());
+}
+
+#[tokio::test]
+async fn a_referral_for_one_tenant_opens_nothing_at_another() {
+    let service = Service::start().await;
+    let mut world = world(&service).await;
+    sync_alice(&service, &world, IdentityState::Enabled).await;
+    let fabrikam = crossrealm_api::TenantCreate {
+        name: "fabrikam".into(),
+        ..Default::default()
+    };
+    service.admin.create_tenant(&fabrikam).await.unwrap();
+    let message = honest(&mut world);
+    // The envelope names no realm, so that the exchange itself has to see it.
+    let mut body = kkdcp::wrap_reply(&message).unwrap();
+    let answer = service.post("fabrikam.cloud.example", &body).await;
+    assert_eq!(answer.status, 200);
+    let reply = kkdcp::open_reply(&answer.body).unwrap();
+    assert!(
+        refusal(&reply).contains("wrong-realm"),
+        "{}",
+        refusal(&reply)
+    );
+    body = kkdcp::wrap_request(&message, TENANT_REALM).unwrap();
+    assert_eq!(
+        service.post("fabrikam.cloud.example", &body).await.status,
+        404
+    );
+    let reply = ask(&service, "contoso.cloud.example", &message).await;
+    assert!(decode::<TgsRep>(&reply).is_ok());
+}

@@ -17,7 +17,7 @@ use crossrealm_krb::sid::Sid;
 
 pub use apply::{ApplyError, apply, observe};
 pub use names::{NameError, top_level_names};
-pub use plan::{Refusal, plan};
+pub use plan::{Refusal, plan, plan_removal};
 pub use verify::{VerifyError, opens, trust_key};
 
 /// What AD holds, as one domain controller sees it.
@@ -89,12 +89,12 @@ pub struct Wanted {
 /// One change in AD. Each is complete in itself, and repeating it does no harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Delete the tenant's trust, because it cannot be repaired.
+    /// Delete the tenant's trust.
     Delete {
         /// Its name.
         realm: String,
-        /// Why it cannot be repaired.
-        reason: Irreparable,
+        /// Why.
+        reason: Deletion,
     },
     /// Create the trust with the tenant's current secret.
     Create {
@@ -121,25 +121,24 @@ pub enum Step {
     },
 }
 
-/// Why the tenant's own trust has to be made anew.
+/// Why the tenant's own trust is to be deleted: because it has to be made anew, but for the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Irreparable {
+pub enum Deletion {
     /// Direction, type or attributes are not those of a cloud trust.
     Kind,
     /// It bears another flat name.
     FlatName,
     /// Its key is not the one that the tenant holds.
     Key,
+    /// It is not wanted any more.
+    Unwanted,
 }
 
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Delete { realm, reason } => {
-                write!(
-                    f,
-                    "delete the trusted domain object `{realm}`, to make it anew: {reason}"
-                )
+                write!(f, "delete the trusted domain object `{realm}`{reason}")
             }
             Self::Create {
                 realm,
@@ -164,12 +163,15 @@ impl std::fmt::Display for Step {
     }
 }
 
-impl std::fmt::Display for Irreparable {
+impl std::fmt::Display for Deletion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Kind => "its direction, type or attributes are not those of a cloud trust",
-            Self::FlatName => "it bears another flat name",
-            Self::Key => "its key is not the one that the tenant holds",
+            Self::Kind => {
+                ", to make it anew: its direction, type or attributes are not those of a cloud trust"
+            }
+            Self::FlatName => ", to make it anew: it bears another flat name",
+            Self::Key => ", to make it anew: its key is not the one that the tenant holds",
+            Self::Unwanted => "",
         })
     }
 }

@@ -1,8 +1,9 @@
 //! The decision what has to change in AD, or why nothing may be.
 
 use super::names::{NameError, overlap, top_level_names};
-use super::{Irreparable, KeyMatch, Observed, Step, Tdo, Wanted};
+use super::{Deletion, KeyMatch, Observed, Step, Tdo, Wanted};
 use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, TYPE_UPLEVEL};
+use crossrealm_krb::sid::Sid;
 
 /// The longest flat (NetBIOS) name.
 const MAX_FLAT_NAME: usize = 15;
@@ -123,19 +124,37 @@ pub fn plan(observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>, Refusal> 
     check_identity(observed, wanted)?;
     let names = top_level_names(&wanted.realm, &wanted.top_level_names)?;
     check_names(observed, &names)?;
-    if let Some(own) = &observed.own
-        && own.sid.as_ref() != Some(&wanted.sid)
-    {
-        return Err(Refusal::ForeignTrust {
-            realm: wanted.realm.clone(),
+    check_owner(observed, &wanted.realm, &wanted.sid)?;
+    Ok(steps(observed, wanted, names))
+}
+
+/// The steps that take the tenant's trust out of AD; none where there is none. The trust of another tenant or system
+/// that bears the same realm stays.
+pub fn plan_removal(observed: &Observed, realm: &str, sid: &Sid) -> Result<Vec<Step>, Refusal> {
+    check_owner(observed, realm, sid)?;
+    Ok(observed
+        .own
+        .iter()
+        .map(|own| Step::Delete {
+            realm: own.name.clone(),
+            reason: Deletion::Unwanted,
+        })
+        .collect())
+}
+
+/// Refuses to touch a trust whose SID is not the tenant's.
+fn check_owner(observed: &Observed, realm: &str, sid: &Sid) -> Result<(), Refusal> {
+    match &observed.own {
+        Some(own) if own.sid.as_ref() != Some(sid) => Err(Refusal::ForeignTrust {
+            realm: realm.to_owned(),
             found: own
                 .sid
                 .as_ref()
                 .map_or_else(|| "none".to_owned(), ToString::to_string),
-            wanted: wanted.sid.to_string(),
-        });
+            wanted: sid.to_string(),
+        }),
+        _ => Ok(()),
     }
-    Ok(steps(observed, wanted, names))
 }
 
 fn steps(observed: &Observed, wanted: &Wanted, names: Vec<String>) -> Vec<Step> {
@@ -175,14 +194,14 @@ fn steps(observed: &Observed, wanted: &Wanted, names: Vec<String>) -> Vec<Step> 
     steps
 }
 
-fn irreparable(own: &Tdo, key: KeyMatch, wanted: &Wanted) -> Option<Irreparable> {
+fn irreparable(own: &Tdo, key: KeyMatch, wanted: &Wanted) -> Option<Deletion> {
     let kind = (own.direction, own.kind, own.attributes);
     if kind != (DIRECTION_INBOUND, TYPE_UPLEVEL, ATTRIBUTE_FOREST_TRANSITIVE) {
-        Some(Irreparable::Kind)
+        Some(Deletion::Kind)
     } else if !own.flat_name.eq_ignore_ascii_case(&wanted.flat_name) {
-        Some(Irreparable::FlatName)
+        Some(Deletion::FlatName)
     } else if matches!(key, KeyMatch::DoesNotOpen | KeyMatch::NoSecret) {
-        Some(Irreparable::Key)
+        Some(Deletion::Key)
     } else {
         None
     }

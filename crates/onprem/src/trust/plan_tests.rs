@@ -140,25 +140,25 @@ fn only_what_differs_is_repaired() {
 #[test]
 fn what_cannot_be_repaired_is_made_anew() {
     let cases = [
-        (with_own(|own| own.direction = 3), Irreparable::Kind),
-        (with_own(|own| own.attributes = 0x48), Irreparable::Kind),
+        (with_own(|own| own.direction = 3), Deletion::Kind),
+        (with_own(|own| own.attributes = 0x48), Deletion::Kind),
         (
             with_own(|own| own.flat_name = "OLD".to_owned()),
-            Irreparable::FlatName,
+            Deletion::FlatName,
         ),
         (
             Observed {
                 key: KeyMatch::DoesNotOpen,
                 ..with_own(|_| ())
             },
-            Irreparable::Key,
+            Deletion::Key,
         ),
         (
             Observed {
                 key: KeyMatch::NoSecret,
                 ..with_own(|_| ())
             },
-            Irreparable::Key,
+            Deletion::Key,
         ),
     ];
     for (observed, reason) in cases {
@@ -248,6 +248,10 @@ fn a_trust_that_is_not_ours_is_never_touched() {
         };
         assert!(matches!(
             plan(&observed, &wanted()),
+            Err(Refusal::ForeignTrust { .. })
+        ));
+        assert!(matches!(
+            plan_removal(&observed, REALM, &wanted().sid),
             Err(Refusal::ForeignTrust { .. })
         ));
     }
@@ -353,4 +357,15 @@ fn a_tenant_that_would_shadow_the_domain_is_refused() {
         let refusal = plan(&empty(), &wanted).unwrap_err();
         assert!(expected(&refusal), "{refusal}");
     }
+}
+
+#[test]
+fn a_removal_removes_what_is_there() {
+    let steps = plan_removal(&with_own(|_| ()), REALM, &wanted().sid).unwrap();
+    assert_eq!(steps.len(), 1);
+    assert_eq!(
+        steps[0].to_string(),
+        "delete the trusted domain object `kerberos.contoso.cloud.example`"
+    );
+    assert_eq!(plan_removal(&empty(), REALM, &wanted().sid).unwrap(), []);
 }

@@ -36,7 +36,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// A signed-in session with the domain controller and its open LSA.
-async fn open(domain: &DomainArgs) -> Result<(Session, Lsa<LsaPipe>), Failure> {
+pub(super) async fn open(domain: &DomainArgs) -> Result<(Session, Lsa<LsaPipe>), Failure> {
     let session = domain.open(Choice::Pdc).await?;
     let ticket = session.ticket("cifs").await?;
     let dc = session.dc();
@@ -49,7 +49,11 @@ async fn open(domain: &DomainArgs) -> Result<(Session, Lsa<LsaPipe>), Failure> {
 }
 
 /// The tenant's record of the trust, where there is one.
-async fn recorded(client: &Client, tenant: &str, domain: &str) -> Result<Option<Trust>, Failure> {
+pub(super) async fn recorded(
+    client: &Client,
+    tenant: &str,
+    domain: &str,
+) -> Result<Option<Trust>, Failure> {
     match client.trust(tenant, domain).await {
         Ok(trust) => Ok(Some(trust)),
         Err(error) if error.code() == Some(Code::TrustNotFound) => Ok(None),

@@ -3,6 +3,7 @@
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::limits::Gate;
+use crate::realms::Realms;
 use axum::Router;
 use crossrealm_directory::Directory;
 use crossrealm_kdc::TenantId;
@@ -20,6 +21,8 @@ pub(crate) struct AppState {
     pub(crate) ca_pem: Option<String>,
     pub(crate) directory: Directory,
     pub(crate) audit: Audit,
+    /// For Kerberos over TCP.
+    pub(crate) realms: Realms,
     /// Ticket requests under way.
     pub(crate) tickets: Arc<Gate<TenantId>>,
     /// Becomes true when the server is to end; what waits for a change stops waiting then.

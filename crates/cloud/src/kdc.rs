@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// How long the directory may take for one round of lookups.
-const LOOKUP: Duration = Duration::from_secs(3);
+pub(crate) const LOOKUP: Duration = Duration::from_secs(3);
 /// The most rounds of an exchange; it promises two.
 const MAX_ROUNDS: usize = 4;
 /// How long a TCP client may take to send a message, to take an answer, and to send the next.
@@ -234,13 +234,12 @@ async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// The tenant whose realm a request names, or that has it as its domain's realm.
+/// The tenant whose realm a request names.
 async fn tenant_of(app: &AppState, message: &[u8]) -> Option<TenantId> {
     let body = match message.first()? {
         0x6C => TgsReq::decode(message).ok()?.0.body,
         _ => AsReq::decode(message).ok()?.0.body,
     };
-    let lookup = app.directory.resolve_tenant(body.realm.as_str());
-    let tenant = timeout(LOOKUP, lookup).await.ok()?.ok()??;
-    Some(tenant.id)
+    let lookup = app.realms.tenant(&app.directory, body.realm.as_str());
+    timeout(LOOKUP, lookup).await.ok()?.ok()?
 }

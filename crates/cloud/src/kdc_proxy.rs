@@ -15,6 +15,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use axum::response::Response;
 use crossrealm_directory::TenantInfo;
 use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN, ProxyRequest};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -55,7 +57,7 @@ async fn proxy(
     app: &App,
     tenant: &str,
     request: Request,
-    peer: std::net::SocketAddr,
+    peer: SocketAddr,
 ) -> Result<Bytes, Refused> {
     if request.method() != Method::POST {
         return Err(refuse(
@@ -63,17 +65,7 @@ async fn proxy(
             "only POST is answered here",
         ));
     }
-    let tenant = match app.directory.resolve_tenant(tenant).await {
-        Ok(Some(tenant)) => tenant,
-        Ok(None) => return Err(refuse(StatusCode::NOT_FOUND, "there is no such tenant")),
-        Err(error) => {
-            tracing::error!(%error, "cannot look up a tenant");
-            return Err(refuse(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the directory does not answer",
-            ));
-        }
-    };
+    let tenant = find(app, tenant).await?;
     let length = content_length(request.headers(), request.version())?;
     if length == Some(0) {
         // Diagnostic tools ask in this way whether a KDC proxy is there.
@@ -122,6 +114,20 @@ async fn proxy(
             "too many requests at once",
         )),
     }
+}
+
+async fn find(app: &App, tenant: &str) -> Result<Arc<TenantInfo>, Refused> {
+    let found = timeout(kdc::LOOKUP, app.directory.resolve_tenant(tenant)).await;
+    match found {
+        Ok(Ok(Some(tenant))) => return Ok(tenant),
+        Ok(Ok(None)) => return Err(refuse(StatusCode::NOT_FOUND, "there is no such tenant")),
+        Ok(Err(error)) => tracing::error!(%error, "cannot look up a tenant"),
+        Err(_) => tracing::error!("looking up a tenant took too long"),
+    }
+    Err(refuse(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the directory does not answer",
+    ))
 }
 
 /// The length that the client promises. HTTP/2 frames bodies itself, so that it may be absent there.

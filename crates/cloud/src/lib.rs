@@ -18,6 +18,7 @@ mod init;
 mod kdc;
 mod kdc_proxy;
 mod limits;
+mod realms;
 mod rest;
 mod serve;
 mod tls;

@@ -4,6 +4,7 @@ use crate::app::{AppState, router};
 use crate::audit::{Audit, Writer};
 use crate::config::{Config, ConfigError};
 use crate::limits::{Gate, sender};
+use crate::realms::Realms;
 use crate::tls::{self, TlsError};
 use crate::{connection, kdc};
 use axum::Router;
@@ -136,6 +137,7 @@ impl Server {
             ca_pem: served.ca_pem,
             directory,
             audit,
+            realms: Realms::default(),
             ending,
         });
         Ok(Self {

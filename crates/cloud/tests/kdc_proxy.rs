@@ -93,6 +93,43 @@ async fn a_client_of_http_1_0_gets_a_length_and_the_end() {
 }
 
 #[tokio::test]
+async fn http_2_is_served_and_bounded() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let authority = reqwest::Certificate::from_pem(&service.ca_pem).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([authority])
+        .resolve("login.cloud.example", service.address)
+        .build()
+        .unwrap();
+    let url = format!(
+        "https://login.cloud.example:{}/contoso.cloud.example/kerberos",
+        service.address.port()
+    );
+    let post = |body: Vec<u8>| {
+        client
+            .post(&url)
+            .header("content-type", "application/kerberos")
+            .body(body)
+            .send()
+    };
+    let answer = post(envelope(&as_req())).await.unwrap();
+    assert_eq!(
+        (answer.version(), answer.status().as_u16()),
+        (reqwest::Version::HTTP_2, 200)
+    );
+    assert!(kkdcp::open_reply(&answer.bytes().await.unwrap()).is_ok());
+    let answer = post(vec![0x30; 128 * 1024 + 1]).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 413);
+    let answer = post(b"garbage".to_vec()).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 400);
+    assert_eq!(
+        post(envelope(&as_req())).await.unwrap().status().as_u16(),
+        200
+    );
+}
+
+#[tokio::test]
 async fn a_kept_connection_serves_again() {
     let service = Service::start().await;
     service.contoso().await;

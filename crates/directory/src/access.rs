@@ -9,6 +9,7 @@ use crate::{Directory, Result};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, TenantId};
 use crossrealm_krb::sid::Sid;
 use sqlx::any::AnyRow;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -97,7 +98,7 @@ impl Directory {
                 });
             }
         }
-        reasons.sort_by(|a, b| b.role.cmp(&a.role));
+        reasons.sort_by_key(|reason| Reverse(reason.role));
         let may_sign_in =
             user.source == IdentitySource::Hybrid && user.state == IdentityState::Enabled;
         Ok(ShareAccess {

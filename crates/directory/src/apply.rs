@@ -1,5 +1,6 @@
 //! One request of the sync agent, object by object: the rules that decide whether a change may be made, and the change.
 
+use crate::access::short_name;
 use crate::closure::Closure;
 use crate::db::{CHUNK, col, col_uuid, now_s, places, sql, sql_list, tenant_blob, uuid_blob};
 use crate::domains::DomainInfo;
@@ -176,38 +177,40 @@ impl<'a> Run<'a> {
                 return Err((RefusalCode::Invalid, message));
             }
         }
-        for other in others {
-            let name = match other.upn.as_str() {
-                "" => &other.account_name,
-                upn => upn,
-            };
+        match others.first() {
+            Some(other) => Err(self.taken(new, other)),
+            None => Ok(()),
+        }
+    }
+
+    /// Another identity has the object's SID, UPN or account name.
+    fn taken(&self, new: &SyncedIdentity, other: &IdentityInfo) -> (RefusalCode, String) {
+        let kind = kind_word(other.kind);
+        let name = short_name(other.kind, &other.upn, &other.account_name);
+        if other.sid == new.sid {
             let tombstone = match other.state {
                 IdentityState::Deleted => "deleted ",
                 _ => "",
             };
-            let kind = kind_word(other.kind);
-            if other.sid == new.sid {
-                let message = format!(
-                    "its SID `{}` belongs to the {tombstone}{kind} `{name}`",
-                    new.sid
-                );
-                return Err((RefusalCode::SidDuplicate, message));
-            }
-            let what =
-                match !new.upn.is_empty() && other.upn.to_lowercase() == new.upn.to_lowercase() {
-                    true => format!("UPN `{}`", new.upn),
-                    false => format!("account name `{}`", new.account_name),
-                };
-            let (code, whose) = match other.source {
-                IdentitySource::CloudOnly => (RefusalCode::CloudOnly, "cloud-only "),
-                IdentitySource::Hybrid => (RefusalCode::UpnConflict, ""),
-            };
-            return Err((
-                code,
-                format!("its {what} belongs to the {whose}{kind} `{name}`"),
-            ));
+            let message = format!(
+                "its SID `{}` belongs to the {tombstone}{kind} `{name}`",
+                new.sid
+            );
+            return (RefusalCode::SidDuplicate, message);
         }
-        Ok(())
+        let same_upn = !new.upn.is_empty() && other.upn.to_lowercase() == new.upn.to_lowercase();
+        let what = match same_upn {
+            true => format!("UPN `{}`", new.upn),
+            false => format!("account name `{}`", new.account_name),
+        };
+        let (code, whose) = match other.source {
+            IdentitySource::CloudOnly => (RefusalCode::CloudOnly, "cloud-only "),
+            IdentitySource::Hybrid => (RefusalCode::UpnConflict, ""),
+        };
+        (
+            code,
+            format!("its {what} belongs to the {whose}{kind} `{name}`"),
+        )
     }
 
     fn equal(&self, known: &IdentityInfo, new: &SyncedIdentity) -> bool {

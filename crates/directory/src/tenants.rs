@@ -1,7 +1,7 @@
 //! Tenants: the cloud side of one organisation.
 
 use crate::db::{
-    Touch, col, col_names, col_sid, col_u32, is_taken, now_s, random, random_uuid, sql,
+    Statement, Touch, col, col_names, col_sid, col_u32, is_taken, now_s, random, random_uuid, sql,
     tenant_blob, touch,
 };
 use crate::error::{DirectoryError, Kind};
@@ -15,6 +15,12 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::sync::Arc;
 
+const SELECT_BY_LABEL: &str =
+    "SELECT id, name, domain, realm, flat_name, sid, top_level_names, max_ticket_life_s,
+    max_renewable_life_s, allow_low_rids, created_at FROM tenants WHERE domain = $1 OR id = $2";
+const SELECT_BY_REALM: &str =
+    "SELECT id, name, domain, realm, flat_name, sid, top_level_names, max_ticket_life_s,
+    max_renewable_life_s, allow_low_rids, created_at FROM tenants WHERE realm = $1";
 /// The longest ticket life a policy may allow, in seconds: 30 days.
 const MAX_LIFE_S: u32 = 30 * 24 * 3600;
 
@@ -164,18 +170,41 @@ impl Directory {
     /// `None` where there is none. Fit for the path of a ticket: what unknown callers send cannot fill the memory.
     pub async fn resolve_tenant(&self, id_or_domain: &str) -> Result<Option<Arc<TenantInfo>>> {
         let text = id_or_domain.to_ascii_lowercase();
-        if text.parse::<TenantId>().is_err() && names::dns_name("domain", &text, 2).is_err() {
+        let id = text.parse::<TenantId>().ok();
+        if id.is_none() && names::dns_name("domain", &text, 2).is_err() {
             return Ok(None);
         }
+        let select = sql(SELECT_BY_LABEL)
+            .bind(text.clone())
+            .bind(id.map(tenant_blob));
+        self.resolve(text, select).await
+    }
+
+    /// The tenant with this realm, compared without case, for requests that come without a URL. As
+    /// [`Directory::resolve_tenant`] otherwise.
+    pub async fn resolve_realm(&self, realm: &str) -> Result<Option<Arc<TenantInfo>>> {
+        match names::realm(realm) {
+            Ok(realm) => {
+                let select = sql(SELECT_BY_REALM).bind(realm.clone());
+                self.resolve(realm, select).await
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Finds a tenant by one text, from memory where it can. A realm is in upper case, an id or a domain in lower case:
+    /// the two never meet in the cache.
+    async fn resolve(
+        &self,
+        text: String,
+        select: Statement<'_>,
+    ) -> Result<Option<Arc<TenantInfo>>> {
         if let Some(known) = self.caches().label(&text).await {
             return Ok(known);
         }
         let epoch = self.caches().epoch();
-        let found = match self.find_tenant(&text).await {
-            Ok(tenant) => Some(Arc::new(tenant)),
-            Err(DirectoryError::NotFound { .. }) => None,
-            Err(error) => return Err(error),
-        };
+        let row = select.fetch_optional(self.readers()).await?;
+        let found = row.as_ref().map(tenant_info).transpose()?.map(Arc::new);
         self.caches().keep_label(epoch, text, found.clone()).await;
         Ok(found)
     }

@@ -154,14 +154,14 @@ impl Model {
     fn apply(&mut self, op: &Op) -> Option<Change> {
         match *op {
             // A change of a dead group is refused: it is not made.
-            Op::Add(_, g) | Op::Remove(_, g) if self.dead.contains(&g) => return None,
+            Op::Add(_, g) | Op::Remove(_, g) if self.dead.contains(&g) => None,
             Op::Add(m, g) => {
                 self.parents.entry(m).or_default().insert(g);
-                return Some(members(g, &[m], &[]));
+                Some(members(g, &[m], &[]))
             }
             Op::Remove(m, g) => {
                 self.parents.entry(m).or_default().remove(&g);
-                return Some(members(g, &[], &[m]));
+                Some(members(g, &[], &[m]))
             }
             Op::Delete(x) => {
                 self.dead.insert(x);
@@ -169,11 +169,11 @@ impl Model {
                 self.parents.values_mut().for_each(|groups| {
                     groups.remove(&x);
                 });
-                return Some(Change::Delete(guid(x)));
+                Some(Change::Delete(guid(x)))
             }
             Op::Revive(x) => {
                 self.dead.remove(&x);
-                return Some(upsert(x));
+                Some(upsert(x))
             }
         }
     }

@@ -203,6 +203,19 @@ async fn a_url_finds_its_tenant_and_sees_changes_at_once() {
         "a URL names an id or a domain"
     );
     assert_eq!(found("../../etc/passwd").await, None);
+    assert_eq!(found("kerberos.contoso.cloud.example").await, None);
+    let by_realm = |text: &'static str| {
+        let directory = world.directory.clone();
+        async move { directory.resolve_realm(text).await.unwrap().map(|t| t.id) }
+    };
+    for _ in 0..2 {
+        assert_eq!(
+            by_realm("Kerberos.contoso.CLOUD.example").await,
+            Some(tenant.id)
+        );
+        assert_eq!(by_realm("contoso.cloud.example").await, None);
+        assert_eq!(by_realm("").await, None);
+    }
     world
         .directory
         .delete_tenant(&by(), tenant.id)

@@ -209,3 +209,52 @@ fn samba_reads_the_largest_token() {
     };
     assert!(status.success() && text.contains("S-1-5-21-4-5-6-2009"));
 }
+
+/// A PAC that Samba's own encoder wrote; `None` without it.
+fn samba_pac() -> Option<Vec<u8>> {
+    let output = Command::new("/usr/bin/python3")
+        .args(["-c", include_str!("samba.py")])
+        .stdin(Stdio::null())
+        .output();
+    match output {
+        Ok(output) if output.status.success() => Some(output.stdout),
+        Ok(output) => {
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(error.contains("No module named"), "{error}");
+            println!("skipped: no Samba bindings (Debian package python3-samba)");
+            None
+        }
+        Err(error) => {
+            println!("skipped: no `/usr/bin/python3`: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn we_read_what_samba_writes() {
+    let Some(raw) = samba_pac() else { return };
+    let pac = Pac::decode(&raw).unwrap();
+    let user = sid("S-1-5-21-1-2-3-1104");
+    let info = pac.logon_info().unwrap();
+    assert_eq!(info.user_sid(), Some(user.clone()));
+    assert_eq!(info.full_name.as_str(), "Jörg Müller");
+    assert_eq!(info.home_directory_drive.as_str(), "");
+    assert_eq!(
+        info.token_sids()[1..],
+        ["S-1-5-21-1-2-3-513", "S-1-5-21-1-2-3-513", "S-1-18-1"].map(sid)
+    );
+    let client = pac.client_info().unwrap();
+    assert_eq!(client.name, "müller");
+    assert_eq!(client.auth_time.unix_seconds(), Some(1_700_000_000));
+    let upn = pac.upn_dns().unwrap();
+    assert_eq!(upn.upn, "müller@corp.contoso.com");
+    assert_eq!(
+        upn.account.as_ref().map(|account| &account.sid),
+        Some(&user)
+    );
+    assert_eq!(pac.requester(), Some(&user));
+    assert_eq!(pac.attributes(), Some(Attributes::requested()));
+    let again = Pac::decode(&Pac::encode(pac.buffers()).unwrap()).unwrap();
+    assert_eq!(again.buffers(), pac.buffers());
+}

@@ -1,7 +1,8 @@
 //! `cargo xtask`: the chores of this repository, in Rust, so that a bare machine needs nothing but Rust to do them.
 //!
 //! `setup` installs the Debian packages the test world needs; `test` runs every test; `demo` plays the story for people;
-//! `world` keeps a test world for trying things; `fuzz` runs the fuzz targets; `ci` is all that CI runs. Nothing here is part of the product.
+//! `world` keeps a test world for trying things; `fuzz` runs the fuzz targets; `sim` the simulation of the
+//! KDC; `ci` is all that CI runs. Nothing here is part of the product.
 
 mod ci;
 mod demo;
@@ -10,6 +11,7 @@ mod licences;
 mod metadata;
 mod process;
 mod setup;
+mod sim;
 mod tidy;
 mod walls;
 
@@ -23,6 +25,7 @@ usage: cargo xtask COMMAND
   demo                setup, build, and play the main job with an account of each hop
   world               setup, start the test world alone, keep it until Enter is pressed
   fuzz [--seconds N]  run every fuzz target for N seconds each (20)
+  sim [--seeds N]     play N simulated lives of a tenant through the KDC (200)
   check               the quick part of ci: format, tidiness, walls, licences
   ci                  all that CI runs: format, walls, licences, lints, tests, fuzz targets
 ";
@@ -41,6 +44,11 @@ fn main() -> ExitCode {
         ["fuzz", "--seconds", seconds] => match seconds.parse() {
             Ok(seconds) => fuzz::run(seconds),
             Err(_) => Err(format!("`--seconds` takes a number, not `{seconds}`")),
+        },
+        ["sim"] => sim::run(sim::DEFAULT_SEEDS),
+        ["sim", "--seeds", seeds] => match seeds.parse() {
+            Ok(seeds) => sim::run(seeds),
+            Err(_) => Err(format!("`--seeds` takes a number, not `{seeds}`")),
         },
         ["world"] => demo::world(),
         ["check"] => ci::check(),

@@ -1,0 +1,25 @@
+//! `cargo xtask sim`: many seeded lives of a tenant, each exchange checked (`crates/kdc/src/simulation.rs`).
+
+use crate::Outcome;
+use crate::process::{cargo, run as run_command};
+
+/// How many lives are played unless told otherwise.
+pub const DEFAULT_SEEDS: u64 = 200;
+
+/// Plays this many lives; the first that breaks an invariant is named with its seed.
+pub fn run(seeds: u64) -> Outcome {
+    let mut simulation = cargo(&[
+        "run",
+        "--release",
+        "--locked",
+        "--package",
+        "crossrealm-kdc",
+        "--features",
+        "two-realms",
+        "--example",
+        "sim",
+        "--",
+        "--seeds",
+    ]);
+    run_command(simulation.arg(seeds.to_string()))
+}

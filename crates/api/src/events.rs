@@ -71,7 +71,8 @@ pub struct EventQuery {
     /// Only events at or after this time, Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
-    /// Only events that concern this user, compared without case.
+    /// Only events that concern this user: a UPN, an account name or a SID; or, of a user who is not known, the name that
+    /// the client sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The most events wanted, at most [`crate::MAX_PAGE`]. Without `after`, the newest ones.

@@ -1,9 +1,12 @@
 //! The way of events from a request to the directory: bounded, batched, never waited for by a ticket.
 
 use crossrealm_directory::{Directory, EventCategory, NewEvent, Outcome};
+use crossrealm_kdc::{IdentityKind, TenantId};
+use crossrealm_krb::sid::Sid;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -16,10 +19,20 @@ const GATHER: Duration = Duration::from_millis(100);
 /// How often a failed write is tried again before its events are given up.
 const TRIES: u32 = 5;
 
+/// How many users' names the writer keeps, and for how long.
+const NAMES: usize = 10_000;
+const NAMES_FRESH: Duration = Duration::from_secs(60);
+
+/// An event on its way, and the SID of the user it concerns, where there is one whose name is to be found.
+struct Waiting {
+    event: NewEvent,
+    sid: Option<Sid>,
+}
+
 /// Where events go in. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Audit {
-    queue: mpsc::Sender<NewEvent>,
+    queue: mpsc::Sender<Waiting>,
     lost: Arc<AtomicU64>,
 }
 
@@ -37,7 +50,17 @@ impl Audit {
 
     /// Hands an event over. Where the queue is full it is lost, counted, and the loss becomes an event itself.
     pub(crate) fn record(&self, event: NewEvent) {
-        if self.queue.try_send(event).is_err() {
+        self.push(Waiting { event, sid: None });
+    }
+
+    /// Hands over an event about the user with this SID; its UPN is found beside the path of the ticket, so that events
+    /// are found by it.
+    pub(crate) fn record_about(&self, event: NewEvent, sid: Option<Sid>) {
+        self.push(Waiting { event, sid });
+    }
+
+    fn push(&self, waiting: Waiting) {
+        if self.queue.try_send(waiting).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -52,15 +75,25 @@ impl Writer {
     }
 }
 
-async fn write(directory: Directory, mut events: mpsc::Receiver<NewEvent>, lost: Arc<AtomicU64>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while events.recv_many(&mut batch, BATCH).await > 0 {
-        if batch.len() < BATCH && !events.is_closed() {
+async fn write(directory: Directory, mut events: mpsc::Receiver<Waiting>, lost: Arc<AtomicU64>) {
+    let mut names = Names::new();
+    let mut waiting = Vec::with_capacity(BATCH);
+    while events.recv_many(&mut waiting, BATCH).await > 0 {
+        if waiting.len() < BATCH && !events.is_closed() {
             tokio::time::sleep(GATHER).await;
-            while batch.len() < BATCH {
+            while waiting.len() < BATCH {
                 let Ok(event) = events.try_recv() else { break };
-                batch.push(event);
+                waiting.push(event);
             }
+        }
+        let mut batch = Vec::with_capacity(waiting.len() + 1);
+        for Waiting { mut event, sid } in waiting.drain(..) {
+            if let (Some(tenant), Some(sid)) = (event.tenant, sid)
+                && let Some(upn) = names.upn(&directory, tenant, sid).await
+            {
+                event.user = upn;
+            }
+            batch.push(event);
         }
         let count = lost.swap(0, Ordering::Relaxed);
         if count > 0 {
@@ -70,7 +103,40 @@ async fn write(directory: Directory, mut events: mpsc::Receiver<NewEvent>, lost:
             );
             batch.push(lost_event(count));
         }
-        write_batch(&directory, std::mem::take(&mut batch)).await;
+        write_batch(&directory, batch).await;
+    }
+}
+
+/// The UPNs of users, as last read.
+struct Names {
+    read_at: Instant,
+    by_sid: HashMap<(TenantId, Sid), Option<String>>,
+}
+
+impl Names {
+    fn new() -> Self {
+        Self {
+            read_at: Instant::now(),
+            by_sid: HashMap::new(),
+        }
+    }
+
+    /// The UPN of the user with this SID, where the tenant knows one.
+    async fn upn(&mut self, directory: &Directory, tenant: TenantId, sid: Sid) -> Option<String> {
+        if self.by_sid.len() >= NAMES || self.read_at.elapsed() > NAMES_FRESH {
+            *self = Self::new();
+        }
+        let key = (tenant, sid);
+        if let Some(known) = self.by_sid.get(&key) {
+            return known.clone();
+        }
+        let name = key.1.to_string();
+        let user = directory
+            .principal(tenant, &name, Some(IdentityKind::User))
+            .await;
+        let upn = user.ok().map(|user| user.upn).filter(|upn| !upn.is_empty());
+        self.by_sid.insert(key, upn.clone());
+        upn
     }
 }
 

@@ -113,12 +113,11 @@ fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
         kdc::Outcome::Dropped => (Outcome::Dropped, "not-kerberos".to_owned()),
     };
     let client = event.client.clone().unwrap_or_default();
-    let sid = event.client_sid.as_ref().map(ToString::to_string);
     tracing::info!(
         event = %event.id, tenant = %event.tenant, ?outcome, reason, client,
         service = event.service.as_deref().unwrap_or_default(), %peer, "ticket request"
     );
-    app.audit.record(NewEvent {
+    let new = NewEvent {
         id: Some(event.id.to_string()),
         at_ms: now_ms(),
         tenant: Some(event.tenant),
@@ -126,13 +125,14 @@ fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
         outcome,
         action: "ticket.issue".into(),
         reason,
-        user: sid.unwrap_or_else(|| client.clone()),
+        user: client.clone(),
         actor: client,
         target: event.service.clone().unwrap_or_default(),
         address: Some(peer.ip().to_canonical()),
         detail: detail(event),
         trust_key: seen(event),
-    });
+    };
+    app.audit.record_about(new, event.client_sid.clone());
 }
 
 /// Records a request that was refused before the exchange saw it.
@@ -158,6 +158,9 @@ fn detail(event: &kdc::Event) -> String {
     let mut parts = Vec::new();
     if !event.detail.is_empty() {
         parts.push(event.detail.clone());
+    }
+    if let Some(sid) = &event.client_sid {
+        parts.push(format!("SID {sid}"));
     }
     let numbers = [
         ("etype", event.ticket_etype.map(i64::from)),

@@ -131,6 +131,7 @@ async fn event_of(service: &Service, reason: &str) -> Event {
 async fn alice_gets_a_ticket_that_the_keytab_opens() {
     let service = Service::start().await;
     let mut world = world(&service).await;
+    world.identities[0].upn = "alice.mueller@contoso.com".into();
     sync_alice(&service, &world, IdentityState::Enabled).await;
     let message = honest(&mut world);
     let reply = ask(&service, "contoso.cloud.example", &message).await;
@@ -158,6 +159,16 @@ async fn alice_gets_a_ticket_that_the_keytab_opens() {
     let event = event_of(&service, "").await;
     assert_eq!(event.actor, format!("alice@{AD_REALM}"));
     assert_eq!(event.target, name);
+    let upn = &world.identities[0].upn;
+    assert_eq!(&event.user, upn);
+    for user in [upn.as_str(), "alice", &world.identities[0].sid.to_string()] {
+        let query = EventQuery {
+            user: Some(user.into()),
+            ..EventQuery::default()
+        };
+        let events = service.admin.events("contoso", &query).await.unwrap();
+        assert!(events.contains(&event), "{user}: {events:?}");
+    }
     let deadline = Instant::now() + Duration::from_secs(5);
     while service.admin.trust("contoso", DOMAIN).await.unwrap().keys[0]
         .last_seen_at

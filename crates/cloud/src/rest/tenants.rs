@@ -13,7 +13,7 @@ use crossrealm_api::{
     TenantCreate,
 };
 use crossrealm_directory::{self as directory, NewTenant, TenantInfo};
-use crossrealm_kdc::Reason;
+use crossrealm_kdc::{IdentityKind, Reason, TenantId};
 
 /// The most services whose hosts a client's configuration lists.
 const MAX_HOSTS: usize = 10_000;
@@ -153,15 +153,32 @@ pub(crate) async fn events(
     at: InTenant<Read>,
     Parameters(query): Parameters<EventQuery>,
 ) -> Result<Json<Page<Event>>, ApiError> {
+    let user = match query.user {
+        Some(user) => Some(upn_of(&app, at.id(), user).await?),
+        None => None,
+    };
     let filter = directory::EventFilter {
         tenant: Some(at.id()),
         since_ms: query.since_ms,
-        user: query.user,
+        user,
         after: query.after,
         limit: query.limit.unwrap_or(100),
     };
     let events = app.directory.events(&filter).await?;
     Ok(Json(convert::complete(events, event)))
+}
+
+/// The name that events concerning a user carry: the UPN of a user who is known by the name given, else that name.
+async fn upn_of(app: &AppState, tenant: TenantId, name: String) -> Result<String, ApiError> {
+    match app
+        .directory
+        .principal(tenant, &name, Some(IdentityKind::User))
+        .await
+    {
+        Ok(user) if !user.upn.is_empty() => Ok(user.upn),
+        Ok(_) | Err(directory::DirectoryError::NotFound { .. }) => Ok(name),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn event(recorded: directory::Event) -> Event {

@@ -113,8 +113,8 @@ pub struct LsaPipe {
 }
 
 impl LsaPipe {
-    /// Connects to the domain controller `host` (its DNS name, as in its service principal name) at `address`, signs
-    /// in with a ticket for `cifs/<host>`, and binds to the LSA.
+    /// Connects to the domain controller `host` (its DNS name) at `address`, signs in with a ticket for its service
+    /// `cifs`, and binds to the LSA. The ticket decides whom the session reaches: whoever opens it.
     pub async fn connect(
         host: &str,
         address: SocketAddr,
@@ -228,5 +228,79 @@ fn classify(step: &'static str, error: CoreError) -> SmbError {
             SmbError::Protocol(format!("{step}: {error}"))
         }
         other => SmbError::Protocol(format!("{step}: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossrealm_krb::crypto::{Enctype, Key};
+    use crossrealm_krb::messages::{self, EncryptedData, KerberosString, PrincipalName, Ticket};
+    use crossrealm_krb::principal::Principal;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    fn ticket() -> Credential {
+        let mut random = |bytes: &mut [u8]| bytes.fill(7);
+        let key = Key::generate(Enctype::Aes256Sha1, &mut random);
+        let realm = "CORP.CONTOSO.COM";
+        let ticket = Ticket {
+            tkt_vno: 5,
+            realm: KerberosString(realm.to_owned()),
+            sname: PrincipalName::new(2, &["cifs", "dc1"]),
+            enc_part: EncryptedData::seal(&key, None, 2, b"sealed", &mut random),
+        };
+        Credential {
+            client: Principal::parse("admin", Some(realm)).unwrap(),
+            server: Principal::parse("cifs/dc1", Some(realm)).unwrap(),
+            key,
+            auth_time: 0,
+            start_time: 0,
+            end_time: i64::MAX,
+            renew_until: None,
+            flags: 0,
+            ticket: messages::encode(&ticket).unwrap(),
+        }
+    }
+
+    async fn refused_by(answer: &'static [u8]) -> SmbError {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(answer).await.unwrap();
+        });
+        let result = LsaPipe::connect("dc1", address, ticket()).await;
+        server.await.unwrap();
+        result.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_names_the_domain_controller() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = LsaPipe::connect("dc1", address, ticket())
+            .await
+            .err()
+            .unwrap();
+        assert!(matches!(error, SmbError::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains("`dc1`"));
+        assert!(error.hint().unwrap().contains("445"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_smb_is_refused() {
+        for answer in [
+            &b""[..],
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            // a length of 16 MiB that is not followed by anything
+            &[0, 0xff, 0xff, 0xff],
+            // a session message that holds no SMB
+            &[0, 0, 0, 4, 1, 2, 3, 4],
+        ] {
+            let error = refused_by(answer).await;
+            assert!(matches!(error, SmbError::Protocol(_)), "{error}");
+        }
     }
 }

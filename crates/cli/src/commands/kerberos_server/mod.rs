@@ -38,7 +38,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 /// A signed-in session with the domain controller and its open LSA.
 pub(super) async fn open(domain: &DomainArgs) -> Result<(Session, Lsa<LsaPipe>), Failure> {
     let session = domain.open(Choice::Pdc).await?;
-    let ticket = session.ticket("cifs").await?;
+    // Whoever is at the other end gets the trust secret: the name must be one that only domain controllers bear.
+    let ticket = session.controller_ticket("cifs").await?;
     let dc = session.dc();
     let address = SocketAddr::new(dc.address, smb::PORT);
     let pipe = LsaPipe::connect(&dc.host, address, ticket)

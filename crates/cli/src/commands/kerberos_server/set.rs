@@ -160,8 +160,12 @@ impl Run {
                 apply(&mut self.lsa, &step, secret, os::now().as_secs()).await?;
                 done.push(step);
             }
-            if self.try_key(secret).await? == KeyMatch::Opens {
-                return Ok(done);
+            match self.try_key(secret).await? {
+                KeyMatch::Opens => return Ok(done),
+                KeyMatch::DoesNotOpen => {}
+                KeyMatch::NoSecret | KeyMatch::Untried => {
+                    return Err(self.no_proof("it is sealed with RC4"));
+                }
             }
             observed = observe(&mut self.lsa, &self.wanted.realm).await?;
             observed.key = KeyMatch::DoesNotOpen;
@@ -178,13 +182,23 @@ impl Run {
         let referral = self
             .session
             .service_ticket(&["krbtgt", &self.wanted.realm])
-            .await?;
+            .await
+            .map_err(|error| self.no_proof(&error.to_string()))?;
         let ad_realm = self.session.dc().realm();
         match opens(&referral.ticket, secret, &ad_realm, &self.wanted.realm) {
             // RC4 until the encryption types are set: says nothing about the key.
             Err(VerifyError::WeakEnctype(_)) => Ok(KeyMatch::Untried),
-            other => other.map_err(|error| Failure::new(error.to_string())),
+            other => other.map_err(|error| self.no_proof(&error.to_string())),
         }
+    }
+
+    fn no_proof(&self, reason: &str) -> Failure {
+        Failure::new(format!(
+            "`{}` gives no referral to `{}` that could prove the trust key: {reason}",
+            self.session.dc().host,
+            self.wanted.realm
+        ))
+        .hint("nothing was confirmed to the tenant; run it again")
     }
 
     /// Tells the tenant what AD now holds, unless it knows. Returns whether that changed its record.

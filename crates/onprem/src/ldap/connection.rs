@@ -192,11 +192,11 @@ impl Connection {
     fn decode(&mut self) -> Result<Option<LdapMsg>, OnpremError> {
         // The codec parses from the front of the message each time, so it is only asked when a whole one is there.
         match message_len(&self.opened) {
-            Length::Incomplete => return Ok(None),
+            Length::Incomplete => Ok(None),
             Length::Known(length) if length > MAX_MESSAGE_LEN => {
-                return Err(LdapError::Protocol("a message is too large".to_owned()).into());
+                Err(LdapError::Protocol("a message is too large".to_owned()).into())
             }
-            Length::Known(length) if length > self.opened.len() => return Ok(None),
+            Length::Known(length) if length > self.opened.len() => Ok(None),
             Length::Known(length) => {
                 let mut whole = self.opened.split_to(length);
                 match self.codec.decode(&mut whole) {

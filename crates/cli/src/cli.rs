@@ -11,6 +11,7 @@ use crate::commands::{
 use crate::context::{Context, Global};
 use crate::failure::Failure;
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
 
 /// The cloud trust: people signed in to Active Directory open file shares in the cloud.
 #[derive(Parser, Debug)]
@@ -103,6 +104,7 @@ fn init_tracing() {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 }

@@ -90,6 +90,12 @@ pub enum FilesError {
         /// What it said last.
         reason: String,
     },
+    /// The inner process ended without a word.
+    #[error("the host's inner process ended ({how})")]
+    InnerDied {
+        /// How.
+        how: String,
+    },
     /// The inner process reported that it cannot go on.
     #[error("{}", .0.message)]
     Inside(Complaint),
@@ -130,7 +136,10 @@ impl FilesError {
             ),
             Self::Api(error) => error.hint(),
             Self::Inside(complaint) => complaint.hint.clone(),
-            Self::File { .. } | Self::BadState { .. } | Self::Program { .. } => None,
+            Self::File { .. }
+            | Self::BadState { .. }
+            | Self::Program { .. }
+            | Self::InnerDied { .. } => None,
         }
     }
 

@@ -264,16 +264,18 @@ impl Inner {
     /// Why the inner process ended without a word.
     async fn post_mortem(&mut self) -> FilesError {
         match tokio::time::timeout(STOP, self.child.wait()).await {
+            // What `unshare` ends with when it could not begin.
             Ok(Ok(status)) if status.code() == Some(1) => FilesError::NoNamespaces {
-                reason: "see the lines above".into(),
+                reason: "the lines above say why".into(),
             },
-            Ok(Ok(status)) => FilesError::Program {
-                program: "the host's inner process".into(),
-                reason: status.to_string(),
+            Ok(Ok(status)) => FilesError::InnerDied {
+                how: status.to_string(),
             },
-            _ => FilesError::Program {
-                program: "the host's inner process".into(),
-                reason: "it neither reports nor ends".into(),
+            Ok(Err(error)) => FilesError::InnerDied {
+                how: error.to_string(),
+            },
+            Err(_) => FilesError::InnerDied {
+                how: "it neither reports nor ends".into(),
             },
         }
     }

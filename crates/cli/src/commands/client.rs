@@ -49,6 +49,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         map_hosts,
     } = args;
     let config = context.client()?.client_config(context.tenant()?).await?;
+    if config.ad_realms.is_empty() {
+        eprintln!(
+            "note: no AD domain trusts the tenant yet, so the file names none; `crossrealm kerberos-server set --setup-cloud-trust` makes the trust"
+        );
+    }
     let kdc = match dc {
         Some(host) => KdcOf::Host(host),
         None => KdcOf::Dns,

@@ -55,8 +55,10 @@ impl From<InitError> for Failure {
 
 /// Runs `crossrealm init`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let dir = std::path::absolute(&args.dir)
+        .map_err(|error| Failure::new(format!("`{}` is no folder: {error}", args.dir.display())))?;
     let report = crossrealm_cloud::init(&InitOptions {
-        dir: args.dir,
+        dir,
         base_domain: args.base_domain,
         store: args.store,
         https_listen: args.https_listen,

@@ -27,7 +27,7 @@ pub enum Args {
         /// Its name
         name: String,
     },
-    /// Delete a storage account, its shares' records and its keys; files on its host stay
+    /// Delete a storage account that holds no shares any more, and its keys; files on its host stay
     Delete {
         /// Its name
         name: String,

@@ -178,3 +178,205 @@ async fn reads_and_writes_over_sealed_ldap() {
         .unwrap();
     assert!(all.len() > 1000, "{}", all.len());
 }
+
+/// Creates a user with a password over sealed LDAP, in the state that `more` says. Its DN.
+async fn user(ldap: &mut Ldap, name: &str, password: &str, more: Vec<Change>) -> String {
+    let dn = format!("CN={name},CN=Users,{}", ldap.base());
+    let _ = ldap.delete(&dn, &[]).await;
+    let attributes = vec![
+        ("objectClass".to_owned(), vec![b"user".to_vec()]),
+        ("sAMAccountName".to_owned(), vec![name.as_bytes().to_vec()]),
+        (
+            "userPrincipalName".to_owned(),
+            vec![format!("{name}@elsewhere.example").into_bytes()],
+        ),
+    ];
+    ldap.add(&dn, attributes, &[]).await.unwrap();
+    let quoted: Vec<u8> = format!("\"{password}\"")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let enabled = vec![
+        Change::Replace("unicodePwd".into(), vec![quoted]),
+        Change::Replace("userAccountControl".into(), vec![b"512".to_vec()]),
+    ];
+    ldap.modify(&dn, enabled, &[]).await.unwrap();
+    if !more.is_empty() {
+        ldap.modify(&dn, more, &[]).await.unwrap();
+    }
+    dn
+}
+
+#[tokio::test]
+async fn each_state_of_an_account_has_its_own_error() {
+    let Some(world) = World::from_environment() else {
+        return;
+    };
+    let session = world.administrator().await;
+    let mut ldap = Ldap::connect(&session).await.unwrap();
+    let set = |name: &str, value: &str| {
+        vec![Change::Replace(
+            name.into(),
+            vec![value.as_bytes().to_vec()],
+        )]
+    };
+    let states = [
+        ("crossrealm-test-Übung", Vec::new()),
+        ("crossrealm-test-disabled", set("userAccountControl", "514")),
+        (
+            "crossrealm-test-expired",
+            set("accountExpires", "116444736010000000"),
+        ),
+        ("crossrealm-test-stale", set("pwdLastSet", "0")),
+    ];
+    let mut results = Vec::new();
+    for (name, more) in states {
+        let dn = user(&mut ldap, name, "P@ssw0rd-Tëst1", more).await;
+        let result = world.open(&world.password(name, "P@ssw0rd-Tëst1")).await;
+        // A user principal name of another suffix is looked up by the KDC.
+        let upn = format!("{name}@elsewhere.example");
+        let by_upn = world.open(&world.password(&upn, "P@ssw0rd-Tëst1")).await;
+        assert_eq!(result.is_ok(), by_upn.is_ok(), "{name}: {by_upn:?}");
+        ldap.delete(&dn, &[]).await.unwrap();
+        results.push(result.map(|session| session.client().to_string()));
+    }
+    let [fine, disabled, expired, stale] = results.try_into().unwrap();
+    assert_eq!(
+        fine.unwrap(),
+        format!("crossrealm-test-Übung@{}", world.domain.to_uppercase())
+    );
+    for revoked in [disabled, expired] {
+        let error = revoked.unwrap_err();
+        assert!(
+            matches!(error, OnpremError::Kerberos(ClientError::Revoked(_))),
+            "{error}"
+        );
+    }
+    let stale = stale.unwrap_err();
+    assert!(
+        matches!(
+            stale,
+            OnpremError::Kerberos(ClientError::PasswordExpired(_))
+        ),
+        "{stale}"
+    );
+}
+
+#[tokio::test]
+async fn signs_in_with_a_keytab_and_with_tickets() {
+    use crossrealm_krb::ccache::Ccache;
+    use crossrealm_krb::crypto::{Enctype, Key};
+    use crossrealm_krb::keytab::{Keytab, KeytabEntry};
+    use crossrealm_krb::principal::Principal;
+    let Some(world) = World::from_environment() else {
+        return;
+    };
+    let session = world.administrator().await;
+    let mut ldap = Ldap::connect(&session).await.unwrap();
+    let name = "crossrealm-test-keytab";
+    let dn = user(&mut ldap, name, "P@ssw0rd-Test2", Vec::new()).await;
+    let realm = world.domain.to_uppercase();
+    let entry = |password: &str, kvno| KeytabEntry {
+        principal: Principal::parse(name, Some(&realm)).unwrap(),
+        kvno,
+        set_at: 0,
+        key: Key::from_password(
+            Enctype::Aes256Sha1,
+            password,
+            &format!("{realm}{name}"),
+            None,
+        )
+        .unwrap(),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("test.keytab");
+    let sign_in = async |entries: Vec<KeytabEntry>| {
+        let keytab = Keytab {
+            entries,
+            skipped: 0,
+        };
+        std::fs::write(&path, keytab.to_bytes().unwrap()).unwrap();
+        let credentials = DomainCredentials::Keytab {
+            path: path.clone(),
+            user: None,
+        };
+        world.open(&credentials).await
+    };
+    let good = sign_in(vec![entry("an older one", 1), entry("P@ssw0rd-Test2", 2)])
+        .await
+        .unwrap();
+    let bad = sign_in(vec![entry("another", 3)]).await.unwrap_err();
+    assert!(
+        matches!(bad, OnpremError::Kerberos(ClientError::WrongKey(_))),
+        "{bad}"
+    );
+
+    let cache = Ccache {
+        principal: good.client().clone(),
+        credentials: vec![good.tgt().clone()],
+        skipped: 0,
+    };
+    let path = dir.path().join("cc");
+    std::fs::write(&path, cache.to_bytes().unwrap()).unwrap();
+    let credentials = DomainCredentials::Ccache { path: Some(path) };
+    let session = world.open(&credentials).await.unwrap();
+    Ldap::connect(&session).await.unwrap();
+    ldap.delete(&dn, &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn reads_the_domain_for_the_sync() {
+    use crossrealm_onprem::sync::{DisabledReason, Kind, SkipReason, read};
+    let Some(world) = World::from_environment() else {
+        return;
+    };
+    let session = world.administrator().await;
+    let mut ldap = Ldap::connect(&session).await.unwrap();
+    let name = "crossrealm-test-Größe";
+    let off = vec![Change::Replace(
+        "userAccountControl".into(),
+        vec![b"514".to_vec()],
+    )];
+    let dn = user(&mut ldap, name, "P@ssw0rd-Test3", off).await;
+    let group = format!("CN=crossrealm-test-group,CN=Users,{}", ldap.base());
+    let _ = ldap.delete(&group, &[]).await;
+    let attributes = vec![
+        ("objectClass".to_owned(), vec![b"group".to_vec()]),
+        (
+            "sAMAccountName".to_owned(),
+            vec![b"crossrealm-test-group".to_vec()],
+        ),
+        ("member".to_owned(), vec![dn.clone().into_bytes()]),
+    ];
+    ldap.add(&group, attributes, &[]).await.unwrap();
+
+    let observed = read(&session, &mut ldap, |_| {}).await.unwrap();
+    assert_eq!(observed.domain.dns_name, world.domain);
+    let find = |wanted: &str| {
+        let mut all = observed.objects.values();
+        all.find(|object| object.account.account_name == wanted)
+            .unwrap()
+    };
+    let user = find(name);
+    assert_eq!(user.account.disabled, Some(DisabledReason::Disabled));
+    assert_eq!(user.account.upn, format!("{name}@elsewhere.example"));
+    assert_eq!(user.account.primary_group_rid, 513);
+    let members: Vec<_> = find("crossrealm-test-group").members.iter().collect();
+    assert_eq!(members, [&user.account.guid]);
+    let everyone = find("Domain Users");
+    assert_eq!(
+        (everyone.account.kind, everyone.account.sid.rid()),
+        (Kind::Group, 513)
+    );
+    let skipped = |wanted: &str| {
+        observed
+            .skipped
+            .iter()
+            .find(|one| one.name == wanted)
+            .map(|one| one.reason)
+    };
+    assert_eq!(skipped("Administrator"), Some(SkipReason::ReservedRid));
+    assert_eq!(skipped("Administrators"), Some(SkipReason::ForeignSid));
+    ldap.delete(&dn, &[]).await.unwrap();
+    ldap.delete(&group, &[]).await.unwrap();
+}

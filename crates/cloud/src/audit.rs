@@ -182,3 +182,40 @@ pub(crate) fn now_ms() -> i64 {
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossrealm_directory::{EventFilter, MasterKey};
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_counted_and_the_loss_recorded() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = MasterKey::create(&folder.path().join("master.key")).unwrap();
+        let store = format!("sqlite:{}", folder.path().join("test.db").display());
+        let directory = Directory::open(&store, key).await.unwrap();
+        let (audit, writer) = Audit::start(directory.clone());
+        // The writer cannot run before this task waits, so that the queue fills up.
+        let event = || NewEvent {
+            action: "test.flood".into(),
+            ..lost_event(0)
+        };
+        for _ in 0..QUEUE + 7 {
+            audit.record(event());
+        }
+        assert_eq!(audit.lost.load(Ordering::Relaxed), 7);
+        drop(audit);
+        writer.finish(Duration::from_secs(60)).await;
+        // The loss is recorded with the first batch.
+        let first = EventFilter {
+            after: Some(0),
+            limit: 1000,
+            ..EventFilter::default()
+        };
+        let events = directory.events(&first).await.unwrap();
+        let lost = events.iter().find(|e| e.event.action == "events.lost");
+        assert!(lost.unwrap().event.detail.starts_with("7 events were lost"));
+        let flood = events.iter().filter(|e| e.event.action == "test.flood");
+        assert!(flood.count() > 0);
+    }
+}

@@ -1,0 +1,249 @@
+//! The matrix of who may do what: every role against every kind of endpoint, through the running service.
+
+mod common;
+
+use common::Service;
+use crossrealm_api::{
+    Client, ClientError, Code, ConnectorCreate, EventQuery, PageQuery, PrepareTrust, SecretText,
+    ShareCreate, StorageAccountCreate, TenantCreate, UserCreate,
+};
+use crossrealm_directory::{Actor, Directory, MasterKey, NewToken, TokenRole};
+use crossrealm_kdc::TenantId;
+
+const DOMAIN: &str = "corp.contoso.com";
+
+/// What a token was let do: the name of each kind of endpoint that did not answer 401 or 403.
+async fn permitted(client: &Client) -> Vec<&'static str> {
+    let prepare = PrepareTrust {
+        realm: "CORP.CONTOSO.COM".into(),
+        flat_name: "CORP".into(),
+        sid: "S-1-5-21-1-2-3".into(),
+        top_level_names: vec![],
+    };
+    // Names that no rule allows: what is permitted is refused later, and changes nothing.
+    let tenant = TenantCreate {
+        name: "!".into(),
+        ..Default::default()
+    };
+    let user = UserCreate {
+        upn: "!".into(),
+        display_name: String::new(),
+    };
+    let connector = ConnectorCreate { domain: "!".into() };
+    let account = StorageAccountCreate {
+        name: "!".into(),
+        aliases: vec![],
+    };
+    let share = ShareCreate { name: "!".into() };
+    let t = "contoso";
+    let results = [
+        ("whoami", client.whoami().await.map(drop)),
+        ("tenants", client.tenants().await.map(drop)),
+        ("tenant", client.tenant(t).await.map(drop)),
+        (
+            "create tenant",
+            client.create_tenant(&tenant).await.map(drop),
+        ),
+        ("trusts", client.trusts(t).await.map(drop)),
+        (
+            "prepare trust",
+            client.prepare_trust(t, DOMAIN, &prepare).await.map(drop),
+        ),
+        ("delete trust", client.delete_trust(t, "fabrikam.com").await),
+        (
+            "users",
+            client.users(t, &PageQuery::default()).await.map(drop),
+        ),
+        ("create user", client.create_user(t, &user).await.map(drop)),
+        (
+            "create connector",
+            client.create_connector(t, &connector).await.map(drop),
+        ),
+        (
+            "identities",
+            client
+                .domain_identities(t, DOMAIN, None, None)
+                .await
+                .map(drop),
+        ),
+        (
+            "other identities",
+            client
+                .domain_identities(t, "fabrikam.com", None, None)
+                .await
+                .map(drop),
+        ),
+        ("accounts", client.storage_accounts(t).await.map(drop)),
+        (
+            "create account",
+            client.create_storage_account(t, &account).await.map(drop),
+        ),
+        (
+            "create share",
+            client.create_share(t, "acct1", &share).await.map(drop),
+        ),
+        (
+            "keytab",
+            client.storage_account_keytab(t, "acct1").await.map(drop),
+        ),
+        (
+            "host state",
+            client.host_state(t, "acct1", None, 0).await.map(drop),
+        ),
+        (
+            "other host state",
+            client.host_state(t, "acct2", None, 0).await.map(drop),
+        ),
+        ("services", client.service_principals(t).await.map(drop)),
+        (
+            "events",
+            client.events(t, &EventQuery::default()).await.map(drop),
+        ),
+        ("other tenant", client.tenant("fabrikam").await.map(drop)),
+    ];
+    let refused = |result: &Result<(), ClientError>| match result {
+        Ok(()) => false,
+        Err(error) => match error.code().expect("an answer of the API") {
+            Code::Unauthenticated | Code::Forbidden => true,
+            // For a token that is confined to a tenant, no other one exists.
+            Code::TenantNotFound => true,
+            _ => false,
+        },
+    };
+    let permitted = results.into_iter().filter(|(_, result)| !refused(result));
+    permitted.map(|(name, _)| name).collect()
+}
+
+#[tokio::test]
+async fn each_role_may_do_its_own_and_nothing_else() {
+    let service = Service::start().await;
+    let contoso = service.contoso().await;
+    let fabrikam = TenantCreate {
+        name: "fabrikam".into(),
+        ..Default::default()
+    };
+    service.admin.create_tenant(&fabrikam).await.unwrap();
+    for name in ["acct1", "acct2"] {
+        let account = StorageAccountCreate {
+            name: name.into(),
+            aliases: vec![],
+        };
+        service
+            .admin
+            .create_storage_account("contoso", &account)
+            .await
+            .unwrap();
+    }
+    let key = MasterKey::load(&service.path("master.key")).unwrap();
+    let store = format!("sqlite:{}", service.path("crossrealm.db").display());
+    let directory = Directory::open(&store, key).await.unwrap();
+    let tenant = TenantId(*contoso.id.as_bytes());
+    let may = async |tenant: Option<TenantId>, role: TokenRole| {
+        let token = NewToken {
+            tenant,
+            role,
+            name: "test".into(),
+            expires_at: None,
+        };
+        let made = directory.create_token(&Actor::local("test"), token).await;
+        let token = SecretText::new(made.unwrap().0.as_str());
+        permitted(&service.client(&token)).await
+    };
+
+    let read = [
+        "whoami", "tenants", "tenant", "trusts", "users", "accounts", "services", "events",
+    ];
+    let identities = [
+        "create user",
+        "create connector",
+        "identities",
+        "other identities",
+    ];
+    let storage = [
+        "create account",
+        "create share",
+        "keytab",
+        "host state",
+        "other host state",
+    ];
+    let trusts = ["prepare trust", "delete trust"];
+    let sorted = |parts: &[&[&'static str]]| {
+        let mut all = parts.concat();
+        all.sort_unstable();
+        all
+    };
+    let table = [
+        (
+            None,
+            TokenRole::GlobalAdministrator,
+            sorted(&[
+                &read,
+                &identities,
+                &storage,
+                &trusts,
+                &["create tenant", "other tenant"],
+            ]),
+        ),
+        (
+            Some(tenant),
+            TokenRole::GlobalAdministrator,
+            sorted(&[&read, &identities, &storage, &trusts]),
+        ),
+        (
+            Some(tenant),
+            TokenRole::HybridIdentityAdministrator,
+            sorted(&[&read, &identities]),
+        ),
+        (
+            Some(tenant),
+            TokenRole::StorageAdministrator,
+            sorted(&[&read, &storage]),
+        ),
+        (Some(tenant), TokenRole::Reader, sorted(&[&read])),
+        (None, TokenRole::Reader, sorted(&[&read, &["other tenant"]])),
+        (
+            Some(tenant),
+            TokenRole::Connector {
+                domain: DOMAIN.into(),
+            },
+            sorted(&[&["whoami", "identities"]]),
+        ),
+        (
+            Some(tenant),
+            TokenRole::Host {
+                account: "acct1".into(),
+            },
+            sorted(&[&["whoami", "host state"]]),
+        ),
+    ];
+    for (confined_to, role, expected) in table {
+        let mut found = may(confined_to, role.clone()).await;
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            expected,
+            "{role:?}, confined: {}",
+            confined_to.is_some()
+        );
+    }
+    let nobody = service.client(&SecretText::new(format!("xr_{}", "0".repeat(64))));
+    assert_eq!(permitted(&nobody).await, [""; 0]);
+
+    // Refused attempts are in the audit.
+    let events = service
+        .admin
+        .events(
+            "contoso",
+            &EventQuery {
+                limit: Some(1000),
+                ..Default::default()
+            },
+        )
+        .await
+        .unwrap();
+    assert!(
+        events
+            .iter()
+            .any(|e| e.action == "api.call" && e.reason == "forbidden")
+    );
+}

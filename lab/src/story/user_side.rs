@@ -1,9 +1,9 @@
 //! The second half of the story: people use the share, or are refused, each for their own reason.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{CLOUD_REALM, SHARE, SPN, Story, trace};
+use super::trace::{Trace, Watch};
+use super::{CLOUD_REALM, SHARE, SPN, Story};
 use crate::net::Place;
 use crate::run::{Failure, Output, Run};
 
@@ -38,27 +38,23 @@ pub(super) fn client_config(story: &mut Story) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `kvno` for a principal, with its trace.
-fn kvno(story: &Story, user: &str, principal: &str) -> (Run, PathBuf) {
-    let trace = story.world.path(Place::Client, &format!("{user}.trace"));
-    let _ = std::fs::remove_file(&trace);
-    (
-        story
-            .user(user, "kvno")
-            .arg(principal)
-            .env("KRB5_TRACE", &trace),
-        trace,
-    )
+/// `kvno` for a principal, and the watch over its trace.
+fn kvno(story: &Story, user: &str, principal: &str) -> Result<(Run, Watch), Failure> {
+    let watch = Watch::start(&story.world.path(Place::Client, &format!("{user}.trace")))?;
+    let run = story
+        .user(user, "kvno")
+        .arg(principal)
+        .env("KRB5_TRACE", watch.path());
+    Ok((run, watch))
 }
 
-fn read_trace(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
-}
-
-fn asked_the_cloud(trace: &str) -> bool {
-    trace::exchanges(trace).iter().any(|exchange| {
-        exchange.realm == CLOUD_REALM && exchange.transport == "https 10.77.2.1:443"
-    })
+fn must_have_asked_the_cloud(output: &Output, trace: &Trace) -> Result<(), Failure> {
+    if trace.asked(CLOUD_REALM, "https 10.77.2.1:443") {
+        return Ok(());
+    }
+    Err(output
+        .failure("was expected to ask the tenant's KDC by HTTPS")
+        .with(trace.text()))
 }
 
 fn sign_in(story: &mut Story, user: &str) -> Result<(), Failure> {
@@ -77,14 +73,15 @@ fn sign_in(story: &mut Story, user: &str) -> Result<(), Failure> {
 
 pub(super) fn alice_gets_a_ticket(story: &mut Story) -> Result<(), Failure> {
     sign_in(story, "alice")?;
-    let (run, trace) = kvno(story, "alice", SPN);
+    let (run, watch) = kvno(story, "alice", SPN)?;
     let output = story.hop(
         "onprem, cloud",
         "a ticket for the share's host, please",
         &run,
     )?;
     output.says(&format!("{SPN}@"))?;
-    trace::tell(&story.account, &read_trace(&trace));
+    let trace = watch.finish();
+    trace.tell(&story.account);
     must_have_asked_the_cloud(&output, &trace)?;
     let klist = story.user("alice", "klist").arg("-e");
     let tickets = story.hop("its cache", "which tickets does alice hold now?", &klist)?;
@@ -139,7 +136,7 @@ pub(super) fn alice_owns_her_file(story: &mut Story) -> Result<(), Failure> {
 
 pub(super) fn bob_is_refused(story: &mut Story) -> Result<(), Failure> {
     sign_in(story, "bob")?;
-    let (run, _) = kvno(story, "bob", SPN);
+    let (run, _) = kvno(story, "bob", SPN)?;
     story.hop(
         "onprem, cloud",
         "bob is a synced user, so he gets a ticket",
@@ -160,7 +157,7 @@ pub(super) fn bob_is_refused(story: &mut Story) -> Result<(), Failure> {
 pub(super) fn mallory_is_refused(story: &mut Story) -> Result<(), Failure> {
     sign_in(story, "mallory")?;
     // She holds everything she needs before she is disabled, so that only the cloud can still refuse her.
-    let (referral, _) = kvno(story, "mallory", &format!("krbtgt/{CLOUD_REALM}"));
+    let (referral, _) = kvno(story, "mallory", &format!("krbtgt/{CLOUD_REALM}"))?;
     story.hop(
         "onprem",
         "mallory fetches the referral to the tenant's realm",
@@ -177,21 +174,11 @@ pub(super) fn mallory_is_refused(story: &mut Story) -> Result<(), Failure> {
         &sync,
     )?;
     let mark = story.event_mark()?;
-    let (ask, trace) = kvno(story, "mallory", &format!("{SPN}@{CLOUD_REALM}"));
+    let (ask, watch) = kvno(story, "mallory", &format!("{SPN}@{CLOUD_REALM}"))?;
     let output = refused_ticket(story, "mallory shows her referral to the cloud", &ask)?;
     output.says("revoked")?;
-    must_have_asked_the_cloud(&output, &trace)?;
+    must_have_asked_the_cloud(&output, &watch.finish())?;
     tell_reason(story, "identity-disabled", mark)
-}
-
-fn must_have_asked_the_cloud(output: &Output, trace: &Path) -> Result<(), Failure> {
-    let trace = read_trace(trace);
-    if asked_the_cloud(&trace) {
-        return Ok(());
-    }
-    Err(output
-        .failure("was expected to ask the tenant's KDC by HTTPS")
-        .with(trace))
 }
 
 /// Every refusal leaves an event that says why; administrators see it with `crossrealm events`.
@@ -246,13 +233,13 @@ pub(super) fn cloud_only_is_refused(story: &mut Story) -> Result<(), Failure> {
         .ok()?;
     sign_in(story, "dana")?;
     let mark = story.event_mark()?;
-    let (ask, trace) = kvno(story, "dana", SPN);
+    let (ask, watch) = kvno(story, "dana", SPN)?;
     let output = refused_ticket(
         story,
         "a dana of Active Directory who was never synced shows her referral",
         &ask,
     )?;
-    must_have_asked_the_cloud(&output, &trace)?;
+    must_have_asked_the_cloud(&output, &watch.finish())?;
     tell_reason(story, "identity-not-synced", mark)
 }
 

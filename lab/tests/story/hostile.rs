@@ -1,6 +1,6 @@
 //! Mistaken and hostile input: each gets its own clear answer, and the service goes on for everybody else.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossrealm_lab::story::{CLOUD_REALM, SPN, Story};
@@ -70,10 +70,10 @@ fn kdc_proxy_garbage(story: &mut Story) -> Result<(), Failure> {
     for garbage in [
         b"hello".to_vec(),
         vec![0xff; 600],
-        kkdcp(b"not Kerberos at all", CLOUD_REALM),
+        kkdcp(b"hello, this is not Kerberos", CLOUD_REALM),
         der(0x30, &[]),
     ] {
-        post(story, "contoso", &garbage)?.is(400)?;
+        post(story, "contoso.cloud.example", &garbage)?.is(400)?;
     }
     Ok(())
 }
@@ -81,34 +81,39 @@ fn kdc_proxy_garbage(story: &mut Story) -> Result<(), Failure> {
 fn kdc_proxy_truncated(story: &mut Story) -> Result<(), Failure> {
     let whole = kkdcp(&der(0x6c, &der(0x30, &[0; 400])), CLOUD_REALM);
     for cut in [1, 2, 5, 20, whole.len() - 1] {
-        post(story, "contoso", &whole[..cut])?.is(400)?;
+        post(story, "contoso.cloud.example", &whole[..cut])?.is(400)?;
     }
     // A length inside that claims more than there is.
     let mut lying = whole;
     let at = lying.iter().position(|byte| *byte == 0x6c).unwrap_or(0);
     lying[at - 4..at].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff]);
-    post(story, "contoso", &lying)?.is(400)
+    post(story, "contoso.cloud.example", &lying)?.is(400)
 }
 
 fn kdc_proxy_oversized(story: &mut Story) -> Result<(), Failure> {
-    post(story, "contoso", &kkdcp(&vec![0x6c; 200_000], CLOUD_REALM))?.is(413)?;
+    post(
+        story,
+        "contoso.cloud.example",
+        &kkdcp(&vec![0x6c; 200_000], CLOUD_REALM),
+    )?
+    .is(413)?;
     // Announced, never sent.
-    let head = "POST /contoso/kerberos HTTP/1.0\r\nHost: login.cloud.example\r\nContent-Length: 4000000000\r\n\r\n";
+    let head = "POST /contoso.cloud.example/kerberos HTTP/1.0\r\nHost: login.cloud.example\r\nContent-Length: 4000000000\r\n\r\n";
     send(story, head.as_bytes())?.is(413)?;
-    let head = "POST /contoso/kerberos HTTP/1.1\r\nHost: login.cloud.example\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let head = "POST /contoso.cloud.example/kerberos HTTP/1.1\r\nHost: login.cloud.example\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     send(story, head.as_bytes())?.is(411)
 }
 
 fn kdc_proxy_wrong_method(story: &mut Story) -> Result<(), Failure> {
     send(
         story,
-        b"GET /contoso/kerberos HTTP/1.0\r\nHost: login.cloud.example\r\n\r\n",
+        b"GET /contoso.cloud.example/kerberos HTTP/1.0\r\nHost: login.cloud.example\r\n\r\n",
     )?
     .is(405)
 }
 
 fn kdc_proxy_empty_body(story: &mut Story) -> Result<(), Failure> {
-    post(story, "contoso", b"")?.is(200)
+    post(story, "contoso.cloud.example", b"")?.is(200)
 }
 
 fn unknown_tenant(story: &mut Story) -> Result<(), Failure> {
@@ -123,9 +128,12 @@ fn unknown_tenant(story: &mut Story) -> Result<(), Failure> {
 
 fn unknown_spn(story: &mut Story) -> Result<(), Failure> {
     let mark = story.event_mark()?;
-    let host = "cifs/acct9.file.contoso.cloud.example";
-    let output = story.user("alice", "kvno").arg(host).refused(1)?;
-    output.says("Server not found in Kerberos database")?;
+    let spn = "cifs/acct9.file.contoso.cloud.example";
+    let output = story.user("alice", "kvno").arg(spn).refused(1)?;
+    let words = "not found in Kerberos database while getting credentials for";
+    output.says_line(&format!(
+        "kvno: Server {spn}@{CLOUD_REALM} {words} {spn}@CORP.CONTOSO.COM"
+    ))?;
     story.refused_because("service-unknown", mark).map(drop)
 }
 
@@ -208,10 +216,8 @@ fn domain_admin_with(story: &Story, password: &str, words: &[&str]) -> Result<Ru
 fn wrong_domain_password(story: &mut Story) -> Result<(), Failure> {
     for words in [&["kerberos-server", "get"][..], &["sync", "once"]] {
         let output = domain_admin_with(story, "wrong", words)?.refused(1)?;
-        output
-            .says("error: ")?
-            .says("password")?
-            .does_not_say("wrong.password")?;
+        output.says_line("error: wrong password for `administrator@CORP.CONTOSO.COM`")?;
+        output.says_line("hint: check the password; too many wrong ones may lock the account")?;
     }
     Ok(())
 }
@@ -223,7 +229,9 @@ fn unreachable_dc(story: &mut Story) -> Result<(), Failure> {
             .with_domain_admin(words)?
             .args(["--dc", "10.77.1.250"]);
         let output = run.refused(1)?;
-        output.says("error: ")?.says("10.77.1.250")?;
+        output.says("error: cannot connect to `10.77.1.250` port 389 (LDAP): ")?;
+        let next = "run this on-premises, on a computer that reaches the domain controller on TCP ports 88, 389 and 445";
+        output.says_line(&format!("hint: {next}"))?;
         if began.elapsed() > Duration::from_secs(30) {
             return Err(output.failure("was expected to give up within 30 s"));
         }
@@ -233,27 +241,36 @@ fn unreachable_dc(story: &mut Story) -> Result<(), Failure> {
 
 fn unknown_share(story: &mut Story) -> Result<(), Failure> {
     let admin = story.crossrealm(Place::Admin);
-    let grant = admin
-        .clone()
-        .args([
-            "share",
-            "grant",
-            "acct1/nosuch",
-            "--to",
-            "AllStaff",
-            "--role",
-            "reader",
-        ])
-        .refused(1)?;
-    grant.says("error: ")?.says("`acct1/nosuch`")?;
-    let create = admin
-        .args(["share", "create", "acct9/projects"])
-        .refused(1)?;
-    create.says("error: ")?.says("`acct9`").map(drop)
+    let grant = admin.clone().args([
+        "share",
+        "grant",
+        "acct1/nosuch",
+        "--to",
+        "AllStaff",
+        "--role",
+        "reader",
+    ]);
+    grant
+        .refused(1)?
+        .says_line("error: no share `acct1/nosuch`")?;
+    let create = admin.args(["share", "create", "acct9/projects"]);
+    create
+        .refused(1)?
+        .says_line("error: no storage account `acct9`")?;
+    let nosuch = story
+        .smbclient("alice", "ls")
+        .output()?
+        .line
+        .replace("/projects", "/nosuch");
+    let open = story.user("alice", "sh").args(["-c", &nosuch]);
+    open.refused(1)?
+        .says_line("tree connect failed: NT_STATUS_BAD_NETWORK_NAME")
+        .map(drop)
 }
 
 fn unknown_principal(story: &mut Story) -> Result<(), Failure> {
-    let grant = [
+    let admin = story.crossrealm(Place::Admin);
+    let grant = admin.clone().args([
         "share",
         "grant",
         "acct1/projects",
@@ -261,9 +278,15 @@ fn unknown_principal(story: &mut Story) -> Result<(), Failure> {
         "NoSuchGroup",
         "--role",
         "reader",
-    ];
-    let output = story.crossrealm(Place::Admin).args(grant).refused(1)?;
-    output.says("error: ")?.says("`NoSuchGroup`").map(drop)
+    ]);
+    grant
+        .refused(1)?
+        .says_line("error: no user or group `NoSuchGroup`")?;
+    let show = admin.args(["user", "show", "nobody@corp.contoso.com"]);
+    show.refused(1)?
+        .says("error: no user")?
+        .says("`nobody@corp.contoso.com`")
+        .map(drop)
 }
 
 fn second_set(story: &mut Story) -> Result<(), Failure> {
@@ -302,11 +325,11 @@ fn trusts(story: &Story) -> Result<String, Failure> {
 
 fn wrong_token(story: &mut Story) -> Result<(), Failure> {
     let list = story.crossrealm(Place::Admin).args(["tenant", "list"]);
-    list.clone()
+    let unknown = list
+        .clone()
         .env("CROSSREALM_TOKEN", "cr-not-a-token")
-        .refused(1)?
-        .says("error: ")?
-        .says("token")?;
+        .refused(1)?;
+    unknown.says_line("error: the token is unknown, has ended or was revoked")?;
     list.env("CROSSREALM_TOKEN", "")
         .refused(1)?
         .says_line("error: no API token")
@@ -315,18 +338,14 @@ fn wrong_token(story: &mut Story) -> Result<(), Failure> {
 
 fn taken_port(story: &mut Story) -> Result<(), Failure> {
     let config = story.cloud_folder().join("crossrealm.toml");
-    let output = story
+    let serve = story
         .bare(Place::Cloud)
         .arg("serve")
         .arg("--config")
-        .arg(config)
-        .timeout(Duration::from_secs(20))
-        .refused(1)?;
-    output
-        .says("error: ")?
-        .says("443")?
-        .says("in use")
-        .map(drop)
+        .arg(config);
+    let output = serve.timeout(Duration::from_secs(20)).refused(1)?;
+    output.says_line("error: cannot listen on `0.0.0.0:443`: the address is in use")?;
+    output.says("hint: another program listens there").map(drop)
 }
 
 /// A copy of the service's folder, to be damaged, and the command that serves it.
@@ -360,51 +379,78 @@ fn damaged_config(story: &mut Story) -> Result<(), Failure> {
     let (folder, serve) = copy(story, "damaged-config")?;
     let config = folder.join("crossrealm.toml");
     let text = std::fs::read_to_string(&config)?;
-    for damaged in [
-        format!("{text}\n[[["),
-        format!("{text}\nno_such_setting = 1\n"),
-        text.chars().take(text.len() / 3).collect(),
-        "\u{0}\u{1}".into(),
-    ] {
-        std::fs::write(&config, &damaged)?;
-        serve.refused(1)?.says("error: ")?.says("crossrealm.toml")?;
+    let lines = text.lines().count();
+    let wrong = |line: usize| {
+        format!(
+            "error: the configuration file `{}` is wrong in line {line}: ",
+            config.display()
+        )
+    };
+    let damages = [
+        (format!("{text}\n[[["), lines + 2, ""),
+        (
+            format!("{text}\nno_such_setting = 1\n"),
+            lines + 2,
+            "unknown field `no_such_setting`",
+        ),
+        (
+            "base_domain = \"cloud.example\"\n".to_owned(),
+            1,
+            "missing field `store`",
+        ),
+        ("\u{0}\u{1}".to_owned(), 1, ""),
+    ];
+    for (damaged, line, reason) in damages {
+        std::fs::write(&config, damaged)?;
+        serve.refused(1)?.says(&wrong(line))?.says(reason)?;
     }
     std::fs::remove_file(&config)?;
-    serve
-        .refused(1)?
-        .says("error: ")?
-        .says("crossrealm.toml")
-        .map(drop)
+    let gone = serve.refused(1)?;
+    gone.says_line(&format!(
+        "error: the configuration file `{}` does not exist",
+        config.display()
+    ))?;
+    gone.says("hint: `crossrealm init` makes one").map(drop)
 }
 
 fn damaged_master_key(story: &mut Story) -> Result<(), Failure> {
     let (folder, serve) = copy(story, "damaged-key")?;
     let key = folder.join("master.key");
     let whole = std::fs::read(&key)?;
-    let other = flipped(&whole);
-    for damaged in [&whole[..whole.len() / 2], &other, b"", b"garbage"] {
-        overwrite(&key, damaged)?;
-        serve.refused(1)?.says("error: ")?.says("master")?;
+    let mut renamed = whole.clone();
+    renamed[..2].copy_from_slice(b"xx");
+    let named = format!("error: the master key file `{}`", key.display());
+    for (damaged, reason) in [
+        (
+            &whole[..whole.len() / 2],
+            "it does not have the length of a master key file",
+        ),
+        (b"", "it does not have the length of a master key file"),
+        (
+            &renamed,
+            "it does not begin with `crossrealm-master-key-v1`",
+        ),
+    ] {
+        std::fs::write(&key, damaged)?;
+        let output = serve.refused(1)?;
+        output.says_line(&format!("{named} is damaged: {reason}"))?;
+        output.says_line("hint: restore it from your backup")?;
     }
+    // A sound key, but of another installation.
+    let other = story.world.path(Place::Cloud, "other");
+    let init = story
+        .bare(Place::Cloud)
+        .args(["init", "--base-domain", "cloud.example", "--dir"]);
+    init.arg(&other).ok()?;
+    std::fs::copy(other.join("master.key"), &key)?;
+    serve
+        .refused(1)?
+        .says("error: this is not the master key of this database")?;
     std::fs::remove_file(&key)?;
     serve
         .refused(1)?
-        .says("error: ")?
-        .says("master.key")
+        .says_line(&format!("{named} does not exist"))
         .map(drop)
-}
-
-fn overwrite(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    Ok(std::fs::write(path, content)?)
-}
-
-/// A key of the right form that is another key.
-fn flipped(key: &[u8]) -> Vec<u8> {
-    let mut other = key.to_vec();
-    if let Some(byte) = other.get_mut(5) {
-        *byte = if *byte == b'A' { b'B' } else { b'A' };
-    }
-    other
 }
 
 fn services_stop(story: &mut Story) -> Result<(), Failure> {

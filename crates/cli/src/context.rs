@@ -17,7 +17,7 @@ const MAX_CA_BYTES: usize = 1 << 20;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Form of the output
+    /// Form of the output: aligned text for people, JSON for programs
     #[arg(
         short,
         long,
@@ -28,13 +28,31 @@ pub struct Global {
     )]
     pub output: Format,
     /// Address of the service, e.g. `https://login.cloud.example`
-    #[arg(long, global = true, env = "CROSSREALM_SERVER", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "CROSSREALM_SERVER",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub server: Option<String>,
     /// Name, domain or id of the tenant
-    #[arg(long, global = true, env = "CROSSREALM_TENANT", value_name = "NAME")]
+    #[arg(
+        long,
+        global = true,
+        env = "CROSSREALM_TENANT",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
     pub tenant: Option<String>,
     /// File with the private CA (PEM) that the service's certificate comes from
-    #[arg(long, global = true, env = "CROSSREALM_CA", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "CROSSREALM_CA",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     pub ca: Option<PathBuf>,
     /// File with the API token; without it the environment variable `CROSSREALM_TOKEN` is used
     #[arg(long, global = true, value_name = "FILE")]

@@ -12,12 +12,12 @@ use serde_json::Value;
 use std::io::{ErrorKind, Write};
 use time::format_description::well_known::Rfc3339;
 
-/// The form of what a command prints.
+/// The form of what a command prints: aligned columns or `Name : value` lines, or one JSON document (for
+/// `events --follow`: one per line).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Aligned columns or `Name : value` lines, for people
+    // No doc comments: clap would give each its own paragraph in the help of every command.
     Table,
-    /// One JSON document (for `events --follow`: one per line)
     Json,
 }
 

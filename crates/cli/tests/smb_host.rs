@@ -3,96 +3,16 @@
 //! Needs root and the packages of Samba; elsewhere it says so and passes, unless `CROSSREALM_REQUIRE_WORLD` is set. The
 //! opening of shares with tickets is the lab's story; here it is the host itself.
 
+mod common;
+
+use common::{Cloud, PATIENCE, free_port, reachable, until};
 use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A service with tenant, account and share, in a folder of its own, on loopback ports that were free.
-struct Cloud {
-    folder: tempfile::TempDir,
-    port: u16,
-    service: Child,
-}
-
-impl Cloud {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let dir = folder.path().join("xr");
-        let made = Command::new(env!("CARGO_BIN_EXE_crossrealm"))
-            .args(["init", "--base-domain", "cloud.example", "--https-listen"])
-            .arg(format!("127.0.0.1:{port}"))
-            .arg("--dir")
-            .arg(&dir)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
-        let service = Command::new(env!("CARGO_BIN_EXE_crossrealm"))
-            .arg("serve")
-            .arg("--config")
-            .arg(dir.join("crossrealm.toml"))
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let cloud = Self {
-            folder,
-            port,
-            service,
-        };
-        until("the service answers", || reachable(port));
-        cloud.ok(&["tenant", "create", "contoso"]);
-        cloud.ok(&["storage-account", "create", "acct1"]);
-        cloud.ok(&["share", "create", "acct1/projects"]);
-        cloud
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let dir = self.folder.path().join("xr");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_crossrealm"));
-        command
-            .env(
-                "CROSSREALM_SERVER",
-                format!("https://127.0.0.1:{}", self.port),
-            )
-            .env("CROSSREALM_TENANT", "contoso")
-            .env("CROSSREALM_CA", dir.join("tls/ca.pem"))
-            .env(
-                "CROSSREALM_TOKEN",
-                fs::read_to_string(dir.join("admin.token")).unwrap().trim(),
-            )
-            .args(args);
-        command
-    }
-
-    fn ok(&self, args: &[&str]) -> Output {
-        let output = self.command(args).output().unwrap();
-        assert!(output.status.success(), "{args:?}: {output:?}");
-        output
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn state(&self, file: &str) -> PathBuf {
-        self.data().join(".host/acct1").join(file)
-    }
-}
-
-impl Drop for Cloud {
-    fn drop(&mut self) {
-        let _ = self.service.kill();
-        let _ = self.service.wait();
-    }
-}
 
 /// A running `files serve`.
 struct Host {
@@ -188,36 +108,21 @@ fn signal(pid: u32, name: &str) {
     assert!(status.success());
 }
 
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 fn gone(family: &HashSet<(u32, String)>) -> bool {
     family
         .iter()
         .all(|(pid, start)| start_of(*pid).as_ref() != Some(start))
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-fn reachable(port: u16) -> bool {
-    TcpStream::connect(("127.0.0.1", port)).is_ok()
-}
-
 fn sections(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let lines = text.lines().filter(|line| line.starts_with('['));
     lines.map(str::to_owned).collect()
+}
+
+/// A file of the host's own state.
+fn state(cloud: &Cloud, file: &str) -> PathBuf {
+    cloud.data().join(".host/acct1").join(file)
 }
 
 /// Whether the test can run here; says why where it cannot.
@@ -246,7 +151,7 @@ fn a_host_follows_its_account_and_leaves_nothing_behind() {
 
     // The keys are for root only, the folder around the shares too, and the share has its Windows permissions.
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&cloud.state("keytab")), 0o600);
+    assert_eq!(mode(&state(&cloud, "keytab")), 0o600);
     assert_eq!(mode(&cloud.data().join("acct1")), 0o700);
     let share = cloud.data().join("acct1/shares/projects");
     assert!(share.is_dir());
@@ -263,7 +168,7 @@ fn a_host_follows_its_account_and_leaves_nothing_behind() {
     }
 
     // A new share comes into view, a deleted one goes; the files of the deleted one stay.
-    let conf = cloud.state("smb.conf");
+    let conf = state(&cloud, "smb.conf");
     fs::write(share.join("precious"), "data").unwrap();
     cloud.ok(&["share", "create", "acct1/archive"]);
     until("the new share is served", || {
@@ -277,12 +182,31 @@ fn a_host_follows_its_account_and_leaves_nothing_behind() {
 
     // A new key arrives without a restart.
     let smbd = host.process("smbd");
-    let keytab = fs::read(cloud.state("keytab")).unwrap();
+    let keytab = fs::read(state(&cloud, "keytab")).unwrap();
     cloud.ok(&["storage-account", "rotate-key", "acct1", "--key", "kerb1"]);
     until("the new key is there", || {
-        fs::read(cloud.state("keytab")).unwrap() != keytab
+        fs::read(state(&cloud, "keytab")).unwrap() != keytab
     });
     assert_eq!(host.process("smbd"), smbd);
+
+    // What cannot be served keeps nothing else from being served: a name that means something to Samba, a folder that is
+    // none. When the obstacle is gone, the share comes.
+    let blocked = cloud.data().join("acct1/shares/blocked");
+    fs::write(&blocked, "").unwrap();
+    cloud.ok(&["share", "create", "acct1/blocked"]);
+    let homes = cloud
+        .command(&["share", "create", "acct1/homes"])
+        .output()
+        .unwrap();
+    assert!(homes.status.code().is_some());
+    cloud.ok(&["share", "create", "acct1/later"]);
+    let served = ["[global]", "[archive]", "[later]"];
+    until("the share after it is served", || sections(&conf) == served);
+    fs::remove_file(&blocked).unwrap();
+    let served = ["[global]", "[archive]", "[blocked]", "[later]"];
+    until("the share is served once it can be", || {
+        sections(&conf) == served
+    });
 
     // A second host on the same state is refused.
     let second = cloud
@@ -330,7 +254,10 @@ fn a_host_follows_its_account_and_leaves_nothing_behind() {
     let mut host = Host::start(&cloud);
 
     // With its account gone, a host ends.
-    cloud.ok(&["share", "delete", "acct1/archive"]);
+    for share in ["archive", "blocked", "later"] {
+        cloud.ok(&["share", "delete", &format!("acct1/{share}")]);
+    }
+    let _ = cloud.command(&["share", "delete", "acct1/homes"]).output();
     cloud.ok(&["storage-account", "delete", "acct1"]);
     assert_eq!(host.child.wait().unwrap().code(), Some(1));
     assert!(share.join("precious").exists());

@@ -1,0 +1,303 @@
+//! The cloud-side commands against a running service: what they do, what they refuse, and that text and JSON say the same.
+
+mod common;
+
+use common::{Cloud, PATIENCE};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::sync::mpsc::channel;
+
+const UPN: &str = "dave@contoso.cloud.example";
+
+fn json(cloud: &Cloud, args: &[&str]) -> Value {
+    let output = cloud.ok(&[args, &["-o", "json"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text(cloud: &Cloud, args: &[&str]) -> String {
+    String::from_utf8(cloud.ok(args).stdout).unwrap()
+}
+
+/// Refused with exit code 1 and this in the error; nothing on stdout.
+fn refused(cloud: &Cloud, args: &[&str], error: &str) {
+    let output = cloud.command(args).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    assert!(
+        stderr.starts_with("error: ") && stderr.contains(error),
+        "{args:?}: {stderr}"
+    );
+}
+
+/// Every text and whole number of the JSON, times and the internal apart.
+fn facts(value: &Value, all: &mut Vec<String>) {
+    match value {
+        Value::String(text) if !text.is_empty() => all.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| facts(item, all)),
+        Value::Object(fields) => {
+            let told = fields.iter().filter(|(name, _)| !name.ends_with("_at"));
+            told.for_each(|(_, field)| facts(field, all));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn text_and_json_tell_the_same() {
+    let cloud = Cloud::start();
+    cloud.ok(&["user", "create", UPN, "--display-name", "Dave"]);
+    cloud.ok(&[
+        "share",
+        "grant",
+        "acct1/projects",
+        "--to",
+        UPN,
+        "--role",
+        "contributor",
+    ]);
+    cloud.ok(&[
+        "service-principal",
+        "create",
+        "postgres/db1.contoso.cloud.example",
+    ]);
+    for args in [
+        &["tenant", "show", "contoso"][..],
+        &["storage-account", "show", "acct1"],
+        &["service-principal", "list"],
+    ] {
+        let (text, mut told) = (text(&cloud, args), Vec::new());
+        facts(&json(&cloud, args), &mut told);
+        assert!(told.len() >= 3, "{args:?}: {told:?}");
+        for fact in told {
+            assert!(
+                text.contains(&fact),
+                "{args:?}: `{fact}` is missing in\n{text}"
+            );
+        }
+    }
+    for (args, told) in [
+        (
+            &["user", "list"][..],
+            &["dave", UPN, "Dave", "cloud-only", "enabled"][..],
+        ),
+        (
+            &["share", "list", "acct1"],
+            &["acct1", "projects", UPN, "contributor"],
+        ),
+        (
+            &["share", "access", "acct1/projects", "--user", UPN],
+            &[UPN, "contributor by own grant"],
+        ),
+        (&["events"], &["share.grant", "bootstrap", "acct1/projects"]),
+    ] {
+        let text = text(&cloud, args);
+        for fact in told {
+            assert!(
+                text.contains(fact),
+                "{args:?}: `{fact}` is missing in\n{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_done_can_be_seen_and_undone() {
+    let cloud = Cloud::start();
+    cloud.ok(&["user", "create", UPN]);
+    cloud.ok(&[
+        "share",
+        "grant",
+        "acct1/projects",
+        "--to",
+        UPN,
+        "--role",
+        "reader",
+    ]);
+    cloud.ok(&[
+        "share",
+        "grant",
+        "acct1/projects",
+        "--to",
+        UPN,
+        "--role",
+        "elevated-contributor",
+    ]);
+    let shares = json(&cloud, &["share", "list", "acct1"]);
+    let grants = shares[0]["grants"].as_array().unwrap();
+    assert_eq!(
+        (grants.len(), &grants[0]["role"]),
+        (1, &json!("elevated-contributor"))
+    );
+    cloud.ok(&["share", "revoke", "acct1/projects", "--from", UPN]);
+    assert_eq!(
+        json(&cloud, &["share", "list", "acct1"])[0]["grants"],
+        json!([])
+    );
+    refused(
+        &cloud,
+        &["share", "revoke", "acct1/projects", "--from", UPN],
+        UPN,
+    );
+
+    let role = |role| {
+        json(
+            &cloud,
+            &["share", "default-permission", "acct1", "--role", role],
+        )
+    };
+    assert_eq!(role("reader")["default_permission"], "reader");
+    assert_eq!(role("none")["default_permission"], Value::Null);
+
+    let kvno = |account: &Value| {
+        let keys = account["keys"].as_array().unwrap().iter();
+        keys.map(|key| key["kvno"].as_u64().unwrap()).max().unwrap()
+    };
+    let before = json(&cloud, &["storage-account", "show", "acct1"]);
+    let after = json(
+        &cloud,
+        &["storage-account", "rotate-key", "acct1", "--key", "kerb2"],
+    );
+    assert!(kvno(&after) > kvno(&before));
+
+    let keytab = cloud.data().with_file_name("k");
+    cloud.ok(&[
+        "storage-account",
+        "keytab",
+        "acct1",
+        "--out",
+        keytab.to_str().unwrap(),
+    ]);
+    let file = std::fs::metadata(&keytab).unwrap();
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    assert!(std::fs::read(&keytab).unwrap().starts_with(&[5, 2]));
+    let exported = json(&cloud, &["events"]).to_string();
+    assert!(
+        exported.contains("keytab"),
+        "an export is not audited: {exported}"
+    );
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let cloud = Cloud::start();
+    refused(&cloud, &["share", "create", "nosuch/projects"], "nosuch");
+    refused(&cloud, &["share", "create", "acct1/projects"], "projects");
+    refused(&cloud, &["share", "create", "acct1/..%2Fx"], "..%2Fx");
+    refused(
+        &cloud,
+        &["storage-account", "create", "Not_A_Name"],
+        "Not_A_Name",
+    );
+    refused(&cloud, &["storage-account", "delete", "acct1"], "share");
+    let args = [
+        "share",
+        "grant",
+        "acct1/projects",
+        "--to",
+        "nobody",
+        "--role",
+        "reader",
+    ];
+    refused(&cloud, &args, "nobody");
+    refused(
+        &cloud,
+        &[
+            "share",
+            "grant",
+            "acct1/nosuch",
+            "--to",
+            UPN,
+            "--role",
+            "reader",
+        ],
+        "nosuch",
+    );
+    refused(&cloud, &["user", "show", "nobody"], "nobody");
+    refused(&cloud, &["group", "show", "nobody"], "nobody");
+    refused(&cloud, &["tenant", "delete", "contoso"], "contoso");
+    refused(&cloud, &["tenant", "show", "../../etc"], "../../etc");
+    let mut command = cloud.command(&["tenant", "list"]);
+    let output = command
+        .env("CROSSREALM_TOKEN", "not-a-token")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("token"));
+    let mut command = cloud.command(&["tenant", "list"]);
+    let output = command.env_remove("CROSSREALM_CA").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: a server with a private CA"));
+}
+
+#[test]
+fn a_clients_configuration_comes_with_its_authority() {
+    let cloud = Cloud::start();
+    let out = cloud.data().with_file_name("client.conf");
+    cloud.ok(&[
+        "client",
+        "config",
+        "--format",
+        "krb5.conf",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    let text = std::fs::read_to_string(&out).unwrap();
+    let ca = out.with_file_name("client.ca.pem");
+    assert!(
+        text.contains(&format!("http_anchors = FILE:{}\n", ca.display())),
+        "{text}"
+    );
+    assert!(
+        std::fs::read_to_string(&ca)
+            .unwrap()
+            .starts_with("-----BEGIN CERTIFICATE-----")
+    );
+    let tenant = json(&cloud, &["tenant", "show", "contoso"]);
+    let kdc = format!("kdc = {}\n", tenant["kdc_proxy_url"].as_str().unwrap());
+    assert!(text.contains(&kdc), "{kdc} is missing in\n{text}");
+    let printed = self::text(&cloud, &["client", "config", "--format", "krb5.conf"]);
+    assert!(printed.contains("http_anchors = FILE:") && printed.contains("tls/ca.pem"));
+}
+
+#[test]
+fn events_are_followed_as_they_happen() {
+    let cloud = Cloud::start();
+    let mut child = cloud
+        .command(&["events", "--follow", "--since", "1m", "-o", "json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        stdout
+            .lines()
+            .map_while(Result::ok)
+            .try_for_each(|l| sender.send(l))
+    });
+    let mut seen = Vec::new();
+    let mut until = |action: &str| {
+        while seen.last().is_none_or(|last| last != action) {
+            let line = lines
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("no {action}: {seen:?}"));
+            let event: Value = serde_json::from_str(&line).unwrap();
+            seen.push(event["action"].as_str().unwrap().to_owned());
+        }
+    };
+    until("share.create");
+    cloud.ok(&["share", "create", "acct1/second"]);
+    until("share.create");
+    cloud.ok(&["user", "create", UPN]);
+    until("identity.create");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let count = |action: &str| seen.iter().filter(|s| *s == action).count();
+    assert_eq!(
+        (count("tenant.create"), count("share.create")),
+        (1, 2),
+        "{seen:?}"
+    );
+}

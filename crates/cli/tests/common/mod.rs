@@ -1,0 +1,112 @@
+//! A running service for the tests of the binary.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A service with tenant, account and share, in a folder of its own, on loopback ports that were free.
+pub struct Cloud {
+    folder: tempfile::TempDir,
+    port: u16,
+    service: Child,
+}
+
+impl Cloud {
+    /// Starts it: tenant `contoso`, account `acct1`, share `projects`.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let dir = folder.path().join("xr");
+        let made = Command::new(env!("CARGO_BIN_EXE_crossrealm"))
+            .args(["init", "--base-domain", "cloud.example", "--https-listen"])
+            .arg(format!("127.0.0.1:{port}"))
+            .arg("--dir")
+            .arg(&dir)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let service = Command::new(env!("CARGO_BIN_EXE_crossrealm"))
+            .arg("serve")
+            .arg("--config")
+            .arg(dir.join("crossrealm.toml"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let cloud = Self {
+            folder,
+            port,
+            service,
+        };
+        until("the service answers", || reachable(port));
+        cloud.ok(&["tenant", "create", "contoso"]);
+        cloud.ok(&["storage-account", "create", "acct1"]);
+        cloud.ok(&["share", "create", "acct1/projects"]);
+        cloud
+    }
+
+    /// The binary with these arguments, as an administrator of the service.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let dir = self.folder.path().join("xr");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crossrealm"));
+        command
+            .env(
+                "CROSSREALM_SERVER",
+                format!("https://127.0.0.1:{}", self.port),
+            )
+            .env("CROSSREALM_TENANT", "contoso")
+            .env("CROSSREALM_CA", dir.join("tls/ca.pem"))
+            .env(
+                "CROSSREALM_TOKEN",
+                fs::read_to_string(dir.join("admin.token")).unwrap().trim(),
+            )
+            .args(args);
+        command
+    }
+
+    /// Runs the binary with these arguments, which must succeed.
+    pub fn ok(&self, args: &[&str]) -> Output {
+        let output = self.command(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        output
+    }
+
+    /// A folder for the data of a host; it is not there yet.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        let _ = self.service.kill();
+        let _ = self.service.wait();
+    }
+}
+
+/// Waits until something holds.
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A port of the loopback address that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// Whether somebody listens there.
+pub fn reachable(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}

@@ -2,6 +2,7 @@
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::flood::Flood;
 use crate::limits::Gate;
 use crate::realms::Realms;
 use axum::Router;
@@ -21,6 +22,8 @@ pub(crate) struct AppState {
     pub(crate) ca_pem: Option<String>,
     pub(crate) directory: Directory,
     pub(crate) audit: Audit,
+    /// Bounds the events of senders who have shown no ticket.
+    pub(crate) flood: Flood,
     /// For Kerberos over TCP.
     pub(crate) realms: Realms,
     /// Ticket requests under way.

@@ -55,8 +55,11 @@ impl Audit {
 
     /// Hands over an event about the user with this SID; its UPN is found beside the path of the ticket, so that events
     /// are found by it.
-    pub(crate) fn record_about(&self, event: NewEvent, sid: Option<Sid>) {
-        self.push(Waiting { event, sid });
+    pub(crate) fn record_about(&self, event: NewEvent, sid: Sid) {
+        self.push(Waiting {
+            event,
+            sid: Some(sid),
+        });
     }
 
     fn push(&self, waiting: Waiting) {

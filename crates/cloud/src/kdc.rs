@@ -11,7 +11,7 @@ use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN};
 use crossrealm_krb::messages::{AsReq, TgsReq};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -132,12 +132,29 @@ fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
         detail: detail(event),
         trust_key: seen(event),
     };
-    app.audit.record_about(new, event.client_sid.clone());
+    match &event.client_sid {
+        Some(sid) => app.audit.record_about(new, sid.clone()),
+        None => record_unknown(app, event.tenant, new),
+    }
+}
+
+/// Records an event whose sender has shown nothing that only AD could have given.
+fn record_unknown(app: &AppState, tenant: TenantId, mut event: NewEvent) {
+    let Some(unrecorded) = app.flood.admit(tenant, Instant::now()) else {
+        return;
+    };
+    if unrecorded > 0 {
+        event.detail = format!(
+            "{}; {unrecorded} like it before it were not recorded",
+            event.detail
+        );
+    }
+    app.audit.record(event);
 }
 
 /// Records a request that was refused before the exchange saw it.
 pub(crate) fn record_foreign(app: &AppState, tenant: TenantId, realm: &str, peer: SocketAddr) {
-    app.audit.record(NewEvent {
+    let event = NewEvent {
         id: None,
         at_ms: now_ms(),
         tenant: Some(tenant),
@@ -151,7 +168,8 @@ pub(crate) fn record_foreign(app: &AppState, tenant: TenantId, realm: &str, peer
         address: Some(peer.ip().to_canonical()),
         detail: format!("the KDC proxy was asked for realm {realm:?}"),
         trust_key: None,
-    });
+    };
+    record_unknown(app, tenant, event);
 }
 
 fn detail(event: &kdc::Event) -> String {
@@ -182,15 +200,19 @@ fn seen(event: &kdc::Event) -> Option<TrustKeySeen> {
     })
 }
 
-/// Serves one TCP connection.
+/// Serves one TCP connection. When the server is to end, a message that has arrived is still answered.
 pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) {
     let mut ending = app.ending.clone();
     for _ in 0..TCP_MESSAGES {
-        let served = tokio::select! {
-            served = serve_message(&mut stream, peer, &app) => served,
+        let message = tokio::select! {
+            message = within(TCP_STEP, read_message(&mut stream)) => message,
             _ = ending.wait_for(|ending| *ending) => return,
         };
-        match served {
+        let answered = match message {
+            Ok(message) => answer_tcp(&mut stream, peer, &app, &message).await,
+            Err(error) => Err(error),
+        };
+        match answered {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => return tracing::debug!(%peer, %error, "Kerberos connection ended"),
@@ -198,28 +220,28 @@ pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App)
     }
 }
 
-/// Reads and answers one message; says whether another may follow.
-async fn serve_message(stream: &mut TcpStream, peer: SocketAddr, app: &App) -> io::Result<bool> {
-    let slow = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let message = match timeout(TCP_STEP, read_message(stream))
-        .await
-        .map_err(slow)?
-    {
-        Ok(message) => message,
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    let Some(tenant) = tenant_of(app, &message).await else {
+/// Answers one message; says whether another may follow.
+async fn answer_tcp(
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    app: &App,
+    message: &[u8],
+) -> io::Result<bool> {
+    let Some(tenant) = tenant_of(app, message).await else {
         return Ok(false);
     };
-    let Answer::Reply(reply) = answer(app, tenant, &message, peer).await else {
+    let Answer::Reply(reply) = answer(app, tenant, message, peer).await else {
         return Ok(false);
     };
     let framed = kkdcp::frame(&reply).map_err(io::Error::other)?;
-    timeout(TCP_STEP, stream.write_all(&framed))
-        .await
-        .map_err(slow)??;
+    within(TCP_STEP, stream.write_all(&framed)).await?;
     Ok(true)
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {

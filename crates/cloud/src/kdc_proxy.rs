@@ -41,7 +41,7 @@ pub(crate) async fn handle(
     let (status, body) = match proxy(&app, &tenant, request, peer).await {
         Ok(reply) => (StatusCode::OK, reply),
         Err(Refused { status, text }) => {
-            tracing::debug!(%peer, %tenant, %status, text, "KDC proxy request refused");
+            tracing::debug!(%peer, tenant, %status, text, "KDC proxy request refused");
             return refusal(status, text, version);
         }
     };

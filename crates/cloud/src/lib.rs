@@ -14,6 +14,7 @@ mod audit;
 mod certificates;
 mod config;
 mod connection;
+mod flood;
 mod init;
 mod kdc;
 mod kdc_proxy;

@@ -3,6 +3,7 @@
 use crate::app::{AppState, router};
 use crate::audit::{Audit, Writer};
 use crate::config::{Config, ConfigError};
+use crate::flood::Flood;
 use crate::limits::{Gate, sender};
 use crate::realms::Realms;
 use crate::tls::{self, TlsError};
@@ -137,6 +138,7 @@ impl Server {
             ca_pem: served.ca_pem,
             directory,
             audit,
+            flood: Flood::default(),
             realms: Realms::default(),
             ending,
         });

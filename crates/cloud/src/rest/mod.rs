@@ -142,7 +142,7 @@ async fn trace(Extension(Peer(peer)): Extension<Peer>, request: Request, next: N
     let status = response.status().as_u16();
     let elapsed_ms = started.elapsed().as_millis();
     if let Some(fault) = response.extensions().get::<error::Fault>() {
-        tracing::error!(request = id, %method, path, status, %peer, fault = %fault.0, "request failed");
+        tracing::error!(request = id, %method, path, status, %peer, fault = &*fault.0, "request failed");
     } else {
         tracing::info!(request = id, %method, path, status, elapsed_ms, %peer, "request");
     }

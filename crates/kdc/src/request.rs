@@ -45,12 +45,35 @@ impl Message {
                 Err(_) => Self::Garbage,
             },
             // Answering an error with an error would let two services talk to each other for ever.
-            Some(tag) if KERBEROS_TAGS.contains(tag) && decode::<KrbError>(bytes).is_err() => {
+            Some(tag)
+                if KERBEROS_TAGS.contains(tag)
+                    && is_one_element(bytes)
+                    && decode::<KrbError>(bytes).is_err() =>
+            {
                 let detail = format!("a message with tag {tag:#04x} came");
                 Self::Refused(Reason::UnsupportedMessage.because(detail), None)
             }
             _ => Self::Garbage,
         }
+    }
+}
+
+/// Whether these bytes are one DER element from end to end (X.690 §8.1): lower-case text begins like an application tag too.
+fn is_one_element(bytes: &[u8]) -> bool {
+    let [_, first, rest @ ..] = bytes else {
+        return false;
+    };
+    if *first < 0x80 {
+        return rest.len() == usize::from(*first);
+    }
+    match rest.split_at_checked(usize::from(*first & 0x7F)) {
+        Some((length @ [_, ..], content)) if length.len() <= 4 => {
+            let length = length
+                .iter()
+                .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+            u64::try_from(content.len()) == Ok(length)
+        }
+        _ => false,
     }
 }
 

@@ -666,6 +666,11 @@ fn what_is_not_a_ticket_request_is_answered_or_dropped() {
     for garbage in [
         &b""[..],
         b"GET / HTTP/1.1",
+        b"hello, this is not Kerberos",
+        &[0x6E],
+        &[0x6E, 0x80],
+        &[0x6E, 0x81, 1],
+        &[0x6E, 0, 0],
         &[0x6C],
         &[0x6C, 0x80, 0, 0],
         &[0xFF; 4000],

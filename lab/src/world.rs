@@ -117,6 +117,11 @@ impl World {
         self.scratch.path().join(place.name())
     }
 
+    /// The folder that holds all places' folders.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// A file in the folder of a place.
     pub fn path(&self, place: Place, file: &str) -> PathBuf {
         self.folder(place).join(file)

@@ -44,6 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["crossrealm-krb", "crossrealm-kdc"],
     ),
     ("crossrealm-lab", &[]),
+    ("crossrealm-conformance", &["crossrealm-lab"]),
     ("xtask", &["crossrealm-lab"]),
 ];
 

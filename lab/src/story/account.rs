@@ -1,11 +1,13 @@
 //! The account of the story: each hop as question, command, answer and time, so that a newcomer can follow it.
 
+use std::path::Path;
 use std::time::Duration;
 
+use crate::net::Place;
 use crate::run::Output;
 
 /// Answers longer than this are cut in the account; nobody reads a screen of JSON.
-const MOST_ANSWER_LINES: usize = 18;
+const MOST_ANSWER_LINES: usize = 20;
 
 const INTRODUCTION: &str = "
 Crossrealm in one story. Four machines, each in a network namespace of its own:
@@ -23,17 +25,40 @@ For each hop: who → whom, what was asked, the command, the answer, and how lon
 #[derive(Debug)]
 pub struct Account {
     aloud: bool,
+    /// The scratch folder, which is left out of what is told: people want to read `krb5.conf`.
+    scratch: String,
 }
 
 impl Account {
     /// An account that is printed as it goes.
     pub fn aloud() -> Self {
-        Self { aloud: true }
+        Self {
+            aloud: true,
+            scratch: String::new(),
+        }
     }
 
     /// An account nobody hears: tests speak through their failures.
     pub fn silent() -> Self {
-        Self { aloud: false }
+        Self {
+            aloud: false,
+            scratch: String::new(),
+        }
+    }
+
+    /// Leaves this folder, and the machines' folders in it, out of everything that is told.
+    pub(crate) fn leave_out(&mut self, scratch: &Path) {
+        self.scratch = scratch.display().to_string();
+    }
+
+    fn plain(&self, text: &str) -> String {
+        if self.scratch.is_empty() {
+            return text.to_owned();
+        }
+        let folders = Place::ALL.map(|place| format!("{}/{}/", self.scratch, place.name()));
+        folders
+            .iter()
+            .fold(text.to_owned(), |text, folder| text.replace(folder, ""))
     }
 
     pub(crate) fn introduction(&self) {
@@ -54,8 +79,10 @@ impl Account {
     /// A command that was run: where, towards whom, why.
     pub fn hop(&self, to: &str, asks: &str, output: &Output) {
         self.fact(&output.place, to, asks, output.took);
-        self.say(&format!("     $ {}", shortened(&output.line)));
-        self.answer(&output.both());
+        let (program, rest) = output.line.split_once(' ').unwrap_or((&output.line, ""));
+        let program = program.rsplit('/').next().unwrap_or(program);
+        self.say(&format!("     $ {program} {}", self.plain(rest)));
+        self.quote(&output.both());
     }
 
     /// A hop that was seen rather than run: inside a client's trace, or on the network.
@@ -67,14 +94,15 @@ impl Account {
         ));
     }
 
-    fn answer(&self, text: &str) {
+    /// What a command printed or a file holds.
+    pub(crate) fn quote(&self, text: &str) {
         let lines: Vec<&str> = text
             .lines()
             .map(str::trim_end)
             .filter(|line| !line.is_empty())
             .collect();
         for line in lines.iter().take(MOST_ANSWER_LINES) {
-            self.say(&format!("     │ {line}"));
+            self.say(&format!("     │ {}", self.plain(line)));
         }
         if lines.len() > MOST_ANSWER_LINES {
             self.say(&format!(
@@ -93,36 +121,18 @@ fn milliseconds(took: Duration) -> String {
     }
 }
 
-/// The command without the folders of this run: `/tmp/xr-1-0-scratch.Ab/client/krb5.conf` becomes `krb5.conf`.
-fn shortened(line: &str) -> String {
-    let words = line.split(' ').map(|word| {
-        let (option, path) = word
-            .rsplit_once('=')
-            .map_or(("", word), |(option, path)| (option, path));
-        let (kind, path) = path
-            .strip_prefix("FILE:")
-            .map_or(("", path), |path| ("FILE:", path));
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let equals = if option.is_empty() { "" } else { "=" };
-        if path.starts_with('/') && !path.starts_with("//") {
-            format!("{option}{equals}{kind}{name}")
-        } else {
-            word.to_owned()
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn folders_of_the_run_are_left_out() {
-        let line = "/t/xr-1/bin/crossrealm serve --config /tmp/x/crossrealm.toml --a=/b/c //host/share https://login/x";
+        let mut account = Account::silent();
+        account.leave_out(Path::new("/tmp/xr-1-0-scratch.Ab"));
+        let line = "kvno -c FILE:/tmp/xr-1-0-scratch.Ab/client/alice.ccache //host/share /etc/x";
         assert_eq!(
-            shortened(line),
-            "crossrealm serve --config crossrealm.toml --a=c //host/share https://login/x"
+            account.plain(line),
+            "kvno -c FILE:alice.ccache //host/share /etc/x"
         );
     }
 }

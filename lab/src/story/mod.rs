@@ -69,9 +69,10 @@ impl Story {
     ///
     /// # Errors
     /// When the world cannot start.
-    pub fn begin(binary: &Path, account: Account) -> Result<Self, Failure> {
+    pub fn begin(binary: &Path, mut account: Account) -> Result<Self, Failure> {
         account.say("Starting the test world: four network namespaces and a real Samba AD domain controller …");
         let world = World::start()?;
+        account.leave_out(world.scratch());
         account.say(&format!(
             "… it answered after {:.1} s\n",
             world.started_in().as_secs_f64()

@@ -29,12 +29,7 @@ pub(super) fn client_config(story: &mut Story) -> Result<(), Failure> {
             )));
         }
     }
-    story.account.say(
-        &text
-            .lines()
-            .map(|line| format!("     │ {line}\n"))
-            .collect::<String>(),
-    );
+    story.account.quote(&text);
     Ok(())
 }
 

@@ -64,6 +64,7 @@ fn round_trip<T: rasn::Decode + rasn::Encode + PartialEq + Debug>(data: &[u8]) {
 pub fn pac(data: &[u8]) {
     let Ok(pac) = Pac::decode(data) else { return };
     assert!(data.len() <= pac::MAX_PAC_LEN);
+    check_table(data);
     let written = Pac::encode(pac.buffers()).expect("what was decoded can be encoded");
     let again = Pac::decode(&written).expect("what was encoded can be decoded");
     assert_eq!(again.buffers(), pac.buffers());
@@ -76,6 +77,30 @@ pub fn pac(data: &[u8]) {
         let domain_sids = 1 + info.groups.len() + usize::from(info.user_rid != 0);
         let foreign_sids = info.extra_sids.len() + info.resource_groups.len();
         assert_eq!(info.token_sids().len(), domain_sids + foreign_sids);
+    }
+}
+
+/// The table of an accepted PAC, read once more: no kind twice, every buffer aligned, inside, and apart from the others.
+fn check_table(data: &[u8]) {
+    let number = |at: usize| {
+        let bytes = data[at..at + 4].try_into().expect("four bytes");
+        u32::from_le_bytes(bytes)
+    };
+    let rows: Vec<usize> = (0..number(0)).map(|row| 8 + 16 * row as usize).collect();
+    let table_end = 8 + 16 * rows.len();
+    let mut kinds: Vec<u32> = rows.iter().map(|row| number(*row)).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds.len(), rows.len());
+
+    let mut owned = vec![false; data.len()];
+    for row in rows {
+        let (len, offset) = (number(row + 4) as usize, number(row + 8) as usize);
+        assert_eq!((number(row + 12), offset % 8), (0, 0));
+        assert!(offset >= table_end);
+        for byte in &mut owned[offset..offset + len] {
+            assert!(!std::mem::replace(byte, true), "two buffers share a byte");
+        }
     }
 }
 

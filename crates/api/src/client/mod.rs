@@ -2,8 +2,9 @@
 
 mod endpoints;
 mod error;
+mod storage;
 mod transport;
 
-pub use endpoints::HostStateAnswer;
 pub use error::{ClientError, Refusal};
+pub use storage::HostStateAnswer;
 pub use transport::Client;

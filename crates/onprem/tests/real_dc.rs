@@ -380,3 +380,58 @@ async fn reads_the_domain_for_the_sync() {
     ldap.delete(&dn, &[]).await.unwrap();
     ldap.delete(&group, &[]).await.unwrap();
 }
+
+#[tokio::test]
+async fn dirsync_tells_what_changed_since_its_cookie() {
+    // LDAP_DIRSYNC_OBJECT_SECURITY: what the caller may read, without the right to replicate.
+    const OBJECT_SECURITY: i64 = 1;
+    let Some(world) = World::from_environment() else {
+        return;
+    };
+    let session = world.administrator().await;
+    let mut ldap = Ldap::connect(&session).await.unwrap();
+    let search = Search::subtree(
+        ldap.base(),
+        Filter::Equality("objectClass".into(), "group".into()),
+        &["sAMAccountName"],
+    );
+    let mut cookie = Vec::new();
+    let mut names = Vec::new();
+    loop {
+        let (entries, more, next) = ldap
+            .dirsync(&search, OBJECT_SECURITY, cookie)
+            .await
+            .unwrap();
+        names.extend(
+            entries
+                .iter()
+                .filter_map(|entry| entry.text("sAMAccountName").map(str::to_owned)),
+        );
+        cookie = next;
+        if !more {
+            break;
+        }
+    }
+    assert!(names.iter().any(|name| name == "Domain Users"));
+    let dn = format!("CN=crossrealm-test-dirsync,CN=Users,{}", ldap.base());
+    let _ = ldap.delete(&dn, &[]).await;
+    let group = vec![
+        ("objectClass".to_owned(), vec![b"group".to_vec()]),
+        (
+            "sAMAccountName".to_owned(),
+            vec![b"crossrealm-test-dirsync".to_vec()],
+        ),
+    ];
+    ldap.add(&dn, group, &[]).await.unwrap();
+    let (entries, _, _) = ldap
+        .dirsync(&search, OBJECT_SECURITY, cookie)
+        .await
+        .unwrap();
+    let changed: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| entry.text("sAMAccountName"))
+        .collect();
+    assert!(changed.contains(&"crossrealm-test-dirsync"), "{changed:?}");
+    assert!(!changed.contains(&"Domain Users"), "{changed:?}");
+    ldap.delete(&dn, &[]).await.unwrap();
+}

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use crossrealm_api::{ApplyIdentitiesResult, RefusedChange};
 use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::dc::Choice;
-use crossrealm_onprem::sync::{Kind, Skipped, SyncPlan};
+use crossrealm_onprem::sync::{Kind, SkipReason, Skipped, SyncPlan};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -98,14 +98,15 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args {
         Args::Once(domain) => {
             let credentials = domain.credentials()?;
-            let report = once(&domain, &credentials, context).await?;
+            let (report, left_out) = once(&domain, &credentials, context).await?;
+            eprint!("{left_out}");
             context.output.record(&report, REPORT)
         }
         Args::Run { domain, interval } => keep_running(&domain, interval, context).await,
         Args::Plan(domain) => {
             let credentials = domain.credentials()?;
             let comparison = compared(&domain, &credentials, context).await?;
-            tell_skipped(&comparison.plan.skipped);
+            eprint!("{}", left_out(&comparison.plan.skipped));
             context.output.list(
                 &planned(&comparison),
                 PLANNED,
@@ -122,11 +123,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
+/// One run: what it did, and what was left out.
 async fn once(
     domain: &DomainArgs,
     credentials: &DomainCredentials,
     context: &Context,
-) -> Result<Report, Failure> {
+) -> Result<(Report, String), Failure> {
     let comparison = compared(domain, credentials, context).await?;
     let progress = Progress::new();
     let client = context.client()?;
@@ -136,7 +138,6 @@ async fn once(
     .await;
     drop(progress);
     let result = result?;
-    tell_skipped(&comparison.plan.skipped);
     for refused in &result.refused {
         eprintln!(
             "warning: `{}` was refused: {} ({})",
@@ -145,7 +146,8 @@ async fn once(
             refused.code
         );
     }
-    Ok(report(&comparison, result))
+    let left_out = left_out(&comparison.plan.skipped);
+    Ok((report(&comparison, result), left_out))
 }
 
 async fn compared(
@@ -180,20 +182,28 @@ async fn keep_running(
     let cannot = |error| Failure::new(format!("cannot wait for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut told = String::new();
     loop {
         let work = async {
             match once(domain, &credentials, context).await {
-                Ok(report) => tracing::info!(
-                    domain = report.domain,
-                    controller = report.controller,
-                    created = report.created,
-                    updated = report.updated,
-                    deleted = report.deleted,
-                    memberships_added = report.memberships_added,
-                    memberships_removed = report.memberships_removed,
-                    refused = report.refused.len(),
-                    "synced"
-                ),
+                Ok((report, left_out)) => {
+                    // What is left out rarely changes: said again only when it does.
+                    if left_out != told {
+                        eprint!("{left_out}");
+                        told = left_out;
+                    }
+                    tracing::info!(
+                        domain = report.domain,
+                        controller = report.controller,
+                        created = report.created,
+                        updated = report.updated,
+                        deleted = report.deleted,
+                        memberships_added = report.memberships_added,
+                        memberships_removed = report.memberships_removed,
+                        refused = report.refused.len(),
+                        "synced"
+                    );
+                }
                 Err(failure) => tracing::error!("{failure}"),
             }
             tokio::time::sleep(interval).await;
@@ -284,20 +294,28 @@ fn planned(comparison: &Comparison) -> Vec<Planned> {
         name: account.account_name.clone(),
         detail: account.sid.to_string(),
     });
-    creates
+    let mut all: Vec<_> = creates
         .chain(updates)
         .chain(memberships)
         .chain(deletes)
-        .collect()
+        .collect();
+    let order = |planned: &Planned| {
+        ["create", "update", "members", "delete"]
+            .iter()
+            .position(|action| *action == planned.action)
+    };
+    all.sort_by(|a, b| (order(a), b.kind, &a.name).cmp(&(order(b), a.kind, &b.name)));
+    all
 }
 
-/// Says on stderr what was left out, by reason.
-fn tell_skipped(skipped: &[Skipped]) {
+/// What was left out, by reason, one line for each; for stderr.
+fn left_out(skipped: &[Skipped]) -> String {
     let mut by_reason: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for one in skipped {
         by_reason.entry(one.reason).or_default().push(&one.name);
     }
-    for (reason, names) in by_reason {
+    let line = |(reason, mut names): (SkipReason, Vec<&str>)| {
+        names.sort_unstable();
         let shown: Vec<_> = names
             .iter()
             .take(NAMES_SHOWN)
@@ -307,8 +325,9 @@ fn tell_skipped(skipped: &[Skipped]) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        eprintln!("left out: {}{more} ({reason})", shown.join(", "));
-    }
+        format!("left out, {reason}: {}{more}\n", shown.join(", "))
+    };
+    by_reason.into_iter().map(line).collect()
 }
 
 /// A line on the terminal that says what is going on; nothing where there is no terminal.
@@ -358,6 +377,23 @@ fn interval(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_told_by_reason() {
+        let one = |name: String, reason| Skipped {
+            guid: None,
+            name,
+            reason,
+        };
+        let mut all = vec![one("krbtgt".into(), SkipReason::ReservedRid)];
+        all.extend((0..12).map(|n| one(format!("g{n:02}"), SkipReason::ForeignSid)));
+        assert_eq!(
+            left_out(&all),
+            "left out, a built-in account (RID below 1000): krbtgt\n\
+             left out, built-in or of another domain (by its SID): g00, g01, g02, g03, g04, g05, g06, g07, g08, g09 and 2 more\n"
+        );
+        assert_eq!(left_out(&[]), "");
+    }
 
     #[test]
     fn intervals() {

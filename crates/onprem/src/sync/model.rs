@@ -116,11 +116,11 @@ impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReservedRid => f.write_str("a built-in account (RID below 1000)"),
-            Self::ForeignSid => f.write_str("its SID is not of this domain"),
+            Self::ForeignSid => f.write_str("built-in or of another domain (by its SID)"),
             Self::SystemAccount => f.write_str("an account of the system"),
             Self::NotASecurityGroup => f.write_str("not a security group"),
             Self::UnusableValue(attribute) => write!(f, "`{attribute}` is missing or unusable"),
-            Self::ForeignMember => f.write_str("a member that is not a synced user or group"),
+            Self::ForeignMember => f.write_str("a member that is no synced user or group"),
         }
     }
 }

@@ -177,7 +177,7 @@ fn plan_memberships(
         if foreign > 0 {
             plan.skipped.push(Skipped {
                 guid: None,
-                name: format!("{foreign} of `{}`", object.account.account_name),
+                name: format!("{foreign} in `{}`", object.account.account_name),
                 reason: SkipReason::ForeignMember,
             });
         }
@@ -396,7 +396,7 @@ mod tests {
         let state = observed(&[("sales", Group, &["computer", "contact"])]);
         let plan = plan(&state, &CloudState::default());
         assert_eq!(plan.skipped.len(), 1);
-        assert_eq!(plan.skipped[0].name, "2 of `sales`");
+        assert_eq!(plan.skipped[0].name, "2 in `sales`");
         assert!(plan.memberships.is_empty());
     }
 

@@ -1,0 +1,302 @@
+//! What is granted: service tickets, ticket-granting tickets, and what is in them.
+
+use super::{honest, key, pac_of, play, refused};
+use crate::two_realms::{AD_REALM, Ask, Referral, SHARE_HOST, TENANT_REALM, TwoRealms};
+use crate::{ForestDomain, IdentityState, KeyState, Outcome, Reason, TrustKey};
+use crossrealm_krb::messages::{
+    AuthorizationDataElement, PaData, PrincipalName, ad_type, decode, encode, flags, kdc_option,
+    pa_type,
+};
+use crossrealm_krb::pac::Buffer;
+
+#[test]
+fn an_honest_request_gets_a_ticket_with_the_directorys_word() {
+    for fast in [false, true] {
+        let mut world = TwoRealms::new();
+        let granted = play(&mut world, |_| {}, |a| a.fast = fast).unwrap();
+        assert_eq!(granted.ticket.realm.as_str(), TENANT_REALM);
+        assert_eq!(granted.ticket.enc_part.kvno(), Some(1));
+        assert_eq!(granted.part.nonce, 12345);
+        assert_eq!(granted.inside.crealm.as_str(), AD_REALM);
+        assert_eq!(granted.inside.cname.to_string(), "alice");
+        assert!(granted.inside.transited.contents.is_empty());
+        assert!(
+            granted
+                .inside
+                .flags
+                .has(flags::FORWARDABLE | flags::PRE_AUTHENT)
+        );
+        assert!(!granted.inside.flags.has(flags::OK_AS_DELEGATE));
+        let pac = pac_of(&granted);
+        let info = pac.logon_info().unwrap();
+        let sids: Vec<String> = info.token_sids().iter().map(|s| s.to_string()).collect();
+        assert_eq!(
+            sids,
+            ["1104", "513", "513", "1200", "1201"]
+                .map(|rid| format!("S-1-5-21-1111-2222-3333-{rid}"))
+        );
+        assert_eq!(granted.event.outcome, Outcome::Issued);
+        assert_eq!(granted.event.trust_key_version, Some(1));
+    }
+}
+
+#[test]
+fn every_signature_of_an_issued_pac_verifies() {
+    let mut world = TwoRealms::new();
+    let granted = honest(&mut world);
+    let mut unsigned = granted.inside.clone();
+    let zero = vec![AuthorizationDataElement {
+        ad_type: ad_type::WIN2K_PAC,
+        data: vec![0].into(),
+    }];
+    unsigned.authorization_data = Some(vec![AuthorizationDataElement {
+        ad_type: ad_type::IF_RELEVANT,
+        data: encode(&zero).unwrap().into(),
+    }]);
+    let ticket = encode(&unsigned).unwrap();
+    let (service, krbtgt) = (&world.service.keys[0].key, &world.tenant.krbtgt_keys[0].key);
+    pac_of(&granted)
+        .verify_all(service, krbtgt, Some(&ticket))
+        .unwrap();
+}
+
+#[test]
+fn groups_of_the_incoming_pac_are_ignored() {
+    let mut world = TwoRealms::new();
+    let granted = play(
+        &mut world,
+        |r| {
+            for buffer in r.pac.as_mut().unwrap() {
+                if let Buffer::LogonInfo(info) = buffer {
+                    let domain = info.domain_sid.clone();
+                    let sids = [512, 519].map(|rid| domain.with_rid(rid).unwrap());
+                    let builtin = "S-1-5-32-544".parse().unwrap();
+                    info.set_groups(sids.iter().chain([&builtin]));
+                }
+            }
+        },
+        |_| {},
+    )
+    .unwrap();
+    let sids = pac_of(&granted).logon_info().unwrap().token_sids();
+    assert!(
+        sids.iter().all(|s| ![512, 519, 544].contains(&s.rid())),
+        "{sids:?}"
+    );
+}
+
+#[test]
+fn keys_are_tried_current_previous_retired_until_their_end() {
+    let mut world = TwoRealms::new();
+    let version = |version, state, byte| TrustKey {
+        version,
+        state,
+        keys: vec![key(byte)],
+    };
+    let until = world.now.unix_s + 10;
+    world.trust.keys = vec![
+        version(4, KeyState::Current, 0x44),
+        version(3, KeyState::Previous, 0x33),
+        version(2, KeyState::Retired { until }, 2),
+        version(1, KeyState::Retired { until: until - 20 }, 0x22),
+    ];
+    for (byte, opened) in [(0x44, Some(4)), (0x33, Some(3)), (2, Some(2)), (0x22, None)] {
+        let result = play(
+            &mut world,
+            |r| {
+                r.seal_key = key(byte);
+                r.pac_key = key(byte);
+                r.kvno = Some(77);
+            },
+            |_| {},
+        );
+        match opened {
+            Some(version) => assert_eq!(result.unwrap().event.trust_key_version, Some(version)),
+            None => assert_eq!(result.err(), Some(Reason::TicketIntegrity)),
+        }
+    }
+}
+
+#[test]
+fn a_child_domains_users_come_through_the_root() {
+    let mut world = TwoRealms::new();
+    let child: crossrealm_krb::sid::Sid = "S-1-5-21-7-7-7".parse().unwrap();
+    world.trust.domains.push(ForestDomain {
+        realm: "EU.CORP.CONTOSO.COM".into(),
+        dns_name: "eu.corp.contoso.com".into(),
+        flat_name: "EU".into(),
+        sid: child.clone(),
+    });
+    let sid = child.with_rid(1104).unwrap();
+    world.identities[0].sid = sid;
+    let granted = play(
+        &mut world,
+        |r| r.part.crealm = "EU.CORP.CONTOSO.COM".into(),
+        |a| a.authenticator.crealm = "EU.CORP.CONTOSO.COM".into(),
+    )
+    .unwrap();
+    assert_eq!(&granted.inside.transited.contents[..], AD_REALM.as_bytes());
+    assert_eq!(granted.inside.crealm.as_str(), "EU.CORP.CONTOSO.COM");
+    // The same client with a SID of the root domain is refused.
+    let root = world.trust.domains[0].sid.with_rid(1104).unwrap();
+    world.identities[0].sid = root;
+    let result = play(
+        &mut world,
+        |r| r.part.crealm = "EU.CORP.CONTOSO.COM".into(),
+        |a| a.authenticator.crealm = "EU.CORP.CONTOSO.COM".into(),
+    );
+    assert_eq!(result.err(), Some(Reason::SidOutsideDomain));
+    refused(
+        Reason::PathNotAccepted,
+        |r| r.part.transited.contents = b"EVIL.EXAMPLE".to_vec().into(),
+        |_| {},
+    );
+    // The KDC's own code of RFC 4120 §7.5.9, not the application server's 51.
+    assert_eq!(Reason::PathNotAccepted.error_code(), 28);
+}
+
+#[test]
+fn a_referral_buys_a_tgt_and_the_tgt_a_service_ticket() {
+    let mut world = TwoRealms::new();
+    let tgt = play(
+        &mut world,
+        |_| {},
+        |a| a.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM)),
+    )
+    .unwrap();
+    let pac = pac_of(&tgt);
+    assert_eq!(pac.requester(), Some(&world.identities[0].sid));
+    assert!(pac.attributes().is_some());
+    let session = tgt.part.key.to_key().unwrap();
+    let ask = world.ask();
+    let bytes = world.request_with(tgt.ticket, ask, &session);
+    let ending = world.exchange(&bytes);
+    let granted = world.open(ending, false).map_err(|e| e.1.outcome).unwrap();
+    assert_eq!(
+        granted.ticket.sname.to_string(),
+        format!("cifs/{SHARE_HOST}")
+    );
+    // The krbtgt of another realm is no service of this one.
+    let other = play(
+        &mut world,
+        |_| {},
+        |a| a.body.sname = Some(PrincipalName::krbtgt("OTHER.EXAMPLE")),
+    );
+    assert_eq!(other.err(), Some(Reason::ServiceUnknown));
+}
+
+#[test]
+fn a_service_ticket_is_not_a_tgt() {
+    let mut world = TwoRealms::new();
+    let granted = honest(&mut world);
+    let session = granted.part.key.to_key().unwrap();
+    let ask = world.ask();
+    let bytes = world.request_with(granted.ticket, ask, &session);
+    let ending = world.exchange(&bytes);
+    let (_, event) = *world.open(ending, false).err().unwrap();
+    assert_eq!(event.outcome, Outcome::Refused(Reason::TicketNotForUs));
+}
+
+#[test]
+fn a_tgt_of_this_realm_is_renewed_within_its_bounds() {
+    let mut world = TwoRealms::new();
+    let tgs = |a: &mut Ask| a.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM));
+    let tgt = play(
+        &mut world,
+        |_| {},
+        |a| {
+            tgs(a);
+            a.body.kdc_options.0 |= kdc_option::RENEWABLE;
+        },
+    )
+    .unwrap();
+    let renew_till = tgt.inside.renew_till.unwrap().0;
+    assert!(renew_till > tgt.inside.endtime.0);
+    let session = tgt.part.key.to_key().unwrap();
+    let renew = |world: &mut TwoRealms, ticket| {
+        let mut ask = world.ask();
+        tgs(&mut ask);
+        ask.body.kdc_options.0 |= kdc_option::RENEW;
+        let bytes = world.request_with(ticket, ask, &session);
+        let ending = world.exchange(&bytes);
+        world.open(ending, false).map_err(|e| e.1.outcome)
+    };
+    world.now.unix_s += 1000;
+    let renewed = renew(&mut world, tgt.ticket.clone())
+        .map_err(|e| format!("{e:?}"))
+        .unwrap();
+    let life = tgt.inside.endtime.0 - tgt.inside.starttime.unwrap().0;
+    assert_eq!(renewed.inside.endtime.0, world.now.unix_s + life);
+    assert_eq!(renewed.inside.renew_till.unwrap().0, renew_till);
+    // Once disabled, never renewed.
+    world.identities[0].state = IdentityState::Disabled;
+    let refusal = renew(&mut world, tgt.ticket).err();
+    assert_eq!(refusal, Some(Outcome::Refused(Reason::IdentityDisabled)));
+    refused(
+        Reason::OptionNotSupported,
+        |_| {},
+        |a| {
+            tgs(a);
+            a.body.kdc_options.0 |= kdc_option::RENEW;
+        },
+    );
+}
+
+#[test]
+fn a_protected_reply_proves_the_request() {
+    let mut world = TwoRealms::new();
+    let referral = world.referral();
+    let ticket = world.seal(referral);
+    let mut ask = world.ask();
+    ask.padata = vec![
+        PaData::new(pa_type::REQ_ENC_PA_REP, vec![]),
+        PaData::new(pa_type::PAC_OPTIONS, vec![]),
+    ];
+    let bytes = world.request(ticket, ask);
+    let ending = world.exchange(&bytes);
+    let granted = world.open(ending, false).map_err(|e| e.1.outcome).unwrap();
+    let padata = granted.part.encrypted_pa_data.unwrap();
+    let proof: crossrealm_krb::messages::Checksum =
+        decode(PaData::find(&padata, pa_type::REQ_ENC_PA_REP).unwrap()).unwrap();
+    proof.verify(&world.subkey(), 56, &bytes).unwrap();
+    assert!(PaData::find(&padata, pa_type::FX_FAST).is_some());
+    assert!(PaData::find(&padata, pa_type::PAC_OPTIONS).is_some());
+}
+
+#[test]
+fn a_grandchilds_compressed_path_is_expanded_and_checked() {
+    let mut world = TwoRealms::new();
+    for (realm, flat, sid) in [
+        ("EU.CORP.CONTOSO.COM", "EU", "S-1-5-21-7-7-7"),
+        ("DE.EU.CORP.CONTOSO.COM", "DE", "S-1-5-21-8-8-8"),
+    ] {
+        world.trust.domains.push(ForestDomain {
+            realm: realm.into(),
+            dns_name: realm.to_lowercase(),
+            flat_name: flat.into(),
+            sid: sid.parse().unwrap(),
+        });
+    }
+    world.identities[0].sid = "S-1-5-21-8-8-8-1104".parse().unwrap();
+    let child = |r: &mut Referral, path: &str| {
+        r.part.crealm = "DE.EU.CORP.CONTOSO.COM".into();
+        r.part.transited.contents = path.as_bytes().to_vec().into();
+    };
+    let ask = |a: &mut Ask| a.authenticator.crealm = "DE.EU.CORP.CONTOSO.COM".into();
+    for path in ["EU.CORP.CONTOSO.COM", ","] {
+        let granted = play(&mut world, |r| child(r, path), ask).unwrap();
+        assert_eq!(
+            &granted.inside.transited.contents[..],
+            b"EU.CORP.CONTOSO.COM,CORP.CONTOSO.COM"
+        );
+    }
+    for path in [
+        "CONTOSO.COM",
+        ",CONTOSO.COM",
+        "EU.CORP.CONTOSO.COM,EVIL.",
+        "\\",
+    ] {
+        let result = play(&mut world, |r| child(r, path), ask);
+        assert_eq!(result.err(), Some(Reason::PathNotAccepted), "{path}");
+    }
+}

@@ -1,0 +1,157 @@
+//! What is asked, and by whom: requests that are not their holder's, not tickets', or not Kerberos.
+
+use super::{honest, key, refused};
+use crate::two_realms::{Ending, TwoRealms};
+use crate::{Outcome, Reason, Records, Step};
+use crossrealm_krb::messages::{PaData, PrincipalName, decode, name_type, pa_type};
+
+#[test]
+fn the_request_must_come_from_the_tickets_holder() {
+    refused(
+        Reason::AuthenticatorMismatch,
+        |_| {},
+        |a| a.authenticator.cname = PrincipalName::new(name_type::PRINCIPAL, &["bob"]),
+    );
+    refused(Reason::ChecksumMissing, |_| {}, |a| a.checksum = false);
+    let mut world = TwoRealms::new();
+    let referral = world.referral();
+    let ticket = world.seal(referral);
+    let ask = world.ask();
+    let bytes = world.request_with(ticket, ask, &key(0x11));
+    let ending = world.exchange(&bytes);
+    let (_, event) = *world.open(ending, false).err().unwrap();
+    assert_eq!(
+        event.outcome,
+        Outcome::Refused(Reason::AuthenticatorIntegrity)
+    );
+}
+
+#[test]
+fn a_replayed_authenticator_with_another_body_is_refused() {
+    let mut world = TwoRealms::new();
+    let referral = world.referral();
+    let ticket = world.seal(referral);
+    let ask = world.ask();
+    let bytes = world.request(ticket, ask);
+    let at = bytes.windows(5).position(|w| w == b"acct1").unwrap();
+    let mut changed = bytes.clone();
+    changed[at] = b'x';
+    let ending = world.exchange(&changed);
+    let (_, event) = *world.open(ending, false).err().unwrap();
+    assert_eq!(event.outcome, Outcome::Refused(Reason::RequestModified));
+}
+
+#[test]
+fn what_is_under_the_armor_counts() {
+    let mut world = TwoRealms::new();
+    // The armor of another session does not open.
+    let referral = world.referral();
+    let ticket = world.seal(referral);
+    let mut ask = world.ask();
+    ask.fast = true;
+    ask.authenticator.subkey = Some((&key(0x12)).into());
+    let bytes = world.request(ticket, ask);
+    let ending = world.exchange(&bytes);
+    let (_, event) = *world.open(ending, false).err().unwrap();
+    assert_eq!(event.outcome, Outcome::Refused(Reason::ArmorIntegrity));
+    // An error under the armor says the same inside.
+    world.identities.clear();
+    let (r, mut a) = (TwoRealms::new().referral(), world.ask());
+    a.fast = true;
+    let ticket = world.seal(r);
+    let bytes = world.request(ticket, a);
+    let ending = world.exchange(&bytes);
+    let (error, _) = *world.open(ending, true).err().unwrap();
+    let method_data: Vec<PaData> = decode(&error.e_data.unwrap()).unwrap();
+    let armor = crossrealm_krb::fast::armor_key(&world.subkey(), &world.session_key());
+    let fast = PaData::find(&method_data, pa_type::FX_FAST).unwrap();
+    let response = crossrealm_krb::fast::open_response(fast, &armor).unwrap();
+    let inner = PaData::find(&response.padata, pa_type::FX_ERROR).unwrap();
+    let inner: crossrealm_krb::messages::KrbError = decode(inner).unwrap();
+    assert_eq!(inner.error_code, error.error_code);
+}
+
+#[test]
+fn what_is_not_a_ticket_request_is_answered_or_dropped() {
+    let mut world = TwoRealms::new();
+    for garbage in [
+        &b""[..],
+        b"GET / HTTP/1.1",
+        b"hello, this is not Kerberos",
+        &[0x6E],
+        &[0x6E, 0x80],
+        &[0x6E, 0x81, 1],
+        &[0x6E, 0, 0],
+        &[0x6C],
+        &[0x6C, 0x80, 0, 0],
+        &[0xFF; 4000],
+    ] {
+        let ending = world.exchange(garbage);
+        assert!(matches!(ending, Ending::Dropped(e) if e.outcome == Outcome::Dropped));
+    }
+    let ending = world.exchange(&[0x6E, 0]);
+    let (_, event) = *world.open(ending, false).err().unwrap();
+    assert_eq!(event.outcome, Outcome::Refused(Reason::UnsupportedMessage));
+    let body = world.ask().body;
+    let request = crossrealm_krb::messages::KdcReq::new(vec![], body).unwrap();
+    let as_req = crossrealm_krb::messages::AsReq(request.clone())
+        .encode()
+        .unwrap();
+    let ending = world.exchange(&as_req);
+    let (error, event) = *world.open(ending, false).err().unwrap();
+    assert_eq!(event.outcome, Outcome::Refused(Reason::SignInIsOnPremises));
+    assert!(error.e_text.unwrap().as_str().contains("on-premises"));
+    let tgs_req = crossrealm_krb::messages::TgsReq(request).encode().unwrap();
+    let ending = world.exchange(&tgs_req);
+    let (_, event) = *world.open(ending, false).err().unwrap();
+    assert_eq!(event.outcome, Outcome::Refused(Reason::NoTicket));
+    honest(&mut world);
+}
+
+#[test]
+fn a_directory_that_does_not_answer_is_said_so() {
+    let mut world = TwoRealms::new();
+    let referral = world.referral();
+    let ticket = world.seal(referral);
+    let ask = world.ask();
+    let bytes = world.request(ticket, ask);
+    let step = crate::Exchange::begin(world.tenant.id, &bytes, world.now, crate::EventId([1; 16]));
+    let Step::Need { exchange, .. } = step else {
+        panic!("{step:?}");
+    };
+    let records = Records::Unavailable("the database is locked".into());
+    let Step::Reply { bytes, event } = exchange.resume(records, &mut world.random()) else {
+        panic!("no reply");
+    };
+    assert_eq!(
+        event.outcome,
+        Outcome::Refused(Reason::DirectoryUnavailable)
+    );
+    let error: crossrealm_krb::messages::KrbError = decode(&bytes).unwrap();
+    assert!(
+        !error.e_text.unwrap().as_str().contains("database"),
+        "internals stay inside"
+    );
+}
+
+#[test]
+fn records_of_another_tenant_never_make_a_ticket() {
+    let mut world = TwoRealms::new();
+    let referral = world.referral();
+    let ticket = world.seal(referral);
+    let ask = world.ask();
+    let bytes = world.request(ticket, ask);
+    let other = crate::TenantId([8; 16]);
+    let step = crate::Exchange::begin(other, &bytes, world.now, crate::EventId([1; 16]));
+    let Step::Need { exchange, lookups } = step else {
+        panic!("{step:?}");
+    };
+    let records = world.records(&lookups.wanted);
+    let Step::Reply { event, .. } = exchange.resume(records, &mut world.random()) else {
+        panic!("no reply");
+    };
+    assert_eq!(
+        event.outcome,
+        Outcome::Refused(Reason::DirectoryUnavailable)
+    );
+}

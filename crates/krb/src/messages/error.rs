@@ -31,6 +31,8 @@ pub mod error_code {
     pub const PREAUTH_FAILED: i32 = 24;
     /// KDC_ERR_PREAUTH_REQUIRED
     pub const PREAUTH_REQUIRED: i32 = 25;
+    /// KDC_ERR_PATH_NOT_ACCEPTED
+    pub const PATH_NOT_ACCEPTED: i32 = 28;
     /// KDC_ERR_SVC_UNAVAILABLE
     pub const SVC_UNAVAILABLE: i32 = 29;
     /// KRB_AP_ERR_BAD_INTEGRITY
@@ -55,8 +57,6 @@ pub mod error_code {
     pub const BADKEYVER: i32 = 44;
     /// KRB_AP_ERR_INAPP_CKSUM
     pub const INAPP_CKSUM: i32 = 50;
-    /// KRB_AP_PATH_NOT_ACCEPTED
-    pub const PATH_NOT_ACCEPTED: i32 = 51;
     /// KRB_ERR_RESPONSE_TOO_BIG
     pub const RESPONSE_TOO_BIG: i32 = 52;
     /// KRB_ERR_GENERIC

@@ -224,6 +224,10 @@ reasons! {
     SidReserved = "sid-reserved", POLICY,
         "built-in accounts (RID below 1000) get no cloud tickets",
         "use an ordinary account, or allow low RIDs for the tenant";
+    /// The ticket's client name is not one of the identity with its SID.
+    ClientNameMismatch = "client-name-mismatch", BADMATCH,
+        "the directory knows the user with this SID by another name",
+        "if the user was renamed in AD, run `crossrealm sync once`; if not, someone took another's name";
     /// No identity with the client's SID.
     IdentityNotSynced = "identity-not-synced", C_PRINCIPAL_UNKNOWN,
         "the user is not synced to this tenant",

@@ -243,6 +243,7 @@ impl Context {
         random: &mut dyn Random,
     ) -> Result<Issued, Refusal> {
         let identity = grant::check(identity, &granting.presented.sid)?;
+        grant::check_name(identity, &granting.presented.ticket.cname.to_string())?;
         let domains = granting.trust.as_ref().map(|t| t.domains.as_slice());
         let target = match service {
             _ if names_krbtgt(&self.sname, &granting.tenant.realm) => Target::TicketGranting,

@@ -31,6 +31,33 @@ pub(crate) fn check<'a>(
     }
 }
 
+/// The SID says who the client is; the name must not say somebody else. A service that goes by the name in the ticket
+/// would otherwise take a renamed account for the one whose name it took (the class of CVE-2021-42287).
+///
+/// Names that AD gives an account: its account name, its UPN, `account@domain`, and the UPN's first part where its suffix
+/// is the domain itself. They compare without case.
+pub(crate) fn check_name(identity: &Identity, name: &str) -> Result<(), Refusal> {
+    let name = name.to_lowercase();
+    let account = identity.account_name.to_lowercase();
+    let upn = identity.upn.to_lowercase();
+    let domain = identity.domain_dns_name.to_lowercase();
+    let prefix = upn
+        .rsplit_once('@')
+        .filter(|(_, suffix)| *suffix == domain)
+        .map(|(prefix, _)| prefix);
+    let own = name == account
+        || (!upn.is_empty() && name == upn)
+        || prefix == Some(name.as_str())
+        || name == format!("{account}@{domain}");
+    if own {
+        return Ok(());
+    }
+    Err(Reason::ClientNameMismatch.because(format!(
+        "the ticket names {name:?}, the directory {:?} ({})",
+        identity.account_name, identity.sid
+    )))
+}
+
 /// The groups that go into the PAC: sorted, without duplicates, only those of account domains. Well-known and built-in
 /// SIDs (`S-1-5-11`, `S-1-5-32-544`, …) never pass, wherever they come from, nor do those of other domains than
 /// `domains`, the registered ones of the forest, where these are known.
@@ -108,6 +135,38 @@ mod tests {
             refused(|i| i.sid = "S-1-5-21-1-2-3-1105".parse().unwrap()),
             Reason::IdentityNotSynced
         );
+    }
+
+    #[test]
+    fn a_client_goes_by_its_own_names_only() {
+        let mut identity = identity();
+        identity.upn = "Alice.Archer@corp.contoso.com".into();
+        let refused = |name: &str| check_name(&identity, name).err().map(|r| r.reason);
+        for own in [
+            "alice",
+            "ALICE",
+            "alice.archer",
+            "alice.archer@corp.contoso.com",
+            "alice@CORP.CONTOSO.COM",
+        ] {
+            assert_eq!(refused(own), None, "{own}");
+        }
+        for other in [
+            "",
+            "bob",
+            "alice$",
+            "dc1$",
+            "alice@other.example",
+            "alice/admin",
+        ] {
+            assert_eq!(refused(other), Some(Reason::ClientNameMismatch), "{other}");
+        }
+        // Another organisation's UPN suffix gives no claim to a name of this domain.
+        identity.upn = "bob@partner.example".into();
+        assert!(check_name(&identity, "bob").is_err());
+        assert!(check_name(&identity, "bob@partner.example").is_ok());
+        identity.upn = String::new();
+        assert!(check_name(&identity, "").is_err());
     }
 
     #[test]

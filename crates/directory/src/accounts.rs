@@ -257,9 +257,13 @@ impl Directory {
         .await?;
         let count: i64 = col(&shares, "count")?;
         if count > 0 {
+            let shares = match count {
+                1 => "a share".to_owned(),
+                many => format!("{many} shares"),
+            };
             return Err(DirectoryError::Refused {
                 code: "account_has_shares",
-                message: format!("storage account `{name}` has {count} shares"),
+                message: format!("storage account `{name}` has {shares}"),
                 hint: Some("delete its shares first".to_owned()),
             });
         }

@@ -57,8 +57,8 @@ pub(crate) struct Caches {
     epoch: AtomicU64,
     changes: Cache<(u64, TenantId), Changes>,
     parties: Cache<(TenantId, i64), Arc<Parties>>,
-    services: Cache<(TenantId, i64, ServiceName), Arc<Service>>,
-    identities: Cache<(TenantId, i64, Sid), Arc<Identity>>,
+    services: Cache<(TenantId, i64, ServiceName), Option<Arc<Service>>>,
+    identities: Cache<(TenantId, i64, Sid), Option<Arc<Identity>>>,
     labels: Cache<(u64, String), Option<Arc<TenantInfo>>>,
     /// Trust keys by trust and version: the costly step from password to key is done once.
     derived: Cache<(Uuid, u32), Arc<[Key]>>,
@@ -298,7 +298,7 @@ impl Directory {
         let name = ServiceName::new(&name.class, &name.host);
         let key = (tenant, changes.parties, name);
         if let Some(known) = self.caches().services.get(&key).await {
-            return Ok(Some(known));
+            return Ok(known);
         }
         let mut conn = self.readers().begin().await?;
         let row = sql("SELECT owner_kind, owner_id FROM service_names WHERE tenant_id = $1 AND class = $2 AND host = $3")
@@ -307,21 +307,22 @@ impl Directory {
             .bind(key.2.host.as_str())
             .fetch_optional(&mut *conn)
             .await?;
-        // A name that is not known is not kept: those who ask could fill the memory with them.
-        let Some(row) = row else {
-            return Ok(None);
+        let service = match row {
+            None => None,
+            Some(row) => {
+                let owner = Owner {
+                    tenant,
+                    kind: col_word(&row, "owner_kind", OwnerKind::from_word)?,
+                    id: col_uuid(&row, "owner_id")?,
+                };
+                Some(Arc::new(Service {
+                    name: service_name(&mut conn, owner.kind, owner.id).await?,
+                    keys: service_keys(&mut conn, self.sealer(), &owner).await?,
+                }))
+            }
         };
-        let owner = Owner {
-            tenant,
-            kind: col_word(&row, "owner_kind", OwnerKind::from_word)?,
-            id: col_uuid(&row, "owner_id")?,
-        };
-        let service = Arc::new(Service {
-            name: service_name(&mut conn, owner.kind, owner.id).await?,
-            keys: service_keys(&mut conn, self.sealer(), &owner).await?,
-        });
         self.caches().services.insert(key, service.clone()).await;
-        Ok(Some(service))
+        Ok(service)
     }
 
     async fn identity(
@@ -332,16 +333,18 @@ impl Directory {
     ) -> Result<Option<Arc<Identity>>> {
         let key = (tenant, changes.identities, sid.clone());
         if let Some(known) = self.caches().identities.get(&key).await {
-            return Ok(Some(known));
+            return Ok(known);
         }
         let mut conn = self.readers().begin().await?;
-        let Some(info) = by_sid(&mut conn, tenant, sid).await? else {
-            return Ok(None);
+        let identity = match by_sid(&mut conn, tenant, sid).await? {
+            None => None,
+            Some(info) => {
+                let groups = group_sids(&mut conn, tenant, &info).await?;
+                Some(Arc::new(identity_record(info, groups)))
+            }
         };
-        let groups = group_sids(&mut conn, tenant, &info).await?;
-        let identity = Arc::new(identity_record(info, groups));
         self.caches().identities.insert(key, identity.clone()).await;
-        Ok(Some(identity))
+        Ok(identity)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crossrealm_lab::story::{CLOUD_REALM, SPN, Story};
+use crossrealm_lab::story::{CLOUD_REALM, SPN, STEPS, Story};
 use crossrealm_lab::{Failure, Place, Run};
 
 use super::oracle::{der, forge, kkdcp, kvno_forged, post, send};
@@ -39,6 +39,11 @@ pub const TESTS: &[(&str, Test)] = &[
     ("serve_on_a_taken_port", taken_port),
     ("damaged_config", damaged_config),
     ("damaged_master_key", damaged_master_key),
+    ("second_init_changes_nothing", second_init),
+    ("second_files_serve", second_files_serve),
+    ("user_with_an_umlaut", umlaut),
+    ("serve_comes_back_after_a_kill", serve_comes_back),
+    ("the_wall_still_stands", the_wall),
     ("services_stop_when_asked", services_stop),
 ];
 
@@ -451,6 +456,87 @@ fn damaged_master_key(story: &mut Story) -> Result<(), Failure> {
         .refused(1)?
         .says_line(&format!("{named} does not exist"))
         .map(drop)
+}
+
+fn second_init(story: &mut Story) -> Result<(), Failure> {
+    let folder = story.cloud_folder();
+    let files = [
+        "crossrealm.toml",
+        "master.key",
+        "admin.token",
+        "tls/ca.pem",
+        "tls/login.key",
+    ];
+    let read = || files.map(|file| std::fs::read(folder.join(file)).unwrap_or_default());
+    let before = read();
+    let init = story
+        .bare(Place::Cloud)
+        .args(["init", "--base-domain", "cloud.example", "--dir"]);
+    let output = init.arg(&folder).refused(1)?;
+    output.says(&format!(
+        "error: there is an installation in `{}` already",
+        folder.display()
+    ))?;
+    output.says("nothing was changed")?;
+    if read() == before {
+        Ok(())
+    } else {
+        Err(output.failure("was expected to change nothing"))
+    }
+}
+
+fn second_files_serve(story: &mut Story) -> Result<(), Failure> {
+    let serve = story
+        .crossrealm(Place::Cloud)
+        .args(["files", "serve", "--account", "acct1"]);
+    let serve = serve.timeout(Duration::from_secs(30));
+    let same = serve
+        .clone()
+        .arg("--data")
+        .arg(story.world.path(Place::Cloud, "files"))
+        .refused(1)?;
+    same.says("error: another `files serve` already uses")?;
+    let other = serve
+        .arg("--data")
+        .arg(story.world.path(Place::Cloud, "other-files"))
+        .refused(1)?;
+    other
+        .says("error: cannot listen on 0.0.0.0:445: the port is in use")
+        .map(drop)
+}
+
+/// Names beyond ASCII go through every hop: sign-in, referral, ticket, SMB.
+fn umlaut(story: &mut Story) -> Result<(), Failure> {
+    story
+        .world
+        .kinit("müller", "müller.ccache", &story.krb5_conf())?;
+    story.user("müller", "kvno").arg(SPN).ok()?;
+    let local = story.world.write(Place::Client, "größe.txt", "42\n")?;
+    story
+        .smbclient("müller", &format!("put {} größe.txt; ls", local.display()))
+        .ok()?
+        .says("größe.txt")?;
+    story.smbclient("müller", "del größe.txt").ok().map(drop)
+}
+
+/// What was promised before a crash holds after it: the service starts on what it finds.
+fn serve_comes_back(story: &mut Story) -> Result<(), Failure> {
+    let before = trusts(story)?;
+    drop(story.cloud.take());
+    let down = story.user("bob", "kvno").arg(SPN).arg("--no-store");
+    story.world.kinit("bob", "bob.ccache", &story.krb5_conf())?;
+    down.refused(1)?.says("Cannot contact any KDC for realm")?;
+    story.start_cloud()?;
+    story.user("bob", "kvno").arg(SPN).ok()?;
+    if trusts(story)? == before {
+        Ok(())
+    } else {
+        Err(Failure::new("Active Directory changed meanwhile"))
+    }
+}
+
+fn the_wall(story: &mut Story) -> Result<(), Failure> {
+    (STEPS[0].play)(story)
 }
 
 fn services_stop(story: &mut Story) -> Result<(), Failure> {

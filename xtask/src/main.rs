@@ -5,6 +5,7 @@
 //! KDC; `ci` is all that CI runs. Nothing here is part of the product.
 
 mod ci;
+mod conformance;
 mod demo;
 mod fuzz;
 mod licences;
@@ -26,6 +27,8 @@ usage: cargo xtask COMMAND
   world               setup, start the test world alone, keep it until Enter is pressed
   fuzz [--seconds N]  run every fuzz target for N seconds each (20)
   sim [--seeds N]     play N simulated lives of a tenant through the KDC (200)
+  conformance [WORD…] [--keep]
+                      send every forgery to the running service, print the table (only cases that hold a WORD)
   check               the quick part of ci: format, tidiness, walls, licences
   ci                  all that CI runs: format, walls, licences, lints, tests, fuzz targets
 ";
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
             Ok(seeds) => sim::run(seeds),
             Err(_) => Err(format!("`--seeds` takes a number, not `{seeds}`")),
         },
+        ["conformance", rest @ ..] => conformance::run(rest),
         ["world"] => demo::world(),
         ["check"] => ci::check(),
         ["ci"] => ci::run(),

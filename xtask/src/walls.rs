@@ -45,7 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("crossrealm-lab", &[]),
     ("crossrealm-conformance", &["crossrealm-lab"]),
-    ("xtask", &["crossrealm-lab"]),
+    ("xtask", &["crossrealm-lab", "crossrealm-conformance"]),
 ];
 
 /// Crates whose whole tree of run-time dependencies is checked against [`FORBIDDEN_IN_CORE`].

@@ -1,0 +1,144 @@
+"""Plays every case, judges its answer, and asks honestly after each. Events are judged by the caller, who knows the times."""
+import json
+import re
+import sys
+import traceback
+from time import time
+
+import cases_directory  # noqa: F401  (these fill the table)
+import cases_honest  # noqa: F401
+import cases_pac  # noqa: F401
+import cases_proxy  # noqa: F401
+import cases_request  # noqa: F401
+import cases_ticket  # noqa: F401
+import crowd
+import kerberos as k
+import pac as p
+from forgery import Forgery
+from kerberos import asn1, kcrypto
+from proxy import Proxy
+from table import CASES, CODES, NAMES, Case, Http, Issued, Refused, Tgt
+
+E_TEXT = re.compile(r"^[^\[\]]+ \[([a-z0-9-]+), event ([0-9a-f]{32})\]$")
+LONGEST_LIFE_S = 36000
+
+
+class Scene:
+    def __init__(self, described):
+        self.__dict__.update(described)
+        self.proxy = Proxy(self.server, self.ca)
+        self.trust_key = k.trust_key(self.secrets[self.realm], self.ad_realm, self.realm)
+        self.other_key = k.trust_key(self.secrets[self.other_realm], self.ad_realm, self.other_realm)
+        self.service_keys = k.keytab_keys(self.keytab)
+        self.pacs_parsed = 0
+        # What the directory grants: the truth of Active Directory, asked by its own tools.
+        domain_users = self.sids["Domain Users"]
+        nested = {self.sids["Sales"], self.sids["AllStaff"]}
+        self.groups = {user: {domain_users} for user in self.sids}
+        for member in ("alice", "müller"):
+            self.groups[member] |= nested
+        self.domain_sid = self.sids["alice"].rsplit("-", 1)[0]
+
+
+def now_ms():
+    return int(time() * 1000)
+
+
+def clear_part(scene, ticket):
+    sealed = ticket["enc-part"]
+    key = scene.service_keys[sealed["etype"], sealed["kvno"]]
+    return key, k.plain(kcrypto.decrypt(key, k.KU_TICKET, sealed["cipher"]), asn1.EncTicketPart)
+
+
+def complaints_of_ticket(scene, forgery, reply, expected):
+    """Everything that is wrong with an issued service ticket, looked at with the service's own key."""
+    key, part = clear_part(scene, reply.ticket)
+    wrong = []
+    elements = [pair for element in part["authorization-data"] for pair in k.plain(element["ad-data"], asn1.AuthorizationData)]
+    if [element["ad-type"] for element in elements] != [k.AD_WIN2K_PAC]:
+        wrong.append("the ticket does not hold exactly one PAC")
+    pac = elements[0]["ad-data"]
+    wrong += p.signature_complaints(pac, key, None) + p.ndrdump_complaint(pac)
+    scene.pacs_parsed += 1
+    sid, groups, _ = p.facts(pac)
+    if sid != scene.sids[expected.user]:
+        wrong.append(f"the PAC is for {sid}, {expected.user} is {scene.sids[expected.user]}")
+    if groups != scene.groups[expected.user]:
+        wrong.append(f"the PAC holds the groups {sorted(groups)}, granted are {sorted(scene.groups[expected.user])}")
+    if part["key"] != reply.part["key"] or part["key"]["keytype"] not in (17, 18, 19, 20):
+        wrong.append(f"session key of type {part['key']['keytype']}")
+    if reply.ticket["enc-part"]["etype"] != expected.etype:
+        wrong.append(f"the ticket has encryption type {reply.ticket['enc-part']['etype']}")
+    end, referral_end = k.seconds(part["endtime"]), k.seconds(forgery.part["endtime"])
+    if end > referral_end or end > time() + LONGEST_LIFE_S + 60:
+        wrong.append(f"it lives {end - referral_end} s longer than the referral")
+    never = {5: "MAY-POSTDATE", 6: "POSTDATED", 7: "INVALID", 13: "OK-AS-DELEGATE"}
+    wrong += [f"it has the flag {word}" for bit, word in never.items() if part["flags"][bit] == "1"]
+    if part["cname"]["name-string"] != forgery.part["cname"]["name-string"] or part["crealm"] != forgery.part["crealm"]:
+        wrong.append("it names another client")
+    return wrong + (expected.check(reply, part) if expected.check else [])
+
+
+def judge(scene, forgery, reply, expected):
+    """(what came, what is wrong with it, the event that must be there)"""
+    if reply.kind == "issued":
+        own = reply.ticket["sname"]["name-string"][0] == b"krbtgt"
+        got = "a TGT of the tenant's realm" if own else "a ticket"
+        event = {"outcome": "done", "reason": ""}
+        if isinstance(expected, Tgt) and own:
+            return got, [], event
+        if isinstance(expected, Issued) and not own:
+            return got, complaints_of_ticket(scene, forgery, reply, expected), event
+        return got, [f"{got} was issued"], event
+    if reply.kind == "http":
+        event = None
+        if isinstance(expected, Http) and expected.event:
+            event = dict(zip(("outcome", "reason"), expected.event))
+        same = isinstance(expected, Http) and expected.status == reply.status
+        return f"HTTP {reply.status}", [] if same else [f"HTTP {reply.status}: {reply.text[:100]}"], event
+    found = E_TEXT.match(reply.text)
+    if not found:
+        return f"{reply.code} {reply.text!r}", ["the e-text names no reason and no event"], None
+    reason, event_id = found.groups()
+    event = {"outcome": "refused", "reason": reason, "id": event_id}
+    got = f"{reply.code} {NAMES.get(reply.code, '?')}, {reason}"
+    same = isinstance(expected, Refused) and (CODES[expected.code], expected.reason) == (reply.code, reason)
+    return got, [] if same else [reply.text], event
+
+
+def play(scene, case):
+    """Runs one case; returns its row."""
+    began = now_ms()
+    try:
+        forgery = Forgery(scene, user=case.user, tenant=case.tenant and getattr(scene, case.tenant))
+        reply = case.run(forgery)
+        if reply is None:
+            reply = forgery.send()
+        got, wrong, event = judge(scene, forgery, reply, case.expected)
+    except Exception as error:
+        traceback.print_exc()
+        got, wrong, event = "nothing usable", [f"{type(error).__name__}: {error}"], None
+    return {
+        "case": case.name, "by": case.by, "expected": str(case.expected), "got": got, "wrong": wrong, "gap": case.gap,
+        "tenant": case.tenant and getattr(scene, case.tenant) or scene.tenant,
+        "event": event, "from_ms": began, "to_ms": now_ms(),
+    }  # fmt: skip
+
+
+HONEST = Case("an honest request", Issued(), "a user", lambda forgery: None, "alice", "", "")
+
+
+def main():
+    scene = Scene(json.load(sys.stdin))
+    crowd.gather(scene)
+    words = scene.words
+    rows = []
+    for case in CASES:
+        if words and not any(word in case.name for word in words):
+            continue
+        row = play(scene, case)
+        honest = play(scene, HONEST)
+        row["honest"] = {key: honest[key] for key in ("got", "wrong", "event", "from_ms", "to_ms", "tenant")}
+        rows.append(row)
+    print(f"{scene.pacs_parsed} PACs of issued tickets were read by samba.dcerpc.krb5pac and ndrdump", file=sys.stderr)
+    json.dump(rows, sys.stdout)

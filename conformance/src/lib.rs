@@ -1,0 +1,53 @@
+//! The independent examiner: it shows a running service everything that a correct one must refuse, and checks the answer,
+//! the reason and the event of each; then that an honest request still gets its ticket.
+//!
+//! It starts from referral tickets of a real Samba domain controller. Whoever forges here is given the trust key, as if it
+//! had been stolen. Messages, tickets and PACs are taken apart and made by Samba's Python library (`forge/`), never by the
+//! product's own code, and travel to `crossrealm serve` over the real KDC proxy. The table of cases with their expected
+//! outcomes stands in `forge/cases_*.py`, beside what is sent; a case that passes against its expectation fails the run, and
+//! so does a known gap that has closed. The second half ([`clients`]) lets Kerberos clients in that nobody here wrote.
+
+mod clients;
+mod forge;
+mod scene;
+mod table;
+
+use std::io::BufRead as _;
+use std::path::Path;
+
+use crossrealm_lab::{Failure, Place};
+
+/// How a run goes.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Only cases whose name holds one of these words; all when empty.
+    pub words: Vec<String>,
+    /// Keep the world after the run until Enter is pressed.
+    pub keep: bool,
+}
+
+/// Runs the examination of a binary and prints its table.
+///
+/// # Errors
+/// When the world or the product could not be set up, or when any case is not as expected.
+pub fn run(binary: &Path, options: &Options) -> Result<(), Failure> {
+    println!(
+        "Setting the scene: a Samba domain, two tenants that it trusts, users of every kind …"
+    );
+    let scene = scene::Scene::set(binary)?;
+    println!("… set after {:.0} s\n", scene.took.as_secs_f64());
+    let outcome = examine(&scene, options);
+    if options.keep {
+        let space = scene.story.world.namespace(Place::Client);
+        println!("\nThe world is kept until Enter is pressed: `ip netns exec {space} …`");
+        println!("{}", scene.description(options)?);
+        let _ = std::io::stdin().lock().read_line(&mut String::new());
+    }
+    outcome.map_err(|failure| scene.story.with_logs(failure))
+}
+
+fn examine(scene: &scene::Scene, options: &Options) -> Result<(), Failure> {
+    let mut rows = forge::rows(scene, options)?;
+    rows.extend(clients::rows(scene, options)?);
+    table::print(&rows)
+}

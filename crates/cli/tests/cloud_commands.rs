@@ -263,7 +263,7 @@ fn a_clients_configuration_comes_with_its_authority() {
 
 #[test]
 fn events_are_followed_as_they_happen() {
-    let cloud = Cloud::start();
+    let mut cloud = Cloud::start();
     let mut child = cloud
         .command(&["events", "--follow", "--since", "1m", "-o", "json"])
         .stdout(Stdio::piped())
@@ -290,6 +290,8 @@ fn events_are_followed_as_they_happen() {
     until("share.create");
     cloud.ok(&["share", "create", "acct1/second"]);
     until("share.create");
+    // A service that is away for a moment is waited for.
+    cloud.away(|_| {});
     cloud.ok(&["user", "create", UPN]);
     until("identity.create");
     child.kill().unwrap();

@@ -245,6 +245,14 @@ fn a_host_follows_its_account_and_leaves_nothing_behind() {
     assert!(gone(&family));
     assert!(!reachable(host.port));
 
+    // While the API is away, a host begins with what it knew last.
+    let mut cloud = cloud;
+    cloud.away(|cloud| {
+        let mut host = Host::start(cloud);
+        signal(host.child.id(), "TERM");
+        assert_eq!(host.child.wait().unwrap().code(), Some(0));
+    });
+
     // Killed outright, it leaves nothing behind either, and serves again afterwards.
     let mut host = Host::start(&cloud);
     let family = host.family();

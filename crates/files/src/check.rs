@@ -55,9 +55,6 @@ pub(crate) fn state(state: &HostState) -> Result<(), FilesError> {
 
 /// Whether the state is well-formed and that of this account.
 pub(crate) fn state_of(state: &HostState, account: &str) -> Result<(), FilesError> {
-    if !is_account_name(account) {
-        return Err(bad("an account name", account));
-    }
     if state.account.name != account {
         return Err(bad("another account", &state.account.name));
     }

@@ -55,6 +55,14 @@ pub enum FilesError {
         /// The state folder.
         path: PathBuf,
     },
+    /// The folder holds the files of another tenant's account.
+    #[error("`{}` holds the files of tenant {tenant}", path.display())]
+    OtherTenant {
+        /// The account's folder.
+        path: PathBuf,
+        /// The id of the tenant that it belongs to.
+        tenant: String,
+    },
     /// A file or folder of the host cannot be read or written.
     #[error("cannot {verb} `{}`: {reason}", path.display())]
     File {
@@ -71,6 +79,9 @@ pub enum FilesError {
         /// The folder of the shares.
         path: PathBuf,
     },
+    /// The account's name is none.
+    #[error("`{0}` is not the name of a storage account: 3 to 24 lower-case letters and digits")]
+    BadAccountName(String),
     /// The API does not give the host its state.
     #[error(transparent)]
     Api(#[from] ClientError),
@@ -131,12 +142,16 @@ impl FilesError {
             Self::AlreadyRunning { .. } => {
                 Some("stop it first, or give this one a folder of its own by `--state`".into())
             }
+            Self::OtherTenant { .. } => Some(
+                "tenants share no folder: choose another one by `--data`".into(),
+            ),
             Self::NoAttributes { .. } => Some(
                 "put the data on ext4, XFS or Btrfs, mounted with extended attributes".into(),
             ),
             Self::Api(error) => error.hint(),
             Self::Inside(complaint) => complaint.hint.clone(),
-            Self::File { .. }
+            Self::BadAccountName(_)
+            | Self::File { .. }
             | Self::BadState { .. }
             | Self::Program { .. }
             | Self::InnerDied { .. } => None,

@@ -13,7 +13,9 @@
 
 mod check;
 mod error;
+mod file;
 pub mod inside;
+mod kept;
 mod listen;
 mod outer;
 mod pipe;

@@ -1,6 +1,8 @@
 //! The outer process: asks the API, starts the inner process, hands states over, restarts it when it dies.
 
+use crate::check;
 use crate::error::FilesError;
+use crate::kept;
 use crate::listen::Listen;
 use crate::pipe::{Order, Report};
 use crate::places::Places;
@@ -85,10 +87,14 @@ pub async fn serve(
         tenant: options.tenant.clone(),
         account: options.account.clone(),
     };
-    let (state, etag) = source.first().await?;
-    crate::check::state_of(&state, &options.account)?;
+    if !check::is_account_name(&options.account) {
+        return Err(FilesError::BadAccountName(options.account));
+    }
     let places = Places::new(&options.data, options.state.as_deref(), &options.account);
-    let _lock: StateLock = preflight::folders(&places)?;
+    let (state, etag) = first_state(&source, &places).await?;
+    check::state_of(&state, &options.account)?;
+    let tenant = state.tenant.id.to_string();
+    let _lock: StateLock = preflight::folders(&places, &tenant)?;
     let (sender, states) = watch::channel(state);
     let mut stop = pin!(stop);
     let mut gone = pin!(source.follow(etag, &sender));
@@ -127,6 +133,24 @@ pub async fn serve(
     }
 }
 
+/// The state to begin with: the API's; while the API is away, the one that was kept.
+async fn first_state(
+    source: &Source,
+    places: &Places,
+) -> Result<(Box<HostState>, Option<String>), FilesError> {
+    let error = match source.first().await {
+        Err(FilesError::Api(error)) if error.is_transient() => error,
+        answer => return answer,
+    };
+    match kept::load(&kept::path(&places.state), &source.tenant, &source.account) {
+        Some(state) => {
+            warn!("{error}; beginning with what was known last");
+            Ok((state, None))
+        }
+        None => Err(error.into()),
+    }
+}
+
 /// One life of the inner process.
 struct Inner {
     child: Child,
@@ -134,6 +158,7 @@ struct Inner {
     reports: Lines<BufReader<ChildStdout>>,
     states: watch::Receiver<Box<HostState>>,
     begin: Option<Order>,
+    kept: PathBuf,
 }
 
 impl Inner {
@@ -169,6 +194,7 @@ impl Inner {
             orders,
             reports: BufReader::new(reports).lines(),
             states,
+            kept: kept::path(&places.state),
             begin: Some(Order::Begin {
                 shares: places.shares.clone(),
                 state: places.state.clone(),
@@ -243,6 +269,9 @@ impl Inner {
 
     async fn hand_over(&mut self) {
         let state = self.states.borrow_and_update().clone();
+        if let Err(error) = kept::save(&self.kept, &state) {
+            warn!("{error}; a start while the API is away will not know this state");
+        }
         self.order(&Order::Serve(state)).await;
     }
 

@@ -32,7 +32,7 @@ pub(crate) const VOLATILE_FOLDERS: [&str; 4] = ["lock", "pid", "ncalrpc", "winbi
 /// The folders of one account's host, as the operator sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Places {
-    /// Closed to everyone but root, so that the folders below are met through SMB alone.
+    /// Closed to everyone but root, so that the folders below are met through SMB alone. Its file `tenant` says whose it is.
     pub account: PathBuf,
     /// One folder for each share.
     pub shares: PathBuf,

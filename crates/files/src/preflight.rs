@@ -43,8 +43,12 @@ pub(crate) fn port(listen: Listen) -> Result<(), FilesError> {
 }
 
 /// Makes the folders and the fixed files, and takes the lock of the state.
-pub(crate) fn folders(places: &Places) -> Result<StateLock, FilesError> {
+///
+/// `tenant` is the id of the account's tenant. Accounts of two tenants may have the same name, and one's files must never be
+/// served to the other's users; so the folder remembers whose it is.
+pub(crate) fn folders(places: &Places, tenant: &str) -> Result<StateLock, FilesError> {
     folder(&places.account, 0o700)?;
+    claim(&places.account, tenant)?;
     folder(&places.shares, 0o755)?;
     folder(&places.state, 0o700)?;
     for name in STATE_FOLDERS {
@@ -65,6 +69,25 @@ pub(crate) fn folders(places: &Places) -> Result<StateLock, FilesError> {
             .map_err(|error| FilesError::file("write", &path, &error))?;
     }
     Ok(lock)
+}
+
+/// Marks the folder as the tenant's, or finds that it is.
+fn claim(account: &Path, tenant: &str) -> Result<(), FilesError> {
+    let path = account.join("tenant");
+    let found = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        found => found.map_err(|error| FilesError::file("read", &path, &error))?,
+    };
+    match found.trim() {
+        // Empty is what is left of a start that was cut short.
+        "" => fs::write(&path, format!("{tenant}\n"))
+            .map_err(|error| FilesError::file("write", &path, &error)),
+        same if same == tenant => Ok(()),
+        other => Err(FilesError::OtherTenant {
+            path: account.to_owned(),
+            tenant: other.chars().take(36).collect(),
+        }),
+    }
 }
 
 fn folder_if_missing(path: &Path) -> Result<(), FilesError> {
@@ -107,6 +130,17 @@ mod tests {
         );
         let foreign = port("192.0.2.1:44500".parse().unwrap()).unwrap_err();
         assert!(matches!(foreign, FilesError::CannotListen { .. }));
+    }
+
+    #[test]
+    fn a_folder_stays_its_tenants() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, theirs) = ("0f8fad5b-d9cb-469f-a165-70867728950e", "another");
+        claim(folder.path(), ours).unwrap();
+        claim(folder.path(), ours).unwrap();
+        let error = claim(folder.path(), theirs).unwrap_err();
+        assert!(error.to_string().contains(ours), "{error}");
+        assert!(error.hint().unwrap().contains("--data"));
     }
 
     #[test]

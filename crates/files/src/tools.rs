@@ -111,13 +111,16 @@ pub(crate) async fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Result<St
     }
 }
 
-/// What a failed program said last.
+/// What a failed program said last; of a Python program that fell, the error and not the place.
 fn reason(output: &Output) -> String {
     let said = [&output.stderr, &output.stdout]
         .map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
     let line = said
         .iter()
-        .find_map(|text| text.lines().last())
+        .find_map(|text| {
+            let error = text.lines().find(|line| line.starts_with("ERROR"));
+            error.or_else(|| text.lines().last())
+        })
         .unwrap_or_default();
     let line: String = line.chars().take(MAX_REASON).collect();
     match line.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,19 +30,12 @@ impl Cloud {
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        let service = Command::new(env!("CARGO_BIN_EXE_crossrealm"))
-            .arg("serve")
-            .arg("--config")
-            .arg(dir.join("crossrealm.toml"))
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let service = serve(&dir, port);
         let cloud = Self {
             folder,
             port,
             service,
         };
-        until("the service answers", || reachable(port));
         cloud.ok(&["tenant", "create", "contoso"]);
         cloud.ok(&["storage-account", "create", "acct1"]);
         cloud.ok(&["share", "create", "acct1/projects"]);
@@ -75,10 +68,31 @@ impl Cloud {
         output
     }
 
+    /// Stops the service, lets `meanwhile` happen, and starts it again.
+    pub fn away(&mut self, meanwhile: impl FnOnce(&Self)) {
+        self.service.kill().unwrap();
+        self.service.wait().unwrap();
+        meanwhile(self);
+        self.service = serve(&self.folder.path().join("xr"), self.port);
+    }
+
     /// A folder for the data of a host; it is not there yet.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
+}
+
+/// Starts the service of this installation and waits until it answers.
+fn serve(dir: &Path, port: u16) -> Child {
+    let service = Command::new(env!("CARGO_BIN_EXE_crossrealm"))
+        .arg("serve")
+        .arg("--config")
+        .arg(dir.join("crossrealm.toml"))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the service answers", || reachable(port));
+    service
 }
 
 impl Drop for Cloud {

@@ -8,14 +8,17 @@ use crate::check;
 use crate::error::FilesError;
 use crate::listen::Listen;
 use crate::places::{KEYTAB, SHARES, SMB_CONF};
-use crate::{sharesec, smbconf, tools};
+use crate::{file, sharesec, smbconf, tools};
 use crossrealm_api::HostState;
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use zeroize::Zeroizing;
+
+/// How `samba-tool` says NT_STATUS_NOT_SUPPORTED.
+const NOT_SUPPORTED: &str = "The request is not supported";
 
 /// What is in effect.
 pub(super) struct Host {
@@ -40,7 +43,7 @@ impl Host {
     pub async fn prepare(state: &HostState, listen: Listen) -> Result<Self, FilesError> {
         let mut bare = state.clone();
         bare.shares.clear();
-        write(
+        file::replace(
             Path::new(SMB_CONF),
             smbconf::render(&bare, listen)?.as_bytes(),
         )?;
@@ -74,7 +77,7 @@ impl Host {
         let left_out = check::take_unservable(&mut state);
         check::state(&state)?;
         if self.keytab.as_slice() != state.keytab.expose() {
-            write(Path::new(KEYTAB), state.keytab.expose())?;
+            file::replace(Path::new(KEYTAB), state.keytab.expose())?;
             self.keytab = Zeroizing::new(state.keytab.expose().to_vec());
         }
         let wanted: BTreeMap<String, String> = sharesec::all(&state)
@@ -87,6 +90,8 @@ impl Host {
             if self.permissions.get(&share) != Some(&sddl) {
                 match bring(&share, &sddl).await {
                     Ok(()) => changed.push(share.clone()),
+                    // This is so for every share.
+                    Err(error @ FilesError::NoAttributes { .. }) => return Err(error),
                     Err(error) => {
                         failed.push((share, error));
                         continue;
@@ -105,7 +110,7 @@ impl Host {
 
     async fn configure(&mut self, configuration: String) -> Result<(), FilesError> {
         if configuration != self.configuration {
-            write(Path::new(SMB_CONF), configuration.as_bytes())?;
+            file::replace(Path::new(SMB_CONF), configuration.as_bytes())?;
             self.configuration = configuration;
             if self.running {
                 samba("smbcontrol", &["all", "reload-config"]).await?;
@@ -166,7 +171,7 @@ async fn new_folder(share: &str, path: &Path) -> Result<(), FilesError> {
     let target = fresh.to_string_lossy();
     let args = ["ntacl", "set", smbconf::ROOT_SDDL, &target, "--use-s3fs"];
     match samba("samba-tool", &args).await {
-        Err(FilesError::Program { reason, .. }) if reason.contains("NOT_SUPPORTED") => {
+        Err(FilesError::Program { reason, .. }) if reason.contains(NOT_SUPPORTED) => {
             return Err(FilesError::NoAttributes {
                 path: path.to_owned(),
             });
@@ -186,18 +191,4 @@ async fn samba(program: &str, args: &[&str]) -> Result<(), FilesError> {
         all.extend(args);
     }
     tools::run(program, &all).await.map(|_| ())
-}
-
-/// Puts `bytes` in the place of a file of the state in one step, readable by root only.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), FilesError> {
-    let fresh = path.with_extension("new");
-    let _ = fs::remove_file(&fresh);
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&fresh, path))
-        .map_err(|error| FilesError::file("write", path, &error))
 }

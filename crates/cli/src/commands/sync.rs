@@ -23,11 +23,18 @@ const NAMES_SHOWN: usize = 10;
 #[derive(Subcommand, Debug)]
 pub enum Args {
     /// Bring the tenant up to date, once
-    Once(DomainArgs),
+    Once {
+        #[command(flatten)]
+        domain: DomainArgs,
+        #[command(flatten)]
+        safety: SafetyArgs,
+    },
     /// Keep the tenant up to date until stopped
     Run {
         #[command(flatten)]
         domain: DomainArgs,
+        #[command(flatten)]
+        safety: SafetyArgs,
         /// Time from the end of one run to the start of the next: `30s`, `5m`, `1h`
         #[arg(long, value_name = "TIME", default_value = "1m", value_parser = interval)]
         interval: Duration,
@@ -36,6 +43,34 @@ pub enum Args {
     Plan(DomainArgs),
     /// Show the last successful run, as the tenant knows it
     Status(DomainArgs),
+}
+
+/// What a run may do unasked.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct SafetyArgs {
+    /// Let a run delete or disable up to N identities; without it, a tenth of them, at least 10 and at most 500
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    accept_deletions: usize,
+}
+
+impl SafetyArgs {
+    /// Refuses a plan that takes away more than was accepted.
+    fn check(self, plan: &SyncPlan) -> Result<(), Failure> {
+        let (losses, allowed) = (
+            plan.losses(),
+            plan.allowed_losses().max(self.accept_deletions),
+        );
+        if losses <= allowed {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "this run would delete or disable {losses} of {} identities, more than the {allowed} that are accepted; nothing was changed",
+            plan.held
+        ))
+        .hint(format!(
+            "look at `crossrealm sync plan`; if it is right, run again with `--accept-deletions {losses}`"
+        )))
+    }
 }
 
 /// What a run did.
@@ -96,13 +131,17 @@ const STATUS: &[Column] = &[
 /// Runs `crossrealm sync`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args {
-        Args::Once(domain) => {
+        Args::Once { domain, safety } => {
             let credentials = domain.credentials()?;
-            let (report, left_out) = once(&domain, &credentials, context).await?;
+            let (report, left_out) = once(&domain, safety, &credentials, context).await?;
             eprint!("{left_out}");
             context.output.record(&report, REPORT)
         }
-        Args::Run { domain, interval } => keep_running(&domain, interval, context).await,
+        Args::Run {
+            domain,
+            safety,
+            interval,
+        } => keep_running(&domain, safety, interval, context).await,
         Args::Plan(domain) => {
             let credentials = domain.credentials()?;
             let comparison = compared(&domain, &credentials, context).await?;
@@ -118,6 +157,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let state = client
                 .sync_state(context.tenant()?, &dns_name(&domain))
                 .await?;
+            if state.last_success_at.is_none() {
+                eprintln!("never synced; `crossrealm sync once` does it");
+            }
             context.output.record(&state, STATUS)
         }
     }
@@ -126,10 +168,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 /// One run: what it did, and what was left out.
 async fn once(
     domain: &DomainArgs,
+    safety: SafetyArgs,
     credentials: &DomainCredentials,
     context: &Context,
 ) -> Result<(Report, String), Failure> {
     let comparison = compared(domain, credentials, context).await?;
+    safety.check(&comparison.plan)?;
     let progress = Progress::new();
     let client = context.client()?;
     let result = apply(&client, context.tenant()?, &comparison, |text| {
@@ -175,6 +219,7 @@ async fn compared(
 /// while, and the last state stays in force meanwhile.
 async fn keep_running(
     domain: &DomainArgs,
+    safety: SafetyArgs,
     interval: Duration,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -185,7 +230,7 @@ async fn keep_running(
     let mut told = String::new();
     loop {
         let work = async {
-            match once(domain, &credentials, context).await {
+            match once(domain, safety, &credentials, context).await {
                 Ok((report, left_out)) => {
                     // What is left out rarely changes: said again only when it does.
                     if left_out != told {
@@ -393,6 +438,33 @@ mod tests {
              left out, built-in or of another domain (by its SID): g00, g01, g02, g03, g04, g05, g06, g07, g08, g09 and 2 more\n"
         );
         assert_eq!(left_out(&[]), "");
+    }
+
+    #[test]
+    fn a_run_that_takes_too_much_away_is_refused() {
+        let account = crossrealm_onprem::sync::Account {
+            guid: String::new(),
+            kind: Kind::User,
+            sid: "S-1-5-21-1-2-3-1104".parse().unwrap(),
+            account_name: String::new(),
+            upn: String::new(),
+            display_name: String::new(),
+            disabled: None,
+            primary_group_rid: 513,
+        };
+        let plan = SyncPlan {
+            deletes: vec![account; 31],
+            held: 300,
+            ..SyncPlan::default()
+        };
+        let check = |accept_deletions| SafetyArgs { accept_deletions }.check(&plan);
+        let refused = check(0).unwrap_err().to_string();
+        assert!(
+            refused.contains("31 of 300 identities, more than the 30"),
+            "{refused}"
+        );
+        assert!(refused.contains("--accept-deletions 31"), "{refused}");
+        assert_eq!(check(31), Ok(()));
     }
 
     #[test]

@@ -3,6 +3,12 @@
 use super::model::{Account, CloudState, Kind, Observed, SkipReason, Skipped};
 use std::collections::BTreeSet;
 
+/// Losses up to this many are never asked about: small directories change by large parts.
+const FREE_LOSSES: usize = 10;
+
+/// Losses above this many are always asked about.
+const MAX_LOSSES: usize = 500;
+
 /// What the tenant must change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncPlan {
@@ -18,6 +24,8 @@ pub struct SyncPlan {
     pub skipped: Vec<Skipped>,
     /// Objects that are as they should be.
     pub unchanged: usize,
+    /// How many objects the tenant holds now, deleted ones aside.
+    pub held: usize,
 }
 
 /// A change of facts.
@@ -60,6 +68,19 @@ impl SyncPlan {
             && self.updates.is_empty()
             && self.memberships.is_empty()
             && self.deletes.is_empty()
+    }
+
+    /// How many identities would lose their access: deleted, or newly disabled.
+    pub fn losses(&self) -> usize {
+        let disables =
+            |update: &&Update| update.before.disabled.is_none() && update.after.disabled.is_some();
+        self.deletes.len() + self.updates.iter().filter(disables).count()
+    }
+
+    /// How many losses a run may bring unasked: a tenth of what the tenant holds, at least 10 and at most 500. More is
+    /// rather a lost right, a wrong domain controller or an accident than a day's work.
+    pub fn allowed_losses(&self) -> usize {
+        (self.held / 10).clamp(FREE_LOSSES, MAX_LOSSES)
     }
 
     /// The steps in order: users, then groups, so that memberships find both; deletions last, so that nobody loses
@@ -105,6 +126,7 @@ impl Update {
 pub fn plan(observed: &Observed, cloud: &CloudState) -> SyncPlan {
     let mut plan = SyncPlan {
         skipped: observed.skipped.clone(),
+        held: cloud.objects.values().filter(|held| !held.deleted).count(),
         ..SyncPlan::default()
     };
     for (guid, object) in &observed.objects {
@@ -389,6 +411,37 @@ mod tests {
             .collect();
         assert_eq!(deleted, ["bob"]);
         assert!(plan.memberships.is_empty(), "{:?}", plan.memberships);
+    }
+
+    #[test]
+    fn losses_are_counted_and_bounded() {
+        let before = observed(&[
+            ("alice", User, &[]),
+            ("bob", User, &[]),
+            ("carol", User, &[]),
+        ]);
+        let mut cloud = CloudState::default();
+        let first = plan(&before, &cloud);
+        assert_eq!((first.losses(), first.held), (0, 0));
+        first
+            .changes()
+            .iter()
+            .for_each(|change| apply(&mut cloud, change));
+        let mut after = observed(&[("alice", User, &[]), ("bob", User, &[])]);
+        after.objects.get_mut("bob").unwrap().account.disabled = Some(DisabledReason::Expired);
+        let second = plan(&after, &cloud);
+        assert_eq!(
+            (second.losses(), second.held, second.allowed_losses()),
+            (2, 3, 10)
+        );
+        let allowed = |held| {
+            SyncPlan {
+                held,
+                ..SyncPlan::default()
+            }
+            .allowed_losses()
+        };
+        assert_eq!([allowed(200), allowed(100_000)], [20, 500]);
     }
 
     #[test]

@@ -135,7 +135,7 @@ pub fn unmet() -> Option<String> {
         ));
     }
     if !is_root() {
-        return Some("the test world needs root: it makes network and mount namespaces and starts a domain controller".into());
+        return Some("the test world needs root: it makes network and mount namespaces and starts a domain controller. Run it again as root".into());
     }
     let missing = missing_packages();
     if missing.is_empty() {

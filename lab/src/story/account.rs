@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::Step;
 use crate::net::Place;
 use crate::run::Output;
 
@@ -65,8 +66,15 @@ impl Account {
         self.say(INTRODUCTION);
     }
 
-    pub(crate) fn heading(&self, number: usize, title: &str) {
-        self.say(&format!("\n━━ {number}. {title}"));
+    pub(crate) fn heading(&self, number: usize, step: &Step) {
+        self.say(&format!(
+            "
+━━ {number}. {}",
+            step.title
+        ));
+        if !step.why.is_empty() {
+            self.say(&format!("   {}", step.why));
+        }
     }
 
     /// One line of plain text.
@@ -88,7 +96,7 @@ impl Account {
     /// A hop that was seen rather than run: inside a client's trace, or on the network.
     pub fn fact(&self, from: &str, to: &str, asks: &str, took: Duration) {
         self.say(&format!(
-            "\n   {:20} {asks}  ({})",
+            "\n   {:24} {asks}  ({})",
             format!("{from} → {to}"),
             milliseconds(took)
         ));

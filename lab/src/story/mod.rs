@@ -43,6 +43,8 @@ pub struct Step {
     pub name: &'static str,
     /// What happens, for people.
     pub title: &'static str,
+    /// What it means, for people; may be empty.
+    pub why: &'static str,
     /// Does it and asserts it.
     pub play: fn(&mut Story) -> Result<(), Failure>,
 }
@@ -92,7 +94,7 @@ impl Story {
     /// # Errors
     /// When anything is not as the story says.
     pub fn play(&mut self, number: usize, step: &Step) -> Result<(), Failure> {
-        self.account.heading(number, step.title);
+        self.account.heading(number, step);
         let outcome = (step.play)(self);
         outcome.map_err(|failure| self.with_logs(failure))
     }

@@ -9,7 +9,7 @@ pub const STEPS: &[Step] = &[
     Step {
         name: "the_wall",
         title: "The cloud cannot reach the company, nor the company the cloud",
-        why: "Everything below happens without a single packet from the cloud to the company.",
+        why: "There is no route between them, in either direction. Everything below works without one.",
         play: the_wall,
     },
     Step {

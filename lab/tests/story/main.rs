@@ -1,9 +1,9 @@
-//! The end-to-end tests: the story step by step, then hostile and mistaken input in the world the story left.
+//! The end-to-end tests: the story step by step, then mistaken and hostile input and accidents in the world the story left.
 //!
 //! All of them share one world, so they run in order on one thread; asking for a later one by name plays what it needs
 //! first. Without root or packages every one of them is reported as ignored, with the reason.
 
-mod hostile;
+mod cases;
 mod oracle;
 
 use std::process::ExitCode;
@@ -41,17 +41,17 @@ fn main() -> ExitCode {
             on_stage(index + 1, |_| Ok(()))
         })
     });
-    let hostile = hostile::TESTS.iter().map(|(name, test)| {
-        Trial::test(format!("hostile_{name}"), move || {
+    let cases = cases::TESTS.iter().map(|(name, test)| {
+        Trial::test(format!("case_{name}"), move || {
             on_stage(STEPS.len(), |story| {
                 test(story)
-                    .and_then(|()| hostile::still_serves(story))
+                    .and_then(|()| cases::still_serves(story))
                     .map_err(|failure| story.with_logs(failure))
             })
         })
     });
     let trials = steps
-        .chain(hostile)
+        .chain(cases)
         .map(|trial| trial.with_ignored_flag(unmet.is_some()))
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -1,4 +1,4 @@
-//! Mistaken and hostile input: each gets its own clear answer, and the service goes on for everybody else.
+//! Mistaken and hostile input, and accidents: each gets its own clear answer, and the service goes on for everybody else.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

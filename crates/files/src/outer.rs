@@ -158,7 +158,7 @@ struct Inner {
     reports: Lines<BufReader<ChildStdout>>,
     states: watch::Receiver<Box<HostState>>,
     begin: Option<Order>,
-    kept: PathBuf,
+    places: Places,
 }
 
 impl Inner {
@@ -194,7 +194,7 @@ impl Inner {
             orders,
             reports: BufReader::new(reports).lines(),
             states,
-            kept: kept::path(&places.state),
+            places: places.clone(),
             begin: Some(Order::Begin {
                 shares: places.shares.clone(),
                 state: places.state.clone(),
@@ -258,10 +258,14 @@ impl Inner {
                 }
             }
             Ok(Report::NotApplied { version, complaint }) => {
-                error!(version, "{}; the state before stays", complaint.message);
+                let message = self.places.seen_outside(&complaint.message);
+                error!(version, "{message}; the state before stays");
             }
-            Ok(Report::Warning(text)) => warn!("{text}"),
-            Ok(Report::Failed(complaint)) => return Some(FilesError::Inside(complaint)),
+            Ok(Report::Warning(text)) => warn!("{}", self.places.seen_outside(&text)),
+            Ok(Report::Failed(mut complaint)) => {
+                complaint.message = self.places.seen_outside(&complaint.message);
+                return Some(FilesError::Inside(complaint));
+            }
             Err(_) => warn!("the inner process said something unknown"),
         }
         None
@@ -269,7 +273,7 @@ impl Inner {
 
     async fn hand_over(&mut self) {
         let state = self.states.borrow_and_update().clone();
-        if let Err(error) = kept::save(&self.kept, &state) {
+        if let Err(error) = kept::save(&kept::path(&self.places.state), &state) {
             warn!("{error}; a start while the API is away will not know this state");
         }
         self.order(&Order::Serve(state)).await;

@@ -51,4 +51,25 @@ impl Places {
             state: state.map_or_else(|| data.join(".host").join(account), Path::to_owned),
         }
     }
+    /// What the inner process says, with the paths as the operator knows them.
+    pub fn seen_outside(&self, text: &str) -> String {
+        text.replace(SHARES, &self.shares.display().to_string())
+            .replace(HOST, &self.state.display().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_as_the_operator_knows_them() {
+        let places = Places::new(Path::new("/srv/files"), None, "acct1");
+        assert_eq!(
+            places.seen_outside("no `/run/samba/shares/x`; see `/run/samba/host/log/samba.log`"),
+            "no `/srv/files/acct1/shares/x`; see `/srv/files/.host/acct1/log/samba.log`"
+        );
+        let places = Places::new(Path::new("/srv/files"), Some(Path::new("/var/x")), "acct1");
+        assert_eq!(places.seen_outside(KEYTAB), "/var/x/keytab");
+    }
 }

@@ -73,10 +73,7 @@ impl Daemon {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        let log = LOG.rsplit('/').next().unwrap_or(LOG);
-        self.failed(&format!(
-            "it ended ({how}); see `log/{log}` in the host's state folder"
-        ))
+        self.failed(&format!("it ended ({how}); see `{LOG}`"))
     }
 }
 

@@ -435,3 +435,50 @@ async fn dirsync_tells_what_changed_since_its_cookie() {
     assert!(!changed.contains(&"Domain Users"), "{changed:?}");
     ldap.delete(&dn, &[]).await.unwrap();
 }
+
+/// An armored TGS exchange with the DC, spoken over a plain socket.
+fn armored(
+    world: &World,
+    session: &Session,
+    service: &str,
+) -> Result<crossrealm_krb::credential::Credential, ClientError> {
+    use crossrealm_krb::client::{Step, TgsExchange};
+    use crossrealm_krb::principal::Principal;
+    use crossrealm_onprem::os::{OsRandom, now};
+    use std::io::{Read, Write};
+    let service = Principal::parse(service, Some(&world.domain.to_uppercase())).unwrap();
+    let mut exchange = TgsExchange::new(session.tgt().clone(), service).armored();
+    let mut step = exchange.begin(now(), &mut OsRandom)?;
+    loop {
+        match step {
+            Step::Done(credential) => return Ok(*credential),
+            Step::Send(request) => {
+                let mut stream = std::net::TcpStream::connect((session.dc().address, 88)).unwrap();
+                let length = u32::try_from(request.message.len()).unwrap().to_be_bytes();
+                stream
+                    .write_all(&[&length[..], &request.message].concat())
+                    .unwrap();
+                let mut length = [0; 4];
+                stream.read_exact(&mut length).unwrap();
+                let mut reply = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+                stream.read_exact(&mut reply).unwrap();
+                step = exchange.received(&reply, now(), &mut OsRandom)?;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_dc_answers_armored_requests_in_armor() {
+    let Some(world) = World::from_environment() else {
+        return;
+    };
+    let session = world.administrator().await;
+    let service = format!("ldap/{}", session.dc().host);
+    armored(&world, &session, &service).unwrap();
+    let unknown = armored(&world, &session, "cifs/no-such-host.invalid").unwrap_err();
+    assert!(
+        matches!(unknown, ClientError::UnknownService(_)),
+        "{unknown}"
+    );
+}

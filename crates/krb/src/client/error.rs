@@ -1,6 +1,7 @@
 //! Why an exchange did not yield a ticket.
 
 use crate::crypto::CryptoError;
+use crate::fast::FastError;
 use crate::messages::{KrbError, MessageError, error_code};
 use crate::principal::Principal;
 
@@ -82,6 +83,15 @@ pub enum ClientError {
     /// `received` was called when no answer was awaited.
     #[error("an answer came when none was awaited")]
     NotWaiting,
+}
+
+impl From<FastError> for ClientError {
+    fn from(error: FastError) -> Self {
+        match error {
+            FastError::Malformed(error) => Self::Message(error),
+            _ => Self::Forged,
+        }
+    }
 }
 
 impl ClientError {

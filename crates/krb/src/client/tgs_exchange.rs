@@ -1,4 +1,4 @@
-//! The TGS exchange, from realm to realm: RFC 4120 §3.3, RFC 6806 §8.
+//! The TGS exchange, from realm to realm: RFC 4120 §3.3, RFC 6806 §8, under FAST armor where wanted (RFC 6113 §5.4).
 
 use super::error::from_kdc;
 use super::{
@@ -7,9 +7,11 @@ use super::{
 };
 use crate::credential::Credential;
 use crate::crypto::{Enctype, Key};
+use crate::fast::{self, FastReq};
 use crate::messages::{
-    self, ApReq, Authenticator, Checksum, EncryptedData, EncryptionKey, KdcReq, KdcReqBody,
-    KerberosFlags, KerberosTime, PaData, TgsRep, TgsReq, Ticket, kdc_option, key_usage, pa_type,
+    self, ApReq, Authenticator, Checksum, EncryptedData, EncryptionKey, KdcRep, KdcReq, KdcReqBody,
+    KerberosFlags, KerberosTime, KrbError, MethodData, PaData, TgsRep, TgsReq, Ticket, kdc_option,
+    key_usage, pa_type,
 };
 use crate::principal::Principal;
 use crate::random::Random;
@@ -25,6 +27,7 @@ pub struct TgsExchange {
     service: Principal,
     visited: Vec<String>,
     referrals: Vec<Credential>,
+    armored: bool,
     waiting: Option<Waiting>,
 }
 
@@ -32,6 +35,8 @@ pub struct TgsExchange {
 struct Waiting {
     nonce: i64,
     subkey: Key,
+    /// The armor key, where the request was armored.
+    armor: Option<Key>,
 }
 
 impl TgsExchange {
@@ -43,8 +48,17 @@ impl TgsExchange {
             service,
             visited: Vec::new(),
             referrals: Vec::new(),
+            armored: false,
             waiting: None,
         }
+    }
+
+    /// The same exchange under FAST armor, as MIT's clients do it: the KDC's answers and errors are then authenticated,
+    /// and one without armor is refused.
+    #[must_use]
+    pub fn armored(mut self) -> Self {
+        self.armored = true;
+        self
     }
 
     /// The referral tickets collected on the way, in order.
@@ -75,8 +89,16 @@ impl TgsExchange {
         self.visited.push(realm.clone());
         let nonce = nonce(random);
         let subkey = Key::generate(self.tgt.key.enctype(), random);
-        let message = self.request(&realm, nonce, &subkey, now, random)?;
-        self.waiting = Some(Waiting { nonce, subkey });
+        let armor = self
+            .armored
+            .then(|| fast::armor_key(&subkey, &self.tgt.key));
+        let waiting = Waiting {
+            nonce,
+            subkey,
+            armor,
+        };
+        let message = self.request(&realm, &waiting, now, random)?;
+        self.waiting = Some(waiting);
         Ok(Step::Send(Request { realm, message }))
     }
 
@@ -88,7 +110,11 @@ impl TgsExchange {
         random: &mut dyn Random,
     ) -> Result<Step, ClientError> {
         let waiting = self.waiting.take().ok_or(ClientError::NotWaiting)?;
-        if let Some(error) = as_error(reply)? {
+        if let Some(outer) = as_error(reply)? {
+            let error = match &waiting.armor {
+                Some(armor) => armored_error(&outer, armor)?,
+                None => outer,
+            };
             return Err(from_kdc(
                 &error,
                 &self.tgt.client,
@@ -125,8 +151,7 @@ impl TgsExchange {
     fn request(
         &self,
         realm: &str,
-        nonce: i64,
-        subkey: &Key,
+        waiting: &Waiting,
         now: Duration,
         random: &mut dyn Random,
     ) -> Result<Vec<u8>, ClientError> {
@@ -139,7 +164,7 @@ impl TgsExchange {
             from: None,
             till: KerberosTime(self.tgt.end_time),
             rtime: None,
-            nonce,
+            nonce: waiting.nonce,
             etype: Enctype::ALL
                 .iter()
                 .map(|enctype| enctype.number())
@@ -161,7 +186,7 @@ impl TgsExchange {
             cksum: Some(sum),
             cusec: microseconds(now),
             ctime: KerberosTime(seconds(now)),
-            subkey: Some(EncryptionKey::from(subkey)),
+            subkey: Some(EncryptionKey::from(&waiting.subkey)),
             seq_number: None,
             authorization_data: None,
         })?;
@@ -178,9 +203,17 @@ impl TgsExchange {
                 random,
             ),
         };
-        request
-            .padata
-            .push(PaData::new(pa_type::TGS_REQ, messages::encode(&proof)?));
+        let proof = messages::encode(&proof)?;
+        if let Some(armor) = &waiting.armor {
+            let inner = FastReq {
+                fast_options: KerberosFlags(0),
+                padata: Vec::new(),
+                req_body: request.body.clone(),
+            };
+            let wrapped = fast::wrap_request(&inner, armor, &proof, random)?;
+            request.padata.push(PaData::new(pa_type::FX_FAST, wrapped));
+        }
+        request.padata.push(PaData::new(pa_type::TGS_REQ, proof));
         Ok(TgsReq(request).encode()?)
     }
 
@@ -194,9 +227,13 @@ impl TgsExchange {
         if reply.pvno != messages::PVNO || reply.msg_type != TgsRep::MSG_TYPE {
             return Err(ClientError::UnexpectedReply("it is not a TGS reply"));
         }
+        let reply_key = match &waiting.armor {
+            Some(armor) => reply_key(&reply, waiting, armor)?,
+            None => waiting.subkey.clone(),
+        };
         let plain = reply
             .enc_part
-            .open(&waiting.subkey, key_usage::TGS_REP_SUBKEY)
+            .open(&reply_key, key_usage::TGS_REP_SUBKEY)
             .map_err(|_| ClientError::Forged)?;
         let part = open_part(&plain)?;
         if part.nonce != waiting.nonce {
@@ -208,4 +245,47 @@ impl TgsExchange {
         }
         credential(client, &reply, &part, now)
     }
+}
+
+/// Checks the armor of a reply and returns the key that its encrypted part is under.
+fn reply_key(reply: &KdcRep, waiting: &Waiting, armor: &Key) -> Result<Key, ClientError> {
+    let padata = reply.padata.as_deref().unwrap_or_default();
+    let wrapped = PaData::find(padata, pa_type::FX_FAST)
+        .ok_or(ClientError::UnexpectedReply("it is not armored"))?;
+    let response = fast::open_response(wrapped, armor)?;
+    if response.nonce != waiting.nonce {
+        return Err(ClientError::UnexpectedReply("it answers another request"));
+    }
+    let finished = response
+        .finished
+        .ok_or(ClientError::UnexpectedReply("its armor is not finished"))?;
+    finished
+        .ticket_checksum
+        .verify(
+            armor,
+            key_usage::FAST_FINISHED,
+            &messages::encode(&reply.ticket)?,
+        )
+        .map_err(|_| ClientError::Forged)?;
+    match &response.strengthen_key {
+        None => Ok(waiting.subkey.clone()),
+        Some(key) => {
+            let key = key.to_key().ok_or(ClientError::UnexpectedReply(
+                "its strengthening key is not of an AES type",
+            ))?;
+            Ok(fast::strengthened_reply_key(&key, &waiting.subkey))
+        }
+    }
+}
+
+/// The error under the armor. What is outside is anybody's.
+fn armored_error(outer: &KrbError, armor: &Key) -> Result<KrbError, ClientError> {
+    let methods: MethodData = messages::decode(outer.e_data.as_deref().unwrap_or_default())
+        .map_err(|_| ClientError::UnexpectedReply("its error is not armored"))?;
+    let wrapped = PaData::find(&methods, pa_type::FX_FAST)
+        .ok_or(ClientError::UnexpectedReply("its error is not armored"))?;
+    let response = fast::open_response(wrapped, armor)?;
+    let error = PaData::find(&response.padata, pa_type::FX_ERROR)
+        .ok_or(ClientError::UnexpectedReply("its armor holds no error"))?;
+    Ok(messages::decode(error)?)
 }

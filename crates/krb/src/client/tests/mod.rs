@@ -236,7 +236,13 @@ fn get_with(
     tgt: Credential,
     service: &str,
 ) -> (Result<Credential, ClientError>, Vec<String>) {
-    let mut exchange = TgsExchange::new(tgt, name(service));
+    drive(kdcs, TgsExchange::new(tgt, name(service)))
+}
+
+fn drive(
+    kdcs: &[&Kdc],
+    mut exchange: TgsExchange,
+) -> (Result<Credential, ClientError>, Vec<String>) {
     let mut asked = Vec::new();
     let mut step = exchange.begin(NOW, &mut random());
     loop {
@@ -379,5 +385,56 @@ fn errors_say_what_to_do() {
         }
         .to_string(),
         "the clocks differ by more than five minutes (the KDC is 600 s behind)"
+    );
+}
+
+#[test]
+fn armor_holds_from_realm_to_realm() {
+    let armored = |kdcs: &[&Kdc], service: &str| {
+        let tgt = sign_in_at(kdcs[0], password(PASSWORD)).unwrap();
+        drive(kdcs, TgsExchange::new(tgt, name(service)).armored())
+    };
+    let (ticket, asked) = armored(&[&trusting_corp(), &cloud()], "cifs/files.cloud@CORP");
+    assert_eq!(ticket.unwrap().server, name("cifs/files.cloud@CLOUD"));
+    assert_eq!(asked, ["CORP", "CLOUD"]);
+    // The error that counts is the one under the armor, not the generic one outside.
+    let (ticket, _) = armored(&[&corp()], "cifs/nowhere@CORP");
+    assert_eq!(
+        ticket.unwrap_err(),
+        ClientError::UnknownService(name("cifs/nowhere@CORP"))
+    );
+    for (misbehave, expected) in [
+        (
+            Misbehave::NoArmor,
+            ClientError::UnexpectedReply("it is not armored"),
+        ),
+        (Misbehave::OtherTicket, ClientError::Forged),
+        (
+            Misbehave::OtherNonce,
+            ClientError::UnexpectedReply("it answers another request"),
+        ),
+    ] {
+        let tgt = sign_in_at(&corp(), password(PASSWORD)).unwrap();
+        let exchange = TgsExchange::new(tgt, name("ldap/dc1@CORP")).armored();
+        let kdc = Kdc {
+            misbehave,
+            ..trusting_corp()
+        };
+        assert_eq!(
+            drive(&[&kdc], exchange).0.unwrap_err(),
+            expected,
+            "{misbehave:?}"
+        );
+    }
+    let stripped = Kdc {
+        misbehave: Misbehave::NoArmor,
+        ..corp()
+    };
+    let tgt = sign_in_at(&corp(), password(PASSWORD)).unwrap();
+    let exchange = TgsExchange::new(tgt, name("cifs/nowhere@CORP")).armored();
+    let error = drive(&[&stripped], exchange).0.unwrap_err();
+    assert_eq!(
+        error,
+        ClientError::UnexpectedReply("its error is not armored")
     );
 }

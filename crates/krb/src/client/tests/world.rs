@@ -2,6 +2,7 @@
 
 use super::super::*;
 use crate::crypto::{Enctype, Key};
+use crate::fast::{self, FastFinished, FastResponse};
 use crate::messages::{
     ApReq, AsRep, AsReq, Authenticator, Checksum, EncAsRepPart, EncTgsRepPart, EncTicketPart,
     EncryptedData, EncryptionKey, EtypeInfo2Entry, KerberosFlags, PaData, TgsRep, TgsReq, Ticket,
@@ -37,6 +38,8 @@ pub(super) struct Kdc {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Misbehave {
+    NoArmor,
+    OtherTicket,
     Not,
     OtherNonce,
     OtherServer,
@@ -231,6 +234,56 @@ impl Kdc {
         .unwrap()
     }
 
+    /// An error as an armored request is answered: a generic one outside, the real one under the armor.
+    fn armored_error(&self, code: i32, armor: Option<&Key>, nonce: i64) -> Vec<u8> {
+        let Some(armor) = armor.filter(|_| self.misbehave != Misbehave::NoArmor) else {
+            return self.error(code, None);
+        };
+        let inner = FastResponse {
+            padata: vec![PaData::new(pa_type::FX_ERROR, self.error(code, None))],
+            strengthen_key: None,
+            finished: None,
+            nonce,
+        };
+        let wrapped = fast::wrap_response(&inner, armor, &mut random()).unwrap();
+        let methods = vec![PaData::new(pa_type::FX_FAST, wrapped)];
+        self.error(
+            error_code::GENERIC,
+            Some(messages::encode(&methods).unwrap()),
+        )
+    }
+
+    /// The armor of a reply with `ticket`, and the key for its encrypted part.
+    fn armor_reply(
+        &self,
+        ticket: &Ticket,
+        client: (&str, &PrincipalName),
+        armor: &Key,
+        subkey: &Key,
+        nonce: i64,
+    ) -> (PaData, Key) {
+        let strengthen = key(0x44);
+        let covered = match self.misbehave {
+            Misbehave::OtherTicket => b"another ticket".to_vec(),
+            _ => messages::encode(ticket).unwrap(),
+        };
+        let response = FastResponse {
+            padata: Vec::new(),
+            strengthen_key: Some(EncryptionKey::from(&strengthen)),
+            finished: Some(FastFinished {
+                timestamp: KerberosTime(1_700_000_000),
+                usec: 0,
+                crealm: client.0.into(),
+                cname: client.1.clone(),
+                ticket_checksum: Checksum::make(armor, key_usage::FAST_FINISHED, &covered),
+            }),
+            nonce,
+        };
+        let wrapped = fast::wrap_response(&response, armor, &mut random()).unwrap();
+        let reply_key = fast::strengthened_reply_key(&strengthen, subkey);
+        (PaData::new(pa_type::FX_FAST, wrapped), reply_key)
+    }
+
     pub(super) fn answer_tgs(&self, bytes: &[u8]) -> Vec<u8> {
         let TgsReq(request) = TgsReq::decode(bytes).unwrap();
         assert_eq!(request.body.realm.as_str(), self.realm);
@@ -252,6 +305,15 @@ impl Kdc {
             .unwrap()
             .verify(&session, key_usage::TGS_REQ_CHECKSUM, &request.raw_body)
             .unwrap();
+        let subkey = authenticator.subkey.unwrap().to_key().unwrap();
+        let armor = request.padata(pa_type::FX_FAST).map(|wrapped| {
+            let armor = fast::armor_key(&subkey, &session);
+            let proof = request.padata(pa_type::TGS_REQ).unwrap();
+            let inner = fast::open_request(wrapped, &armor, proof).unwrap();
+            assert_eq!(inner.req_body, request.body);
+            armor
+        });
+        let nonce = request.body.nonce;
         let asked = request.body.sname.clone().unwrap();
         let (sname, sealing) = if self.service == Some(asked.to_string().as_str()) {
             (asked, key(0x55))
@@ -260,13 +322,19 @@ impl Kdc {
         } else {
             match self.partners.first() {
                 Some((partner, key)) => (PrincipalName::krbtgt(partner), key.clone()),
-                None => return self.error(error_code::S_PRINCIPAL_UNKNOWN, None),
+                None => {
+                    return self.armored_error(
+                        error_code::S_PRINCIPAL_UNKNOWN,
+                        armor.as_ref(),
+                        nonce,
+                    );
+                }
             }
         };
         let new_session = key(0x66);
         let plain = messages::encode(&EncTgsRepPart(self.part(
             &new_session,
-            request.body.nonce,
+            nonce,
             sname.clone(),
         )))
         .unwrap();
@@ -275,15 +343,23 @@ impl Kdc {
             Misbehave::OtherClient => PrincipalName::new(1, &["mallory"]),
             _ => ticket.cname.clone(),
         };
+        let new_ticket = self.ticket(sname, &sealing, &new_session, client);
+        let armor = armor.filter(|_| self.misbehave != Misbehave::NoArmor);
+        let armored =
+            armor.map(|armor| self.armor_reply(&new_ticket, client, &armor, &subkey, nonce));
+        let (padata, reply_key) = match armored {
+            Some((padata, reply_key)) => (Some(vec![padata]), reply_key),
+            None => (None, subkey),
+        };
         messages::encode(&TgsRep(KdcRep {
             pvno: 5,
             msg_type: TgsRep::MSG_TYPE,
-            padata: None,
+            padata,
             crealm: ticket.crealm.clone(),
             cname,
-            ticket: self.ticket(sname, &sealing, &new_session, client),
+            ticket: new_ticket,
             enc_part: EncryptedData::seal(
-                &authenticator.subkey.unwrap().to_key().unwrap(),
+                &reply_key,
                 None,
                 key_usage::TGS_REP_SUBKEY,
                 &plain,

@@ -25,6 +25,6 @@ mod world;
 pub use child::Service;
 pub use dc::{ADMIN_PASSWORD, DOMAIN, FLAT_NAME, REALM, USER_PASSWORD};
 pub use net::Place;
-pub use product::{REQUIRE_WORLD, build_product, executables};
+pub use product::{build_product, executables};
 pub use run::{Failure, Output, Run};
 pub use world::World;

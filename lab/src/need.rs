@@ -147,6 +147,20 @@ pub fn unmet() -> Option<String> {
     ))
 }
 
+/// When this variable is set, a test that would be skipped fails instead.
+pub const REQUIRE_WORLD: &str = "CROSSREALM_REQUIRE_WORLD";
+
+/// Whether the tests of a test world must be skipped; says so loudly.
+///
+/// # Panics
+/// When they must not be: `CROSSREALM_REQUIRE_WORLD` is set, as CI does.
+pub fn skipped() -> bool {
+    let Some(reason) = unmet() else { return false };
+    assert!(std::env::var_os(REQUIRE_WORLD).is_none(), "{reason}");
+    eprintln!("\n*** SKIPPED, NOTHING WAS TESTED: {reason} ***\n");
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

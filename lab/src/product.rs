@@ -5,9 +5,6 @@ use std::process::{Command, Stdio};
 
 use crate::run::Failure;
 
-/// When this variable is set, a test that would be skipped fails instead.
-pub const REQUIRE_WORLD: &str = "CROSSREALM_REQUIRE_WORLD";
-
 /// The binary named by `CROSSREALM_BIN`, else a fresh build of the workspace's own.
 ///
 /// # Errors

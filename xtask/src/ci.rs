@@ -37,7 +37,7 @@ pub fn test(arguments: &[&str], world: World) -> Outcome {
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     tests.args(arguments).env("CROSSREALM_BIN", binary);
     if world == World::Required {
-        tests.env(crossrealm_lab::REQUIRE_WORLD, "1");
+        tests.env(need::REQUIRE_WORLD, "1");
     }
     let outcome = run_command(&mut tests);
     if let Some(reason) = unmet {

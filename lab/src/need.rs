@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 pub const PACKAGES: &[&str] = &[
     "g++",
     "gcc",
+    "git",
     "iproute2",
     "krb5-k5tls",
     "krb5-user",
@@ -30,6 +31,7 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 const PROGRAMS: &[(&str, &str)] = &[
     ("c++", "g++"),
     ("cc", "gcc"),
+    ("git", "git"),
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("setpriv", "util-linux"),

@@ -56,7 +56,8 @@ const QUICK: [Step; 4] = [
     ("licences", licences::run),
 ];
 
-const THOROUGH: [Step; 3] = [
+const THOROUGH: [Step; 4] = [
+    ("setup", setup::run),
     ("lints", || {
         let lints = [
             "clippy",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossrealm_lab::story::{CLOUD_REALM, SPN, STEPS, Story};
-use crossrealm_lab::{Failure, Place, Run};
+use crossrealm_lab::{Failure, Place, Run, USER_PASSWORD};
 
 use super::oracle::{der, forge, kkdcp, kvno_forged, post, send};
 
@@ -42,6 +42,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("second_init_changes_nothing", second_init),
     ("second_files_serve", second_files_serve),
     ("user_with_an_umlaut", umlaut),
+    ("sync_by_an_ordinary_user", sync_by_an_ordinary_user),
     ("serve_comes_back_after_a_kill", serve_comes_back),
     ("the_wall_still_stands", the_wall),
     ("services_stop_when_asked", services_stop),
@@ -517,6 +518,28 @@ fn umlaut(story: &mut Story) -> Result<(), Failure> {
         .ok()?
         .says("größe.txt")?;
     story.smbclient("müller", "del größe.txt").ok().map(drop)
+}
+
+/// Reading a directory takes no administrator.
+fn sync_by_an_ordinary_user(story: &mut Story) -> Result<(), Failure> {
+    let password = story
+        .world
+        .write(Place::Admin, "svc-sync.password", USER_PASSWORD)?;
+    let run = story
+        .crossrealm(Place::Admin)
+        .args(["sync", "once", "--domain", "corp.contoso.com"]);
+    let run = run.args([
+        "--domain-user",
+        "svc-sync@corp.contoso.com",
+        "--domain-password-file",
+    ]);
+    let output = run.arg(password).args(["-o", "json"]).ok()?;
+    let counts = output.json()?;
+    if counts["deleted"] == 0 {
+        Ok(())
+    } else {
+        Err(output.failure("was expected to delete nothing"))
+    }
 }
 
 /// What was promised before a crash holds after it: the service starts on what it finds.

@@ -129,13 +129,11 @@ impl Connection {
             }
             incoming = response.saslcreds.unwrap_or_default();
         }
-        // Success without the server's proof is no success: an impostor could say it.
-        self.context = Some(
-            initiator
-                .into_context()
-                .filter(|_| accepted)
-                .ok_or_else(unexpected)?,
-        );
+        // Success without the server's proof is no success: an impostor could say it. And what came in clear behind the
+        // answer was put there by somebody who hopes to have it taken for a sealed message.
+        let clean = self.opened.is_empty() && self.received.is_empty();
+        let context = initiator.into_context().filter(|_| accepted && clean);
+        self.context = Some(context.ok_or_else(unexpected)?);
         Ok(())
     }
 

@@ -121,6 +121,7 @@ fn row(played: Played, events: &[Event], honest_events: &[Event]) -> Row {
         got: played.asked.got,
         wrong,
         gap: played.gap,
+        skipped: false,
     }
 }
 

@@ -7,6 +7,7 @@
 //! outcomes stands in `forge/cases_*.py`, beside what is sent; a case that passes against its expectation fails the run, and
 //! so does a known gap that has closed. The second half ([`clients`]) lets Kerberos clients in that nobody here wrote.
 
+mod aside;
 mod clients;
 mod forge;
 mod scene;

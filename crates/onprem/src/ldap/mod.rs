@@ -13,3 +13,6 @@ pub use connection::{Connection, MAX_MESSAGE_LEN};
 pub use entry::{Entry, RootDse};
 pub use error::LdapError;
 pub use ldap3_proto::{LdapFilter as Filter, LdapSearchScope as Scope};
+
+#[cfg(test)]
+mod tests;

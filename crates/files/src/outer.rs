@@ -91,12 +91,15 @@ pub async fn serve(
         return Err(FilesError::BadAccountName(options.account));
     }
     let places = Places::new(&options.data, options.state.as_deref(), &options.account);
-    let (state, etag) = first_state(&source, &places).await?;
+    let mut stop = pin!(stop);
+    let (state, etag) = tokio::select! {
+        first = first_state(&source, &places) => first?,
+        () = &mut stop => return Ok(()),
+    };
     check::state_of(&state, &options.account)?;
     let tenant = state.tenant.id.to_string();
     let _lock: StateLock = preflight::folders(&places, &tenant)?;
     let (sender, states) = watch::channel(state);
-    let mut stop = pin!(stop);
     let mut gone = pin!(source.follow(etag, &sender));
     let mut served = false;
     let mut pause = FIRST_PAUSE;

@@ -203,6 +203,7 @@ impl Directory {
                 name: info.name,
                 realm: info.realm,
                 policy: info.policy,
+                forests: trusts.iter().map(|trust| trust.domains.clone()).collect(),
             }),
             trusts,
             valid_before,

@@ -244,7 +244,8 @@ impl Context {
     ) -> Result<Issued, Refusal> {
         let identity = grant::check(identity, &granting.presented.sid)?;
         grant::check_name(identity, &granting.presented.ticket.cname.to_string())?;
-        let domains = granting.trust.as_ref().map(|t| t.domains.as_slice());
+        let realm = granting.presented.ticket.crealm.as_str();
+        let forest = open::forest(&granting.tenant, granting.trust.as_deref(), realm);
         let target = match service {
             _ if names_krbtgt(&self.sname, &granting.tenant.realm) => Target::TicketGranting,
             Some(service) => Target::Service(&service.keys),
@@ -257,7 +258,7 @@ impl Context {
             sname: &self.sname,
             target,
             identity,
-            groups: grant::groups(identity, domains)?,
+            groups: grant::groups(identity, forest)?,
             raw_request: &granting.raw_request,
             now: self.now,
         }

@@ -58,18 +58,15 @@ pub(crate) fn check_name(identity: &Identity, name: &str) -> Result<(), Refusal>
     )))
 }
 
-/// The groups that go into the PAC: sorted, without duplicates, only those of account domains. Well-known and built-in
-/// SIDs (`S-1-5-11`, `S-1-5-32-544`, …) never pass, wherever they come from, nor do those of other domains than
-/// `domains`, the registered ones of the forest, where these are known.
+/// The groups that go into the PAC: sorted, without duplicates, only those of `forest`, the registered domains of the
+/// client's own forest. Well-known, built-in (`S-1-5-11`, `S-1-5-32-544`, …) and foreign SIDs never pass, wherever they
+/// come from.
 pub(crate) fn groups<'a>(
     identity: &'a Identity,
-    domains: Option<&[ForestDomain]>,
+    forest: &[ForestDomain],
 ) -> Result<Vec<&'a Sid>, Refusal> {
-    let passes = |sid: &Sid| match domains {
-        Some(domains) => domains.iter().any(|d| sid.is_in_domain(&d.sid)),
-        None => sid.domain().is_some_and(|d| d.is_account_domain()),
-    };
-    let mut groups: Vec<&Sid> = identity.groups.iter().filter(|s| passes(s)).collect();
+    let passes = |sid: &&Sid| forest.iter().any(|d| sid.is_in_domain(&d.sid));
+    let mut groups: Vec<&Sid> = identity.groups.iter().filter(passes).collect();
     groups.sort();
     groups.dedup();
     if groups.len() > MAX_GROUPS {
@@ -169,41 +166,36 @@ mod tests {
         assert!(check_name(&identity, "").is_err());
     }
 
+    fn forest() -> [ForestDomain; 1] {
+        [ForestDomain {
+            realm: "CORP.CONTOSO.COM".into(),
+            dns_name: "corp.contoso.com".into(),
+            flat_name: "CORP".into(),
+            sid: "S-1-5-21-1-2-3".parse().unwrap(),
+        }]
+    }
+
     #[test]
-    fn groups_are_sorted_unique_and_never_well_known() {
+    fn groups_are_sorted_unique_and_never_well_known_or_foreign() {
         let mut identity = identity();
         identity.groups = [
             "S-1-5-21-1-2-3-2000",
             "S-1-5-32-544",
             "S-1-5-11",
             "S-1-1-0",
+            "S-1-5-21-9-9-9-2000",
             "S-1-5-21-1-2-3-513",
             "S-1-5-21-1-2-3-2000",
         ]
         .map(|s| s.parse().unwrap())
         .to_vec();
-        let names: Vec<String> = groups(&identity, None)
+        let names: Vec<String> = groups(&identity, &forest())
             .unwrap()
             .iter()
             .map(|s| s.to_string())
             .collect();
         assert_eq!(names, ["S-1-5-21-1-2-3-513", "S-1-5-21-1-2-3-2000"]);
-    }
-
-    #[test]
-    fn foreign_groups_never_pass() {
-        let mut identity = identity();
-        identity.groups = ["S-1-5-21-1-2-3-2000", "S-1-5-21-9-9-9-2000", "S-1-5-32-544"]
-            .map(|s| s.parse().unwrap())
-            .to_vec();
-        let domains = [ForestDomain {
-            realm: "CORP.CONTOSO.COM".into(),
-            dns_name: "corp.contoso.com".into(),
-            flat_name: "CORP".into(),
-            sid: "S-1-5-21-1-2-3".parse().unwrap(),
-        }];
-        let passed = groups(&identity, Some(&domains)).unwrap();
-        assert_eq!(passed, [&identity.groups[0]]);
+        assert!(groups(&identity, &[]).unwrap().is_empty());
     }
 
     #[test]
@@ -214,10 +206,10 @@ mod tests {
             .map(|rid| domain.with_rid(rid).unwrap())
             .take(MAX_GROUPS)
             .collect();
-        assert_eq!(groups(&identity, None).unwrap().len(), MAX_GROUPS);
+        assert_eq!(groups(&identity, &forest()).unwrap().len(), MAX_GROUPS);
         identity.groups.push(domain.with_rid(9_000_000).unwrap());
         assert_eq!(
-            groups(&identity, None).unwrap_err().reason,
+            groups(&identity, &forest()).unwrap_err().reason,
             Reason::TooManyGroups
         );
     }

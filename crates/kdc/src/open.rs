@@ -280,17 +280,15 @@ pub(crate) fn presented(
 ) -> Result<Presented, Refusal> {
     let pac = verified_pac(&holder, issuer)?;
     let sid = client_sid(&pac, &holder.ticket)?;
+    let domain = client_domain(tenant, issuer, &holder.ticket)?;
+    if !sid.is_in_domain(&domain.sid) {
+        return Err(Reason::SidOutsideDomain.because(format!(
+            "SID {sid} of a client of {}, whose SID is {}",
+            domain.realm, domain.sid
+        )));
+    }
     let transited = match issuer {
-        Issuer::Trust(trust) => {
-            let domain = client_domain(trust, &holder.ticket)?;
-            if !sid.is_in_domain(&domain.sid) {
-                return Err(Reason::SidOutsideDomain.because(format!(
-                    "SID {sid} of a client of {}, whose SID is {}",
-                    domain.realm, domain.sid
-                )));
-            }
-            checked_path(trust, &holder.ticket)?
-        }
+        Issuer::Trust(trust) => checked_path(trust, &holder.ticket)?,
         // We wrote it ourselves when we issued the ticket.
         Issuer::Own => String::from_utf8_lossy(&holder.ticket.transited.contents).into_owned(),
     };
@@ -380,16 +378,36 @@ fn client_sid(pac: &Pac, ticket: &EncTicketPart) -> Result<Sid, Refusal> {
 
 /// The registered domain that the client comes from.
 fn client_domain<'a>(
-    trust: &'a Trust,
+    tenant: &'a Tenant,
+    issuer: &Issuer<'a>,
     ticket: &EncTicketPart,
 ) -> Result<&'a ForestDomain, Refusal> {
-    trust
-        .domains
+    let realm = ticket.crealm.as_str();
+    let trust = match issuer {
+        Issuer::Trust(trust) => Some(*trust),
+        Issuer::Own => None,
+    };
+    forest(tenant, trust, realm)
         .iter()
-        .find(|d| d.realm == ticket.crealm.as_str())
-        .ok_or_else(|| {
-            Reason::ClientRealmNotTrusted.because(format!("client realm {}", ticket.crealm))
-        })
+        .find(|d| d.realm == realm)
+        .ok_or_else(|| Reason::ClientRealmNotTrusted.because(format!("client realm {realm}")))
+}
+
+/// The registered domains of the forest that a client of `realm` belongs to: the forest of the trust that vouched for it,
+/// or, for a TGT of our own, whichever forest of the tenant has that realm. Empty where none has.
+pub(crate) fn forest<'a>(
+    tenant: &'a Tenant,
+    trust: Option<&'a Trust>,
+    realm: &str,
+) -> &'a [ForestDomain] {
+    match trust {
+        Some(trust) => &trust.domains,
+        None => tenant
+            .forests
+            .iter()
+            .find(|forest| forest.iter().any(|d| d.realm == realm))
+            .map_or(&[], Vec::as_slice),
+    }
 }
 
 /// The path of the new ticket: what the presented one passed through, and the issuer unless the client is its own

@@ -83,6 +83,9 @@ pub struct Tenant {
     pub krbtgt_keys: Vec<ServiceKey>,
     /// Ticket policy.
     pub policy: Policy,
+    /// The registered domains of each trusted forest. A client with a TGT of this realm must still be of one of them, and
+    /// only groups of its own forest pass.
+    pub forests: Vec<Vec<ForestDomain>>,
 }
 
 /// What a tenant allows.

@@ -135,6 +135,7 @@ impl TwoRealms {
                     max_renewable_life_s: 604_800,
                     allow_low_rids: false,
                 },
+                forests: vec![],
             },
             trust: Trust {
                 realm: AD_REALM.into(),
@@ -384,7 +385,10 @@ impl TwoRealms {
     pub fn records(&self, wanted: &Wanted) -> Records {
         match wanted {
             Wanted::Parties { issuer } => Records::Parties {
-                tenant: Arc::new(self.tenant.clone()),
+                tenant: Arc::new(Tenant {
+                    forests: vec![self.trust.domains.clone()],
+                    ..self.tenant.clone()
+                }),
                 trust: Some(&self.trust)
                     .filter(|t| t.realm.eq_ignore_ascii_case(issuer))
                     .map(|t| Arc::new(t.clone())),

@@ -300,3 +300,29 @@ fn a_grandchilds_compressed_path_is_expanded_and_checked() {
         assert_eq!(result.err(), Some(Reason::PathNotAccepted), "{path}");
     }
 }
+
+#[test]
+fn a_tgt_of_this_realm_is_worth_nothing_without_the_trust() {
+    let mut world = TwoRealms::new();
+    let tgs = |a: &mut Ask| a.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM));
+    let tgt = play(&mut world, |_| {}, tgs).unwrap();
+    let session = tgt.part.key.to_key().unwrap();
+    let foreign = "S-1-5-21-9-9-9-1300".parse().unwrap();
+    world.identities[0].groups.push(foreign);
+    let again = |world: &mut TwoRealms| {
+        let ask = world.ask();
+        let bytes = world.request_with(tgt.ticket.clone(), ask, &session);
+        let ending = world.exchange(&bytes);
+        world.open(ending, false).map_err(|e| e.1.outcome)
+    };
+    // A group of a domain that nobody registered does not pass with it.
+    let granted = again(&mut world).map_err(|e| format!("{e:?}")).unwrap();
+    let sids = pac_of(&granted).logon_info().unwrap().token_sids();
+    assert!(sids.iter().all(|s| s.rid() != 1300), "{sids:?}");
+    // The trust removed, its domains are registered no more.
+    world.trust.domains.clear();
+    assert_eq!(
+        again(&mut world).err(),
+        Some(Outcome::Refused(Reason::ClientRealmNotTrusted))
+    );
+}

@@ -88,7 +88,7 @@ fn issued(world: &World, draft: &Draft, forged: &Forged, reply: &[u8], event: &E
     let TgsRep(reply) = decode(reply).expect("an issued ticket comes in a TGS-REP");
     let (inside, key) = open_ticket(world, &reply.ticket);
     check_ticket(world, forged, presented, &inside);
-    check_pac(world, draft, &inside, &key, &reply.ticket, &identity);
+    check_pac(world, &inside, &key, &reply.ticket, &identity);
     assert_eq!(
         (&reply.crealm, &reply.cname),
         (&inside.crealm, &inside.cname)
@@ -216,7 +216,6 @@ fn check_ticket(world: &World, forged: &Forged, presented: &EncTicketPart, insid
 /// The PAC is signed, belongs to the ticket, and holds only what the directory granted.
 fn check_pac(
     world: &World,
-    draft: &Draft,
     inside: &EncTicketPart,
     key: &Key,
     ticket: &Ticket,
@@ -245,10 +244,8 @@ fn check_pac(
             held(&identity.sid) || held(&primary) || identity.groups.iter().any(held),
             "{granted} was not granted by the directory"
         );
-        // A request with a TGT of our own names no trust, so there nobody knows the registered domains.
         let domain_known = registered.iter().any(|domain| granted.is_in_domain(domain));
-        let account_domain = granted.domain().is_some_and(|d| d.is_account_domain());
-        assert!(domain_known || draft.own_tgt && account_domain, "{granted}");
+        assert!(domain_known, "{granted}");
     }
     assert!(info.groups.len() + info.extra_sids.len() <= 1010);
     assert_eq!(pac.requester().is_some(), tgt);

@@ -91,6 +91,7 @@ impl World {
                 key: key(21),
             }],
             policy: realms.tenant.policy.clone(),
+            forests: vec![],
         };
         Self { realms, other }
     }

@@ -36,6 +36,9 @@ pub fn render(
     if let [only] = config.ad_realms.as_slice() {
         text += &format!("    default_realm = {}\n", word(&only.realm)?);
     }
+    if *kdc == KdcOf::Dns {
+        text += "    dns_lookup_kdc = true\n";
+    }
     text +=
         "    dns_lookup_realm = false\n    dns_canonicalize_hostname = false\n    rdns = false\n";
     text += "\n[realms]\n";
@@ -151,7 +154,8 @@ mod tests {
     #[test]
     fn controllers_are_left_to_the_dns_and_hosts_are_mapped_on_request() {
         let text = render(&config(), &KdcOf::Dns, true, None).unwrap();
-        assert_eq!(text.matches("kdc = ").count(), 1);
+        assert_eq!(text.matches("  kdc = ").count(), 1);
+        assert!(text.contains("dns_lookup_kdc = true"));
         assert!(!text.contains("http_anchors"));
         for name in [".contoso.cloud.example", "files.contoso.com"] {
             let line = format!("    {name} = KERBEROS.CONTOSO.CLOUD.EXAMPLE\n");

@@ -1,6 +1,7 @@
 """Requests that must be served: if these failed, refusing everything would look like safety."""
 import kerberos as k
-from table import USER, Issued, Tgt, case
+from forgery import Forgery
+from table import USER, Issued, Refused, Tgt, case
 
 
 @case("honest, without FAST", Issued(), by=USER)
@@ -69,13 +70,11 @@ def _(f):
     f.body["sname"] = k.name(k.NT_SRV_INST, "krbtgt", f.scene.realm)
 
 
-def own_tgt(f):
+def own_tgt(f, renewable=True):
     """Asks for the realm's own TGT, and stands `f` on it."""
-    from forgery import Forgery
-
     first = Forgery(f.scene, user=f.user, fast=True)
     first.body["sname"] = k.name(k.NT_SRV_INST, "krbtgt", f.scene.realm)
-    first.option(k.FORWARDABLE, k.RENEWABLE)
+    first.option(k.FORWARDABLE, *([k.RENEWABLE] if renewable else []))
     first.body["rtime"] = first.body["till"]
     reply = first.send()
     if reply.kind != "issued":
@@ -86,5 +85,30 @@ def own_tgt(f):
 @case("a service ticket for the realm's own TGT", Issued(), by=USER)
 def _(f):
     own_tgt(f)
-    # One case asked twice: only the second exchange is judged here, the first has left its own event.
     f.fast = True
+
+
+@case("renewal of the realm's own TGT", Tgt(), by=USER)
+def _(f):
+    own_tgt(f)
+    f.body["sname"] = k.name(k.NT_SRV_INST, "krbtgt", f.scene.realm)
+    f.option(k.RENEW)
+
+
+@case("renewal of an own TGT that is not renewable", Refused("BADOPTION", "option-not-supported"), by=USER)
+def _(f):
+    own_tgt(f, renewable=False)
+    f.body["sname"] = k.name(k.NT_SRV_INST, "krbtgt", f.scene.realm)
+    f.option(k.RENEW)
+
+
+@case("renewal of the own TGT into a service ticket", Refused("BADOPTION", "option-not-supported"), by=USER)
+def _(f):
+    own_tgt(f)
+    f.option(k.RENEW)
+
+
+@case("the own TGT's user-to-user", Refused("BADOPTION", "option-not-supported"), by=USER)
+def _(f):
+    own_tgt(f)
+    f.option(k.ENC_TKT_IN_SKEY)

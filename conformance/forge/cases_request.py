@@ -1,9 +1,10 @@
 """The request around a genuine referral: authenticator, checksum, FAST, options, padata. Sent by a user with a sign-in."""
 import os
+import re
 from time import time as now
 
 import kerberos as k
-from forgery import Forgery, Reply
+from forgery import Forgery
 from kerberos import asn1, kcrypto
 from table import ANYBODY, USER, Http, Issued, Refused, case
 
@@ -270,6 +271,18 @@ def _(f):
     padata(f, f.ap_req(k.der(f.body, asn1.KDC_REQ_BODY)) + b"\x00")
 
 
+PVNO = b"\xa0\x03\x02\x01\x05"  # the first field of an AP-REQ, and of the ticket in it
+
+for word, count in (("protocol version 4", 1), ("a ticket of version 4", 2)):
+
+    @case(f"an AP-REQ of {word}", Refused("GENERIC", "malformed-ticket"), by=USER)
+    def _(f, count=count):
+        f.body["kdc-options"] = k.flags()
+        ap_req = f.ap_req(k.der(f.body, asn1.KDC_REQ_BODY))
+        start = [found.start() for found in re.finditer(re.escape(PVNO), ap_req)][count - 1]
+        padata(f, ap_req[: start + 4] + b"\x04" + ap_req[start + 5 :])
+
+
 # FAST.
 
 
@@ -445,5 +458,3 @@ def _(f):
 def _(f):
     f.message = f.encode() + b"\x00"
 
-
-_ = Reply

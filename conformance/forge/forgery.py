@@ -10,9 +10,7 @@ from time import time as now
 import kerberos as k
 import pac as p
 from kerberos import asn1, kcrypto
-
-SKEW_S = 300
-
+from proxy import envelope, opened
 
 @dataclass
 class Reply:
@@ -211,16 +209,14 @@ class Forgery:
         return self.read(answer)
 
     def wrap(self, message):
-        from proxy import envelope
-
         return envelope(message, self.target_domain)
 
     def read(self, answer):
-        from proxy import opened
-
         if answer.status != 200 or not answer.body:
             return Reply("http", status=answer.status, text=answer.body.decode("latin-1").strip())
-        message = opened(answer.body)
+        return self.read_message(opened(answer.body))
+
+    def read_message(self, message):
         if message[:1] == b"\x7e":
             return self.read_error(k.plain(message, asn1.KRB_ERROR))
         return self.read_reply(k.plain(message, asn1.TGS_REP))

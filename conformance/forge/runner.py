@@ -12,6 +12,7 @@ import cases_honest  # noqa: F401
 import cases_pac  # noqa: F401
 import cases_proxy  # noqa: F401
 import cases_request  # noqa: F401
+import cases_tcp  # noqa: F401
 import cases_ticket  # noqa: F401
 import crowd
 import kerberos as k
@@ -19,7 +20,7 @@ import pac as p
 from forgery import Forgery
 from kerberos import asn1, kcrypto
 from proxy import Proxy
-from table import CASES, CODES, NAMES, Case, Http, Issued, Refused, Tgt
+from table import CASES, CODES, NAMES, Case, Http, Issued, Refused, Tgt, status
 
 E_TEXT = re.compile(r"^[^\[\]]+ \[([a-z0-9-]+), event ([0-9a-f]{32})\]$")
 LONGEST_LIFE_S = 36000
@@ -100,7 +101,7 @@ def judge(scene, forgery, reply, expected):
         if isinstance(expected, Http) and expected.event:
             event = dict(zip(("outcome", "reason"), expected.event))
         same = isinstance(expected, Http) and expected.status == reply.status
-        return f"HTTP {reply.status}", [] if same else [f"HTTP {reply.status}: {reply.text[:100]}"], event
+        return status(reply.status), [] if same else [f"{status(reply.status)}: {reply.text[:100]}"], event
     found = E_TEXT.match(reply.text)
     if not found:
         return f"{reply.code} {reply.text!r}", ["the e-text names no reason and no event"], None

@@ -55,7 +55,11 @@ class Http:
     event: tuple = None
 
     def __str__(self):
-        return f"HTTP {self.status}" + (f", event {self.event[1]}" if self.event else "")
+        return status(self.status) + (f", event {self.event[1]}" if self.event else "")
+
+
+def status(number):
+    return f"HTTP {number}" if number else "no answer, the connection ends"
 
 
 @dataclass

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crossrealm_lab::story::{CLOUD_REALM, FILES_HOST, SPN};
-use crossrealm_lab::{Failure, Output, Place, REALM, Run, need};
+use crossrealm_lab::{Failure, Output, Place, REALM, Run, USER_PASSWORD, need};
 
 use crate::scene::{self, Scene};
 use crate::table::Row;
@@ -98,8 +98,20 @@ const VISITS: &[(&str, &str, &str, Visit)] = &[
     (
         "KDC proxy, a service nobody has",
         "MIT kvno",
-        "Server not found in Kerberos database",
+        "not found in Kerberos database",
         mit_unknown,
+    ),
+    (
+        "KDC proxy, sign-in at the tenant's realm",
+        "MIT kinit",
+        "KDC policy rejects request",
+        |scene| mit_password(scene, "kinit"),
+    ),
+    (
+        "KDC proxy, change of a password in the tenant's realm",
+        "MIT kpasswd",
+        "KDC policy rejects request",
+        |scene| mit_password(scene, "kpasswd"),
     ),
     (
         "port 88, AD refers",
@@ -260,8 +272,18 @@ fn mit_unknown(scene: &Scene) -> Result<Outcome, Failure> {
     let refused = client(scene, "kvno", &proxy_conf(scene, false)?)
         .arg("cifs/acct9.file.contoso.cloud.example")
         .refused(1)?;
-    let words = "Server not found in Kerberos database";
+    let words = "not found in Kerberos database";
     refused.says(words)?;
+    Ok(Outcome::Got(words.into()))
+}
+
+/// What takes a password asks the tenant's realm in vain: people sign in, and change passwords, in their domain.
+fn mit_password(scene: &Scene, program: &str) -> Result<Outcome, Failure> {
+    let run =
+        client(scene, program, &proxy_conf(scene, false)?).arg(format!("alice@{CLOUD_REALM}"));
+    let output = run.stdin(format!("{USER_PASSWORD}\n")).refused(1)?;
+    let words = "KDC policy rejects request";
+    output.says(words)?;
     Ok(Outcome::Got(words.into()))
 }
 

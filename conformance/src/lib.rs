@@ -13,6 +13,9 @@ mod forge;
 mod scene;
 mod table;
 
+pub use scene::Scene;
+pub use table::Row;
+
 use std::io::BufRead as _;
 use std::path::Path;
 
@@ -35,9 +38,9 @@ pub fn run(binary: &Path, options: &Options) -> Result<(), Failure> {
     println!(
         "Setting the scene: a Samba domain, two tenants that it trusts, users of every kind …"
     );
-    let scene = scene::Scene::set(binary)?;
+    let scene = Scene::set(binary)?;
     println!("… set after {:.0} s\n", scene.took.as_secs_f64());
-    let outcome = examine(&scene, options);
+    let outcome = rows(&scene, options).and_then(|rows| table::print(&rows));
     if options.keep {
         let space = scene.story.world.namespace(Place::Client);
         println!("\nThe world is kept until Enter is pressed: `ip netns exec {space} …`");
@@ -47,8 +50,50 @@ pub fn run(binary: &Path, options: &Options) -> Result<(), Failure> {
     outcome.map_err(|failure| scene.story.with_logs(failure))
 }
 
-fn examine(scene: &scene::Scene, options: &Options) -> Result<(), Failure> {
+/// Examines what runs in a scene: every case with its outcome.
+///
+/// # Errors
+/// When the examiner itself fails, not when a case does.
+pub fn rows(scene: &Scene, options: &Options) -> Result<Vec<Row>, Failure> {
     let mut rows = forge::rows(scene, options)?;
     rows.extend(clients::rows(scene, options)?);
-    table::print(&rows)
+    rows.push(aftermath(scene));
+    Ok(rows)
+}
+
+/// After everything: the service never panicked, and its log tells no secret.
+fn aftermath(scene: &Scene) -> Row {
+    let log = scene
+        .story
+        .cloud
+        .as_ref()
+        .map(|service| service.log_from(0))
+        .unwrap_or_default();
+    let mut wrong = Vec::new();
+    if !log.contains("listening") {
+        wrong.push("the log does not even say that the service listens".into());
+    }
+    if log.contains("panicked") {
+        wrong.push("the service panicked; see its log".into());
+    }
+    if scene
+        .secrets()
+        .iter()
+        .any(|secret| log.contains(secret.as_str()))
+    {
+        wrong.push("the log holds a trust's password or the administrator's token".into());
+    }
+    Row {
+        case: "the service's log after all this".into(),
+        by: "a reader of logs".into(),
+        expected: "no panic, no secret".into(),
+        got: if wrong.is_empty() {
+            "no panic, no secret".into()
+        } else {
+            "something else".into()
+        },
+        wrong,
+        gap: String::new(),
+        skipped: false,
+    }
 }

@@ -103,6 +103,19 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// The trusts' passwords and the administrator's token: what must never be told to anybody.
+    pub fn secrets(&self) -> Vec<String> {
+        let passwords = self
+            .secrets
+            .as_object()
+            .into_iter()
+            .flat_map(|map| map.values());
+        let passwords = passwords.filter_map(|value| value.as_str().map(str::to_owned));
+        passwords.chain([self.token.clone()]).collect()
+    }
+}
+
 /// The credential cache with a user's sign-in and referral.
 pub fn ccache(user: &str) -> String {
     format!("{user}.referral.ccache")
@@ -203,7 +216,7 @@ fn sign_in(story: &Story, user: &str, password: &str, realm: &str) -> Result<(),
     let kinit = story
         .world
         .at(Place::Client, "kinit")
-        .args(["-f", &format!("{user}@{REALM}")])
+        .args(["-f", "-r", "7d", &format!("{user}@{REALM}")])
         .stdin(format!("{password}\n"));
     story.world.as_user(kinit, &ccache(user), &conf).ok()?;
     let kvno = story

@@ -27,7 +27,7 @@ pub struct Row {
 
 impl Row {
     /// What a reader must be told: wrong where nothing was known, or right where a gap was.
-    fn complaints(&self) -> Vec<String> {
+    pub fn complaints(&self) -> Vec<String> {
         if self.gap.is_empty() {
             self.wrong.clone()
         } else if self.wrong.is_empty() {

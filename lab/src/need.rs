@@ -19,6 +19,7 @@ pub const PACKAGES: &[&str] = &[
     "samba-ad-dc",
     "samba-ad-provision",
     "samba-dsdb-modules",
+    "samba-testsuite",
     "samba-vfs-modules",
     "smbclient",
     "util-linux",
@@ -47,6 +48,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("smbclient", "smbclient"),
     ("smbcacls", "smbclient"),
     ("ldbsearch", "ldb-tools"),
+    ("ndrdump", "samba-testsuite"),
 ];
 
 const LIBRARIES: &[(&str, &str)] = &[

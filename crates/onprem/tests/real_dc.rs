@@ -363,6 +363,8 @@ async fn reads_the_domain_for_the_sync() {
     assert_eq!(user.account.primary_group_rid, 513);
     let members: Vec<_> = find("crossrealm-test-group").members.iter().collect();
     assert_eq!(members, [&user.account.guid]);
+    let ranged = ldap.all_values(&group, "member", &[]).await.unwrap();
+    assert_eq!(ranged, [dn.clone().into_bytes()]);
     let everyone = find("Domain Users");
     assert_eq!(
         (everyone.account.kind, everyone.account.sid.rid()),

@@ -135,14 +135,6 @@ impl Initiator {
     }
 
     /// The context, once established.
-    pub fn context_mut(&mut self) -> Option<&mut Context> {
-        match &mut self.state {
-            State::Done(context) => Some(context),
-            _ => None,
-        }
-    }
-
-    /// The context, once established.
     pub fn into_context(self) -> Option<Context> {
         match self.state {
             State::Done(context) => Some(context),

@@ -19,10 +19,10 @@ fn page() -> String {
     let mut page = HEAD.to_owned();
     for reason in Reason::ALL {
         let (code, number) = (reason.code(), reason.error_code());
-        let (text, hint) = (sentence(reason.text()), sentence(reason.hint()));
-        write!(
+        let (text, hint) = (capital(reason.text()), capital(reason.hint()));
+        writeln!(
             page,
-            "\n## {code}\n\n{text} (Kerberos error {number})\n\n**Next:** {hint}\n"
+            "\n## {code}\n\n{text} (Kerberos error {number}).\n\n**Next:** {hint}."
         )
         .unwrap();
     }

@@ -88,6 +88,12 @@ def _(f):
     f.fast = True
 
 
+@case("the own TGT with one bit flipped", Refused("BAD_INTEGRITY", "ticket-integrity"), by=USER)
+def _(f):
+    own_tgt(f)
+    f.spoil_sealed = lambda cipher: cipher[:300] + bytes([cipher[300] ^ 1]) + cipher[301:]
+
+
 @case("renewal of the realm's own TGT", Tgt(), by=USER)
 def _(f):
     own_tgt(f)

@@ -1,6 +1,9 @@
 """The KDC proxy: envelopes, lengths and paces that no decent client sends."""
 import os
+import socket
+from time import sleep
 
+from forgery import Reply
 from proxy import element, envelope, head
 from table import ANYBODY, USER, Http, Issued, case
 
@@ -116,6 +119,34 @@ def _(f):
 def _(f):
     body = envelope(f.encode(), f.scene.realm)
     return raw(f, head(path(f), len(body), "1.1", more=["Connection: close"]) + body)
+
+
+@case("HTTP/1.1, two requests on one connection", Issued(), by=USER)
+def _(f):
+    body = envelope(f.encode(), f.scene.realm)
+    kept, last = head(path(f), len(body), "1.1"), head(path(f), len(body), "1.1", more=["Connection: close"])
+    first, second = f.scene.proxy.answers([kept + body, last + body], 0.2)
+    if first.status != 200 or first.head.lower().count("connection: close"):
+        raise ValueError(f"the first answer: {first.head}")
+    return f.read(second)
+
+
+@case("300 idle connections from one address: those beyond the limit end at once", Http(0), by=ANYBODY)
+def _(f):
+    idle = [socket.create_connection((f.scene.proxy.host, 443), timeout=5) for _ in range(300)]
+    sleep(1)
+    ended = 0
+    for connection in idle:
+        connection.setblocking(False)
+        try:
+            ended += connection.recv(1) == b""
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            ended += 1
+        connection.close()
+    sleep(0.5)
+    return Reply("http", status=0 if 30 <= ended <= 60 else 200, text=f"{ended} of 300 were ended")
 
 
 @case("GET", Http(405), by=ANYBODY)

@@ -63,23 +63,38 @@ def head(path, length, version="1.0", method="POST", more=()):
     return ("\r\n".join([*lines, *more]) + "\r\n\r\n").encode()
 
 
+def split_answer(received):
+    """The first HTTP answer, and what is behind it. Its length must be told, and true."""
+    first, _, rest = received.partition(b"\r\n\r\n")
+    lines = first.decode("latin-1").split("\r\n")
+    words = lines[0].split(" ")
+    if len(words) < 2 or not words[1].isdigit():
+        raise ValueError(f"no HTTP answer: {received[:100]!r}")
+    lengths = [int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length:")]
+    if len(lengths) != 1 or lengths[0] > len(rest):
+        raise ValueError(f"Content-Length {lengths}, but {len(rest)} bytes came")
+    return Answer(int(words[1]), first.decode("latin-1"), rest[: lengths[0]]), rest[lengths[0] :]
+
+
 class Proxy:
     def __init__(self, server, ca):
         self.host = urlsplit(server).hostname
         self.context = ssl.create_default_context(cafile=ca)
 
     def exchange(self, pieces, pause_s=0.0):
-        """Sends raw bytes, in pieces if need be, and reads to the end."""
+        """Sends raw bytes, in pieces if need be, and reads the answer to the connection's end."""
+        (answer,) = self.answers(pieces, pause_s) or [Answer(0)]
+        return answer
+
+    def answers(self, pieces, pause_s=0.0):
+        """The same for any number of answers on one connection."""
         with socket.create_connection((self.host, 443), timeout=PATIENCE_S) as plain:
             received = self.converse(plain, pieces, pause_s)
-        first, _, body = received.partition(b"\r\n\r\n")
-        lines = first.decode("latin-1").split("\r\n")
-        words = lines[0].split(" ")
-        status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-        for line in lines:
-            if line.lower().startswith("content-length:") and int(line.split(":")[1]) != len(body):
-                raise ValueError(f"{line}, but {len(body)} bytes came")
-        return Answer(status, first.decode("latin-1"), body)
+        found = []
+        while received:
+            answer, received = split_answer(received)
+            found.append(answer)
+        return found
 
     def converse(self, plain, pieces, pause_s):
         # TLS beside the socket: a server may answer and close before everything was sent, and that answer counts.

@@ -53,6 +53,21 @@ def clear_part(scene, ticket):
     return key, k.plain(kcrypto.decrypt(key, k.KU_TICKET, sealed["cipher"]), asn1.EncTicketPart)
 
 
+def complaints_of_life(forgery, part):
+    """What is wrong with the bounds of an issued ticket: `part` is its own or the reply's encrypted part."""
+    wrong = []
+    end, referral_end = k.seconds(part["endtime"]), k.seconds(forgery.part["endtime"])
+    if end > referral_end:
+        wrong.append(f"it lives {end - referral_end} s longer than the referral")
+    if end > time() + LONGEST_LIFE_S + 60:
+        wrong.append("it lives longer than the tenant's policy allows")
+    never = {2: "FORWARDED", 4: "PROXY", 5: "MAY-POSTDATE", 6: "POSTDATED", 7: "INVALID", 13: "OK-AS-DELEGATE"}
+    wrong += [f"it has the flag {word}" for bit, word in never.items() if part["flags"][bit] == "1"]
+    if part["key"]["keytype"] not in (17, 18, 19, 20):
+        wrong.append(f"its session key has type {part['key']['keytype']}")
+    return wrong
+
+
 def complaints_of_ticket(scene, forgery, reply, expected):
     """Everything that is wrong with an issued service ticket, looked at with the service's own key."""
     key, part = clear_part(scene, reply.ticket)
@@ -71,15 +86,11 @@ def complaints_of_ticket(scene, forgery, reply, expected):
         wrong.append(f"the PAC is for {sid}, {expected.user} is {scene.sids[expected.user]}")
     if groups != scene.groups[expected.user]:
         wrong.append(f"the PAC holds the groups {sorted(groups)}, granted are {sorted(scene.groups[expected.user])}")
-    if part["key"] != reply.part["key"] or part["key"]["keytype"] not in (17, 18, 19, 20):
-        wrong.append(f"session key of type {part['key']['keytype']}")
+    if part["key"] != reply.part["key"]:
+        wrong.append("the client's session key is another one than the service's")
     if reply.ticket["enc-part"]["etype"] != expected.etype:
         wrong.append(f"the ticket has encryption type {reply.ticket['enc-part']['etype']}")
-    end, referral_end = k.seconds(part["endtime"]), k.seconds(forgery.part["endtime"])
-    if end > referral_end or end > time() + LONGEST_LIFE_S + 60:
-        wrong.append(f"it lives {end - referral_end} s longer than the referral")
-    never = {5: "MAY-POSTDATE", 6: "POSTDATED", 7: "INVALID", 13: "OK-AS-DELEGATE"}
-    wrong += [f"it has the flag {word}" for bit, word in never.items() if part["flags"][bit] == "1"]
+    wrong += complaints_of_life(forgery, part)
     if part["cname"]["name-string"] != forgery.part["cname"]["name-string"] or part["crealm"] != forgery.part["crealm"]:
         wrong.append("it names another client")
     return wrong + (expected.check(reply, part) if expected.check else [])
@@ -92,7 +103,7 @@ def judge(scene, forgery, reply, expected):
         got = "a TGT of the tenant's realm" if own else "a ticket"
         event = {"outcome": "done", "reason": ""}
         if isinstance(expected, Tgt) and own:
-            return got, [], event
+            return got, complaints_of_life(forgery, reply.part), event
         if isinstance(expected, Issued) and not own:
             return got, complaints_of_ticket(scene, forgery, reply, expected), event
         return got, [f"{got} was issued"], event

@@ -67,7 +67,7 @@ impl Directory {
         user: &str,
     ) -> Result<ShareAccess> {
         // One snapshot: grants, memberships and states belong together.
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
         let (_, account_info) = load_account(&mut conn, &tenant_info, account).await?;
         let share = share_id(&mut conn, &tenant_info, account, share).await?;

@@ -99,7 +99,7 @@ impl Directory {
         tenant: TenantId,
         page: &Page,
     ) -> Result<Paged<StorageAccount>> {
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
         let rows = sql(
             "SELECT id, name, default_role, created_at FROM storage_accounts
@@ -119,7 +119,7 @@ impl Directory {
 
     /// The storage account with this name.
     pub async fn storage_account(&self, tenant: TenantId, name: &str) -> Result<StorageAccount> {
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
         Ok(load_account(&mut conn, &tenant_info, name).await?.1)
     }
@@ -221,6 +221,7 @@ impl Directory {
         name: &str,
     ) -> Result<KeytabMaterial> {
         let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let (owner, account) = load_account(&mut tx, &tenant_info, name).await?;
         let material = keytab(&mut tx, self.sealer(), &tenant_info, &owner, &account).await?;
@@ -316,12 +317,14 @@ pub(crate) async fn load_account(
 ) -> Result<(Owner, StorageAccount)> {
     let row = sql("SELECT id, name, default_role, created_at FROM storage_accounts WHERE tenant_id = $1 AND name = $2")
         .bind(tenant_blob(tenant.id))
-        .bind(name)
+        .bind(names::shown(name))
         .fetch_optional(&mut *conn)
         .await?;
     let Some(row) = row else {
-        let short: String = name.chars().take(64).collect();
-        return Err(DirectoryError::not_found(Kind::StorageAccount, short));
+        return Err(DirectoryError::not_found(
+            Kind::StorageAccount,
+            names::shown(name),
+        ));
     };
     account_of(conn, tenant, &row).await
 }

@@ -360,10 +360,6 @@ impl<'a> Run<'a> {
         let Some(known) = self.own(conn, guid).await? else {
             return self.delete_unknown(conn, guid).await;
         };
-        if known.state == IdentityState::Deleted {
-            self.outcome.unchanged += 1;
-            return Ok(());
-        }
         if known.kind == IdentityKind::Group {
             self.closure.shrunk(guid);
         }
@@ -372,16 +368,23 @@ impl<'a> Run<'a> {
                 .bind(tenant_blob(self.tenant))
                 .bind(uuid_blob(guid))
         };
-        let removed = place("DELETE FROM memberships WHERE tenant_id = $1 AND (group_guid = $2 OR member_guid = $2)")
-            .execute(&mut *conn)
-            .await?
-            .rows_affected();
+        // Of a tombstone too: a group may have been given it as a member since, and it must not come back with that.
+        let removed = place(
+            "DELETE FROM memberships WHERE tenant_id = $1 AND (group_guid = $2 OR member_guid = $2)",
+        )
+        .execute(&mut *conn)
+        .await?
+        .rows_affected();
+        self.outcome.memberships_removed += removed;
+        if known.state == IdentityState::Deleted {
+            self.outcome.unchanged += 1;
+            return Ok(());
+        }
         place("UPDATE identities SET state = 'deleted', disabled_reason = NULL, taken_account = NULL, taken_upn = NULL,
                changed_at = $3 WHERE tenant_id = $1 AND guid = $2")
             .bind(now_s())
             .execute(&mut *conn)
             .await?;
-        self.outcome.memberships_removed += removed;
         self.outcome.deleted += 1;
         self.forget_refusal(conn, guid).await
     }
@@ -418,7 +421,8 @@ impl<'a> Run<'a> {
                 .bind(self.domain.dns_name.as_str())
                 .bind(uuid_blob(guid))
         };
-        let name: String = account_name.chars().take(256).collect();
+        let name = names::shown(account_name);
+        let message = names::visible(&message);
         let before = place("SELECT code, message FROM sync_refusals WHERE tenant_id = $1 AND domain = $2 AND guid = $3")
             .fetch_optional(&mut *conn)
             .await?;

@@ -10,7 +10,7 @@ use crossrealm_krb::sid::Sid;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::migrate::Migrator;
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Decode, Executor, Row, Type};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Decode, Executor, Row, Type};
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,11 +18,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long a statement waits for a connection before the directory counts as overloaded.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Readers beside the one writer of SQLite.
+/// Connections that only read.
 const READERS: u32 = 8;
+/// Connections that write, where the database lets more than one.
+const WRITERS: u32 = 4;
 /// The most values of one `IN (…)`; both databases take far more.
 pub(crate) const CHUNK: usize = 500;
 
@@ -31,74 +34,151 @@ pub(crate) type Tx = sqlx::Transaction<'static, Any>;
 /// A statement of this crate.
 pub(crate) type Statement<'q> = Query<'q, Any, AnyArguments>;
 
-/// The connections: one writer at a time, as SQLite has it, and readers that it never keeps waiting.
+/// The two databases that are spoken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// One file, one writer at a time, readers that it never keeps waiting.
+    Sqlite,
+    /// A server that many nodes share.
+    Postgres,
+}
+
+/// The connections.
 pub(crate) struct Pools {
-    writer: AnyPool,
+    dialect: Dialect,
+    writers: AnyPool,
     readers: AnyPool,
+}
+
+impl Dialect {
+    /// What each connection is told before it is used.
+    fn every(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &["PRAGMA busy_timeout = 10000", "PRAGMA foreign_keys = ON"],
+            Self::Postgres => &["SET lock_timeout = '10s'"],
+        }
+    }
+
+    fn writer(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"],
+            Self::Postgres => &[],
+        }
+    }
+
+    /// A reader that could write would be a hole in the promise that a ticket writes nothing.
+    fn reader(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &["PRAGMA query_only = ON"],
+            Self::Postgres => &["SET default_transaction_read_only = on"],
+        }
+    }
 }
 
 impl Pools {
     /// Opens the database, makes the file where there is none, and brings it to this program's schema.
     pub(crate) async fn open(url: &str) -> Result<Self> {
         let failed = |reason: String| DirectoryError::Open {
-            url: url.to_owned(),
+            url: without_password(url),
             reason,
         };
-        let path = url
-            .strip_prefix("sqlite://")
-            .or_else(|| url.strip_prefix("sqlite:"))
-            .filter(|path| !path.is_empty() && !path.contains('\0'))
-            .ok_or_else(|| failed("expected `sqlite:` and the path of a file".to_owned()))?;
-        make_private_file(Path::new(path)).map_err(|error| failed(error.to_string()))?;
+        let (dialect, connect_url) = dialect_of(url).map_err(failed)?;
         sqlx::any::install_default_drivers();
-        let connect_url = format!("sqlite://{}", percent_encoded(path));
-
-        let writer = pool_options(
-            1,
-            &["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"],
-        )
-        .connect(&connect_url)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-        SQLITE_MIGRATIONS
-            .run(&writer)
-            .await
-            .map_err(|error| failed(format!("its schema cannot be brought up to date: {error}")))?;
-        // A reader that could write would be a hole in the promise that a ticket writes nothing.
-        let readers = pool_options(READERS, &["PRAGMA query_only = ON"])
+        let (writer_count, migrations) = match dialect {
+            Dialect::Sqlite => (1, &SQLITE_MIGRATIONS),
+            Dialect::Postgres => (WRITERS, &POSTGRES_MIGRATIONS),
+        };
+        let writers = pool_options(dialect, writer_count, dialect.writer())
             .connect(&connect_url)
             .await
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Self { writer, readers })
+        migrations
+            .run(&writers)
+            .await
+            .map_err(|error| failed(format!("its schema cannot be brought up to date: {error}")))?;
+        let readers = pool_options(dialect, READERS, dialect.reader())
+            .connect(&connect_url)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Self {
+            dialect,
+            writers,
+            readers,
+        })
     }
 
+    /// For a single read.
     pub(crate) fn readers(&self) -> &AnyPool {
         &self.readers
     }
 
+    /// Begins a reading transaction: all its reads see one moment.
+    pub(crate) async fn snapshot(&self) -> Result<Tx> {
+        let begin = match self.dialect {
+            Dialect::Sqlite => "BEGIN",
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        };
+        Ok(self.readers.begin_with(begin).await?)
+    }
+
     /// Begins a writing transaction; waits for its turn.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        let begin = match self.dialect {
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+            // Each statement sees what others committed before it: behind the lock of `touch`, that is everything.
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        };
+        Ok(self.writers.begin_with(begin).await?)
     }
 
     pub(crate) async fn close(&self) {
         self.readers.close().await;
-        self.writer.close().await;
+        self.writers.close().await;
     }
 }
 
-fn pool_options(size: u32, pragmas: &'static [&'static str]) -> AnyPoolOptions {
+/// The database that a URL means, and the URL to connect to it with.
+fn dialect_of(url: &str) -> std::result::Result<(Dialect, String), String> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return match cfg!(feature = "postgres") {
+            true => Ok((Dialect::Postgres, url.to_owned())),
+            false => Err("this program was built without PostgreSQL".to_owned()),
+        };
+    }
+    let path = url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"))
+        .filter(|path| !path.is_empty() && !path.contains('\0'))
+        .ok_or("expected `sqlite:` and the path of a file, or `postgres://host/database`")?;
+    make_private_file(Path::new(path)).map_err(|error| error.to_string())?;
+    Ok((
+        Dialect::Sqlite,
+        format!("sqlite://{}", percent_encoded(path)),
+    ))
+}
+
+/// A URL as it may be shown: without the user and password in front of the host.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.starts_with("sqlite:")) {
+        (Some((scheme, rest)), false) => {
+            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+            let host = host.split('?').next().unwrap_or_default();
+            format!("{scheme}://{host}")
+        }
+        _ => url.to_owned(),
+    }
+}
+
+fn pool_options(dialect: Dialect, size: u32, own: &'static [&'static str]) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(move |conn, _| {
             Box::pin(async move {
-                conn.execute("PRAGMA busy_timeout = 10000").await?;
-                conn.execute("PRAGMA foreign_keys = ON").await?;
-                for pragma in pragmas {
-                    conn.execute(*pragma).await?;
+                for statement in dialect.every().iter().chain(own) {
+                    conn.execute(*statement).await?;
                 }
-                conn.ping().await
+                Ok(())
             })
         })
 }
@@ -152,16 +232,19 @@ pub(crate) enum Touch {
     Parties,
     /// Its users and groups.
     Identities,
+    /// Nothing that is kept in memory.
+    Nothing,
 }
 
 /// Notes that the tenant is about to change, and locks it until the transaction ends. Comes first in every writing
-/// transaction; fails where there is no such tenant.
+/// transaction, so that these come one after the other, their events too; fails where there is no such tenant.
 pub(crate) async fn touch(conn: &mut AnyConnection, tenant: TenantId, what: Touch) -> Result<()> {
     let statement = match what {
         Touch::Parties => "UPDATE tenants SET parties_change = parties_change + 1 WHERE id = $1",
         Touch::Identities => {
             "UPDATE tenants SET identities_change = identities_change + 1 WHERE id = $1"
         }
+        Touch::Nothing => "UPDATE tenants SET name = name WHERE id = $1",
     };
     let done = sql(statement)
         .bind(tenant_blob(tenant))
@@ -258,4 +341,25 @@ pub(crate) fn random_uuid() -> Result<Uuid> {
     let mut bytes = [0; 16];
     random(&mut bytes)?;
     Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_url_has_no_password() {
+        for (url, shown) in [
+            ("postgres://u:p@db.example/x", "postgres://db.example/x"),
+            (
+                "postgres://u:p@q@db.example/x?password=p",
+                "postgres://db.example/x",
+            ),
+            ("postgres:///x?host=/run", "postgres:///x"),
+            ("sqlite:/var/lib/a@b.db", "sqlite:/var/lib/a@b.db"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
 }

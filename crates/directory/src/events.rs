@@ -2,11 +2,12 @@
 
 use crate::db::{Tx, col, col_word, now_ms, sql, sql_list, tenant_blob};
 use crate::error::DirectoryError;
+use crate::names::visible;
 use crate::{Directory, Result};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
 /// How many events of a tenant and category are kept.
@@ -155,6 +156,10 @@ impl Directory {
     /// few more.
     pub async fn record_events(&self, events: Vec<NewEvent>) -> Result<()> {
         let mut tx = self.begin().await?;
+        let tenants: BTreeSet<TenantId> = events.iter().filter_map(|event| event.tenant).collect();
+        for tenant in tenants {
+            lock(&mut tx, tenant).await?;
+        }
         let mut streams = HashSet::new();
         for event in &events {
             insert(&mut tx, event).await?;
@@ -200,7 +205,7 @@ impl Directory {
             statement = statement.bind(tenant_blob(tenant));
         }
         if let Some(user) = &filter.user {
-            statement = statement.bind(user.to_lowercase());
+            statement = statement.bind(visible(user).to_lowercase());
         }
         let rows = statement.fetch_all(self.readers()).await?;
         let mut events = rows.iter().map(event).collect::<Result<Vec<_>>>()?;
@@ -259,11 +264,21 @@ pub(crate) async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result
         .bind(cut(&event.action))
         .bind(cut(&event.reason))
         .bind(cut(&event.actor))
-        .bind(user)
+        .bind(user.as_str())
         .bind(user.to_lowercase())
         .bind(cut(&event.target))
         .bind(event.address.map(|address| address.to_string()))
         .bind(cut(&event.detail))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Keeps others from recording events of the tenant until the transaction ends: who follows a tenant's events by their
+/// sequence must not find an older one later. (A change locks its tenant itself.)
+async fn lock(conn: &mut AnyConnection, tenant: TenantId) -> Result<()> {
+    sql("UPDATE tenants SET name = name WHERE id = $1")
+        .bind(tenant_blob(tenant))
         .execute(conn)
         .await?;
     Ok(())
@@ -294,15 +309,16 @@ async fn note_seen(tx: &mut Tx, tenant: TenantId, seen: &TrustKeySeen, at: i64) 
     Ok(())
 }
 
-/// At most [`MAX_TEXT`] bytes, cut between characters.
-fn cut(text: &str) -> &str {
+/// At most [`MAX_TEXT`] bytes, cut between characters. Control characters, which a client can put into a name, are
+/// replaced: they have no business on an administrator's terminal, and PostgreSQL takes no NUL.
+fn cut(text: &str) -> String {
     let end = text
         .char_indices()
         .map(|(start, c)| start + c.len_utf8())
         .take_while(|end| *end <= MAX_TEXT)
         .last()
         .unwrap_or_default();
-    text.get(..end).unwrap_or_default()
+    visible(text.get(..end).unwrap_or_default())
 }
 
 fn event(row: &AnyRow) -> Result<Event> {

@@ -41,7 +41,7 @@ impl Directory {
     /// The state of a storage account for its SMB host. Not audited: the host asks every second or two.
     pub async fn host_state(&self, tenant: TenantId, account: &str) -> Result<HostState> {
         // One snapshot: a role is never seen with the members of another moment.
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         let tenant = load_tenant(&mut conn, tenant).await?;
         let (owner, account) = load_account(&mut conn, &tenant, account).await?;
         let domains = load_domains(&mut conn, tenant.id).await?;

@@ -375,8 +375,8 @@ pub(crate) async fn find_principal(
     match found.len() {
         1 => Ok(found.remove(0)),
         0 => {
-            let short: String = principal.chars().take(256).collect();
-            Err(DirectoryError::not_found(not_found_kind(kind), short))
+            let shown = names::shown(principal);
+            Err(DirectoryError::not_found(not_found_kind(kind), shown))
         }
         _ => Err(DirectoryError::Ambiguous {
             name: principal.to_owned(),
@@ -395,6 +395,9 @@ async fn by_name(
     tenant: TenantId,
     name: &str,
 ) -> Result<Vec<IdentityInfo>> {
+    if name.contains('\0') {
+        return Ok(Vec::new());
+    }
     let name = name.to_lowercase();
     let select = |condition: &str| {
         format!(

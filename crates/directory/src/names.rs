@@ -169,6 +169,16 @@ pub fn upn(text: &str) -> Result<()> {
         .ok_or_else(|| invalid("user principal name", text, "expected `name@domain`"))
 }
 
+/// The text with each control character replaced by U+FFFD.
+pub(crate) fn visible(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+/// A name as an error may show it: what was looked for is what somebody sent.
+pub(crate) fn shown(name: &str) -> String {
+    visible(&name.chars().take(256).collect::<String>())
+}
+
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && label
@@ -180,8 +190,9 @@ fn is_label(label: &str) -> bool {
 
 /// An error about a value; a long value is shortened, so that no request makes a long message.
 pub(crate) fn invalid(what: &'static str, value: &str, reason: &'static str) -> DirectoryError {
-    let mut short: String = value.chars().take(64).collect();
-    if short.len() < value.len() {
+    let start: String = value.chars().take(64).collect();
+    let mut short = visible(&start);
+    if start.len() < value.len() {
         short.push('…');
     }
     DirectoryError::Invalid {

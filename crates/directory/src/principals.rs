@@ -75,7 +75,7 @@ impl Directory {
         tenant: TenantId,
         page: &Page,
     ) -> Result<Paged<ServicePrincipal>> {
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         let rows = sql("SELECT id, spn, created_at FROM service_principals
                         WHERE tenant_id = $1 AND spn > $2 ORDER BY spn LIMIT $3")
         .bind(tenant_blob(tenant))
@@ -92,7 +92,7 @@ impl Directory {
 
     /// The service principal with this SPN, compared without case.
     pub async fn service_principal(&self, tenant: TenantId, spn: &str) -> Result<ServicePrincipal> {
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         Ok(load(&mut conn, tenant, spn).await?.1)
     }
 
@@ -132,6 +132,7 @@ impl Directory {
         spn: &str,
     ) -> Result<KeytabMaterial> {
         let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
         let realm = load_tenant(&mut tx, tenant).await?.realm;
         let (owner, principal) = load(&mut tx, tenant, spn).await?;
         let material = KeytabMaterial {

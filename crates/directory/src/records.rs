@@ -11,6 +11,7 @@ use crate::domains::load_domains;
 use crate::error::{DirectoryError, Kind};
 use crate::identities::{IdentityInfo, by_sid, primary_group_sid};
 use crate::keys::{Owner, OwnerKind, service_keys};
+use crate::names::visible;
 use crate::tenants::{TenantInfo, krbtgt, load_tenant};
 use crate::trusts::{self, StoredSecret, TrustKeyState};
 use crate::{Directory, Result, Uuid};
@@ -182,7 +183,7 @@ impl Directory {
             return Ok(known);
         }
         // One snapshot: the keys and the domains of a trust belong together.
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         let info = load_tenant(&mut conn, tenant).await?;
         let now = now_s();
         let mut trusts = Vec::new();
@@ -301,11 +302,11 @@ impl Directory {
         if let Some(known) = self.caches().services.get(&key).await {
             return Ok(known);
         }
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         let row = sql("SELECT owner_kind, owner_id FROM service_names WHERE tenant_id = $1 AND class = $2 AND host = $3")
             .bind(tenant_blob(tenant))
-            .bind(key.2.class.as_str())
-            .bind(key.2.host.as_str())
+            .bind(visible(&key.2.class))
+            .bind(visible(&key.2.host))
             .fetch_optional(&mut *conn)
             .await?;
         let service = match row {
@@ -336,7 +337,7 @@ impl Directory {
         if let Some(known) = self.caches().identities.get(&key).await {
             return Ok(known);
         }
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         let identity = match by_sid(&mut conn, tenant, sid).await? {
             None => None,
             Some(info) => {

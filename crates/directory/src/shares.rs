@@ -113,7 +113,7 @@ impl Directory {
 
     /// The shares of an account, by name. Removed ones are not shown.
     pub async fn shares(&self, tenant: TenantId, account: &str) -> Result<Vec<Share>> {
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
         let (owner, _) = load_account(&mut conn, &tenant_info, account).await?;
         let shares = load_shares(&mut conn, owner.id, account).await?;
@@ -216,7 +216,7 @@ impl Directory {
 
     /// The roles granted on a share, by principal.
     pub async fn grants(&self, tenant: TenantId, account: &str, share: &str) -> Result<Vec<Grant>> {
-        let mut conn = self.readers().begin().await?;
+        let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
         let id = share_id(&mut conn, &tenant_info, account, share).await?;
         load_grants(&mut conn, id).await
@@ -272,14 +272,13 @@ pub(crate) async fn share_id(
     let row =
         sql("SELECT id FROM shares WHERE account_id = $1 AND name = $2 AND removed_at IS NULL")
             .bind(uuid_blob(owner.id))
-            .bind(share)
+            .bind(names::shown(share))
             .fetch_optional(conn)
             .await?;
     let Some(row) = row else {
-        let short: String = share.chars().take(64).collect();
         return Err(DirectoryError::not_found(
             Kind::Share,
-            format!("{account}/{short}"),
+            format!("{account}/{}", names::shown(share)),
         ));
     };
     col_uuid(&row, "id")

@@ -31,8 +31,9 @@ struct Inner {
 }
 
 impl Directory {
-    /// Opens (makes, migrates) the database at `url`: `sqlite:PATH` or `sqlite://PATH`, the path as it is. A file that
-    /// is made can be read by its owner only. A database that was made under another master key is refused.
+    /// Opens (makes, migrates) the database at `url`: `sqlite:PATH` or `sqlite://PATH`, the path as it is, or
+    /// `postgres://…` where the program is built with it. A file that is made can be read by its owner only. A database
+    /// that was made under another master key is refused.
     pub async fn open(url: &str, master_key: MasterKey) -> Result<Self> {
         let pools = Pools::open(url).await?;
         let sealer = Sealer::new(&master_key);
@@ -68,6 +69,10 @@ impl Directory {
 
     pub(crate) fn caches(&self) -> &Caches {
         &self.inner.caches
+    }
+
+    pub(crate) async fn snapshot(&self) -> Result<Tx> {
+        self.inner.pools.snapshot().await
     }
 
     pub(crate) async fn begin(&self) -> Result<Tx> {

@@ -211,7 +211,7 @@ impl Directory {
     ) -> Result<DomainIdentities> {
         let name = names::dns_name("domain", domain, 2)?;
         // One snapshot: the page and its members belong together.
-        let mut tx = self.readers().begin().await?;
+        let mut tx = self.snapshot().await?;
         load_tenant(&mut tx, tenant).await?;
         let domain = find_domain(&mut tx, tenant, &name).await?;
         let sync = state(&mut tx, tenant, &name).await?;

@@ -156,13 +156,13 @@ impl Directory {
                         max_renewable_life_s, allow_low_rids, created_at FROM tenants
                         WHERE name = $1 OR domain = $1",
         )
-        .bind(text)
+        .bind(names::shown(&text))
         .fetch_all(self.readers())
         .await?;
         // A name has no dot and a domain has one: the two never meet.
         rows.first().map(tenant_info).unwrap_or_else(|| {
-            let short: String = id_name_or_domain.chars().take(253).collect();
-            Err(DirectoryError::not_found(Kind::Tenant, short))
+            let shown = names::shown(id_name_or_domain);
+            Err(DirectoryError::not_found(Kind::Tenant, shown))
         })
     }
 

@@ -1,10 +1,11 @@
 //! Access tokens of the API. Only the SHA-256 of a token is stored.
 
-use crate::db::{col, col_uuid, now_s, random, random_uuid, sql, tenant_blob, uuid_blob};
+use crate::db::{
+    Touch, col, col_uuid, now_s, random, random_uuid, sql, tenant_blob, touch, uuid_blob,
+};
 use crate::error::{DirectoryError, Kind};
 use crate::events::audit;
 use crate::names;
-use crate::tenants::load_tenant;
 use crate::{Actor, Directory, Result};
 use crossrealm_kdc::TenantId;
 use sha2::{Digest, Sha256};
@@ -150,7 +151,7 @@ impl Directory {
         };
         let mut tx = self.begin().await?;
         if let Some(tenant) = info.tenant {
-            load_tenant(&mut tx, tenant).await?;
+            touch(&mut tx, tenant, Touch::Nothing).await?;
         }
         sql(
             "INSERT INTO tokens (id, tenant_id, hash, role, scope, name, created_at, expires_at)
@@ -218,6 +219,9 @@ impl Directory {
     /// Revokes a token, at once. `tenant` is the one it is confined to.
     pub async fn revoke_token(&self, by: &Actor, tenant: Option<TenantId>, id: Uuid) -> Result<()> {
         let mut tx = self.begin().await?;
+        if let Some(tenant) = tenant {
+            touch(&mut tx, tenant, Touch::Nothing).await?;
+        }
         let row = sql("SELECT id, tenant_id, role, scope, name, created_at, expires_at, revoked_at FROM tokens WHERE id = $1")
             .bind(uuid_blob(id))
             .fetch_optional(&mut *tx)

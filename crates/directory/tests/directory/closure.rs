@@ -8,6 +8,7 @@ use crossrealm_kdc::TenantId;
 use crossrealm_krb::sid::Sid;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[tokio::test]
@@ -96,6 +97,28 @@ async fn cycles_end_and_are_cut() {
         identity_of(d, tenant, 11).await.unwrap().groups,
         [rid_sid(12)]
     );
+}
+
+#[tokio::test]
+async fn a_tombstone_does_not_come_back_with_a_membership() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let inner = || Change::Upsert(group(10, "Inner"));
+    apply(d, tenant, vec![inner(), Change::Upsert(group(11, "Outer"))]).await;
+    apply(
+        d,
+        tenant,
+        vec![Change::Delete(guid(10)), members(11, &[10], &[])],
+    )
+    .await;
+    let again = apply(d, tenant, vec![Change::Delete(guid(10))]).await;
+    assert_eq!(
+        (again.deleted, again.unchanged, again.memberships_removed),
+        (0, 1, 1)
+    );
+    apply(d, tenant, vec![inner()]).await;
+    assert_eq!(identity_of(d, tenant, 10).await.unwrap().groups, []);
 }
 
 #[tokio::test]
@@ -223,12 +246,15 @@ async fn check(d: &Directory, tenant: TenantId, model: &Model) -> Result<(), Tes
 fn any_sequence_of_changes_equals_a_naive_walk() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::new());
-    let case = std::cell::Cell::new(0);
+    let case = Cell::new(0);
     let batches = prop::collection::vec(prop::collection::vec(op(), 1..8), 1..10);
+    // Each case is many transactions on a disk; `PROPTEST_CASES` asks for more.
+    let default = Config::default();
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
     let config = Config {
-        cases: 48,
+        cases: if asked { default.cases } else { 48 },
         failure_persistence: None,
-        ..Config::default()
+        ..default
     };
     TestRunner::new(config)
         .run(&batches, |batches| {

@@ -4,13 +4,18 @@ use crate::support::assert_fails;
 use crate::support::{World, open};
 use crossrealm_directory::{Directory, DirectoryError, MasterKey, MasterKeyError, Page};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+fn file_url(path: &Path) -> String {
+    format!("sqlite:{}", path.display())
+}
 
 #[tokio::test]
 async fn what_was_written_is_there_after_reopening() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await;
     world.directory.close().await;
-    let again = open(&world.path(), 7).await.unwrap();
+    let again = open(world.url(), 7).await.unwrap();
     assert_eq!(again.tenant(tenant.id).await.unwrap(), tenant);
     again.ping().await.unwrap();
 }
@@ -19,24 +24,25 @@ async fn what_was_written_is_there_after_reopening() {
 async fn another_master_key_is_refused() {
     let world = World::new().await;
     world.directory.close().await;
-    let error = open(&world.path(), 8).await.err().unwrap();
+    let error = open(world.url(), 8).await.err().unwrap();
     assert!(error.hint().is_some());
     assert!(matches!(
         error,
         DirectoryError::MasterKey(MasterKeyError::Wrong { .. })
     ));
-    assert!(open(&world.path(), 7).await.is_ok());
+    assert!(open(world.url(), 7).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_edited_key_check_is_noticed() {
     let world = World::new().await;
     world.directory.close().await;
-    sqlx::query("UPDATE meta SET value = x'01020304' WHERE name = 'master_key_check'")
+    sqlx::query("UPDATE meta SET value = $1 WHERE name = 'master_key_check'")
+        .bind(vec![1u8, 2, 3, 4])
         .execute(&mut world.raw().await)
         .await
         .unwrap();
-    assert_fails!(open(&world.path(), 7).await, DirectoryError::Unseal(_));
+    assert_fails!(open(world.url(), 7).await, DirectoryError::Unseal(_));
 }
 
 #[tokio::test]
@@ -61,17 +67,23 @@ async fn what_is_no_database_is_said_so() {
         );
     }
     let missing = folder.path().join("no/such/folder/x.db");
-    assert_fails!(open(&missing, 7).await, DirectoryError::Open { .. });
+    assert_fails!(
+        open(&file_url(&missing), 7).await,
+        DirectoryError::Open { .. }
+    );
     let garbage = folder.path().join("garbage.db");
     std::fs::write(&garbage, "this is not a database ".repeat(500)).unwrap();
-    assert_fails!(open(&garbage, 7).await, DirectoryError::Open { .. });
+    assert_fails!(
+        open(&file_url(&garbage), 7).await,
+        DirectoryError::Open { .. }
+    );
 }
 
 #[tokio::test]
 async fn odd_paths_are_taken_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a b?c%20d#ä.db");
-    let directory = open(&path, 7).await.unwrap();
+    let directory = open(&file_url(&path), 7).await.unwrap();
     assert!(path.exists());
     directory.tenants(&Page::first()).await.unwrap();
     assert_eq!(

@@ -167,10 +167,10 @@ const CHILD: &str = "CROSSREALM_TEST_KILLED_WRITER";
 /// Not a test of its own: the process that the next test kills.
 #[tokio::test]
 async fn writer_that_is_killed() {
-    let Ok(path) = std::env::var(CHILD) else {
+    let Ok(url) = std::env::var(CHILD) else {
         return;
     };
-    let d = open(path.as_ref(), 7).await.unwrap();
+    let d = open(&url, 7).await.unwrap();
     let tenant = d.find_tenant("contoso").await.unwrap().id;
     for n in 0.. {
         let name = format!("a{}x{n}", std::process::id());
@@ -188,7 +188,7 @@ async fn a_killed_process_leaves_a_sound_database() {
     for wait_ms in [150, 220, 290, 360] {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "safety::writer_that_is_killed"])
-            .env(CHILD, world.path())
+            .env(CHILD, world.url())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -221,7 +221,7 @@ async fn a_killed_process_leaves_a_sound_database() {
             .count("SELECT COUNT(*) FROM events WHERE action = 'share.create'")
             .await
     );
-    let d = open(&world.path(), 7).await.unwrap();
+    let d = open(world.url(), 7).await.unwrap();
     let first = d
         .storage_accounts(tenant, &Page::first())
         .await

@@ -69,6 +69,7 @@ async fn an_account_answers_at_its_names() {
         "cifs/acct2.file.contoso.cloud.example",
         "http/acct1.file.contoso.cloud.example",
         "cifs/contoso.com",
+        "cifs/a\0b",
         "cifs/",
     ] {
         assert!(service(&world, tenant, name).await.is_none(), "{name}");

@@ -204,7 +204,15 @@ async fn what_is_not_there_cannot_be_granted() {
         d.create_share(&by(), tenant, "acct9", "projects").await,
         DirectoryError::NotFound { .. }
     );
-    for bad in ["..", "../../etc", "a/b", "global", "C$"] {
+    for (account, share) in [
+        ("acct1", "x\0y"),
+        ("acct1\0", "projects"),
+        ("acct1", "PROJECTS"),
+    ] {
+        let nowhere = d.grants(tenant, account, share).await;
+        assert_fails!(nowhere, DirectoryError::NotFound { .. });
+    }
+    for bad in ["..", "../../etc", "a/b", "global", "C$", "a\0b"] {
         assert_fails!(
             d.create_share(&by(), tenant, "acct1", bad).await,
             DirectoryError::Invalid { .. }

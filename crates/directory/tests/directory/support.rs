@@ -9,7 +9,7 @@ use crossrealm_kdc::{
     Wanted,
 };
 use crossrealm_krb::sid::Sid;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{AnyConnection, Connection};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -17,32 +17,47 @@ use tempfile::TempDir;
 pub const CORP: &str = "corp.contoso.com";
 pub const CORP_SID: &str = "S-1-5-21-1-2-3";
 
+/// Names a PostgreSQL server, by a URL up to the database: the tests then run on it. Else they run on SQLite.
+pub const POSTGRES: &str = "CROSSREALM_TEST_POSTGRES";
+
 pub struct World {
     pub directory: Directory,
+    url: String,
     folder: TempDir,
 }
 
 impl World {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let directory = open(&folder.path().join("directory.db"), 7).await.unwrap();
-        Self { directory, folder }
+        let url = match std::env::var(POSTGRES) {
+            Ok(server) => new_database(&server).await,
+            Err(_) => format!("sqlite:{}", folder.path().join("directory.db").display()),
+        };
+        let directory = open(&url, 7).await.unwrap();
+        Self {
+            directory,
+            url,
+            folder,
+        }
     }
 
+    /// The file of the database, on SQLite.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("directory.db")
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Another node on the same database.
     pub async fn other_node(&self) -> Directory {
-        open(&self.path(), 7).await.unwrap()
+        open(&self.url, 7).await.unwrap()
     }
 
     /// The database without the directory, for what an intruder or an accident does to it.
-    pub async fn raw(&self) -> SqliteConnection {
-        SqliteConnection::connect(&format!("sqlite://{}", self.path().display()))
-            .await
-            .unwrap()
+    pub async fn raw(&self) -> AnyConnection {
+        AnyConnection::connect(&self.url).await.unwrap()
     }
 
     pub async fn count(&self, query: &'static str) -> i64 {
@@ -60,9 +75,22 @@ impl World {
     }
 }
 
-pub async fn open(path: &std::path::Path, key: u8) -> crossrealm_directory::Result<Directory> {
-    let url = format!("sqlite:{}", path.display());
-    Directory::open(&url, MasterKey::from_bytes([key; 32])).await
+/// Makes a database of its own on a PostgreSQL server.
+async fn new_database(server: &str) -> String {
+    let name = format!("t{}", Uuid::new_v4().simple());
+    let url = |database: &str| server.replace("/postgres?", &format!("/{database}?"));
+    sqlx::any::install_default_drivers();
+    let mut server = AnyConnection::connect(&url("postgres")).await.unwrap();
+    let create = format!("CREATE DATABASE {name}");
+    sqlx::query(sqlx::AssertSqlSafe(create))
+        .execute(&mut server)
+        .await
+        .unwrap();
+    url(&name)
+}
+
+pub async fn open(url: &str, key: u8) -> crossrealm_directory::Result<Directory> {
+    Directory::open(url, MasterKey::from_bytes([key; 32])).await
 }
 
 pub fn by() -> Actor {

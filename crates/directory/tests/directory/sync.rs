@@ -392,6 +392,9 @@ async fn names_find_one_or_say_so() {
         "\\",
         "S-1-5-21-1-2-3",
         "' OR 1=1 --",
+        "\0",
+        "corp\\a\0b",
+        "a\0@b",
     ] {
         assert_fails!(
             d.principal(tenant, name, None).await,

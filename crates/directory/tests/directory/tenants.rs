@@ -523,6 +523,23 @@ async fn events_are_found_and_followed() {
 }
 
 #[tokio::test]
+async fn what_a_client_puts_into_a_name_stays_harmless() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let event = ticket(tenant, "al\0ice\x1b[31m\n@x", 1);
+    world.directory.record_events(vec![event]).await.unwrap();
+    let filter = EventFilter {
+        user: Some("AL\0ICE\x1b[31m\n@x".into()),
+        limit: 10,
+        ..Default::default()
+    };
+    let found = world.directory.events(&filter).await.unwrap();
+    assert_eq!(found[0].event.user, "al\u{fffd}ice\u{fffd}[31m\u{fffd}@x");
+    let lost = world.directory.find_tenant("a\0b").await.unwrap_err();
+    assert!(!lost.to_string().contains('\0'));
+}
+
+#[tokio::test]
 async fn events_are_bounded_for_each_tenant_and_category() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;

@@ -75,6 +75,8 @@ codes! {
     TenantNotEmpty = "tenant_not_empty",
     /// The tenant has no trust with this AD domain (404).
     TrustNotFound = "trust_not_found",
+    /// The tenant has no record of a Kerberos server object in this AD domain (404).
+    KerberosServerNotFound = "kerberos_server_not_found",
     /// The trust is recorded with another domain SID (409).
     TrustSidMismatch = "trust_sid_mismatch",
     /// The trust holds no key of this version that could be confirmed (409).

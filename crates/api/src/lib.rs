@@ -39,7 +39,8 @@ pub use storage::{
 pub use tenants::{AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate};
 pub use tokens::{Connector, ConnectorCreate, ConnectorCreated, Role, TokenKind, WhoAmI};
 pub use trusts::{
-    ConfirmTrust, PrepareTrust, PreparedTrust, Trust, TrustKey, TrustKeyState, TrustState,
+    ConfirmTrust, HeldSecret, KerberosServer, PrepareTrust, PreparedTrust, RecordKerberosServer,
+    Trust, TrustKey, TrustKeyState, TrustState,
 };
 
 use serde::{Deserialize, Serialize};

@@ -70,7 +70,8 @@ pub enum TrustKeyState {
 
 /// `POST /tenants/{tenant}/trusts/{domain}/prepare`: what is needed to make the trust in AD.
 ///
-/// Idempotent: a pending version is handed out again, else the current one. A version is generated only where there is none.
+/// Idempotent: a pending version is handed out again, else the current one. A version is generated only where there is
+/// none, or where a rotation is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrepareTrust {
@@ -82,6 +83,9 @@ pub struct PrepareTrust {
     pub sid: String,
     /// The top-level names that AD shall refer to the tenant.
     pub top_level_names: Vec<String>,
+    /// Whether to generate a new version where the newest is in AD already: a rotation.
+    #[serde(default)]
+    pub rotate: bool,
 }
 
 /// The answer to [`PrepareTrust`].
@@ -93,6 +97,57 @@ pub struct PreparedTrust {
     pub state: TrustKeyState,
     /// The trust password: printable ASCII.
     pub secret: SecretText,
+    /// The other versions that AD may still hold or seal with, newest first.
+    #[serde(default)]
+    pub held: Vec<HeldSecret>,
+}
+
+/// A version of a trust secret that AD was given before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldSecret {
+    /// The version.
+    pub version: u32,
+    /// Where it is in its life; never pending.
+    pub state: TrustKeyState,
+    /// The trust password.
+    pub secret: SecretText,
+}
+
+/// `GET` and `PUT /tenants/{tenant}/kerberos-servers/{domain}`: the record of the Kerberos server object of a domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KerberosServer {
+    /// The DNS name of the AD domain, lower case.
+    pub domain: String,
+    /// The number AD gave the account (`msDS-SecondaryKrbTgtNumber`).
+    pub id: u32,
+    /// The account's name in AD: `krbtgt_` and the number.
+    pub display_name: String,
+    /// The version of its key (`msDS-KeyVersionNumber`).
+    pub key_version: u32,
+    /// When the key was made.
+    pub key_updated_at: i64,
+    /// When this was recorded.
+    pub recorded_at: i64,
+}
+
+/// `PUT /tenants/{tenant}/kerberos-servers/{domain}`: what AD holds. Registers the domain where it is not yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordKerberosServer {
+    /// The domain's flat (NetBIOS) name.
+    pub flat_name: String,
+    /// Its domain SID, `S-1-5-21-a-b-c`.
+    pub sid: String,
+    /// The DNS name of the root of its forest.
+    pub forest: String,
+    /// See [`KerberosServer::id`].
+    pub id: u32,
+    /// See [`KerberosServer::display_name`].
+    pub display_name: String,
+    /// See [`KerberosServer::key_version`].
+    pub key_version: u32,
+    /// See [`KerberosServer::key_updated_at`].
+    pub key_updated_at: i64,
 }
 
 /// `POST /tenants/{tenant}/trusts/{domain}/confirm`: AD now holds this version. Idempotent.

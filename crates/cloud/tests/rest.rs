@@ -6,8 +6,9 @@ use common::Service;
 use crossrealm_api::{
     ApplyIdentities, Client, ClientError, Code, ConfirmTrust, ConnectorCreate, EventQuery,
     GrantCreate, HostStateAnswer, IdentityChange, IdentityKind, IdentityState, KeyName, PageQuery,
-    PrepareTrust, Role, ServicePrincipalCreate, ShareCreate, ShareRole, StorageAccountCreate,
-    SyncDomain, SyncedIdentity, TokenKind, TrustKeyState, TrustState, UserCreate,
+    PrepareTrust, RecordKerberosServer, Role, ServicePrincipalCreate, ShareCreate, ShareRole,
+    StorageAccountCreate, SyncDomain, SyncedIdentity, TokenKind, TrustKeyState, TrustState,
+    UserCreate,
 };
 use crossrealm_krb::keytab::Keytab;
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ fn prepare() -> PrepareTrust {
         flat_name: "CORP".into(),
         sid: DOMAIN_SID.into(),
         top_level_names: vec!["contoso.cloud.example".into()],
+        rotate: false,
     }
 }
 
@@ -611,4 +613,80 @@ async fn what_is_not_of_the_api_gets_a_clear_answer() {
     let answer = service.exchange(&[huge.as_bytes(), &body].concat()).await;
     assert!(matches!(answer.status, 0 | 413), "{answer:?}");
     service.admin.tenants().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rotation_hands_out_the_new_secret_and_those_that_ad_may_hold() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let admin = &service.admin;
+    let rotate = PrepareTrust {
+        rotate: true,
+        ..prepare()
+    };
+    let prepared = async || {
+        admin
+            .prepare_trust("contoso", DOMAIN, &rotate)
+            .await
+            .unwrap()
+    };
+    let confirmed = async |version| {
+        let done = ConfirmTrust {
+            version,
+            top_level_names: vec![],
+        };
+        admin.confirm_trust("contoso", DOMAIN, &done).await.unwrap()
+    };
+    let first = prepared().await;
+    assert!(first.held.is_empty());
+    confirmed(1).await;
+    let second = prepared().await;
+    assert_eq!((second.version, second.held.len()), (2, 1));
+    assert!(second.held[0].secret == first.secret);
+    // Until it is confirmed, the same one again: a rotation that was killed is finished, not begun anew.
+    assert!(prepared().await == second);
+    let states: Vec<_> = confirmed(2)
+        .await
+        .keys
+        .iter()
+        .map(|key| key.state)
+        .collect();
+    assert_eq!(states, [TrustKeyState::Current, TrustKeyState::Previous]);
+}
+
+#[tokio::test]
+async fn the_kerberos_server_object_is_recorded_shown_and_forgotten() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let admin = &service.admin;
+    let seen = RecordKerberosServer {
+        flat_name: "CORP".into(),
+        sid: DOMAIN_SID.into(),
+        forest: DOMAIN.into(),
+        id: 56754,
+        display_name: "krbtgt_56754".into(),
+        key_version: 2,
+        key_updated_at: 1_700_000_000,
+    };
+    let nothing = admin.kerberos_server("contoso", DOMAIN).await;
+    assert_eq!(code(nothing), Code::KerberosServerNotFound);
+    let recorded = admin
+        .record_kerberos_server("contoso", DOMAIN, &seen)
+        .await
+        .unwrap();
+    assert_eq!((recorded.id, recorded.key_version), (56754, 2));
+    let shown = admin.kerberos_server("contoso", DOMAIN).await.unwrap();
+    assert_eq!(shown, recorded);
+    let mut other = seen;
+    other.sid = "S-1-5-21-9-9-9".into();
+    let refused = admin
+        .record_kerberos_server("contoso", DOMAIN, &other)
+        .await;
+    assert_eq!(code(refused), Code::DomainSidMismatch);
+    admin
+        .delete_kerberos_server("contoso", DOMAIN)
+        .await
+        .unwrap();
+    let again = admin.delete_kerberos_server("contoso", DOMAIN).await;
+    assert_eq!(code(again), Code::KerberosServerNotFound);
 }

@@ -19,6 +19,7 @@ async fn permitted(client: &Client) -> Vec<&'static str> {
         flat_name: "CORP".into(),
         sid: "S-1-5-21-1-2-3".into(),
         top_level_names: vec![],
+        rotate: false,
     };
     // Names that no rule allows: what is permitted is refused later, and changes nothing.
     let tenant = TenantCreate {

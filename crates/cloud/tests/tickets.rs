@@ -34,6 +34,7 @@ async fn world(service: &Service) -> TwoRealms {
         flat_name: "CORP".into(),
         sid: domain.sid.to_string(),
         top_level_names: vec![],
+        rotate: false,
     };
     let prepared = service
         .admin

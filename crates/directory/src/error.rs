@@ -14,6 +14,8 @@ pub enum Kind {
     Domain,
     /// A trust with an AD forest.
     Trust,
+    /// The record of an AD domain's Kerberos server object.
+    KerberosServer,
     /// A user or a group.
     Principal,
     /// A user.
@@ -38,6 +40,7 @@ impl fmt::Display for Kind {
             Self::Tenant => "tenant",
             Self::Domain => "domain",
             Self::Trust => "trust",
+            Self::KerberosServer => "Kerberos server object of",
             Self::Principal => "user or group",
             Self::User => "user",
             Self::Group => "group",

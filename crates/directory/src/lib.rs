@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod host;
 mod identities;
+mod kerberos_servers;
 mod keys;
 pub mod master_key;
 pub mod names;
@@ -39,6 +40,7 @@ pub use error::{DirectoryError, Kind};
 pub use events::{Actor, Event, EventCategory, EventFilter, NewEvent, Outcome, TrustKeySeen};
 pub use host::{HostShare, HostState};
 pub use identities::{EffectiveGroup, IdentityFilter, IdentityInfo, NewCloudIdentity};
+pub use kerberos_servers::{KerberosServerInfo, NewKerberosServer};
 pub use keys::{KeyInfo, KeySlot, KeytabMaterial};
 pub use master_key::{MasterKey, MasterKeyError};
 pub use principals::ServicePrincipal;
@@ -51,7 +53,9 @@ pub use sync::{
 };
 pub use tenants::{NewTenant, TenantInfo};
 pub use tokens::{NewToken, TokenInfo, TokenRole};
-pub use trusts::{PrepareTrust, PreparedTrust, TrustInfo, TrustKeyInfo, TrustKeyState, TrustState};
+pub use trusts::{
+    HeldSecret, PrepareTrust, PreparedTrust, TrustInfo, TrustKeyInfo, TrustKeyState, TrustState,
+};
 pub use uuid::Uuid;
 
 /// The result of everything this crate does.

@@ -51,6 +51,19 @@ pub struct PreparedTrust {
     pub state: TrustKeyState,
     /// The trust password: 40 printable ASCII characters.
     pub secret: Zeroizing<String>,
+    /// The other versions that AD may still hold or seal with, newest first: for a rotation AD must be shown one of
+    /// them, and a referral may be sealed with one.
+    pub held: Vec<HeldSecret>,
+}
+
+/// A secret that AD was given before. Not `Debug`, on purpose.
+pub struct HeldSecret {
+    /// Its version.
+    pub version: u32,
+    /// `Current`, `Previous`, or `Retired` and not yet over.
+    pub state: TrustKeyState,
+    /// The trust password.
+    pub secret: Zeroizing<String>,
 }
 
 /// A trust without its secrets.
@@ -169,13 +182,14 @@ impl Directory {
                 .execute(&mut *tx)
                 .await?;
         }
-        let newest = secrets(&mut tx, id).await?.into_iter().next();
-        let prepared = match newest {
+        let known = secrets(&mut tx, id).await?;
+        let mut prepared = match known.first() {
             Some(secret) if secret.info.state == TrustKeyState::Pending || !wanted.rotate => {
                 PreparedTrust {
                     version: secret.info.version,
                     state: secret.info.state,
                     secret: secret.open(self.sealer(), tenant, id)?,
+                    held: Vec::new(),
                 }
             }
             newest => {
@@ -185,6 +199,7 @@ impl Directory {
                 make_secret(&mut tx, self.sealer(), tenant, id, version).await?
             }
         };
+        prepared.held = held(&known, prepared.version, self.sealer(), tenant, id)?;
         let detail = format!("version {} ({})", prepared.version, prepared.state.as_str());
         audit(&mut tx, by, Some(tenant), "trust.prepare", &domain, &detail).await?;
         self.commit(tx).await?;
@@ -449,6 +464,29 @@ async fn insert(
     Ok(id)
 }
 
+/// The versions beside `given` that still open tickets.
+fn held(
+    known: &[StoredSecret],
+    given: u32,
+    sealer: &Sealer,
+    tenant: TenantId,
+    trust: Uuid,
+) -> Result<Vec<HeldSecret>> {
+    let now = now_s();
+    known
+        .iter()
+        .filter(|secret| secret.info.version != given)
+        .filter(|secret| secret.info.retires_at.is_none_or(|until| until >= now))
+        .map(|secret| {
+            Ok(HeldSecret {
+                version: secret.info.version,
+                state: secret.info.state,
+                secret: secret.open(sealer, tenant, trust)?,
+            })
+        })
+        .collect()
+}
+
 /// Makes and stores a pending version.
 async fn make_secret(
     conn: &mut AnyConnection,
@@ -470,6 +508,7 @@ async fn make_secret(
         version,
         state: TrustKeyState::Pending,
         secret,
+        held: Vec::new(),
     })
 }
 

@@ -5,8 +5,8 @@ use super::transport::Client;
 use crate::{
     ApplyIdentities, ApplyIdentitiesResult, CaCertificate, ClientConfig, ConfirmTrust, Connector,
     ConnectorCreate, ConnectorCreated, DomainIdentitiesPage, Event, EventQuery, GroupDetails,
-    Health, Identity, Page, PageQuery, PrepareTrust, PreparedTrust, SyncState, Tenant,
-    TenantCreate, Trust, UserCreate, UserDetails, WhoAmI,
+    Health, Identity, KerberosServer, Page, PageQuery, PrepareTrust, PreparedTrust,
+    RecordKerberosServer, SyncState, Tenant, TenantCreate, Trust, UserCreate, UserDetails, WhoAmI,
 };
 use reqwest::Method;
 
@@ -134,6 +134,50 @@ impl Client {
         self.call(Method::DELETE, &["tenants", tenant, "trusts", domain])
             .done()
             .await
+    }
+
+    /// The record of a domain's Kerberos server object; [`crate::Code::KerberosServerNotFound`] where there is none.
+    pub async fn kerberos_server(
+        &self,
+        tenant: &str,
+        domain: &str,
+    ) -> Result<KerberosServer, ClientError> {
+        self.call(
+            Method::GET,
+            &["tenants", tenant, "kerberos-servers", domain],
+        )
+        .fetch()
+        .await
+    }
+
+    /// Records what AD holds as the domain's Kerberos server object.
+    pub async fn record_kerberos_server(
+        &self,
+        tenant: &str,
+        domain: &str,
+        seen: &RecordKerberosServer,
+    ) -> Result<KerberosServer, ClientError> {
+        self.call(
+            Method::PUT,
+            &["tenants", tenant, "kerberos-servers", domain],
+        )
+        .json(seen)?
+        .fetch()
+        .await
+    }
+
+    /// Forgets a domain's Kerberos server object.
+    pub async fn delete_kerberos_server(
+        &self,
+        tenant: &str,
+        domain: &str,
+    ) -> Result<(), ClientError> {
+        self.call(
+            Method::DELETE,
+            &["tenants", tenant, "kerberos-servers", domain],
+        )
+        .done()
+        .await
     }
 
     /// Registers the sync agent of an AD domain.

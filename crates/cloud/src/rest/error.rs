@@ -144,6 +144,7 @@ fn not_found(kind: Kind) -> Code {
         Kind::Tenant => Code::TenantNotFound,
         Kind::Domain => Code::DomainNotFound,
         Kind::Trust => Code::TrustNotFound,
+        Kind::KerberosServer => Code::KerberosServerNotFound,
         Kind::User => Code::UserNotFound,
         Kind::Group => Code::GroupNotFound,
         Kind::StorageAccount => Code::StorageAccountNotFound,

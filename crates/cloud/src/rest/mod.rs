@@ -10,6 +10,7 @@ mod convert;
 mod domains;
 mod error;
 mod identities;
+mod kerberos_servers;
 mod principals;
 mod server;
 mod shares;
@@ -57,6 +58,12 @@ fn tenant_routes() -> Router<App> {
         .route("/trusts/{domain}", get(trusts::show).delete(trusts::delete))
         .route("/trusts/{domain}/prepare", post(trusts::prepare))
         .route("/trusts/{domain}/confirm", post(trusts::confirm))
+        .route(
+            "/kerberos-servers/{domain}",
+            get(kerberos_servers::show)
+                .put(kerberos_servers::record)
+                .delete(kerberos_servers::delete),
+        )
         .route(
             "/connectors",
             get(domains::connectors).post(domains::create_connector),

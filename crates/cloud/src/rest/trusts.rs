@@ -9,7 +9,9 @@ use crate::app::App;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use crossrealm_api::{ConfirmTrust, Page, PrepareTrust, PreparedTrust, SecretText, Trust};
+use crossrealm_api::{
+    ConfirmTrust, HeldSecret, Page, PrepareTrust, PreparedTrust, SecretText, Trust,
+};
 use crossrealm_directory as directory;
 
 /// The parameters of a path below a trust.
@@ -46,7 +48,7 @@ pub(crate) async fn prepare(
         realm: wanted.realm,
         flat_name: wanted.flat_name,
         top_level_names: wanted.top_level_names,
-        rotate: false,
+        rotate: wanted.rotate,
     };
     let prepared = app
         .directory
@@ -56,6 +58,15 @@ pub(crate) async fn prepare(
         version: prepared.version,
         state: convert::trust_key_state(prepared.state),
         secret: SecretText::new(prepared.secret.as_str()),
+        held: prepared
+            .held
+            .iter()
+            .map(|held| HeldSecret {
+                version: held.version,
+                state: convert::trust_key_state(held.state),
+                secret: SecretText::new(held.secret.as_str()),
+            })
+            .collect(),
     }))
 }
 

@@ -100,6 +100,10 @@ async fn a_rotation_retires_no_key_too_early() {
             (made.version, made.state),
             (version, TrustKeyState::Pending)
         );
+        // The trust tool is given all that AD may still know, and never the new one twice.
+        let held: Vec<u32> = made.held.iter().map(|held| held.version).collect();
+        assert_eq!(held, (1..version).rev().collect::<Vec<_>>());
+        assert!(made.held.iter().all(|held| held.secret != made.secret));
         // AD may hold it from now on: it opens tickets before it is confirmed.
         let trust = trust_of(d, tenant).await.unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! An encrypted SMB 3.1.1 session to a domain controller's `\PIPE\lsarpc`.
+//! Encrypted SMB 3.1.1 sessions to a domain controller's `\PIPE\lsarpc` and `\PIPE\netlogon`.
 //!
 //! SMB, signing, encryption and the RPC transport are `smolder`'s; the authentication is our own Kerberos initiator
 //! ([`crossrealm_krb::gss`]) with a ticket that the caller has got. This room adds what the library leaves out: the SMB
@@ -10,6 +10,7 @@ mod application_key;
 mod gss;
 
 use crate::lsa::{NtStatus, Pipe};
+use crate::nrpc::Wire;
 use application_key::{Transcript, Watched};
 use crossrealm_krb::credential::Credential;
 use gss::KerberosAuth;
@@ -81,7 +82,7 @@ pub enum SmbError {
         status: NtStatus,
     },
     /// The RPC server answered with a fault, [MS-RPCE] 2.2.2.4 and C706 appendix E.
-    #[error("the domain controller's LSA refused the call: RPC fault 0x{0:08X}")]
+    #[error("the domain controller refused the call: RPC fault 0x{0:08X}")]
     Fault(u32),
     /// The other side does not speak SMB 3.1.1 with encryption as it should.
     #[error("the SMB session with the domain controller failed: {0}")]
@@ -120,41 +121,7 @@ impl LsaPipe {
         address: SocketAddr,
         ticket: Credential,
     ) -> Result<Self, SmbError> {
-        let transport = TokioTcpTransport::connect_with_timeout(address, CONNECT_TIMEOUT)
-            .await
-            .map_err(|error| SmbError::Unreachable {
-                host: host.to_owned(),
-                address,
-                reason: error.to_string(),
-            })?
-            .with_max_message_size(MAX_MESSAGE);
-        let transcript = Transcript::default();
-        let connection = Connection::new(Watched::new(transport, transcript.clone()))
-            .with_security_policy(SecurityPolicy::pandora())
-            .with_resource_limits(limits())
-            .with_operation_timeouts(OperationTimeouts {
-                connect: CONNECT_TIMEOUT,
-                request: REQUEST_TIMEOUT,
-            })
-            .negotiate(&negotiate_request()?)
-            .await
-            .map_err(|error| classify("the SMB negotiation", error))?
-            .authenticate(&mut KerberosAuth::new(ticket))
-            .await
-            .map_err(|error| classify("the sign-in", error))?;
-        let session_key = connection
-            .session_key()
-            .ok_or_else(|| SmbError::Protocol("the session has no key".to_owned()))?;
-        let application_key = transcript
-            .application_key(session_key)
-            .ok_or_else(|| SmbError::Protocol("the session set-up was not observed".to_owned()))?;
-        let tree = connection
-            .tree_connect(&TreeConnectRequest::from_unc(&format!(r"\\{host}\IPC$")))
-            .await
-            .map_err(|error| classify("access to `IPC$`", error))?;
-        let pipe = NamedPipe::open(tree, "lsarpc", PipeAccess::ReadWrite)
-            .await
-            .map_err(|error| classify(r"access to `\PIPE\lsarpc`", error))?;
+        let (pipe, application_key) = open(host, address, ticket, "lsarpc").await?;
         let mut rpc = PipeRpcClient::new(pipe);
         rpc.bind_context(0, LSARPC)
             .await
@@ -164,6 +131,75 @@ impl LsaPipe {
             application_key,
         })
     }
+}
+
+/// An open `\PIPE\netlogon`, for whole fragments.
+pub struct NetlogonPipe(NamedPipe<Watched<TokioTcpTransport>>);
+
+impl NetlogonPipe {
+    /// Connects as [`LsaPipe::connect`] does. Any account of the domain may open this pipe.
+    pub async fn connect(
+        host: &str,
+        address: SocketAddr,
+        ticket: Credential,
+    ) -> Result<Self, SmbError> {
+        let (pipe, _) = open(host, address, ticket, "netlogon").await?;
+        Ok(Self(pipe))
+    }
+}
+
+impl Wire for NetlogonPipe {
+    async fn exchange(&mut self, fragment: Vec<u8>) -> Result<Vec<u8>, SmbError> {
+        match tokio::time::timeout(CALL_TIMEOUT, self.0.call(fragment)).await {
+            Ok(reply) => reply.map_err(|error| classify("the call", error)),
+            Err(_) => Err(SmbError::TimedOut("a Netlogon call")),
+        }
+    }
+}
+
+/// Signs in to the domain controller and opens one of its pipes; with the session's application key.
+async fn open(
+    host: &str,
+    address: SocketAddr,
+    ticket: Credential,
+    name: &'static str,
+) -> Result<(NamedPipe<Watched<TokioTcpTransport>>, Zeroizing<[u8; 16]>), SmbError> {
+    let transport = TokioTcpTransport::connect_with_timeout(address, CONNECT_TIMEOUT)
+        .await
+        .map_err(|error| SmbError::Unreachable {
+            host: host.to_owned(),
+            address,
+            reason: error.to_string(),
+        })?
+        .with_max_message_size(MAX_MESSAGE);
+    let transcript = Transcript::default();
+    let connection = Connection::new(Watched::new(transport, transcript.clone()))
+        .with_security_policy(SecurityPolicy::pandora())
+        .with_resource_limits(limits())
+        .with_operation_timeouts(OperationTimeouts {
+            connect: CONNECT_TIMEOUT,
+            request: REQUEST_TIMEOUT,
+        })
+        .negotiate(&negotiate_request()?)
+        .await
+        .map_err(|error| classify("the SMB negotiation", error))?
+        .authenticate(&mut KerberosAuth::new(ticket))
+        .await
+        .map_err(|error| classify("the sign-in", error))?;
+    let session_key = connection
+        .session_key()
+        .ok_or_else(|| SmbError::Protocol("the session has no key".to_owned()))?;
+    let application_key = transcript
+        .application_key(session_key)
+        .ok_or_else(|| SmbError::Protocol("the session set-up was not observed".to_owned()))?;
+    let tree = connection
+        .tree_connect(&TreeConnectRequest::from_unc(&format!(r"\\{host}\IPC$")))
+        .await
+        .map_err(|error| classify("access to `IPC$`", error))?;
+    let pipe = NamedPipe::open(tree, name, PipeAccess::ReadWrite)
+        .await
+        .map_err(|error| classify("access to the pipe", error))?;
+    Ok((pipe, application_key))
 }
 
 impl Pipe for LsaPipe {

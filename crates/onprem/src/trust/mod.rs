@@ -17,7 +17,7 @@ use crossrealm_krb::sid::Sid;
 
 pub use apply::{ApplyError, apply, observe};
 pub use names::{NameError, top_level_names};
-pub use plan::{Refusal, plan, plan_removal};
+pub use plan::{Refusal, findings, plan, plan_removal};
 pub use verify::{VerifyError, opens, trust_key};
 
 /// What AD holds, as one domain controller sees it.

@@ -128,6 +128,25 @@ pub fn plan(observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>, Refusal> 
     Ok(steps(observed, wanted, names))
 }
 
+/// Everything that stands against the trust as it is wanted, so that a person learns of it at once; none where
+/// [`plan`] would not refuse.
+pub fn findings(observed: &Observed, wanted: &Wanted) -> Vec<Refusal> {
+    let names = top_level_names(&wanted.realm, &wanted.top_level_names);
+    let against_names = match &names {
+        Ok(names) => check_names(observed, names),
+        Err(error) => Err(error.clone().into()),
+    };
+    [
+        check_domain(observed),
+        check_identity(observed, wanted),
+        against_names,
+        check_owner(observed, &wanted.realm, &wanted.sid),
+    ]
+    .into_iter()
+    .filter_map(Result::err)
+    .collect()
+}
+
 /// The steps that take the tenant's trust out of AD; none where there is none. The trust of another tenant or system
 /// that bears the same realm stays.
 pub fn plan_removal(observed: &Observed, realm: &str, sid: &Sid) -> Result<Vec<Step>, Refusal> {

@@ -369,3 +369,34 @@ fn a_removal_removes_what_is_there() {
     );
     assert_eq!(plan_removal(&empty(), REALM, &wanted().sid).unwrap(), []);
 }
+
+#[test]
+fn all_that_stands_against_a_trust_is_said_at_once() {
+    assert_eq!(findings(&empty(), &wanted()), []);
+    let mut observed = empty();
+    // A child domain, as its rootDSE and LSA describe it, with a trust that is in the way.
+    observed.domain.dns_name = "eu.corp.contoso.com".to_owned();
+    observed.others.push(Tdo {
+        name: "other.example".to_owned(),
+        sid: Some(sid("S-1-5-21-7-7-7")),
+        flat_name: "contoso-krb".to_owned(),
+        top_level_names: vec!["cloud.example".to_owned()],
+        ..tdo()
+    });
+    let found = findings(&observed, &wanted());
+    assert!(matches!(
+        found[..],
+        [
+            Refusal::NotForestRoot { .. },
+            Refusal::FlatNameTaken { .. },
+            Refusal::NameTaken { .. }
+        ]
+    ));
+    assert!(found[0].to_string().contains("0x549"));
+    assert!(
+        found[0]
+            .hint()
+            .contains("--domain corp.contoso.com --setup-cloud-trust")
+    );
+    assert_eq!(plan(&observed, &wanted()).unwrap_err(), found[0]);
+}

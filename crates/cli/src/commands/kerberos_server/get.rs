@@ -1,11 +1,13 @@
 //! `kerberos-server get`: the fields of the original, in its order, and in JSON the details of the trust.
 
+use super::object::{self, ObjectRun, agrees};
 use super::{open, recorded};
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
-use crate::output::{Column, Format, column};
-use crossrealm_api::{Tenant, Trust, TrustState};
+use crate::output::{Column, Format, column, time_column};
+use crossrealm_api::{KerberosServer, Tenant, Trust, TrustKeyState, TrustState};
+use crossrealm_onprem::kerberos_server::{Object, plan};
 use crossrealm_onprem::trust::{Tdo, observe};
 use serde::Serialize;
 
@@ -59,13 +61,13 @@ const COLUMNS: &[Column] = &[
     column("DisplayName", "/display_name"),
     column("DomainDnsName", "/domain_dns_name"),
     column("KeyVersion", "/key_version"),
-    column("KeyUpdatedOn", "/key_updated_on"),
+    time_column("KeyUpdatedOn", "/key_updated_on"),
     column("KeyUpdatedFrom", "/key_updated_from"),
     column("CloudDisplayName", "/cloud_display_name"),
     column("CloudDomainDnsName", "/cloud_domain_dns_name"),
     column("CloudId", "/cloud_id"),
     column("CloudKeyVersion", "/cloud_key_version"),
-    column("CloudKeyUpdatedOn", "/cloud_key_updated_on"),
+    time_column("CloudKeyUpdatedOn", "/cloud_key_updated_on"),
     column("CloudTrustDisplay", "/cloud_trust_display"),
 ];
 
@@ -74,10 +76,14 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let tenant = client.tenant(context.tenant()?).await?;
     let (session, mut lsa) = open(&args.domain).await?;
+    let server = ObjectRun::open(&session).await?;
     let observed = observe(&mut lsa, &tenant.realm).await?;
     let id = tenant.id.to_string();
-    let trust = recorded(&client, &id, &session.dc().domain).await?;
-    let view = view(&tenant, observed.own, trust);
+    let domain = &session.dc().domain;
+    let known = object::known(&client, &id, domain).await?;
+    let trust = recorded(&client, &id, domain).await?;
+    let mut view = with_object(&server.seen, domain, known.as_ref());
+    add_trust(&mut view, &tenant, observed.own, trust);
     if context.output == Format::Table {
         for finding in &view.findings {
             eprintln!("note: {finding}");
@@ -86,8 +92,61 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     context.output.record(&view, COLUMNS)
 }
 
-fn view(tenant: &Tenant, own: Option<Tdo>, trust: Option<Trust>) -> View {
-    let findings = findings(tenant, own.as_ref(), trust.as_ref());
+/// The fields of the Kerberos server object in AD and in the tenant, and where the two differ.
+fn with_object(seen: &Object, domain: &str, known: Option<&KerberosServer>) -> View {
+    let user = seen.user.as_ref().filter(|user| user.number.is_some());
+    View {
+        id: user.and_then(|user| user.number),
+        user_account: user.map(|_| seen.user_dn.clone()),
+        computer_account: seen.computer.as_ref().map(|_| seen.computer_dn.clone()),
+        display_name: user.map(|user| user.account_name.clone()),
+        domain_dns_name: user.map(|_| domain.to_owned()),
+        key_version: user.map(|user| user.key_version),
+        key_updated_on: user.and_then(|user| user.key_updated_at),
+        key_updated_from: user.and_then(|user| user.key_updated_from.clone()),
+        cloud_display_name: known.map(|known| known.display_name.clone()),
+        cloud_domain_dns_name: known.map(|known| known.domain.clone()),
+        cloud_id: known.map(|known| known.id),
+        cloud_key_version: known.map(|known| known.key_version),
+        cloud_key_updated_on: known.map(|known| known.key_updated_at),
+        findings: object_findings(seen, known),
+        ..View::default()
+    }
+}
+
+fn object_findings(seen: &Object, known: Option<&KerberosServer>) -> Vec<String> {
+    const REPAIR: &str = "run `crossrealm kerberos-server set`";
+    let mut findings = Vec::new();
+    if seen.user.is_none() && seen.computer.is_none() {
+        if known.is_some() {
+            findings.push(format!(
+                "the tenant has recorded a service account that AD does not hold: {REPAIR}, or `remove`"
+            ));
+        }
+        return findings;
+    }
+    match plan(seen, false) {
+        Err(refusal) => findings.push(refusal.to_string()),
+        Ok(steps) => {
+            findings.extend(steps.iter().map(|step| format!("to do: {step}: {REPAIR}")));
+        }
+    }
+    match (&seen.user, known) {
+        (Some(_), None) => findings.push(format!(
+            "the tenant has no record of the service account in AD: {REPAIR}"
+        )),
+        (Some(user), Some(known)) if !agrees(user, known) => findings.push(format!(
+            "AD holds `{}` with key version {}, the tenant has recorded `{}` with key version {}: {REPAIR}",
+            user.account_name, user.key_version, known.display_name, known.key_version
+        )),
+        _ => {}
+    }
+    findings
+}
+
+fn add_trust(view: &mut View, tenant: &Tenant, own: Option<Tdo>, trust: Option<Trust>) {
+    view.findings
+        .extend(findings(tenant, own.as_ref(), trust.as_ref()));
     let is_ours = own.as_ref().is_some_and(|own| {
         own.sid
             .as_ref()
@@ -96,29 +155,24 @@ fn view(tenant: &Tenant, own: Option<Tdo>, trust: Option<Trust>) -> View {
     let is_active = trust
         .as_ref()
         .is_some_and(|trust| trust.state == TrustState::Active);
-    let cloud_trust_display = own.as_ref().filter(|_| is_ours && is_active).map(|own| {
+    view.cloud_trust_display = own.as_ref().filter(|_| is_ours && is_active).map(|own| {
         format!(
             "Crossrealm.Kdc.TrustDisplay: {} ({})",
             own.name,
             own.top_level_names.join(", ")
         )
     });
-    View {
-        cloud_trust_display,
-        trusted_domain_object: own.map(|own| TdoView {
-            name: own.name,
-            flat_name: own.flat_name,
-            sid: own.sid.map(|sid| sid.to_string()),
-            direction: own.direction,
-            r#type: own.kind,
-            attributes: own.attributes,
-            encryption_types: own.enctypes,
-            top_level_names: own.top_level_names,
-        }),
-        cloud_trust: trust,
-        findings,
-        ..View::default()
-    }
+    view.trusted_domain_object = own.map(|own| TdoView {
+        name: own.name,
+        flat_name: own.flat_name,
+        sid: own.sid.map(|sid| sid.to_string()),
+        direction: own.direction,
+        r#type: own.kind,
+        attributes: own.attributes,
+        encryption_types: own.enctypes,
+        top_level_names: own.top_level_names,
+    });
+    view.cloud_trust = trust;
 }
 
 /// Where AD and the tenant differ, and what to do about it.
@@ -145,6 +199,14 @@ fn findings(tenant: &Tenant, own: Option<&Tdo>, trust: Option<&Trust>) -> Vec<St
         (Some(own), Some(trust)) => {
             if trust.state == TrustState::Pending {
                 findings.push(format!("the trust is half set up: {REPAIR} to finish"));
+            } else if trust
+                .keys
+                .iter()
+                .any(|key| key.state == TrustKeyState::Pending)
+            {
+                findings.push(format!(
+                    "the rotation of the trust key is half done: {REPAIR} to finish"
+                ));
             } else if !same_names(&own.top_level_names, &trust.top_level_names) {
                 findings.push(format!(
                     "AD refers `{}` to the tenant, which recorded `{}`: {REPAIR}",
@@ -169,6 +231,8 @@ fn same_names(a: &[String], b: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossrealm_api::TrustKey;
+    use crossrealm_onprem::kerberos_server::{Computer, RevealGroups, User};
     use serde_json::json;
 
     fn tenant() -> Tenant {
@@ -208,6 +272,93 @@ mod tests {
             confirmed_at: None,
             keys: Vec::new(),
         }
+    }
+
+    fn view(tenant: &Tenant, own: Option<Tdo>, trust: Option<Trust>) -> View {
+        let mut view = View::default();
+        add_trust(&mut view, tenant, own, trust);
+        view
+    }
+
+    fn object() -> Object {
+        let user_dn = "CN=krbtgt_AzureAD,CN=Users,DC=corp".to_owned();
+        Object {
+            user: Some(User {
+                account_name: "krbtgt_56754".to_owned(),
+                number: Some(56754),
+                flags: 0x202,
+                key_version: 2,
+                key_updated_at: Some(1_700_000_000),
+                key_updated_from: Some("dc1.corp.contoso.com".to_owned()),
+            }),
+            computer_dn: "CN=AzureADKerberos,OU=Domain Controllers,DC=corp".to_owned(),
+            computer: Some(Computer {
+                flags: 0x0500_1000,
+                link: Some(user_dn.clone()),
+                reveal: Vec::new(),
+                never: Vec::new(),
+            }),
+            user_dn,
+            groups: RevealGroups::default(),
+        }
+    }
+
+    fn known() -> KerberosServer {
+        KerberosServer {
+            domain: "corp.contoso.com".to_owned(),
+            id: 56754,
+            display_name: "krbtgt_56754".to_owned(),
+            key_version: 2,
+            key_updated_at: 1_700_000_000,
+            recorded_at: 1,
+        }
+    }
+
+    #[test]
+    fn the_object_is_shown_from_both_sides_and_differences_are_called_out() {
+        let view = with_object(&object(), "corp.contoso.com", Some(&known()));
+        assert_eq!((view.id, view.cloud_id), (Some(56754), Some(56754)));
+        assert_eq!(
+            view.key_updated_from.as_deref(),
+            Some("dc1.corp.contoso.com")
+        );
+        assert_eq!(view.findings, Vec::<String>::new());
+        assert_eq!(with_object(&object(), "x", None).findings.len(), 1);
+        let mut older = known();
+        older.key_version = 1;
+        let findings = with_object(&object(), "x", Some(&older)).findings;
+        assert!(findings[0].contains("key version 1"), "{findings:?}");
+        let mut nothing = object();
+        (nothing.user, nothing.computer) = (None, None);
+        let view = with_object(&nothing, "x", None);
+        assert_eq!((view.domain_dns_name, view.findings.len()), (None, 0));
+        assert_eq!(with_object(&nothing, "x", Some(&known())).findings.len(), 1);
+        let mut half = object();
+        half.computer = None;
+        assert_eq!(with_object(&half, "x", Some(&known())).findings.len(), 1);
+    }
+
+    #[test]
+    fn a_half_done_rotation_is_said() {
+        let key = |version, state| TrustKey {
+            version,
+            state,
+            created_at: 1,
+            confirmed_at: None,
+            retires_at: None,
+            last_seen_at: None,
+        };
+        let mut trust = trust(TrustState::Active);
+        trust.keys = vec![
+            key(2, TrustKeyState::Pending),
+            key(1, TrustKeyState::Current),
+        ];
+        let view = view(&tenant(), Some(tdo()), Some(trust));
+        assert!(view.findings[0].contains("half done"));
+        assert!(
+            view.cloud_trust_display.is_some(),
+            "tickets work all the while"
+        );
     }
 
     #[test]

@@ -4,17 +4,21 @@
 //! a trust's names, and what was just written is seen there.
 
 mod get;
+mod object;
+mod preflight;
+mod remove;
 mod set;
+mod trust;
 
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use clap::Subcommand;
-use crossrealm_api::{Client, ClientError, Code, Trust};
+use crossrealm_api::{Client, ClientError, Code, Role, Trust};
 use crossrealm_onprem::dc::Choice;
 use crossrealm_onprem::lsa::{Lsa, LsaError};
 use crossrealm_onprem::session::Session;
-use crossrealm_onprem::smb::{self, LsaPipe};
+use crossrealm_onprem::smb::{self, LsaPipe, NetlogonPipe};
 use crossrealm_onprem::trust::{ApplyError, Refusal};
 use std::net::SocketAddr;
 
@@ -23,8 +27,10 @@ use std::net::SocketAddr;
 pub enum Args {
     /// Show what AD and the tenant hold, and whether they agree
     Get(get::Args),
-    /// Set up the cloud trust, or repair it; a second run changes nothing
+    /// Set up the service account and the cloud trust, repair them, or rotate their keys; a second run changes nothing
     Set(set::Args),
+    /// Remove the service account, the cloud trust and the tenant's record of them
+    Remove(remove::Args),
 }
 
 /// Runs `crossrealm kerberos-server`.
@@ -32,6 +38,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args {
         Args::Get(args) => get::run(args, context).await,
         Args::Set(args) => set::run(args, context).await,
+        Args::Remove(args) => remove::run(args, context).await,
     }
 }
 
@@ -47,6 +54,27 @@ pub(super) async fn open(domain: &DomainArgs) -> Result<(Session, Lsa<LsaPipe>),
         .map_err(LsaError::from)?;
     let lsa = Lsa::open(pipe).await?;
     Ok((session, lsa))
+}
+
+/// A new pipe to the domain controller's Netlogon.
+async fn netlogon(session: &Session) -> Result<NetlogonPipe, Failure> {
+    let ticket = session.controller_ticket("cifs").await?;
+    let dc = session.dc();
+    let address = SocketAddr::new(dc.address, smb::PORT);
+    let pipe = NetlogonPipe::connect(&dc.host, address, ticket).await;
+    Ok(pipe.map_err(LsaError::from)?)
+}
+
+/// Refuses a token that may not change trusts, before AD is touched.
+pub(super) async fn require_global_administrator(client: &Client) -> Result<(), Failure> {
+    let me = client.whoami().await?;
+    if me.role == Some(Role::GlobalAdministrator) {
+        return Ok(());
+    }
+    Err(
+        Failure::new(format!("the token of `{}` may not change trusts", me.name))
+            .hint("use the token of a global administrator of the service"),
+    )
 }
 
 /// The tenant's record of the trust, where there is one.

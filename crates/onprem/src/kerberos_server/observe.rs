@@ -1,0 +1,224 @@
+//! Reading the object, over sealed LDAP.
+
+use super::{COMPUTER_NAME, Computer, Object, RevealGroups, USER_NAME, User, group_sids};
+use crate::error::OnpremError;
+use crate::ldap::{Entry, Filter, Ldap, LdapError, Search};
+use crossrealm_krb::sid::Sid;
+
+/// The attribute id of `unicodePwd` ([MS-ADA3], OID 1.2.840.113556.1.4.90) in replication metadata.
+const ATTID_PASSWORD: u32 = 0x0009_005A;
+/// Bytes in front of the entries of `replPropertyMetaData`: version, reserved, count, reserved.
+const META_HEADER: usize = 16;
+/// Bytes of an entry: attribute id, version, time, invocation id, two USNs ([MS-DRSR] 5.166 PROPERTY_META_DATA_VECTOR).
+const META_ENTRY: usize = 48;
+
+/// Reads what the domain controller holds. `configuration` is the DN of the configuration naming context.
+pub async fn observe(ldap: &mut Ldap, configuration: &str) -> Result<Object, OnpremError> {
+    let base = ldap.base().to_owned();
+    let (user_dn, user) = match find_user(ldap, &base).await? {
+        Some(entry) => {
+            let user = user(ldap, &entry, configuration).await?;
+            (entry.dn().to_owned(), Some(user))
+        }
+        None => (format!("CN={USER_NAME},CN=Users,{base}"), None),
+    };
+    let found = find_computer(ldap, &base).await?;
+    let computer_dn = found.as_ref().map_or_else(
+        || format!("CN={COMPUTER_NAME},OU=Domain Controllers,{base}"),
+        |entry| entry.dn().to_owned(),
+    );
+    let groups = reveal_groups(ldap, &base).await?;
+    Ok(Object {
+        user_dn,
+        user,
+        computer_dn,
+        computer: found.as_ref().map(computer),
+        groups,
+    })
+}
+
+async fn find_user(ldap: &mut Ldap, base: &str) -> Result<Option<Entry>, OnpremError> {
+    let filter = Filter::And(vec![equal("objectClass", "user"), equal("cn", USER_NAME)]);
+    let attributes = [
+        "sAMAccountName",
+        "msDS-SecondaryKrbTgtNumber",
+        "userAccountControl",
+        "msDS-KeyVersionNumber",
+        "pwdLastSet",
+        "replPropertyMetaData",
+    ];
+    let search = Search::subtree(base, filter, &attributes);
+    // Another account may bear the same common name elsewhere: the one that has a number is meant.
+    let mut found = ldap.search(&search).await?;
+    found.sort_by_key(|entry| !entry.has("msDS-SecondaryKrbTgtNumber"));
+    let own_place = format!("CN={USER_NAME},CN=Users,{base}");
+    Ok(found.into_iter().next().filter(|entry| {
+        entry.has("msDS-SecondaryKrbTgtNumber") || entry.dn().eq_ignore_ascii_case(&own_place)
+    }))
+}
+
+async fn find_computer(ldap: &mut Ldap, base: &str) -> Result<Option<Entry>, OnpremError> {
+    let filter = equal("sAMAccountName", &format!("{COMPUTER_NAME}$"));
+    let attributes = [
+        "userAccountControl",
+        "msDS-KrbTgtLink",
+        "msDS-RevealOnDemandGroup",
+        "msDS-NeverRevealGroup",
+    ];
+    let search = Search::subtree(base, filter, &attributes);
+    Ok(ldap.search(&search).await?.into_iter().next())
+}
+
+async fn user(ldap: &mut Ldap, entry: &Entry, configuration: &str) -> Result<User, OnpremError> {
+    let writer = entry
+        .values("replPropertyMetaData")
+        .first()
+        .and_then(|metadata| originating_invocation(metadata, ATTID_PASSWORD));
+    let key_updated_from = match writer {
+        Some(invocation) => controller_of(ldap, configuration, &invocation).await?,
+        None => None,
+    };
+    let number = |name: &str| entry.number(name).and_then(|n| u32::try_from(n).ok());
+    Ok(User {
+        account_name: entry.require_text("sAMAccountName")?.to_owned(),
+        number: number("msDS-SecondaryKrbTgtNumber"),
+        flags: entry.flags("userAccountControl").unwrap_or_default(),
+        key_version: entry.flags("msDS-KeyVersionNumber").unwrap_or_default(),
+        key_updated_at: entry.file_time("pwdLastSet"),
+        key_updated_from,
+    })
+}
+
+fn computer(entry: &Entry) -> Computer {
+    let texts = |name: &str| entry.texts(name).into_iter().map(str::to_owned).collect();
+    Computer {
+        flags: entry.flags("userAccountControl").unwrap_or_default(),
+        link: entry.text("msDS-KrbTgtLink").map(str::to_owned),
+        reveal: texts("msDS-RevealOnDemandGroup"),
+        never: texts("msDS-NeverRevealGroup"),
+    }
+}
+
+/// The DNs of the reveal groups, which may have been renamed or moved: found by SID.
+async fn reveal_groups(ldap: &mut Ldap, base: &str) -> Result<RevealGroups, OnpremError> {
+    let domain = ldap.object(base, &["objectSid"]).await?;
+    let sid = domain
+        .ok_or_else(|| LdapError::Missing(base.to_owned()))?
+        .require_sid("objectSid")?;
+    let unusable = || LdapError::BadValue {
+        dn: base.to_owned(),
+        attribute: "objectSid".to_owned(),
+    };
+    let (reveal, never) = group_sids(&sid).ok_or_else(unusable)?;
+    let any = reveal.iter().chain(&never);
+    let filter = Filter::Or(
+        any.map(|sid| equal("objectSid", &sid.to_string()))
+            .collect(),
+    );
+    let found = ldap
+        .search(&Search::subtree(base, filter, &["objectSid"]))
+        .await?;
+    let dns = |sids: &[Sid]| -> Vec<String> {
+        found
+            .iter()
+            .filter(|entry| {
+                entry
+                    .sid("objectSid")
+                    .is_some_and(|sid| sids.contains(&sid))
+            })
+            .map(|entry| entry.dn().to_owned())
+            .collect()
+    };
+    Ok(RevealGroups {
+        reveal: dns(&reveal),
+        never: dns(&never),
+    })
+}
+
+/// The DNS name of the domain controller whose database has this invocation id; `None` where it is gone.
+async fn controller_of(
+    ldap: &mut Ldap,
+    configuration: &str,
+    invocation: &[u8; 16],
+) -> Result<Option<String>, OnpremError> {
+    let filter = equal("objectClass", "nTDSDSA");
+    let settings = ldap
+        .search(&Search::subtree(configuration, filter, &["invocationId"]))
+        .await?;
+    let server = settings
+        .iter()
+        .find(|entry| {
+            entry
+                .values("invocationId")
+                .first()
+                .is_some_and(|id| id == invocation)
+        })
+        .and_then(|entry| {
+            entry
+                .dn()
+                .split_once(',')
+                .map(|(_, server)| server.to_owned())
+        });
+    let Some(server) = server else {
+        return Ok(None);
+    };
+    let server = ldap.object(&server, &["dNSHostName"]).await?;
+    Ok(server.and_then(|entry| entry.text("dNSHostName").map(str::to_lowercase)))
+}
+
+/// Who last wrote an attribute, from `replPropertyMetaData` ([MS-DRSR] 4.1.10.5.8, PROPERTY_META_DATA_VECTOR version 1).
+fn originating_invocation(metadata: &[u8], attribute: u32) -> Option<[u8; 16]> {
+    let version = metadata.first_chunk::<4>()?;
+    if u32::from_le_bytes(*version) != 1 {
+        return None;
+    }
+    metadata
+        .get(META_HEADER..)?
+        .chunks_exact(META_ENTRY)
+        .find(|entry| {
+            entry
+                .first_chunk::<4>()
+                .is_some_and(|id| u32::from_le_bytes(*id) == attribute)
+        })
+        .and_then(|entry| entry.get(16..32)?.try_into().ok())
+}
+
+fn equal(attribute: &str, value: &str) -> Filter {
+    Filter::Equality(attribute.to_owned(), value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(entries: &[(u32, u8)]) -> Vec<u8> {
+        let mut out = vec![1, 0, 0, 0, 0, 0, 0, 0];
+        out.extend(u32::try_from(entries.len()).unwrap().to_le_bytes());
+        out.extend([0; 4]);
+        for (attribute, invocation) in entries {
+            out.extend(attribute.to_le_bytes());
+            out.extend([0; 12]);
+            out.extend([*invocation; 16]);
+            out.extend([0; 16]);
+        }
+        out
+    }
+
+    #[test]
+    fn the_writer_of_the_key_is_found() {
+        let data = metadata(&[(3, 1), (ATTID_PASSWORD, 7), (0x9_0060, 9)]);
+        assert_eq!(originating_invocation(&data, ATTID_PASSWORD), Some([7; 16]));
+        assert_eq!(originating_invocation(&data, 4), None);
+    }
+
+    #[test]
+    fn metadata_that_is_none_names_nobody() {
+        let whole = metadata(&[(ATTID_PASSWORD, 7)]);
+        for cut in 0..whole.len() {
+            assert_eq!(originating_invocation(&whole[..cut], ATTID_PASSWORD), None);
+        }
+        let mut other_version = whole;
+        other_version[0] = 2;
+        assert_eq!(originating_invocation(&other_version, ATTID_PASSWORD), None);
+    }
+}

@@ -8,7 +8,7 @@ use crate::realms::Realms;
 use axum::Router;
 use crossrealm_directory::Directory;
 use crossrealm_kdc::TenantId;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -24,9 +24,11 @@ pub(crate) struct AppState {
     pub(crate) audit: Audit,
     /// Bounds the events of senders who have shown no ticket.
     pub(crate) flood: Flood,
-    /// For Kerberos over TCP.
+    /// For Kerberos over TCP and UDP.
     pub(crate) realms: Realms,
-    /// Ticket requests under way.
+    /// Requests over HTTPS under way, by their senders.
+    pub(crate) requests: Arc<Gate<IpAddr>>,
+    /// Ticket requests under way, by their tenants.
     pub(crate) tickets: Arc<Gate<TenantId>>,
     /// Becomes true when the server is to end; what waits for a change stops waiting then.
     pub(crate) ending: watch::Receiver<bool>,

@@ -17,7 +17,8 @@ pub struct Config {
     pub store: String,
     /// Where HTTPS is served: `ADDRESS:PORT`.
     pub https_listen: SocketAddr,
-    /// Where Kerberos over TCP is served, if at all: `ADDRESS:PORT`.
+    /// Where Kerberos over TCP and UDP is served, if at all: `ADDRESS:PORT`. On a machine with several addresses, name the
+    /// one that clients use: replies to datagrams must come from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kdc_listen: Option<SocketAddr>,
     /// The port that clients use, where it is not that of `https_listen` (a port forwarded by a router).
@@ -54,6 +55,11 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once from one address.
     pub connections_per_address: usize,
+    /// Requests over HTTPS at once, from the arrival of the head to the answer.
+    pub requests: usize,
+    /// Requests over HTTPS at once from one address. Less than `ticket_requests_per_tenant`, so that no single address can
+    /// use up what a tenant has.
+    pub requests_per_address: usize,
     /// Ticket requests under way at once.
     pub ticket_requests: usize,
     /// Ticket requests under way at once for one tenant.
@@ -158,6 +164,11 @@ impl Config {
             (
                 "limits.connections_per_address",
                 self.limits.connections_per_address,
+            ),
+            ("limits.requests", self.limits.requests),
+            (
+                "limits.requests_per_address",
+                self.limits.requests_per_address,
             ),
             ("limits.ticket_requests", self.limits.ticket_requests),
             (
@@ -268,6 +279,8 @@ impl Default for Limits {
         Self {
             connections: 8192,
             connections_per_address: 256,
+            requests: 4096,
+            requests_per_address: 256,
             ticket_requests: 1024,
             ticket_requests_per_tenant: 512,
             header_timeout_s: 15,

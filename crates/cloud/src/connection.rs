@@ -1,10 +1,13 @@
 //! One connection: TLS, then HTTP/2 or HTTP/1, bounded in time at every step.
 
-use crate::app::Peer;
-use crate::config::Limits;
-use axum::Router;
+use crate::app::{App, Peer};
+use crate::limits::sender;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderValue, Request, StatusCode, Version};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
+use crossrealm_api::{Code, ErrorBody};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -30,15 +33,19 @@ const MAX_HEAD: usize = 32 * 1024;
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
 
-/// Serves one accepted connection until it ends, or `ending` becomes true and its requests are answered.
-pub(crate) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: TlsAcceptor,
-    router: Router,
-    limits: Limits,
-    mut ending: watch::Receiver<bool>,
-) {
+/// What every connection over HTTPS is served with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) tls: TlsAcceptor,
+    pub(crate) router: Router,
+    pub(crate) app: App,
+}
+
+/// Serves one accepted connection until it ends, or the server is to end and the connection's requests are answered.
+pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, door: Door) {
+    let Door { tls, router, app } = door;
+    let mut ending = app.ending.clone();
+    let header_timeout = Duration::from_secs(app.config.limits.header_timeout_s);
     // Answers are small and complete: waiting for more to send only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
@@ -50,12 +57,18 @@ pub(crate) async fn serve(
     };
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
-        router.clone().oneshot(request)
+        let pass = app.requests.enter(sender(peer.ip()));
+        let router = router.clone();
+        async move {
+            let Some(_pass) = pass else {
+                return Ok(overloaded(request.version()));
+            };
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(peer));
+            router.oneshot(request).await
+        }
     });
     let io = TokioIo::new(stream);
-    let header_timeout = Duration::from_secs(limits.header_timeout_s);
     let result = if is_h2 {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -86,6 +99,23 @@ pub(crate) async fn serve(
     if let Err(error) = result {
         tracing::debug!(%peer, %error, "connection ended");
     }
+}
+
+/// The answer to a request for which there is no capacity. Its body is not read.
+fn overloaded(version: Version) -> Response {
+    let body = ErrorBody {
+        code: Code::Overloaded,
+        message: "too many requests at once".into(),
+        hint: Some("try again in a moment".into()),
+    };
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    // HTTP/2 knows no such header, and ends the request's stream alone.
+    if version != Version::HTTP_2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Drives a connection to its end. When its life is over or the server is to end, lets it finish what is under way.

@@ -1,29 +1,19 @@
 //! Drives the exchange: gives it the time, the randomness and the directory's records, and its event to the audit.
 //!
-//! Also serves Kerberos over plain TCP (RFC 4120 §7.2.2), where that is switched on: there the realm in the request says
-//! which tenant is meant, since there is no URL.
+//! The same for every way in: the KDC proxy, TCP and UDP. Each event that it makes goes to the audit, once.
 
-use crate::app::{App, AppState};
+use crate::app::AppState;
 use crate::audit::now_ms;
 use crossrealm_directory::{EventCategory, NewEvent, Outcome, TrustKeySeen};
 use crossrealm_kdc::{self as kdc, EventId, Exchange, Lookups, Now, Records, Step, TenantId};
-use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN};
-use crossrealm_krb::messages::{AsReq, TgsReq};
-use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// How long the directory may take for one round of lookups.
 pub(crate) const LOOKUP: Duration = Duration::from_secs(3);
 /// The most rounds of an exchange; it promises two.
 const MAX_ROUNDS: usize = 4;
-/// How long a TCP client may take to send a message, to take an answer, and to send the next.
-const TCP_STEP: Duration = Duration::from_secs(10);
-/// Messages on one TCP connection.
-const TCP_MESSAGES: usize = 100;
 
 /// What became of a message.
 pub(crate) enum Answer {
@@ -95,7 +85,8 @@ impl Entropy {
     }
 }
 
-fn now() -> Now {
+/// The clock, as the exchange and KRB-ERROR want it.
+pub(crate) fn now() -> Now {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -198,73 +189,4 @@ fn seen(event: &kdc::Event) -> Option<TrustKeySeen> {
         realm: event.issuer.clone()?,
         version: event.trust_key_version?,
     })
-}
-
-/// Serves one TCP connection. When the server is to end, a message that has arrived is still answered.
-pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) {
-    let mut ending = app.ending.clone();
-    for _ in 0..TCP_MESSAGES {
-        let message = tokio::select! {
-            message = within(TCP_STEP, read_message(&mut stream)) => message,
-            _ = ending.wait_for(|ending| *ending) => return,
-        };
-        let answered = match message {
-            Ok(message) => answer_tcp(&mut stream, peer, &app, &message).await,
-            Err(error) => Err(error),
-        };
-        match answered {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => return tracing::debug!(%peer, %error, "Kerberos connection ended"),
-        }
-    }
-}
-
-/// Answers one message; says whether another may follow.
-async fn answer_tcp(
-    stream: &mut TcpStream,
-    peer: SocketAddr,
-    app: &App,
-    message: &[u8],
-) -> io::Result<bool> {
-    let Some(tenant) = tenant_of(app, message).await else {
-        return Ok(false);
-    };
-    let Answer::Reply(reply) = answer(app, tenant, message, peer).await else {
-        return Ok(false);
-    };
-    let framed = kkdcp::frame(&reply).map_err(io::Error::other)?;
-    within(TCP_STEP, stream.write_all(&framed)).await?;
-    Ok(true)
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let len = stream.read_u32().await?;
-    // The highest bit is reserved for extensions (RFC 5021); none is known here.
-    let len = usize::try_from(len).unwrap_or(usize::MAX);
-    if len == 0 || len > MAX_BODY_LEN {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "a length beyond the bound",
-        ));
-    }
-    let mut message = vec![0; len];
-    stream.read_exact(&mut message).await?;
-    Ok(message)
-}
-
-/// The tenant whose realm a request names.
-async fn tenant_of(app: &AppState, message: &[u8]) -> Option<TenantId> {
-    let body = match message.first()? {
-        0x6C => TgsReq::decode(message).ok()?.0.body,
-        _ => AsReq::decode(message).ok()?.0.body,
-    };
-    let lookup = app.realms.tenant(&app.directory, body.realm.as_str());
-    timeout(LOOKUP, lookup).await.ok()?.ok()?
 }

@@ -18,7 +18,10 @@ mod flood;
 mod init;
 mod kdc;
 mod kdc_proxy;
+mod kerberos_port;
 mod limits;
+#[cfg(test)]
+mod load_tests;
 mod realms;
 mod rest;
 mod serve;

@@ -1,12 +1,17 @@
-//! How much is taken at once: connections in all and per address, ticket requests in all and per tenant.
+//! How much is taken at once: connections and requests in all and per address, ticket requests in all and per tenant.
 //!
 //! Nothing queues here: what is beyond a limit is refused at once, so that a flood costs little and one address or tenant
-//! leaves room for the others.
+//! leaves room for the others. A request gets an answer that says so; a connection beyond its limit is closed before TLS,
+//! since an answer would cost what the limit is to save, and is counted.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often refused connections are told of in the log.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts what is under way, in all and per key, and refuses what is beyond either bound.
 pub(crate) struct Gate<K> {
@@ -75,6 +80,26 @@ impl<K: Eq + Hash> Drop for Pass<K> {
     }
 }
 
+/// Counts what gets no answer, so that a flood is one line in the log and not a flood of lines.
+#[derive(Default)]
+pub(crate) struct Tally {
+    untold: u64,
+    told_at: Option<Instant>,
+}
+
+impl Tally {
+    /// Counts one more; where it is time to tell, how many there were since the last time.
+    pub(crate) fn add(&mut self, now: Instant) -> Option<u64> {
+        self.untold += 1;
+        let recent = |told_at| now.saturating_duration_since(told_at) < TELL_EVERY;
+        if self.told_at.is_some_and(recent) {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
 /// The part of an address that counts as one sender: an IPv4 address, or an IPv6 network of 64 bits, which one host fills
 /// at will.
 pub(crate) fn sender(address: IpAddr) -> IpAddr {
@@ -101,6 +126,16 @@ mod tests {
         assert!(gate.enter('a').is_none());
         drop(b2);
         assert_eq!(gate.counts.lock().unwrap().by_key.len(), 2);
+    }
+
+    #[test]
+    fn every_refusal_is_told_of_but_not_at_once() {
+        let (mut tally, start) = (Tally::default(), Instant::now());
+        assert_eq!(tally.add(start), Some(1));
+        assert_eq!(tally.add(start), None);
+        assert_eq!(tally.add(start + TELL_EVERY / 2), None);
+        assert_eq!(tally.add(start + TELL_EVERY), Some(3));
+        assert_eq!(tally.add(start + TELL_EVERY), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which tenant has which realm: for Kerberos over TCP, where no URL says which tenant is meant.
+//! Which tenant has which realm: for Kerberos over TCP and UDP, where no URL says which tenant is meant.
 
 use crossrealm_directory::{Directory, Page, Result};
 use crossrealm_kdc::TenantId;

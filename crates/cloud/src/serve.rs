@@ -3,11 +3,12 @@
 use crate::app::{AppState, router};
 use crate::audit::{Audit, Writer};
 use crate::config::{Config, ConfigError};
+use crate::connection::{self, Door};
 use crate::flood::Flood;
-use crate::limits::{Gate, sender};
+use crate::kerberos_port;
+use crate::limits::{Gate, Tally, sender};
 use crate::realms::Realms;
 use crate::tls::{self, TlsError};
-use crate::{connection, kdc};
 use axum::Router;
 use crossrealm_directory::{Directory, DirectoryError, MasterKey, MasterKeyError};
 use std::future::Future;
@@ -15,8 +16,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpListener;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -26,6 +27,8 @@ use tokio_rustls::TlsAcceptor;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to wait before accepting again when the system has no file descriptor left.
 const BREATH: Duration = Duration::from_millis(100);
+/// How often a port is sought that is free for TCP and for UDP, where the system is to choose one.
+const PORT_TRIES: usize = 8;
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +83,7 @@ impl ServeError {
 /// A service that listens, but does not answer yet.
 pub struct Server {
     https: TcpListener,
-    kerberos: Option<TcpListener>,
+    kerberos: Option<(TcpListener, UdpSocket)>,
     tls: TlsAcceptor,
     router: Router,
     app: Arc<AppState>,
@@ -100,7 +103,7 @@ pub async fn serve(config: &Path) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     eprintln!("listening on https://{}", server.https_address());
     if let Some(address) = server.kerberos_address() {
-        eprintln!("listening on tcp://{address} (Kerberos)");
+        eprintln!("listening on {address} (Kerberos over TCP and UDP)");
     }
     server
         .run(async move {
@@ -125,7 +128,7 @@ impl Server {
         let master_key = MasterKey::load(&config.master_key)?;
         let https = listen(config.https_listen).await?;
         let kerberos = match config.kdc_listen {
-            Some(address) => Some(listen(address).await?),
+            Some(address) => Some(listen_kerberos(address).await?),
             None => None,
         };
         let directory = Directory::open(&config.store, master_key).await?;
@@ -133,6 +136,7 @@ impl Server {
         let (end, ending) = watch::channel(false);
         let limits = &config.limits;
         let app = Arc::new(AppState {
+            requests: Gate::new(limits.requests, limits.requests_per_address),
             tickets: Gate::new(limits.ticket_requests, limits.ticket_requests_per_tenant),
             config,
             ca_pem: served.ca_pem,
@@ -160,11 +164,16 @@ impl Server {
             .unwrap_or(self.app.config.https_listen)
     }
 
-    /// Where Kerberos over TCP is served, if it is.
+    /// Where Kerberos over TCP and UDP is served, if it is.
     pub fn kerberos_address(&self) -> Option<SocketAddr> {
         self.kerberos
             .as_ref()
-            .and_then(|listener| listener.local_addr().ok())
+            .and_then(|(listener, _)| listener.local_addr().ok())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> &Arc<AppState> {
+        &self.app
     }
 
     /// Answers until `stop` resolves; then takes nothing new, answers what is under way, and writes the last events.
@@ -182,46 +191,43 @@ impl Server {
             app.config.limits.connections,
             app.config.limits.connections_per_address,
         );
+        let mut refused = Tally::default();
+        let door = Door { tls, router, app };
         let mut tasks = JoinSet::new();
+        let (kerberos, datagrams) = kerberos.unzip();
+        if let Some(socket) = datagrams {
+            tasks.spawn(kerberos_port::serve_udp(socket, Arc::clone(&door.app)));
+        }
         let mut stop = std::pin::pin!(stop);
         loop {
-            let (stream, peer, is_https) = tokio::select! {
+            let (accepted, is_https) = tokio::select! {
                 () = &mut stop => break,
                 Some(_) = tasks.join_next() => continue,
-                accepted = https.accept() => match accepted {
-                    Ok((stream, peer)) => (stream, peer, true),
-                    Err(error) => { pause(&error).await; continue }
-                },
-                accepted = accept_from(kerberos.as_ref()) => match accepted {
-                    Ok((stream, peer)) => (stream, peer, false),
-                    Err(error) => { pause(&error).await; continue }
-                },
+                accepted = https.accept() => (accepted, true),
+                accepted = accept_from(kerberos.as_ref()) => (accepted, false),
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    pause(&error).await;
+                    continue;
+                }
             };
             let Some(pass) = connections.enter(sender(peer.ip())) else {
-                tracing::debug!(%peer, "refused: too many connections");
+                if let Some(count) = refused.add(Instant::now()) {
+                    tracing::warn!(%peer, count, "closed connections at once: too many");
+                }
                 continue;
             };
-            let limits = app.config.limits.clone();
-            if is_https {
-                let served = connection::serve(
-                    stream,
-                    peer,
-                    tls.clone(),
-                    router.clone(),
-                    limits,
-                    app.ending.clone(),
-                );
-                tasks.spawn(async move {
-                    served.await;
-                    drop(pass)
-                });
-            } else {
-                let served = kdc::serve_tcp(stream, peer, Arc::clone(&app));
-                tasks.spawn(async move {
-                    served.await;
-                    drop(pass)
-                });
-            }
+            let door = door.clone();
+            tasks.spawn(async move {
+                if is_https {
+                    connection::serve(stream, peer, door).await;
+                } else {
+                    kerberos_port::serve_tcp(stream, peer, door.app).await;
+                }
+                drop(pass);
+            });
         }
         drop((https, kerberos));
         end.send_replace(true);
@@ -230,9 +236,9 @@ impl Server {
             tracing::warn!("cutting connections that did not end");
         }
         tasks.shutdown().await;
-        drop(router);
-        let directory = app.directory.clone();
-        drop(app);
+        let directory = door.app.directory.clone();
+        // The audit's writer ends when nobody can write to it any more.
+        drop(door);
         writer.finish(PATIENCE).await;
         directory.close().await;
     }
@@ -241,20 +247,39 @@ impl Server {
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address)
         .await
-        .map_err(|error| ServeError::Listen {
-            address,
-            reason: match error.kind() {
-                io::ErrorKind::AddrInUse => "the address is in use".into(),
-                io::ErrorKind::PermissionDenied => "permission denied".into(),
-                _ => error.to_string(),
-            },
-            taken: error.kind() == io::ErrorKind::AddrInUse,
-        })
+        .map_err(|error| cannot_listen(address, &error))
 }
 
-async fn accept_from(
-    listener: Option<&TcpListener>,
-) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
+/// TCP and UDP on the same port.
+async fn listen_kerberos(address: SocketAddr) -> Result<(TcpListener, UdpSocket), ServeError> {
+    let mut tries = if address.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let tcp = listen(address).await?;
+        let same = tcp
+            .local_addr()
+            .map_err(|error| cannot_listen(address, &error))?;
+        match UdpSocket::bind(same).await {
+            Ok(udp) => return Ok((tcp, udp)),
+            Err(error) if tries == 0 => return Err(cannot_listen(same, &error)),
+            Err(_) => {}
+        }
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> ServeError {
+    ServeError::Listen {
+        address,
+        reason: match error.kind() {
+            io::ErrorKind::AddrInUse => "the address is in use".into(),
+            io::ErrorKind::PermissionDenied => "permission denied".into(),
+            _ => error.to_string(),
+        },
+        taken: error.kind() == io::ErrorKind::AddrInUse,
+    }
+}
+
+async fn accept_from(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
     match listener {
         Some(listener) => listener.accept().await,
         None => std::future::pending().await,

@@ -2,78 +2,10 @@
 
 mod common;
 
-use common::Service;
+use common::{Service, as_req, envelope};
 use crossrealm_krb::kkdcp;
-use crossrealm_krb::messages::{KrbError, decode};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
-
-/// An AS-REQ (RFC 4120 §5.4.1) for the tenant's realm, hand-encoded: nothing in it comes from our own encoder.
-fn as_req() -> Vec<u8> {
-    fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-        let body = parts.concat();
-        let mut out = vec![tag];
-        match body.len() {
-            len @ 0..=127 => out.push(len as u8),
-            len => out.extend([0x81, len as u8]),
-        }
-        out.extend(body);
-        out
-    }
-    let int = |tag: u8, value: u8| tlv(tag, &[&[2, 1, value]]);
-    let name = |kind: u8, parts: &[&str]| {
-        let strings: Vec<u8> = parts
-            .iter()
-            .flat_map(|p| tlv(0x1B, &[p.as_bytes()]))
-            .collect();
-        tlv(
-            0x30,
-            &[&int(0xA0, kind), &tlv(0xA1, &[&tlv(0x30, &[&strings])])],
-        )
-    };
-    let body = tlv(
-        0x30,
-        &[
-            &tlv(0xA0, &[&[3, 5, 0, 0, 0, 0, 0]]),
-            &tlv(0xA1, &[&name(1, &["alice"])]),
-            &tlv(0xA2, &[&tlv(0x1B, &[REALM.as_bytes()])]),
-            &tlv(0xA3, &[&name(2, &["krbtgt", REALM])]),
-            &tlv(0xA5, &[&tlv(0x18, &[b"20370913024805Z"])]),
-            &int(0xA7, 77),
-            &tlv(0xA8, &[&tlv(0x30, &[&[2, 1, 18]])]),
-        ],
-    );
-    tlv(
-        0x6A,
-        &[&tlv(
-            0x30,
-            &[&int(0xA1, 5), &int(0xA2, 10), &tlv(0xA4, &[&body])],
-        )],
-    )
-}
-
-/// The honest answer to an AS-REQ is a KRB-ERROR that says that sign-in is on-premises.
-async fn still_serves(service: &Service) {
-    let answer = service
-        .post("contoso.cloud.example", &envelope(&as_req()))
-        .await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let reply = kkdcp::open_reply(&answer.body).unwrap();
-    let error: KrbError = decode(&reply).unwrap();
-    assert!(
-        error
-            .e_text
-            .unwrap()
-            .as_str()
-            .contains("sign-in-is-on-premises")
-    );
-}
-
-fn envelope(message: &[u8]) -> Vec<u8> {
-    kkdcp::wrap_request(message, REALM).unwrap()
-}
 
 #[tokio::test]
 async fn a_client_of_http_1_0_gets_a_length_and_the_end() {
@@ -89,7 +21,7 @@ async fn a_client_of_http_1_0_gets_a_length_and_the_end() {
     }
     let empty = service.post("contoso.cloud.example", b"").await;
     assert_eq!((empty.status, empty.body.len()), (200, 0));
-    still_serves(&service).await;
+    service.still_serves().await;
 }
 
 #[tokio::test]
@@ -235,7 +167,7 @@ async fn what_is_not_a_request_is_refused_with_its_own_status() {
     for (name, request, status) in cases {
         let answer = service.exchange(&request).await;
         assert_eq!(answer.status, status, "{name}: {answer:?}");
-        still_serves(&service).await;
+        service.still_serves().await;
     }
     let answer = service.post("fabrikam.cloud.example", &good).await;
     assert_eq!(answer.status, 404);
@@ -243,7 +175,7 @@ async fn what_is_not_a_request_is_refused_with_its_own_status() {
     assert_eq!(answer.status, 404);
     let answer = service.post("..%2f..%2fetc", &good).await;
     assert_eq!(answer.status, 404);
-    still_serves(&service).await;
+    service.still_serves().await;
 }
 
 #[tokio::test]
@@ -291,7 +223,7 @@ async fn slow_and_short_bodies_end_in_time() {
     let mut cut = service.connect().await;
     cut.write_all(head.as_bytes()).await.unwrap();
     drop(cut);
-    still_serves(&service).await;
+    service.still_serves().await;
 }
 
 #[tokio::test]
@@ -301,8 +233,8 @@ async fn one_address_cannot_hold_every_connection() {
     service.contoso().await;
     let held = [service.connect().await, service.connect().await];
     // One is left, and is given back after each use.
-    still_serves(&service).await;
-    still_serves(&service).await;
+    service.still_serves().await;
+    service.still_serves().await;
     let last = service.connect().await;
     let mut refused = tokio::net::TcpStream::connect(service.address)
         .await
@@ -310,31 +242,7 @@ async fn one_address_cannot_hold_every_connection() {
     let end = tokio::time::timeout(Duration::from_secs(5), refused.read(&mut [0; 1])).await;
     assert!(matches!(end.unwrap(), Ok(0) | Err(_)));
     drop((held, last));
-    still_serves(&service).await;
-}
-
-#[tokio::test]
-async fn kerberos_over_tcp_finds_the_tenant_by_realm() {
-    let service = Service::start().await;
-    service.contoso().await;
-    let mut stream = tokio::net::TcpStream::connect(service.kerberos.unwrap())
-        .await
-        .unwrap();
-    for _ in 0..2 {
-        stream
-            .write_all(&kkdcp::frame(&as_req()).unwrap())
-            .await
-            .unwrap();
-        let len = stream.read_u32().await.unwrap();
-        let mut reply = vec![0; len as usize];
-        stream.read_exact(&mut reply).await.unwrap();
-        assert!(decode::<KrbError>(&reply).is_ok());
-    }
-    stream.write_all(&[0xFF; 64]).await.unwrap();
-    let mut rest = Vec::new();
-    let _ = stream.read_to_end(&mut rest).await;
-    assert!(rest.is_empty());
-    still_serves(&service).await;
+    service.still_serves().await;
 }
 
 #[tokio::test]

@@ -3,19 +3,24 @@
 
 use crossrealm_api::{Client, SecretText, TenantCreate};
 use crossrealm_cloud::{Config, InitOptions, Server, init};
+use crossrealm_krb::kkdcp;
+use crossrealm_krb::messages::{KrbError, decode};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+/// The realm of the tenant `contoso`.
+pub const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
 
 /// A running service.
 pub struct Service {
@@ -97,6 +102,11 @@ impl Service {
 
     /// A TLS connection on which the test speaks for itself.
     pub async fn connect(&self) -> TlsStream<TcpStream> {
+        self.connect_from(Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// The same from another address of this machine.
+    pub async fn connect_from(&self, from: IpAddr) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&self.ca_pem) {
             roots.add(certificate.unwrap()).unwrap();
@@ -107,7 +117,9 @@ impl Service {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let stream = TcpStream::connect(self.address).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(from, 0)).unwrap();
+        let stream = socket.connect(self.address).await.unwrap();
         let name = ServerName::try_from("login.cloud.example").unwrap();
         TlsConnector::from(Arc::new(config))
             .connect(name, stream)
@@ -117,7 +129,13 @@ impl Service {
 
     /// Sends bytes and reads until the service closes the connection.
     pub async fn exchange(&self, request: &[u8]) -> RawAnswer {
-        let mut stream = self.connect().await;
+        self.exchange_from(Ipv4Addr::LOCALHOST.into(), request)
+            .await
+    }
+
+    /// The same from another address of this machine.
+    pub async fn exchange_from(&self, from: IpAddr, request: &[u8]) -> RawAnswer {
+        let mut stream = self.connect_from(from).await;
         // The service may answer and close before it has read everything.
         let _ = stream.write_all(request).await;
         let _ = stream.flush().await;
@@ -128,12 +146,16 @@ impl Service {
 
     /// Posts a body to the KDC proxy as MIT's client does: HTTP/1.0, one request, read to the end.
     pub async fn post(&self, tenant: &str, body: &[u8]) -> RawAnswer {
-        let head = format!(
-            "POST /{tenant}/kerberos HTTP/1.0\r\nCache-Control: no-cache\r\nPragma: no-cache\r\n\
-             User-Agent: kerberos/1.0\r\nContent-type: application/kerberos\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        self.exchange(&[head.as_bytes(), body].concat()).await
+        self.exchange(&post(tenant, body)).await
+    }
+
+    /// The honest answer to an AS-REQ is a KRB-ERROR that says that sign-in is on-premises.
+    pub async fn still_serves(&self) {
+        let answer = self
+            .post("contoso.cloud.example", &envelope(&as_req()))
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        says_where_to_sign_in(&kkdcp::open_reply(&answer.body).unwrap());
     }
 
     /// Creates the tenant `contoso`.
@@ -176,4 +198,70 @@ impl RawAnswer {
 fn client(address: SocketAddr, token: &str, ca_pem: &[u8]) -> Client {
     let url = format!("https://{address}");
     Client::new(&url, Some(SecretText::new(token)), Some(ca_pem)).unwrap()
+}
+
+/// A request to the KDC proxy as MIT's client makes it.
+pub fn post(tenant: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /{tenant}/kerberos HTTP/1.0\r\nCache-Control: no-cache\r\nPragma: no-cache\r\n\
+         User-Agent: kerberos/1.0\r\nContent-type: application/kerberos\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// A message in the envelope of the KDC proxy.
+pub fn envelope(message: &[u8]) -> Vec<u8> {
+    kkdcp::wrap_request(message, REALM).unwrap()
+}
+
+/// Expects the KRB-ERROR that answers [`as_req`].
+pub fn says_where_to_sign_in(reply: &[u8]) {
+    let error: KrbError = decode(reply).unwrap();
+    let text = error.e_text.unwrap();
+    assert!(text.as_str().contains("sign-in-is-on-premises"), "{text:?}");
+}
+
+/// An AS-REQ (RFC 4120 §5.4.1) for the tenant's realm, hand-encoded: nothing in it comes from our own encoder.
+pub fn as_req() -> Vec<u8> {
+    fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let body = parts.concat();
+        let mut out = vec![tag];
+        match body.len() {
+            len @ 0..=127 => out.push(len as u8),
+            len => out.extend([0x81, len as u8]),
+        }
+        out.extend(body);
+        out
+    }
+    let int = |tag: u8, value: u8| tlv(tag, &[&[2, 1, value]]);
+    let name = |kind: u8, parts: &[&str]| {
+        let strings: Vec<u8> = parts
+            .iter()
+            .flat_map(|p| tlv(0x1B, &[p.as_bytes()]))
+            .collect();
+        tlv(
+            0x30,
+            &[&int(0xA0, kind), &tlv(0xA1, &[&tlv(0x30, &[&strings])])],
+        )
+    };
+    let body = tlv(
+        0x30,
+        &[
+            &tlv(0xA0, &[&[3, 5, 0, 0, 0, 0, 0]]),
+            &tlv(0xA1, &[&name(1, &["alice"])]),
+            &tlv(0xA2, &[&tlv(0x1B, &[REALM.as_bytes()])]),
+            &tlv(0xA3, &[&name(2, &["krbtgt", REALM])]),
+            &tlv(0xA5, &[&tlv(0x18, &[b"20370913024805Z"])]),
+            &int(0xA7, 77),
+            &tlv(0xA8, &[&tlv(0x30, &[&[2, 1, 18]])]),
+        ],
+    );
+    tlv(
+        0x6A,
+        &[&tlv(
+            0x30,
+            &[&int(0xA1, 5), &int(0xA2, 10), &tlv(0xA4, &[&body])],
+        )],
+    )
 }

@@ -1,0 +1,221 @@
+//! Kerberos without HTTP, over TCP and UDP on one port (RFC 4120 §7.2), where that is switched on.
+//!
+//! There is no URL here: the realm in the request says which tenant is meant, and what names no realm of ours gets no
+//! answer at all. The sender of a datagram has proved nothing, not even its address: a reply is never more than
+//! [`GAIN`] times as long as what asked for it, and never longer than [`MAX_REPLY`]; beyond that the client is told to come
+//! back over TCP (KRB_ERR_RESPONSE_TOO_BIG). What is beyond a limit is told so (KDC_ERR_SVC_UNAVAILABLE), and asks elsewhere.
+
+use crate::app::{App, AppState};
+use crate::kdc::{self, Answer};
+use crate::limits::{Gate, sender};
+use crossrealm_kdc::TenantId;
+use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN};
+use crossrealm_krb::messages::{
+    AsReq, KerberosTime, KrbError, PVNO, PrincipalName, TgsReq, encode, error_code,
+};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// How long a TCP client may take to send a message, to take an answer, and to send the next.
+const TCP_STEP: Duration = Duration::from_secs(10);
+/// Messages on one TCP connection.
+const TCP_MESSAGES: usize = 100;
+
+/// The largest datagram there is.
+const MAX_DATAGRAM: usize = 65_535;
+/// The longest reply in a datagram, in bytes: no link on the way has to cut it into fragments.
+const MAX_REPLY: usize = 1400;
+/// How many times as long as the request a reply may be, so that a forged sender's address is no weapon. The same factor
+/// as QUIC's (RFC 9000 §8.1).
+pub(crate) const GAIN: usize = 3;
+/// Datagrams that are answered at once, and those of one sender. What is beyond is not even looked at: clients ask again.
+const DATAGRAMS: usize = 256;
+const DATAGRAMS_PER_SENDER: usize = 32;
+/// How long to wait after the system failed to receive.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// The tags of AS-REQ and TGS-REQ, RFC 4120 §5.4.1: nothing else is ever answered.
+const AS_REQ: u8 = 0x6A;
+const TGS_REQ: u8 = 0x6C;
+
+/// Serves one TCP connection. When the server is to end, a message that has arrived is still answered.
+pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) {
+    let mut ending = app.ending.clone();
+    for _ in 0..TCP_MESSAGES {
+        let message = tokio::select! {
+            message = within(TCP_STEP, read_message(&mut stream)) => message,
+            _ = ending.wait_for(|ending| *ending) => return,
+        };
+        let answered = match message {
+            Ok(message) => answer_tcp(&mut stream, peer, &app, &message).await,
+            Err(error) => Err(error),
+        };
+        match answered {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return tracing::debug!(%peer, %error, "Kerberos connection ended"),
+        }
+    }
+}
+
+/// Answers one message; says whether another may follow.
+async fn answer_tcp(
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    app: &AppState,
+    message: &[u8],
+) -> io::Result<bool> {
+    let Some((tenant, realm)) = tenant_of(app, message).await else {
+        return Ok(false);
+    };
+    let (reply, more) = match kdc::answer(app, tenant, message, peer).await {
+        Answer::Reply(reply) => (reply, true),
+        Answer::Overloaded => (error(&realm, error_code::SVC_UNAVAILABLE)?, false),
+        Answer::Dropped => return Ok(false),
+    };
+    let framed = kkdcp::frame(&reply).map_err(io::Error::other)?;
+    within(TCP_STEP, stream.write_all(&framed)).await?;
+    Ok(more)
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let len = stream.read_u32().await?;
+    // The highest bit is reserved for extensions (RFC 5021); none is known here.
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    if len == 0 || len > MAX_BODY_LEN {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a length beyond the bound",
+        ));
+    }
+    let mut message = vec![0; len];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}
+
+/// Serves datagrams, each of which is one message, until the server is to end; those that have arrived are still answered.
+pub(crate) async fn serve_udp(socket: UdpSocket, app: App) {
+    let socket = Arc::new(socket);
+    // Datagrams alone must never fill what a tenant has: their senders' addresses may be forged.
+    let at_once = (app.config.limits.ticket_requests_per_tenant / 2).clamp(1, DATAGRAMS);
+    let gate = Gate::new(at_once, at_once.min(DATAGRAMS_PER_SENDER));
+    let mut ending = app.ending.clone();
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    let mut tasks = JoinSet::new();
+    loop {
+        let received = tokio::select! {
+            _ = ending.wait_for(|ending| *ending) => break,
+            Some(_) = tasks.join_next() => continue,
+            received = socket.recv_from(&mut buffer) => received,
+        };
+        let (len, peer) = match received {
+            Ok(received) => received,
+            Err(error) => {
+                tracing::warn!(%error, "cannot receive a datagram");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        let Some(message @ [AS_REQ | TGS_REQ, ..]) = buffer.get(..len) else {
+            continue;
+        };
+        let Some(pass) = gate.enter(sender(peer.ip())) else {
+            continue;
+        };
+        let (message, socket, app) = (message.to_vec(), Arc::clone(&socket), Arc::clone(&app));
+        tasks.spawn(async move {
+            if let Some(reply) = answer_datagram(peer, &app, &message).await
+                && let Err(error) = socket.send_to(&reply, peer).await
+            {
+                tracing::debug!(%peer, %error, "cannot send a datagram");
+            }
+            drop(pass);
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// What to send back to a datagram, if anything.
+async fn answer_datagram(peer: SocketAddr, app: &AppState, message: &[u8]) -> Option<Vec<u8>> {
+    let (tenant, realm) = tenant_of(app, message).await?;
+    let reply = match kdc::answer(app, tenant, message, peer).await {
+        Answer::Reply(reply) if may_follow(message, &reply) => return Some(reply),
+        Answer::Reply(_) => error(&realm, error_code::RESPONSE_TOO_BIG),
+        Answer::Overloaded => error(&realm, error_code::SVC_UNAVAILABLE),
+        Answer::Dropped => return None,
+    };
+    reply.ok().filter(|reply| may_follow(message, reply))
+}
+
+/// Whether a datagram with this reply may be sent to whoever seems to have sent the request.
+fn may_follow(request: &[u8], reply: &[u8]) -> bool {
+    reply.len() <= MAX_REPLY.min(request.len().saturating_mul(GAIN))
+}
+
+/// A KRB-ERROR (RFC 4120 §5.9.1) about the way a request came, in as few bytes as can be.
+fn error(realm: &str, error_code: i32) -> io::Result<Vec<u8>> {
+    let now = kdc::now();
+    let error = KrbError {
+        pvno: PVNO,
+        msg_type: KrbError::MSG_TYPE,
+        ctime: None,
+        cusec: None,
+        stime: KerberosTime(now.unix_s),
+        susec: now.micros,
+        error_code,
+        crealm: None,
+        cname: None,
+        realm: realm.into(),
+        sname: PrincipalName::krbtgt(realm),
+        e_text: None,
+        e_data: None,
+    };
+    encode(&error).map_err(io::Error::other)
+}
+
+/// The tenant whose realm a request names, and the realm.
+async fn tenant_of(app: &AppState, message: &[u8]) -> Option<(TenantId, String)> {
+    let body = match *message.first()? {
+        TGS_REQ => TgsReq::decode(message).ok()?.0.body,
+        _ => AsReq::decode(message).ok()?.0.body,
+    };
+    let realm = body.realm.as_str();
+    let lookup = app.realms.tenant(&app.directory, realm);
+    let tenant = timeout(kdc::LOOKUP, lookup).await.ok()?.ok()??;
+    Some((tenant, realm.to_uppercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossrealm_krb::messages::decode;
+
+    #[test]
+    fn a_reply_is_bounded_by_its_request_and_by_the_link() {
+        assert!(may_follow(&[0; 100], &[0; 300]));
+        assert!(!may_follow(&[0; 100], &[0; 301]));
+        assert!(may_follow(&[0; 1000], &[0; MAX_REPLY]));
+        assert!(!may_follow(&[0; 60_000], &[0; MAX_REPLY + 1]));
+    }
+
+    #[test]
+    fn an_error_about_the_way_is_short() {
+        let realm = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
+        let bytes = error(realm, error_code::RESPONSE_TOO_BIG).unwrap();
+        assert!(bytes.len() < 100 + 2 * realm.len(), "{}", bytes.len());
+        let error: KrbError = decode(&bytes).unwrap();
+        assert_eq!((error.error_code, error.realm.as_str()), (52, realm));
+    }
+}

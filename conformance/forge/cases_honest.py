@@ -70,6 +70,21 @@ def _(f):
     f.body["sname"] = k.name(k.NT_SRV_INST, "krbtgt", f.scene.realm)
 
 
+@case("another host name of a storage account", Issued(), by=USER)
+def _(f):
+    f.body["sname"] = k.name(k.NT_SRV_INST, "cifs", "files.contoso.com")
+
+
+@case("a service principal that is no storage account", Issued(), by=USER)
+def _(f):
+    f.body["sname"] = k.name(k.NT_SRV_INST, "postgres", "db.contoso.cloud.example")
+
+
+@case("that service principal by another class", Refused("S_PRINCIPAL_UNKNOWN", "service-unknown"), by=USER)
+def _(f):
+    f.body["sname"] = k.name(k.NT_SRV_INST, "cifs", "db.contoso.cloud.example")
+
+
 def own_tgt(f, renewable=True):
     """Asks for the realm's own TGT, and stands `f` on it."""
     first = Forgery(f.scene, user=f.user, fast=True)

@@ -14,9 +14,9 @@ import cases_proxy  # noqa: F401
 import cases_request  # noqa: F401
 import cases_tcp  # noqa: F401
 import cases_ticket  # noqa: F401
-import crowd
 import kerberos as k
 import pac as p
+import people
 from forgery import Forgery
 from kerberos import asn1, kcrypto
 from proxy import Proxy
@@ -32,7 +32,7 @@ class Scene:
         self.proxy = Proxy(self.server, self.ca)
         self.trust_key = k.trust_key(self.secrets[self.realm], self.ad_realm, self.realm)
         self.other_key = k.trust_key(self.secrets[self.other_realm], self.ad_realm, self.other_realm)
-        self.service_keys = k.keytab_keys(self.keytab)
+        self.service_keys = {host: k.keytab_keys(path) for host, path in self.keytabs.items()}
         self.issued = []  # what MIT's library verifies in the end
         # What the directory grants: the truth of Active Directory, asked by its own tools.
         domain_users = self.sids["Domain Users"]
@@ -49,7 +49,8 @@ def now_ms():
 
 def clear_part(scene, ticket):
     sealed = ticket["enc-part"]
-    key = scene.service_keys[sealed["etype"], sealed["kvno"]]
+    host = ticket["sname"]["name-string"][1].decode().lower()
+    key = scene.service_keys[host][sealed["etype"], sealed["kvno"]]
     return key, k.plain(kcrypto.decrypt(key, k.KU_TICKET, sealed["cipher"]), asn1.EncTicketPart)
 
 
@@ -161,7 +162,7 @@ HONEST = Case("an honest request", Issued(), "a user", lambda forgery: None, "al
 
 def main():
     scene = Scene(json.load(sys.stdin))
-    crowd.gather(scene)
+    people.gather(scene)
     words = scene.words
     rows, owners = [], []
     for case in CASES:

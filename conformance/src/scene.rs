@@ -1,5 +1,5 @@
 //! Setting the scene: the lab's story as far as the first ticket, then what forgers need: a second tenant, users of every
-//! kind, their genuine referrals, the trusts' secrets and the service's keytab.
+//! kind, their genuine referrals, the trusts' secrets and the services' keytabs.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,6 +14,11 @@ use crate::{Options, forge};
 pub const OTHER_TENANT: &str = "other";
 /// Its realm.
 pub const OTHER_REALM: &str = "KERBEROS.OTHER.CLOUD.EXAMPLE";
+
+/// A further host name of a storage account, as a company's own domain gives it.
+const ALIAS: &str = "files.contoso.com";
+/// A service that is no storage account.
+const DATABASE: &str = "postgres/db.contoso.cloud.example";
 
 /// The steps of the lab's story that are played; the cloud is set up in our own way, with a port for Kerberos over TCP.
 const PLAYED: &[&str] = &[
@@ -96,7 +101,11 @@ impl Scene {
             "addresses": { TENANT: "contoso.cloud.example", OTHER_TENANT: "other.cloud.example" },
             "tenant": TENANT, "realm": CLOUD_REALM, "other_tenant": OTHER_TENANT, "other_realm": OTHER_REALM,
             "ad_realm": REALM, "domain": DOMAIN, "host": FILES_HOST,
-            "keytab": path(world.path(Place::Client, "acct1.keytab")),
+            "keytabs": {
+                FILES_HOST: path(world.path(Place::Client, "acct1.keytab")),
+                ALIAS: path(world.path(Place::Client, "acct2.keytab")),
+                "db.contoso.cloud.example": path(world.path(Place::Client, "postgres.keytab")),
+            },
             "referrals": referrals, "sids": sids, "cloud_only_sid": self.cloud_only_sid, "secrets": self.secrets,
             "scratch": path(world.folder(Place::Client)),
         }))
@@ -158,12 +167,7 @@ fn prepare(story: &mut Story) -> Result<(Value, Value), Failure> {
         .samba_tool(&["user", "create", UNSYNCED, USER_PASSWORD])
         .ok()?;
     sign_in(story, UNSYNCED, USER_PASSWORD, CLOUD_REALM)?;
-    let keytab = story.world.path(Place::Client, "acct1.keytab");
-    story
-        .crossrealm(Place::Admin)
-        .args(["storage-account", "keytab", "acct1", "--out"])
-        .arg(keytab)
-        .ok()?;
+    services(story)?;
     let secrets = forge::python(story, Place::Onprem)
         .arg("secrets")
         .arg(story.world.dc_folder())
@@ -180,6 +184,22 @@ fn prepare(story: &mut Story) -> Result<(Value, Value), Failure> {
         .ok()?
         .json()?;
     Ok((secrets, shown["user"]["sid"].clone()))
+}
+
+/// Another storage account with a host name beyond the tenant's domain, another kind of service, and everybody's keytab.
+fn services(story: &Story) -> Result<(), Failure> {
+    let admin = |words: &[&str]| story.crossrealm(Place::Admin).args(words);
+    admin(&["storage-account", "create", "acct2", "--alias", ALIAS]).ok()?;
+    admin(&["service-principal", "create", DATABASE]).ok()?;
+    for (kind, name, file) in [
+        ("storage-account", "acct1", "acct1.keytab"),
+        ("storage-account", "acct2", "acct2.keytab"),
+        ("service-principal", DATABASE, "postgres.keytab"),
+    ] {
+        let keytab = story.world.path(Place::Client, file);
+        admin(&[kind, "keytab", name, "--out"]).arg(keytab).ok()?;
+    }
+    Ok(())
 }
 
 /// The cloud as the story has it, and Kerberos over TCP beside the KDC proxy.

@@ -451,7 +451,7 @@ impl<'a> Run<'a> {
                 detail: message.clone(),
                 ..audit_event(self.by, Some(self.tenant), "sync.refuse")
             };
-            events::insert(conn, &event).await?;
+            events::record(conn, &event).await?;
         }
         self.outcome.refused.push(Refusal {
             object_guid: guid,

@@ -12,6 +12,8 @@ use std::net::IpAddr;
 
 /// How many events of a tenant and category are kept.
 pub const KEPT_EVENTS: i64 = 100_000;
+/// How many events of changes are recorded between two cuts, all streams together.
+const CUT_EVERY: i64 = 61;
 /// The longest text of an event, in bytes.
 const MAX_TEXT: usize = 500;
 
@@ -230,7 +232,17 @@ pub(crate) async fn audit(
         detail: detail.to_owned(),
         ..audit_event(by, tenant, action)
     };
-    insert(conn, &event).await
+    record(conn, &event).await
+}
+
+/// Records an event in the transaction of what it speaks of. Now and then its stream is cut: a prime keeps two streams
+/// that alternate from being missed for ever.
+pub(crate) async fn record(conn: &mut AnyConnection, event: &NewEvent) -> Result<()> {
+    let sequence = insert(conn, event).await?;
+    if sequence % CUT_EVERY == 0 {
+        trim(conn, event.tenant, event.category).await?;
+    }
+    Ok(())
 }
 
 /// An audit event of something done now, to be completed.
@@ -252,10 +264,10 @@ pub(crate) fn audit_event(by: &Actor, tenant: Option<TenantId>, action: &str) ->
     }
 }
 
-pub(crate) async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result<()> {
+async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result<i64> {
     let user = cut(&event.user);
-    sql("INSERT INTO events (id, at_ms, tenant_id, category, outcome, action, reason, actor, user_name, user_key,
-         target, address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)")
+    let row = sql("INSERT INTO events (id, at_ms, tenant_id, category, outcome, action, reason, actor, user_name, user_key,
+         target, address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING sequence")
         .bind(event.id.as_deref().map(cut))
         .bind(event.at_ms)
         .bind(event.tenant.map(tenant_blob))
@@ -269,9 +281,9 @@ pub(crate) async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result
         .bind(cut(&event.target))
         .bind(event.address.map(|address| address.to_string()))
         .bind(cut(&event.detail))
-        .execute(conn)
+        .fetch_one(conn)
         .await?;
-    Ok(())
+    col(&row, "sequence")
 }
 
 /// Keeps others from recording events of the tenant until the transaction ends: who follows a tenant's events by their
@@ -285,14 +297,18 @@ async fn lock(conn: &mut AnyConnection, tenant: TenantId) -> Result<()> {
 }
 
 /// Keeps the newest [`KEPT_EVENTS`] of a tenant and category.
-async fn trim(tx: &mut Tx, tenant: Option<TenantId>, category: EventCategory) -> Result<()> {
+async fn trim(
+    conn: &mut AnyConnection,
+    tenant: Option<TenantId>,
+    category: EventCategory,
+) -> Result<()> {
     sql("DELETE FROM events WHERE tenant_id IS NOT DISTINCT FROM $1 AND category = $2 AND sequence <= (
            SELECT sequence FROM events WHERE tenant_id IS NOT DISTINCT FROM $1 AND category = $2
            ORDER BY sequence DESC LIMIT 1 OFFSET $3)")
         .bind(tenant.map(tenant_blob))
         .bind(category.as_str())
         .bind(KEPT_EVENTS)
-        .execute(&mut **tx)
+        .execute(conn)
         .await?;
     Ok(())
 }

@@ -238,7 +238,7 @@ async fn audit_grant(
         detail: format!("{} {}", grant.role, grant.principal.sid),
         ..audit_event(by, Some(tenant), action)
     };
-    events::insert(conn, &event).await
+    events::record(conn, &event).await
 }
 
 /// The shares of an account that are in view, by name, with their ids.

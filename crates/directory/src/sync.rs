@@ -282,7 +282,7 @@ impl Directory {
         }
         let mut tx = self.begin().await?;
         touch(&mut tx, tenant, Touch::Identities).await?;
-        let domain = domains::register(&mut tx, by, tenant, &wanted.domain).await?;
+        let domain = register_own(&mut tx, by, tenant, &wanted.domain).await?;
         let policy = load_tenant(&mut tx, tenant).await?.policy;
         let mut run = Run::new(by, tenant, &domain, policy);
         for change in &wanted.changes {
@@ -324,6 +324,23 @@ impl Directory {
         };
         rows.iter().map(refusal).collect()
     }
+}
+
+/// Registers the agent's domain where it is not. Of one that is registered, an agent cannot say that it belongs to
+/// another forest: through which trust users may arrive is an administrator's decision.
+async fn register_own(
+    conn: &mut AnyConnection,
+    by: &Actor,
+    tenant: TenantId,
+    domain: &NewDomain,
+) -> Result<DomainInfo> {
+    let name = names::dns_name("domain", &domain.dns_name, 2)?;
+    let known = find_domain(conn, tenant, &name).await?;
+    let domain = NewDomain {
+        forest_root: domain.forest_root.clone().filter(|_| known.is_none()),
+        ..domain.clone()
+    };
+    domains::register(conn, by, tenant, &domain).await
 }
 
 fn synced(info: IdentityInfo, members: Vec<Uuid>) -> SyncedIdentity {

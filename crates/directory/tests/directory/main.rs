@@ -4,6 +4,8 @@ mod closure;
 mod kerberos_servers;
 mod load;
 mod opening;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod records;
 mod safety;
 mod services;

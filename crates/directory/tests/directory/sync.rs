@@ -358,6 +358,24 @@ async fn a_connector_writes_its_own_domain_only() {
 }
 
 #[tokio::test]
+async fn an_agent_cannot_move_its_domain_to_another_forest() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    d.register_domain(&by(), tenant, &corp()).await.unwrap();
+    let moved = ApplyIdentities {
+        domain: NewDomain {
+            forest_root: Some("fabrikam.example".into()),
+            ..corp()
+        },
+        ..run(vec![])
+    };
+    d.apply_identities(&by(), tenant, moved).await.unwrap();
+    let domain = d.domain(tenant, CORP).await.unwrap();
+    assert_eq!(domain.forest_root, CORP);
+}
+
+#[tokio::test]
 async fn names_find_one_or_say_so() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;

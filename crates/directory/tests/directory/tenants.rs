@@ -523,6 +523,26 @@ async fn events_are_found_and_followed() {
 }
 
 #[tokio::test]
+async fn events_of_changes_are_bounded_too() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    sqlx::query("INSERT INTO events (at_ms, tenant_id, category, outcome, action, reason, actor, user_name, user_key, target, detail)
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100100)
+        SELECT i, $1, 'audit', 'done', '', '', '', '', '', '', '' FROM n")
+        .bind(tenant.as_bytes().to_vec())
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    let policy = NewTenant::DEFAULT_POLICY;
+    let d = &world.directory;
+    for _ in 0..61 {
+        d.set_policy(&by(), tenant, policy.clone()).await.unwrap();
+    }
+    let kept = world.count("SELECT COUNT(*) FROM events").await;
+    assert!((100_000..100_061).contains(&kept), "{kept}");
+}
+
+#[tokio::test]
 async fn what_a_client_puts_into_a_name_stays_harmless() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;

@@ -159,13 +159,15 @@ async fn a_key_is_dropped_from_memory_when_its_time_is_over() {
             .await
             .unwrap();
     }
-    sqlx::query("UPDATE trust_secrets SET retires_at = unixepoch() + 1 WHERE version = 1")
+    let now = d.trust(tenant, CORP).await.unwrap().keys[0].confirmed_at;
+    sqlx::query("UPDATE trust_secrets SET retires_at = $1 WHERE version = 1")
+        .bind(now.unwrap() + 2)
         .execute(&mut world.raw().await)
         .await
         .unwrap();
     let node = world.other_node().await;
     assert_eq!(trust_of(&node, tenant).await.unwrap().keys.len(), 3);
-    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(3100)).await;
     assert_eq!(trust_of(&node, tenant).await.unwrap().keys.len(), 2);
 }
 

@@ -12,6 +12,7 @@ pub const PACKAGES: &[&str] = &[
     "krb5-user",
     "ldb-tools",
     "libnss-winbind",
+    "postgresql",
     "python3-cryptography",
     "python3-pyasn1",
     "python3-samba",
@@ -48,6 +49,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("smbclient", "smbclient"),
     ("smbcacls", "smbclient"),
     ("ldbsearch", "ldb-tools"),
+    ("psql", "postgresql"),
+    ("pg_ctlcluster", "postgresql"),
     ("ndrdump", "samba-testsuite"),
 ];
 

@@ -5,6 +5,7 @@
 
 mod cases;
 mod oracle;
+mod postgres;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -35,15 +36,19 @@ fn main() -> ExitCode {
             on_stage(index + 1, |_| Ok(()))
         })
     });
-    let cases = cases::TESTS.iter().map(|(name, test)| {
-        Trial::test(format!("case_{name}"), move || {
-            on_stage(STEPS.len(), |story| {
-                test(story)
-                    .and_then(|()| cases::still_serves(story))
-                    .map_err(|failure| story.with_logs(failure))
+    // Other services first: the last of the cases stop what they need.
+    let cases = postgres::TESTS
+        .iter()
+        .chain(cases::TESTS)
+        .map(|(name, test)| {
+            Trial::test(format!("case_{name}"), move || {
+                on_stage(STEPS.len(), |story| {
+                    test(story)
+                        .and_then(|()| cases::still_serves(story))
+                        .map_err(|failure| story.with_logs(failure))
+                })
             })
-        })
-    });
+        });
     let trials = steps
         .chain(cases)
         .map(|trial| trial.with_ignored_flag(skipped))

@@ -207,14 +207,14 @@ fn negotiation(account: &TrustAccount) -> Vec<u8> {
 }
 
 /// The state of a sealed channel.
-struct Seal {
+pub(super) struct Seal {
     key: Key,
     /// One count for both directions.
     sequence: u32,
 }
 
 impl Seal {
-    fn new(key: &Key) -> Self {
+    pub(super) fn new(key: &Key) -> Self {
         Self {
             key: key.clone(),
             sequence: 0,
@@ -228,7 +228,12 @@ impl Seal {
         Ok(self.seal_as(data, confounder, true))
     }
 
-    fn seal_as(&mut self, data: &mut [u8], mut confounder: [u8; 8], is_client: bool) -> Vec<u8> {
+    pub(super) fn seal_as(
+        &mut self,
+        data: &mut [u8],
+        mut confounder: [u8; 8],
+        is_client: bool,
+    ) -> Vec<u8> {
         let sequence = self.next(is_client);
         let checksum = self.checksum(&confounder, data);
         let mut cipher = self.cipher(sequence);
@@ -249,7 +254,7 @@ impl Seal {
         self.open_as(data, token, false)
     }
 
-    fn open_as(&mut self, data: &mut [u8], token: &[u8], is_client: bool) -> bool {
+    pub(super) fn open_as(&mut self, data: &mut [u8], token: &[u8], is_client: bool) -> bool {
         let sequence = self.next(is_client);
         let part = |at: usize| token.get(at..).and_then(<[u8]>::first_chunk::<8>).copied();
         let (Some(header), Some(mut hidden), Some(checksum), Some(mut confounder)) =

@@ -1,6 +1,7 @@
 //! The whole exchange against a server that knows a secret, and against ones that misbehave.
 
-use super::credential::Credentials;
+use super::channel::Seal;
+use super::credential::{Cfb8, Credentials};
 use super::*;
 
 /// A domain controller's Netlogon, as far as one fragment in clear goes.
@@ -96,4 +97,109 @@ async fn a_server_without_aes_or_without_the_secret_is_refused() {
     impostor.knows = false;
     let refused = prove(&mut impostor, &account(), "current").await;
     assert!(matches!(refused, Err(NetlogonError::Forged(_))));
+}
+
+/// A domain controller's sealed Netlogon, which knows the session and takes one new secret.
+struct SealedServer {
+    credentials: Credentials,
+    seal: Seal,
+    taken: Option<(String, u32)>,
+    status: u32,
+    proves: bool,
+}
+
+/// The security trailer and token that go with a body padded by `pad` bytes.
+fn sealed_fragment(seal: &mut Seal, call_id: &[u8], stub: &[u8]) -> Vec<u8> {
+    let padded = stub.len().next_multiple_of(16);
+    let mut data = stub.to_vec();
+    data.resize(padded, 0);
+    let token = seal.seal_as(&mut data, [5; 8], false);
+    let pad = u8::try_from(padded - stub.len()).unwrap();
+    let mut body = vec![0; 8];
+    body.extend(data);
+    body.extend([0x44, 6, pad, 0, 0, 0, 0, 0]);
+    body.extend(&token);
+    let mut out = fragment(2, call_id, &body);
+    out[10] = 56;
+    out
+}
+
+impl Wire for SealedServer {
+    async fn exchange(&mut self, request: Vec<u8>) -> Result<Vec<u8>, SmbError> {
+        let id = request[12..16].to_vec();
+        if request[2] == 11 {
+            // The negotiation names domain and computer behind its trailer.
+            assert!(request.ends_with(b"CORP\0CONTOSO-KRB\0"));
+            return server().exchange(request).await;
+        }
+        let (body, token) = request.split_at(request.len() - 56);
+        let (body, trailer) = body.split_at(body.len() - 8);
+        assert_eq!(trailer[..2], [0x44, 6]);
+        let mut stub = body[24..].to_vec();
+        assert!(self.seal.open_as(&mut stub, token, true));
+        stub.truncate(stub.len() - usize::from(trailer[2]));
+        let (call, buffer) = stub.split_at(stub.len() - 516);
+        let (call, timestamp) = call.split_last_chunk::<4>().unwrap();
+        let proof = self
+            .credentials
+            .authenticator(u32::from_le_bytes(*timestamp));
+        assert!(call.ends_with(&proof));
+        let mut buffer = buffer.to_vec();
+        Cfb8::new(self.credentials.session_key(), [0; 16]).decrypt(&mut buffer);
+        let length = u32::from_le_bytes(*buffer.last_chunk().unwrap());
+        let password = &buffer[512 - usize::try_from(length).unwrap()..512];
+        let text: Vec<u16> = password
+            .chunks(2)
+            .map(|unit| u16::from_le_bytes([unit[0], unit[1]]))
+            .collect();
+        let version = &buffer[512 - password.len() - 8..][..4];
+        let version = u32::from_le_bytes(version.try_into().unwrap());
+        self.taken = Some((String::from_utf16(&text).unwrap(), version));
+        // The server's proof is made with the seed one further.
+        let mut stub = self.credentials.authenticator(1).to_vec();
+        if !self.proves {
+            stub[0] ^= 1;
+        }
+        stub.extend([0; 4]);
+        stub.extend(self.status.to_le_bytes());
+        Ok(sealed_fragment(&mut self.seal, &id, &stub))
+    }
+}
+
+fn sealed(status: u32, proves: bool) -> (SealedServer, Proven) {
+    let credentials = || Credentials::new("current", &[1; 8], &[7; 8]);
+    let server = SealedServer {
+        seal: Seal::new(credentials().session_key()),
+        credentials: credentials(),
+        taken: None,
+        status,
+        proves,
+    };
+    (server, Proven(credentials()))
+}
+
+#[tokio::test]
+async fn the_next_secret_arrives_sealed_with_its_version() {
+    let (mut server, proven) = sealed(0, true);
+    set_secret(
+        &mut server,
+        &account(),
+        proven,
+        "next-secret",
+        3,
+        1_700_000_000,
+    )
+    .await
+    .unwrap();
+    assert_eq!(server.taken, Some(("next-secret".to_owned(), 3)));
+}
+
+#[tokio::test]
+async fn a_refusal_or_a_missing_proof_is_no_success() {
+    let (mut server, proven) = sealed(NtStatus::ACCESS_DENIED.0, true);
+    let refused = set_secret(&mut server, &account(), proven, "next", 3, 1).await;
+    assert!(matches!(refused, Err(NetlogonError::Status { .. })));
+    let (mut server, proven) = sealed(0, false);
+    let forged = set_secret(&mut server, &account(), proven, "next", 3, 1).await;
+    assert!(matches!(forged, Err(NetlogonError::Forged(_))));
 }

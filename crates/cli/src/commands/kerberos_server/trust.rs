@@ -10,7 +10,7 @@
 use super::{netlogon, recorded};
 use crate::failure::Failure;
 use crossrealm_api::{
-    Client, ConfirmTrust, PrepareTrust, PreparedTrust, Tenant, Trust, TrustKeyState,
+    Client, ConfirmTrust, PrepareTrust, PreparedTrust, SecretText, Tenant, Trust, TrustKeyState,
 };
 use crossrealm_onprem::lsa::{ENCTYPES_AES, Lsa};
 use crossrealm_onprem::nrpc::{self, NetlogonError, TrustAccount};
@@ -156,9 +156,10 @@ impl<'a> TrustRun<'a> {
 
     async fn converge(&mut self, prepared: &PreparedTrust) -> Result<Vec<String>, Failure> {
         let mut done = Vec::new();
+        let mut has_newest = false;
         if self.observed.own.is_some() && self.recorded.is_some() {
-            let key = self.try_keys(prepared).await;
-            self.observed.key = key.unwrap_or(KeyMatch::Untried);
+            let tried = self.try_keys(prepared).await;
+            (self.observed.key, has_newest) = tried.unwrap_or((KeyMatch::Untried, false));
         }
         for _ in 0..MAX_ROUNDS {
             let steps = plan(&self.observed, &self.wanted)?;
@@ -169,8 +170,9 @@ impl<'a> TrustRun<'a> {
                 apply(self.lsa, &step, secret, os::now().as_secs()).await?;
                 done.push(step.to_string());
             }
-            let taken = is_new || self.hand_over(prepared, &mut done).await?;
-            match self.try_keys(prepared).await? {
+            let taken = is_new || has_newest || self.hand_over(prepared, &mut done).await?;
+            let (key, _) = self.try_keys(prepared).await?;
+            match key {
                 KeyMatch::Opens if taken => return Ok(done),
                 KeyMatch::Opens | KeyMatch::DoesNotOpen => {}
                 KeyMatch::NoSecret | KeyMatch::Untried => {
@@ -179,6 +181,7 @@ impl<'a> TrustRun<'a> {
             }
             self.observed = observe(self.lsa, &self.wanted.realm).await?;
             self.observed.key = KeyMatch::DoesNotOpen;
+            has_newest = false;
         }
         Err(Failure::new(format!(
             "the trust is in AD, but a referral by `{}` does not open with its key",
@@ -227,26 +230,33 @@ impl<'a> TrustRun<'a> {
         Ok(false)
     }
 
-    /// Whether a fresh referral to the tenant's realm opens with any secret that the tenant holds.
-    async fn try_keys(&self, prepared: &PreparedTrust) -> Result<KeyMatch, Failure> {
+    /// Whether a fresh referral to the tenant's realm opens with any secret that the tenant holds, and whether with the
+    /// prepared one, which AD then has.
+    async fn try_keys(&self, prepared: &PreparedTrust) -> Result<(KeyMatch, bool), Failure> {
         let referral = self
             .session
             .service_ticket(&["krbtgt", &self.wanted.realm])
             .await
             .map_err(|error| self.no_proof(&error.to_string()))?;
         let ad_realm = self.session.dc().realm();
-        let held = prepared.held.iter().map(|held| &held.secret);
-        for secret in std::iter::once(&prepared.secret).chain(held) {
+        let try_one = |secret: &SecretText| {
             let secret = secret.expose();
             match opens(&referral.ticket, secret, &ad_realm, &self.wanted.realm) {
-                Ok(KeyMatch::DoesNotOpen) => {}
                 // RC4 until the encryption types are set: says nothing about the key.
-                Err(VerifyError::WeakEnctype(_)) => return Ok(KeyMatch::Untried),
-                Ok(found) => return Ok(found),
-                Err(error) => return Err(self.no_proof(&error.to_string())),
+                Err(VerifyError::WeakEnctype(_)) => Ok(KeyMatch::Untried),
+                other => other.map_err(|error| self.no_proof(&error.to_string())),
+            }
+        };
+        let newest = try_one(&prepared.secret)?;
+        if newest != KeyMatch::DoesNotOpen {
+            return Ok((newest, newest == KeyMatch::Opens));
+        }
+        for held in &prepared.held {
+            if try_one(&held.secret)? == KeyMatch::Opens {
+                return Ok((KeyMatch::Opens, false));
             }
         }
-        Ok(KeyMatch::DoesNotOpen)
+        Ok((KeyMatch::DoesNotOpen, false))
     }
 
     fn no_proof(&self, reason: &str) -> Failure {

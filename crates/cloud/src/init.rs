@@ -32,7 +32,7 @@ pub struct InitOptions {
     pub store: String,
     /// Where HTTPS is to be served.
     pub https_listen: SocketAddr,
-    /// Where Kerberos over TCP is to be served, if at all.
+    /// Where Kerberos over TCP and UDP is to be served, if at all.
     pub kdc_listen: Option<SocketAddr>,
 }
 

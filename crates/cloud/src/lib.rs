@@ -2,8 +2,9 @@
 //!
 //! This room owns what the inner rooms must not know: sockets, TLS, the clock, the operating system's randomness, time-outs
 //! and limits. It decides nothing about tickets (that is `crossrealm-kdc`) and stores nothing itself (that is
-//! `crossrealm-directory`). Requests come in over HTTPS; Kerberos messages go to the exchange, whose lookups the directory
-//! answers, and administration goes to the directory. It never opens a connection to anything: not to a domain
+//! `crossrealm-directory`). Requests come in over HTTPS, Kerberos also over TCP and UDP where that is
+//! switched on; Kerberos messages go to the exchange, whose lookups the directory answers, and administration goes to the
+//! directory. It never opens a connection to anything: not to a domain
 //! controller, and not to a name that a client sends.
 //!
 //! Invariants: nothing from a client is buffered beyond a bound or waited for beyond a time-out; a ticket never waits for

@@ -5,6 +5,7 @@
 impacket sends no checksum of its request, so that whoever holds its message could ask for another service with it. With
 --checksum its message gets one before it is sent, made by its own types and cryptography.
 """
+
 import sys
 
 from impacket.krb5 import constants, kerberosv5

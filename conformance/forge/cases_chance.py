@@ -1,5 +1,6 @@
 """Changes by chance, many at a time: whatever comes of them, nobody gets more than the directory grants. The seed is fixed, so
 that a finding can be repeated."""
+
 import random
 
 import kerberos as k
@@ -59,7 +60,7 @@ def signed(chance, mutant):
     pac = changed(chance, mutant.pac)
     try:
         mutant.pac = p.signed(pac, mutant.scene.trust_key)
-    except Exception:  # noqa: BLE001 — what cannot even be signed is sent as it is
+    except Exception:  # what cannot even be signed is sent as it is
         mutant.pac = pac
 
 

@@ -1,4 +1,5 @@
 """Users whose genuine referrals the domain controller has issued, and whom the directory must judge."""
+
 import kerberos as k
 import pac as p
 from people import CHILD_DOMAIN, CHILD_SID

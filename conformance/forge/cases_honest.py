@@ -1,4 +1,5 @@
 """Requests that must be served: if these failed, refusing everything would look like safety."""
+
 import kerberos as k
 from forgery import Forgery
 from table import USER, Issued, Refused, Tgt, case
@@ -49,7 +50,11 @@ def _(f):
     f.body["sname"]["name-type"] = k.NT_PRINCIPAL
 
 
-@case("session key of type 17 for a client that offers only that", Issued(check=lambda reply, part: [] if part["key"]["keytype"] == 17 else ["not 17"]), by=USER)
+@case(
+    "session key of type 17 for a client that offers only that",
+    Issued(check=lambda reply, part: [] if part["key"]["keytype"] == 17 else ["not 17"]),
+    by=USER,
+)
 def _(f):
     f.body["etype"] = [k.RC4, k.AES128]
 

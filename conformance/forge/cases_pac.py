@@ -1,4 +1,5 @@
 """The PAC of the referral: unsigned edits, edits signed with a stolen trust key, downgraded signatures, broken layouts."""
+
 import struct
 
 import kerberos as k
@@ -62,8 +63,12 @@ def hmac_md5(key, blank, own):
 
 
 case("signature downgraded to RC4's HMAC-MD5 under the AES key", SIGNATURE)(signature(hmac_md5))
-case("signature without a key: plain MD5", MALFORMED)(signature(lambda key, blank, own: struct.pack("<i", 7) + k.kcrypto.make_checksum(7, None, 17, blank)))
-case("signature without a key: CRC32", MALFORMED)(signature(lambda key, blank, own: struct.pack("<i", 1) + k.kcrypto.make_checksum(1, None, 17, blank)))
+case("signature without a key: plain MD5", MALFORMED)(
+    signature(lambda key, blank, own: struct.pack("<i", 7) + k.kcrypto.make_checksum(7, None, 17, blank))
+)
+case("signature without a key: CRC32", MALFORMED)(
+    signature(lambda key, blank, own: struct.pack("<i", 1) + k.kcrypto.make_checksum(1, None, 17, blank))
+)
 case("signature cut to 4 bytes", MALFORMED)(signature(lambda key, blank, own: own[:8]))
 case("signature of no bytes", MALFORMED)(signature(lambda key, blank, own: own[:4]))
 case("signature with its type alone cut", MALFORMED)(signature(lambda key, blank, own: own[:2]))
@@ -272,7 +277,9 @@ def entry(pac, kind, size=None, offset=None):
         at = 8 + 16 * index
         found, own_size, own_offset = struct.unpack_from("<IIQ", pac, at)
         if found == kind:
-            struct.pack_into("<IIQ", changed, at, kind, own_size if size is None else size, own_offset if offset is None else offset)
+            struct.pack_into(
+                "<IIQ", changed, at, kind, own_size if size is None else size, own_offset if offset is None else offset
+            )
     return bytes(changed)
 
 
@@ -309,9 +316,13 @@ signed_layout("logon info of no bytes, signed", lambda pac: with_buffer(pac, p.L
 signed_layout("logon info missing, signed", lambda pac: p.without(pac, p.LOGON_INFO))
 signed_layout("client info missing, signed", lambda pac: p.without(pac, p.CLIENT_INFO))
 signed_layout("client info cut, signed", lambda pac: with_buffer(pac, p.CLIENT_INFO, dict(p.buffers(pac))[p.CLIENT_INFO][:9]))
-signed_layout("logon info cut in half, signed", lambda pac: with_buffer(pac, p.LOGON_INFO, dict(p.buffers(pac))[p.LOGON_INFO][:150]))
+signed_layout(
+    "logon info cut in half, signed", lambda pac: with_buffer(pac, p.LOGON_INFO, dict(p.buffers(pac))[p.LOGON_INFO][:150])
+)
 signed_layout("requester's SID cut, signed", lambda pac: with_buffer(pac, p.REQUESTER, dict(p.buffers(pac))[p.REQUESTER][:6]))
-signed_layout("UPN info pointing outside, signed", lambda pac: with_buffer(pac, p.UPN, b"\xff" * 4 + dict(p.buffers(pac))[p.UPN][4:]))
+signed_layout(
+    "UPN info pointing outside, signed", lambda pac: with_buffer(pac, p.UPN, b"\xff" * 4 + dict(p.buffers(pac))[p.UPN][4:])
+)
 
 
 def group_count(pac, count):
@@ -341,4 +352,3 @@ def _(f):
 @case("a genuine PAC cannot be moved to a ticket with another sign-in time", MISMATCH)
 def _(f):
     f.reseal()["authtime"] = k.time(k.seconds(f.part["authtime"]) - 60)
-

@@ -1,4 +1,5 @@
 """The KDC proxy: envelopes, lengths and paces that no decent client sends."""
+
 import os
 import socket
 from time import sleep
@@ -51,7 +52,12 @@ posted("text", b"hello")
 posted("zeros", bytes(4000))
 posted("an empty sequence", element(0x30, b""))
 posted("an envelope with an empty message", envelope(b""), Http(400, ("dropped", "not-kerberos")))
-posted("an envelope around an envelope", lambda f: envelope(envelope(f.encode(), f.scene.realm), f.scene.realm), Http(400, ("dropped", "not-kerberos")), USER)
+posted(
+    "an envelope around an envelope",
+    lambda f: envelope(envelope(f.encode(), f.scene.realm), f.scene.realm),
+    Http(400, ("dropped", "not-kerberos")),
+    USER,
+)
 posted("the message without its envelope", lambda f: f.encode(), BAD, USER)
 posted("the message's own length too large", lambda f: envelope(f.encode(), f.scene.realm, length=0x7FFFFFFF), BAD, USER)
 posted("the message's own length too small", lambda f: envelope(f.encode(), f.scene.realm, length=10), BAD, USER)
@@ -77,7 +83,9 @@ def _(f):
 
 @case("a chunked body", NO_LENGTH, by=ANYBODY)
 def _(f):
-    return raw(f, head(path(f), None, "1.1", more=["Transfer-Encoding: chunked", "Connection: close"]) + b"5\r\nhello\r\n0\r\n\r\n")
+    return raw(
+        f, head(path(f), None, "1.1", more=["Transfer-Encoding: chunked", "Connection: close"]) + b"5\r\nhello\r\n0\r\n\r\n"
+    )
 
 
 @case("a length and chunks: request smuggling", NO_LENGTH, by=ANYBODY)
@@ -172,4 +180,3 @@ for tenant in ("nosuchtenant", "..%2f..%2fadmin", "contoso", "%00", "10.77.1.1")
     def _(f, tenant=tenant):
         body = envelope(f.encode(), f.scene.realm)
         return raw(f, head(f"/{tenant}/kerberos", len(body)) + body)
-

@@ -1,4 +1,5 @@
 """The request around a genuine referral: authenticator, checksum, FAST, options, padata. Sent by a user with a sign-in."""
+
 import os
 import re
 from time import time as now
@@ -325,7 +326,11 @@ spoilt("FAST: checksum of zeros", lambda request: request["req-checksum"].update
 spoilt("FAST: checksum of no bytes", lambda request: request["req-checksum"].update(checksum=b""))
 spoilt("FAST: checksum labelled as unkeyed", lambda request: request["req-checksum"].update(cksumtype=7))
 spoilt("FAST: sealed with RC4", lambda request: request["enc-fast-req"].update(etype=k.RC4))
-spoilt("FAST: an explicit armor in a TGS-REQ", lambda request: request.update(armor={"armor-type": 1, "armor-value": b"\x30\x00"}), OPTION)
+spoilt(
+    "FAST: an explicit armor in a TGS-REQ",
+    lambda request: request.update(armor={"armor-type": 1, "armor-value": b"\x30\x00"}),
+    OPTION,
+)
 
 
 @case("FAST: a critical option that nobody knows", OPTION, by=USER)
@@ -366,7 +371,12 @@ def _(f):
     f.ticket["sname"] = k.name(k.NT_SRV_INST, "krbtgt", f.scene.other_realm)
 
 
-@case("this tenant's own TGT at the other tenant's address, relabelled", Refused("BAD_INTEGRITY", "ticket-integrity"), by=USER, tenant=OTHER)
+@case(
+    "this tenant's own TGT at the other tenant's address, relabelled",
+    Refused("BAD_INTEGRITY", "ticket-integrity"),
+    by=USER,
+    tenant=OTHER,
+)
 def _(f):
     first = Forgery(f.scene)
     first.body["sname"] = k.name(k.NT_SRV_INST, "krbtgt", f.scene.realm)
@@ -429,14 +439,27 @@ def _(f):
 
 @case("a KRB-ERROR: answering would never end", DROPPED, by=ANYBODY)
 def _(f):
-    error = {"pvno": 5, "msg-type": 30, "stime": k.time(now()), "susec": 0, "error-code": 60, "realm": b"X", "sname": k.name(1, "x")}
+    error = {
+        "pvno": 5,
+        "msg-type": 30,
+        "stime": k.time(now()),
+        "susec": 0,
+        "error-code": 60,
+        "realm": b"X",
+        "sname": k.name(1, "x"),
+    }
     f.message = k.der(error, asn1.KRB_ERROR)
 
 
 @case("a kpasswd request", DROPPED, by=USER)
 def _(f):
     ap_req = f.ap_req(b"")
-    rest = b"\xff\x80" + len(ap_req).to_bytes(2, "big") + ap_req + k.der({"pvno": 5, "msg-type": 21, "enc-part": k.seal(f.session, 13, b"new password")}, asn1.KRB_PRIV)
+    rest = (
+        b"\xff\x80"
+        + len(ap_req).to_bytes(2, "big")
+        + ap_req
+        + k.der({"pvno": 5, "msg-type": 21, "enc-part": k.seal(f.session, 13, b"new password")}, asn1.KRB_PRIV)
+    )
     f.message = (2 + len(rest)).to_bytes(2, "big") + rest
 
 
@@ -457,4 +480,3 @@ def _(f):
 @case("a genuine request with a byte behind it", DROPPED, by=USER)
 def _(f):
     f.message = f.encode() + b"\x00"
-

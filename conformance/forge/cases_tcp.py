@@ -1,4 +1,5 @@
 """Kerberos over TCP (RFC 4120 section 7.2.2), where no address names the tenant: the realm of the request does."""
+
 import os
 import socket
 import struct
@@ -63,7 +64,13 @@ def changed(f):
 
 tcp("an honest request", Issued(), honest, by=USER)
 tcp("a changed request", Refused("MODIFIED", "request-modified"), changed)
-tcp("this tenant's referral for the other tenant's realm", Refused("NOT_US", "ticket-not-for-us"), other_realm, by=USER, tenant="other_tenant")
+tcp(
+    "this tenant's referral for the other tenant's realm",
+    Refused("NOT_US", "ticket-not-for-us"),
+    other_realm,
+    by=USER,
+    tenant="other_tenant",
+)
 tcp("a realm nobody has: never resolved, never connected to", CLOSED, foreign_realm, by=USER)
 tcp("garbage", CLOSED, lambda f: framed(os.urandom(500)))
 tcp("a length of zero", CLOSED, lambda f: framed(b""))

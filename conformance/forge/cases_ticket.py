@@ -1,4 +1,5 @@
 """The referral ticket itself: keys, encryption types, times, flags, names, realms and the path it took."""
+
 import os
 from time import time as now
 
@@ -86,7 +87,9 @@ def _(f):
 
 for number in (1, 3, 16, 24, 0, -1, 99):
 
-    @case(f"sealed part labelled with encryption type {number}", Refused("ETYPE_NOSUPP", "encryption-type-not-supported"), by=USER)
+    @case(
+        f"sealed part labelled with encryption type {number}", Refused("ETYPE_NOSUPP", "encryption-type-not-supported"), by=USER
+    )
     def _(f, number=number):
         f.ticket["enc-part"]["etype"] = number
 

@@ -3,6 +3,7 @@
 A case gets a `Forgery`, changes what it attacks, and the runner sends it. Everything is put together at the last moment, so
 that a change of the ticket or the PAC is sealed, and signed where the case wants that, as an attacker would do it.
 """
+
 import os
 from dataclasses import dataclass, field
 from time import time as now
@@ -11,6 +12,7 @@ import kerberos as k
 import pac as p
 from kerberos import asn1, kcrypto
 from proxy import envelope, opened
+
 
 @dataclass
 class Reply:

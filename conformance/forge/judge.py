@@ -1,4 +1,5 @@
 """Judges what came back: the answer against the table, and an issued ticket against what the directory grants."""
+
 import re
 from time import time
 
@@ -75,7 +76,7 @@ def judge(scene, forgery, reply, expected):
     if reply.kind == "http":
         event = None
         if isinstance(expected, Http) and expected.event:
-            event = dict(zip(("outcome", "reason"), expected.event))
+            event = {"outcome": expected.event[0], "reason": expected.event[1]}
         same = isinstance(expected, Http) and expected.status == reply.status
         return status(reply.status), [] if same else [f"{status(reply.status)}: {reply.text[:100]}"], event
     found = E_TEXT.match(reply.text)

@@ -2,6 +2,7 @@
 
 Strings and times are bytes in these dictionaries (that is how they come out of the decoder), flags are text of 32 digits.
 """
+
 import os
 import struct
 from datetime import datetime, timezone

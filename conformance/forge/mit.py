@@ -3,6 +3,7 @@
 A process of its own: Samba's library brings Heimdal's Kerberos with it, and two Kerberos libraries in one process are one too
 many. Each entry is {"pac", "key": hexadecimal, "etype", "authtime": Unix seconds, "client": "name@REALM"}.
 """
+
 import ctypes as c
 import json
 import sys

@@ -1,4 +1,5 @@
 """PACs taken apart, edited, signed and checked with Samba's Python library ([MS-PAC])."""
+
 import struct
 import subprocess
 import tempfile
@@ -54,17 +55,19 @@ def zeroed(pac, *kinds):
     for kind in kinds:
         if place := locate(pac, kind):
             offset, size = place
+            size = max(4, min(size, len(pac) - offset))
             pac[offset + 4 : offset + size] = bytes(size - 4)
     return bytes(pac)
 
 
 def signed(pac, key, kind=16):
     """The PAC with a fresh server signature; all that the holder of the trust key alone can sign."""
-    offset, _ = locate(pac, SERVER)
+    offset, size = locate(pac, SERVER)
+    if offset + size > len(pac):
+        raise ValueError("the signature lies outside the PAC")
     pac = bytearray(zeroed(pac, SERVER, KDC))
     struct.pack_into("<i", pac, offset, kind)
-    kdc = bytes(pac)
-    value = kcrypto.make_checksum(kind, key, KU_PAC, kdc)
+    value = kcrypto.make_checksum(kind, key, KU_PAC, bytes(pac))
     pac[offset + 4 : offset + 4 + len(value)] = value
     return bytes(pac)
 

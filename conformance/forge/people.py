@@ -2,6 +2,7 @@
 
 `crowd` joins more groups than a ticket may hold; `kim` belongs to a child domain of the forest, whose sync registers it.
 """
+
 import json
 import ssl
 import urllib.request

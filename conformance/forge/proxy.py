@@ -1,4 +1,5 @@
 """The KDC proxy ([MS-KKDCP]) as a client sees it: one TLS connection and one HTTP/1.0 request for each message."""
+
 import socket
 import ssl
 import struct

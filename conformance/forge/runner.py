@@ -1,4 +1,5 @@
 """Plays every case, judges its answer, and asks honestly after each. Events are judged by the caller, who knows the times."""
+
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from forgery import Forgery
 from judge import judge
 from proxy import Proxy
 from table import CASES, Case, Issued
+
 
 class Scene:
     def __init__(self, described):
@@ -91,7 +93,7 @@ def main():
         row["honest"] = {key: honest[key] for key in ("got", "wrong", "event", "from_ms", "to_ms", "tenant")}
         rows.append(row)
         owners += [row] * (len(scene.issued) - len(owners))
-    for row, complaint in zip(owners, mit_complaints(scene.issued)):
+    for row, complaint in zip(owners, mit_complaints(scene.issued), strict=True):
         row["wrong"] += [complaint] if complaint else []
     print(f"{len(owners)} PACs of issued tickets: read by Samba's library and ndrdump, verified by MIT's", file=sys.stderr)
     json.dump(rows, sys.stdout)

@@ -1,4 +1,5 @@
 """How a case and its expected outcome are written down."""
+
 from dataclasses import dataclass
 
 # Error codes of RFC 4120 section 7.5.9 and RFC 6806, by their own numbers, not by the product's.

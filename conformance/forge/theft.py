@@ -1,4 +1,5 @@
 """What a thief of the domain controller's database holds: the secrets of its trusts."""
+
 import json
 import os
 

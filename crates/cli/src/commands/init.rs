@@ -26,7 +26,7 @@ pub struct Args {
     /// Where to serve HTTPS: KDC proxy and API
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:443")]
     https_listen: SocketAddr,
-    /// Where to serve Kerberos over TCP too, e.g. 0.0.0.0:88 [default: nowhere]
+    /// Where to serve Kerberos over TCP and UDP too, e.g. 0.0.0.0:88 [default: nowhere]
     #[arg(long, value_name = "ADDR")]
     kdc_listen: Option<SocketAddr>,
 }

@@ -226,7 +226,8 @@ class Forgery:
     def read_error(self, error):
         text = error.get("e-text", b"").decode()
         reply = Reply("refused", code=error["error-code"], text=text)
-        if self.fast and "e-data" in error:
+        if self.fast:
+            # RFC 6113 section 5.4.4: whoever speaks under armor is refused under armor.
             padata = {entry["padata-type"]: entry["padata-value"] for entry in k.plain(error["e-data"], asn1.METHOD_DATA)}
             inner = self.unarmored(padata[k.PA_FX_FAST])
             protected = {entry["padata-type"]: entry["padata-value"] for entry in inner["padata"]}

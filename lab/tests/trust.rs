@@ -67,12 +67,15 @@ impl Play {
         self.the_object_is_in_ad()?;
         self.a_second_run_changes_nothing()?;
         self.a_young_key_is_not_rotated()?;
+        self.names_of_another_trust_are_refused()?;
+        self.services_that_hide_the_tenants_names_are_noted()?;
         self.what_was_lost_is_made_again()?;
         self.no_ticket_fails_while_keys_rotate()?;
         self.a_killed_rotation_is_finished_by_the_next_run()?;
         self.the_trust_alone_is_removed()?;
         self.a_killed_set_up_and_removal_are_finished_by_the_next_run()?;
-        self.all_of_it_is_removed()
+        self.all_of_it_is_removed()?;
+        self.an_account_without_rights_is_told_which_at_once()
     }
 
     fn the_object_is_in_ad(&self) -> Result<(), Failure> {
@@ -131,6 +134,60 @@ impl Play {
             .says("hint: `--force` rotates it now")?;
         assert_eq!(before, self.changes()?, "nothing may change in AD");
         Ok(())
+    }
+
+    /// Another tenant on the same AD, whose names lie below those of the first.
+    fn names_of_another_trust_are_refused(&self) -> Result<(), Failure> {
+        let before = self.changes()?;
+        let create = ["tenant", "create", "fabrikam"];
+        self.story.crossrealm(Place::Admin).args(create).ok()?;
+        let names = ["--top-level-names", "eu.contoso.cloud.example"];
+        let set = self.story.with_domain_admin(&[WHOLE, &names].concat())?;
+        let refused = set.env("CROSSREALM_TENANT", "fabrikam").refused(1)?;
+        refused
+            .says("error: the top-level name `eu.contoso.cloud.example` overlaps `contoso.cloud.example`")?
+            .says("hint: choose `--top-level-names`")?;
+        assert_eq!(before, self.changes()?, "nothing may change in AD");
+        let show = ["-o", "json", "kerberos-server", "get"];
+        let get = self.story.with_domain_admin(&show)?;
+        let get = get.env("CROSSREALM_TENANT", "fabrikam").ok()?;
+        assert!(get.json()?["cloud_trust"].is_null(), "nor in the tenant");
+        Ok(())
+    }
+
+    fn services_that_hide_the_tenants_names_are_noted(&self) -> Result<(), Failure> {
+        let hidden = "cifs/hidden.file.contoso.cloud.example";
+        let spn = |verb: &str| {
+            let tool = self.story.world.samba_tool(&["spn", verb, hidden, "bob"]);
+            tool.ok().map(drop)
+        };
+        spn("add")?;
+        let dry = [WHOLE, &["--dry-run"]].concat();
+        let plan = self.story.with_domain_admin(&dry)?.ok()?;
+        plan.says(&format!("note: AD answers for `{hidden}` itself"))?;
+        spn("delete")?;
+        let plan = self.story.with_domain_admin(&dry)?.ok()?;
+        plan.does_not_say("AD answers for").map(drop)
+    }
+
+    fn an_account_without_rights_is_told_which_at_once(&self) -> Result<(), Failure> {
+        let password = self
+            .story
+            .world
+            .write(Place::Admin, "bob.password", USER_PASSWORD)?;
+        let run = self.story.crossrealm(Place::Admin).args(WHOLE);
+        let run = run.args(["--domain", DOMAIN, "--domain-user"]);
+        let run = run
+            .arg(format!("bob@{DOMAIN}"))
+            .arg("--domain-password-file");
+        let refused = run.arg(password).refused(1)?;
+        for class in ["user", "computer", "trustedDomain"] {
+            refused.says(&format!("`{class}`"))?;
+        }
+        refused.says("hint: use a member of Domain Admins")?;
+        self.no_trust_is_in_ad()?;
+        let search = self.story.world.ldbsearch("(cn=krbtgt_AzureAD)", &["cn"]);
+        search.ok()?.does_not_say("cn: krbtgt_AzureAD").map(drop)
     }
 
     fn what_was_lost_is_made_again(&self) -> Result<(), Failure> {

@@ -34,8 +34,8 @@ pub(crate) fn check<'a>(
 /// The SID says who the client is; the name must not say somebody else. A service that goes by the name in the ticket
 /// would otherwise take a renamed account for the one whose name it took (the class of CVE-2021-42287).
 ///
-/// Names that AD gives an account: its account name, its UPN, `account@domain`, and the UPN's first part where its suffix
-/// is the domain itself. They compare without case.
+/// Names that AD gives an account: its account name, its UPN, `account@domain` with the domain's DNS or flat name, and the
+/// UPN's first part where its suffix is the domain itself. They compare without case.
 pub(crate) fn check_name(identity: &Identity, name: &str) -> Result<(), Refusal> {
     let name = name.to_lowercase();
     let account = identity.account_name.to_lowercase();
@@ -48,7 +48,8 @@ pub(crate) fn check_name(identity: &Identity, name: &str) -> Result<(), Refusal>
     let own = name == account
         || (!upn.is_empty() && name == upn)
         || prefix == Some(name.as_str())
-        || name == format!("{account}@{domain}");
+        || name == format!("{account}@{domain}")
+        || name == format!("{account}@{}", identity.domain_flat_name.to_lowercase());
     if own {
         return Ok(());
     }
@@ -145,6 +146,7 @@ mod tests {
             "alice.archer",
             "alice.archer@corp.contoso.com",
             "alice@CORP.CONTOSO.COM",
+            "alice@corp",
         ] {
             assert_eq!(refused(own), None, "{own}");
         }

@@ -102,6 +102,30 @@ const VISITS: &[(&str, &str, &str, Visit)] = &[
         mit_unknown,
     ),
     (
+        "KDC proxy, signed in as ALICE",
+        "MIT kinit, kvno",
+        "a ticket",
+        |scene| mit_by_name(scene, &[], "ALICE@CORP.CONTOSO.COM"),
+    ),
+    (
+        "KDC proxy, signed in by UPN",
+        "MIT kinit -E, kvno",
+        "a ticket",
+        |scene| mit_by_name(scene, &["-E"], "alice@corp.contoso.com"),
+    ),
+    (
+        "KDC proxy, signed in by flat domain name",
+        "MIT kinit -E, kvno",
+        "a ticket",
+        |scene| mit_by_name(scene, &["-E"], "alice@CORP"),
+    ),
+    (
+        "KDC proxy, signed in by UPN, canonicalized",
+        "MIT kinit -E -C, kvno",
+        "a ticket",
+        |scene| mit_by_name(scene, &["-E", "-C"], "Alice@corp.contoso.com"),
+    ),
+    (
         "KDC proxy, sign-in at the tenant's realm",
         "MIT kinit",
         "KDC policy rejects request",
@@ -275,6 +299,15 @@ fn mit_unknown(scene: &Scene) -> Result<Outcome, Failure> {
     let words = "not found in Kerberos database";
     refused.says(words)?;
     Ok(Outcome::Got(words.into()))
+}
+
+/// Signs alice in by another of her names and gets a ticket.
+fn mit_by_name(scene: &Scene, options: &[&str], name: &str) -> Result<Outcome, Failure> {
+    let conf = proxy_conf(scene, false)?;
+    let kinit = client(scene, "kinit", &conf).args(options).arg(name);
+    kinit.stdin(format!("{USER_PASSWORD}\n")).ok()?;
+    client(scene, "kvno", &conf).arg(SPN).ok()?.says(SPN)?;
+    Ok(Outcome::Got("a ticket".into()))
 }
 
 /// What takes a password asks the tenant's realm in vain: people sign in, and change passwords, in their domain.

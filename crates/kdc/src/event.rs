@@ -127,7 +127,11 @@ reasons! {
     /// A Kerberos message, but not one for a KDC.
     UnsupportedMessage = "unsupported-message", MSG_TYPE,
         "this service answers ticket requests only",
-        "passwords are changed in the on-premises domain";
+        "send it an AS-REQ or a TGS-REQ";
+    /// A change of a password, RFC 3244.
+    PasswordChange = "password-change", POLICY,
+        "passwords are changed in the on-premises domain, not here",
+        "change the password where the domain controllers can be reached";
     /// A TGS-REQ that names another realm.
     WrongRealm = "wrong-realm", WRONG_REALM,
         "the request is for another realm than the one of this address",

@@ -109,6 +109,7 @@ impl Exchange {
                 event.detail = format!("{} bytes that are not a Kerberos request", message.len());
                 Step::Drop { event }
             }
+            Message::PasswordChange => Context::new(event, now, None).refuse_password_change(),
             Message::Refused(refusal, body) => {
                 // Nothing random goes into an error without armor.
                 Context::new(event, now, body.as_deref()).refuse(refusal, &mut |_: &mut [u8]| {})
@@ -161,6 +162,9 @@ impl Exchange {
         }
     }
 }
+
+/// KRB5_KPASSWD_ACCESSDENIED, RFC 3244 §2.
+const ACCESS_DENIED: [u8; 2] = [0, 5];
 
 /// How far a round came.
 enum Progress {
@@ -293,9 +297,33 @@ impl Context {
         }
     }
 
-    /// The KRB-ERROR, with the same error under the armor where there is one (RFC 6113 §5.4.4).
-    fn error(&self, reason: Reason, random: &mut dyn Random) -> Result<Vec<u8>, fast::FastError> {
-        let mut error = KrbError {
+    /// Ends the exchange with the refusal of RFC 3244 §2: in the place of the AP-REP stands nothing, then a KRB-ERROR whose
+    /// e-data holds a result code and words for the person.
+    fn refuse_password_change(mut self) -> Step {
+        let reason = Reason::PasswordChange;
+        self.event.outcome = Outcome::Refused(reason);
+        self.event.detail = "a change-password request came".to_owned();
+        let mut error = self.plain_error(reason);
+        error.e_data = Some(
+            [&ACCESS_DENIED[..], reason.text().as_bytes()]
+                .concat()
+                .into(),
+        );
+        let framed = encode(&error).ok().and_then(|error| {
+            let len = u16::try_from(error.len()).ok()?.checked_add(6)?;
+            Some([&len.to_be_bytes()[..], &[0, 1, 0, 0], &error].concat())
+        });
+        match framed {
+            Some(bytes) => Step::Reply {
+                bytes,
+                event: self.event,
+            },
+            None => Step::Drop { event: self.event },
+        }
+    }
+
+    fn plain_error(&self, reason: Reason) -> KrbError {
+        KrbError {
             pvno: PVNO,
             msg_type: KrbError::MSG_TYPE,
             ctime: None,
@@ -318,7 +346,12 @@ impl Context {
                 .into(),
             ),
             e_data: None,
-        };
+        }
+    }
+
+    /// The KRB-ERROR, with the same error under the armor where there is one (RFC 6113 §5.4.4).
+    fn error(&self, reason: Reason, random: &mut dyn Random) -> Result<Vec<u8>, fast::FastError> {
+        let mut error = self.plain_error(reason);
         if let Some(armor) = &self.armor {
             let inner = encode(&error)?;
             let response = FastResponse {

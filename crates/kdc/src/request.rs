@@ -11,6 +11,8 @@ pub(crate) enum Message {
     Tgs(Box<TicketRequest>),
     /// Kerberos, but refused without a look at any key; with the request's body where it is one.
     Refused(Refusal, Option<Box<KdcReqBody>>),
+    /// A request to change a password, RFC 3244 §2.
+    PasswordChange,
     /// Not Kerberos.
     Garbage,
 }
@@ -27,6 +29,7 @@ pub(crate) struct TicketRequest {
 
 const AS_REQ_TAG: u8 = 0x6A;
 const TGS_REQ_TAG: u8 = 0x6C;
+const AP_REQ_TAG: u8 = 0x6E;
 /// Other Kerberos messages, from Ticket (1) to KRB-ERROR (30), as constructed application tags.
 const KERBEROS_TAGS: std::ops::RangeInclusive<u8> = 0x61..=0x7E;
 
@@ -53,9 +56,22 @@ impl Message {
                 let detail = format!("a message with tag {tag:#04x} came");
                 Self::Refused(Reason::UnsupportedMessage.because(detail), None)
             }
+            _ if is_password_change(bytes) => Self::PasswordChange,
             _ => Self::Garbage,
         }
     }
+}
+
+/// Whether these bytes are a change-password request, RFC 3244 §2: the length of the whole, version 1 or 0xFF80, the length
+/// of the AP-REQ, the AP-REQ, and a KRB-PRIV. Clients send it through the KDC proxy like any other message.
+fn is_password_change(bytes: &[u8]) -> bool {
+    let [len_high, len_low, version @ ..] = bytes.get(..4).unwrap_or_default() else {
+        return false;
+    };
+    let len = usize::from(u16::from_be_bytes([*len_high, *len_low]));
+    len == bytes.len()
+        && matches!(version, [0, 1] | [0xFF, 0x80])
+        && bytes.get(6) == Some(&AP_REQ_TAG)
 }
 
 /// Whether these bytes are one DER element from end to end (X.690 §8.1): lower-case text begins like an application tag too.

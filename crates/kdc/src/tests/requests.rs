@@ -155,3 +155,31 @@ fn records_of_another_tenant_never_make_a_ticket() {
         Outcome::Refused(Reason::DirectoryUnavailable)
     );
 }
+
+#[test]
+fn a_password_change_is_refused_in_its_own_form() {
+    let mut world = TwoRealms::new();
+    let ap_req = [0x6E, 2, 5, 0];
+    let request = [&[0, 10, 0xFF, 0x80, 0, 4][..], &ap_req].concat();
+    let Ending::Reply(bytes, event) = world.exchange(&request) else {
+        panic!("no reply");
+    };
+    assert_eq!(event.outcome, Outcome::Refused(Reason::PasswordChange));
+    let (head, error) = bytes.split_at(6);
+    assert_eq!(
+        usize::from(u16::from_be_bytes([head[0], head[1]])),
+        bytes.len()
+    );
+    assert_eq!(head[2..], [0, 1, 0, 0]);
+    let error: crossrealm_krb::messages::KrbError = decode(error).unwrap();
+    let told = error.e_data.unwrap();
+    assert_eq!(told[..2], [0, 5]);
+    assert_eq!(&told[2..], Reason::PasswordChange.text().as_bytes());
+    for garbage in [
+        &request[..9],
+        &[0, 10, 0, 2, 0, 4, 0x6E, 2, 5, 0],
+        &[0, 4, 0, 1],
+    ] {
+        assert!(matches!(world.exchange(garbage), Ending::Dropped(_)));
+    }
+}

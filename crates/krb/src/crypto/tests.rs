@@ -268,3 +268,21 @@ fn only_aes_exists() {
         .collect();
     assert_eq!(known, [17, 18, 19, 20]);
 }
+
+/// Compiles only as long as every place where key bytes lie wipes itself when dropped.
+#[test]
+fn key_bytes_are_wiped_wherever_they_lie() {
+    fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+    let key = Key::new(Enctype::Aes256Sha1, &[7; 32]).unwrap();
+    wiped(&key.bytes);
+    wiped(&derive::derive_key(&key, 2, derive::Purpose::Encryption));
+    wiped(&derive::dk(&key, b"prf"));
+    wiped(&key.prf(b"x"));
+    wiped(&prf_plus(&key, b"x", 32));
+    let cipher = key.encrypt(2, b"plain", &mut |b: &mut [u8]| b.fill(1));
+    wiped(&key.decrypt(2, &cipher).unwrap());
+    wiped(&crate::messages::EncryptionKey::from(&key).keyvalue.0);
+    fn wipes<T: zeroize::ZeroizeOnDrop>() {}
+    wipes::<aes::Aes128>();
+    wipes::<aes::Aes256>();
+}

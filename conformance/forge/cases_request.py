@@ -451,7 +451,7 @@ def _(f):
     f.message = k.der(error, asn1.KRB_ERROR)
 
 
-@case("a kpasswd request", DROPPED, by=USER)
+@case("a change of the password", Refused("POLICY", "password-change"), by=USER)
 def _(f):
     ap_req = f.ap_req(b"")
     rest = (

@@ -14,6 +14,10 @@ from kerberos import asn1, kcrypto
 from proxy import envelope, opened
 
 
+# What stands behind the length of a reply to a change of password: version 1, no AP-REP (RFC 3244 section 2).
+PASSWORD_REPLY = b"\x00\x01\x00\x00"
+
+
 @dataclass
 class Reply:
     """A Kerberos answer, opened as far as its receiver can."""
@@ -219,6 +223,8 @@ class Forgery:
         return self.read_message(opened(answer.body))
 
     def read_message(self, message):
+        if message[2:6] == PASSWORD_REPLY and int.from_bytes(message[:2], "big") == len(message):
+            message = message[6:]
         if message[:1] == b"\x7e":
             return self.read_error(k.plain(message, asn1.KRB_ERROR))
         return self.read_reply(k.plain(message, asn1.TGS_REP))

@@ -72,8 +72,40 @@ fn complaints(file: &Path, text: &str) -> Vec<String> {
         if let Some(mark) = marks.iter().find(|mark| line.contains(mark.as_str())) {
             found.push(format!("{name}:{}: `{mark}`", number + 1));
         }
+        if is_product(file) && compares_a_secret(line) {
+            found.push(format!(
+                "{name}:{}: compare MACs and keys by `subtle`, not by `==`",
+                number + 1
+            ));
+        }
     }
     found
+}
+
+/// Whether the file is part of what runs at an operator's, tests left out.
+fn is_product(file: &Path) -> bool {
+    let tests = |part: &str| part == "tests" || part == "tests.rs" || part == "examples";
+    let mut parts = file.iter().filter_map(|part| part.to_str());
+    file.starts_with("crates") && !parts.any(tests)
+}
+
+/// Whether a line compares what must be compared in constant time: a name that ends like that of a MAC, or the bytes of a
+/// key, on either side of `==` or `!=`. Types and lengths of these are no secrets.
+fn compares_a_secret(line: &str) -> bool {
+    const SECRETS: [&str; 5] = ["mac", "hmac", "signature", "checksum", "digest"];
+    let secret = |side: Option<&str>| {
+        let name = side
+            .unwrap_or_default()
+            .trim_matches(['&', '*', '(', ')', ',', ';']);
+        let name = name.strip_prefix("self.").unwrap_or(name);
+        SECRETS.contains(&name) || name.ends_with(".mac") || name.ends_with("key.as_bytes")
+    };
+    ["==", "!="].iter().any(|operator| {
+        line.match_indices(operator).any(|(at, _)| {
+            let (before, after) = (&line[..at], &line[at + 2..]);
+            secret(before.split_whitespace().last()) || secret(after.split_whitespace().next())
+        })
+    })
 }
 
 #[cfg(test)]
@@ -95,6 +127,29 @@ mod tests {
             1
         );
         assert!(complaints(Path::new("c.rs"), &"x\n".repeat(MOST_LINES)).is_empty());
+    }
+
+    #[test]
+    fn comparisons_that_leak_time_are_found() {
+        for leak in [
+            "if mac == expected {",
+            "if expected != self.signature.mac {",
+            "a.key.as_bytes() == b.key.as_bytes()",
+            "(digest == stored)",
+        ] {
+            assert!(compares_a_secret(leak), "{leak}");
+        }
+        for fine in [
+            "if checksum.cksumtype != key.checksum_type() {",
+            "if mac.len() == 12 {",
+            "let mac = key.checksum(usage, data);",
+            "if bool::from(mac.ct_eq(tag)) {",
+        ] {
+            assert!(!compares_a_secret(fine), "{fine}");
+        }
+        let leak = "if mac == expected {";
+        assert!(!complaints(Path::new("crates/krb/src/pac/signature.rs"), leak).is_empty());
+        assert!(complaints(Path::new("crates/krb/src/pac/tests.rs"), leak).is_empty());
     }
 
     #[test]

@@ -5,8 +5,8 @@ mod common;
 
 use common::Service;
 use crossrealm_api::{
-    ApplyIdentities, Event, EventQuery, IdentityChange, IdentityKind, IdentityState, PrepareTrust,
-    StorageAccountCreate, SyncDomain, SyncedIdentity, UserCreate,
+    ApplyIdentities, Base64Secret, Event, EventQuery, IdentityChange, IdentityKind, IdentityState,
+    PrepareTrust, StorageAccountCreate, SyncDomain, SyncedIdentity, UserCreate,
 };
 use crossrealm_kdc::Now;
 use crossrealm_kdc::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM, TwoRealms};
@@ -15,6 +15,7 @@ use crossrealm_krb::keytab::Keytab;
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{EncTicketPart, KrbError, TgsRep, decode, key_usage};
 use crossrealm_krb::principal::Principal;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const DOMAIN: &str = "corp.contoso.com";
@@ -256,4 +257,99 @@ async fn a_referral_for_one_tenant_opens_nothing_at_another() {
     );
     let reply = ask(&service, "contoso.cloud.example", &message).await;
     assert!(decode::<TgsRep>(&reply).is_ok());
+}
+
+/// Everything that is logged from now on, at every level.
+fn log_everything() -> Arc<Mutex<Vec<u8>>> {
+    #[derive(Clone)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let sink = Sink(log.clone());
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || sink.clone())
+        .init();
+    log
+}
+
+/// The ways in which bytes end up in a log: as they are, in hexadecimal, in Base64, as a list of numbers.
+fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+    let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
+    let list = format!("{secret:?}");
+    let base64 = Base64Secret::new(secret.to_vec());
+    let base64 = serde_json::to_string(&base64).unwrap();
+    let texts = [
+        hex.to_uppercase(),
+        hex,
+        list.trim_matches(['[', ']']).to_owned(),
+        base64.trim_matches(['"', '=']).to_owned(),
+    ];
+    let texts = texts.into_iter().map(String::into_bytes);
+    texts.chain([secret.to_vec()]).collect()
+}
+
+#[tokio::test]
+async fn no_secret_is_logged_at_any_level() {
+    let log = log_everything();
+    let service = Service::start().await;
+    let mut world = world(&service).await;
+    sync_alice(&service, &world, IdentityState::Enabled).await;
+    let message = honest(&mut world);
+    let reply = ask(&service, "contoso.cloud.example", &message).await;
+    assert!(decode::<TgsRep>(&reply).is_ok());
+    let mut forged = world.referral();
+    forged.seal_key = world.ad_krbtgt.clone();
+    let (forged, asked) = (world.seal(forged), world.ask());
+    let message = world.request(forged, asked);
+    ask(&service, "contoso.cloud.example", &message).await;
+    let keytab = service
+        .admin
+        .storage_account_keytab("contoso", "acct1")
+        .await
+        .unwrap();
+    let keys = Keytab::from_bytes(keytab.keytab.expose()).unwrap();
+    let salt = format!("{AD_REALM}krbtgt{TENANT_REALM}");
+    let prepare = PrepareTrust {
+        realm: AD_REALM.into(),
+        flat_name: "CORP".into(),
+        sid: world.trust.domains[0].sid.to_string(),
+        top_level_names: vec![],
+        rotate: false,
+    };
+    let prepared = service.admin.prepare_trust("contoso", DOMAIN, &prepare);
+    let password = prepared.await.unwrap().secret.expose().to_owned();
+    let derived = Key::from_password(Enctype::Aes128Sha1, &password, &salt, None).unwrap();
+
+    let file = |name: &str| std::fs::read(service.path(name)).unwrap();
+    let mut secrets = vec![
+        ("token", file("admin.token").trim_ascii().to_vec()),
+        ("master key", file("master.key").trim_ascii().to_vec()),
+        ("trust password", password.into_bytes()),
+        ("trust key", world.trust_key.as_bytes().to_vec()),
+        ("trust key", derived.as_bytes().to_vec()),
+        ("session key", world.session_key().as_bytes().to_vec()),
+        ("subkey", world.subkey().as_bytes().to_vec()),
+    ];
+    for entry in &keys.entries {
+        secrets.push(("service key", entry.key.as_bytes().to_vec()));
+    }
+    service.end().await;
+    let log = log.lock().unwrap();
+    // A test that captured nothing would prove nothing.
+    let has = |needle: &[u8]| log.windows(needle.len()).any(|w| w == needle);
+    assert!(log.len() > 10_000 && has(b"TRACE") && has(b"ticket request"));
+    for (name, secret) in secrets {
+        for form in forms(&secret) {
+            assert!(!has(&form), "the {name} is in the log");
+        }
+    }
 }

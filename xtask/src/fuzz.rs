@@ -11,6 +11,7 @@ use crossrealm_lab::executables;
 
 use crate::Outcome;
 use crate::process::{self, cargo};
+use crate::setup;
 
 /// As long as CI gives each target.
 pub const DEFAULT_SECONDS: u32 = 20;
@@ -32,6 +33,7 @@ struct Target {
 
 /// Builds and runs every target; goes on after a finding, so that one run shows all of them.
 pub fn run(seconds: u32) -> Outcome {
+    setup::run()?;
     let folder = process::root().join("fuzz");
     let targets = build(&folder)?;
     let mut found = Vec::new();

@@ -139,18 +139,18 @@ impl Play {
     /// Another tenant on the same AD, whose names lie below those of the first.
     fn names_of_another_trust_are_refused(&self) -> Result<(), Failure> {
         let before = self.changes()?;
-        let create = ["tenant", "create", "fabrikam"];
+        let create = ["tenant", "create", "second"];
         self.story.crossrealm(Place::Admin).args(create).ok()?;
         let names = ["--top-level-names", "eu.contoso.cloud.example"];
         let set = self.story.with_domain_admin(&[WHOLE, &names].concat())?;
-        let refused = set.env("CROSSREALM_TENANT", "fabrikam").refused(1)?;
+        let refused = set.env("CROSSREALM_TENANT", "second").refused(1)?;
         refused
             .says("error: the top-level name `eu.contoso.cloud.example` overlaps `contoso.cloud.example`")?
             .says("hint: choose `--top-level-names`")?;
         assert_eq!(before, self.changes()?, "nothing may change in AD");
         let show = ["-o", "json", "kerberos-server", "get"];
         let get = self.story.with_domain_admin(&show)?;
-        let get = get.env("CROSSREALM_TENANT", "fabrikam").ok()?;
+        let get = get.env("CROSSREALM_TENANT", "second").ok()?;
         assert!(get.json()?["cloud_trust"].is_null(), "nor in the tenant");
         Ok(())
     }

@@ -105,7 +105,7 @@ async fn a_tenant_that_is_flooded_leaves_the_others_alone() {
     )
     .unwrap();
     let mut tenants = Vec::new();
-    for name in ["contoso", "fabrikam"] {
+    for name in ["contoso", "second"] {
         let wanted = TenantCreate {
             name: name.into(),
             ..TenantCreate::default()

@@ -131,7 +131,7 @@ async fn a_tenant_has_its_defaults_and_is_found_by_any_name() {
     }
     assert_eq!(service.admin.tenants().await.unwrap(), [tenant]);
     assert_eq!(
-        code(service.admin.tenant("fabrikam").await),
+        code(service.admin.tenant("second").await),
         Code::TenantNotFound
     );
     let again = crossrealm_api::TenantCreate {
@@ -165,7 +165,7 @@ async fn without_a_valid_token_nothing_is_told() {
     )
     .unwrap();
     assert_eq!(code(nobody.tenants().await), Code::Unauthenticated);
-    assert_eq!(code(nobody.tenant("fabrikam").await), Code::Unauthenticated);
+    assert_eq!(code(nobody.tenant("second").await), Code::Unauthenticated);
     assert!(nobody.ca().await.unwrap().ca_pem.is_some());
     assert_eq!(nobody.health().await.unwrap().status, "ok");
     for token in [
@@ -222,9 +222,9 @@ async fn a_connector_writes_its_own_domain_and_nothing_else() {
     assert_eq!(page.sync.cursor.as_deref(), Some("bookmark"));
 
     let mut other = people();
-    other.domain.dns_name = "fabrikam.com".into();
+    other.domain.dns_name = "second.example".into();
     let elsewhere = connector
-        .apply_identities("contoso", "fabrikam.com", &other)
+        .apply_identities("contoso", "second.example", &other)
         .await;
     assert_eq!(code(elsewhere), Code::Forbidden);
     let smuggled = connector.apply_identities("contoso", DOMAIN, &other).await;
@@ -245,12 +245,12 @@ async fn a_connector_writes_its_own_domain_and_nothing_else() {
     );
     assert!(refusal.hint.is_some() && refusal.request_id.is_some());
     // A tenant that is not its own does not exist for it.
-    let fabrikam = crossrealm_api::TenantCreate {
-        name: "fabrikam".into(),
+    let second = crossrealm_api::TenantCreate {
+        name: "second".into(),
         ..Default::default()
     };
-    service.admin.create_tenant(&fabrikam).await.unwrap();
-    let foreign = connector.sync_state("fabrikam", DOMAIN).await;
+    service.admin.create_tenant(&second).await.unwrap();
+    let foreign = connector.sync_state("second", DOMAIN).await;
     assert_eq!(code(foreign), Code::TenantNotFound);
 
     service

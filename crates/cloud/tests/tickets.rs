@@ -234,15 +234,15 @@ async fn a_referral_for_one_tenant_opens_nothing_at_another() {
     let service = Service::start().await;
     let mut world = world(&service).await;
     sync_alice(&service, &world, IdentityState::Enabled).await;
-    let fabrikam = crossrealm_api::TenantCreate {
-        name: "fabrikam".into(),
+    let second = crossrealm_api::TenantCreate {
+        name: "second".into(),
         ..Default::default()
     };
-    service.admin.create_tenant(&fabrikam).await.unwrap();
+    service.admin.create_tenant(&second).await.unwrap();
     let message = honest(&mut world);
     // The envelope names no realm, so that the exchange itself has to see it.
     let mut body = kkdcp::wrap_reply(&message).unwrap();
-    let answer = service.post("fabrikam.cloud.example", &body).await;
+    let answer = service.post("second.cloud.example", &body).await;
     assert_eq!(answer.status, 200);
     let reply = kkdcp::open_reply(&answer.body).unwrap();
     assert!(
@@ -252,7 +252,7 @@ async fn a_referral_for_one_tenant_opens_nothing_at_another() {
     );
     body = kkdcp::wrap_request(&message, TENANT_REALM).unwrap();
     assert_eq!(
-        service.post("fabrikam.cloud.example", &body).await.status,
+        service.post("second.cloud.example", &body).await.status,
         404
     );
     let reply = ask(&service, "contoso.cloud.example", &message).await;

@@ -283,7 +283,7 @@ async fn a_group_of_another_kind_of_sid_is_no_primary_group() {
     // 513 of another domain is not alice's Domain Users.
     let foreign = crossrealm_directory::ApplyIdentities {
         domain: crossrealm_directory::NewDomain {
-            dns_name: "fabrikam.example".into(),
+            dns_name: "second.example".into(),
             flat_name: "FAB".into(),
             sid: sid("S-1-5-21-4-5-6"),
             forest_root: None,

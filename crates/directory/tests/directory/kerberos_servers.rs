@@ -38,7 +38,7 @@ async fn the_last_that_was_seen_is_recorded_and_its_domain_registered() {
     }
     assert_eq!(d.domain(tenant, CORP).await.unwrap().sid, corp().sid);
     // Another tenant knows nothing of it.
-    let other = world.tenant("fabrikam").await.id;
+    let other = world.tenant("second").await.id;
     assert_fails!(
         d.kerberos_server(other, CORP).await,
         DirectoryError::NotFound {

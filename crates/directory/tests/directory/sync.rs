@@ -277,14 +277,14 @@ async fn a_connector_writes_its_own_domain_only() {
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
     people(d, tenant).await;
-    let fabrikam = NewDomain {
-        dns_name: "fabrikam.example".into(),
+    let second = NewDomain {
+        dns_name: "second.example".into(),
         flat_name: "FAB".into(),
         sid: sid("S-1-5-21-4-5-6"),
         forest_root: None,
     };
     let outside = ApplyIdentities {
-        domain: fabrikam.clone(),
+        domain: second.clone(),
         ..run(vec![
             Change::Upsert(user(1, "alice")),
             members(10, &[2], &[1]),
@@ -318,7 +318,7 @@ async fn a_connector_writes_its_own_domain_only() {
         ..user(50, "alice")
     };
     let twin = ApplyIdentities {
-        domain: fabrikam,
+        domain: second,
         ..run(vec![Change::Upsert(twin)])
     };
     assert_eq!(
@@ -336,7 +336,7 @@ async fn a_connector_writes_its_own_domain_only() {
         ("FAB\\alice", 50),
         ("corp\\ALICE", 1),
         ("alice@corp.contoso.com", 1),
-        ("alice@fabrikam.example", 50),
+        ("alice@second.example", 50),
     ] {
         assert_eq!(
             d.principal(tenant, name, None).await.unwrap().guid,
@@ -365,7 +365,7 @@ async fn an_agent_cannot_move_its_domain_to_another_forest() {
     d.register_domain(&by(), tenant, &corp()).await.unwrap();
     let moved = ApplyIdentities {
         domain: NewDomain {
-            forest_root: Some("fabrikam.example".into()),
+            forest_root: Some("second.example".into()),
             ..corp()
         },
         ..run(vec![])

@@ -26,7 +26,7 @@ async fn defaults_are_those_of_the_design() {
         assert_eq!(world.directory.find_tenant(&text).await.unwrap(), tenant);
     }
     assert_fails!(
-        world.directory.find_tenant("fabrikam").await,
+        world.directory.find_tenant("second").await,
         DirectoryError::NotFound {
             kind: Kind::Tenant,
             ..

@@ -1,8 +1,9 @@
 //! `krb5.conf` for MIT Kerberos on Linux and macOS.
 //!
-//! The file stands alone (`KRB5_CONFIG`) and works as a drop-in of `/etc/krb5.conf.d`. It names no host of the tenant by
-//! default: the domain controller knows the tenant's names and answers with a referral.
+//! The file stands alone (`KRB5_CONFIG`) and works as a drop-in of `/etc/krb5.conf.d`. It names no host that a referral of
+//! the domain controller finds, unless asked to.
 
+use super::mapped_hosts;
 use crate::failure::Failure;
 use crossrealm_api::ClientConfig;
 use std::collections::BTreeMap;
@@ -15,6 +16,14 @@ pub enum KdcOf {
     Dns,
     /// This host, by name or address.
     Host(String),
+}
+
+/// The words that every file made here has in its first line.
+const MARK: &str = "written by `crossrealm client config`";
+
+/// Whether a file was made here, so that it may be removed.
+pub fn is_ours(text: &str) -> bool {
+    text.lines().next().is_some_and(|line| line.contains(MARK))
 }
 
 /// The configuration; `anchor` is the absolute path of the private CA, where there is one.
@@ -30,7 +39,7 @@ pub fn render(
 ) -> Result<String, Failure> {
     let realm = word(&config.tenant.realm)?;
     let mut text = format!(
-        "# Kerberos for `{}`: written by `crossrealm client config`.\n\n[libdefaults]\n",
+        "# Kerberos for `{}`: {MARK}.\n\n[libdefaults]\n",
         word(&config.tenant.name)?
     );
     if let [only] = config.ad_realms.as_slice() {
@@ -74,16 +83,9 @@ fn mappings(config: &ClientConfig, map_hosts: bool) -> BTreeMap<String, &str> {
         all.insert(ad.dns_name.clone(), ad.realm.as_str());
         all.insert(format!(".{}", ad.dns_name), ad.realm.as_str());
     }
-    if map_hosts {
-        let realm = config.tenant.realm.as_str();
-        let hosts = config.hosts.iter().cloned();
-        let below = config
-            .tenant
-            .top_level_names
-            .iter()
-            .map(|n| format!(".{n}"));
-        all.extend(hosts.chain(below).map(|name| (name, realm)));
-    }
+    let realm = config.tenant.realm.as_str();
+    let hosts = mapped_hosts(config, map_hosts);
+    all.extend(hosts.into_iter().map(|name| (name, realm)));
     all
 }
 
@@ -108,47 +110,21 @@ fn line(path: &Path) -> Result<&str, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::config;
     use super::*;
-    use crossrealm_api::{AdRealm, Tenant};
-    use serde_json::json;
-
-    fn config() -> ClientConfig {
-        let tenant: Tenant = serde_json::from_value(json!({
-            "id": "0f8fad5b-d9cb-469f-a165-70867728950e",
-            "name": "contoso",
-            "domain": "contoso.cloud.example",
-            "realm": "KERBEROS.CONTOSO.CLOUD.EXAMPLE",
-            "flat_name": "CONTOSO-KRB",
-            "sid": "S-1-5-21-1-2-3",
-            "top_level_names": ["contoso.cloud.example"],
-            "kdc_proxy_url": "https://login.cloud.example:443/0f8fad5b-d9cb-469f-a165-70867728950e/kerberos",
-            "created_at": 0,
-        }))
-        .unwrap();
-        ClientConfig {
-            kdc_proxy_url: tenant.kdc_proxy_url.clone(),
-            tenant,
-            ca_pem: None,
-            ad_realms: vec![AdRealm {
-                realm: "CORP.CONTOSO.COM".into(),
-                dns_name: "corp.contoso.com".into(),
-                flat_name: "CORP".into(),
-                sid: "S-1-5-21-4-5-6".into(),
-            }],
-            hosts: vec![
-                "acct1.file.contoso.cloud.example".into(),
-                "files.contoso.com".into(),
-            ],
-        }
-    }
+    use crossrealm_api::AdRealm;
 
     #[test]
     fn the_file_is_as_committed() {
         let anchor = Path::new("/etc/krb5.conf.d/crossrealm.ca.pem");
         let kdc = KdcOf::Host("10.77.1.1".into());
         let text = render(&config(), &kdc, false, Some(anchor)).unwrap();
-        let expected = include_str!("../../tests/krb5.conf");
-        assert!(text == expected, "tests/krb5.conf differs from:\n{text}");
+        let expected = include_str!("../../tests/client_config/krb5.conf");
+        assert!(is_ours(&text) && !is_ours("[libdefaults]"));
+        assert!(
+            text == expected,
+            "tests/client_config/krb5.conf differs from:\n{text}"
+        );
     }
 
     #[test]
@@ -180,7 +156,7 @@ mod tests {
         let mut config = config();
         config.kdc_proxy_url = "https://x/\n}\n[libdefaults]".into();
         assert!(render(&config, &KdcOf::Dns, false, None).is_err());
-        let config = self::config();
+        let config = super::super::tests::config();
         let kdc = KdcOf::Host("dc1 }".into());
         assert!(render(&config, &kdc, false, None).is_err());
         let path = Path::new("/etc/a\nb");

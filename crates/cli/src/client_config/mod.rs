@@ -1,3 +1,96 @@
-//! Configuration of clients: pure text from what the service says of a tenant. One module for each format.
+//! Configuration of clients: pure text and bytes from what the service says of a tenant. One module for each format.
+//!
+//! Windows has one set of settings ([`settings`]) in three forms: a `.reg` file ([`reg`]), Intune's JSON ([`intune`]), and a
+//! policy folder with `Registry.pol` ([`preg`]). Every form has its reverse.
 
+pub mod intune;
 pub mod krb5;
+pub mod preg;
+pub mod reg;
+pub mod settings;
+
+use crossrealm_api::ClientConfig;
+
+/// The host names and, with a dot in front, the suffixes that clients are told to seek in the tenant's realm, sorted.
+///
+/// A domain controller refers clients for every name at or below a top-level name, so that these need no mapping unless
+/// `all` asks for it. Any other host, such as an alias in a domain of the organisation's own, is found by its mapping only.
+pub fn mapped_hosts(config: &ClientConfig, all: bool) -> Vec<String> {
+    let suffixes = &config.tenant.top_level_names;
+    let mut names: Vec<String> = config
+        .hosts
+        .iter()
+        .filter(|host| all || !suffixes.iter().any(|suffix| is_at_or_below(host, suffix)))
+        .cloned()
+        .collect();
+    if all {
+        names.extend(suffixes.iter().map(|suffix| format!(".{suffix}")));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Whether a host is a DNS suffix or lies below it.
+pub fn is_at_or_below(host: &str, suffix: &str) -> bool {
+    let (host, suffix) = (host.to_ascii_lowercase(), suffix.to_ascii_lowercase());
+    host.strip_suffix(&suffix)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crossrealm_api::{AdRealm, Tenant};
+    use serde_json::json;
+
+    /// A tenant with one AD realm, one share host below its top-level name and one alias elsewhere.
+    pub fn config() -> ClientConfig {
+        let tenant: Tenant = serde_json::from_value(json!({
+            "id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+            "name": "contoso",
+            "domain": "contoso.cloud.example",
+            "realm": "KERBEROS.CONTOSO.CLOUD.EXAMPLE",
+            "flat_name": "CONTOSO-KRB",
+            "sid": "S-1-5-21-1-2-3",
+            "top_level_names": ["contoso.cloud.example"],
+            "kdc_proxy_url": "https://login.cloud.example:443/0f8fad5b-d9cb-469f-a165-70867728950e/kerberos",
+            "created_at": 0,
+        }))
+        .unwrap();
+        ClientConfig {
+            kdc_proxy_url: tenant.kdc_proxy_url.clone(),
+            tenant,
+            ca_pem: None,
+            ad_realms: vec![AdRealm {
+                realm: "CORP.CONTOSO.COM".into(),
+                dns_name: "corp.contoso.com".into(),
+                flat_name: "CORP".into(),
+                sid: "S-1-5-21-4-5-6".into(),
+            }],
+            hosts: vec![
+                "acct1.file.contoso.cloud.example".into(),
+                "files.contoso.com".into(),
+            ],
+        }
+    }
+
+    #[test]
+    fn only_what_no_referral_finds_is_mapped_unasked() {
+        assert_eq!(mapped_hosts(&config(), false), ["files.contoso.com"]);
+        let all = [
+            ".contoso.cloud.example",
+            "acct1.file.contoso.cloud.example",
+            "files.contoso.com",
+        ];
+        assert_eq!(mapped_hosts(&config(), true), all);
+        assert!(is_at_or_below(
+            "Contoso.cloud.example",
+            "contoso.cloud.example"
+        ));
+        assert!(!is_at_or_below(
+            "xcontoso.cloud.example",
+            "contoso.cloud.example"
+        ));
+    }
+}

@@ -1,87 +1,222 @@
 //! `crossrealm client`: what workstations need to know of a tenant.
 
 use crate::client_config::krb5::{self, KdcOf};
-use crate::context::Context;
+use crate::client_config::settings::{Wishes, settings};
+use crate::client_config::{intune, preg, reg};
+use crate::context::{Context, read_bounded};
 use crate::failure::Failure;
 use crate::keytab::replace;
-use crate::output::write_stdout;
+use crate::output::{write_bytes, write_stdout};
 use clap::{Subcommand, ValueEnum};
 use crossrealm_api::ClientConfig;
 use std::path::{Path, PathBuf};
 
 /// Where the private CA is expected when the configuration is printed and nobody said where it is.
 const USUAL_CA: &str = "/etc/crossrealm/ca.pem";
+/// No configuration made here is longer.
+const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 /// What can be done for clients.
 #[derive(Subcommand, Debug)]
 pub enum Args {
     /// Write the configuration that lets a workstation get tickets for the tenant's shares
-    Config {
-        /// What to write
-        #[arg(long, value_enum)]
-        format: ConfigFormat,
-        /// File to write; the private CA, where there is one, is put beside it [default: stdout]
-        #[arg(long, value_name = "PATH")]
-        out: Option<PathBuf>,
-        /// Domain controller of the AD domain, by name or address [default: found by DNS]
-        #[arg(long, value_name = "HOST")]
-        dc: Option<String>,
-        /// Map the tenant's hosts to its realm, for clients whose KDC sends no referrals
-        #[arg(long)]
-        map_hosts: bool,
-    },
+    Config(Config),
+}
+
+/// The arguments of `client config`.
+#[derive(clap::Args, Debug)]
+pub struct Config {
+    /// What to write
+    #[arg(long, value_enum)]
+    format: ConfigFormat,
+    /// File to write (of `gpo`: folder); the private CA, where there is one, is put beside it [default: stdout]
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    /// Domain controller of the AD domain, by name or address; for `krb5.conf` [default: found by DNS]
+    #[arg(long, value_name = "HOST")]
+    dc: Option<String>,
+    /// Map all of the tenant's hosts to its realm, for clients whose KDC sends no referrals
+    ///
+    /// Hosts outside the tenant's top-level names are mapped always: no referral finds them.
+    #[arg(long)]
+    map_hosts: bool,
+    /// Have Windows not check whether the KDC proxy's certificate was revoked; for a private CA without a revocation list
+    #[arg(long)]
+    no_revocation_check: bool,
+    /// Write the reverse, which takes the same settings away; of `krb5.conf`: remove the file that was written
+    #[arg(long)]
+    undo: bool,
 }
 
 /// The kinds of configuration.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ConfigFormat {
     /// MIT Kerberos on Linux and macOS, as a drop-in of /etc/krb5.conf.d or a file for KRB5_CONFIG
     #[value(name = "krb5.conf")]
     Krb5Conf,
+    /// Windows: a file for `regedit` or `reg import`
+    Reg,
+    /// Windows: a custom configuration profile for Intune, as JSON that Microsoft Graph imports
+    Intune,
+    /// Windows: a folder with Machine/Registry.pol, GPT.INI, and the same as text for LGPO.exe
+    Gpo,
 }
 
 /// Runs `crossrealm client`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let Args::Config {
-        format: ConfigFormat::Krb5Conf,
-        out,
-        dc,
-        map_hosts,
-    } = args;
+    let Args::Config(args) = args;
+    if args.undo && args.format == ConfigFormat::Krb5Conf {
+        return remove_krb5(args.out.as_deref());
+    }
     let config = context.client()?.client_config(context.tenant()?).await?;
-    if config.ad_realms.is_empty() {
+    if config.ad_realms.is_empty() && !args.undo {
         eprintln!(
-            "note: no AD domain trusts the tenant yet, so the file names none; `crossrealm kerberos-server set --setup-cloud-trust` makes the trust"
+            "note: no AD domain trusts the tenant yet; `crossrealm kerberos-server set --setup-cloud-trust` makes the trust"
         );
     }
-    let kdc = match dc {
-        Some(host) => KdcOf::Host(host),
-        None => KdcOf::Dns,
-    };
-    match out {
-        Some(path) => write(&config, &kdc, map_hosts, &path),
-        None => print(&config, &kdc, map_hosts, context),
+    match args.format {
+        ConfigFormat::Krb5Conf => krb5_conf(&config, args, context),
+        ConfigFormat::Reg => {
+            let bytes = reg::render(&settings(&config, args.wishes())?, args.undo);
+            file(&config, &args, &bytes)
+        }
+        ConfigFormat::Intune => {
+            let text = intune::render(&config, args.wishes(), args.undo)?;
+            file(&config, &args, text.as_bytes())
+        }
+        ConfigFormat::Gpo => folder(&config, &args),
     }
 }
 
-fn write(config: &ClientConfig, kdc: &KdcOf, map_hosts: bool, out: &Path) -> Result<(), Failure> {
-    let out = std::path::absolute(out)
-        .map_err(|error| Failure::new(format!("`{}` is no file: {error}", out.display())))?;
-    // Not `.conf`, and not a name without a dot: neither kind is read from /etc/krb5.conf.d as configuration.
-    let ca_path = out.with_extension("ca.pem");
-    let ca = config.ca_pem.as_ref().map(|pem| (pem, ca_path));
-    let anchor = ca.as_ref().map(|(_, path)| path.as_path());
-    let text = krb5::render(config, kdc, map_hosts, anchor)?;
-    let files = ca
-        .iter()
-        .map(|(pem, path)| (path.as_path(), pem.as_str()))
-        .chain([(out.as_path(), text.as_str())]);
-    for (path, text) in files {
-        replace(path, text.as_bytes(), 0o644)
-            .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))?;
-        eprintln!("wrote `{}`", path.display());
+impl Config {
+    fn wishes(&self) -> Wishes {
+        Wishes {
+            map_hosts: self.map_hosts,
+            no_revocation_check: self.no_revocation_check,
+        }
+    }
+}
+
+fn krb5_conf(config: &ClientConfig, args: Config, context: &Context) -> Result<(), Failure> {
+    let kdc = args.dc.map_or(KdcOf::Dns, KdcOf::Host);
+    let Some(out) = args.out else {
+        return print(config, &kdc, args.map_hosts, context);
+    };
+    let out = absolute(&out)?;
+    let ca_path = ca_beside(&out);
+    let anchor = config.ca_pem.as_ref().map(|_| ca_path.as_path());
+    let text = krb5::render(config, &kdc, args.map_hosts, anchor)?;
+    write_ca(config, &ca_path)?;
+    write(&out, text.as_bytes())
+}
+
+/// Removes what `--out` wrote, and nothing that somebody else did.
+fn remove_krb5(out: Option<&Path>) -> Result<(), Failure> {
+    let out = out.ok_or_else(|| {
+        Failure::new("which file?").hint("give `--out PATH`, the file that is to be removed")
+    })?;
+    let out = absolute(out)?;
+    let text = read_bounded(&out, MAX_CONFIG_BYTES, "configuration")?;
+    if !krb5::is_ours(&String::from_utf8_lossy(&text)) {
+        return Err(Failure::new(format!(
+            "`{}` was not written by this command, so it stays",
+            out.display()
+        )));
+    }
+    for path in [ca_beside(&out), out] {
+        match std::fs::remove_file(&path) {
+            Ok(()) => eprintln!("removed `{}`", path.display()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let message = format!("cannot remove `{}`: {error}", path.display());
+                return Err(Failure::new(message));
+            }
+        }
     }
     Ok(())
+}
+
+/// One file, or stdout.
+fn file(config: &ClientConfig, args: &Config, bytes: &[u8]) -> Result<(), Failure> {
+    match &args.out {
+        None => write_bytes(bytes)?,
+        Some(out) => {
+            let out = absolute(out)?;
+            write(&out, bytes)?;
+            if !args.undo {
+                write_ca(config, &ca_beside(&out))?;
+            }
+        }
+    }
+    tell(config, args);
+    Ok(())
+}
+
+/// The policy folder.
+fn folder(config: &ClientConfig, args: &Config) -> Result<(), Failure> {
+    let settings = settings(config, args.wishes())?;
+    let out = args
+        .out
+        .as_ref()
+        .ok_or_else(|| Failure::new("a policy is a folder of files").hint("give `--out DIR`"))?;
+    let out = absolute(out)?;
+    let machine = out.join("Machine");
+    std::fs::create_dir_all(&machine)
+        .map_err(|error| Failure::new(format!("cannot make `{}`: {error}", machine.display())))?;
+    let pol = preg::registry_pol(&settings, args.undo);
+    write(&machine.join("Registry.pol"), &pol)?;
+    write(&out.join("GPT.INI"), preg::gpt_ini().as_bytes())?;
+    let text = preg::lgpo(&settings, args.undo);
+    write(&out.join("lgpo.txt"), text.as_bytes())?;
+    if !args.undo {
+        write_ca(config, &out.join("ca.pem"))?;
+    }
+    tell(config, args);
+    Ok(())
+}
+
+/// What a Windows workstation needs that stands in no file.
+fn tell(config: &ClientConfig, args: &Config) {
+    if args.undo {
+        eprintln!(
+            "note: this also switches off KDC proxies and mappings of other realms, where the computer has some"
+        );
+        return;
+    }
+    if config.ca_pem.is_some() {
+        eprintln!(
+            "note: the service has a private CA: put it into the computers' trusted root certificates (`certutil -addstore Root ca.pem`)"
+        );
+        if !args.no_revocation_check {
+            eprintln!(
+                "note: Windows refuses a KDC proxy whose CA has no revocation list, unless written with `--no-revocation-check`"
+            );
+        }
+    }
+}
+
+/// Not `.conf`, and not a name without a dot: neither kind is read from /etc/krb5.conf.d as configuration.
+fn ca_beside(out: &Path) -> PathBuf {
+    out.with_extension("ca.pem")
+}
+
+fn write_ca(config: &ClientConfig, path: &Path) -> Result<(), Failure> {
+    match &config.ca_pem {
+        Some(pem) => write(path, pem.as_bytes()),
+        None => Ok(()),
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    replace(path, bytes, 0o644)
+        .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))?;
+    eprintln!("wrote `{}`", path.display());
+    Ok(())
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|error| Failure::new(format!("`{}` is no path: {error}", path.display())))
 }
 
 fn print(

@@ -1,0 +1,165 @@
+//! What a Windows workstation is told of a tenant: registry values below `HKEY_LOCAL_MACHINE`, as the policies of
+//! `Kerberos.admx` set them.
+//!
+//! All of them stand under the `Policies` path, which wins over `SYSTEM\CurrentControlSet\Control\Lsa\Kerberos`.
+
+use super::mapped_hosts;
+use crate::failure::Failure;
+use crossrealm_api::ClientConfig;
+
+/// The key of the Kerberos policies.
+const KERBEROS: &str = r"Software\Microsoft\Windows\CurrentVersion\Policies\System\Kerberos";
+/// The longest value: Windows takes 2,048 characters of a host-to-realm list.
+const MAX_TEXT: usize = 2048;
+
+/// A registry value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The key below `HKEY_LOCAL_MACHINE`.
+    pub key: String,
+    /// The value's name.
+    pub name: String,
+    /// What it holds.
+    pub data: Data,
+}
+
+/// What a registry value holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// REG_DWORD.
+    Dword(u32),
+    /// REG_SZ.
+    Text(String),
+}
+
+/// What is asked for beside the usual.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    /// Map every host of the tenant to its realm, not only those that no referral finds.
+    pub map_hosts: bool,
+    /// Do not check whether the KDC proxy's certificate was revoked: for a private CA without a revocation list.
+    pub no_revocation_check: bool,
+}
+
+/// The settings, in the order in which they are written.
+///
+/// # Errors
+///
+/// An address or name that could not stand in the registry.
+pub fn settings(config: &ClientConfig, wishes: Wishes) -> Result<Vec<Setting>, Failure> {
+    let realm = text(&config.tenant.realm)?;
+    let mut all = vec![
+        dword("", "KdcProxyServer_Enabled", 1),
+        Setting {
+            key: format!(r"{KERBEROS}\KdcProxy\ProxyServers"),
+            name: realm.clone(),
+            data: Data::Text(proxy_value(&config.kdc_proxy_url)?),
+        },
+        dword(r"\Parameters", "CloudKerberosTicketRetrievalEnabled", 1),
+    ];
+    let hosts = mapped_hosts(config, wishes.map_hosts);
+    if !hosts.is_empty() {
+        all.push(dword("", "domain_realm_Enabled", 1));
+        all.push(Setting {
+            key: format!(r"{KERBEROS}\domain_realm"),
+            name: realm,
+            data: Data::Text(text(&hosts.join("; "))?),
+        });
+    }
+    if wishes.no_revocation_check {
+        all.push(dword(r"\Parameters", "NoRevocationCheck", 1));
+    }
+    Ok(all)
+}
+
+fn dword(below: &str, name: &str, value: u32) -> Setting {
+    Setting {
+        key: format!("{KERBEROS}{below}"),
+        name: name.to_owned(),
+        data: Data::Dword(value),
+    }
+}
+
+/// `https://host:443/path` as Windows wants it: `<https host:443:path />`, with the blank before `/>`; without it Windows
+/// fails with 0x2ee5.
+pub fn proxy_value(url: &str) -> Result<String, Failure> {
+    let bad = || Failure::new(format!("the KDC proxy address {url:?} is none"));
+    let rest = url.strip_prefix("https://").ok_or_else(bad)?;
+    let (authority, path) = rest.split_once('/').ok_or_else(bad)?;
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
+    let is_host = !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    let is_path = !path.is_empty()
+        && path
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._/".contains(&b));
+    if !is_host || !is_path || port.parse::<u16>().is_err() {
+        return Err(bad());
+    }
+    Ok(format!("<https {host}:{port}:{path} />"))
+}
+
+/// `text` where it is one line of plain characters.
+fn text(text: &str) -> Result<String, Failure> {
+    let plain = |c: char| c.is_ascii_graphic() || c == ' ';
+    match !text.is_empty() && text.len() <= MAX_TEXT && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err(Failure::new(format!(
+            "a registry value of at most {MAX_TEXT} plain characters was expected, not {text:?}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::config;
+    use super::*;
+
+    #[test]
+    fn the_blank_before_the_end_is_there() {
+        assert_eq!(
+            proxy_value("https://login.cloud.example:443/x/kerberos").unwrap(),
+            "<https login.cloud.example:443:x/kerberos />"
+        );
+        assert_eq!(
+            proxy_value("https://login.cloud.example/x/kerberos").unwrap(),
+            "<https login.cloud.example:443:x/kerberos />"
+        );
+        for bad in [
+            "http://a/b",
+            "https://a",
+            "https://a:x/b",
+            "https://a/b\" />",
+            "https:///b",
+            "https://a/",
+        ] {
+            assert!(proxy_value(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn revocation_is_checked_unless_asked() {
+        let has = |wishes| {
+            let all = settings(&config(), wishes).unwrap();
+            all.iter()
+                .any(|setting| setting.name == "NoRevocationCheck")
+        };
+        assert!(!has(Wishes::default()));
+        assert!(has(Wishes {
+            no_revocation_check: true,
+            ..Wishes::default()
+        }));
+    }
+
+    #[test]
+    fn nothing_is_mapped_where_referrals_find_all() {
+        let mut config = config();
+        config.hosts.pop();
+        let all = settings(&config, Wishes::default()).unwrap();
+        assert_eq!(all.len(), 3);
+        config.tenant.realm = "A\nB".into();
+        assert!(settings(&config, Wishes::default()).is_err());
+    }
+}

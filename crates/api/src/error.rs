@@ -81,6 +81,8 @@ codes! {
     TrustSidMismatch = "trust_sid_mismatch",
     /// The trust holds no key of this version that could be confirmed (409).
     TrustVersionUnknown = "trust_version_unknown",
+    /// The trust is not completely set up, or is being removed (409).
+    TrustNotActive = "trust_not_active",
     /// The tenant does not know this AD domain (404).
     DomainNotFound = "domain_not_found",
     /// No such user (404).

@@ -39,8 +39,9 @@ pub use storage::{
 pub use tenants::{AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate};
 pub use tokens::{Connector, ConnectorCreate, ConnectorCreated, Role, TokenKind, WhoAmI};
 pub use trusts::{
-    ConfirmTrust, HeldSecret, KerberosServer, PrepareTrust, PreparedTrust, RecordKerberosServer,
-    Trust, TrustKey, TrustKeyState, TrustState,
+    AdStep, AdStepPhase, ConfirmTrust, ConfirmTrustRotation, HeldSecret, KerberosServer,
+    MAX_AD_REASON, MAX_AD_STEP, PrepareTrust, PreparedTrust, RecordKerberosServer, RotateTrust,
+    Trust, TrustKey, TrustKeyState, TrustRotation, TrustState,
 };
 
 use serde::{Deserialize, Serialize};

@@ -22,6 +22,9 @@ pub struct Trust {
     pub created_at: i64,
     /// When it was first confirmed.
     pub confirmed_at: Option<i64>,
+    /// When a removal was begun that has not ended.
+    #[serde(default)]
+    pub removal_begun_at: Option<i64>,
     /// The versions of the trust key, newest first.
     pub keys: Vec<TrustKey>,
 }
@@ -128,6 +131,9 @@ pub struct KerberosServer {
     pub key_updated_at: i64,
     /// When this was recorded.
     pub recorded_at: i64,
+    /// When a removal was begun that has not ended.
+    #[serde(default)]
+    pub removal_begun_at: Option<i64>,
 }
 
 /// `PUT /tenants/{tenant}/kerberos-servers/{domain}`: what AD holds. Registers the domain where it is not yet.
@@ -158,4 +164,80 @@ pub struct ConfirmTrust {
     pub version: u32,
     /// The top-level names that AD now holds.
     pub top_level_names: Vec<String>,
+}
+
+/// `POST /tenants/{tenant}/trusts/{domain}/rotation`: whether the trust key is due for a rotation by age, and what AD is
+/// to be given if so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateTrust {
+    /// The age at which a key is replaced, in seconds: one day to ten years.
+    pub every_s: i64,
+    /// The agent: a name of at most 128 characters that no other one bears.
+    pub holder: String,
+}
+
+/// The answer to [`RotateTrust`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustRotation {
+    /// When the rotation is or was due.
+    pub due_at: i64,
+    /// What AD is to be given; absent where nothing is to be done. The rotation ends with
+    /// [`ConfirmTrustRotation`].
+    #[serde(default)]
+    pub prepared: Option<PreparedTrust>,
+    /// Which other agent is at it.
+    #[serde(default)]
+    pub held_by: Option<String>,
+    /// Until when the other agent has the rotation to itself.
+    #[serde(default)]
+    pub held_until: Option<i64>,
+    /// The tenant's realm: the name of the trust in AD.
+    pub realm: String,
+    /// The tenant's flat name: the trust's account in AD is this and a `$`.
+    pub flat_name: String,
+    /// The flat (NetBIOS) name of the AD domain.
+    pub domain_flat_name: String,
+}
+
+/// `POST /tenants/{tenant}/trusts/{domain}/rotation/confirm`: AD now holds this version. Idempotent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmTrustRotation {
+    /// The version that was prepared.
+    pub version: u32,
+}
+
+/// `POST /tenants/{tenant}/domains/{domain}/ad-steps`: a change in AD, for the audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdStep {
+    /// How far it has come.
+    pub phase: AdStepPhase,
+    /// The AD account it is made as, at most 256 characters.
+    pub principal: String,
+    /// The domain controller it is made at, at most 256 characters.
+    pub controller: String,
+    /// What is changed, at most [`MAX_AD_STEP`] characters.
+    pub step: String,
+    /// Why it failed, at most 256 characters; empty where it did not.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// The longest description of a change in AD, in characters.
+pub const MAX_AD_STEP: usize = 300;
+/// The longest reason of a failed change in AD, in characters.
+pub const MAX_AD_REASON: usize = 256;
+
+/// How far a change in AD has come. One that was begun and neither done nor failed was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdStepPhase {
+    /// It is about to be made.
+    Begun,
+    /// AD took it.
+    Done,
+    /// AD refused it, or did not answer.
+    Failed,
 }

@@ -19,6 +19,18 @@ impl Failure {
         }
     }
 
+    /// The same failure, saying what could not be done: `step` is in the imperative.
+    #[must_use]
+    pub fn during(mut self, step: &str) -> Self {
+        self.message = format!("could not {step}: {}", self.message);
+        self
+    }
+
+    /// What went wrong, in one line.
+    pub fn reason(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+
     /// The same failure with the next step for the person who reads it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

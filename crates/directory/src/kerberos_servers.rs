@@ -46,6 +46,8 @@ pub struct KerberosServerInfo {
     pub key_updated_at: i64,
     /// When this was recorded, Unix seconds.
     pub recorded_at: i64,
+    /// When a removal was begun that has not ended, Unix seconds.
+    pub removal_begun_at: Option<i64>,
 }
 
 impl Directory {
@@ -69,7 +71,7 @@ impl Directory {
              ON CONFLICT (tenant_id, dns_name) DO UPDATE SET
                number = excluded.number, display_name = excluded.display_name,
                key_version = excluded.key_version, key_updated_at = excluded.key_updated_at,
-               recorded_at = excluded.recorded_at")
+               recorded_at = excluded.recorded_at, removal_begun_at = NULL")
         .bind(tenant_blob(tenant))
         .bind(domain.dns_name.as_str())
         .bind(i64::from(seen.number))
@@ -96,6 +98,33 @@ impl Directory {
         let domain = names::dns_name("domain", domain, 2)?;
         let mut conn = self.readers().acquire().await?;
         load(&mut conn, tenant, &domain).await
+    }
+
+    /// Notes that the object is about to be taken out of AD, so that a removal that is cut off is known.
+    pub async fn begin_kerberos_server_removal(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<()> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
+        let done = sql(
+            "UPDATE kerberos_servers SET removal_begun_at = COALESCE(removal_begun_at, $3)
+             WHERE tenant_id = $1 AND dns_name = $2",
+        )
+        .bind(tenant_blob(tenant))
+        .bind(domain.as_str())
+        .bind(now_s())
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(DirectoryError::not_found(Kind::KerberosServer, domain));
+        }
+        let action = "kerberos_server.begin_removal";
+        audit(&mut tx, by, Some(tenant), action, &domain, "").await?;
+        self.commit(tx).await
     }
 
     /// Forgets the record. The domain stays registered.
@@ -135,7 +164,7 @@ async fn load(
     domain: &str,
 ) -> Result<KerberosServerInfo> {
     let row = sql(
-        "SELECT number, display_name, key_version, key_updated_at, recorded_at
+        "SELECT number, display_name, key_version, key_updated_at, recorded_at, removal_begun_at
                    FROM kerberos_servers WHERE tenant_id = $1 AND dns_name = $2",
     )
     .bind(tenant_blob(tenant))
@@ -150,5 +179,6 @@ async fn load(
         key_version: col_u32(&row, "key_version")?,
         key_updated_at: col(&row, "key_updated_at")?,
         recorded_at: col(&row, "recorded_at")?,
+        removal_begun_at: col(&row, "removal_begun_at")?,
     })
 }

@@ -11,6 +11,7 @@
 
 mod access;
 mod accounts;
+mod ad_steps;
 mod apply;
 mod closure;
 mod db;
@@ -25,6 +26,7 @@ pub mod master_key;
 pub mod names;
 mod principals;
 mod records;
+mod rotation;
 mod seal;
 mod shares;
 mod store;
@@ -35,6 +37,7 @@ mod trusts;
 
 pub use access::{AccessReason, PrincipalRef, ShareAccess, Via};
 pub use accounts::{NewStorageAccount, StorageAccount};
+pub use ad_steps::{AdStep, AdStepPhase, MAX_AD_STEP};
 pub use domains::{DomainInfo, NewDomain};
 pub use error::{DirectoryError, Kind};
 pub use events::{Actor, Event, EventCategory, EventFilter, NewEvent, Outcome, TrustKeySeen};
@@ -44,6 +47,7 @@ pub use kerberos_servers::{KerberosServerInfo, NewKerberosServer};
 pub use keys::{KeyInfo, KeySlot, KeytabMaterial};
 pub use master_key::{MasterKey, MasterKeyError};
 pub use principals::ServicePrincipal;
+pub use rotation::{MIN_ROTATION_S, RotateTrust, TrustRotation};
 pub use seal::UnsealError;
 pub use shares::{Grant, Share, ShareRole};
 pub use store::Directory;

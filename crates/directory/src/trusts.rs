@@ -85,6 +85,8 @@ pub struct TrustInfo {
     pub created_at: i64,
     /// When a version was last confirmed, Unix seconds.
     pub confirmed_at: Option<i64>,
+    /// When a removal was begun that has not ended, Unix seconds.
+    pub removal_begun_at: Option<i64>,
     /// The versions of the secret, newest first.
     pub keys: Vec<TrustKeyInfo>,
 }
@@ -182,6 +184,11 @@ impl Directory {
                 .execute(&mut *tx)
                 .await?;
         }
+        // Who sets the trust up wants it, whatever a removal that was cut off had begun.
+        sql("UPDATE trusts SET removal_begun_at = NULL WHERE id = $1")
+            .bind(uuid_blob(id))
+            .execute(&mut *tx)
+            .await?;
         let known = secrets(&mut tx, id).await?;
         let mut prepared = match known.first() {
             Some(secret) if secret.info.state == TrustKeyState::Pending || !wanted.rotate => {
@@ -276,6 +283,41 @@ impl Directory {
         Ok(trusts)
     }
 
+    /// Notes that the trust is about to be taken out of AD, so that a removal that is cut off is known. Its keys go on
+    /// opening tickets until [`Directory::delete_trust`].
+    pub async fn begin_trust_removal(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<()> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
+        let done = sql(
+            "UPDATE trusts SET removal_begun_at = COALESCE(removal_begun_at, $3)
+                        WHERE tenant_id = $1 AND dns_name = $2",
+        )
+        .bind(tenant_blob(tenant))
+        .bind(domain.as_str())
+        .bind(now_s())
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(DirectoryError::not_found(Kind::Trust, domain));
+        }
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "trust.begin_removal",
+            &domain,
+            "",
+        )
+        .await?;
+        self.commit(tx).await
+    }
+
     /// Removes the trust and its secrets. The domain stays registered, and its identities stay.
     pub async fn delete_trust(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
         let domain = names::dns_name("domain", domain, 2)?;
@@ -343,7 +385,8 @@ pub(crate) async fn find(
     tenant: TenantId,
     domain: &str,
 ) -> Result<Option<(Uuid, AnyRow)>> {
-    let row = sql("SELECT t.id, t.top_level_names, t.created_at, t.confirmed_at, d.flat_name, d.sid
+    let row = sql("SELECT t.id, t.top_level_names, t.created_at, t.confirmed_at, t.removal_begun_at,
+                   t.rotation_holder, t.rotation_until, d.flat_name, d.sid
                    FROM trusts t JOIN domains d ON d.tenant_id = t.tenant_id AND d.dns_name = t.dns_name
                    WHERE t.tenant_id = $1 AND t.dns_name = $2")
         .bind(tenant_blob(tenant))
@@ -396,6 +439,7 @@ async fn info(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Resul
         top_level_names: col_names(&row, "top_level_names")?,
         created_at: col(&row, "created_at")?,
         confirmed_at,
+        removal_begun_at: col(&row, "removal_begun_at")?,
         keys: keys.into_iter().map(|secret| secret.info).collect(),
     })
 }
@@ -465,7 +509,7 @@ async fn insert(
 }
 
 /// The versions beside `given` that still open tickets.
-fn held(
+pub(crate) fn held(
     known: &[StoredSecret],
     given: u32,
     sealer: &Sealer,
@@ -488,7 +532,7 @@ fn held(
 }
 
 /// Makes and stores a pending version.
-async fn make_secret(
+pub(crate) async fn make_secret(
     conn: &mut AnyConnection,
     sealer: &Sealer,
     tenant: TenantId,
@@ -529,7 +573,7 @@ async fn promote(conn: &mut AnyConnection, trust: Uuid, version: u32) -> Result<
         .bind(now)
         .execute(&mut *conn)
         .await?;
-    sql("UPDATE trusts SET confirmed_at = $2 WHERE id = $1")
+    sql("UPDATE trusts SET confirmed_at = $2, rotation_holder = NULL, rotation_until = NULL WHERE id = $1")
         .bind(uuid_blob(trust))
         .bind(now)
         .execute(conn)

@@ -3,10 +3,11 @@
 use super::error::ClientError;
 use super::transport::Client;
 use crate::{
-    ApplyIdentities, ApplyIdentitiesResult, CaCertificate, ClientConfig, ConfirmTrust, Connector,
-    ConnectorCreate, ConnectorCreated, DomainIdentitiesPage, Event, EventQuery, GroupDetails,
-    Health, Identity, KerberosServer, Page, PageQuery, PrepareTrust, PreparedTrust,
-    RecordKerberosServer, SyncState, Tenant, TenantCreate, Trust, UserCreate, UserDetails, WhoAmI,
+    AdStep, ApplyIdentities, ApplyIdentitiesResult, CaCertificate, ClientConfig, ConfirmTrust,
+    ConfirmTrustRotation, Connector, ConnectorCreate, ConnectorCreated, DomainIdentitiesPage,
+    Event, EventQuery, GroupDetails, Health, Identity, KerberosServer, Page, PageQuery,
+    PrepareTrust, PreparedTrust, RecordKerberosServer, RotateTrust, SyncState, Tenant,
+    TenantCreate, Trust, TrustRotation, UserCreate, UserDetails, WhoAmI,
 };
 use reqwest::Method;
 
@@ -134,6 +135,78 @@ impl Client {
         self.call(Method::DELETE, &["tenants", tenant, "trusts", domain])
             .done()
             .await
+    }
+
+    /// Notes that a trust is about to be taken out of AD.
+    pub async fn begin_trust_removal(&self, tenant: &str, domain: &str) -> Result<(), ClientError> {
+        self.call(
+            Method::POST,
+            &["tenants", tenant, "trusts", domain, "removal"],
+        )
+        .done()
+        .await
+    }
+
+    /// Whether a rotation by age is due, and with which secrets.
+    pub async fn rotate_trust(
+        &self,
+        tenant: &str,
+        domain: &str,
+        wanted: &RotateTrust,
+    ) -> Result<TrustRotation, ClientError> {
+        self.call(
+            Method::POST,
+            &["tenants", tenant, "trusts", domain, "rotation"],
+        )
+        .json(wanted)?
+        .fetch()
+        .await
+    }
+
+    /// AD now holds this version: the rotation by age ends.
+    pub async fn confirm_trust_rotation(
+        &self,
+        tenant: &str,
+        domain: &str,
+        done: &ConfirmTrustRotation,
+    ) -> Result<Trust, ClientError> {
+        self.call(
+            Method::POST,
+            &["tenants", tenant, "trusts", domain, "rotation", "confirm"],
+        )
+        .json(done)?
+        .fetch()
+        .await
+    }
+
+    /// Tells the tenant's audit of a change in AD.
+    pub async fn record_ad_step(
+        &self,
+        tenant: &str,
+        domain: &str,
+        step: &AdStep,
+    ) -> Result<(), ClientError> {
+        self.call(
+            Method::POST,
+            &["tenants", tenant, "domains", domain, "ad-steps"],
+        )
+        .json(step)?
+        .done()
+        .await
+    }
+
+    /// Notes that a domain's Kerberos server object is about to be taken out of AD.
+    pub async fn begin_kerberos_server_removal(
+        &self,
+        tenant: &str,
+        domain: &str,
+    ) -> Result<(), ClientError> {
+        self.call(
+            Method::POST,
+            &["tenants", tenant, "kerberos-servers", domain, "removal"],
+        )
+        .done()
+        .await
     }
 
     /// The record of a domain's Kerberos server object; [`crate::Code::KerberosServerNotFound`] where there is none.

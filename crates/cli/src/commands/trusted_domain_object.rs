@@ -1,5 +1,6 @@
 //! `crossrealm trusted-domain-object`: the trust alone, without the Kerberos server object.
 
+use super::kerberos_server::journal::Journal;
 use super::kerberos_server::{open, recorded, require_global_administrator};
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
@@ -10,7 +11,7 @@ use crossrealm_api::{Client, Tenant};
 use crossrealm_onprem::lsa::Lsa;
 use crossrealm_onprem::os;
 use crossrealm_onprem::smb::LsaPipe;
-use crossrealm_onprem::trust::{apply, observe, plan_removal};
+use crossrealm_onprem::trust::{Observed, Step, apply, observe, plan_removal};
 use serde::Serialize;
 
 /// What can be done with the trusted domain object.
@@ -46,21 +47,18 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// What was taken away.
-pub(super) struct Removed {
-    pub(super) from_ad: bool,
-    pub(super) from_tenant: bool,
-}
-
 async fn remove(domain: &DomainArgs, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     require_global_administrator(&client).await?;
     let tenant = client.tenant(context.tenant()?).await?;
     let (session, mut lsa) = open(domain).await?;
-    let ad_domain = &session.dc().domain;
-    let removed = remove_trust(&client, &tenant, ad_domain, &mut lsa).await?;
+    let observed = observe(&mut lsa, &tenant.realm).await?;
+    let removal = TrustRemoval::plan(&client, &tenant, &session.dc().domain, &observed).await?;
+    let id = tenant.id.to_string();
+    let journal = Journal::new(&client, &id, &session);
+    let removed = removal.run(&client, &mut lsa, &journal).await?;
     let outcome = Outcome {
-        domain: ad_domain.clone(),
+        domain: session.dc().domain.clone(),
         realm: tenant.realm,
         removed_from_ad: removed.from_ad,
         removed_from_tenant: removed.from_tenant,
@@ -71,31 +69,67 @@ async fn remove(domain: &DomainArgs, context: &Context) -> Result<(), Failure> {
     context.output.record(&outcome, COLUMNS)
 }
 
-/// AD first: a trust that AD still offers but the tenant cannot open would fail every user with a puzzling error.
-pub(super) async fn remove_trust(
-    client: &Client,
-    tenant: &Tenant,
-    domain: &str,
-    lsa: &mut Lsa<LsaPipe>,
-) -> Result<Removed, Failure> {
-    let id = tenant.id.to_string();
-    let sid = tenant
-        .sid
-        .parse()
-        .map_err(|_| Failure::new(format!("the tenant's SID `{}` is not a SID", tenant.sid)))?;
-    let observed = observe(lsa, &tenant.realm).await?;
-    let steps = plan_removal(&observed, &tenant.realm, &sid)?;
-    let recorded = recorded(client, &id, domain).await?;
-    for step in &steps {
-        eprintln!("{step}");
-        // A deletion carries no secret.
-        apply(lsa, step, "", os::now().as_secs()).await?;
+/// What was taken away.
+pub(super) struct Removed {
+    pub(super) from_ad: bool,
+    pub(super) from_tenant: bool,
+}
+
+/// What has to be taken away.
+pub(super) struct TrustRemoval {
+    tenant: String,
+    domain: String,
+    steps: Vec<Step>,
+    is_recorded: bool,
+}
+
+impl TrustRemoval {
+    /// Finds out what there is, and refuses to touch what is not this tenant's.
+    pub(super) async fn plan(
+        client: &Client,
+        tenant: &Tenant,
+        domain: &str,
+        observed: &Observed,
+    ) -> Result<Self, Failure> {
+        let id = tenant.id.to_string();
+        let sid = tenant
+            .sid
+            .parse()
+            .map_err(|_| Failure::new(format!("the tenant's SID `{}` is not a SID", tenant.sid)))?;
+        Ok(Self {
+            steps: plan_removal(observed, &tenant.realm, &sid)?,
+            is_recorded: recorded(client, &id, domain).await?.is_some(),
+            tenant: id,
+            domain: domain.to_owned(),
+        })
     }
-    if recorded.is_some() {
-        client.delete_trust(&id, domain).await?;
+
+    /// AD first: a trust that AD still offers but the tenant cannot open would fail every user with a puzzling error.
+    pub(super) async fn run(
+        &self,
+        client: &Client,
+        lsa: &mut Lsa<LsaPipe>,
+        journal: &Journal<'_>,
+    ) -> Result<Removed, Failure> {
+        let (tenant, domain) = (self.tenant.as_str(), self.domain.as_str());
+        if self.is_recorded {
+            let step = "note in the tenant that the trust is being removed";
+            let noted = client.begin_trust_removal(tenant, domain);
+            journal.in_tenant(step, noted).await?;
+        }
+        for step in &self.steps {
+            // A deletion carries no secret.
+            let work = apply(lsa, step, "", os::now().as_secs());
+            journal.in_ad(&step.to_string(), work).await?;
+        }
+        if self.is_recorded {
+            let step = "delete the trust and its keys from the tenant";
+            let deleted = client.delete_trust(tenant, domain);
+            journal.in_tenant(step, deleted).await?;
+        }
+        Ok(Removed {
+            from_ad: !self.steps.is_empty(),
+            from_tenant: self.is_recorded,
+        })
     }
-    Ok(Removed {
-        from_ad: !steps.is_empty(),
-        from_tenant: recorded.is_some(),
-    })
 }

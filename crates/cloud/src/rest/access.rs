@@ -50,6 +50,8 @@ needs! {
     ManageTenants: [GlobalAdministrator] CONFINED = false;
     /// Make, change and delete trusts, and see their secrets.
     ManageTrusts: [GlobalAdministrator];
+    /// Give AD the next key of a trust that is set up, see its secrets for that, and report what was changed in AD.
+    RotateTrusts: [GlobalAdministrator];
     /// Make and delete connectors and cloud-only users.
     ManageIdentities: [GlobalAdministrator, HybridIdentityAdministrator];
     /// Read and write the identities of one AD domain.

@@ -92,6 +92,7 @@ pub(crate) fn trust(trust: directory::TrustInfo) -> api::Trust {
         top_level_names: trust.top_level_names,
         created_at: trust.created_at,
         confirmed_at: trust.confirmed_at,
+        removal_begun_at: trust.removal_begun_at,
         keys: trust.keys.into_iter().map(trust_key).collect(),
     }
 }
@@ -104,6 +105,24 @@ fn trust_key(key: directory::TrustKeyInfo) -> api::TrustKey {
         confirmed_at: key.confirmed_at,
         retires_at: key.retires_at,
         last_seen_at: key.last_seen_at,
+    }
+}
+
+/// A trust secret for the tool that gives it to AD.
+pub(crate) fn prepared_trust(prepared: &directory::PreparedTrust) -> api::PreparedTrust {
+    api::PreparedTrust {
+        version: prepared.version,
+        state: trust_key_state(prepared.state),
+        secret: api::SecretText::new(prepared.secret.as_str()),
+        held: prepared
+            .held
+            .iter()
+            .map(|held| api::HeldSecret {
+                version: held.version,
+                state: trust_key_state(held.state),
+                secret: api::SecretText::new(held.secret.as_str()),
+            })
+            .collect(),
     }
 }
 

@@ -62,6 +62,18 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// `POST /tenants/{tenant}/kerberos-servers/{domain}/removal`.
+pub(crate) async fn begin_removal(
+    State(app): State<App>,
+    at: InTenant<ManageTrusts>,
+    Path((_, domain)): DomainPath,
+) -> Result<StatusCode, ApiError> {
+    app.directory
+        .begin_kerberos_server_removal(&at.actor, at.id(), &domain)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 fn answer(info: KerberosServerInfo) -> KerberosServer {
     KerberosServer {
         domain: info.domain,
@@ -70,5 +82,6 @@ fn answer(info: KerberosServerInfo) -> KerberosServer {
         key_version: info.key_version,
         key_updated_at: info.key_updated_at,
         recorded_at: info.recorded_at,
+        removal_begun_at: info.removal_begun_at,
     }
 }

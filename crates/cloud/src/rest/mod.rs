@@ -58,12 +58,23 @@ fn tenant_routes() -> Router<App> {
         .route("/trusts/{domain}", get(trusts::show).delete(trusts::delete))
         .route("/trusts/{domain}/prepare", post(trusts::prepare))
         .route("/trusts/{domain}/confirm", post(trusts::confirm))
+        .route("/trusts/{domain}/removal", post(trusts::begin_removal))
+        .route("/trusts/{domain}/rotation", post(trusts::rotate))
+        .route(
+            "/trusts/{domain}/rotation/confirm",
+            post(trusts::confirm_rotation),
+        )
         .route(
             "/kerberos-servers/{domain}",
             get(kerberos_servers::show)
                 .put(kerberos_servers::record)
                 .delete(kerberos_servers::delete),
         )
+        .route(
+            "/kerberos-servers/{domain}/removal",
+            post(kerberos_servers::begin_removal),
+        )
+        .route("/domains/{domain}/ad-steps", post(trusts::record_ad_step))
         .route(
             "/connectors",
             get(domains::connectors).post(domains::create_connector),

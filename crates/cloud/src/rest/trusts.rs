@@ -1,7 +1,7 @@
 //! Trusts with AD domains: the secret is generated here, stays *pending* until AD is known to hold it, and is handed out
 //! to the trust tool alone.
 
-use super::access::{InTenant, ManageTrusts, Read};
+use super::access::{InTenant, ManageTrusts, Read, RotateTrusts};
 use super::body::JsonBody;
 use super::convert;
 use super::error::ApiError;
@@ -10,7 +10,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use crossrealm_api::{
-    ConfirmTrust, HeldSecret, Page, PrepareTrust, PreparedTrust, SecretText, Trust,
+    AdStep, AdStepPhase, ConfirmTrust, ConfirmTrustRotation, Page, PrepareTrust, PreparedTrust,
+    RotateTrust, Trust, TrustRotation,
 };
 use crossrealm_directory as directory;
 
@@ -54,20 +55,7 @@ pub(crate) async fn prepare(
         .directory
         .prepare_trust(&at.actor, at.id(), &domain, &wanted)
         .await?;
-    Ok(Json(PreparedTrust {
-        version: prepared.version,
-        state: convert::trust_key_state(prepared.state),
-        secret: SecretText::new(prepared.secret.as_str()),
-        held: prepared
-            .held
-            .iter()
-            .map(|held| HeldSecret {
-                version: held.version,
-                state: convert::trust_key_state(held.state),
-                secret: SecretText::new(held.secret.as_str()),
-            })
-            .collect(),
-    }))
+    Ok(Json(convert::prepared_trust(&prepared)))
 }
 
 /// `POST /tenants/{tenant}/trusts/{domain}/confirm`.
@@ -98,6 +86,83 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     app.directory
         .delete_trust(&at.actor, at.id(), &domain)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /tenants/{tenant}/trusts/{domain}/removal`.
+pub(crate) async fn begin_removal(
+    State(app): State<App>,
+    at: InTenant<ManageTrusts>,
+    Path((_, domain)): TrustPath,
+) -> Result<StatusCode, ApiError> {
+    app.directory
+        .begin_trust_removal(&at.actor, at.id(), &domain)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /tenants/{tenant}/trusts/{domain}/rotation`.
+pub(crate) async fn rotate(
+    State(app): State<App>,
+    at: InTenant<RotateTrusts>,
+    Path((_, domain)): TrustPath,
+    JsonBody(wanted): JsonBody<RotateTrust>,
+) -> Result<Json<TrustRotation>, ApiError> {
+    let wanted = directory::RotateTrust {
+        every_s: wanted.every_s,
+        holder: wanted.holder,
+    };
+    let rotation = app
+        .directory
+        .rotate_trust(&at.actor, at.id(), &domain, &wanted)
+        .await?;
+    let (held_by, held_until) = rotation.held_by.unzip();
+    Ok(Json(TrustRotation {
+        due_at: rotation.due_at,
+        prepared: rotation.prepared.as_ref().map(convert::prepared_trust),
+        held_by,
+        held_until,
+        realm: at.tenant.realm,
+        flat_name: at.tenant.flat_name,
+        domain_flat_name: rotation.domain_flat_name,
+    }))
+}
+
+/// `POST /tenants/{tenant}/trusts/{domain}/rotation/confirm`. Leaves the top-level names as they are.
+pub(crate) async fn confirm_rotation(
+    State(app): State<App>,
+    at: InTenant<RotateTrusts>,
+    Path((_, domain)): TrustPath,
+    JsonBody(done): JsonBody<ConfirmTrustRotation>,
+) -> Result<Json<Trust>, ApiError> {
+    let trust = app
+        .directory
+        .confirm_trust(&at.actor, at.id(), &domain, done.version, &[])
+        .await?;
+    Ok(Json(convert::trust(trust)))
+}
+
+/// `POST /tenants/{tenant}/domains/{domain}/ad-steps`.
+pub(crate) async fn record_ad_step(
+    State(app): State<App>,
+    at: InTenant<RotateTrusts>,
+    Path((_, domain)): TrustPath,
+    JsonBody(step): JsonBody<AdStep>,
+) -> Result<StatusCode, ApiError> {
+    let step = directory::AdStep {
+        phase: match step.phase {
+            AdStepPhase::Begun => directory::AdStepPhase::Begun,
+            AdStepPhase::Done => directory::AdStepPhase::Done,
+            AdStepPhase::Failed => directory::AdStepPhase::Failed,
+        },
+        principal: step.principal,
+        controller: step.controller,
+        step: step.step,
+        reason: step.reason,
+    };
+    app.directory
+        .record_ad_step(&at.actor, at.id(), &domain, &step)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,6 +7,7 @@ mod opening;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;
+mod rotation;
 mod safety;
 mod services;
 mod shares;

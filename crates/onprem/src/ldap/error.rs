@@ -51,6 +51,11 @@ impl LdapError {
         self.code() == Some(&LdapResultCode::NoSuchObject)
     }
 
+    /// Whether the account lacks a right.
+    pub fn is_access_denied(&self) -> bool {
+        self.code() == Some(&LdapResultCode::InsufficentAccessRights)
+    }
+
     /// What the person can do, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self.code()? {

@@ -12,7 +12,7 @@ mod names;
 mod plan;
 mod verify;
 
-use crate::lsa::DomainInfo;
+use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, DomainInfo, TYPE_UPLEVEL};
 use crossrealm_krb::sid::Sid;
 
 pub use apply::{ApplyError, apply, observe};
@@ -56,6 +56,14 @@ pub struct Tdo {
     pub top_level_names: Vec<String>,
     /// Whether the forest information holds nothing but those names.
     pub only_names: bool,
+}
+
+impl Tdo {
+    /// Whether it has the direction, type and attributes of a cloud trust, of whichever tenant.
+    pub fn is_cloud_trust(&self) -> bool {
+        (self.direction, self.kind, self.attributes)
+            == (DIRECTION_INBOUND, TYPE_UPLEVEL, ATTRIBUTE_FOREST_TRANSITIVE)
+    }
 }
 
 /// Whether the trust in AD has the key that the tenant holds.

@@ -2,7 +2,6 @@
 
 use super::names::{NameError, overlap, top_level_names};
 use super::{Deletion, KeyMatch, Observed, Step, Tdo, Wanted};
-use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, TYPE_UPLEVEL};
 use crossrealm_krb::sid::Sid;
 
 /// The longest flat (NetBIOS) name.
@@ -214,8 +213,7 @@ fn steps(observed: &Observed, wanted: &Wanted, names: Vec<String>) -> Vec<Step> 
 }
 
 fn irreparable(own: &Tdo, key: KeyMatch, wanted: &Wanted) -> Option<Deletion> {
-    let kind = (own.direction, own.kind, own.attributes);
-    if kind != (DIRECTION_INBOUND, TYPE_UPLEVEL, ATTRIBUTE_FOREST_TRANSITIVE) {
+    if !own.is_cloud_trust() {
         Some(Deletion::Kind)
     } else if !own.flat_name.eq_ignore_ascii_case(&wanted.flat_name) {
         Some(Deletion::FlatName)

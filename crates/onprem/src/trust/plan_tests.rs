@@ -1,6 +1,7 @@
 //! The plan against domains in every state.
 
 use super::*;
+use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, TYPE_UPLEVEL};
 use crate::lsa::{DomainInfo, ENCTYPES_AES};
 use crossrealm_krb::sid::Sid;
 

@@ -131,6 +131,12 @@ fn object_findings(seen: &Object, known: Option<&KerberosServer>) -> Vec<String>
             findings.extend(steps.iter().map(|step| format!("to do: {step}: {REPAIR}")));
         }
     }
+    if known.is_some_and(|known| known.removal_begun_at.is_some()) {
+        findings.push(
+            "the removal of the Kerberos server object is half done: run `crossrealm kerberos-server remove` to finish it, or `set` to keep the object"
+                .to_owned(),
+        );
+    }
     match (&seen.user, known) {
         (Some(_), None) => findings.push(format!(
             "the tenant has no record of the service account in AD: {REPAIR}"
@@ -185,6 +191,12 @@ fn findings(tenant: &Tenant, own: Option<&Tdo>, trust: Option<&Trust>) -> Vec<St
     {
         findings.push(format!(
             "AD holds a trust with `{realm}` that is not this tenant's: its SID is another"
+        ));
+        return findings;
+    }
+    if trust.is_some_and(|trust| trust.removal_begun_at.is_some()) {
+        findings.push(format!(
+            "the removal of the trust is half done: run `crossrealm trusted-domain-object remove` to finish it, or to keep it {REPAIR}"
         ));
         return findings;
     }
@@ -270,6 +282,7 @@ mod tests {
             top_level_names: vec!["Contoso.cloud.example".to_owned()],
             created_at: 1,
             confirmed_at: None,
+            removal_begun_at: None,
             keys: Vec::new(),
         }
     }
@@ -311,6 +324,7 @@ mod tests {
             key_version: 2,
             key_updated_at: 1_700_000_000,
             recorded_at: 1,
+            removal_begun_at: None,
         }
     }
 

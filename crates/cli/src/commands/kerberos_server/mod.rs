@@ -4,6 +4,8 @@
 //! a trust's names, and what was just written is seen there.
 
 mod get;
+pub(crate) mod handover;
+pub(crate) mod journal;
 mod object;
 mod preflight;
 mod remove;

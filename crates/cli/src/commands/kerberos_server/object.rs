@@ -1,7 +1,9 @@
 //! The Kerberos server object of the domain, and the tenant's record of it.
 
+use super::journal::Journal;
 use crate::failure::Failure;
 use crossrealm_api::{Client, ClientError, Code, KerberosServer, RecordKerberosServer};
+use crossrealm_onprem::error::OnpremError;
 use crossrealm_onprem::kerberos_server::{self, Object, ObjectRefusal, ObjectStep, User};
 use crossrealm_onprem::ldap::Ldap;
 use crossrealm_onprem::lsa::DomainInfo;
@@ -27,11 +29,19 @@ impl ObjectRun {
         })
     }
 
-    /// Carries the steps out and reads again what there is then. Returns what was done.
-    pub(super) async fn apply(&mut self, steps: &[ObjectStep]) -> Result<(), Failure> {
+    /// Carries the steps out and reads again what there is then.
+    pub(super) async fn apply(
+        &mut self,
+        steps: &[ObjectStep],
+        journal: &Journal<'_>,
+    ) -> Result<(), Failure> {
         for step in steps {
-            eprintln!("{step}");
-            kerberos_server::apply(&mut self.ldap, step).await?;
+            let ldap = &mut self.ldap;
+            let work = async {
+                let applied = kerberos_server::apply(ldap, step).await;
+                applied.map_err(|error| with_right(error, step))
+            };
+            journal.in_ad(&step.to_string(), work).await?;
         }
         if !steps.is_empty() {
             self.seen = kerberos_server::observe(&mut self.ldap, &self.configuration).await?;
@@ -46,6 +56,7 @@ impl ObjectRun {
         tenant: &str,
         domain: &DomainInfo,
         known: Option<&KerberosServer>,
+        journal: &Journal<'_>,
     ) -> Result<bool, Failure> {
         let Some((user, id)) = self
             .seen
@@ -59,7 +70,7 @@ impl ObjectRun {
             ))
             .hint("run it again"));
         };
-        if known.is_some_and(|known| agrees(user, known)) {
+        if known.is_some_and(|known| agrees(user, known) && known.removal_begun_at.is_none()) {
             return Ok(false);
         }
         let seen = RecordKerberosServer {
@@ -71,11 +82,43 @@ impl ObjectRun {
             key_version: user.key_version,
             key_updated_at: user.key_updated_at.unwrap_or_default(),
         };
-        client
-            .record_kerberos_server(tenant, &domain.dns_name.to_lowercase(), &seen)
-            .await?;
+        let name = domain.dns_name.to_lowercase();
+        let step = format!(
+            "record `{}` with key version {} in the tenant",
+            user.account_name, user.key_version
+        );
+        let told = client.record_kerberos_server(tenant, &name, &seen);
+        journal.in_tenant(&step, told).await?;
         Ok(true)
     }
+}
+
+/// The failure, naming the right that a refused step needs: whoever has it need not be an administrator.
+fn with_right(error: OnpremError, step: &ObjectStep) -> Failure {
+    let is_refused = matches!(&error, OnpremError::Ldap(error) if error.is_access_denied());
+    let failure = Failure::from(error);
+    if !is_refused {
+        return failure;
+    }
+    let right = match step {
+        ObjectStep::CreateUser { dn } => format!("`Create User objects` on the parent of `{dn}`"),
+        ObjectStep::CreateComputer { dn, .. } => {
+            format!(
+                "`Create Computer objects` on the parent of `{dn}`, and those of a domain controller's promotion"
+            )
+        }
+        ObjectStep::NewKey { dn } => format!("`Reset Password` on `{dn}`"),
+        ObjectStep::DisableUser { dn } => format!("`Write userAccountControl` on `{dn}`"),
+        ObjectStep::RepairComputer { dn, what, .. } => {
+            format!("`Write {}` on `{dn}`", what.join("`, `Write "))
+        }
+        ObjectStep::DeleteComputer { dn } | ObjectStep::DeleteUser { dn } => {
+            format!("`Delete` on `{dn}`, or `Delete Child` on its parent")
+        }
+    };
+    failure.hint(format!(
+        "the account needs the right {right}; `docs/trust.md` says how it is delegated"
+    ))
 }
 
 /// Whether the tenant's record is of this very account and key.

@@ -1,13 +1,15 @@
 //! `kerberos-server remove`: the trust, the Kerberos server object, and what the tenant recorded of them.
 
+use super::journal::Journal;
 use super::object::{self, ObjectRun};
 use super::{open, require_global_administrator};
-use crate::commands::trusted_domain_object::remove_trust;
+use crate::commands::trusted_domain_object::TrustRemoval;
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::output::{Column, column};
 use crossrealm_onprem::kerberos_server::plan_removal;
+use crossrealm_onprem::trust::{Observed, observe};
 use serde::Serialize;
 
 /// The arguments of `kerberos-server remove`.
@@ -15,6 +17,9 @@ use serde::Serialize;
 pub struct Args {
     #[command(flatten)]
     domain: DomainArgs,
+    /// Remove the service account also where trusts of other tenants stand in AD, which share it
+    #[arg(long)]
+    force: bool,
 }
 
 /// What is printed.
@@ -23,12 +28,15 @@ struct Outcome {
     domain: String,
     removed_from_ad: bool,
     removed_from_tenant: bool,
+    /// The realms of the other tenants for which the service account stays.
+    kept_for: Vec<String>,
 }
 
 const COLUMNS: &[Column] = &[
     column("Domain", "/domain"),
     column("RemovedFromAd", "/removed_from_ad"),
     column("RemovedFromTenant", "/removed_from_tenant"),
+    column("KeptFor", "/kept_for"),
 ];
 
 /// The trust first: it is what users notice, and it can be set up again without the object being touched.
@@ -40,20 +48,53 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (session, mut lsa) = open(&args.domain).await?;
     let domain = session.dc().domain.clone();
     let mut server = ObjectRun::open(&session).await?;
-    let steps = plan_removal(&server.seen)?;
+    let mut steps = plan_removal(&server.seen)?;
     let known = object::known(&client, &id, &domain).await?;
-    let trust = remove_trust(&client, &tenant, &domain, &mut lsa).await?;
-    server.apply(&steps).await?;
+    let observed = observe(&mut lsa, &tenant.realm).await?;
+    let removal = TrustRemoval::plan(&client, &tenant, &domain, &observed).await?;
+    // One AD has one service account, which the tenants that it trusts share.
+    let mut kept_for = Vec::new();
+    if !args.force && !steps.is_empty() {
+        kept_for = other_tenants(&observed);
+    }
+    if !kept_for.is_empty() {
+        steps.clear();
+        eprintln!(
+            "note: the service account stays, for trusts of other tenants stand in AD: `{}`; the last one's `remove` takes it, or `--force`",
+            kept_for.join("`, `")
+        );
+    }
+
+    let journal = Journal::new(&client, &id, &session);
     if known.is_some() {
-        client.delete_kerberos_server(&id, &domain).await?;
+        let step = "note in the tenant that the Kerberos server object is being removed";
+        let noted = client.begin_kerberos_server_removal(&id, &domain);
+        journal.in_tenant(step, noted).await?;
+    }
+    let trust = removal.run(&client, &mut lsa, &journal).await?;
+    server.apply(&steps, &journal).await?;
+    if known.is_some() {
+        let step = "delete the record of the Kerberos server object from the tenant";
+        let deleted = client.delete_kerberos_server(&id, &domain);
+        journal.in_tenant(step, deleted).await?;
     }
     let outcome = Outcome {
         domain,
         removed_from_ad: trust.from_ad || !steps.is_empty(),
         removed_from_tenant: trust.from_tenant || known.is_some(),
+        kept_for,
     };
     if !outcome.removed_from_ad && !outcome.removed_from_tenant {
-        eprintln!("nothing to remove: neither AD nor the tenant holds a Kerberos server object");
+        eprintln!("nothing to remove: neither AD nor the tenant holds anything of this tenant");
     }
     context.output.record(&outcome, COLUMNS)
+}
+
+/// The realms of the other tenants that AD trusts, by what their trusts look like: this tenant's service may not know them.
+fn other_tenants(observed: &Observed) -> Vec<String> {
+    let others = observed
+        .others
+        .iter()
+        .filter(|trust| trust.is_cloud_trust());
+    others.map(|trust| trust.name.to_uppercase()).collect()
 }

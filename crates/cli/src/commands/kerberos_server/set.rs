@@ -3,6 +3,7 @@
 //! Everything is read and everything that stands against it is told before the first change. A run that is killed
 //! anywhere is finished by the next.
 
+use super::journal::Journal;
 use super::object::{self, ObjectRun};
 use super::preflight;
 use super::trust::{Done, TrustRun};
@@ -112,19 +113,22 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         return report(context.output, &outcome);
     }
     // The pending version is what tells the next run that this one began.
+    let journal = Journal::new(&client, &id, &session);
     let prepared = match &trust {
-        Some(trust) => Some(trust.prepare(rotate.trust).await?),
+        Some(trust) => Some(trust.prepare(rotate.trust, &journal).await?),
         None => None,
     };
-    server.apply(&steps).await?;
-    let recorded = server.record(&client, &id, &domain, known.as_ref()).await?;
+    server.apply(&steps, &journal).await?;
+    let recorded = server
+        .record(&client, &id, &domain, known.as_ref(), &journal)
+        .await?;
     outcome.changed = recorded || !steps.is_empty();
     if let (Some(trust), Some(prepared)) = (trust, &prepared) {
         let Done {
             version,
             steps,
             changed,
-        } = trust.finish(prepared).await?;
+        } = trust.finish(prepared, &journal).await?;
         outcome.key_version = Some(version);
         outcome.steps.extend(steps);
         outcome.changed |= changed;

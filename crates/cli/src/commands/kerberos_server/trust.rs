@@ -3,23 +3,20 @@
 //! The order makes a run that is killed anywhere one that the next run finishes: the tenant generates the secret and
 //! already accepts tickets made with it, then AD gets it, then a fresh referral proves that the tenant can open what AD
 //! seals, and only then does the tenant record it as confirmed. Until that proof, nothing is believed.
-//!
-//! For about an hour after a rotation AD goes on sealing with the previous key. A referral is therefore good when it
-//! opens with any version the tenant still holds, and that AD took the new one is asked of AD itself, by Netlogon.
 
-use super::{netlogon, recorded};
+use super::handover::Handover;
+use super::journal::Journal;
+use super::recorded;
 use crate::failure::Failure;
 use crossrealm_api::{
-    Client, ConfirmTrust, PrepareTrust, PreparedTrust, SecretText, Tenant, Trust, TrustKeyState,
+    Client, ConfirmTrust, PrepareTrust, PreparedTrust, Tenant, Trust, TrustKeyState,
 };
 use crossrealm_onprem::lsa::{ENCTYPES_AES, Lsa};
-use crossrealm_onprem::nrpc::{self, NetlogonError, TrustAccount};
 use crossrealm_onprem::os;
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::smb::LsaPipe;
 use crossrealm_onprem::trust::{
-    KeyMatch, Observed, Refusal, Step, VerifyError, Wanted, apply, observe, opens, plan,
-    top_level_names,
+    KeyMatch, Observed, Refusal, Step, Wanted, apply, observe, plan, top_level_names,
 };
 
 /// How often AD is brought in line before it is given up: once for what can be seen, once more where the key then
@@ -126,7 +123,11 @@ impl<'a> TrustRun<'a> {
 
     /// Asks the tenant for the secret: the pending or the current one, or a new one where it has none or `rotate`
     /// asks for it.
-    pub(super) async fn prepare(&self, rotate: bool) -> Result<PreparedTrust, Failure> {
+    pub(super) async fn prepare(
+        &self,
+        rotate: bool,
+        journal: &Journal<'_>,
+    ) -> Result<PreparedTrust, Failure> {
         let domain = &self.observed.domain;
         let request = PrepareTrust {
             realm: self.session.dc().realm(),
@@ -136,17 +137,23 @@ impl<'a> TrustRun<'a> {
             // Where AD holds no trust there is nothing to rotate: it is made with the newest secret.
             rotate: rotate && self.observed.own.is_some(),
         };
-        let prepared = self
+        let tenant = self.tenant_id();
+        let asked = self
             .client
-            .prepare_trust(&self.tenant_id(), &self.session.dc().domain, &request)
-            .await?;
-        Ok(prepared)
+            .prepare_trust(&tenant, &self.session.dc().domain, &request);
+        journal
+            .in_tenant("prepare the trust key in the tenant", asked)
+            .await
     }
 
     /// Brings AD in line, sees that a fresh referral opens, and tells the tenant.
-    pub(super) async fn finish(mut self, prepared: &PreparedTrust) -> Result<Done, Failure> {
-        let steps = self.converge(prepared).await?;
-        let recorded = self.confirm(prepared).await?;
+    pub(super) async fn finish(
+        mut self,
+        prepared: &PreparedTrust,
+        journal: &Journal<'_>,
+    ) -> Result<Done, Failure> {
+        let steps = self.converge(prepared, journal).await?;
+        let recorded = self.confirm(prepared, journal).await?;
         Ok(Done {
             version: prepared.version,
             changed: recorded || !steps.is_empty(),
@@ -154,29 +161,48 @@ impl<'a> TrustRun<'a> {
         })
     }
 
-    async fn converge(&mut self, prepared: &PreparedTrust) -> Result<Vec<String>, Failure> {
+    async fn converge(
+        &mut self,
+        prepared: &PreparedTrust,
+        journal: &Journal<'_>,
+    ) -> Result<Vec<String>, Failure> {
+        let handover = Handover {
+            session: self.session,
+            realm: &self.wanted.realm,
+            prepared,
+            journal,
+        };
         let mut done = Vec::new();
         let mut has_newest = false;
         if self.observed.own.is_some() && self.recorded.is_some() {
-            let tried = self.try_keys(prepared).await;
+            let tried = handover.try_keys().await;
             (self.observed.key, has_newest) = tried.unwrap_or((KeyMatch::Untried, false));
         }
         for _ in 0..MAX_ROUNDS {
             let steps = plan(&self.observed, &self.wanted)?;
             let is_new = steps.iter().any(|step| matches!(step, Step::Create { .. }));
             for step in steps {
-                eprintln!("{step}");
                 let secret = prepared.secret.expose();
-                apply(self.lsa, &step, secret, os::now().as_secs()).await?;
-                done.push(step.to_string());
+                let work = apply(self.lsa, &step, secret, os::now().as_secs());
+                let step = step.to_string();
+                journal.in_ad(&step, work).await?;
+                done.push(step);
             }
-            let taken = is_new || has_newest || self.hand_over(prepared, &mut done).await?;
-            let (key, _) = self.try_keys(prepared).await?;
+            let taken = match &self.observed.own {
+                Some(own) if !is_new && !has_newest => {
+                    let domain = &self.observed.domain.flat_name;
+                    let (taken, step) = handover.hand_over(domain, &own.flat_name).await?;
+                    done.extend(step);
+                    taken
+                }
+                _ => true,
+            };
+            let (key, _) = handover.try_keys().await?;
             match key {
                 KeyMatch::Opens if taken => return Ok(done),
                 KeyMatch::Opens | KeyMatch::DoesNotOpen => {}
                 KeyMatch::NoSecret | KeyMatch::Untried => {
-                    return Err(self.no_proof("it is sealed with RC4"));
+                    return Err(handover.no_proof("it is sealed with RC4"));
                 }
             }
             self.observed = observe(self.lsa, &self.wanted.realm).await?;
@@ -190,92 +216,17 @@ impl<'a> TrustRun<'a> {
         .hint("run it again in a few minutes; nothing was confirmed to the tenant"))
     }
 
-    /// Sees to it that AD holds the prepared secret: asks whether it does, and else gives it to it, proving a secret
-    /// that it holds. `false` where it accepts none of them.
-    async fn hand_over(
+    /// Tells the tenant what AD now holds, unless it knows. Returns whether that changed its record.
+    async fn confirm(
         &self,
         prepared: &PreparedTrust,
-        done: &mut Vec<String>,
+        journal: &Journal<'_>,
     ) -> Result<bool, Failure> {
-        let Some(own) = &self.observed.own else {
-            return Ok(true);
-        };
-        let account = TrustAccount {
-            host: self.session.dc().host.clone(),
-            ad_flat_name: self.observed.domain.flat_name.clone(),
-            flat_name: own.flat_name.clone(),
-        };
-        let new = prepared.secret.expose();
-        let mut pipe = netlogon(self.session).await?;
-        if nrpc::prove(&mut pipe, &account, new).await?.is_some() {
-            return Ok(true);
-        }
-        for held in &prepared.held {
-            // A pipe serves one attempt.
-            let mut pipe = netlogon(self.session).await?;
-            let Some(proven) = nrpc::prove(&mut pipe, &account, held.secret.expose()).await? else {
-                continue;
-            };
-            let step = format!(
-                "give AD version {} of the trust key of `{}` by Netlogon, as the trust's own account",
-                prepared.version, self.wanted.realm
-            );
-            eprintln!("{step}");
-            let mut pipe = netlogon(self.session).await?;
-            let now = u32::try_from(os::now().as_secs()).unwrap_or(u32::MAX);
-            nrpc::set_secret(&mut pipe, &account, proven, new, prepared.version, now).await?;
-            done.push(step);
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    /// Whether a fresh referral to the tenant's realm opens with any secret that the tenant holds, and whether with the
-    /// prepared one, which AD then has.
-    async fn try_keys(&self, prepared: &PreparedTrust) -> Result<(KeyMatch, bool), Failure> {
-        let referral = self
-            .session
-            .service_ticket(&["krbtgt", &self.wanted.realm])
-            .await
-            .map_err(|error| self.no_proof(&error.to_string()))?;
-        let ad_realm = self.session.dc().realm();
-        let try_one = |secret: &SecretText| {
-            let secret = secret.expose();
-            match opens(&referral.ticket, secret, &ad_realm, &self.wanted.realm) {
-                // RC4 until the encryption types are set: says nothing about the key.
-                Err(VerifyError::WeakEnctype(_)) => Ok(KeyMatch::Untried),
-                other => other.map_err(|error| self.no_proof(&error.to_string())),
-            }
-        };
-        let newest = try_one(&prepared.secret)?;
-        if newest != KeyMatch::DoesNotOpen {
-            return Ok((newest, newest == KeyMatch::Opens));
-        }
-        for held in &prepared.held {
-            if try_one(&held.secret)? == KeyMatch::Opens {
-                return Ok((KeyMatch::Opens, false));
-            }
-        }
-        Ok((KeyMatch::DoesNotOpen, false))
-    }
-
-    fn no_proof(&self, reason: &str) -> Failure {
-        Failure::new(format!(
-            "`{}` gives no referral to `{}` that could prove the trust key: {reason}",
-            self.session.dc().host,
-            self.wanted.realm
-        ))
-        .hint("nothing was confirmed to the tenant; run it again")
-    }
-
-    /// Tells the tenant what AD now holds, unless it knows. Returns whether that changed its record.
-    async fn confirm(&self, prepared: &PreparedTrust) -> Result<bool, Failure> {
         let names = &self.wanted.top_level_names;
         let is_known = prepared.state == TrustKeyState::Current
-            && self
-                .recorded
-                .as_ref()
-                .is_some_and(|trust| trust.top_level_names == *names);
+            && self.recorded.as_ref().is_some_and(|trust| {
+                trust.top_level_names == *names && trust.removal_begun_at.is_none()
+            });
         if is_known {
             return Ok(false);
         }
@@ -283,19 +234,19 @@ impl<'a> TrustRun<'a> {
             version: prepared.version,
             top_level_names: names.clone(),
         };
-        self.client
-            .confirm_trust(&self.tenant_id(), &self.session.dc().domain, &request)
-            .await?;
+        let tenant = self.tenant_id();
+        let told = self
+            .client
+            .confirm_trust(&tenant, &self.session.dc().domain, &request);
+        let step = format!(
+            "confirm version {} of the trust key to the tenant",
+            prepared.version
+        );
+        journal.in_tenant(&step, told).await?;
         Ok(true)
     }
 
     fn tenant_id(&self) -> String {
         self.tenant.id.to_string()
-    }
-}
-
-impl From<NetlogonError> for Failure {
-    fn from(error: NetlogonError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint().map(str::to_owned))
     }
 }

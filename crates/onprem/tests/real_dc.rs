@@ -245,13 +245,19 @@ async fn each_state_of_an_account_has_its_own_error() {
         fine.unwrap(),
         format!("crossrealm-test-Übung@{}", world.domain.to_uppercase())
     );
-    for revoked in [disabled, expired] {
-        let error = revoked.unwrap_err();
-        assert!(
-            matches!(error, OnpremError::Kerberos(ClientError::Revoked(_))),
-            "{error}"
-        );
-    }
+    let disabled = disabled.unwrap_err();
+    assert!(
+        matches!(disabled, OnpremError::Kerberos(ClientError::Disabled(_))),
+        "{disabled}"
+    );
+    let expired = expired.unwrap_err();
+    assert!(
+        matches!(
+            expired,
+            OnpremError::Kerberos(ClientError::AccountExpired(_))
+        ),
+        "{expired}"
+    );
     let stale = stale.unwrap_err();
     assert!(
         matches!(

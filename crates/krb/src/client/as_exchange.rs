@@ -1,6 +1,6 @@
 //! The AS exchange with encrypted-timestamp pre-authentication: RFC 4120 §3.1, §5.2.7.2, RFC 6806.
 
-use super::error::from_kdc;
+use super::error::{from_kdc, revoked};
 use super::{
     ClientError, Request, Step, as_error, credential, microseconds, nonce, open_part, principal,
     seconds, wanted_end, wire_name,
@@ -136,6 +136,7 @@ impl AsExchange {
             (error_code::PREAUTH_FAILED | error_code::BAD_INTEGRITY, _, Secret::Keys(_)) => {
                 Err(ClientError::WrongKey(self.client.clone()))
             }
+            (error_code::CLIENT_REVOKED, Some(_), _) => Err(revoked(error, &self.client, true)),
             (error_code::WRONG_REALM, ..) => {
                 let realm = error.crealm.as_ref().map(|realm| realm.as_str().to_owned());
                 self.realm = realm

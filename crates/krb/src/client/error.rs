@@ -2,7 +2,7 @@
 
 use crate::crypto::CryptoError;
 use crate::fast::FastError;
-use crate::messages::{KrbError, MessageError, error_code};
+use crate::messages::{self, KrbError, MessageError, MethodData, PaData, error_code, pa_type};
 use crate::principal::Principal;
 
 /// The most characters of a KDC's own text that are repeated to a person.
@@ -23,10 +23,19 @@ pub enum ClientError {
     /// The keytab holds no usable key for the principal.
     #[error("the keytab holds no AES key for `{0}`")]
     NoKey(Principal),
-    /// KDC_ERR_CLIENT_REVOKED.
+    /// KDC_ERR_CLIENT_REVOKED, and the KDC does not say why.
     #[error("the account `{0}` is disabled, locked or expired")]
     Revoked(Principal),
-    /// KDC_ERR_KEY_EXPIRED.
+    /// KDC_ERR_CLIENT_REVOKED because an administrator disabled the account.
+    #[error("the account `{0}` is disabled")]
+    Disabled(Principal),
+    /// KDC_ERR_CLIENT_REVOKED because of too many wrong passwords.
+    #[error("the account `{0}` is locked after too many wrong passwords")]
+    Locked(Principal),
+    /// KDC_ERR_CLIENT_REVOKED because the account's own time is over (`accountExpires`).
+    #[error("the account `{0}` has expired")]
+    AccountExpired(Principal),
+    /// KDC_ERR_KEY_EXPIRED: too old, or an administrator asks for another at the next sign-in.
     #[error("the password of `{0}` has expired and must be changed")]
     PasswordExpired(Principal),
     /// KDC_ERR_S_PRINCIPAL_UNKNOWN.
@@ -107,6 +116,15 @@ impl ClientError {
                 Some("list the keytab with `klist -ke` and name one of its principals")
             }
             Self::Revoked(_) => Some("ask an administrator to enable or unlock the account"),
+            Self::Disabled(_) => {
+                Some("have an administrator enable the account, or use another one")
+            }
+            Self::Locked(_) => Some(
+                "wait until the domain's lockout time is over, or have an administrator unlock the account; then check the password",
+            ),
+            Self::AccountExpired(_) => Some(
+                "have an administrator set another expiry date (`accountExpires`), or use another account",
+            ),
             Self::PasswordExpired(_) => {
                 Some("change the password on a domain-joined computer or with `kpasswd`")
             }
@@ -120,6 +138,42 @@ impl ClientError {
             _ => None,
         }
     }
+}
+
+/// STATUS_ACCOUNT_DISABLED, [MS-ERREF] 2.3.
+const ACCOUNT_DISABLED: u32 = 0xC000_0072;
+/// STATUS_ACCOUNT_EXPIRED.
+const ACCOUNT_EXPIRED: u32 = 0xC000_0193;
+/// STATUS_ACCOUNT_LOCKED_OUT.
+const ACCOUNT_LOCKED_OUT: u32 = 0xC000_0234;
+
+/// Why a KDC holds the account of `client` revoked; `proven` says that a pre-authentication was sent. Samba looks at a
+/// lock while it checks the pre-authentication and names no status then; disabled and expired accounts come with one.
+pub(super) fn revoked(error: &KrbError, client: &Principal, proven: bool) -> ClientError {
+    let client = client.clone();
+    match nt_status(error) {
+        Some(ACCOUNT_DISABLED) => ClientError::Disabled(client),
+        Some(ACCOUNT_EXPIRED) => ClientError::AccountExpired(client),
+        Some(ACCOUNT_LOCKED_OUT) => ClientError::Locked(client),
+        None if proven => ClientError::Locked(client),
+        _ => ClientError::Revoked(client),
+    }
+}
+
+/// The NTSTATUS that an AD KDC puts into the e-data of an error: KERB-EXT-ERROR in a KERB-ERROR-DATA of type 3
+/// ([MS-KILE] 2.2.1, 2.2.2), or, from Samba, in the element PA-PW-SALT, also 3, of a METHOD-DATA.
+fn nt_status(error: &KrbError) -> Option<u32> {
+    let data = error.e_data.as_deref()?;
+    let value = match messages::decode::<MethodData>(data) {
+        Ok(methods) => PaData::find(&methods, pa_type::PW_SALT)?.to_vec(),
+        Err(_) => {
+            let only = messages::decode::<PaData>(data).ok()?;
+            (only.padata_type == pa_type::PW_SALT).then(|| only.padata_value.to_vec())?
+        }
+    };
+    // KERB-EXT-ERROR: status, reserved, flags, 4 bytes each.
+    let (status, rest) = value.split_first_chunk::<4>()?;
+    (rest.len() == 8).then(|| u32::from_le_bytes(*status))
 }
 
 /// The reason of a KDC's error about a request of `client` for `server`.
@@ -137,7 +191,7 @@ pub(super) fn from_kdc(
     match error.error_code {
         error_code::C_PRINCIPAL_UNKNOWN => ClientError::UnknownPrincipal(client.clone()),
         error_code::S_PRINCIPAL_UNKNOWN => ClientError::UnknownService(server.clone()),
-        error_code::CLIENT_REVOKED => ClientError::Revoked(client.clone()),
+        error_code::CLIENT_REVOKED => revoked(error, client, false),
         error_code::KEY_EXPIRED => ClientError::PasswordExpired(client.clone()),
         error_code::ETYPE_NOSUPP => ClientError::NoCommonEnctype(client.clone()),
         error_code::TKT_EXPIRED => ClientError::TicketExpired(client.clone()),

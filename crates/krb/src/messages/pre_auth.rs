@@ -9,6 +9,8 @@ pub mod pa_type {
     pub const TGS_REQ: i32 = 1;
     /// PA-ENC-TIMESTAMP.
     pub const ENC_TIMESTAMP: i32 = 2;
+    /// PA-PW-SALT; AD's KDCs put an NTSTATUS into it, as KERB_ERR_TYPE_EXTENDED of [MS-KILE] 2.2.1 has the same number.
+    pub const PW_SALT: i32 = 3;
     /// PA-ETYPE-INFO2.
     pub const ETYPE_INFO2: i32 = 19;
     /// PA-PAC-REQUEST, [MS-KILE] 2.2.3.

@@ -74,6 +74,17 @@ fn a_wrong_password_is_told_with_and_without_pre_authentication() {
     sign_in(password(PASSWORD), granted).unwrap();
 }
 
+/// What an AD KDC puts into its e-data: Samba within a METHOD-DATA, Windows alone.
+fn extended(status: u32, within_methods: bool) -> Vec<u8> {
+    let value = [status, 0, 1].map(u32::to_le_bytes).concat();
+    let element = PaData::new(pa_type::PW_SALT, value);
+    if within_methods {
+        let other = PaData::new(pa_type::ETYPE_INFO2, Vec::new());
+        return messages::encode(&vec![other, element]).unwrap();
+    }
+    messages::encode(&element).unwrap()
+}
+
 #[test]
 fn every_refusal_has_its_own_error() {
     let who = name("müller@CORP");
@@ -107,6 +118,45 @@ fn every_refusal_has_its_own_error() {
         let error = sign_in(password(PASSWORD), |_| corp().error(code, None)).unwrap_err();
         assert_eq!(error, expected);
     }
+    let methods = |status: Option<u32>| status.map(|status| extended(status, true));
+    for (e_data, expected) in [
+        (None, ClientError::Revoked(who.clone())),
+        (
+            methods(Some(0xC000_0072)),
+            ClientError::Disabled(who.clone()),
+        ),
+        (
+            methods(Some(0xC000_0193)),
+            ClientError::AccountExpired(who.clone()),
+        ),
+        (
+            Some(extended(0xC000_0234, false)),
+            ClientError::Locked(who.clone()),
+        ),
+        (
+            Some(extended(0xC000_0001, false)),
+            ClientError::Revoked(who.clone()),
+        ),
+        (Some(vec![0x30]), ClientError::Revoked(who.clone())),
+    ] {
+        let code = error_code::CLIENT_REVOKED;
+        let answer = |_: &Request| corp().error(code, e_data.clone());
+        assert_eq!(
+            sign_in(password(PASSWORD), answer).unwrap_err(),
+            expected,
+            "{e_data:?}"
+        );
+    }
+    // Samba, once it was given a pre-authentication: locked, and no status.
+    let mut first = true;
+    let locked = sign_in(password(PASSWORD), |request| {
+        if std::mem::take(&mut first) {
+            return corp().answer_as(&request.message);
+        }
+        let info = corp().methods(&[18]);
+        corp().error(error_code::CLIENT_REVOKED, Some(info))
+    });
+    assert_eq!(locked.unwrap_err(), ClientError::Locked(who.clone()));
     let only_rc4 = corp().methods(&[23]);
     let error = sign_in(password(PASSWORD), |_| {
         corp().error(error_code::PREAUTH_REQUIRED, Some(only_rc4.clone()))

@@ -44,6 +44,8 @@ pub struct DomainController {
     pub domain: String,
     /// What its rootDSE says, read without authentication.
     pub root_dse: RootDse,
+    /// How far its clock was ahead of this computer's when it answered, in seconds; negative where it was behind.
+    pub clock_ahead_s: Option<i64>,
 }
 
 impl DomainController {
@@ -116,10 +118,12 @@ impl DomainController {
                 wanted: domain.to_owned(),
             });
         }
+        let now = i64::try_from(crate::os::now().as_secs()).unwrap_or(i64::MAX);
         Ok(Self {
             host: root_dse.dns_host_name.to_lowercase(),
             address,
             domain: found,
+            clock_ahead_s: root_dse.time_s().map(|time| time.saturating_sub(now)),
             root_dse,
         })
     }

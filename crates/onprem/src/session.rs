@@ -24,6 +24,14 @@ impl Session {
         credentials: &DomainCredentials,
     ) -> Result<Self, OnpremError> {
         let dc = DomainController::find(domain, choice).await?;
+        Self::open_at(dc, credentials).await
+    }
+
+    /// Signs in at a controller that has been found.
+    pub async fn open_at(
+        dc: DomainController,
+        credentials: &DomainCredentials,
+    ) -> Result<Self, OnpremError> {
         let kdcs = Kdcs::pinned(&dc.realm(), &dc.host, dc.address);
         let tgt = credentials.sign_in(&dc.realm(), &kdcs).await?;
         Ok(Self { dc, kdcs, tgt })
@@ -32,6 +40,17 @@ impl Session {
     /// The domain controller.
     pub fn dc(&self) -> &DomainController {
         &self.dc
+    }
+
+    /// The same identity for another controller of the domain; its tickets come from the controller that was signed in
+    /// at.
+    #[must_use]
+    pub fn beside(&self, dc: DomainController) -> Self {
+        Self {
+            dc,
+            kdcs: self.kdcs.clone(),
+            tgt: self.tgt.clone(),
+        }
     }
 
     /// Who is signed in.

@@ -23,6 +23,12 @@ impl Client {
         self.call(Method::GET, &["ca"]).fetch().await
     }
 
+    /// The server's clock in Unix seconds, where its answer carries it. Needs no token.
+    pub async fn clock(&self) -> Result<Option<i64>, ClientError> {
+        let answer = self.call_path(Method::GET, "/healthz").send().await?;
+        Ok(answer.sent_at())
+    }
+
     /// Whether the server serves. Needs no token.
     pub async fn health(&self) -> Result<Health, ClientError> {
         self.call_path(Method::GET, "/healthz").fetch().await

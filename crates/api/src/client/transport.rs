@@ -32,6 +32,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     url: String,
     pub(super) etag: Option<String>,
+    date: Option<String>,
     body: Zeroizing<Vec<u8>>,
 }
 
@@ -200,6 +201,7 @@ impl Call<'_> {
             return Ok(Answer {
                 status: status.as_u16(),
                 etag: text_header(&response, "etag"),
+                date: text_header(&response, "date"),
                 url,
                 body,
             });
@@ -222,6 +224,13 @@ impl Call<'_> {
 }
 
 impl Answer {
+    /// When the server answered, by its own clock, in Unix seconds; `None` where it does not say (RFC 9110 §6.6.1).
+    pub(super) fn sent_at(&self) -> Option<i64> {
+        let date = httpdate::parse_http_date(self.date.as_deref()?).ok()?;
+        let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_secs()).ok()
+    }
+
     /// The body as JSON.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_slice(&self.body).map_err(|error| ClientError::Malformed {

@@ -11,6 +11,7 @@ mod apply;
 mod observe;
 mod plan;
 pub mod preflight;
+pub mod replication;
 
 use crossrealm_krb::sid::Sid;
 

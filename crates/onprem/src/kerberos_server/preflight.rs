@@ -1,9 +1,16 @@
-//! What can be known before the first change: rights, levels, clocks, names that stand in the way.
+//! What can be known before the first change: addresses, clocks, levels, rights, names that stand in the way.
+//!
+//! Nothing here refuses: each function says what it found, so that a person learns of everything at once.
 
 use super::ObjectStep;
+use crate::dc::DomainController;
 use crate::error::OnpremError;
 use crate::ldap::{Filter, Ldap, RootDse, Search};
+use crate::net;
+use crate::{kdc, smb};
+use crossrealm_krb::credential::MAX_SKEW_S;
 use ldap3_proto::proto::LdapSubstringFilter;
+use std::net::SocketAddr;
 
 /// `forestFunctionality` of Windows Server 2003, below which there are no forest trusts ([MS-ADTS] 6.1.4.4).
 const FOREST_2003: i64 = 2;
@@ -11,6 +18,132 @@ const FOREST_2003: i64 = 2;
 const DOMAIN_2012: i64 = 5;
 /// The most services that are named in a finding.
 const MAX_NAMED: usize = 5;
+
+/// The services of the domain controller, beside LDAP, that do not answer on their port.
+pub async fn silent_ports(dc: &DomainController) -> Vec<OnpremError> {
+    let ports = [(kdc::PORT, "Kerberos"), (smb::PORT, "SMB")];
+    let mut silent = Vec::new();
+    for (port, service) in ports {
+        let address = SocketAddr::new(dc.address, port);
+        silent.extend(net::connect(&dc.host, address, service).await.err());
+    }
+    silent
+}
+
+/// Two clocks that are too far apart for Kerberos.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the clock of {one} is {} {} that of {other}: Kerberos allows 5 min", span(.ahead_s.unsigned_abs()), if *.ahead_s < 0 { "behind" } else { "ahead of" })]
+pub struct Skew {
+    /// Whose clock.
+    pub one: String,
+    /// How far it is ahead in seconds; negative where it is behind.
+    pub ahead_s: i64,
+    /// Of whose.
+    pub other: String,
+}
+
+/// The clocks that are too far apart: the domain controller's (`host`) from this computer's, which nobody could sign in
+/// with, and from the service's, which no ticket would be good for. Each is given as seconds ahead of this computer's.
+pub fn skewed_clocks(host: &str, controller_s: Option<i64>, service_s: Option<i64>) -> Vec<Skew> {
+    let too_far = |ahead_s: i64| ahead_s.saturating_abs() > MAX_SKEW_S;
+    let controller = || format!("the domain controller `{host}`");
+    let mut found = Vec::new();
+    let Some(controller_s) = controller_s else {
+        return found;
+    };
+    if too_far(controller_s) {
+        found.push(Skew {
+            one: "this computer".to_owned(),
+            ahead_s: controller_s.saturating_neg(),
+            other: controller(),
+        });
+    }
+    let Some(service_s) = service_s else {
+        return found;
+    };
+    let apart_s = service_s.saturating_sub(controller_s);
+    if too_far(apart_s) {
+        found.push(Skew {
+            one: "the service".to_owned(),
+            ahead_s: apart_s,
+            other: controller(),
+        });
+    }
+    found
+}
+
+/// A length of time for people, to the second below an hour.
+fn span(seconds: u64) -> String {
+    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, 0) => format!("{minutes} min"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// The DNS name of the domain's PDC emulator; `None` where the directory does not say.
+///
+/// # Errors
+/// Where the directory cannot be read.
+pub async fn primary(ldap: &mut Ldap) -> Result<Option<String>, OnpremError> {
+    let base = ldap.base().to_owned();
+    let domain = ldap.object(&base, &["fSMORoleOwner"]).await?;
+    let settings = domain.and_then(|domain| domain.text("fSMORoleOwner").map(str::to_owned));
+    let Some((_, server)) = settings.as_deref().and_then(|dn| dn.split_once(',')) else {
+        return Ok(None);
+    };
+    let server = ldap.object(server, &["dNSHostName"]).await?;
+    Ok(server.and_then(|server| server.text("dNSHostName").map(str::to_lowercase)))
+}
+
+/// A domain of the forest, as the forest's partitions name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForestDomain {
+    /// Its DNS name, lower case.
+    pub dns_name: String,
+    /// Its flat name.
+    pub flat_name: String,
+}
+
+/// The domains of the forest ([MS-ADTS] 6.1.1.2.1.1). `configuration` is the DN of the configuration naming context.
+///
+/// # Errors
+/// Where the directory cannot be read.
+pub async fn forest_domains(
+    ldap: &mut Ldap,
+    configuration: &str,
+) -> Result<Vec<ForestDomain>, OnpremError> {
+    let partitions = format!("CN=Partitions,{configuration}");
+    let filter = Filter::And(vec![
+        Filter::Equality("objectClass".to_owned(), "crossRef".to_owned()),
+        Filter::Present("nETBIOSName".to_owned()),
+    ]);
+    let search = Search::subtree(&partitions, filter, &["dnsRoot", "nETBIOSName"]);
+    let found = ldap.search(&search).await?;
+    let domain = |entry: &crate::ldap::Entry| {
+        Some(ForestDomain {
+            dns_name: entry.text("dnsRoot")?.to_lowercase(),
+            flat_name: entry.text("nETBIOSName")?.to_owned(),
+        })
+    };
+    Ok(found.iter().filter_map(domain).collect())
+}
+
+/// The DN of the account that bears the name which AD gives to the account of a trust with this flat name.
+///
+/// # Errors
+/// Where the directory cannot be read.
+pub async fn account_of_trust(
+    ldap: &mut Ldap,
+    flat_name: &str,
+) -> Result<Option<String>, OnpremError> {
+    let base = ldap.base().to_owned();
+    let name = Filter::Equality("sAMAccountName".to_owned(), format!("{flat_name}$"));
+    let search = Search::subtree(&base, name, &["objectClass"]);
+    let found = ldap.search(&search).await?;
+    Ok(found.first().map(|entry| entry.dn().to_owned()))
+}
 
 /// Whether the signed-in account may create an object of this class in a container.
 ///
@@ -31,8 +164,29 @@ pub async fn may_create(
     }))
 }
 
-/// What the signed-in account lacks for these steps, one line each. A right to change or delete shows only when it is
-/// used; the right to create is asked for.
+/// Those of the attributes that the signed-in account may not write on an object.
+///
+/// # Errors
+/// Where the directory cannot be read.
+pub async fn unwritable<'a>(
+    ldap: &mut Ldap,
+    dn: &str,
+    attributes: &[&'a str],
+) -> Result<Vec<&'a str>, OnpremError> {
+    let effective = "allowedAttributesEffective";
+    let entry = ldap.object(dn, &[effective]).await?;
+    let writable = entry.as_ref().map(|entry| entry.texts(effective));
+    let writable = writable.unwrap_or_default();
+    let missing = attributes.iter().copied().filter(|attribute| {
+        !writable
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(attribute))
+    });
+    Ok(missing.collect())
+}
+
+/// What the signed-in account lacks for these steps, one line each. A right to reset a key or to delete shows only when
+/// it is used; the rights to create and to write are asked for.
 ///
 /// # Errors
 /// Where the directory cannot be read.
@@ -42,19 +196,48 @@ pub async fn missing_rights(
 ) -> Result<Vec<String>, OnpremError> {
     let mut missing = Vec::new();
     for step in steps {
-        let (dn, class) = match step {
-            ObjectStep::CreateUser { dn } => (dn, "user"),
-            ObjectStep::CreateComputer { dn, .. } => (dn, "computer"),
-            _ => continue,
-        };
-        let container = dn.split_once(',').map_or("", |(_, parent)| parent);
-        if !may_create(ldap, container, class).await? {
-            missing.push(format!(
-                "the account may not create objects of class `{class}` in `{container}`"
-            ));
+        match step {
+            ObjectStep::CreateUser { dn } => {
+                missing.extend(missing_creation(ldap, dn, "user").await?);
+            }
+            ObjectStep::CreateComputer { dn, .. } => {
+                missing.extend(missing_creation(ldap, dn, "computer").await?);
+            }
+            ObjectStep::DisableUser { dn } => {
+                missing.extend(missing_writes(ldap, dn, &["userAccountControl"]).await?);
+            }
+            ObjectStep::RepairComputer { dn, what, .. } => {
+                missing.extend(missing_writes(ldap, dn, what).await?);
+            }
+            ObjectStep::NewKey { .. }
+            | ObjectStep::DeleteComputer { .. }
+            | ObjectStep::DeleteUser { .. } => {}
         }
     }
     Ok(missing)
+}
+
+async fn missing_creation(
+    ldap: &mut Ldap,
+    dn: &str,
+    class: &str,
+) -> Result<Option<String>, OnpremError> {
+    let container = dn.split_once(',').map_or("", |(_, parent)| parent);
+    let may = may_create(ldap, container, class).await?;
+    Ok((!may)
+        .then(|| format!("the account may not create objects of class `{class}` in `{container}`")))
+}
+
+async fn missing_writes(
+    ldap: &mut Ldap,
+    dn: &str,
+    attributes: &[&str],
+) -> Result<Option<String>, OnpremError> {
+    let unwritable = unwritable(ldap, dn, attributes).await?;
+    Ok((!unwritable.is_empty()).then(|| {
+        let names = unwritable.join("`, `");
+        format!("the account may not write `{names}` of `{dn}`")
+    }))
 }
 
 /// Whether the forest is of a level that knows trusts between forests; `None` where it does not say.
@@ -67,34 +250,58 @@ pub fn domain_is_recent(root: &RootDse) -> Option<bool> {
     root.domain_functionality.map(|level| level >= DOMAIN_2012)
 }
 
-/// The service names in AD at or below these suffixes: AD answers for them itself and refers nobody to the tenant.
+/// A service name in AD that hides a name of the tenant: AD answers for it itself and refers nobody to the tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// The service name.
+    pub service: String,
+    /// The DN of the account that has it.
+    pub owner: String,
+}
+
+/// The service names in AD at or below these suffixes, the first five.
 ///
 /// # Errors
 /// Where the directory cannot be read.
 pub async fn shadowing_names(
     ldap: &mut Ldap,
     suffixes: &[String],
-) -> Result<Vec<String>, OnpremError> {
+) -> Result<Vec<Shadow>, OnpremError> {
     let attribute = "servicePrincipalName";
-    let ends = |end: String| {
+    let like = |any: Vec<String>, end: Option<String>| {
         let filter = LdapSubstringFilter {
-            final_: Some(end),
+            any,
+            final_: end,
             ..LdapSubstringFilter::default()
         };
         Filter::Substring(attribute.to_owned(), filter)
     };
-    let filters = suffixes
-        .iter()
-        .flat_map(|suffix| [ends(format!(".{suffix}")), ends(format!("/{suffix}"))]);
+    // The host ends the name, or a port or a third part follows it.
+    let filters = suffixes.iter().flat_map(|suffix| {
+        [format!(".{suffix}"), format!("/{suffix}")]
+            .into_iter()
+            .flat_map(|text| {
+                let followed = [":", "/"].map(|mark| like(vec![format!("{text}{mark}")], None));
+                followed.into_iter().chain([like(Vec::new(), Some(text))])
+            })
+    });
     let base = ldap.base().to_owned();
     let search = Search::subtree(&base, Filter::Or(filters.collect()), &[attribute]);
     let found = ldap.search(&search).await?;
-    Ok(found
-        .iter()
-        .flat_map(|entry| entry.texts(attribute))
-        .filter(|name| suffixes.iter().any(|suffix| lies_at_or_below(name, suffix)))
+    let shadows = found.iter().flat_map(|entry| {
+        let names = entry.texts(attribute).into_iter();
+        names.map(|service| Shadow {
+            service: service.to_owned(),
+            owner: entry.dn().to_owned(),
+        })
+    });
+    Ok(shadows
+        .filter(|shadow| {
+            suffixes
+                .iter()
+                .any(|suffix| lies_at_or_below(&shadow.service, suffix))
+        })
         .take(MAX_NAMED)
-        .map(str::to_owned)
         .collect())
 }
 
@@ -127,6 +334,39 @@ mod tests {
         assert_eq!(forest_knows_trusts(&root(None, None)), None);
         assert_eq!(domain_is_recent(&root(None, Some(4))), Some(false));
         assert_eq!(domain_is_recent(&root(None, Some(7))), Some(true));
+    }
+
+    #[test]
+    fn clocks_that_are_too_far_apart_are_named_with_who_is_off() {
+        let lines = |controller, service| -> Vec<String> {
+            let found = skewed_clocks("dc1", controller, service);
+            found.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(lines(Some(0), Some(0)), [""; 0]);
+        assert_eq!(
+            lines(Some(-300), Some(0)),
+            [""; 0],
+            "five minutes are allowed"
+        );
+        assert_eq!(lines(None, Some(9000)), [""; 0], "nothing to compare with");
+        // This computer is off: the domain controller and the service agree.
+        assert_eq!(
+            lines(Some(301), Some(301)),
+            [
+                "the clock of this computer is 5 min 1 s behind that of the domain controller `dc1`: Kerberos allows 5 min"
+            ]
+        );
+        // The service is off.
+        assert_eq!(
+            lines(Some(0), Some(7260)),
+            [
+                "the clock of the service is 2 h 1 min ahead of that of the domain controller `dc1`: Kerberos allows 5 min"
+            ]
+        );
+        // The domain controller is off; and each is near this computer, but not the other.
+        assert_eq!(lines(Some(-600), Some(0)).len(), 2);
+        assert_eq!(lines(Some(-200), Some(200)).len(), 1);
+        assert_eq!(lines(Some(i64::MIN), Some(i64::MAX)).len(), 2);
     }
 
     #[test]

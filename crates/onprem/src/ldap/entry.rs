@@ -225,6 +225,16 @@ impl RootDse {
         dns_of_dn(&self.default_naming_context)
     }
 
+    /// The DNS name of the forest's root domain, lower case.
+    pub fn forest(&self) -> Option<String> {
+        dns_of_dn(&self.root_domain_naming_context)
+    }
+
+    /// Its clock, in Unix seconds.
+    pub fn time_s(&self) -> Option<i64> {
+        generalized_time(&self.current_time)
+    }
+
     /// Whether its domain is the root of its forest.
     pub fn is_forest_root(&self) -> bool {
         !self.default_naming_context.is_empty()
@@ -232,6 +242,29 @@ impl RootDse {
                 .default_naming_context
                 .eq_ignore_ascii_case(&self.root_domain_naming_context)
     }
+}
+
+/// A GeneralizedTime in UTC, `20260101120000.0Z` (RFC 4517 §3.3.13), as Unix seconds; fractions are dropped.
+fn generalized_time(text: &str) -> Option<i64> {
+    let (digits, rest) = text.split_at_checked(14)?;
+    if !rest.ends_with('Z') || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let part = |from: usize, to: usize| digits.get(from..to)?.parse::<i64>().ok();
+    let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
+    let (hour, minute, second) = (part(8, 10)?, part(10, 12)?, part(12, 14)?);
+    let usual = (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !usual || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // Days since 1970 of the proleptic Gregorian calendar, with years that begin in March.
+    let (year, month) = match month {
+        1 | 2 => (year - 1, month + 9),
+        _ => (year, month - 3),
+    };
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + of_year - 719_468;
+    Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
 /// `DC=corp,DC=contoso,DC=com` as `corp.contoso.com`; `None` for any other DN.
@@ -294,6 +327,25 @@ mod tests {
     }
 
     #[test]
+    fn the_clock_of_a_root_dse() {
+        let at = |text: &str| generalized_time(text);
+        assert_eq!(at("19700101000000.0Z"), Some(0));
+        assert_eq!(at("20231114221320.0Z"), Some(1_700_000_000));
+        assert_eq!(at("20240229235959Z"), Some(1_709_251_199));
+        assert_eq!(at("20000301000000.0Z"), Some(951_868_800));
+        for bad in [
+            "",
+            "20231114221320",
+            "2023111422132xZ",
+            "20231314221320.0Z",
+            "20231114251320.0Z",
+            "日本日本日本日本Z",
+        ] {
+            assert_eq!(at(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn the_domain_of_a_root_dse() {
         let root = RootDse {
             dns_host_name: "dc1.corp.contoso.com".into(),
@@ -303,6 +355,7 @@ mod tests {
         };
         assert_eq!(root.domain().unwrap(), "corp.contoso.com");
         assert!(root.is_forest_root());
+        assert_eq!(root.forest().unwrap(), "corp.contoso.com");
         assert_eq!(dns_of_dn("OU=x,DC=corp"), None);
         assert_eq!(dns_of_dn(""), None);
         assert_eq!(RootDse::default().domain(), None);

@@ -56,7 +56,7 @@ pub(super) fn is_below(name: &str, suffix: &str) -> bool {
 }
 
 /// Whether the names are equal or one is below the other.
-pub(super) fn overlap(a: &str, b: &str) -> bool {
+pub fn overlap(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || is_below(a, b) || is_below(b, a)
 }
 

@@ -92,6 +92,22 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// A short name of the reason, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotForestRoot { .. } => "not_forest_root",
+            Self::NotPrimary { .. } => "not_primary",
+            Self::BadFlatName(_) => "bad_flat_name",
+            Self::OwnFlatName(_) | Self::FlatNameTaken { .. } => "flat_name_taken",
+            Self::OwnRealm(_) => "realm_taken",
+            Self::BadSid(_) => "bad_sid",
+            Self::SidTaken { .. } => "sid_taken",
+            Self::ForeignTrust { .. } => "foreign_trust",
+            Self::Name(_) => "bad_top_level_name",
+            Self::OwnName { .. } | Self::NameTaken { .. } => "top_level_name_taken",
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
@@ -119,31 +135,26 @@ impl Refusal {
 
 /// The steps from `observed` to `wanted`; none where everything is as it should be.
 pub fn plan(observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>, Refusal> {
-    check_domain(observed)?;
-    check_identity(observed, wanted)?;
-    let names = top_level_names(&wanted.realm, &wanted.top_level_names)?;
-    check_names(observed, &names)?;
-    check_owner(observed, &wanted.realm, &wanted.sid)?;
-    Ok(steps(observed, wanted, names))
+    match findings(observed, wanted).into_iter().next() {
+        Some(refusal) => Err(refusal),
+        None => {
+            let names = top_level_names(&wanted.realm, &wanted.top_level_names)?;
+            Ok(steps(observed, wanted, names))
+        }
+    }
 }
 
 /// Everything that stands against the trust as it is wanted, so that a person learns of it at once; none where
 /// [`plan`] would not refuse.
 pub fn findings(observed: &Observed, wanted: &Wanted) -> Vec<Refusal> {
-    let names = top_level_names(&wanted.realm, &wanted.top_level_names);
-    let against_names = match &names {
-        Ok(names) => check_names(observed, names),
-        Err(error) => Err(error.clone().into()),
-    };
-    [
-        check_domain(observed),
-        check_identity(observed, wanted),
-        against_names,
-        check_owner(observed, &wanted.realm, &wanted.sid),
-    ]
-    .into_iter()
-    .filter_map(Result::err)
-    .collect()
+    let mut found = against_domain(observed);
+    found.extend(against_identity(observed, wanted));
+    match top_level_names(&wanted.realm, &wanted.top_level_names) {
+        Ok(names) => found.extend(against_names(observed, &names)),
+        Err(error) => found.push(error.into()),
+    }
+    found.extend(check_owner(observed, &wanted.realm, &wanted.sid).err());
+    found
 }
 
 /// The steps that take the tenant's trust out of AD; none where there is none. The trust of another tenant or system
@@ -224,78 +235,79 @@ fn irreparable(own: &Tdo, key: KeyMatch, wanted: &Wanted) -> Option<Deletion> {
     }
 }
 
-fn check_domain(observed: &Observed) -> Result<(), Refusal> {
+fn against_domain(observed: &Observed) -> Vec<Refusal> {
     let domain = &observed.domain;
+    let mut found = Vec::new();
     if !domain.dns_name.eq_ignore_ascii_case(&domain.forest_name) {
-        return Err(Refusal::NotForestRoot {
+        found.push(Refusal::NotForestRoot {
             domain: domain.dns_name.clone(),
             forest: domain.forest_name.clone(),
         });
     }
     if !observed.is_primary {
-        return Err(Refusal::NotPrimary {
+        found.push(Refusal::NotPrimary {
             domain: domain.dns_name.clone(),
         });
     }
-    Ok(())
+    found
 }
 
-fn check_identity(observed: &Observed, wanted: &Wanted) -> Result<(), Refusal> {
+fn against_identity(observed: &Observed, wanted: &Wanted) -> Vec<Refusal> {
     let domain = &observed.domain;
     let flat_name = &wanted.flat_name;
     let flat_name_ok = (1..=MAX_FLAT_NAME).contains(&flat_name.len())
         && flat_name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let mut found = Vec::new();
     if !flat_name_ok {
-        return Err(Refusal::BadFlatName(flat_name.clone()));
-    }
-    if flat_name.eq_ignore_ascii_case(&domain.flat_name) {
-        return Err(Refusal::OwnFlatName(flat_name.clone()));
+        found.push(Refusal::BadFlatName(flat_name.clone()));
+    } else if flat_name.eq_ignore_ascii_case(&domain.flat_name) {
+        found.push(Refusal::OwnFlatName(flat_name.clone()));
     }
     if wanted.realm.eq_ignore_ascii_case(&domain.dns_name) {
-        return Err(Refusal::OwnRealm(wanted.realm.clone()));
+        found.push(Refusal::OwnRealm(wanted.realm.clone()));
     }
     if !wanted.sid.is_account_domain() || wanted.sid == domain.sid {
-        return Err(Refusal::BadSid(wanted.sid.to_string()));
+        found.push(Refusal::BadSid(wanted.sid.to_string()));
     }
     for other in &observed.others {
         if other.flat_name.eq_ignore_ascii_case(flat_name) {
-            return Err(Refusal::FlatNameTaken {
+            found.push(Refusal::FlatNameTaken {
                 flat_name: flat_name.clone(),
                 other: other.name.clone(),
             });
         }
         if other.sid.as_ref() == Some(&wanted.sid) {
-            return Err(Refusal::SidTaken {
+            found.push(Refusal::SidTaken {
                 sid: wanted.sid.to_string(),
                 other: other.name.clone(),
             });
         }
     }
-    Ok(())
+    found
 }
 
 /// AD refuses a name equal to, above or below one of its own or of another trust ([MS-LSAD] 3.1.4.7.16.1).
-fn check_names(observed: &Observed, names: &[String]) -> Result<(), Refusal> {
+fn against_names(observed: &Observed, names: &[String]) -> Vec<Refusal> {
+    let mut found = Vec::new();
     for name in names {
         if overlap(name, &observed.domain.forest_name) {
-            return Err(Refusal::OwnName {
+            found.push(Refusal::OwnName {
                 name: name.clone(),
                 own: observed.domain.forest_name.clone(),
             });
         }
         for other in &observed.others {
-            if let Some(taken) = other.top_level_names.iter().find(|t| overlap(name, t)) {
-                return Err(Refusal::NameTaken {
-                    name: name.clone(),
-                    taken: taken.clone(),
-                    other: other.name.clone(),
-                });
-            }
+            let taken = other.top_level_names.iter().find(|t| overlap(name, t));
+            found.extend(taken.map(|taken| Refusal::NameTaken {
+                name: name.clone(),
+                taken: taken.clone(),
+                other: other.name.clone(),
+            }));
         }
     }
-    Ok(())
+    found
 }
 
 /// Whether AD holds exactly these names; `wanted` is sorted and in lower case.

@@ -9,6 +9,7 @@ pub(crate) mod journal;
 mod object;
 mod preflight;
 mod remove;
+mod replication;
 mod set;
 mod trust;
 
@@ -47,6 +48,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 /// A signed-in session with the domain controller and its open LSA.
 pub(super) async fn open(domain: &DomainArgs) -> Result<(Session, Lsa<LsaPipe>), Failure> {
     let session = domain.open(Choice::Pdc).await?;
+    let lsa = open_lsa(&session).await?;
+    Ok((session, lsa))
+}
+
+async fn open_lsa(session: &Session) -> Result<Lsa<LsaPipe>, Failure> {
     // Whoever is at the other end gets the trust secret: the name must be one that only domain controllers bear.
     let ticket = session.controller_ticket("cifs").await?;
     let dc = session.dc();
@@ -54,8 +60,7 @@ pub(super) async fn open(domain: &DomainArgs) -> Result<(Session, Lsa<LsaPipe>),
     let pipe = LsaPipe::connect(&dc.host, address, ticket)
         .await
         .map_err(LsaError::from)?;
-    let lsa = Lsa::open(pipe).await?;
-    Ok((session, lsa))
+    Ok(Lsa::open(pipe).await?)
 }
 
 /// A new pipe to the domain controller's Netlogon.

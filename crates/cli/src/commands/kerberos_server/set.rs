@@ -5,14 +5,16 @@
 
 use super::journal::Journal;
 use super::object::{self, ObjectRun};
-use super::preflight;
+use super::preflight::{self, Finding, Findings, Ground};
+use super::replication::{self, PartnerView};
 use super::trust::{Done, TrustRun};
-use super::{open, require_global_administrator};
+use super::{open_lsa, require_global_administrator};
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::output::{Column, Format, column};
 use crossrealm_onprem::kerberos_server::{ObjectStep, plan};
+use crossrealm_onprem::session::Session;
 use serde::Serialize;
 
 /// The arguments of `kerberos-server set`.
@@ -53,6 +55,8 @@ struct Outcome {
     changed: bool,
     dry_run: bool,
     steps: Vec<String>,
+    notes: Vec<Finding>,
+    replication: Vec<PartnerView>,
 }
 
 const COLUMNS: &[Column] = &[
@@ -70,7 +74,15 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     require_global_administrator(&client).await?;
     let tenant = client.tenant(context.tenant()?).await?;
     let id = tenant.id.to_string();
-    let (session, mut lsa) = open(&args.domain).await?;
+    let ground = Ground::look(
+        &args.domain,
+        &client,
+        args.setup_cloud_trust,
+        context.output,
+    )
+    .await?;
+    let session = Session::open_at(ground.dc, &args.domain.credentials()?).await?;
+    let mut lsa = open_lsa(&session).await?;
     let mut server = ObjectRun::open(&session).await?;
     let domain = lsa.domain().await?;
     let known = object::known(&client, &id, &session.dc().domain).await?;
@@ -83,8 +95,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     };
     let rotate = Rotation::of(&args, &server, trust.as_ref());
     let steps = plan(&server.seen, rotate.object)?;
-    check(
+    let found = check(
         &args,
+        ground.found,
         &mut server,
         &steps,
         trust.as_ref(),
@@ -92,6 +105,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         &rotate,
     )
     .await?;
+    let notes = found.refuse(context.output)?;
 
     let mut outcome = Outcome {
         domain: session.dc().domain.clone(),
@@ -105,6 +119,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         changed: false,
         dry_run: args.dry_run,
         steps: steps.iter().map(ToString::to_string).collect(),
+        notes,
+        replication: Vec::new(),
     };
     if args.dry_run {
         if let Some(trust) = &trust {
@@ -133,6 +149,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         outcome.steps.extend(steps);
         outcome.changed |= changed;
     }
+    if !outcome.steps.is_empty() {
+        outcome.replication = replication::settle(&session, &mut server.ldap, &tenant).await;
+    }
     report(context.output, &outcome)
 }
 
@@ -158,33 +177,35 @@ impl Rotation {
     }
 }
 
-/// Refuses, with everything at once, what cannot be done. Nothing has been changed yet.
+/// What stands against the change, all of it. Nothing has been changed yet.
 async fn check(
     args: &Args,
+    mut found: Findings,
     server: &mut ObjectRun,
     steps: &[ObjectStep],
     trust: Option<&TrustRun<'_>>,
-    session: &crossrealm_onprem::session::Session,
+    session: &Session,
     rotate: &Rotation,
-) -> Result<(), Failure> {
-    let mut findings = preflight::object(server, steps).await?;
+) -> Result<Findings, Failure> {
+    let findings = preflight::object(server, steps).await?;
+    found.findings.extend(findings);
     if let Some(trust) = trust {
-        let (found, notes) = preflight::trust(server, trust, session).await?;
-        findings.extend(found);
-        for note in notes {
-            eprintln!("note: {note}");
-        }
+        let more = preflight::trust(server, trust, session.dc()).await?;
+        found.findings.extend(more.findings);
+        found.notes.extend(more.notes);
     }
     if !args.force && !rotate.resumed {
         let made = server.seen.user.as_ref().and_then(|u| u.key_updated_at);
         if rotate.object {
-            findings.extend(preflight::too_young("the key of the service account", made));
+            let young = preflight::too_young("the key of the service account", made);
+            found.findings.extend(young);
         }
         if let (true, Some(trust)) = (rotate.trust, trust) {
-            findings.extend(preflight::too_young("the trust key", trust.confirmed_at()));
+            let young = preflight::too_young("the trust key", trust.confirmed_at());
+            found.findings.extend(young);
         }
     }
-    preflight::refuse(findings)
+    Ok(found)
 }
 
 fn report(format: Format, outcome: &Outcome) -> Result<(), Failure> {

@@ -113,6 +113,10 @@ codes! {
     ServicePrincipalNotFound = "service_principal_not_found",
     /// A service principal or storage account of this name is there already (409).
     ServicePrincipalExists = "service_principal_exists",
+    /// No such token of a host of this storage account (404).
+    HostTokenNotFound = "host_token_not_found",
+    /// The storage account has as many host tokens as it may (409).
+    TooManyHostTokens = "too_many_host_tokens",
     /// No such connector (404).
     ConnectorNotFound = "connector_not_found",
     /// A connector for this AD domain is there already (409).

@@ -10,6 +10,7 @@
 mod client;
 mod error;
 mod events;
+mod hosts;
 mod identities;
 mod paths;
 mod secret;
@@ -22,6 +23,10 @@ mod trusts;
 pub use client::{Client, ClientError, HostStateAnswer, Refusal};
 pub use error::{Code, ErrorBody};
 pub use events::{Event, EventKind, EventQuery, Outcome};
+pub use hosts::{
+    HostToken, HostTokenCreate, HostTokenCreated, MAX_RESOLVED, ResolveNames, ResolvedName,
+    ResolvedNames,
+};
 pub use identities::{
     ApplyIdentities, ApplyIdentitiesResult, DisabledReason, DomainIdentitiesPage, EffectiveGroup,
     GroupDetails, Identity, IdentityChange, IdentityKind, IdentitySource, IdentityState,

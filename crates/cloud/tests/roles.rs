@@ -4,8 +4,9 @@ mod common;
 
 use common::Service;
 use crossrealm_api::{
-    Client, ClientError, Code, ConnectorCreate, EventQuery, PageQuery, PrepareTrust, SecretText,
-    ShareCreate, StorageAccountCreate, TenantCreate, UserCreate,
+    Client, ClientError, Code, ConnectorCreate, EventQuery, HostTokenCreate, PageQuery,
+    PrepareTrust, ResolveNames, SecretText, ShareCreate, StorageAccountCreate, TenantCreate,
+    UserCreate,
 };
 use crossrealm_directory::{Actor, Directory, MasterKey, NewToken, TokenRole};
 use crossrealm_kdc::TenantId;
@@ -98,6 +99,20 @@ async fn permitted(client: &Client) -> Vec<&'static str> {
             "other host state",
             client.host_state(t, "acct2", None, 0).await.map(drop),
         ),
+        (
+            "names",
+            client
+                .resolve_names(t, "acct1", &ResolveNames::default())
+                .await
+                .map(drop),
+        ),
+        (
+            "create host token",
+            client
+                .create_host_token(t, "acct1", &HostTokenCreate { name: "\0".into() })
+                .await
+                .map(drop),
+        ),
         ("services", client.service_principals(t).await.map(drop)),
         (
             "events",
@@ -155,7 +170,7 @@ async fn each_role_may_do_its_own_and_nothing_else() {
     };
 
     let read = [
-        "whoami", "tenants", "tenant", "trusts", "users", "accounts", "services", "events",
+        "whoami", "tenants", "tenant", "trusts", "users", "accounts", "names", "services", "events",
     ];
     let identities = [
         "create user",
@@ -169,6 +184,7 @@ async fn each_role_may_do_its_own_and_nothing_else() {
         "keytab",
         "host state",
         "other host state",
+        "create host token",
     ];
     let trusts = ["prepare trust", "delete trust"];
     let sorted = |parts: &[&[&'static str]]| {
@@ -217,7 +233,7 @@ async fn each_role_may_do_its_own_and_nothing_else() {
             TokenRole::Host {
                 account: "acct1".into(),
             },
-            sorted(&[&["whoami", "host state"]]),
+            sorted(&[&["whoami", "host state", "names"]]),
         ),
     ];
     for (confined_to, role, expected) in table {

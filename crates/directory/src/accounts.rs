@@ -5,6 +5,7 @@ use crate::db::{
 };
 use crate::error::{DirectoryError, Kind};
 use crate::events::audit;
+use crate::host_tokens;
 use crate::keys::{self, KeyInfo, KeySlot, KeytabMaterial, Owner, OwnerKind};
 use crate::names::{self, invalid};
 use crate::seal::Sealer;
@@ -238,7 +239,7 @@ impl Directory {
         Ok(material)
     }
 
-    /// Removes a storage account, its keys and what is left of removed shares. Refused with `account_has_shares` while
+    /// Removes a storage account, its keys, the tokens of its hosts and what is left of removed shares. Refused with `account_has_shares` while
     /// it has shares.
     pub async fn delete_storage_account(
         &self,
@@ -270,6 +271,7 @@ impl Directory {
         }
         delete_names(&mut tx, &owner).await?;
         keys::delete_keys(&mut tx, &owner).await?;
+        host_tokens::revoke_all(&mut tx, tenant, name).await?;
         sql("DELETE FROM storage_accounts WHERE id = $1")
             .bind(uuid_blob(owner.id))
             .execute(&mut *tx)

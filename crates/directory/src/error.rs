@@ -32,6 +32,8 @@ pub enum Kind {
     Grant,
     /// An access token.
     Token,
+    /// An access token of an SMB host.
+    HostToken,
 }
 
 impl fmt::Display for Kind {
@@ -49,6 +51,7 @@ impl fmt::Display for Kind {
             Self::Share => "share",
             Self::Grant => "grant",
             Self::Token => "token",
+            Self::HostToken => "host token",
         })
     }
 }

@@ -1,7 +1,9 @@
 //! All that the SMB host of a storage account needs.
 
 use crate::accounts::{StorageAccount, keytab, load_account};
+use crate::db::{col, sql, tenant_blob};
 use crate::domains::{DomainInfo, load_domains};
+use crate::error::{DirectoryError, Kind};
 use crate::keys::KeytabMaterial;
 use crate::shares::{Grant, load_grants, load_shares};
 use crate::tenants::{TenantInfo, load_tenant};
@@ -38,6 +40,19 @@ pub struct HostShare {
 }
 
 impl Directory {
+    /// A number pair that changes whenever anything of the tenant does: one read by the primary key, to be asked often.
+    pub async fn tenant_version(&self, tenant: TenantId) -> Result<(i64, i64)> {
+        let row = sql("SELECT parties_change, identities_change FROM tenants WHERE id = $1")
+            .bind(tenant_blob(tenant))
+            .fetch_optional(self.readers())
+            .await?
+            .ok_or_else(|| DirectoryError::not_found(Kind::Tenant, tenant))?;
+        Ok((
+            col(&row, "parties_change")?,
+            col(&row, "identities_change")?,
+        ))
+    }
+
     /// The state of a storage account for its SMB host. Not audited: the host asks every second or two.
     pub async fn host_state(&self, tenant: TenantId, account: &str) -> Result<HostState> {
         // One snapshot: a role is never seen with the members of another moment.

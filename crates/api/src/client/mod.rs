@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod error;
+mod hosts;
 mod storage;
 mod transport;
 

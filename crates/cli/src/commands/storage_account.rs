@@ -3,11 +3,13 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keytab;
-use crate::output::{Column, column, shown, time_column};
+use crate::output::{Column, Format, column, shown, time_column, write_stdout};
 use clap::{Subcommand, ValueEnum};
-use crossrealm_api::{KeyName, StorageAccountCreate};
+use crossrealm_api::{HostTokenCreate, HostTokenCreated, KeyName, StorageAccountCreate};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// What can be done with storage accounts.
 #[derive(Subcommand, Debug)]
@@ -48,6 +50,29 @@ pub enum Args {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Make a token for one host that runs `files serve`: good for this account, its names, and nothing else
+    HostToken {
+        /// The account's name
+        name: String,
+        /// Whose it will be, e.g. the name of the machine; shown in lists and events
+        #[arg(long = "for", value_name = "HOST", default_value = "")]
+        host: String,
+        /// Write it to this file, readable by its owner only, instead of printing it
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// List the tokens of the account's hosts
+    HostTokens {
+        /// The account's name
+        name: String,
+    },
+    /// Revoke the token of a host; a host that uses it stops serving
+    RevokeHostToken {
+        /// The account's name
+        name: String,
+        /// The token's id, from `host-tokens`
+        id: Uuid,
+    },
 }
 
 /// One of the two keys, on the command line.
@@ -82,6 +107,13 @@ const RECORD: &[Column] = &[
     column("DefaultPermission", "/default_permission"),
     shown("Keys", "/keys", keys),
     time_column("CreatedAt", "/created_at"),
+];
+
+const TOKENS: &[Column] = &[
+    column("Id", "/id"),
+    column("For", "/name"),
+    time_column("CreatedAt", "/created_at"),
+    time_column("RevokedAt", "/revoked_at"),
 ];
 
 /// Keys as `kerb1 kvno 1 (seals), kerb2 kvno 2`.
@@ -129,6 +161,52 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Args::Keytab { name, out } => {
             let answer = client.storage_account_keytab(tenant, &name).await?;
             keytab::write(&answer, &out, context)
+        }
+        Args::HostToken { name, host, out } => {
+            let host = if host.is_empty() {
+                format!("host of {name}")
+            } else {
+                host
+            };
+            let new = HostTokenCreate { name: host };
+            let created = client.create_host_token(tenant, &name, &new).await?;
+            hand_out(&created, &name, out.as_deref(), context)
+        }
+        Args::HostTokens { name } => {
+            let tokens = client.host_tokens(tenant, &name).await?;
+            let nothing = "no host tokens; `crossrealm storage-account host-token NAME` makes one";
+            context.output.list(&tokens, TOKENS, nothing)
+        }
+        Args::RevokeHostToken { name, id } => {
+            client.revoke_host_token(tenant, &name, id).await?;
+            eprintln!("revoked; a host of `{name}` that uses this token stops serving");
+            Ok(())
+        }
+    }
+}
+
+/// Gives a new token to the caller: in a file for its owner only, or alone on stdout.
+fn hand_out(
+    created: &HostTokenCreated,
+    account: &str,
+    out: Option<&Path>,
+    context: &Context,
+) -> Result<(), Failure> {
+    let id = created.host_token.id;
+    match (out, context.output) {
+        (Some(path), _) => {
+            let line = Zeroizing::new(format!("{}\n", created.token.expose()));
+            keytab::replace(path, line.as_bytes(), 0o600).map_err(|error| {
+                Failure::new(format!("cannot write the token to `{}`: {error}", path.display()))
+                    .hint(format!("it is of no use now: `crossrealm storage-account revoke-host-token {account} {id}`"))
+            })?;
+            eprintln!("wrote `{}`", path.display());
+            context.output.record(&created.host_token, TOKENS)
+        }
+        (None, Format::Json) => context.output.record(created, TOKENS),
+        (None, Format::Table) => {
+            eprintln!("token `{id}`, shown this once:");
+            write_stdout(&format!("{}\n", created.token.expose()))
         }
     }
 }

@@ -17,6 +17,7 @@ use crossrealm_directory::{
 use crossrealm_kdc::TenantId;
 use std::marker::PhantomData;
 use std::net::IpAddr;
+use uuid::Uuid;
 
 /// What an endpoint needs of its caller.
 pub(crate) trait Need: Send + Sync {
@@ -60,6 +61,8 @@ needs! {
     ManageStorage: [GlobalAdministrator, StorageAdministrator];
     /// Serve one storage account.
     ServeFiles: [GlobalAdministrator, StorageAdministrator] HOST = true;
+    /// Ask for names and SIDs beside a storage account.
+    ResolveAccountNames: [GlobalAdministrator, HybridIdentityAdministrator, StorageAdministrator, Reader] HOST = true;
 }
 
 /// A caller that may do what `N` says.
@@ -73,6 +76,8 @@ pub(crate) struct Caller<N> {
 pub(crate) struct InTenant<N> {
     pub(crate) actor: Actor,
     pub(crate) tenant: TenantInfo,
+    /// The id of the caller's token.
+    pub(crate) token: Uuid,
     need: PhantomData<N>,
 }
 
@@ -115,6 +120,7 @@ impl<N: Need> FromRequestParts<App> for InTenant<N> {
         Ok(Self {
             actor,
             tenant,
+            token: token.id,
             need: PhantomData,
         })
     }

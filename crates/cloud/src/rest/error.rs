@@ -152,6 +152,7 @@ fn not_found(kind: Kind) -> Code {
         Kind::Share => Code::ShareNotFound,
         Kind::Grant => Code::GrantNotFound,
         Kind::Token => Code::ConnectorNotFound,
+        Kind::HostToken => Code::HostTokenNotFound,
         _ => Code::PrincipalNotFound,
     }
 }

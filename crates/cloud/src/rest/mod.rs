@@ -9,6 +9,7 @@ mod body;
 mod convert;
 mod domains;
 mod error;
+mod hosts;
 mod identities;
 mod kerberos_servers;
 mod principals;
@@ -114,8 +115,17 @@ fn tenant_routes() -> Router<App> {
         )
         .route(
             "/storage-accounts/{account}/host-state",
-            get(storage::host_state),
+            get(hosts::host_state),
         )
+        .route(
+            "/storage-accounts/{account}/host-tokens",
+            get(hosts::tokens).post(hosts::create_token),
+        )
+        .route(
+            "/storage-accounts/{account}/host-tokens/{id}",
+            delete(hosts::revoke_token),
+        )
+        .route("/storage-accounts/{account}/names", post(hosts::names))
         .route(
             "/storage-accounts/{account}/shares",
             get(shares::list).post(shares::create),

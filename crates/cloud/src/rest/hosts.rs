@@ -1,0 +1,227 @@
+//! SMB hosts of storage accounts: their tokens, the state they serve by, the names they ask for.
+
+use super::access::{InTenant, ManageStorage, Read, ResolveAccountNames, ServeFiles};
+use super::body::{JsonBody, Parameters};
+use super::convert;
+use super::error::ApiError;
+use crate::app::{App, AppState};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header::{ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use crossrealm_api::{
+    HostAccount, HostDomain, HostShare, HostState, HostTenant, HostToken, HostTokenCreate,
+    HostTokenCreated, MAX_RESOLVED, ResolveNames, ResolvedName, ResolvedNames, SecretText,
+};
+use crossrealm_directory as directory;
+use crossrealm_kdc::{IdentityKind, IdentityState};
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+/// The longest that a host's question is held, in seconds: below the time-outs of proxies between.
+const MAX_WAIT_S: u64 = 25;
+/// How often it is looked meanwhile whether anything of the tenant changed: two reads by a key, whoever changed it on
+/// whichever node. A host sees a change within this and its own turnaround.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+type AccountPath = Path<(String, String)>;
+
+/// How long a host wants to wait for a change.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wait {
+    #[serde(default)]
+    wait_s: u64,
+}
+
+/// `POST /tenants/{tenant}/storage-accounts/{account}/host-tokens`.
+pub(crate) async fn create_token(
+    State(app): State<App>,
+    at: InTenant<ManageStorage>,
+    Path((_, account)): AccountPath,
+    JsonBody(wanted): JsonBody<HostTokenCreate>,
+) -> Result<(StatusCode, Json<HostTokenCreated>), ApiError> {
+    let (token, info) = app
+        .directory
+        .create_host_token(&at.actor, at.id(), &account, &wanted.name)
+        .await?;
+    let created = HostTokenCreated {
+        host_token: token_view(info),
+        token: SecretText::new(token.as_str()),
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// `GET /tenants/{tenant}/storage-accounts/{account}/host-tokens`.
+pub(crate) async fn tokens(
+    State(app): State<App>,
+    at: InTenant<Read>,
+    Path((_, account)): AccountPath,
+) -> Result<Json<Vec<HostToken>>, ApiError> {
+    let tokens = app.directory.host_tokens(at.id(), &account).await?;
+    Ok(Json(tokens.into_iter().map(token_view).collect()))
+}
+
+/// `DELETE /tenants/{tenant}/storage-accounts/{account}/host-tokens/{id}`.
+pub(crate) async fn revoke_token(
+    State(app): State<App>,
+    at: InTenant<ManageStorage>,
+    Path((_, account, id)): Path<(String, String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let id = Uuid::parse_str(&id).map_err(|_| ApiError::invalid("the id of a token is a UUID"))?;
+    app.directory
+        .revoke_host_token(&at.actor, at.id(), &account, id)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn token_view(info: directory::HostTokenInfo) -> HostToken {
+    HostToken {
+        id: info.id,
+        name: info.name,
+        created_at: info.created_at,
+        revoked_at: info.revoked_at,
+    }
+}
+
+/// `POST /tenants/{tenant}/storage-accounts/{account}/names`.
+pub(crate) async fn names(
+    State(app): State<App>,
+    at: InTenant<ResolveAccountNames>,
+    Path((_, account)): AccountPath,
+    JsonBody(asked): JsonBody<ResolveNames>,
+) -> Result<Json<ResolvedNames>, ApiError> {
+    let texts: Vec<String> = asked.sids.into_iter().chain(asked.names).collect();
+    if texts.len() > MAX_RESOLVED {
+        return Err(ApiError::invalid(format!(
+            "{} SIDs and names; one request may hold {MAX_RESOLVED}",
+            texts.len()
+        )));
+    }
+    // An account that is not there is said so, whoever asks.
+    app.directory.storage_account(at.id(), &account).await?;
+    let found = app.directory.who_is_meant(at.id(), &texts).await?;
+    let found = texts.into_iter().zip(found);
+    let found = found.filter_map(|(asked, info)| Some(resolved(asked, info?)));
+    Ok(Json(ResolvedNames {
+        found: found.collect(),
+    }))
+}
+
+fn resolved(asked: String, info: directory::IdentityInfo) -> ResolvedName {
+    ResolvedName {
+        asked,
+        sid: info.sid.to_string(),
+        kind: convert::kind(info.kind),
+        name: format!("{}\\{}", info.domain_flat_name, info.account_name),
+        upn: match info.kind {
+            IdentityKind::User => info.upn,
+            IdentityKind::Group => String::new(),
+        },
+        deleted: info.state == IdentityState::Deleted,
+    }
+}
+
+/// `GET /tenants/{tenant}/storage-accounts/{account}/host-state`.
+pub(crate) async fn host_state(
+    State(app): State<App>,
+    at: InTenant<ServeFiles>,
+    Path((_, account)): AccountPath,
+    Parameters(wait): Parameters<Wait>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let known = headers
+        .get(IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok());
+    let patience = Duration::from_secs(wait.wait_s.min(MAX_WAIT_S));
+    let state = changed_state(&app, &at, &account, known, patience).await?;
+    let Some(state) = state else {
+        return Ok(StatusCode::NOT_MODIFIED.into_response());
+    };
+    let etag = HeaderValue::from_str(&entity_tag(&state.version))
+        .map_err(|_| ApiError::internal("the version of a host state cannot be sent"))?;
+    Ok(([(ETAG, etag)], Json(host_view(state)?)).into_response())
+}
+
+/// The state as soon as it differs from what is known; `None` where it does not within `patience`. The whole state is read
+/// only when something of the tenant changed.
+async fn changed_state(
+    app: &AppState,
+    at: &InTenant<ServeFiles>,
+    account: &str,
+    known: Option<&str>,
+    patience: Duration,
+) -> Result<Option<directory::HostState>, ApiError> {
+    let deadline = Instant::now() + patience;
+    let mut ending = app.ending.clone();
+    let mut seen = None;
+    loop {
+        // Read before the state, so that a change between the two is met at the next look.
+        let version = app.directory.tenant_version(at.id()).await?;
+        // The caller may have waited long: a token that was revoked meanwhile gets no keys.
+        if seen.is_some() && !app.directory.token_lives(at.token).await? {
+            return Err(ApiError::unauthenticated(
+                "the token has ended or was revoked",
+            ));
+        }
+        if seen != Some(version) {
+            let state = app.directory.host_state(at.id(), account).await?;
+            if known != Some(entity_tag(&state.version).as_str()) {
+                return Ok(Some(state));
+            }
+            seen = Some(version);
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        tokio::select! {
+            () = sleep(LOOK_EVERY) => {}
+            _ = ending.wait_for(|ending| *ending) => return Ok(None),
+        }
+    }
+}
+
+fn entity_tag(version: &str) -> String {
+    format!("\"{version}\"")
+}
+
+fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
+    let keytab = convert::keytab(&state.keytab)?.keytab;
+    Ok(HostState {
+        version: state.version,
+        tenant: HostTenant {
+            id: convert::uuid(state.tenant.id),
+            name: state.tenant.name,
+            realm: state.tenant.realm,
+            flat_name: state.tenant.flat_name,
+            sid: state.tenant.sid.to_string(),
+        },
+        account: HostAccount {
+            name: state.account.name,
+            host: state.account.host,
+            aliases: state.account.aliases,
+        },
+        domains: state
+            .domains
+            .into_iter()
+            .map(|domain| HostDomain {
+                dns_name: domain.dns_name,
+                flat_name: domain.flat_name,
+                sid: domain.sid.to_string(),
+            })
+            .collect(),
+        keytab,
+        default_role: state.account.default_role.map(convert::role),
+        shares: state
+            .shares
+            .into_iter()
+            .map(|share| HostShare {
+                name: share.name,
+                grants: share.grants.into_iter().map(convert::grant).collect(),
+            })
+            .collect(),
+    })
+}

@@ -1,0 +1,228 @@
+//! SMB hosts at the API: their tokens, how soon they learn of a change, whom they may ask for by name.
+
+mod common;
+
+use common::Service;
+use crossrealm_api::{
+    Client, Code, HostStateAnswer, HostTokenCreate, ResolveNames, ShareCreate, StorageAccountCreate,
+};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const SID: &str = "S-1-5-21-1111-2222-3333";
+
+/// The tenant with accounts `acct1` and `acct2`; alice, and bob who is in AD no more.
+async fn service() -> Service {
+    let service = Service::start().await;
+    service.contoso().await;
+    for name in ["acct1", "acct2"] {
+        make_account(&service.admin, name).await;
+    }
+    let domain = json!({"dns_name": "corp.contoso.com", "flat_name": "CORP", "sid": SID});
+    let person = |digit: char, name: &str, rid: u32| {
+        let guid: String = "dddddddd-dddd-dddd-dddd-dddddddddddd".replace('d', &digit.to_string());
+        json!({"op": "upsert", "identity": {
+            "object_guid": guid, "kind": "user", "sid": format!("{SID}-{rid}"), "account_name": name,
+            "upn": format!("{name}@corp.contoso.com"), "display_name": name, "state": "enabled",
+            "primary_group_rid": 513, "members": []}})
+    };
+    let group = json!({"op": "upsert", "identity": {
+        "object_guid": "33333333-3333-3333-3333-333333333333", "kind": "group", "sid": format!("{SID}-1200"),
+        "account_name": "Sales", "upn": "", "display_name": "Sales", "state": "enabled",
+        "primary_group_rid": 0, "members": []}});
+    let deleted = json!({"op": "delete", "object_guid": "22222222-2222-2222-2222-222222222222"});
+    for changes in [
+        json!([person('1', "alice", 1104), person('2', "bob", 1105), group]),
+        json!([deleted]),
+    ] {
+        let apply = json!({"run_id": "99999999-9999-9999-9999-999999999999", "domain": domain,
+            "changes": changes, "skipped": 0, "cursor": null, "last": true});
+        let apply = serde_json::from_value(apply).unwrap();
+        let done = service
+            .admin
+            .apply_identities("contoso", "corp.contoso.com", &apply)
+            .await
+            .unwrap();
+        assert!(done.refused.is_empty(), "{done:?}");
+    }
+    service
+}
+
+async fn make_account(admin: &Client, name: &str) {
+    let account = StorageAccountCreate {
+        name: name.into(),
+        aliases: vec![],
+    };
+    admin
+        .create_storage_account("contoso", &account)
+        .await
+        .unwrap();
+}
+
+fn named(name: &str) -> HostTokenCreate {
+    HostTokenCreate { name: name.into() }
+}
+
+#[tokio::test]
+async fn a_host_token_is_good_for_its_account_until_it_is_revoked() {
+    let service = service().await;
+    let admin = &service.admin;
+    let made = admin
+        .create_host_token("contoso", "acct1", &named("fs1"))
+        .await
+        .unwrap();
+    let host = service.client(&made.token);
+    assert!(host.host_state("contoso", "acct1", None, 0).await.is_ok());
+    for refused in [
+        host.host_state("contoso", "acct2", None, 0).await.map(drop),
+        host.storage_account_keytab("contoso", "acct1")
+            .await
+            .map(drop),
+        host.storage_accounts("contoso").await.map(drop),
+        host.create_host_token("contoso", "acct1", &named("more"))
+            .await
+            .map(drop),
+        host.host_tokens("contoso", "acct1").await.map(drop),
+        host.resolve_names("contoso", "acct2", &ResolveNames::default())
+            .await
+            .map(drop),
+    ] {
+        assert_eq!(refused.unwrap_err().code(), Some(Code::Forbidden));
+    }
+    let listed = admin.host_tokens("contoso", "acct1").await.unwrap();
+    assert_eq!(listed, std::slice::from_ref(&made.host_token));
+    let unknown = admin
+        .create_host_token("contoso", "nosuch", &named("fs1"))
+        .await;
+    let code = unknown.unwrap_err().code();
+    assert_eq!(code, Some(Code::StorageAccountNotFound));
+
+    // A token of another account is not found here, and stays good.
+    let id = made.host_token.id;
+    let wrong = admin.revoke_host_token("contoso", "acct2", id).await;
+    assert_eq!(wrong.unwrap_err().code(), Some(Code::HostTokenNotFound));
+
+    // Revoked while the host waits for a change: it is told so then, and never given what changed.
+    let etag = etag(&host).await;
+    let waiting = host.clone();
+    let waits = tokio::spawn(async move {
+        waiting
+            .host_state("contoso", "acct1", Some(&etag), 20)
+            .await
+    });
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    admin
+        .revoke_host_token("contoso", "acct1", id)
+        .await
+        .unwrap();
+    let began = Instant::now();
+    let told = waits.await.unwrap().unwrap_err();
+    assert_eq!(told.code(), Some(Code::Unauthenticated));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    let listed = admin.host_tokens("contoso", "acct1").await.unwrap();
+    assert!(listed[0].revoked_at.is_some());
+
+    // An account that is deleted takes its tokens along: the one that is made later under its name is another one.
+    let made = admin
+        .create_host_token("contoso", "acct2", &named("fs2"))
+        .await
+        .unwrap();
+    admin
+        .delete_storage_account("contoso", "acct2")
+        .await
+        .unwrap();
+    make_account(admin, "acct2").await;
+    let late = service.client(&made.token);
+    let code = late.host_state("contoso", "acct2", None, 0).await;
+    assert_eq!(code.unwrap_err().code(), Some(Code::Unauthenticated));
+}
+
+async fn etag(host: &Client) -> String {
+    match host.host_state("contoso", "acct1", None, 0).await.unwrap() {
+        HostStateAnswer::State { etag, .. } => etag.unwrap(),
+        HostStateAnswer::Unchanged => panic!("nothing was known before"),
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_waits_learns_of_its_own_changes_only_and_soon() {
+    let service = service().await;
+    let admin = &service.admin;
+    let etag = etag(admin).await;
+    let (waiting, tag) = (admin.clone(), etag.clone());
+    let waits =
+        tokio::spawn(async move { waiting.host_state("contoso", "acct1", Some(&tag), 20).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Something of the tenant changes, and nothing of the account.
+    make_account(admin, "acct3").await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(!waits.is_finished());
+    let share = ShareCreate {
+        name: "projects".into(),
+    };
+    let began = Instant::now();
+    admin
+        .create_share("contoso", "acct1", &share)
+        .await
+        .unwrap();
+    let HostStateAnswer::State { state, .. } = waits.await.unwrap().unwrap() else {
+        panic!("a share was made");
+    };
+    assert_eq!(state.shares.len(), 1);
+    assert!(began.elapsed() < Duration::from_secs(2), "{began:?}");
+}
+
+#[tokio::test]
+async fn names_and_sids_are_told_to_hosts() {
+    let service = service().await;
+    let made = service
+        .admin
+        .create_host_token("contoso", "acct1", &named("fs1"))
+        .await
+        .unwrap();
+    let host = service.client(&made.token);
+    let ask = |sids: Vec<String>, names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let host = host.clone();
+        async move {
+            host.resolve_names("contoso", "acct1", &ResolveNames { sids, names })
+                .await
+        }
+    };
+    let sids = vec![
+        format!("{SID}-1104"),
+        format!("{SID}-1105"),
+        format!("{SID}-9999"),
+        "S-1-5-32-544".into(),
+        "nonsense".into(),
+    ];
+    let names = [
+        "CORP\\Sales",
+        "alice@corp.contoso.com",
+        "ALICE",
+        "bob",
+        "'; --",
+    ];
+    let found = ask(sids, &names).await.unwrap().found;
+    let short: Vec<(&str, &str, bool)> = found
+        .iter()
+        .map(|one| (one.asked.as_str(), one.name.as_str(), one.deleted))
+        .collect();
+    let (alice, bob) = (format!("{SID}-1104"), format!("{SID}-1105"));
+    assert_eq!(
+        short,
+        [
+            (alice.as_str(), "CORP\\alice", false),
+            (bob.as_str(), "CORP\\bob", true),
+            ("CORP\\Sales", "CORP\\Sales", false),
+            ("alice@corp.contoso.com", "CORP\\alice", false),
+            ("ALICE", "CORP\\alice", false),
+        ]
+    );
+    assert_eq!(found[2].sid, format!("{SID}-1200"));
+    assert_eq!(found[2].upn, "");
+    let many = vec![alice.clone(); 1000];
+    assert_eq!(ask(many, &[]).await.unwrap().found.len(), 1000);
+    let too_many = ask(vec![alice; 1000], &["bob"]).await.unwrap_err();
+    assert_eq!(too_many.code(), Some(Code::InvalidRequest));
+}

@@ -127,6 +127,10 @@ codes! {
     DomainSidTaken = "domain_sid_taken",
     /// The request holds more changes than one may (400).
     TooManyChanges = "too_many_changes",
+    /// Another sync agent holds the lease of the domain's sync (409).
+    LeaseLost = "lease_lost",
+    /// Another run has synced the domain since this one began (409).
+    CursorMoved = "cursor_moved",
     /// The request contradicts what is recorded, in a way that has no code of its own (409).
     Conflict = "conflict",
     /// The store did not answer (503).

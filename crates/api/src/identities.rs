@@ -123,7 +123,7 @@ pub struct UserCreate {
 }
 
 /// An AD domain as its sync agent names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncDomain {
     /// Its DNS name, lower case.
     pub dns_name: String,
@@ -148,9 +148,87 @@ pub struct SyncState {
     pub groups: u64,
     /// Objects that the agent left out in the last run.
     pub skipped: u64,
-    /// Objects that the server refused in the last run.
+    /// Objects that the server refuses.
     #[serde(default)]
     pub refused: u64,
+    /// Objects that the agent could not make sense of.
+    #[serde(default)]
+    pub failed: u64,
+    /// The agent that works on it now.
+    #[serde(default)]
+    pub lease: Option<LeaseHolder>,
+    /// The objects that the server refuses, at most 1000; only from `GET …/sync-state`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<RefusedChange>,
+    /// The objects that the agent could not make sense of, at most [`MAX_FAILURES`]; only from `GET …/sync-state`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<SyncFailure>,
+}
+
+/// An object that the agent could not make sense of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncFailure {
+    /// Its `objectGUID`, where that much is known.
+    #[serde(default)]
+    pub object_guid: Option<String>,
+    /// What the agent calls it; cut to 256 characters.
+    pub name: String,
+    /// What is wrong with it; cut to 256 characters.
+    pub reason: String,
+}
+
+/// The agent that works on the sync of a domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseHolder {
+    /// Its name for itself.
+    pub holder: String,
+    /// When its lease ends unless it renews it.
+    pub expires_at: i64,
+}
+
+/// `POST /tenants/{tenant}/domains/{domain}/sync-lease`: takes or renews the lease of the domain's sync, so that one
+/// agent works at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncLeaseRequest {
+    /// The agent's name for itself, its own alone: at most 128 characters.
+    pub holder: String,
+    /// For how long, 10 to 300 s.
+    pub seconds: u32,
+}
+
+/// The answer to [`SyncLeaseRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncLease {
+    /// Whether the agent that asked holds it now.
+    pub granted: bool,
+    /// Who holds it.
+    pub holder: String,
+    /// When it ends unless it is renewed, by the server's clock.
+    pub expires_at: i64,
+}
+
+/// `DELETE /tenants/{tenant}/domains/{domain}/sync-lease`: gives the lease back. That of another holder stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncLeaseRelease {
+    /// The name it was taken under.
+    pub holder: String,
+}
+
+/// `POST /tenants/{tenant}/domains/{domain}/identities/lookup`: which of a domain's objects are wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityLookup {
+    /// Their `objectGUID`s, at most [`MAX_CHANGES`].
+    pub object_guids: Vec<String>,
+}
+
+/// The answer to [`IdentityLookup`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentitiesFound {
+    /// Those the tenant holds, deleted ones included; not in the order asked for.
+    pub identities: Vec<SyncedIdentity>,
 }
 
 /// A user or group of an AD domain as its sync agent sees it.
@@ -178,9 +256,13 @@ pub struct SyncedIdentity {
     /// The RID of its primary group; 0 for a group.
     #[serde(default)]
     pub primary_group_rid: u32,
-    /// The `objectGUID`s of a group's direct members. Filled on reading; not looked at on writing.
+    /// The `objectGUID`s of a group's direct members, in order. Filled on reading; not looked at on writing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<String>,
+    /// Whether there are more members behind these, to be read from `GET …/identities/{object_guid}/members`: one answer
+    /// carries 20,000 of them, over all its groups.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_members: bool,
 }
 
 /// `GET /tenants/{tenant}/domains/{domain}/identities`: what the tenant holds of a domain, one page.
@@ -224,7 +306,7 @@ pub enum IdentityChange {
 }
 
 /// `POST /tenants/{tenant}/domains/{domain}/identities`: changes of one run of the sync agent, in order, in one transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApplyIdentities {
     /// The id of the run.
     pub run_id: String,
@@ -241,6 +323,23 @@ pub struct ApplyIdentities {
     /// Whether this ends the run.
     #[serde(default)]
     pub last: bool,
+    /// Under which name the agent holds the lease. Refused with `lease_lost` while another one holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
+    /// The bookmark that the run started from; empty where there was none. Refused with `cursor_moved` where the stored
+    /// one is another: another run has ended since. Looked at in every request that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_cursor: Option<String>,
+    /// Objects that the agent could not make sense of, at most [`MAX_FAILURES`]; stored where `last` is set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<SyncFailure>,
+    /// How many those are, where they are more than are listed.
+    #[serde(default)]
+    pub failed: u64,
+    /// Whether the run looked only at what changed in AD: failures told before then stand until their object is written,
+    /// deleted or told anew. Else these failures replace all.
+    #[serde(default)]
+    pub incremental: bool,
 }
 
 /// What became of [`ApplyIdentities`].
@@ -278,6 +377,9 @@ pub struct RefusedChange {
 
 /// The most changes of one request.
 pub const MAX_CHANGES: usize = 1000;
+
+/// The most failures of one request, and the most that are kept of a domain.
+pub const MAX_FAILURES: usize = 1000;
 
 /// The most members that one [`IdentityChange::Members`] adds and removes.
 pub const MAX_MEMBER_CHANGES: usize = 5000;

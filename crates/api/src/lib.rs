@@ -29,9 +29,10 @@ pub use hosts::{
 };
 pub use identities::{
     ApplyIdentities, ApplyIdentitiesResult, DisabledReason, DomainIdentitiesPage, EffectiveGroup,
-    GroupDetails, Identity, IdentityChange, IdentityKind, IdentitySource, IdentityState,
-    MAX_CHANGES, MAX_MEMBER_CHANGES, PrincipalRef, RefusedChange, SyncDomain, SyncState,
-    SyncedIdentity, UserCreate, UserDetails,
+    GroupDetails, IdentitiesFound, Identity, IdentityChange, IdentityKind, IdentityLookup,
+    IdentitySource, IdentityState, LeaseHolder, MAX_CHANGES, MAX_FAILURES, MAX_MEMBER_CHANGES,
+    PrincipalRef, RefusedChange, SyncDomain, SyncFailure, SyncLease, SyncLeaseRelease,
+    SyncLeaseRequest, SyncState, SyncedIdentity, UserCreate, UserDetails,
 };
 pub use paths::{BASE_PATH, encode_segment};
 pub use secret::{Base64Secret, SecretText};

@@ -25,7 +25,7 @@ pub enum Role {
 pub enum TokenKind {
     /// A person, with a role.
     Administrator,
-    /// A sync agent; writes identities of its own AD domain and nothing else.
+    /// A sync agent; writes identities of its own AD domain, may be let rotate its trust, and nothing else.
     Connector,
     /// An SMB host; reads the host state of its own storage account and nothing else.
     Host,
@@ -47,6 +47,9 @@ pub struct WhoAmI {
     /// The only AD domain a connector may write.
     #[serde(default)]
     pub domain: Option<String>,
+    /// Whether a connector may also rotate the trust of its domain.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rotate_trust: bool,
     /// The only storage account a host may serve.
     #[serde(default)]
     pub account: Option<String>,
@@ -56,8 +59,11 @@ pub struct WhoAmI {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectorCreate {
-    /// The DNS name of the AD domain, lower case. The tenant must know it: prepare its trust first.
+    /// The DNS name of the AD domain. The tenant must know it: prepare its trust first.
     pub domain: String,
+    /// Whether it may also rotate the trust of that domain.
+    #[serde(default)]
+    pub rotate_trust: bool,
 }
 
 /// A connector.
@@ -65,8 +71,14 @@ pub struct ConnectorCreate {
 pub struct Connector {
     /// The DNS name of its AD domain.
     pub domain: String,
+    /// Whether it may also rotate the trust of that domain.
+    #[serde(default)]
+    pub rotate_trust: bool,
     /// When it was registered.
     pub created_at: i64,
+    /// When a sync of the domain last ended well.
+    #[serde(default)]
+    pub last_success_at: Option<i64>,
 }
 
 /// The answer to [`ConnectorCreate`]. The token is shown once and stored as a hash.

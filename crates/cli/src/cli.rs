@@ -5,8 +5,8 @@
 //! [`Command::run`].
 
 use crate::commands::{
-    client, events, files, group, init, kerberos_server, serve, service_principal, share,
-    storage_account, sync, tenant, trusted_domain_object, user,
+    client, connector, events, files, group, init, kerberos_server, serve, service_principal,
+    share, storage_account, sync, tenant, trusted_domain_object, user,
 };
 use crate::context::{Context, Global};
 use crate::failure::Failure;
@@ -41,6 +41,9 @@ enum Command {
     /// The sync agent: takes users, groups and memberships of an AD domain over to a tenant
     #[command(subcommand)]
     Sync(sync::Args),
+    /// Connectors: the tokens of sync agents, one for each AD domain
+    #[command(subcommand)]
+    Connector(connector::Args),
     /// Users of a tenant
     #[command(subcommand)]
     User(user::Args),
@@ -86,6 +89,7 @@ impl Command {
             Self::KerberosServer(args) => kerberos_server::run(args, context).await,
             Self::Sync(args) => sync::run(args, context).await,
             Self::TrustedDomainObject(args) => trusted_domain_object::run(args, context).await,
+            Self::Connector(args) => connector::run(args, context).await,
             Self::User(args) => user::run(args, context).await,
             Self::Group(args) => group::run(args, context).await,
             Self::StorageAccount(args) => storage_account::run(args, context).await,

@@ -83,8 +83,8 @@ pub async fn apply(
             },
             changes,
             skipped: u64::try_from(comparison.plan.skipped.len()).unwrap_or(u64::MAX),
-            cursor: None,
             last: index + 1 == count,
+            ..api::ApplyIdentities::default()
         };
         let result = client
             .apply_identities(tenant, &domain.dns_name, &request)
@@ -178,6 +178,7 @@ fn identity(account: &Account) -> api::SyncedIdentity {
         }),
         primary_group_rid: account.primary_group_rid,
         members: Vec::new(),
+        more_members: false,
     }
 }
 
@@ -192,7 +193,8 @@ async fn cloud_state(
         let page = client
             .domain_identities(tenant, domain, after.as_deref(), Some(api::MAX_PAGE))
             .await?;
-        for held in page.identities {
+        for mut held in page.identities {
+            client.complete_members(tenant, domain, &mut held).await?;
             let (guid, object) = cloud_object(held)?;
             state.objects.insert(guid, object);
         }

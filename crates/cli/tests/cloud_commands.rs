@@ -303,3 +303,71 @@ fn events_are_followed_as_they_happen() {
         "{seen:?}"
     );
 }
+
+#[test]
+fn a_connector_is_made_shown_once_and_revoked() {
+    let cloud = Cloud::start();
+    let create = ["connector", "create", "--domain", "corp.contoso.com"];
+    refused(&cloud, &create, "no domain `corp.contoso.com`");
+    cloud.sync(vec![]);
+    let made = json(&cloud, &create);
+    let token = made["token"].as_str().unwrap();
+    assert!(token.starts_with("xr_") && made["token_file"].is_null());
+    refused(
+        &cloud,
+        &create,
+        "there is a connector for `corp.contoso.com` already",
+    );
+    let list = text(&cloud, &["connector", "list"]);
+    assert!(
+        list.contains("corp.contoso.com") && !list.contains(token),
+        "{list}"
+    );
+    cloud.ok(&["connector", "revoke", "--domain", "corp.contoso.com"]);
+    assert_eq!(json(&cloud, &["connector", "list"]), json!([]));
+    refused(
+        &cloud,
+        &["connector", "revoke", "--domain", "corp.contoso.com"],
+        "no connector for `corp.contoso.com`",
+    );
+
+    // Into a file: for its owner alone, and nowhere else.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("connector.token");
+    let path = file.to_str().unwrap();
+    let wanted = [&create[..], &["--allow-trust-rotation", "--out", path]].concat();
+    let shown = text(&cloud, &wanted);
+    let token = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        !shown.contains(token.trim()) && shown.contains(path),
+        "{shown}"
+    );
+    assert!(shown.contains("TrustRotation : yes"), "{shown}");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let status = ["sync", "status", "--domain", "corp.contoso.com"];
+    let as_connector = |args: &[&str]| {
+        cloud
+            .command(args)
+            .env("CROSSREALM_TOKEN", token.trim())
+            .output()
+            .unwrap()
+    };
+    assert!(as_connector(&status).status.success());
+    let forbidden = as_connector(&["user", "list"]);
+    let stderr = String::from_utf8_lossy(&forbidden.stderr);
+    assert!(
+        stderr.contains("is the connector of `corp.contoso.com`"),
+        "{stderr}"
+    );
+
+    // A file that cannot be written: the token would be lost, so the connector is taken back.
+    cloud.ok(&["connector", "revoke", "--domain", "corp.contoso.com"]);
+    let nowhere = [&create[..], &["--out", "/no/such/folder/token"]].concat();
+    refused(
+        &cloud,
+        &nowhere,
+        "cannot write the token to `/no/such/folder/token`",
+    );
+    assert_eq!(json(&cloud, &["connector", "list"]), json!([]));
+}

@@ -89,6 +89,7 @@ async fn world(service: &Service, display_name: String) -> TwoRealms {
         disabled_reason: None,
         primary_group_rid: 513,
         members: vec![],
+        more_members: false,
     };
     let changes = ApplyIdentities {
         run_id: "99999999-9999-9999-9999-999999999999".into(),
@@ -98,9 +99,8 @@ async fn world(service: &Service, display_name: String) -> TwoRealms {
             sid,
         },
         changes: vec![IdentityChange::Upsert { identity }],
-        skipped: 0,
-        cursor: None,
         last: true,
+        ..ApplyIdentities::default()
     };
     let result = admin.apply_identities("contoso", DOMAIN, &changes).await;
     assert_eq!(result.unwrap().refused, []);

@@ -46,6 +46,7 @@ fn synced(guid: &str, kind: IdentityKind, rid: u32, name: &str) -> SyncedIdentit
         disabled_reason: None,
         primary_group_rid: if is_user { 513 } else { 0 },
         members: vec![],
+        more_members: false,
     }
 }
 
@@ -71,9 +72,9 @@ fn people() -> ApplyIdentities {
             member(SALES, ALICE),
             member(ALL_STAFF, SALES),
         ],
-        skipped: 0,
         cursor: Some("bookmark".into()),
         last: true,
+        ..ApplyIdentities::default()
     }
 }
 
@@ -194,6 +195,7 @@ async fn a_connector_writes_its_own_domain_and_nothing_else() {
     with_people(&service).await;
     let wanted = ConnectorCreate {
         domain: DOMAIN.into(),
+        rotate_trust: false,
     };
     let created = service
         .admin

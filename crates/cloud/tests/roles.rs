@@ -31,7 +31,10 @@ async fn permitted(client: &Client) -> Vec<&'static str> {
         upn: "!".into(),
         display_name: String::new(),
     };
-    let connector = ConnectorCreate { domain: "!".into() };
+    let connector = ConnectorCreate {
+        domain: "!".into(),
+        rotate_trust: false,
+    };
     let account = StorageAccountCreate {
         name: "!".into(),
         aliases: vec![],
@@ -225,6 +228,7 @@ async fn each_role_may_do_its_own_and_nothing_else() {
             Some(tenant),
             TokenRole::Connector {
                 domain: DOMAIN.into(),
+                rotate_trust: true,
             },
             sorted(&[&["whoami", "identities"]]),
         ),

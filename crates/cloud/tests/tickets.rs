@@ -72,6 +72,7 @@ async fn sync_alice(service: &Service, world: &TwoRealms, state: IdentityState) 
         disabled_reason: None,
         primary_group_rid: 513,
         members: vec![],
+        more_members: false,
     };
     let changes = ApplyIdentities {
         run_id: "99999999-9999-9999-9999-999999999999".into(),
@@ -81,9 +82,8 @@ async fn sync_alice(service: &Service, world: &TwoRealms, state: IdentityState) 
             sid: domain.sid.to_string(),
         },
         changes: vec![IdentityChange::Upsert { identity }],
-        skipped: 0,
-        cursor: None,
         last: true,
+        ..ApplyIdentities::default()
     };
     let result = service
         .admin

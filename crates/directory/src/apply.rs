@@ -10,6 +10,7 @@ use crate::sync::{ApplyOutcome, Change, Refusal, RefusalCode, SyncedIdentity};
 use crate::{Actor, Result, names};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, Policy, TenantId};
 use sqlx::AnyConnection;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Below this are built-in accounts, [MS-DTYP] 2.4.2.4.
@@ -22,6 +23,8 @@ pub(crate) struct Run<'a> {
     domain: &'a DomainInfo,
     policy: Policy,
     closure: Closure,
+    /// The objects that were refused or failed before: the few of which more is known than their record.
+    blamed: HashSet<Uuid>,
     outcome: ApplyOutcome,
 }
 
@@ -29,20 +32,29 @@ pub(crate) struct Run<'a> {
 type Verdict = std::result::Result<(), (RefusalCode, String)>;
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(
+    pub(crate) async fn begin(
+        conn: &mut AnyConnection,
         by: &'a Actor,
         tenant: TenantId,
         domain: &'a DomainInfo,
         policy: Policy,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let rows = sql("SELECT guid FROM sync_refusals WHERE tenant_id = $1 AND domain = $2
+                        UNION SELECT guid FROM sync_failures WHERE tenant_id = $1 AND domain = $2 AND guid IS NOT NULL")
+            .bind(tenant_blob(tenant))
+            .bind(domain.dns_name.as_str())
+            .fetch_all(conn)
+            .await?;
+        let blamed = rows.iter().map(|row| col_uuid(row, "guid"));
+        Ok(Self {
             by,
             tenant,
             domain,
             policy,
             closure: Closure::new(tenant),
+            blamed: blamed.collect::<Result<_>>()?,
             outcome: ApplyOutcome::default(),
-        }
+        })
     }
 
     pub(crate) async fn apply(&mut self, conn: &mut AnyConnection, change: &Change) -> Result<()> {
@@ -89,7 +101,7 @@ impl<'a> Run<'a> {
         if new.kind == IdentityKind::Group && !lives {
             self.closure.group_added(conn, new.object_guid).await?;
         }
-        self.forget_refusal(conn, new.object_guid).await
+        self.absolve(conn, new.object_guid).await
     }
 
     /// What can be said of an object alone.
@@ -386,7 +398,7 @@ impl<'a> Run<'a> {
             .execute(&mut *conn)
             .await?;
         self.outcome.deleted += 1;
-        self.forget_refusal(conn, guid).await
+        self.absolve(conn, guid).await
     }
 
     /// What is not here need not be deleted, a refused object for one; what is another's may not be.
@@ -403,7 +415,7 @@ impl<'a> Run<'a> {
                 .await;
         }
         self.outcome.unchanged += 1;
-        self.forget_refusal(conn, guid).await
+        self.absolve(conn, guid).await
     }
 
     /// Notes a refusal; audited when it is new, not each time an agent tries again.
@@ -453,6 +465,7 @@ impl<'a> Run<'a> {
             };
             events::record(conn, &event).await?;
         }
+        self.blamed.insert(guid);
         self.outcome.refused.push(Refusal {
             object_guid: guid,
             account_name: name,
@@ -462,13 +475,23 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn forget_refusal(&self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
-        sql("DELETE FROM sync_refusals WHERE tenant_id = $1 AND domain = $2 AND guid = $3")
-            .bind(tenant_blob(self.tenant))
-            .bind(self.domain.dns_name.as_str())
-            .bind(uuid_blob(guid))
-            .execute(conn)
-            .await?;
+    /// An object that is as it should be is no longer one that was refused or failed.
+    async fn absolve(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
+        if !self.blamed.remove(&guid) {
+            return Ok(());
+        }
+        let texts = [
+            "DELETE FROM sync_refusals WHERE tenant_id = $1 AND domain = $2 AND guid = $3",
+            "DELETE FROM sync_failures WHERE tenant_id = $1 AND domain = $2 AND guid = $3",
+        ];
+        for text in texts {
+            sql(text)
+                .bind(tenant_blob(self.tenant))
+                .bind(self.domain.dns_name.as_str())
+                .bind(uuid_blob(guid))
+                .execute(&mut *conn)
+                .await?;
+        }
         Ok(())
     }
 }

@@ -34,6 +34,8 @@ pub enum Kind {
     Token,
     /// An access token of an SMB host.
     HostToken,
+    /// The connector of an AD domain.
+    Connector,
 }
 
 impl fmt::Display for Kind {
@@ -52,6 +54,7 @@ impl fmt::Display for Kind {
             Self::Grant => "grant",
             Self::Token => "token",
             Self::HostToken => "host token",
+            Self::Connector => "connector for",
         })
     }
 }

@@ -14,6 +14,7 @@ mod accounts;
 mod ad_steps;
 mod apply;
 mod closure;
+mod connectors;
 mod db;
 mod domains;
 mod error;
@@ -40,6 +41,7 @@ mod trusts;
 pub use access::{AccessReason, PrincipalRef, ShareAccess, Via};
 pub use accounts::{NewStorageAccount, StorageAccount};
 pub use ad_steps::{AdStep, AdStepPhase, MAX_AD_STEP};
+pub use connectors::{ConnectorInfo, MAX_LEASE_S, MIN_LEASE_S, SyncLease};
 pub use domains::{DomainInfo, NewDomain};
 pub use error::{DirectoryError, Kind};
 pub use events::{Actor, Event, EventCategory, EventFilter, NewEvent, Outcome, TrustKeySeen};
@@ -55,8 +57,8 @@ pub use seal::UnsealError;
 pub use shares::{Grant, Share, ShareRole};
 pub use store::Directory;
 pub use sync::{
-    ApplyIdentities, ApplyOutcome, Change, DomainIdentities, Refusal, RefusalCode, SyncState,
-    SyncedIdentity,
+    ApplyIdentities, ApplyOutcome, Change, DomainIdentities, MAX_CURSOR, MAX_FAILURES,
+    MAX_MEMBERS_READ, Refusal, RefusalCode, SyncFailure, SyncState, SyncedIdentity,
 };
 pub use tenants::{NewTenant, TenantInfo};
 pub use tokens::{NewToken, TokenInfo, TokenRole};

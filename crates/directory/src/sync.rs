@@ -1,18 +1,20 @@
 //! What the sync agent reads and writes: the hybrid identities of one AD domain.
 
 use crate::apply::Run;
+use crate::connectors::{SyncLease, check_lease, sync_lease};
 use crate::db::{
     CHUNK, Touch, col, col_uuid, places, sql, sql_list, tenant_blob, touch, uuid_blob,
 };
 use crate::domains::{self, DomainInfo, NewDomain, find_domain};
-use crate::error::DirectoryError;
-use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info};
+use crate::error::{DirectoryError, Kind};
+use crate::identities::{IdentityInfo, SELECT_IDENTITY, by_guid, identity_info};
 use crate::tenants::load_tenant;
 use crate::{Actor, Directory, Page, Paged, Result, names};
 use crossrealm_kdc::{IdentityKind, IdentityState, TenantId};
 use crossrealm_krb::sid::Sid;
 use sqlx::AnyConnection;
-use std::collections::HashMap;
+use sqlx::any::AnyRow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use uuid::Uuid;
 
@@ -20,6 +22,12 @@ use uuid::Uuid;
 pub const MAX_CHANGES: usize = 1000;
 /// The most members added and removed by one change.
 pub const MAX_MEMBER_CHANGES: usize = 5000;
+/// The most members that one answer carries, over all its groups.
+pub const MAX_MEMBERS_READ: usize = 20_000;
+/// The most failures of one request, and of all that is kept.
+pub const MAX_FAILURES: usize = 1000;
+/// The longest cursor, in bytes.
+pub const MAX_CURSOR: usize = 64 << 10;
 
 /// A user or group as AD has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +50,10 @@ pub struct SyncedIdentity {
     pub disabled_reason: Option<String>,
     /// The RID of a user's primary group; 0 for groups.
     pub primary_group_rid: u32,
-    /// A group's direct members, on reading; not looked at on writing.
+    /// A group's direct members, by GUID, on reading; not looked at on writing.
     pub members: Vec<Uuid>,
+    /// Whether there are more members behind these, to be had from [`Directory::domain_members`].
+    pub more_members: bool,
 }
 
 /// One change; a request's changes are applied in order.
@@ -77,8 +87,29 @@ pub struct ApplyIdentities {
     pub skipped: u64,
     /// The agent's place in AD's stream of changes; stored only where `last` is set.
     pub cursor: Option<String>,
-    /// Whether this ends the run well: cursor, time, run and counts are stored with the changes.
+    /// Whether this ends the run well: cursor, time, run, counts and failures are stored with the changes.
     pub last: bool,
+    /// The agent, where it works under a lease.
+    pub holder: Option<String>,
+    /// The cursor that the run started from, where it counts on it; empty where there was none.
+    pub previous_cursor: Option<String>,
+    /// Objects that the agent could not make sense of; at most [`MAX_FAILURES`].
+    pub failures: Vec<SyncFailure>,
+    /// All objects that the agent could not make sense of, those not listed too.
+    pub failed: u64,
+    /// Whether the run looked only at what changed: what it does not speak of stands as it was told before.
+    pub incremental: bool,
+}
+
+/// An object that the agent could not make sense of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncFailure {
+    /// The object, where that much is known.
+    pub object_guid: Option<Uuid>,
+    /// What the agent calls it.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// What became of a request.
@@ -151,6 +182,10 @@ pub struct SyncState {
     pub skipped: u64,
     /// Objects refused in the last run.
     pub refused: u64,
+    /// Objects that the agent could not make sense of.
+    pub failed: u64,
+    /// Who works on it now.
+    pub lease: Option<SyncLease>,
 }
 
 /// A page of a domain's hybrid identities.
@@ -215,12 +250,7 @@ impl Directory {
         load_tenant(&mut tx, tenant).await?;
         let domain = find_domain(&mut tx, tenant, &name).await?;
         let sync = state(&mut tx, tenant, &name).await?;
-        let after = match &page.after {
-            None => Vec::new(),
-            Some(text) => Uuid::parse_str(text).map(uuid_blob).map_err(|_| {
-                names::invalid("page", text, "expected the `next` of the page before")
-            })?,
-        };
+        let after = behind(page)?;
         let rows = sql_list(format!(
             "{SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.domain = $2 AND i.guid > $3 ORDER BY i.guid LIMIT $4"
         ))
@@ -231,19 +261,7 @@ impl Directory {
         .fetch_all(&mut *tx)
         .await?;
         let infos = rows.iter().map(identity_info).collect::<Result<Vec<_>>>()?;
-        let groups: Vec<Uuid> = infos
-            .iter()
-            .filter(|info| info.kind == IdentityKind::Group)
-            .map(|info| info.guid)
-            .collect();
-        let mut members = direct_members(&mut tx, tenant, &groups).await?;
-        let items = infos
-            .into_iter()
-            .map(|info| {
-                let members = members.remove(&info.guid).unwrap_or_default();
-                synced(info, members)
-            })
-            .collect();
+        let items = with_members(&mut tx, tenant, infos).await?;
         Ok(DomainIdentities {
             domain,
             sync,
@@ -251,40 +269,88 @@ impl Directory {
         })
     }
 
+    /// The hybrid identities of a domain with these GUIDs, tombstones included; at most [`MAX_CHANGES`] are asked for.
+    pub async fn lookup_domain_identities(
+        &self,
+        tenant: TenantId,
+        domain: &str,
+        guids: &[Uuid],
+    ) -> Result<Vec<SyncedIdentity>> {
+        let name = names::dns_name("domain", domain, 2)?;
+        if guids.len() > MAX_CHANGES {
+            return Err(too_many());
+        }
+        let mut tx = self.snapshot().await?;
+        load_tenant(&mut tx, tenant).await?;
+        let mut infos = Vec::new();
+        for chunk in guids.chunks(CHUNK) {
+            let mut statement = sql_list(format!(
+                "{SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.domain = $2 AND i.source = 'hybrid' AND i.guid IN ({})
+                 ORDER BY i.guid",
+                places(3, chunk.len())
+            ))
+            .bind(tenant_blob(tenant))
+            .bind(name.as_str());
+            for guid in chunk {
+                statement = statement.bind(uuid_blob(*guid));
+            }
+            for row in &statement.fetch_all(&mut *tx).await? {
+                infos.push(identity_info(row)?);
+            }
+        }
+        with_members(&mut tx, tenant, infos).await
+    }
+
+    /// The direct members of a group of a domain, by GUID, unknown ones included.
+    pub async fn domain_members(
+        &self,
+        tenant: TenantId,
+        domain: &str,
+        group: Uuid,
+        page: &Page,
+    ) -> Result<Paged<Uuid>> {
+        let name = names::dns_name("domain", domain, 2)?;
+        let mut tx = self.snapshot().await?;
+        let known = by_guid(&mut tx, tenant, group)
+            .await?
+            .filter(|known| known.kind == IdentityKind::Group && known.domain_dns_name == name);
+        if known.is_none() {
+            return Err(DirectoryError::not_found(Kind::Group, group));
+        }
+        let rows = sql("SELECT member_guid FROM memberships WHERE tenant_id = $1 AND group_guid = $2 AND member_guid > $3
+                        ORDER BY member_guid LIMIT $4")
+            .bind(tenant_blob(tenant))
+            .bind(uuid_blob(group))
+            .bind(behind(page)?)
+            .bind(page.limit())
+            .fetch_all(&mut *tx)
+            .await?;
+        let members = rows.iter().map(|row| col_uuid(row, "member_guid"));
+        Ok(page.paged(members.collect::<Result<Vec<_>>>()?, Uuid::to_string))
+    }
+
     /// Applies a request of the sync agent in one transaction. An object that breaks a rule is refused and audited,
     /// the rest goes on.
     ///
-    /// Refused as a whole with `domain_sid_mismatch` where the domain is registered with another SID, and with
-    /// `too_many_changes` beyond [`MAX_CHANGES`] or [`MAX_MEMBER_CHANGES`].
+    /// Refused as a whole with `domain_sid_mismatch` where the domain is registered with another SID, with
+    /// `too_many_changes` beyond [`MAX_CHANGES`], [`MAX_MEMBER_CHANGES`] or [`MAX_FAILURES`], with `lease_lost` while
+    /// another agent holds the lease, and with `cursor_moved` where the run started from a cursor that is no longer the
+    /// stored one.
     pub async fn apply_identities(
         &self,
         by: &Actor,
         tenant: TenantId,
         wanted: ApplyIdentities,
     ) -> Result<ApplyOutcome> {
-        let members = |change: &Change| match change {
-            Change::Members { add, remove, .. } => add.len() + remove.len(),
-            _ => 0,
-        };
-        if wanted.changes.len() > MAX_CHANGES
-            || wanted
-                .changes
-                .iter()
-                .any(|c| members(c) > MAX_MEMBER_CHANGES)
-        {
-            return Err(DirectoryError::Refused {
-                code: "too_many_changes",
-                message: format!(
-                    "a request has at most {MAX_CHANGES} changes, and a change at most {MAX_MEMBER_CHANGES} members"
-                ),
-                hint: None,
-            });
-        }
+        check_bounds(&wanted)?;
         let mut tx = self.begin().await?;
         touch(&mut tx, tenant, Touch::Identities).await?;
         let domain = register_own(&mut tx, by, tenant, &wanted.domain).await?;
+        let holder = wanted.holder.as_deref();
+        check_lease(&mut tx, tenant, &domain.dns_name, holder).await?;
+        check_cursor(&mut tx, tenant, &domain.dns_name, &wanted).await?;
         let policy = load_tenant(&mut tx, tenant).await?.policy;
-        let mut run = Run::new(by, tenant, &domain, policy);
+        let mut run = Run::begin(&mut tx, by, tenant, &domain, policy).await?;
         for change in &wanted.changes {
             run.apply(&mut tx, change).await?;
         }
@@ -312,7 +378,7 @@ impl Directory {
             .bind(name)
             .fetch_all(self.readers())
             .await?;
-        let refusal = |row: &sqlx::any::AnyRow| {
+        let refusal = |row: &AnyRow| {
             let code: String = col(row, "code")?;
             Ok(Refusal {
                 object_guid: col_uuid(row, "guid")?,
@@ -324,6 +390,77 @@ impl Directory {
         };
         rows.iter().map(refusal).collect()
     }
+
+    /// The objects of a domain that its agent could not make sense of; at most [`MAX_FAILURES`].
+    pub async fn sync_failures(&self, tenant: TenantId, domain: &str) -> Result<Vec<SyncFailure>> {
+        let name = names::dns_name("domain", domain, 2)?;
+        let mut conn = self.readers().acquire().await?;
+        failures(&mut conn, tenant, &name).await
+    }
+}
+
+/// What can be said of a request before anything is read.
+fn check_bounds(wanted: &ApplyIdentities) -> Result<()> {
+    let members = |change: &Change| match change {
+        Change::Members { add, remove, .. } => add.len() + remove.len(),
+        _ => 0,
+    };
+    let crowded = |change: &Change| members(change) > MAX_MEMBER_CHANGES;
+    if wanted.changes.len() > MAX_CHANGES
+        || wanted.changes.iter().any(crowded)
+        || wanted.failures.len() > MAX_FAILURES
+    {
+        return Err(too_many());
+    }
+    let cursors = [&wanted.cursor, &wanted.previous_cursor];
+    if cursors
+        .into_iter()
+        .flatten()
+        .any(|c| c.len() > MAX_CURSOR || c.contains('\0'))
+    {
+        let reason = "expected at most 64 KiB of text";
+        return Err(names::invalid("cursor", "…", reason));
+    }
+    Ok(())
+}
+
+fn too_many() -> DirectoryError {
+    DirectoryError::Refused {
+        code: "too_many_changes",
+        message: format!(
+            "a request has at most {MAX_CHANGES} changes and {MAX_FAILURES} failures, and a change at most {MAX_MEMBER_CHANGES} members"
+        ),
+        hint: None,
+    }
+}
+
+/// Refuses a run that started from a cursor which another run has moved since. A run that ended already is repeated
+/// where its agent did not hear the answer: that is no other run.
+async fn check_cursor(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    domain: &str,
+    wanted: &ApplyIdentities,
+) -> Result<()> {
+    let Some(expected) = &wanted.previous_cursor else {
+        return Ok(());
+    };
+    let row =
+        sql("SELECT sync_cursor, sync_run FROM domains WHERE tenant_id = $1 AND dns_name = $2")
+            .bind(tenant_blob(tenant))
+            .bind(domain)
+            .fetch_one(conn)
+            .await?;
+    let stored: Option<String> = col(&row, "sync_cursor")?;
+    let run: Option<String> = col(&row, "sync_run")?;
+    if stored.unwrap_or_default() == *expected || run == Some(wanted.run_id.to_string()) {
+        return Ok(());
+    }
+    Err(DirectoryError::Refused {
+        code: "cursor_moved",
+        message: format!("another run has synced domain `{domain}` since this one began"),
+        hint: Some("start the run anew from the stored cursor".to_owned()),
+    })
 }
 
 /// Registers the agent's domain where it is not. Of one that is registered, an agent cannot say that it belongs to
@@ -343,7 +480,48 @@ async fn register_own(
     domains::register(conn, by, tenant, &domain).await
 }
 
-fn synced(info: IdentityInfo, members: Vec<Uuid>) -> SyncedIdentity {
+/// Where a page by GUID starts.
+fn behind(page: &Page) -> Result<Vec<u8>> {
+    let bad = |text| names::invalid("page", text, "expected the `next` of the page before");
+    match &page.after {
+        None => Ok(Vec::new()),
+        Some(text) => Uuid::parse_str(text).map(uuid_blob).map_err(|_| bad(text)),
+    }
+}
+
+/// The identities as their agent sees them, groups with their direct members, unknown ones included: the agent compares
+/// with what AD has. Beyond [`MAX_MEMBERS_READ`] members, the rest is to be asked for group by group.
+async fn with_members(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    infos: Vec<IdentityInfo>,
+) -> Result<Vec<SyncedIdentity>> {
+    let mut items: Vec<SyncedIdentity> = infos.into_iter().map(synced).collect();
+    let mut groups: Vec<&mut SyncedIdentity> = items
+        .iter_mut()
+        .filter(|item| item.kind == IdentityKind::Group)
+        .collect();
+    let mut room = MAX_MEMBERS_READ;
+    for chunk in groups.chunks_mut(CHUNK) {
+        let guids: Vec<Uuid> = chunk.iter().map(|group| group.object_guid).collect();
+        // One more than there is room for shows whether there are more.
+        let mut members = direct_members(conn, tenant, &guids, room + 1).await?;
+        let cut = (members.len() > room).then(|| members.split_off(room));
+        let cut = cut.and_then(|rest| rest.first().map(|(group, _)| *group));
+        room -= members.len();
+        let mut by_group: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
+        for (group, member) in members {
+            by_group.entry(group).or_default().push(member);
+        }
+        for group in chunk {
+            group.members = by_group.remove(&group.object_guid).unwrap_or_default();
+            group.more_members = cut.is_some_and(|cut| cut <= group.object_guid);
+        }
+    }
+    Ok(items)
+}
+
+fn synced(info: IdentityInfo) -> SyncedIdentity {
     SyncedIdentity {
         object_guid: info.guid,
         kind: info.kind,
@@ -354,40 +532,35 @@ fn synced(info: IdentityInfo, members: Vec<Uuid>) -> SyncedIdentity {
         state: info.state,
         disabled_reason: info.disabled_reason,
         primary_group_rid: info.primary_group_rid,
-        members,
+        members: Vec::new(),
+        more_members: false,
     }
 }
 
-/// The direct members of each group, unknown ones included: the agent compares with what AD has.
+/// The first `limit` direct members of these groups, at most [`CHUNK`], each with its group, by group and member.
 async fn direct_members(
     conn: &mut AnyConnection,
     tenant: TenantId,
     groups: &[Uuid],
-) -> Result<HashMap<Uuid, Vec<Uuid>>> {
-    let mut members: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
-    for chunk in groups.chunks(CHUNK) {
-        let mut statement = sql_list(format!(
-            "SELECT group_guid, member_guid FROM memberships WHERE tenant_id = $1 AND group_guid IN ({})
-             ORDER BY group_guid, member_guid",
-            places(2, chunk.len())
-        ))
-        .bind(tenant_blob(tenant));
-        for guid in chunk {
-            statement = statement.bind(uuid_blob(*guid));
-        }
-        for row in &statement.fetch_all(&mut *conn).await? {
-            let group = col_uuid(row, "group_guid")?;
-            members
-                .entry(group)
-                .or_default()
-                .push(col_uuid(row, "member_guid")?);
-        }
+    limit: usize,
+) -> Result<Vec<(Uuid, Uuid)>> {
+    let mut statement = sql_list(format!(
+        "SELECT group_guid, member_guid FROM memberships WHERE tenant_id = $1 AND group_guid IN ({})
+         ORDER BY group_guid, member_guid LIMIT {limit}",
+        places(2, groups.len())
+    ))
+    .bind(tenant_blob(tenant));
+    for guid in groups {
+        statement = statement.bind(uuid_blob(*guid));
     }
-    Ok(members)
+    let rows = statement.fetch_all(conn).await?;
+    let pair = |row: &AnyRow| Ok((col_uuid(row, "group_guid")?, col_uuid(row, "member_guid")?));
+    rows.iter().map(pair).collect()
 }
 
 async fn state(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Result<SyncState> {
-    let row = sql("SELECT sync_cursor, sync_run, sync_success_at, sync_skipped,
+    let lease = sync_lease(conn, tenant, domain).await?;
+    let row = sql("SELECT sync_cursor, sync_run, sync_success_at, sync_skipped, sync_failed,
           (SELECT COUNT(*) FROM identities WHERE tenant_id = $1 AND domain = $2 AND kind = 'user' AND state <> 'deleted') AS users,
           (SELECT COUNT(*) FROM identities WHERE tenant_id = $1 AND domain = $2 AND kind = 'group' AND state <> 'deleted') AS groups_,
           (SELECT COUNT(*) FROM sync_refusals WHERE tenant_id = $1 AND domain = $2) AS refused
@@ -397,7 +570,10 @@ async fn state(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Resu
         .fetch_optional(conn)
         .await?;
     let Some(row) = row else {
-        return Ok(SyncState::default());
+        return Ok(SyncState {
+            lease,
+            ..SyncState::default()
+        });
     };
     let run: Option<String> = col(&row, "sync_run")?;
     let count = |name| Ok::<u64, DirectoryError>(col::<i64>(&row, name)?.unsigned_abs());
@@ -409,7 +585,70 @@ async fn state(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Resu
         groups: count("groups_")?,
         skipped: count("sync_skipped")?,
         refused: count("refused")?,
+        failed: count("sync_failed")?,
+        lease,
     })
+}
+
+async fn failures(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    domain: &str,
+) -> Result<Vec<SyncFailure>> {
+    let rows = sql("SELECT guid, name, reason FROM sync_failures WHERE tenant_id = $1 AND domain = $2 ORDER BY position")
+        .bind(tenant_blob(tenant))
+        .bind(domain)
+        .fetch_all(conn)
+        .await?;
+    let failure = |row: &AnyRow| {
+        let guid: Option<Vec<u8>> = col(row, "guid")?;
+        Ok(SyncFailure {
+            object_guid: guid.and_then(|bytes| Uuid::from_slice(&bytes).ok()),
+            name: col(row, "name")?,
+            reason: col(row, "reason")?,
+        })
+    };
+    rows.iter().map(failure).collect()
+}
+
+/// Stores what the agent could not make sense of, and how many objects that are. After a run that looked only at what
+/// changed, what was told before stands too, but for the objects that are told anew.
+async fn keep_failures(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    domain: &str,
+    wanted: &ApplyIdentities,
+) -> Result<u64> {
+    let mut all = match wanted.incremental {
+        true => failures(conn, tenant, domain).await?,
+        false => Vec::new(),
+    };
+    let told: HashSet<Uuid> = wanted
+        .failures
+        .iter()
+        .filter_map(|f| f.object_guid)
+        .collect();
+    all.retain(|old| !old.object_guid.is_some_and(|guid| told.contains(&guid)));
+    let standing = u64::try_from(all.len()).unwrap_or(u64::MAX);
+    let listed = u64::try_from(wanted.failures.len()).unwrap_or(u64::MAX);
+    all.extend(wanted.failures.iter().cloned());
+    sql("DELETE FROM sync_failures WHERE tenant_id = $1 AND domain = $2")
+        .bind(tenant_blob(tenant))
+        .bind(domain)
+        .execute(&mut *conn)
+        .await?;
+    for (position, failure) in (0_i64..).zip(all.iter().take(MAX_FAILURES)) {
+        sql("INSERT INTO sync_failures (tenant_id, domain, position, guid, name, reason) VALUES ($1, $2, $3, $4, $5, $6)")
+            .bind(tenant_blob(tenant))
+            .bind(domain)
+            .bind(position)
+            .bind(failure.object_guid.map(uuid_blob))
+            .bind(names::shown(&failure.name))
+            .bind(names::shown(&failure.reason))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(standing.saturating_add(wanted.failed.max(listed)))
 }
 
 /// The cursor is stored with the data it stands behind: a run that was killed is repeated, never skipped.
@@ -419,7 +658,8 @@ async fn end_run(
     domain: &str,
     wanted: &ApplyIdentities,
 ) -> Result<()> {
-    sql("UPDATE domains SET sync_cursor = $3, sync_run = $4, sync_success_at = $5, sync_skipped = $6
+    let failed = keep_failures(conn, tenant, domain, wanted).await?;
+    sql("UPDATE domains SET sync_cursor = $3, sync_run = $4, sync_success_at = $5, sync_skipped = $6, sync_failed = $7
          WHERE tenant_id = $1 AND dns_name = $2")
         .bind(tenant_blob(tenant))
         .bind(domain)
@@ -427,6 +667,7 @@ async fn end_run(
         .bind(wanted.run_id.to_string())
         .bind(crate::db::now_s())
         .bind(i64::try_from(wanted.skipped).unwrap_or(i64::MAX))
+        .bind(i64::try_from(failed).unwrap_or(i64::MAX))
         .execute(conn)
         .await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Access tokens of the API. Only the SHA-256 of a token is stored.
 
 use crate::db::{
-    Touch, col, col_uuid, now_s, random, random_uuid, sql, tenant_blob, touch, uuid_blob,
+    Touch, col, col_uuid, now_s, random, random_uuid, sql, sql_list, tenant_blob, touch, uuid_blob,
 };
 use crate::error::{DirectoryError, Kind};
 use crate::events::audit;
@@ -9,12 +9,18 @@ use crate::names;
 use crate::{Actor, Directory, Result};
 use crossrealm_kdc::TenantId;
 use sha2::{Digest, Sha256};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Lets a person or a secret scanner see what a text is.
 const PREFIX: &str = "xr_";
+
+/// Every column a [`TokenInfo`] is made of; a `WHERE` follows.
+const SELECT_TOKEN: &str =
+    "SELECT id, tenant_id, role, scope, rotate_trust, name, created_at, expires_at, revoked_at
+    FROM tokens";
 
 /// What the bearer of a token may do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +37,8 @@ pub enum TokenRole {
     Connector {
         /// Its DNS name, lower case.
         domain: String,
+        /// Whether it may also rotate the trust of that domain.
+        rotate_trust: bool,
     },
     /// Reads the host state of one storage account.
     Host {
@@ -86,19 +94,32 @@ impl TokenRole {
 
     fn scope(&self) -> &str {
         match self {
-            Self::Connector { domain } => domain,
+            Self::Connector { domain, .. } => domain,
             Self::Host { account } => account,
             _ => "",
         }
     }
 
-    fn from_words(role: &str, scope: String) -> Option<Self> {
+    fn rotates_trust(&self) -> bool {
+        matches!(
+            self,
+            Self::Connector {
+                rotate_trust: true,
+                ..
+            }
+        )
+    }
+
+    fn from_words(role: &str, scope: String, rotate_trust: bool) -> Option<Self> {
         Some(match role {
             "global-administrator" => Self::GlobalAdministrator,
             "hybrid-identity-administrator" => Self::HybridIdentityAdministrator,
             "storage-administrator" => Self::StorageAdministrator,
             "reader" => Self::Reader,
-            "connector" => Self::Connector { domain: scope },
+            "connector" => Self::Connector {
+                domain: scope,
+                rotate_trust,
+            },
             "host" => Self::Host { account: scope },
             _ => return None,
         })
@@ -107,8 +128,12 @@ impl TokenRole {
     /// The role with its scope in the one stored spelling.
     fn checked(self) -> Result<Self> {
         Ok(match self {
-            Self::Connector { domain } => Self::Connector {
+            Self::Connector {
+                domain,
+                rotate_trust,
+            } => Self::Connector {
                 domain: names::dns_name("domain", &domain, 2)?,
+                rotate_trust,
             },
             Self::Host { account } => Self::Host {
                 account: names::account_name(&account)?,
@@ -125,60 +150,13 @@ impl Directory {
         by: &Actor,
         new: NewToken,
     ) -> Result<(Zeroizing<String>, TokenInfo)> {
-        names::plain_text("token name", &new.name, 256, false)?;
-        let role = new.role.checked()?;
-        if new.tenant.is_none() && !role.scope().is_empty() {
-            return Err(DirectoryError::Refused {
-                code: "tenant_required",
-                message: format!("a {} token belongs to one tenant", role.as_str()),
-                hint: None,
-            });
-        }
-        let mut bytes = Zeroizing::new([0; 32]);
-        random(bytes.as_mut())?;
-        let token = Zeroizing::new(format!(
-            "{PREFIX}{}",
-            *Zeroizing::new(hex::encode(bytes.as_ref()))
-        ));
-        let info = TokenInfo {
-            id: random_uuid()?,
-            tenant: new.tenant,
-            role,
-            name: new.name,
-            created_at: now_s(),
-            expires_at: new.expires_at,
-            revoked_at: None,
-        };
         let mut tx = self.begin().await?;
-        if let Some(tenant) = info.tenant {
+        if let Some(tenant) = new.tenant {
             touch(&mut tx, tenant, Touch::Nothing).await?;
         }
-        sql(
-            "INSERT INTO tokens (id, tenant_id, hash, role, scope, name, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(uuid_blob(info.id))
-        .bind(info.tenant.map(tenant_blob))
-        .bind(hash(&token))
-        .bind(info.role.as_str())
-        .bind(info.role.scope())
-        .bind(info.name.as_str())
-        .bind(info.created_at)
-        .bind(info.expires_at)
-        .execute(&mut *tx)
-        .await?;
-        let detail = format!("{} {}", info.role.as_str(), info.role.scope());
-        audit(
-            &mut tx,
-            by,
-            info.tenant,
-            "token.create",
-            &info.name,
-            detail.trim_end(),
-        )
-        .await?;
+        let made = add_token(&mut tx, by, new, "token.create").await?;
         self.commit(tx).await?;
-        Ok((token, info))
+        Ok(made)
     }
 
     /// Whose a token is; `None` where it is unknown, ended or revoked.
@@ -187,8 +165,10 @@ impl Directory {
             return Ok(None);
         }
         // Found by its hash: how long the search takes says nothing of the token.
-        let row = sql("SELECT id, tenant_id, role, scope, name, created_at, expires_at, revoked_at FROM tokens
-                       WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)")
+        let row = sql_list(format!(
+            "{SELECT_TOKEN} WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"
+        ))
+        .persistent(true)
             .bind(hash(token))
             .bind(now_s())
             .fetch_optional(self.readers())
@@ -198,17 +178,13 @@ impl Directory {
 
     /// The tokens confined to a tenant (`None`: those of the whole installation), revoked ones included, newest first.
     pub async fn tokens(&self, tenant: Option<TenantId>) -> Result<Vec<TokenInfo>> {
-        let text = match tenant {
-            Some(_) => {
-                "SELECT id, tenant_id, role, scope, name, created_at, expires_at, revoked_at FROM tokens
-                 WHERE tenant_id = $1 ORDER BY created_at DESC, id LIMIT 1000"
-            }
-            None => {
-                "SELECT id, tenant_id, role, scope, name, created_at, expires_at, revoked_at FROM tokens
-                 WHERE tenant_id IS NULL ORDER BY created_at DESC, id LIMIT 1000"
-            }
+        let whose = match tenant {
+            Some(_) => "tenant_id = $1",
+            None => "tenant_id IS NULL",
         };
-        let mut statement = sql(text);
+        let mut statement = sql_list(format!(
+            "{SELECT_TOKEN} WHERE {whose} ORDER BY created_at DESC, id LIMIT 1000"
+        ));
         if let Some(tenant) = tenant {
             statement = statement.bind(tenant_blob(tenant));
         }
@@ -222,7 +198,7 @@ impl Directory {
         if let Some(tenant) = tenant {
             touch(&mut tx, tenant, Touch::Nothing).await?;
         }
-        let row = sql("SELECT id, tenant_id, role, scope, name, created_at, expires_at, revoked_at FROM tokens WHERE id = $1")
+        let row = sql_list(format!("{SELECT_TOKEN} WHERE id = $1"))
             .bind(uuid_blob(id))
             .fetch_optional(&mut *tx)
             .await?;
@@ -250,6 +226,63 @@ impl Directory {
     }
 }
 
+/// What [`Directory::create_token`] does, within a transaction that has touched the tenant; `action` is what the audit
+/// calls it.
+pub(crate) async fn add_token(
+    conn: &mut AnyConnection,
+    by: &Actor,
+    new: NewToken,
+    action: &'static str,
+) -> Result<(Zeroizing<String>, TokenInfo)> {
+    names::plain_text("token name", &new.name, 256, false)?;
+    let role = new.role.checked()?;
+    if new.tenant.is_none() && !role.scope().is_empty() {
+        return Err(DirectoryError::Refused {
+            code: "tenant_required",
+            message: format!("a {} token belongs to one tenant", role.as_str()),
+            hint: None,
+        });
+    }
+    let mut bytes = Zeroizing::new([0; 32]);
+    random(bytes.as_mut())?;
+    let token = Zeroizing::new(format!(
+        "{PREFIX}{}",
+        *Zeroizing::new(hex::encode(bytes.as_ref()))
+    ));
+    let info = TokenInfo {
+        id: random_uuid()?,
+        tenant: new.tenant,
+        role,
+        name: new.name,
+        created_at: now_s(),
+        expires_at: new.expires_at,
+        revoked_at: None,
+    };
+    sql(
+        "INSERT INTO tokens (id, tenant_id, hash, role, scope, name, created_at, expires_at, rotate_trust)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(uuid_blob(info.id))
+    .bind(info.tenant.map(tenant_blob))
+    .bind(hash(&token))
+    .bind(info.role.as_str())
+    .bind(info.role.scope())
+    .bind(info.name.as_str())
+    .bind(info.created_at)
+    .bind(info.expires_at)
+    .bind(i64::from(info.role.rotates_trust()))
+    .execute(&mut *conn)
+    .await?;
+    let rights = match info.role.rotates_trust() {
+        true => ", may rotate the trust",
+        false => "",
+    };
+    let detail = format!("{} {}", info.role.as_str(), info.role.scope());
+    let detail = format!("{}{rights}", detail.trim_end());
+    audit(conn, by, info.tenant, action, &info.name, &detail).await?;
+    Ok((token, info))
+}
+
 fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token).to_vec()
 }
@@ -261,10 +294,11 @@ fn token_info(row: &AnyRow) -> Result<TokenInfo> {
         .transpose()
         .map_err(|_| DirectoryError::damaged("token's tenant", "not a UUID"))?;
     let role: String = col(row, "role")?;
+    let rotate_trust: i64 = col(row, "rotate_trust")?;
     Ok(TokenInfo {
         id: col_uuid(row, "id")?,
         tenant,
-        role: TokenRole::from_words(&role, col(row, "scope")?)
+        role: TokenRole::from_words(&role, col(row, "scope")?, rotate_trust != 0)
             .ok_or_else(|| DirectoryError::damaged("token's role", "an unknown word"))?,
         name: col(row, "name")?,
         created_at: col(row, "created_at")?,

@@ -5,8 +5,9 @@ use super::transport::Client;
 use crate::{
     AdStep, ApplyIdentities, ApplyIdentitiesResult, CaCertificate, ClientConfig, ConfirmTrust,
     ConfirmTrustRotation, Connector, ConnectorCreate, ConnectorCreated, DomainIdentitiesPage,
-    Event, EventQuery, GroupDetails, Health, Identity, KerberosServer, Page, PageQuery,
-    PrepareTrust, PreparedTrust, RecordKerberosServer, RotateTrust, SyncState, Tenant,
+    Event, EventQuery, GroupDetails, Health, IdentitiesFound, Identity, IdentityLookup,
+    KerberosServer, Page, PageQuery, PrepareTrust, PreparedTrust, RecordKerberosServer,
+    RotateTrust, SyncLease, SyncLeaseRelease, SyncLeaseRequest, SyncState, SyncedIdentity, Tenant,
     TenantCreate, Trust, TrustRotation, UserCreate, UserDetails, WhoAmI,
 };
 use reqwest::Method;
@@ -319,6 +320,98 @@ impl Client {
         )
         .json(changes)?
         .fetch()
+        .await
+    }
+
+    /// What the tenant holds of these objects of an AD domain; at most [`crate::MAX_CHANGES`] are asked for.
+    pub async fn lookup_identities(
+        &self,
+        tenant: &str,
+        domain: &str,
+        wanted: &IdentityLookup,
+    ) -> Result<Vec<SyncedIdentity>, ClientError> {
+        let found: IdentitiesFound = self
+            .call(
+                Method::POST,
+                &["tenants", tenant, "domains", domain, "identities", "lookup"],
+            )
+            .json(wanted)?
+            .fetch()
+            .await?;
+        Ok(found.identities)
+    }
+
+    /// One page of the direct members of a group of an AD domain, by `objectGUID`, in order.
+    pub async fn domain_members(
+        &self,
+        tenant: &str,
+        domain: &str,
+        object_guid: &str,
+        after: Option<&str>,
+    ) -> Result<Page<String>, ClientError> {
+        let path = [
+            "tenants",
+            tenant,
+            "domains",
+            domain,
+            "identities",
+            object_guid,
+            "members",
+        ];
+        self.call(Method::GET, &path)
+            .query("after", after)
+            .query("limit", Some(&crate::MAX_PAGE.to_string()))
+            .fetch()
+            .await
+    }
+
+    /// Reads the members of a group that the answer which brought it had no room for.
+    pub async fn complete_members(
+        &self,
+        tenant: &str,
+        domain: &str,
+        group: &mut SyncedIdentity,
+    ) -> Result<(), ClientError> {
+        while group.more_members {
+            let after = group.members.last().cloned();
+            let page = self
+                .domain_members(tenant, domain, &group.object_guid, after.as_deref())
+                .await?;
+            group.more_members = page.next.is_some() && !page.items.is_empty();
+            group.members.extend(page.items);
+        }
+        Ok(())
+    }
+
+    /// Takes or renews the lease of the sync of an AD domain.
+    pub async fn take_sync_lease(
+        &self,
+        tenant: &str,
+        domain: &str,
+        lease: &SyncLeaseRequest,
+    ) -> Result<SyncLease, ClientError> {
+        self.call(
+            Method::POST,
+            &["tenants", tenant, "domains", domain, "sync-lease"],
+        )
+        .json(lease)?
+        .fetch()
+        .await
+    }
+
+    /// Gives the lease of the sync of an AD domain back.
+    pub async fn release_sync_lease(
+        &self,
+        tenant: &str,
+        domain: &str,
+        lease: &SyncLeaseRelease,
+    ) -> Result<(), ClientError> {
+        self.call(
+            Method::DELETE,
+            &["tenants", tenant, "domains", domain, "sync-lease"],
+        )
+        .json(lease)?
+        .done()
         .await
     }
 

@@ -1,6 +1,7 @@
 //! One module for each noun of the command line: its arguments, and `async fn run(args, &Context) -> Result<(), Failure>`.
 
 pub mod client;
+pub mod connector;
 pub mod events;
 pub mod files;
 pub mod group;

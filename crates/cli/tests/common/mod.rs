@@ -1,5 +1,9 @@
 //! A running service for the tests of the binary.
+#![allow(dead_code, reason = "every test file uses another part of it")]
 
+use crossrealm_api::{
+    ApplyIdentities, ApplyIdentitiesResult, Client, IdentityChange, SecretText, SyncDomain,
+};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -74,6 +78,35 @@ impl Cloud {
         self.service.wait().unwrap();
         meanwhile(self);
         self.service = serve(&self.folder.path().join("xr"), self.port);
+    }
+
+    /// A client of the service's API, as its administrator.
+    pub fn client(&self) -> Client {
+        let dir = self.folder.path().join("xr");
+        let token = fs::read_to_string(dir.join("admin.token")).unwrap();
+        let ca = fs::read(dir.join("tls/ca.pem")).unwrap();
+        let url = format!("https://127.0.0.1:{}", self.port);
+        Client::new(&url, Some(SecretText::new(token.trim())), Some(&ca)).unwrap()
+    }
+
+    /// Writes what a sync agent of the domain `corp.contoso.com` would, which makes the domain known.
+    pub fn sync(&self, changes: Vec<IdentityChange>) -> ApplyIdentitiesResult {
+        let wanted = ApplyIdentities {
+            run_id: "99999999-9999-9999-9999-999999999999".into(),
+            domain: SyncDomain {
+                dns_name: "corp.contoso.com".into(),
+                flat_name: "CORP".into(),
+                sid: "S-1-5-21-1-2-3".into(),
+            },
+            changes,
+            last: true,
+            ..ApplyIdentities::default()
+        };
+        let client = self.client();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime
+            .block_on(client.apply_identities("contoso", "corp.contoso.com", &wanted))
+            .unwrap()
     }
 
     /// A folder for the data of a host; it is not there yet.

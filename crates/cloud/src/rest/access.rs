@@ -25,6 +25,8 @@ pub(crate) trait Need: Send + Sync {
     const ROLES: &'static [Role];
     /// Whether the connector of the `{domain}` in the path may.
     const CONNECTOR: bool = false;
+    /// Whether the connector of the `{domain}` in the path may, where it was given the right to rotate the trust.
+    const TRUST_ROTATION: bool = false;
     /// Whether the host of the `{account}` in the path may.
     const HOST: bool = false;
     /// Whether a token that is confined to one tenant may.
@@ -95,7 +97,7 @@ impl<N: Need> FromRequestParts<App> for Caller<N> {
             .map(|peer| peer.0.ip().to_canonical());
         let path = path_parameters(parts, app).await?;
         if !permits::<N>(&token, &path) {
-            record_refusal(app, &token, address, parts);
+            record_refusal(app, &token, address, parts, Code::Forbidden);
             return Err(forbidden::<N>(&token));
         }
         Ok(Self {
@@ -116,7 +118,14 @@ impl<N: Need> FromRequestParts<App> for InTenant<N> {
         let Caller { token, actor, .. } = Caller::<N>::from_request_parts(parts, app).await?;
         let path = path_parameters(parts, app).await?;
         let name = path.tenant.unwrap_or_default();
-        let tenant = find_tenant(app, &name, token.tenant).await?;
+        let tenant = match find_tenant(app, &name).await {
+            // For a token that is confined to one tenant there is no other; that it was tried is told to the audit alone.
+            Ok(tenant) if token.tenant.is_some_and(|own| own != tenant.id) => {
+                record_refusal(app, &token, actor.address, parts, Code::TenantNotFound);
+                return Err(ApiError::tenant_not_found(&name));
+            }
+            found => found?,
+        };
         Ok(Self {
             actor,
             tenant,
@@ -133,20 +142,12 @@ impl<N> InTenant<N> {
     }
 }
 
-async fn find_tenant(
-    app: &App,
-    name: &str,
-    confined_to: Option<TenantId>,
-) -> Result<TenantInfo, ApiError> {
-    let tenant = match app.directory.find_tenant(name).await {
+async fn find_tenant(app: &App, name: &str) -> Result<TenantInfo, ApiError> {
+    match app.directory.find_tenant(name).await {
         Err(crossrealm_directory::DirectoryError::NotFound { .. }) => {
-            return Err(ApiError::tenant_not_found(name));
+            Err(ApiError::tenant_not_found(name))
         }
-        other => other?,
-    };
-    match confined_to {
-        Some(id) if id != tenant.id => Err(ApiError::tenant_not_found(name)),
-        _ => Ok(tenant),
+        found => Ok(found?),
     }
 }
 
@@ -201,7 +202,10 @@ fn permits<N: Need>(token: &TokenInfo, path: &PathParameters) -> bool {
             .is_none_or(|asked| asked.eq_ignore_ascii_case(own))
     };
     match &token.role {
-        TokenRole::Connector { domain } => N::CONNECTOR && same(domain, &path.domain),
+        TokenRole::Connector {
+            domain,
+            rotate_trust,
+        } => (N::CONNECTOR || N::TRUST_ROTATION && *rotate_trust) && same(domain, &path.domain),
         TokenRole::Host { account } => N::HOST && same(account, &path.account),
         administrator => role_of(administrator).is_some_and(|role| N::ROLES.contains(&role)),
     }
@@ -220,7 +224,7 @@ pub(crate) fn role_of(role: &TokenRole) -> Option<Role> {
 
 fn describe(role: &TokenRole) -> String {
     match role {
-        TokenRole::Connector { domain } => format!("is the connector of `{domain}`"),
+        TokenRole::Connector { domain, .. } => format!("is the connector of `{domain}`"),
         TokenRole::Host { account } => format!("is the host of storage account `{account}`"),
         administrator => format!(
             "has `{}`",
@@ -248,7 +252,13 @@ fn forbidden<N: Need>(token: &TokenInfo) -> ApiError {
     .hint("ask an administrator with that role to do it, or to give you a token with it")
 }
 
-fn record_refusal(app: &App, token: &TokenInfo, address: Option<IpAddr>, parts: &Parts) {
+fn record_refusal(
+    app: &App,
+    token: &TokenInfo,
+    address: Option<IpAddr>,
+    parts: &Parts,
+    reason: Code,
+) {
     app.audit.record(NewEvent {
         id: None,
         at_ms: now_ms(),
@@ -256,7 +266,7 @@ fn record_refusal(app: &App, token: &TokenInfo, address: Option<IpAddr>, parts: 
         category: EventCategory::Audit,
         outcome: Outcome::Refused,
         action: "api.call".into(),
-        reason: Code::Forbidden.as_str().into(),
+        reason: reason.as_str().into(),
         actor: token.name.clone(),
         user: String::new(),
         target: format!("{} {}", parts.method, parts.uri.path()),

@@ -1,6 +1,6 @@
-//! AD domains: their connectors, and the identities that the sync agent reads and writes.
+//! AD domains: the identities that the sync agent reads and writes, its lease, and how far it has come.
 
-use super::access::{InTenant, ManageIdentities, SyncIdentities};
+use super::access::{InTenant, SyncIdentities};
 use super::body::{JsonBody, Parameters};
 use super::convert;
 use super::error::ApiError;
@@ -9,13 +9,11 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use crossrealm_api::{
-    self as api, ApplyIdentities, ApplyIdentitiesResult, Code, Connector, ConnectorCreate,
-    ConnectorCreated, DomainIdentitiesPage, IdentityChange, Page, PageQuery, SecretText, SyncState,
-    SyncedIdentity,
+    self as api, ApplyIdentities, ApplyIdentitiesResult, DomainIdentitiesPage, IdentitiesFound,
+    IdentityChange, IdentityLookup, LeaseHolder, Page, PageQuery, SyncFailure, SyncLease,
+    SyncLeaseRelease, SyncLeaseRequest, SyncState, SyncedIdentity,
 };
-use crossrealm_directory::{
-    self as directory, Change, NewDomain, NewToken, TokenInfo, TokenRole, Uuid,
-};
+use crossrealm_directory::{self as directory, Change, NewDomain, Uuid};
 
 type DomainPath = Path<(String, String)>;
 
@@ -71,6 +69,15 @@ pub(crate) async fn apply(
         skipped: wanted.skipped,
         cursor: wanted.cursor,
         last: wanted.last,
+        holder: wanted.holder,
+        previous_cursor: wanted.previous_cursor,
+        failures: wanted
+            .failures
+            .into_iter()
+            .map(failure_in)
+            .collect::<Result<_, _>>()?,
+        failed: wanted.failed,
+        incremental: wanted.incremental,
     };
     let outcome = app
         .directory
@@ -94,97 +101,79 @@ pub(crate) async fn sync_state(
     Path((_, domain)): DomainPath,
 ) -> Result<Json<SyncState>, ApiError> {
     let state = app.directory.sync_state(at.id(), &domain).await?;
-    Ok(Json(sync_view(state)))
+    let refusals = app.directory.sync_refusals(at.id(), &domain).await?;
+    let failures = app.directory.sync_failures(at.id(), &domain).await?;
+    Ok(Json(SyncState {
+        refusals: refusals.into_iter().map(refused).collect(),
+        failures: failures.into_iter().map(failure).collect(),
+        ..sync_view(state)
+    }))
 }
 
-/// `GET /tenants/{tenant}/connectors`.
-pub(crate) async fn connectors(
+/// `POST /tenants/{tenant}/domains/{domain}/identities/lookup`.
+pub(crate) async fn lookup(
     State(app): State<App>,
-    at: InTenant<ManageIdentities>,
-) -> Result<Json<Page<Connector>>, ApiError> {
-    let tokens = app.directory.tokens(Some(at.id())).await?;
-    let connectors = tokens.iter().filter_map(connector).collect();
-    Ok(Json(convert::complete(connectors, |c| c)))
-}
-
-/// `POST /tenants/{tenant}/connectors`.
-pub(crate) async fn create_connector(
-    State(app): State<App>,
-    at: InTenant<ManageIdentities>,
-    JsonBody(wanted): JsonBody<ConnectorCreate>,
-) -> Result<(StatusCode, Json<ConnectorCreated>), ApiError> {
-    let domain = app
-        .directory
-        .domain(at.id(), &wanted.domain)
-        .await?
-        .dns_name;
-    let tokens = app.directory.tokens(Some(at.id())).await?;
-    if tokens
-        .iter()
-        .filter_map(connector)
-        .any(|c| c.domain == domain)
-    {
-        return Err(ApiError::new(
-            StatusCode::CONFLICT,
-            Code::ConnectorExists,
-            format!("there is a connector for `{domain}` already"),
-        )
-        .hint("delete it first; its token ends then"));
-    }
-    let new = NewToken {
-        tenant: Some(at.id()),
-        role: TokenRole::Connector {
-            domain: domain.clone(),
-        },
-        name: format!("connector {domain}"),
-        expires_at: None,
-    };
-    let (token, info) = app.directory.create_token(&at.actor, new).await?;
-    let created = ConnectorCreated {
-        connector: Connector {
-            domain,
-            created_at: info.created_at,
-        },
-        token: SecretText::new(token.as_str()),
-    };
-    Ok((StatusCode::CREATED, Json(created)))
-}
-
-/// `DELETE /tenants/{tenant}/connectors/{domain}`.
-pub(crate) async fn delete_connector(
-    State(app): State<App>,
-    at: InTenant<ManageIdentities>,
+    at: InTenant<SyncIdentities>,
     Path((_, domain)): DomainPath,
-) -> Result<StatusCode, ApiError> {
-    let tokens = app.directory.tokens(Some(at.id())).await?;
-    let of_domain = |token: &&TokenInfo| {
-        connector(token).is_some_and(|c| c.domain.eq_ignore_ascii_case(&domain))
-    };
-    let found: Vec<&TokenInfo> = tokens.iter().filter(of_domain).collect();
-    if found.is_empty() {
-        return Err(ApiError::new(
-            StatusCode::NOT_FOUND,
-            Code::ConnectorNotFound,
-            format!("no connector for `{domain}`"),
-        ));
-    }
-    for token in found {
-        app.directory
-            .revoke_token(&at.actor, Some(at.id()), token.id)
-            .await?;
-    }
-    Ok(StatusCode::NO_CONTENT)
+    JsonBody(wanted): JsonBody<IdentityLookup>,
+) -> Result<Json<IdentitiesFound>, ApiError> {
+    let found = app
+        .directory
+        .lookup_domain_identities(at.id(), &domain, &guids(&wanted.object_guids)?)
+        .await?;
+    Ok(Json(IdentitiesFound {
+        identities: found.into_iter().map(synced).collect(),
+    }))
 }
 
-/// The connector that a token is, where it is one and not revoked.
-fn connector(token: &TokenInfo) -> Option<Connector> {
-    match &token.role {
-        TokenRole::Connector { domain } if token.revoked_at.is_none() => Some(Connector {
-            domain: domain.clone(),
-            created_at: token.created_at,
-        }),
-        _ => None,
-    }
+/// `GET /tenants/{tenant}/domains/{domain}/identities/{object}/members`.
+pub(crate) async fn members(
+    State(app): State<App>,
+    at: InTenant<SyncIdentities>,
+    Path((_, domain, object)): Path<(String, String, String)>,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<Json<Page<String>>, ApiError> {
+    let members = app
+        .directory
+        .domain_members(
+            at.id(),
+            &domain,
+            convert::guid(&object)?,
+            &convert::page(query),
+        )
+        .await?;
+    Ok(Json(convert::paged(members, |guid| guid.to_string())))
+}
+
+/// `POST /tenants/{tenant}/domains/{domain}/sync-lease`.
+pub(crate) async fn take_lease(
+    State(app): State<App>,
+    at: InTenant<SyncIdentities>,
+    Path((_, domain)): DomainPath,
+    JsonBody(wanted): JsonBody<SyncLeaseRequest>,
+) -> Result<Json<SyncLease>, ApiError> {
+    let lease = app
+        .directory
+        .take_sync_lease(at.id(), &domain, &wanted.holder, wanted.seconds)
+        .await?;
+    Ok(Json(SyncLease {
+        granted: lease.holder == wanted.holder,
+        holder: lease.holder,
+        expires_at: lease.expires_at,
+    }))
+}
+
+/// `DELETE /tenants/{tenant}/domains/{domain}/sync-lease`.
+pub(crate) async fn release_lease(
+    State(app): State<App>,
+    at: InTenant<SyncIdentities>,
+    Path((_, domain)): DomainPath,
+    JsonBody(lease): JsonBody<SyncLeaseRelease>,
+) -> Result<StatusCode, ApiError> {
+    app.directory
+        .release_sync_lease(at.id(), &domain, &lease.holder)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn change(change: IdentityChange) -> Result<Change, ApiError> {
@@ -219,6 +208,7 @@ fn synced_in(identity: SyncedIdentity) -> Result<directory::SyncedIdentity, ApiE
         disabled_reason: identity.disabled_reason.map(convert::disabled_reason_in),
         primary_group_rid: identity.primary_group_rid,
         members: Vec::new(),
+        more_members: false,
     })
 }
 
@@ -234,6 +224,7 @@ fn synced(identity: directory::SyncedIdentity) -> SyncedIdentity {
         disabled_reason: convert::disabled_reason(identity.disabled_reason.as_deref()),
         primary_group_rid: identity.primary_group_rid,
         members: identity.members.iter().map(ToString::to_string).collect(),
+        more_members: identity.more_members,
     }
 }
 
@@ -246,7 +237,31 @@ fn sync_view(state: directory::SyncState) -> SyncState {
         groups: state.groups,
         skipped: state.skipped,
         refused: state.refused,
+        failed: state.failed,
+        lease: state.lease.map(|lease| LeaseHolder {
+            holder: lease.holder,
+            expires_at: lease.expires_at,
+        }),
+        refusals: Vec::new(),
+        failures: Vec::new(),
     }
+}
+
+fn failure(failure: directory::SyncFailure) -> SyncFailure {
+    SyncFailure {
+        object_guid: failure.object_guid.map(|guid| guid.to_string()),
+        name: failure.name,
+        reason: failure.reason,
+    }
+}
+
+fn failure_in(failure: SyncFailure) -> Result<directory::SyncFailure, ApiError> {
+    let guid = failure.object_guid.as_deref().map(convert::guid);
+    Ok(directory::SyncFailure {
+        object_guid: guid.transpose()?,
+        name: failure.name,
+        reason: failure.reason,
+    })
 }
 
 fn refused(refusal: directory::Refusal) -> api::RefusedChange {

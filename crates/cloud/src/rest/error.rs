@@ -95,6 +95,12 @@ impl From<DirectoryError> for ApiError {
         let message = error.to_string();
         let hint = error.hint().map(ToOwned::to_owned);
         let mut refusal = match &error {
+            DirectoryError::NotFound {
+                kind: Kind::Domain,
+                name,
+            } => Self::new(StatusCode::NOT_FOUND, Code::DomainNotFound, message).hint(format!(
+                "`crossrealm kerberos-server set --domain {name}` makes it known to the tenant"
+            )),
             DirectoryError::NotFound { kind, .. } => {
                 Self::new(StatusCode::NOT_FOUND, not_found(*kind), message)
             }
@@ -151,7 +157,7 @@ fn not_found(kind: Kind) -> Code {
         Kind::ServicePrincipal => Code::ServicePrincipalNotFound,
         Kind::Share => Code::ShareNotFound,
         Kind::Grant => Code::GrantNotFound,
-        Kind::Token => Code::ConnectorNotFound,
+        Kind::Token | Kind::Connector => Code::ConnectorNotFound,
         Kind::HostToken => Code::HostTokenNotFound,
         _ => Code::PrincipalNotFound,
     }

@@ -6,6 +6,7 @@
 
 mod access;
 mod body;
+mod connectors;
 mod convert;
 mod domains;
 mod error;
@@ -78,12 +79,21 @@ fn tenant_routes() -> Router<App> {
         .route("/domains/{domain}/ad-steps", post(trusts::record_ad_step))
         .route(
             "/connectors",
-            get(domains::connectors).post(domains::create_connector),
+            get(connectors::list).post(connectors::create),
         )
-        .route("/connectors/{domain}", delete(domains::delete_connector))
+        .route("/connectors/{domain}", delete(connectors::revoke))
         .route(
             "/domains/{domain}/identities",
             get(domains::read).post(domains::apply),
+        )
+        .route("/domains/{domain}/identities/lookup", post(domains::lookup))
+        .route(
+            "/domains/{domain}/identities/{object}/members",
+            get(domains::members),
+        )
+        .route(
+            "/domains/{domain}/sync-lease",
+            post(domains::take_lease).delete(domains::release_lease),
         )
         .route("/domains/{domain}/sync-state", get(domains::sync_state))
         .route(

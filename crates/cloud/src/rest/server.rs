@@ -38,8 +38,9 @@ pub(crate) async fn ca(State(app): State<App>) -> Json<CaCertificate> {
 pub(crate) async fn whoami(caller: Caller<Known>) -> Json<WhoAmI> {
     let token = caller.token;
     let role = role_of(&token.role);
+    let rotates = matches!(token.role, TokenRole::Connector { rotate_trust, .. } if rotate_trust);
     let (kind, domain, account) = match token.role {
-        TokenRole::Connector { domain } => (TokenKind::Connector, Some(domain), None),
+        TokenRole::Connector { domain, .. } => (TokenKind::Connector, Some(domain), None),
         TokenRole::Host { account } => (TokenKind::Host, None, Some(account)),
         _ => (TokenKind::Administrator, None, None),
     };
@@ -49,6 +50,7 @@ pub(crate) async fn whoami(caller: Caller<Known>) -> Json<WhoAmI> {
         role,
         tenant: token.tenant.map(convert::uuid),
         domain,
+        rotate_trust: rotates,
         account,
     })
 }

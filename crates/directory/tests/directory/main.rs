@@ -1,6 +1,7 @@
 //! The directory through its public interface, on real database files.
 
 mod closure;
+mod connectors;
 mod kerberos_servers;
 mod load;
 mod opening;

@@ -144,6 +144,7 @@ pub fn user(n: u32, name: &str) -> SyncedIdentity {
         disabled_reason: None,
         primary_group_rid: 513,
         members: Vec::new(),
+        more_members: false,
     }
 }
 
@@ -180,6 +181,11 @@ pub fn run(changes: Vec<Change>) -> ApplyIdentities {
         skipped: 0,
         cursor: None,
         last: false,
+        holder: None,
+        previous_cursor: None,
+        failures: Vec::new(),
+        failed: 0,
+        incremental: false,
     }
 }
 

@@ -352,6 +352,7 @@ async fn tokens_are_known_until_revoked_or_ended() {
     };
     let connector = TokenRole::Connector {
         domain: "Corp.Contoso.Com".into(),
+        rotate_trust: true,
     };
     let (token, info) = world
         .directory
@@ -361,7 +362,8 @@ async fn tokens_are_known_until_revoked_or_ended() {
     assert_eq!(
         info.role,
         TokenRole::Connector {
-            domain: "corp.contoso.com".into()
+            domain: "corp.contoso.com".into(),
+            rotate_trust: true,
         }
     );
     assert_eq!(

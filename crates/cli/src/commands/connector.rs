@@ -1,0 +1,122 @@
+//! `crossrealm connector`: the tokens of sync agents, one for each AD domain.
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::keytab::replace;
+use crate::output::{Column, column, time_column};
+use clap::Subcommand;
+use crossrealm_api::{ConnectorCreate, ConnectorCreated};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// What can be done with connectors.
+#[derive(Subcommand, Debug)]
+pub enum Args {
+    /// Make the connector of an AD domain; its token lets a sync agent write the identities of that domain, and no more
+    Create {
+        /// DNS name of the AD domain; the tenant must know it
+        #[arg(long, value_name = "DOMAIN")]
+        domain: String,
+        /// Let the token also rotate the trust of the domain
+        #[arg(long)]
+        allow_trust_rotation: bool,
+        /// File for the token, readable by its owner alone; without it the token is printed. It is shown only this once
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// List the connectors
+    List,
+    /// End a connector; its token is refused from then on
+    Revoke {
+        /// DNS name of the AD domain
+        #[arg(long, value_name = "DOMAIN")]
+        domain: String,
+    },
+}
+
+const LIST: &[Column] = &[
+    column("Domain", "/domain"),
+    column("TrustRotation", "/rotate_trust"),
+    time_column("CreatedAt", "/created_at"),
+    time_column("LastSync", "/last_success_at"),
+];
+
+const MADE: &[Column] = &[
+    column("Domain", "/domain"),
+    column("TrustRotation", "/rotate_trust"),
+    time_column("CreatedAt", "/created_at"),
+    column("Token", "/token"),
+    column("TokenFile", "/token_file"),
+];
+
+/// A connector that was made, and where its token is.
+#[derive(Serialize)]
+struct Made<'a> {
+    domain: &'a str,
+    rotate_trust: bool,
+    created_at: i64,
+    token: Option<&'a str>,
+    token_file: Option<PathBuf>,
+}
+
+/// Runs `crossrealm connector`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let (client, tenant) = (context.client()?, context.tenant()?);
+    match args {
+        Args::Create {
+            domain,
+            allow_trust_rotation,
+            out,
+        } => {
+            let wanted = ConnectorCreate {
+                domain,
+                rotate_trust: allow_trust_rotation,
+            };
+            let made = client.create_connector(tenant, &wanted).await?;
+            if let Some(path) = &out
+                && let Err(error) = keep(&made, path)
+            {
+                // Nobody has the token: the connector is worth nothing.
+                client
+                    .delete_connector(tenant, &made.connector.domain)
+                    .await?;
+                return Err(error);
+            }
+            show(&made, out, context)
+        }
+        Args::List => context.output.list(
+            &client.connectors(tenant).await?,
+            LIST,
+            "no connectors; `crossrealm connector create --domain DOMAIN` makes one",
+        ),
+        Args::Revoke { domain } => {
+            client.delete_connector(tenant, &domain).await?;
+            eprintln!("revoked the connector of `{domain}`; its token is refused from now on");
+            Ok(())
+        }
+    }
+}
+
+/// Writes the token to a file for its owner alone.
+fn keep(made: &ConnectorCreated, path: &Path) -> Result<(), Failure> {
+    let text = Zeroizing::new(format!("{}\n", made.token.expose()));
+    replace(path, text.as_bytes(), 0o600).map_err(|error| {
+        Failure::new(format!(
+            "cannot write the token to `{}`: {error}; the connector was not kept",
+            path.display()
+        ))
+    })
+}
+
+/// Shows what was made, the token with it where no file has it.
+fn show(made: &ConnectorCreated, out: Option<PathBuf>, context: &Context) -> Result<(), Failure> {
+    let shown = Made {
+        domain: &made.connector.domain,
+        rotate_trust: made.connector.rotate_trust,
+        created_at: made.connector.created_at,
+        token: out.is_none().then_some(made.token.expose()),
+        token_file: out,
+    };
+    context.output.record(&shown, MADE)
+}

@@ -1,0 +1,367 @@
+//! What a connector's token is good for: its own domain's sync, and nothing else, endpoint by endpoint.
+
+mod common;
+
+use common::Service;
+use crossrealm_api::{
+    ApplyIdentities, Client, ClientError, Code, ConnectorCreate, EventQuery, IdentityChange,
+    IdentityKind, IdentityLookup, IdentityState, PrepareTrust, SecretText, SyncDomain, SyncFailure,
+    SyncLeaseRelease, SyncLeaseRequest, SyncedIdentity, TenantCreate,
+};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+const T: &str = "contoso";
+const DOMAIN: &str = "corp.contoso.com";
+const DOMAIN_SID: &str = "S-1-5-21-1111-2222-3333";
+const SECOND: &str = "second.example";
+const ALICE: &str = "11111111-1111-1111-1111-111111111111";
+
+/// A service whose tenant knows two domains, and the token of the first one's connector.
+async fn with_connector(rotate_trust: bool) -> (Service, SecretText) {
+    let service = Service::start().await;
+    service.contoso().await;
+    let second = TenantCreate {
+        name: "second".into(),
+        ..Default::default()
+    };
+    service.admin.create_tenant(&second).await.unwrap();
+    for (domain, flat_name, sid) in [
+        (DOMAIN, "CORP", DOMAIN_SID),
+        (SECOND, "SEC", "S-1-5-21-4-5-6"),
+    ] {
+        let trust = PrepareTrust {
+            realm: domain.to_uppercase(),
+            flat_name: flat_name.into(),
+            sid: sid.into(),
+            top_level_names: vec!["contoso.cloud.example".into()],
+            rotate: false,
+        };
+        service
+            .admin
+            .prepare_trust(T, domain, &trust)
+            .await
+            .unwrap();
+    }
+    let wanted = ConnectorCreate {
+        domain: DOMAIN.into(),
+        rotate_trust,
+    };
+    let created = service.admin.create_connector(T, &wanted).await.unwrap();
+    (service, created.token)
+}
+
+fn alice() -> SyncedIdentity {
+    SyncedIdentity {
+        object_guid: ALICE.into(),
+        kind: IdentityKind::User,
+        sid: format!("{DOMAIN_SID}-1104"),
+        account_name: "alice".into(),
+        upn: format!("alice@{DOMAIN}"),
+        display_name: "Alice".into(),
+        state: IdentityState::Enabled,
+        disabled_reason: None,
+        primary_group_rid: 513,
+        members: vec![],
+        more_members: false,
+    }
+}
+
+fn run(number: u32, identities: Vec<SyncedIdentity>) -> ApplyIdentities {
+    let upsert = |identity| IdentityChange::Upsert { identity };
+    ApplyIdentities {
+        run_id: format!("99999999-9999-9999-9999-{number:012}"),
+        domain: SyncDomain {
+            dns_name: DOMAIN.into(),
+            flat_name: "CORP".into(),
+            sid: DOMAIN_SID.into(),
+        },
+        changes: identities.into_iter().map(upsert).collect(),
+        last: true,
+        ..ApplyIdentities::default()
+    }
+}
+
+fn code<V: std::fmt::Debug>(result: Result<V, ClientError>) -> Code {
+    result.unwrap_err().code().expect("a refusal by the server")
+}
+
+#[tokio::test]
+async fn a_connector_is_made_listed_and_revoked() {
+    let (service, token) = with_connector(true).await;
+    let admin = &service.admin;
+    let listed = admin.connectors(T).await.unwrap();
+    assert_eq!((listed.len(), &*listed[0].domain), (1, DOMAIN));
+    assert!(listed[0].rotate_trust && listed[0].last_success_at.is_none());
+    let connector = service.client(&token);
+    let me = connector.whoami().await.unwrap();
+    assert_eq!(
+        (me.domain.as_deref(), me.rotate_trust),
+        (Some(DOMAIN), true)
+    );
+    connector
+        .apply_identities(T, DOMAIN, &run(1, vec![alice()]))
+        .await
+        .unwrap();
+    assert!(
+        admin.connectors(T).await.unwrap()[0]
+            .last_success_at
+            .is_some()
+    );
+    let unknown = ConnectorCreate {
+        domain: "third.example".into(),
+        rotate_trust: false,
+    };
+    let ClientError::Refused(refusal) = admin.create_connector(T, &unknown).await.unwrap_err()
+    else {
+        panic!("it was not refused by the server");
+    };
+    assert_eq!(refusal.code, Code::DomainNotFound);
+    assert!(refusal.hint.unwrap().contains("kerberos-server set"));
+    let again = ConnectorCreate {
+        domain: DOMAIN.to_uppercase(),
+        rotate_trust: false,
+    };
+    assert_eq!(
+        code(admin.create_connector(T, &again).await),
+        Code::ConnectorExists
+    );
+    admin.delete_connector(T, DOMAIN).await.unwrap();
+    assert_eq!(
+        code(admin.delete_connector(T, DOMAIN).await),
+        Code::ConnectorNotFound
+    );
+    assert_eq!(code(connector.whoami().await), Code::Unauthenticated);
+    let events = admin.events(T, &EventQuery::default()).await.unwrap();
+    let of = |action: &str| events.iter().filter(|e| e.action == action).count();
+    assert_eq!((of("connector.create"), of("connector.revoke")), (1, 1));
+    let text = format!("{events:?}");
+    assert!(!text.contains(token.expose()) && text.contains("may rotate the trust"));
+}
+
+#[tokio::test]
+async fn two_agents_take_turns_and_the_second_learns_of_the_first() {
+    let (service, token) = with_connector(false).await;
+    let agent = service.client(&token);
+    let lease = |holder: &str| SyncLeaseRequest {
+        holder: holder.into(),
+        seconds: 60,
+    };
+    let one = agent
+        .take_sync_lease(T, DOMAIN, &lease("one"))
+        .await
+        .unwrap();
+    assert!(one.granted);
+    let two = agent
+        .take_sync_lease(T, DOMAIN, &lease("two"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (two.granted, &*two.holder, two.expires_at),
+        (false, "one", one.expires_at)
+    );
+    let by = |holder: &str| ApplyIdentities {
+        holder: Some(holder.into()),
+        ..run(1, vec![alice()])
+    };
+    assert_eq!(
+        code(agent.apply_identities(T, DOMAIN, &by("two")).await),
+        Code::LeaseLost
+    );
+    agent.apply_identities(T, DOMAIN, &by("one")).await.unwrap();
+    let state = agent.sync_state(T, DOMAIN).await.unwrap();
+    assert_eq!(state.lease.unwrap().holder, "one");
+    let release = |holder: &str| SyncLeaseRelease {
+        holder: holder.into(),
+    };
+    agent
+        .release_sync_lease(T, DOMAIN, &release("one"))
+        .await
+        .unwrap();
+    assert!(
+        agent
+            .take_sync_lease(T, DOMAIN, &lease("two"))
+            .await
+            .unwrap()
+            .granted
+    );
+    let bad = SyncLeaseRequest {
+        seconds: 100_000,
+        ..lease("one")
+    };
+    assert_eq!(
+        code(agent.take_sync_lease(T, DOMAIN, &bad).await),
+        Code::InvalidName
+    );
+}
+
+#[tokio::test]
+async fn a_run_tells_its_cursor_and_its_failures() {
+    let (service, token) = with_connector(false).await;
+    let agent = service.client(&token);
+    let cursor = |number, from: &str, to: &str| ApplyIdentities {
+        previous_cursor: Some(from.into()),
+        cursor: Some(to.into()),
+        failures: vec![SyncFailure {
+            object_guid: None,
+            name: "CN=broken".into(),
+            reason: "it has no SID".into(),
+        }],
+        ..run(number, vec![alice()])
+    };
+    let outside = SyncedIdentity {
+        object_guid: "22222222-2222-2222-2222-222222222222".into(),
+        sid: "S-1-5-21-9-9-9-1104".into(),
+        account_name: "mallory".into(),
+        ..alice()
+    };
+    let mut first = cursor(1, "", "a");
+    first
+        .changes
+        .push(IdentityChange::Upsert { identity: outside });
+    let result = agent.apply_identities(T, DOMAIN, &first).await.unwrap();
+    assert_eq!(
+        (result.created, &*result.refused[0].code),
+        (1, "sid_outside_domain")
+    );
+    let stale = agent.apply_identities(T, DOMAIN, &cursor(2, "", "b")).await;
+    assert_eq!(code(stale), Code::CursorMoved);
+    let state = agent.sync_state(T, DOMAIN).await.unwrap();
+    assert_eq!(state.cursor.as_deref(), Some("a"));
+    assert_eq!((state.users, state.failed, state.refused), (1, 1, 1));
+    assert_eq!(state.failures, first.failures);
+    assert_eq!(state.refusals, result.refused);
+    let lookup = IdentityLookup {
+        object_guids: vec![ALICE.into(), "33333333-3333-3333-3333-333333333333".into()],
+    };
+    let found = agent.lookup_identities(T, DOMAIN, &lookup).await.unwrap();
+    assert_eq!(found, [alice()]);
+    let bad = IdentityLookup {
+        object_guids: vec!["nonsense".into()],
+    };
+    assert_eq!(
+        code(agent.lookup_identities(T, DOMAIN, &bad).await),
+        Code::InvalidRequest
+    );
+}
+
+/// Every endpoint of the API, as the router's source has them: what is added there is tried here without anybody
+/// thinking of it.
+fn endpoints() -> BTreeSet<(&'static str, String)> {
+    let source = include_str!("../src/rest/mod.rs");
+    let (outer, inner) = source.split_once("fn tenant_routes()").unwrap();
+    let mut found = BTreeSet::new();
+    for (text, prefix) in [(outer, ""), (inner, "/tenants/{tenant}")] {
+        for route in text.split(".route(").skip(1) {
+            let route = route.split(".nest(").next().unwrap();
+            let path = route.split('"').nth(1).unwrap();
+            if path == "/healthz" {
+                continue;
+            }
+            for method in ["get", "post", "put", "delete", "patch"] {
+                if route.contains(&format!("{method}(")) {
+                    found.insert((method, format!("{prefix}{path}")));
+                }
+            }
+        }
+    }
+    assert!(found.len() >= 45, "only {} endpoints found", found.len());
+    found
+}
+
+/// What a connector may call, with the domain of the path as its own.
+const OWN: &[(&str, &str)] = &[
+    ("get", "/whoami"),
+    ("get", "/tenants/{tenant}/domains/{domain}/identities"),
+    ("post", "/tenants/{tenant}/domains/{domain}/identities"),
+    (
+        "post",
+        "/tenants/{tenant}/domains/{domain}/identities/lookup",
+    ),
+    (
+        "get",
+        "/tenants/{tenant}/domains/{domain}/identities/{object}/members",
+    ),
+    ("post", "/tenants/{tenant}/domains/{domain}/sync-lease"),
+    ("delete", "/tenants/{tenant}/domains/{domain}/sync-lease"),
+    ("get", "/tenants/{tenant}/domains/{domain}/sync-state"),
+];
+
+/// What it may call beside that where it may rotate the trust.
+const WITH_ROTATION: &[(&str, &str)] = &[];
+
+/// What needs no token.
+const OPEN: &[(&str, &str)] = &[("get", "/ca")];
+
+async fn status(service: &Service, token: &SecretText, method: &str, path: &str) -> u16 {
+    let method = method.to_uppercase();
+    let token = token.expose();
+    let request = format!(
+        "{method} /api/v1{path} HTTP/1.1\r\nHost: login.cloud.example\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+    );
+    service.exchange(request.as_bytes()).await.status
+}
+
+async fn audited(admin: &Client, expected: usize) {
+    let query = EventQuery {
+        limit: Some(1000),
+        ..Default::default()
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let events = admin.events(T, &query).await.unwrap();
+        let refused = events.iter().filter(|e| e.action == "api.call").count();
+        if refused == expected {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{refused} of {expected} refusals are in the audit"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connector_is_refused_everywhere_but_at_its_own_domain() {
+    for rotate_trust in [false, true] {
+        let (service, token) = with_connector(rotate_trust).await;
+        let own = |endpoint: &(&str, &str)| {
+            OWN.contains(endpoint) || rotate_trust && WITH_ROTATION.contains(endpoint)
+        };
+        let mut refused = 0;
+        for (tenant, domain) in [
+            (T, DOMAIN),
+            (T, SECOND),
+            ("second", DOMAIN),
+            (T, "no%20name"),
+        ] {
+            for (method, path) in endpoints() {
+                let endpoint = (method, path.as_str());
+                let real = path
+                    .replace("{tenant}", tenant)
+                    .replace("{domain}", domain)
+                    .replace("{account}", "acct1")
+                    .replace(['{', '}'], "");
+                let status = status(&service, &token, method, &real).await;
+                let at_home = (tenant, domain) == (T, DOMAIN) || endpoint == ("get", "/whoami");
+                if OPEN.contains(&endpoint) {
+                    assert_eq!(status, 200, "{endpoint:?}");
+                } else if own(&endpoint) && at_home {
+                    // An empty body may be refused, the caller may not.
+                    assert!(![401, 403].contains(&status), "{endpoint:?}: {status}");
+                } else if own(&endpoint) && tenant != T {
+                    // For a token of one tenant there is no other; that it asked is in the audit.
+                    assert_eq!(status, 404, "{tenant} {endpoint:?}");
+                    refused += 1;
+                } else {
+                    assert_eq!(status, 403, "{tenant} {domain} {endpoint:?}");
+                    refused += 1;
+                }
+            }
+        }
+        audited(&service.admin, refused).await;
+        service.still_serves().await;
+    }
+}

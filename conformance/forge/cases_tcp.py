@@ -1,11 +1,11 @@
-"""Kerberos over TCP (RFC 4120 section 7.2.2), where no address names the tenant: the realm of the request does."""
+"""Kerberos over TCP and UDP (RFC 4120 section 7.2.2), where no address names the tenant: the realm of the request does."""
 
 import os
 import socket
 import struct
 
 from forgery import Reply
-from table import ANYBODY, USER, Http, Issued, Refused, case
+from table import ANYBODY, USER, Http, Issued, Refused, TooBig, case
 
 # There is no status here: an end without an answer counts as 0.
 CLOSED = Http(0)
@@ -78,3 +78,42 @@ tcp("a length of 2 GiB", CLOSED, lambda f: b"\x7f\xff\xff\xff" + f.encode())
 tcp("the reserved bit of the length (RFC 5021)", CLOSED, lambda f: b"\x80\x00\x00\x01" + f.encode())
 tcp("a length larger than the message, then silence", CLOSED, lambda f: struct.pack(">I", 5000) + f.encode()[:1000])
 tcp("HTTP", CLOSED, lambda f: b"POST /kerberos HTTP/1.0\r\n\r\n" + bytes(4))
+
+
+# Datagrams: each is one message, and whoever seems to have sent it has proved nothing.
+
+SILENCE_S = 2
+# An answer is at most three times as long as what asked for it, and fits into one packet of any link.
+GAIN, LARGEST = 3, 1400
+
+
+def datagram(f, data):
+    """Sends one datagram and reads its answer, or notes that there was none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(PATIENCE_S if data[:1] in (b"\x6a", b"\x6c") else SILENCE_S)
+        sender.connect((f.scene.proxy.host, 88))
+        sender.send(data)
+        try:
+            received = sender.recv(65536)
+        except TimeoutError:
+            return Reply("http", status=0)
+    if len(received) > min(GAIN * len(data), LARGEST):
+        raise ValueError(f"{len(data)} bytes were answered with {len(received)}")
+    return f.read_datagram_error(received)
+
+
+def udp(name, expected, make, by=ANYBODY):
+    @case(f"port 88, datagram: {name}", expected, by=by)
+    def _(f):
+        return datagram(f, make(f))
+
+
+def honest_without_fast(f):
+    return f.encode()
+
+
+udp("an honest request, whose ticket is too big for it", TooBig(), honest_without_fast, by=USER)
+udp("an honest request under FAST", TooBig(), lambda f: honest(f)[4:], by=USER)
+udp("garbage", CLOSED, lambda f: os.urandom(500))
+udp("nothing", CLOSED, lambda f: b"")
+udp("a KRB-ERROR: two services must not talk for ever", CLOSED, lambda f: b"\x7e\x03\x30\x01\x00")

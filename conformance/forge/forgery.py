@@ -229,6 +229,11 @@ class Forgery:
             return self.read_error(k.plain(message, asn1.KRB_ERROR))
         return self.read_reply(k.plain(message, asn1.TGS_REP))
 
+    def read_datagram_error(self, message):
+        """An error about the way a request came: it stands outside of any armor."""
+        error = k.plain(message, asn1.KRB_ERROR)
+        return Reply("refused", code=error["error-code"], text=error.get("e-text", b"").decode())
+
     def read_error(self, error):
         text = error.get("e-text", b"").decode()
         reply = Reply("refused", code=error["error-code"], text=text)

@@ -7,7 +7,7 @@ CODES = {
     "C_PRINCIPAL_UNKNOWN": 6, "S_PRINCIPAL_UNKNOWN": 7, "NEVER_VALID": 11, "POLICY": 12, "BADOPTION": 13,
     "ETYPE_NOSUPP": 14, "PADATA_TYPE_NOSUPP": 16, "CLIENT_REVOKED": 18, "TGT_REVOKED": 20, "PATH_NOT_ACCEPTED": 28,
     "BAD_INTEGRITY": 31, "TKT_EXPIRED": 32, "TKT_NYV": 33, "NOT_US": 35, "BADMATCH": 36, "SKEW": 37, "MSG_TYPE": 40,
-    "MODIFIED": 41, "INAPP_CKSUM": 50, "GENERIC": 60, "WRONG_REALM": 68,
+    "MODIFIED": 41, "INAPP_CKSUM": 50, "RESPONSE_TOO_BIG": 52, "GENERIC": 60, "WRONG_REALM": 68,
 }  # fmt: skip
 NAMES = {code: name for name, code in CODES.items()}
 
@@ -46,6 +46,14 @@ class Tgt:
 
     def __str__(self):
         return "a TGT of the tenant's realm"
+
+
+@dataclass
+class TooBig:
+    """The answer does not fit into a datagram: error 52, with no words, since it must be short."""
+
+    def __str__(self):
+        return "52 RESPONSE_TOO_BIG"
 
 
 @dataclass

@@ -90,6 +90,12 @@ const VISITS: &[(&str, &str, &str, Visit)] = &[
         },
     ),
     (
+        "port 88, by UDP: too big (52), then by TCP",
+        "MIT kvno",
+        "a ticket, its keytab opens it",
+        mit_udp_then_tcp,
+    ),
+    (
         "KDC proxy, the realm's own TGT, then a service",
         "MIT kvno",
         "a TGT and a ticket",
@@ -274,6 +280,43 @@ fn mit(scene: &Scene, conf: &Path, way: &str) -> Result<Outcome, Failure> {
     }
     output.says("keytab entry valid")?;
     Ok(Outcome::Got("a ticket, its keytab opens it".into()))
+}
+
+/// MIT's client prefers datagrams here. A ticket with a PAC is too big for one: it must be told so, and come again by TCP.
+fn mit_udp_then_tcp(scene: &Scene) -> Result<Outcome, Failure> {
+    let conf = port_88_conf(scene, "", true)?;
+    let text = std::fs::read_to_string(&conf)?;
+    let by_tcp = "udp_preference_limit = 1\n";
+    if !text.contains(by_tcp) {
+        return Err(Failure::new(format!("{by_tcp:?} was expected in {text}")));
+    }
+    // The largest that MIT's library takes.
+    let conf = scene.story.world.write(
+        Place::Client,
+        "visit.krb5.conf",
+        text.replace(by_tcp, "udp_preference_limit = 32700\n"),
+    )?;
+    let outcome = mit(scene, &conf, "stream 10.77.2.1:88")?;
+    let trace = scene.story.world.path(Place::Client, "visit.trace");
+    let trace = std::fs::read_to_string(trace)?;
+    let steps = [
+        "Sending initial UDP request to dgram 10.77.2.1:88",
+        "from dgram 10.77.2.1:88",
+        "Request or response is too big for UDP; retrying with TCP",
+        "Sending TCP request to stream 10.77.2.1:88",
+        "from stream 10.77.2.1:88",
+    ];
+    let mut rest = trace.as_str();
+    for step in steps {
+        match rest.split_once(step) {
+            Some((_, behind)) => rest = behind,
+            None => {
+                let what = format!("the trace was expected to say, in its turn, `{step}`");
+                return Err(Failure::new(what).with(trace));
+            }
+        }
+    }
+    Ok(outcome)
 }
 
 fn mit_own_tgt(scene: &Scene) -> Result<Outcome, Failure> {

@@ -42,7 +42,9 @@ pub use storage::{
     HostShare, HostState, HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry, RotateKey, Share,
     ShareAccess, ShareCreate, ShareRole, StorageAccount, StorageAccountCreate,
 };
-pub use tenants::{AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate};
+pub use tenants::{
+    AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate, TenantPolicy,
+};
 pub use tokens::{Connector, ConnectorCreate, ConnectorCreated, Role, TokenKind, WhoAmI};
 pub use trusts::{
     AdStep, AdStepPhase, ConfirmTrust, ConfirmTrustRotation, HeldSecret, KerberosServer,

@@ -21,6 +21,18 @@ pub struct TenantCreate {
     /// The DNS suffixes whose services AD refers to the realm; the domain where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_level_names: Option<Vec<String>>,
+    /// Whether built-in accounts of AD (RID below 1000, such as Administrator) may be synced and get tickets; no where absent.
+    #[serde(default)]
+    pub allow_low_rids: bool,
+}
+
+/// `PUT /tenants/{tenant}/policy`: what the tenant allows. What is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantPolicy {
+    /// Whether built-in accounts of AD (RID below 1000, such as Administrator) may be synced and get tickets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_low_rids: Option<bool>,
 }
 
 /// A tenant.
@@ -42,6 +54,9 @@ pub struct Tenant {
     pub top_level_names: Vec<String>,
     /// Where clients reach its KDC proxy: `https://login.<base domain>:443/<id>/kerberos`.
     pub kdc_proxy_url: String,
+    /// Whether built-in accounts of AD (RID below 1000, such as Administrator) may be synced and get tickets.
+    #[serde(default)]
+    pub allow_low_rids: bool,
     /// When it was created.
     pub created_at: i64,
 }

@@ -12,9 +12,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -26,6 +29,8 @@ use tower::ServiceExt as _;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may live; a client that needs longer opens another.
 const LIFE: Duration = Duration::from_secs(600);
+/// How long a connection may take that is only to be told that there is no room, from its first byte to its last.
+const SHED: Duration = Duration::from_secs(10);
 /// How long requests under way may still take once the connection is to end.
 const GRACE: Duration = Duration::from_secs(40);
 /// The largest head of a request, in bytes.
@@ -101,11 +106,42 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, door: Door) {
     }
 }
 
+/// The TLS of connections that are only told to come again: one request, one answer, no HTTP/2.
+pub(crate) fn shedding_tls(tls: &TlsAcceptor) -> TlsAcceptor {
+    let mut config = ServerConfig::clone(tls.config());
+    config.alpn_protocols.retain(|protocol| protocol != b"h2");
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Tells a connection beyond the limit to come again, and ends it. `tls` is that of [`shedding_tls`].
+pub(crate) async fn shed(stream: TcpStream, peer: SocketAddr, tls: TlsAcceptor) {
+    let told = timeout(SHED, async {
+        let stream = tls
+            .accept(stream)
+            .await
+            .map_err(|error| error.to_string())?;
+        let service = service_fn(|request: Request<Incoming>| async move {
+            Ok::<_, Infallible>(overloaded(request.version()))
+        });
+        http1::Builder::new()
+            .keep_alive(false)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+            .await
+            .map_err(|error| error.to_string())
+    });
+    match told.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%peer, error, "a connection beyond the limit ended"),
+        Err(_) => tracing::debug!(%peer, "a connection beyond the limit took too long"),
+    }
+}
+
 /// The answer to a request for which there is no capacity. Its body is not read.
 fn overloaded(version: Version) -> Response {
     let body = ErrorBody {
         code: Code::Overloaded,
-        message: "too many requests at once".into(),
+        message: "too many connections or requests at once".into(),
         hint: Some("try again in a moment".into()),
     };
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();

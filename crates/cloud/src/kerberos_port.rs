@@ -64,6 +64,22 @@ pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App)
     }
 }
 
+/// Answers the first message of a connection beyond the limit: there is no room for it now. Nothing is decided for it.
+pub(crate) async fn shed_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) {
+    let told = within(TCP_STEP, async {
+        let message = read_message(&mut stream).await?;
+        let Some((_, realm)) = tenant_of(&app, &message).await else {
+            return Ok(());
+        };
+        let reply = error(&realm, error_code::SVC_UNAVAILABLE)?;
+        let framed = kkdcp::frame(&reply).map_err(io::Error::other)?;
+        stream.write_all(&framed).await
+    });
+    if let Err(error) = told.await {
+        tracing::debug!(%peer, %error, "a Kerberos connection beyond the limit ended");
+    }
+}
+
 /// Answers one message; says whether another may follow.
 async fn answer_tcp(
     stream: &mut TcpStream,

@@ -1,8 +1,9 @@
 //! How much is taken at once: connections and requests in all and per address, ticket requests in all and per tenant.
 //!
 //! Nothing queues here: what is beyond a limit is refused at once, so that a flood costs little and one address or tenant
-//! leaves room for the others. A request gets an answer that says so; a connection beyond its limit is closed before TLS,
-//! since an answer would cost what the limit is to save, and is counted.
+//! leaves room for the others. A request gets an answer that says so, and so does a connection, by a lane of its own: few at
+//! once ([`SHED_CONNECTIONS`]), one short answer each, a short life. What does not fit into that lane either is closed at once
+//! and counted, since more answers would cost what the limit is to save.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,6 +11,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Connections beyond their limit that are told so at once, and those of one address.
+pub(crate) const SHED_CONNECTIONS: usize = 128;
+pub(crate) const SHED_CONNECTIONS_PER_ADDRESS: usize = 8;
 /// How often refused connections are told of in the log.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 

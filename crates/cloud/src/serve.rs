@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigError};
 use crate::connection::{self, Door};
 use crate::flood::Flood;
 use crate::kerberos_port;
-use crate::limits::{Gate, Tally, sender};
+use crate::limits::{Gate, SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS, Tally, sender};
 use crate::realms::Realms;
 use crate::tls::{self, TlsError};
 use axum::Router;
@@ -191,7 +191,9 @@ impl Server {
             app.config.limits.connections,
             app.config.limits.connections_per_address,
         );
-        let mut refused = Tally::default();
+        let shedding = Gate::new(SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS);
+        let shedding_tls = connection::shedding_tls(&tls);
+        let (mut shed, mut closed) = (Tally::default(), Tally::default());
         let door = Door { tls, router, app };
         let mut tasks = JoinSet::new();
         let (kerberos, datagrams) = kerberos.unzip();
@@ -214,9 +216,24 @@ impl Server {
                 }
             };
             let Some(pass) = connections.enter(sender(peer.ip())) else {
-                if let Some(count) = refused.add(Instant::now()) {
-                    tracing::warn!(%peer, count, "closed connections at once: too many");
+                let Some(pass) = shedding.enter(sender(peer.ip())) else {
+                    if let Some(count) = closed.add(Instant::now()) {
+                        tracing::warn!(%peer, count, "closed connections at once: too many");
+                    }
+                    continue;
+                };
+                if let Some(count) = shed.add(Instant::now()) {
+                    tracing::warn!(%peer, count, "connections are told to come again: too many");
                 }
+                let (tls, app) = (shedding_tls.clone(), Arc::clone(&door.app));
+                tasks.spawn(async move {
+                    if is_https {
+                        connection::shed(stream, peer, tls).await;
+                    } else {
+                        kerberos_port::shed_tcp(stream, peer, app).await;
+                    }
+                    drop(pass);
+                });
                 continue;
             };
             let door = door.clone();

@@ -3,9 +3,12 @@
 mod common;
 
 use common::{Service, as_req, envelope, post};
-use std::net::IpAddr;
+use crossrealm_krb::kkdcp::frame;
+use crossrealm_krb::messages::{KrbError, decode, error_code};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// Addresses of this machine: whoever floods, and somebody else.
@@ -52,8 +55,11 @@ async fn requests_of_one_address_beyond_its_limit_are_told_to_come_again() {
     panic!("the limit is still reached");
 }
 
+/// More connections than the lane takes that only says that there is no room.
+const MORE_THAN_ARE_TOLD: usize = 9;
+
 #[tokio::test]
-async fn connections_of_one_address_beyond_its_limit_are_closed_at_once() {
+async fn connections_of_one_address_beyond_its_limit_are_told_to_come_again() {
     let service = Service::start_with(|config| config.limits.connections_per_address = 4).await;
     service.contoso().await;
     let honest = post("contoso.cloud.example", &envelope(&as_req()));
@@ -62,13 +68,66 @@ async fn connections_of_one_address_beyond_its_limit_are_closed_at_once() {
         held.push(service.connect_from(FLOOD).await);
     }
     for _ in 0..20 {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind((FLOOD, 0).into()).unwrap();
-        let mut refused = socket.connect(service.address).await.unwrap();
-        let end = timeout(Duration::from_secs(5), refused.read(&mut [0; 1])).await;
-        assert!(matches!(end.unwrap(), Ok(0) | Err(_)));
+        let told = service.exchange_from(FLOOD, &honest).await;
+        assert_eq!(told.status, 503, "{told:?}");
+        assert_eq!(told.header("retry-after"), Some("1"));
+        assert_eq!(told.header("connection"), Some("close"));
+        let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+        assert_eq!(body["code"], "overloaded");
     }
+    // Over the Kerberos port the same limit counts, and is told in Kerberos' own words.
+    let mut stream = tcp_from(FLOOD, service.kerberos.unwrap()).await;
+    stream.write_all(&frame(&as_req()).unwrap()).await.unwrap();
+    let mut reply = vec![0; stream.read_u32().await.unwrap() as usize];
+    stream.read_exact(&mut reply).await.unwrap();
+    let error: KrbError = decode(&reply).unwrap();
+    assert_eq!(error.error_code, error_code::SVC_UNAVAILABLE);
+
     assert_eq!(service.exchange_from(OTHER, &honest).await.status, 200);
     service.still_serves().await;
     drop(held);
+    for _ in 0..50 {
+        if service.exchange_from(FLOOD, &honest).await.status == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the limit is still reached");
+}
+
+#[tokio::test]
+async fn who_keeps_those_waiting_that_tell_it_to_come_again_is_closed_at_once() {
+    let service = Service::start_with(|config| config.limits.connections_per_address = 4).await;
+    service.contoso().await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(service.connect_from(FLOOD).await);
+    }
+    // Connections that say nothing fill the lane: one of them has no place in it.
+    let mut silent = Vec::new();
+    for _ in 0..MORE_THAN_ARE_TOLD {
+        silent.push(tcp_from(FLOOD, service.address).await);
+    }
+    let mut last = silent.pop().unwrap();
+    // Far less than the life of those in the lane.
+    let end = timeout(Duration::from_secs(6), last.read(&mut [0; 1])).await;
+    assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
+    for stream in &silent {
+        assert!(stream.try_read(&mut [0; 1]).is_err(), "it was closed too");
+    }
+    let honest = post("contoso.cloud.example", &envelope(&as_req()));
+    assert_eq!(service.exchange_from(OTHER, &honest).await.status, 200);
+    service.still_serves().await;
+    // They live no longer than an answer may take.
+    for mut stream in silent {
+        let end = timeout(Duration::from_secs(60), stream.read(&mut [0; 1])).await;
+        assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
+    }
+    drop(held);
+}
+
+async fn tcp_from(from: IpAddr, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
 }

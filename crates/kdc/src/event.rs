@@ -227,7 +227,7 @@ reasons! {
     /// A built-in account.
     SidReserved = "sid-reserved", POLICY,
         "built-in accounts (RID below 1000) get no cloud tickets",
-        "use an ordinary account, or allow low RIDs for the tenant";
+        "use an ordinary account, or run `crossrealm tenant policy NAME --allow-low-rids true`";
     /// The ticket's client name is not one of the identity with its SID.
     ClientNameMismatch = "client-name-mismatch", BADMATCH,
         "the directory knows the user with this SID by another name",

@@ -1,5 +1,6 @@
 //! A typed client of the API: one method per endpoint.
 
+mod administration;
 mod endpoints;
 mod error;
 mod hosts;

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, time_column};
 use clap::Subcommand;
-use crossrealm_api::TenantCreate;
+use crossrealm_api::{TenantCreate, TenantPolicy};
 
 /// What can be done with tenants.
 #[derive(Subcommand, Debug)]
@@ -22,6 +22,17 @@ pub enum Args {
         /// DNS suffixes whose services AD refers to the tenant [default: its domain]
         #[arg(long, value_delimiter = ',', value_name = "NAMES")]
         top_level_names: Option<Vec<String>>,
+        /// Let AD's built-in accounts (RID below 1000, such as Administrator) be synced and get tickets
+        #[arg(long)]
+        allow_low_rids: bool,
+    },
+    /// Change what a tenant allows
+    Policy {
+        /// Its name, domain or id
+        name: String,
+        /// Whether AD's built-in accounts (RID below 1000, such as Administrator) may be synced and get tickets
+        #[arg(long, value_name = "true|false", required = true)]
+        allow_low_rids: Option<bool>,
     },
     /// List the tenants
     List,
@@ -53,6 +64,7 @@ const RECORD: &[Column] = &[
     column("Sid", "/sid"),
     column("TopLevelNames", "/top_level_names"),
     column("KdcProxyUrl", "/kdc_proxy_url"),
+    column("AllowLowRids", "/allow_low_rids"),
     time_column("CreatedAt", "/created_at"),
 ];
 
@@ -65,6 +77,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             domain,
             realm,
             top_level_names,
+            allow_low_rids,
         } => {
             let wanted = TenantCreate {
                 name,
@@ -72,8 +85,17 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 realm,
                 flat_name: None,
                 top_level_names,
+                allow_low_rids,
             };
             let tenant = client.create_tenant(&wanted).await?;
+            context.output.record(&tenant, RECORD)
+        }
+        Args::Policy {
+            name,
+            allow_low_rids,
+        } => {
+            let policy = TenantPolicy { allow_low_rids };
+            let tenant = client.set_tenant_policy(&name, &policy).await?;
             context.output.record(&tenant, RECORD)
         }
         Args::List => {

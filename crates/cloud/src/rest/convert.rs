@@ -74,6 +74,7 @@ pub(crate) fn tenant(tenant: directory::TenantInfo, kdc_proxy_url: String) -> ap
         sid: tenant.sid.to_string(),
         top_level_names: tenant.top_level_names,
         kdc_proxy_url,
+        allow_low_rids: tenant.policy.allow_low_rids,
         created_at: tenant.created_at,
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn router(app: App) -> Router {
 
 fn tenant_routes() -> Router<App> {
     Router::new()
+        .route("/policy", put(tenants::set_policy))
         .route("/client-config", get(tenants::client_config))
         .route("/events", get(tenants::events))
         .route("/trusts", get(trusts::list))

@@ -10,10 +10,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use crossrealm_api::{
     AdRealm, ClientConfig, Code, Event, EventKind, EventQuery, Outcome, Page, PageQuery, Tenant,
-    TenantCreate,
+    TenantCreate, TenantPolicy,
 };
 use crossrealm_directory::{self as directory, NewTenant, TenantInfo};
-use crossrealm_kdc::{IdentityKind, Reason, TenantId};
+use crossrealm_kdc::{IdentityKind, Policy, Reason, TenantId};
 
 /// The most services whose hosts a client's configuration lists.
 const MAX_HOSTS: usize = 10_000;
@@ -31,6 +31,10 @@ pub(crate) async fn create(
     new.realm = wanted.realm;
     new.flat_name = wanted.flat_name;
     new.top_level_names = wanted.top_level_names.unwrap_or_default();
+    new.policy = Some(Policy {
+        allow_low_rids: wanted.allow_low_rids,
+        ..NewTenant::DEFAULT_POLICY
+    });
     let tenant = app.directory.create_tenant(&caller.actor, new).await?;
     Ok((StatusCode::CREATED, Json(view(&app, tenant))))
 }
@@ -52,6 +56,22 @@ pub(crate) async fn list(
 /// `GET /tenants/{tenant}`.
 pub(crate) async fn show(State(app): State<App>, at: InTenant<Read>) -> Json<Tenant> {
     Json(view(&app, at.tenant))
+}
+
+/// `PUT /tenants/{tenant}/policy`.
+pub(crate) async fn set_policy(
+    State(app): State<App>,
+    at: InTenant<ManageTenants>,
+    JsonBody(wanted): JsonBody<TenantPolicy>,
+) -> Result<Json<Tenant>, ApiError> {
+    let mut tenant = at.tenant;
+    if let Some(allowed) = wanted.allow_low_rids {
+        tenant.policy.allow_low_rids = allowed;
+        app.directory
+            .set_policy(&at.actor, tenant.id, tenant.policy.clone())
+            .await?;
+    }
+    Ok(Json(view(&app, tenant)))
 }
 
 /// `DELETE /tenants/{tenant}`: only once it holds nothing that people rely on.

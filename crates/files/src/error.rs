@@ -82,6 +82,11 @@ pub enum FilesError {
     /// The account's name is none.
     #[error("`{0}` is not the name of a storage account: 3 to 24 lower-case letters and digits")]
     BadAccountName(String),
+    /// The share's name is none.
+    #[error(
+        "`{0}` is not the name of a share: 3 to 63 lower-case letters, digits and single inner hyphens"
+    )]
+    BadShareName(String),
     /// The API does not give the host its state.
     #[error(transparent)]
     Api(#[from] ClientError),
@@ -151,6 +156,7 @@ impl FilesError {
             Self::Api(error) => error.hint(),
             Self::Inside(complaint) => complaint.hint.clone(),
             Self::BadAccountName(_)
+            | Self::BadShareName(_)
             | Self::File { .. }
             | Self::BadState { .. }
             | Self::Program { .. }

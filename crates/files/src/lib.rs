@@ -11,6 +11,7 @@
 //!
 //! [`HostState`]: crossrealm_api::HostState
 
+pub mod acl;
 mod check;
 mod error;
 mod file;
@@ -26,6 +27,10 @@ mod sharesec;
 mod smbconf;
 mod tools;
 
+pub use crossrealm_krb::sid::Sid;
 pub use error::FilesError;
 pub use listen::Listen;
 pub use outer::{Options, Progress, serve};
+pub use places::{DEFAULT_DATA, share_folder};
+pub use preflight::check_tenant;
+pub use sharesec::rights_of_role;

@@ -4,7 +4,27 @@
 //! are constants: no folder that an operator chose can put a blank, a `%` or a line end into it, unix sockets stay short
 //! enough, and another Samba on the machine is never met.
 
+use crate::check;
+use crate::error::FilesError;
 use std::path::{Path, PathBuf};
+
+/// The folder of the data where the operator names none.
+pub const DEFAULT_DATA: &str = "/var/lib/crossrealm/files";
+
+/// The folder of a share's files: `DATA/ACCOUNT/shares/SHARE`.
+///
+/// # Errors
+///
+/// Names that cannot be those of an account or a share; they never become paths.
+pub fn share_folder(data: &Path, account: &str, share: &str) -> Result<PathBuf, FilesError> {
+    if !check::is_account_name(account) {
+        return Err(FilesError::BadAccountName(account.to_owned()));
+    }
+    if !check::is_share_name(share) {
+        return Err(FilesError::BadShareName(share.to_owned()));
+    }
+    Ok(Places::new(data, None, account).shares.join(share))
+}
 
 /// The folder of Samba's build for sockets; `libnss_winbind` knows no other.
 pub(crate) const RUN: &str = "/run/samba";

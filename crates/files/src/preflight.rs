@@ -71,14 +71,37 @@ pub(crate) fn folders(places: &Places, tenant: &str) -> Result<StateLock, FilesE
     Ok(lock)
 }
 
+/// Whether the files of an account below `data` are this tenant's (by its id). Where no host ever served them there is
+/// nothing to say.
+///
+/// # Errors
+///
+/// [`FilesError::OtherTenant`], and a mark that cannot be read.
+pub fn check_tenant(data: &Path, account: &str, tenant: &str) -> Result<(), FilesError> {
+    let account = Places::new(data, None, account).account;
+    match mark(&account)?.trim() {
+        "" => Ok(()),
+        same if same == tenant => Ok(()),
+        other => Err(FilesError::OtherTenant {
+            path: account,
+            tenant: other.chars().take(36).collect(),
+        }),
+    }
+}
+
+/// What the folder says whose it is.
+fn mark(account: &Path) -> Result<String, FilesError> {
+    let path = account.join("tenant");
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        found => found.map_err(|error| FilesError::file("read", &path, &error)),
+    }
+}
+
 /// Marks the folder as the tenant's, or finds that it is.
 fn claim(account: &Path, tenant: &str) -> Result<(), FilesError> {
     let path = account.join("tenant");
-    let found = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        found => found.map_err(|error| FilesError::file("read", &path, &error))?,
-    };
-    match found.trim() {
+    match mark(account)?.trim() {
         // Empty is what is left of a start that was cut short.
         "" => fs::write(&path, format!("{tenant}\n"))
             .map_err(|error| FilesError::file("write", &path, &error)),

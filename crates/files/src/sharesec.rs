@@ -25,7 +25,7 @@ pub(crate) fn sddl(share: &HostShare, default_role: Option<ShareRole>) -> String
         .chain(default_role.map(|role| (role, "AU")));
     for (role, sid) in entries {
         // Writing to a String cannot fail.
-        let _ = write!(text, "(A;;{:#010x};;;{sid})", rights(role));
+        let _ = write!(text, "(A;;{:#010x};;;{sid})", rights_of_role(role));
     }
     if text == "D:" {
         let _ = write!(text, "(D;;{FULL:#010x};;;WD)");
@@ -41,7 +41,8 @@ pub(crate) fn all(state: &HostState) -> impl Iterator<Item = (&str, String)> {
         .map(|share| (share.name.as_str(), sddl(share, state.default_role)))
 }
 
-fn rights(role: ShareRole) -> u32 {
+/// What a role lets a user ask for at most, whatever a file's own permissions give.
+pub fn rights_of_role(role: ShareRole) -> u32 {
     match role {
         ShareRole::Reader => READ,
         ShareRole::Contributor => CHANGE,

@@ -1,11 +1,16 @@
 //! `crossrealm share`: shares of storage accounts, and who may do what on them.
 
+mod access;
+mod acl;
+mod folder;
+
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, shown, time_column};
 use clap::{Subcommand, ValueEnum};
 use crossrealm_api::{GrantCreate, ShareCreate, ShareRole};
 use serde_json::Value;
+use std::fmt;
 use std::str::FromStr;
 
 /// What can be done with shares.
@@ -57,7 +62,14 @@ pub enum Args {
         /// The user's UPN, account name or SID
         #[arg(long, value_name = "UPN")]
         user: String,
+        /// Also what this file or folder permits, from the root of the share; on the file host, as root
+        #[arg(long)]
+        path: Option<String>,
+        #[command(flatten)]
+        data: folder::Data,
     },
+    /// Show or change the permissions of a file or folder, by names; on the file host, as root
+    Acl(acl::Acl),
     /// Set what every synced user may do on all shares of an account
     DefaultPermission {
         /// The account's name
@@ -75,6 +87,12 @@ pub struct ShareName {
     pub account: String,
     /// The share.
     pub share: String,
+}
+
+impl fmt::Display for ShareName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.account, self.share)
+    }
 }
 
 impl FromStr for ShareName {
@@ -241,12 +259,21 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             );
             Ok(())
         }
-        Args::Access { share, user } => {
+        Args::Access {
+            share,
+            user,
+            path,
+            data,
+        } => {
             let access = client
                 .share_access(tenant, &share.account, &share.share, &user)
                 .await?;
-            context.output.record(&access, ACCESS)
+            match path {
+                None => context.output.record(&access, ACCESS),
+                Some(path) => access::of_file(&share, access, &path, &data, context).await,
+            }
         }
+        Args::Acl(acl) => acl::run(acl, context).await,
         Args::DefaultPermission { account, role } => {
             let account = client
                 .set_default_permission(tenant, &account, role.role())

@@ -1,0 +1,470 @@
+//! `crossrealm share acl`: the permissions of a file or folder of a share, shown and changed by names.
+
+use super::ShareName;
+use super::folder::{Data, Named, Names, Place};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Column, Format, column};
+use clap::Args;
+use crossrealm_files::Sid;
+use crossrealm_files::acl::disk::{DiskError, OnDisk, SharePath};
+use crossrealm_files::acl::edit::{self, Change, EditError};
+use crossrealm_files::acl::{Descriptor, Entry, flag, sddl, words};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+/// Arguments of `share acl`.
+#[derive(Args, Debug)]
+pub struct Acl {
+    /// Which share
+    #[arg(value_name = "ACCOUNT/SHARE")]
+    share: ShareName,
+    /// File or folder, from the root of the share
+    #[arg(default_value = "/")]
+    path: String,
+    #[command(flatten)]
+    data: Data,
+    /// Give rights, e.g. `Projects:modify` or `CORP\Projects:read-execute:this`; replaces what the principal had here
+    #[arg(long, value_name = "PRINCIPAL:RIGHTS[:SCOPE]")]
+    grant: Vec<Wish>,
+    /// Deny rights, in the same form; added beside what is there
+    #[arg(long, value_name = "PRINCIPAL:RIGHTS[:SCOPE]")]
+    deny: Vec<Wish>,
+    /// Take every own entry of a principal away
+    #[arg(long, value_name = "PRINCIPAL")]
+    revoke: Vec<String>,
+    /// Make somebody the owner
+    #[arg(long, value_name = "PRINCIPAL")]
+    owner: Option<String>,
+    /// Whether entries of the folder above apply here; `no` keeps those that did as own ones
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
+    inherit: Option<bool>,
+    /// Replace the whole list by one in SDDL
+    #[arg(long, conflicts_with_all = ["grant", "deny", "revoke", "inherit"])]
+    sddl: Option<String>,
+    /// Also renew what everything below this folder inherits
+    #[arg(long)]
+    propagate: bool,
+    /// Show what would be; change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Rights for somebody, on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wish {
+    principal: String,
+    mask: u32,
+    scope: Option<u8>,
+}
+
+impl FromStr for Wish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.splitn(3, ':');
+        let (Some(principal), Some(rights)) = (parts.next(), parts.next()) else {
+            return Err("expected `PRINCIPAL:RIGHTS`, e.g. `Projects:modify`".into());
+        };
+        if principal.trim().is_empty() {
+            return Err("who is missing before the `:`".into());
+        }
+        let mask = words::parse_rights(rights).ok_or_else(|| {
+            format!(
+                "`{rights}` are no rights; there are {}, several with `+` between, or a number like 0x001301bf",
+                words::all_rights()
+            )
+        })?;
+        let scope = parts.next().map(|scope| {
+            words::parse_scope(scope).ok_or_else(|| {
+                format!(
+                    "`{scope}` is no scope; there are {}, each with `,once` behind it where it ends one level below",
+                    words::all_scopes()
+                )
+            })
+        });
+        Ok(Self {
+            principal: principal.trim().to_owned(),
+            mask,
+            scope: scope.transpose()?,
+        })
+    }
+}
+
+fn yes_or_no(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("expected `yes` or `no`"),
+    }
+}
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Shown {
+    share: String,
+    path: String,
+    kind: &'static str,
+    owner: Option<Named>,
+    group: Option<Named>,
+    /// Whether entries of the folder above apply.
+    inherits: bool,
+    /// Whether there is a list at all; without one everything is permitted to everyone.
+    restricted: bool,
+    /// Entries of types that smbd does not look at.
+    other_entries: usize,
+    auditing: bool,
+    sddl: String,
+    entries: Vec<ShownEntry>,
+}
+
+/// One entry as it is printed.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownEntry {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    name: String,
+    rights: String,
+    applies_to: String,
+    inherited: bool,
+    sid: String,
+}
+
+const RECORD: &[Column] = &[
+    column("Share", "/share"),
+    column("Path", "/path"),
+    column("Kind", "/kind"),
+    column("Owner", "/owner/name"),
+    column("OwnerSid", "/owner/sid"),
+    column("Group", "/group/name"),
+    column("GroupSid", "/group/sid"),
+    column("Inherits", "/inherits"),
+    column("Restricted", "/restricted"),
+    column("OtherEntries", "/other_entries"),
+    column("Auditing", "/auditing"),
+    column("Sddl", "/sddl"),
+];
+
+const ENTRIES: &[Column] = &[
+    column("Type", "/type"),
+    column("Name", "/name"),
+    column("Rights", "/rights"),
+    column("AppliesTo", "/applies_to"),
+    column("Inherited", "/inherited"),
+    column("Sid", "/sid"),
+];
+
+/// Runs `crossrealm share acl`.
+pub async fn run(args: Acl, context: &Context) -> Result<(), Failure> {
+    let path = SharePath::parse(&args.path)?;
+    let place = Place::find(&args.share, &args.data, context).await?;
+    let file = OnDisk::open(&place.root, &path)?;
+    if args.propagate && !file.is_folder() {
+        return Err(Failure::new(format!("`{}` is a file", path.shown()))
+            .hint("`--propagate` is for folders"));
+    }
+    let before =
+        match file.permissions() {
+            Err(
+                DiskError::NoPermissions(_) | DiskError::Damaged { .. } | DiskError::Version(_),
+            ) if args.sddl.is_some() => None,
+            found => Some(found?),
+        };
+    let after = match wanted(&args, &place, &file, before.as_ref()).await? {
+        Some(after) => after,
+        None => before.ok_or_else(|| Failure::new("there is nothing to show"))?,
+    };
+    let shown = shown(
+        &args.share,
+        &file,
+        &after,
+        &place.names(sids(&after)).await?,
+    );
+    if !args.dry_run {
+        if args.changes() {
+            file.set_permissions(&after)?;
+        }
+        if args.propagate {
+            let changed = propagate(&place, &path, &after, Write::Yes)?;
+            eprintln!("renewed what {changed} files and folders below inherit");
+        }
+    } else if args.propagate {
+        let changed = propagate(&place, &path, &after, Write::No)?;
+        eprintln!("{changed} files and folders below would change");
+    }
+    if args.dry_run {
+        eprintln!("nothing was changed");
+    }
+    print(&shown, context.output)
+}
+
+impl Acl {
+    /// Whether it is to change the file itself.
+    fn changes(&self) -> bool {
+        let lists = [self.grant.len(), self.deny.len(), self.revoke.len()];
+        lists.iter().sum::<usize>() > 0
+            || self.owner.is_some()
+            || self.inherit.is_some()
+            || self.sddl.is_some()
+    }
+
+    /// Everybody who is named.
+    fn principals(&self) -> BTreeSet<String> {
+        let wishes = self.grant.iter().chain(&self.deny);
+        let mut all: BTreeSet<String> = wishes.map(|wish| wish.principal.clone()).collect();
+        all.extend(self.revoke.iter().chain(&self.owner).cloned());
+        all
+    }
+}
+
+/// The permissions that are asked for; `None` where nothing is to change.
+async fn wanted(
+    args: &Acl,
+    place: &Place<'_>,
+    file: &OnDisk,
+    before: Option<&Descriptor>,
+) -> Result<Option<Descriptor>, Failure> {
+    if !args.changes() {
+        return Ok(None);
+    }
+    let sids = place.sids(args.principals()).await?;
+    let sid = |text: &str| {
+        sids.get(text)
+            .cloned()
+            .ok_or_else(|| Failure::new(format!("no user or group `{text}`")))
+    };
+    let mut changes = Vec::new();
+    if let Some(owner) = &args.owner {
+        changes.push(Change::Owner(sid(owner)?));
+    }
+    changes.extend(args.inherit.map(Change::Inherit));
+    for who in &args.revoke {
+        changes.push(Change::Revoke(sid(who)?));
+    }
+    let mut replaced = BTreeSet::new();
+    for wish in &args.grant {
+        let entry = entry(wish, false, sid(&wish.principal)?, file)?;
+        changes.push(match replaced.insert(entry.sid.clone()) {
+            true => Change::Set(entry),
+            false => Change::Add(entry),
+        });
+    }
+    for wish in &args.deny {
+        changes.push(Change::Add(entry(wish, true, sid(&wish.principal)?, file)?));
+    }
+    let from = match (&args.sddl, before) {
+        (Some(text), before) => whole(text, before)?,
+        (None, Some(before)) => before.clone(),
+        (None, None) => return Ok(None),
+    };
+    let parent = match (args.inherit, file.path().parent()) {
+        (Some(true), Some(parent)) => Some(OnDisk::open(&place.root, &parent)?.permissions()?),
+        (Some(true), None) => {
+            return Err(Failure::new("the root of a share has no folder above")
+                .hint("`--inherit yes` is for what is in it"));
+        }
+        _ => None,
+    };
+    let edited = edit::apply(&from, &changes, parent.as_ref(), file.is_folder());
+    edited.map(Some).map_err(|error| not_editable(&error))
+}
+
+fn entry(wish: &Wish, deny: bool, sid: Sid, file: &OnDisk) -> Result<Entry, Failure> {
+    let flags = match (wish.scope, file.is_folder()) {
+        (Some(flags), true) => flags,
+        (None, true) => flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT,
+        (None | Some(0), false) => 0,
+        (Some(_), false) => {
+            return Err(Failure::new(format!("`{}` is a file", file.path().shown()))
+                .hint("only entries of folders apply to what is below; leave the scope out"));
+        }
+    };
+    Ok(Entry {
+        deny,
+        flags,
+        mask: wish.mask,
+        sid,
+    })
+}
+
+/// A descriptor in SDDL; owner, group and auditing stay where it names none.
+fn whole(text: &str, before: Option<&Descriptor>) -> Result<Descriptor, Failure> {
+    let mut given = sddl::parse(text).map_err(|error| {
+        Failure::new(error.to_string())
+            .hint("e.g. `--sddl 'D:PAI(A;OICI;FA;;;BA)(A;OICI;0x001301bf;;;AU)'`")
+    })?;
+    if let Some(before) = before {
+        given.owner = given.owner.or_else(|| before.owner.clone());
+        given.group = given.group.or_else(|| before.group.clone());
+        given = given.with_auditing_of(before);
+    }
+    let names_list = text.contains("D:");
+    match (names_list, before) {
+        (true, _) => {}
+        (false, Some(before)) => {
+            given.dacl.clone_from(&before.dacl);
+            given.protected = before.protected;
+            given.auto_inherited = before.auto_inherited;
+        }
+        (false, None) => {
+            return Err(Failure::new("the SDDL names no list").hint("begin it with `D:`"));
+        }
+    }
+    match given.owner.is_some() && given.group.is_some() {
+        true => Ok(given),
+        false => Err(
+            Failure::new("the SDDL names no owner or no group, and the file has none")
+                .hint("begin it with `O:BAG:BA`"),
+        ),
+    }
+}
+
+fn not_editable(error: &EditError) -> Failure {
+    let failure = Failure::new(error.to_string());
+    failure.hint(match error {
+        EditError::NoEntry(_) => "without any option the command shows which entries there are",
+        EditError::Inherited(_) => {
+            "change it at the folder it comes from, or make it an own one first by `--inherit no`"
+        }
+        EditError::NoList => "give a whole list by `--sddl`",
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Write {
+    Yes,
+    No,
+}
+
+/// Renews what everything below a folder inherits, where it inherits, and says how many change. Each file is written in
+/// one step, from the top down, so that a run that was cut short is finished by another one.
+fn propagate(
+    place: &Place<'_>,
+    top: &SharePath,
+    permissions: &Descriptor,
+    write: Write,
+) -> Result<u64, Failure> {
+    let mut changed = 0;
+    let mut folders = vec![(top.clone(), permissions.clone())];
+    while let Some((path, above)) = folders.pop() {
+        let Some(folder) = there(OnDisk::open(&place.root, &path))? else {
+            continue;
+        };
+        for path in folder.below()? {
+            let Some(child) = there(OnDisk::open(&place.root, &path))? else {
+                continue;
+            };
+            let Some(before) = there(child.permissions())? else {
+                continue;
+            };
+            if before.protected {
+                continue;
+            }
+            let mut after = before.clone();
+            edit::inherit(&mut after, &above, child.is_folder());
+            if after != before {
+                changed += 1;
+                if write == Write::Yes {
+                    child.set_permissions(&after)?;
+                }
+            }
+            if child.is_folder() {
+                folders.push((path, after));
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// What was found; nothing where it was removed meanwhile, or inherits nothing, which is said.
+fn there<T>(found: Result<T, DiskError>) -> Result<Option<T>, Failure> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(DiskError::NotFound(_)) => Ok(None),
+        Err(error @ (DiskError::Link(_) | DiskError::Special(_) | DiskError::NoPermissions(_))) => {
+            eprintln!("passed by: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Every SID of a descriptor.
+pub(super) fn sids(descriptor: &Descriptor) -> BTreeSet<Sid> {
+    let people = descriptor.owner.iter().chain(&descriptor.group).cloned();
+    let entries = descriptor.entries().map(|entry| entry.sid.clone());
+    people.chain(entries).collect()
+}
+
+fn shown(share: &ShareName, file: &OnDisk, descriptor: &Descriptor, names: &Names) -> Shown {
+    let named = |sid: &Option<Sid>| sid.as_ref().map(|sid| names.of(sid));
+    let all = descriptor.dacl.as_ref().map_or(0, Vec::len);
+    let entries: Vec<ShownEntry> = descriptor
+        .entries()
+        .map(|entry| shown_entry(entry, names))
+        .collect();
+    Shown {
+        share: share.to_string(),
+        path: file.path().shown(),
+        kind: if file.is_folder() { "folder" } else { "file" },
+        owner: named(&descriptor.owner),
+        group: named(&descriptor.group),
+        inherits: !descriptor.protected,
+        restricted: descriptor.dacl.is_some(),
+        other_entries: all - entries.len(),
+        auditing: descriptor.has_auditing(),
+        sddl: sddl::text(descriptor),
+        entries,
+    }
+}
+
+pub(super) fn shown_entry(entry: &Entry, names: &Names) -> ShownEntry {
+    let who = names.of(&entry.sid);
+    ShownEntry {
+        kind: if entry.deny { "deny" } else { "allow" },
+        name: who.name,
+        rights: words::rights(entry.mask),
+        applies_to: words::scope(entry.flags),
+        inherited: entry.has(flag::INHERITED),
+        sid: who.sid,
+    }
+}
+
+/// The record, and in text its entries as a table below.
+fn print(shown: &Shown, output: Format) -> Result<(), Failure> {
+    output.record(shown, RECORD)?;
+    if output == Format::Table {
+        crate::output::write_stdout("\n")?;
+        output.list(
+            &shown.entries,
+            ENTRIES,
+            "no entries: nobody may do anything",
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_read() {
+        let wish: Wish = r"CORP\Projects:modify".parse().unwrap();
+        assert_eq!(wish.principal, r"CORP\Projects");
+        assert_eq!((wish.mask, wish.scope), (0x0013_01bf, None));
+        let wish: Wish = "alice@corp.contoso.com:read+delete:this".parse().unwrap();
+        assert_eq!((wish.mask, wish.scope), (0x0013_0089, Some(0)));
+        for (bad, says) in [
+            ("Projects", "expected `PRINCIPAL:RIGHTS`"),
+            (":modify", "who is missing"),
+            ("Projects:own", "`own` are no rights"),
+            ("Projects:modify:everywhere", "`everywhere` is no scope"),
+            ("Projects:", "`` are no rights"),
+        ] {
+            let said = bad.parse::<Wish>().unwrap_err();
+            assert!(said.contains(says), "{bad}: {said}");
+        }
+    }
+}

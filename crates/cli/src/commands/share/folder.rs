@@ -1,0 +1,174 @@
+//! The folder of a share on this machine, and the names of those whose permissions are in it.
+
+use super::ShareName;
+use crate::context::Context;
+use crate::failure::Failure;
+use clap::Args;
+use crossrealm_api::{Client, MAX_RESOLVED, ResolveNames};
+use crossrealm_files::Sid;
+use crossrealm_files::acl::disk::DiskError;
+use crossrealm_files::acl::words;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Where the files of the shares are.
+#[derive(Args, Debug)]
+pub struct Data {
+    /// Folder of the data that `files serve` was given; this runs on the file host, as root
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = crossrealm_files::DEFAULT_DATA
+    )]
+    data: PathBuf,
+}
+
+/// A SID and what people call it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// The SID.
+    pub sid: String,
+    /// `CORP\Sales`, a UPN, or `System`; empty where nobody knows it.
+    pub name: String,
+}
+
+/// A share with its folder on this machine, and the tenant's directory.
+pub struct Place<'a> {
+    /// The folder of the share's files.
+    pub root: PathBuf,
+    client: Client,
+    tenant: &'a str,
+    account: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// Finds the folder of the share and makes sure that it is this tenant's.
+    pub async fn find(
+        share: &'a ShareName,
+        data: &Data,
+        context: &'a Context,
+    ) -> Result<Self, Failure> {
+        let root = crossrealm_files::share_folder(&data.data, &share.account, &share.share)?;
+        let place = Self {
+            root,
+            client: context.client()?,
+            tenant: context.tenant()?,
+            account: &share.account,
+        };
+        let tenant = match place.client.whoami().await?.tenant {
+            Some(own) => own,
+            None => place.client.tenant(place.tenant).await?.id,
+        };
+        crossrealm_files::check_tenant(&data.data, &share.account, &tenant.to_string())?;
+        Ok(place)
+    }
+
+    /// The names of SIDs: well-known ones, and those of the tenant's directory.
+    pub async fn names(&self, sids: BTreeSet<Sid>) -> Result<Names, Failure> {
+        let mut names = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for sid in sids {
+            match words::well_known(&sid) {
+                Some(name) => drop(names.insert(sid.to_string(), name.to_owned())),
+                None => unknown.push(sid.to_string()),
+            }
+        }
+        for some in unknown.chunks(MAX_RESOLVED) {
+            let asked = ResolveNames {
+                sids: some.to_vec(),
+                names: Vec::new(),
+            };
+            let answer = self
+                .client
+                .resolve_names(self.tenant, self.account, &asked)
+                .await?;
+            for found in answer.found {
+                let name = if found.upn.is_empty() {
+                    found.name
+                } else {
+                    found.upn
+                };
+                names.insert(found.sid, name);
+            }
+        }
+        Ok(Names(names))
+    }
+
+    /// The SIDs of names: SIDs themselves, well-known names, and users and groups of the tenant.
+    pub async fn sids(&self, texts: BTreeSet<String>) -> Result<BTreeMap<String, Sid>, Failure> {
+        let mut sids = BTreeMap::new();
+        let mut names = Vec::new();
+        for text in texts {
+            match text.parse() {
+                Ok(sid) => drop(sids.insert(text, sid)),
+                Err(_) => names.push(text),
+            }
+        }
+        for some in names.chunks(MAX_RESOLVED) {
+            let asked = ResolveNames {
+                sids: Vec::new(),
+                names: some.to_vec(),
+            };
+            let answer = self
+                .client
+                .resolve_names(self.tenant, self.account, &asked)
+                .await?;
+            for text in some {
+                let found = answer.found.iter().find(|found| found.asked == *text);
+                let found = found.and_then(|found| found.sid.parse().ok());
+                sids.insert(text.clone(), one(text, found)?);
+            }
+        }
+        Ok(sids)
+    }
+}
+
+/// The one SID that a name means.
+fn one(text: &str, found: Option<Sid>) -> Result<Sid, Failure> {
+    match (words::parse_well_known(text), found) {
+        (Some(sid), None) | (None, Some(sid)) => Ok(sid),
+        (Some(known), Some(found)) => Err(Failure::new(format!(
+            "`{text}` is both {known} of every Windows computer and {found} of the tenant"
+        ))
+        .hint("name it by its SID")),
+        (None, None) => Err(Failure::new(format!("no single user or group `{text}`")).hint(
+            "it is not synced, or several domains have one: give a UPN, `FLATNAME\\name` or a SID; `crossrealm user list` and `group list` show who there is",
+        )),
+    }
+}
+
+/// Names by SID.
+pub struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// A SID with its name.
+    pub fn of(&self, sid: &Sid) -> Named {
+        let sid = sid.to_string();
+        let name = self.0.get(&sid).cloned().unwrap_or_default();
+        Named { sid, name }
+    }
+}
+
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Self {
+        let hint = match &error {
+            DiskError::BadPath(_) => "give it from the root of the share, e.g. `/reports/2026`",
+            DiskError::NotFound(_) => {
+                "run this on the file host, with the `--data` of its `files serve`; names are case-sensitive here"
+            }
+            DiskError::Link(_) => "links are never followed: give the path of the file itself",
+            DiskError::NoPermissions(_) => {
+                "it was not made through SMB, and smbd goes by its mode: give it a whole list by `--sddl`"
+            }
+            DiskError::System { reason, .. } if reason.contains("denied") => {
+                "run it by `sudo`: the files of shares are for root alone"
+            }
+            DiskError::Damaged { .. } | DiskError::Version(_) => "`--sddl` replaces it",
+            DiskError::Special(_) | DiskError::System { .. } => {
+                return Self::new(error.to_string());
+            }
+        };
+        Self::new(error.to_string()).hint(hint)
+    }
+}

@@ -1,0 +1,379 @@
+//! Where smbd keeps the Windows permissions: the extended attribute `security.NTACL` of the file itself.
+//!
+//! The file is found below the folder of its share by one `openat2`, which the kernel keeps from following any symbolic
+//! link and from leaving the folder; from then on it is the open file that is read and written, whoever renames what. The
+//! attribute is replaced in one step: there is never a moment with half of it.
+
+use super::descriptor::{Descriptor, DescriptorError, u16_at};
+use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+const ATTRIBUTE: &str = "security.NTACL";
+/// The largest value of an extended attribute in Linux.
+const MAX_ATTRIBUTE: usize = 64 << 10;
+/// Where the descriptor begins in the third version of Samba's `xattr_NTACL`: behind version and kind (2 bytes each), two
+/// references (4 each), the kind of the hash (2), the hash (64), and 2 to a multiple of 4.
+const V3_AT: usize = 80;
+/// No component of a path is longer in Linux.
+const MAX_PATH: usize = 4096;
+
+/// A path in a share, as people give it: from the share's root, with `/` or `\` between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharePath(PathBuf);
+
+/// Why permissions cannot be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiskError {
+    /// The path would leave the share.
+    #[error("`{0}` is no path inside a share")]
+    BadPath(String),
+    /// There is no such file.
+    #[error("there is no `{0}`")]
+    NotFound(String),
+    /// A part of the path is a symbolic link.
+    #[error("`{0}` leads over a symbolic link")]
+    Link(String),
+    /// Neither a file nor a folder.
+    #[error("`{0}` is neither a file nor a folder")]
+    Special(String),
+    /// The file was not made through SMB, and nobody gave it permissions.
+    #[error("`{0}` has no Windows permissions")]
+    NoPermissions(String),
+    /// What is there cannot be understood.
+    #[error("`{path}`: {reason}")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        reason: DescriptorError,
+    },
+    /// Samba's attribute of another version.
+    #[error("`{0}` has permissions of a form that is not known here")]
+    Version(String),
+    /// The system refuses.
+    #[error("cannot {verb} `{path}`: {reason}")]
+    System {
+        /// `read`, `write`, …
+        verb: &'static str,
+        /// Of which file.
+        path: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl SharePath {
+    /// Reads a path.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::BadPath`] for `..`, and for what no file of a share can be called.
+    pub fn parse(text: &str) -> Result<Self, DiskError> {
+        let bad = || DiskError::BadPath(text.chars().take(200).collect());
+        if text.len() > MAX_PATH {
+            return Err(bad());
+        }
+        let mut path = PathBuf::new();
+        for part in text.split(['/', '\\']) {
+            match part {
+                "" | "." => {}
+                ".." => return Err(bad()),
+                _ if part.contains('\0') => return Err(bad()),
+                _ => path.push(part),
+            }
+        }
+        Ok(Self(path))
+    }
+
+    /// As it is shown: `/` for the root.
+    pub fn shown(&self) -> String {
+        format!("/{}", self.0.display())
+    }
+
+    /// The folder that it is in; `None` for the root of the share.
+    pub fn parent(&self) -> Option<Self> {
+        self.0.parent().map(|parent| Self(parent.to_owned()))
+    }
+}
+
+/// A file or folder of a share, open.
+pub struct OnDisk {
+    file: OwnedFd,
+    path: SharePath,
+    is_folder: bool,
+}
+
+impl OnDisk {
+    /// Opens a file or folder of the share whose folder is `root`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from being opened; a symbolic link anywhere in the path is one of these.
+    pub fn open(root: &Path, path: &SharePath) -> Result<Self, DiskError> {
+        let shown = || path.shown();
+        let folder = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let root = fs::open(root, folder, Mode::empty()).map_err(|error| match error {
+            Errno::NOENT => DiskError::NotFound(root.display().to_string()),
+            other => system("open", &root.display().to_string(), other),
+        })?;
+        // Nothing of the share may hold this process up (a FIFO) or become its terminal.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let stay = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let target = match path.0.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => &path.0,
+        };
+        let file = fs::openat2(&root, target, flags, Mode::empty(), stay);
+        let file = file.map_err(|error| match error {
+            Errno::NOENT | Errno::NOTDIR => DiskError::NotFound(shown()),
+            Errno::LOOP | Errno::XDEV => DiskError::Link(shown()),
+            Errno::NXIO => DiskError::Special(shown()),
+            other => system("open", &shown(), other),
+        })?;
+        let kind = fs::fstat(&file).map_err(|error| system("read", &shown(), error))?;
+        let is_folder = match FileType::from_raw_mode(kind.st_mode) {
+            FileType::Directory => true,
+            FileType::RegularFile => false,
+            _ => return Err(DiskError::Special(shown())),
+        };
+        Ok(Self {
+            file,
+            path: path.clone(),
+            is_folder,
+        })
+    }
+
+    /// Whether it is a folder.
+    pub fn is_folder(&self) -> bool {
+        self.is_folder
+    }
+
+    /// Its path in the share.
+    pub fn path(&self) -> &SharePath {
+        &self.path
+    }
+
+    /// Its permissions.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::NoPermissions`] where it has none of its own.
+    pub fn permissions(&self) -> Result<Descriptor, DiskError> {
+        let mut value = vec![0; MAX_ATTRIBUTE];
+        let length =
+            fs::fgetxattr(&self.file, ATTRIBUTE, &mut value[..]).map_err(|error| match error {
+                Errno::NODATA => DiskError::NoPermissions(self.path.shown()),
+                other => system("read the permissions of", &self.path.shown(), other),
+            })?;
+        value.truncate(length);
+        self.parse(&value)
+    }
+
+    fn parse(&self, value: &[u8]) -> Result<Descriptor, DiskError> {
+        let at = descriptor_at(value).ok_or_else(|| DiskError::Version(self.path.shown()))?;
+        // Samba counts the descriptor's offsets from the start of the attribute.
+        Descriptor::parse(value, at, 0).map_err(|reason| self.damaged(reason))
+    }
+
+    /// Replaces its permissions, and makes sure that they outlive a crash.
+    ///
+    /// # Errors
+    ///
+    /// What the system or the size of an attribute refuses; the permissions before stay.
+    pub fn set_permissions(&self, descriptor: &Descriptor) -> Result<(), DiskError> {
+        let value = attribute(descriptor).map_err(|reason| self.damaged(reason))?;
+        fs::fsetxattr(&self.file, ATTRIBUTE, &value, XattrFlags::empty())
+            .and_then(|()| fs::fsync(&self.file))
+            .map_err(|error| system("write the permissions of", &self.path.shown(), error))
+    }
+
+    /// The paths of what is in this folder, in no order.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses.
+    pub fn below(&self) -> Result<Vec<SharePath>, DiskError> {
+        let failed = |error| system("read", &self.path.shown(), error);
+        let mut below = Vec::new();
+        for entry in fs::Dir::read_from(&self.file).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." {
+                below.push(SharePath(self.path.0.join(name)));
+            }
+        }
+        Ok(below)
+    }
+
+    fn damaged(&self, reason: DescriptorError) -> DiskError {
+        DiskError::Damaged {
+            path: self.path.shown(),
+            reason,
+        }
+    }
+}
+
+fn system(verb: &'static str, path: &str, error: Errno) -> DiskError {
+    DiskError::System {
+        verb,
+        path: path.to_owned(),
+        reason: std::io::Error::from(error).to_string(),
+    }
+}
+
+/// Where the descriptor begins in Samba's attribute (`xattr_NTACL` of its xattr.idl), by the attribute's version.
+///
+/// The hashes in it say whether the POSIX permissions were changed behind smbd's back. This host has no use for POSIX
+/// permissions and smbd is told not to look at them (`acl_xattr:ignore system acls`).
+fn descriptor_at(value: &[u8]) -> Option<usize> {
+    let version = u16_at(value, 0)?;
+    if u16_at(value, 2)? != version {
+        return None;
+    }
+    match version {
+        1 => Some(8),
+        2 => Some(28),
+        3 => Some(V3_AT),
+        4 => {
+            // Behind the first hash stand a text that ends with a zero, a time and the second hash.
+            let text = value.get(V3_AT - 2..)?;
+            let end = text.iter().position(|byte| *byte == 0)?;
+            let behind = (V3_AT - 2 + end + 1).next_multiple_of(4);
+            Some(behind + 8 + 64)
+        }
+        _ => None,
+    }
+}
+
+/// The attribute as smbd writes it where it ignores POSIX permissions: the third version, with an empty hash.
+fn attribute(descriptor: &Descriptor) -> Result<Vec<u8>, DescriptorError> {
+    let mut value = Vec::new();
+    value.extend(3_u16.to_le_bytes());
+    value.extend(3_u16.to_le_bytes());
+    value.extend(0x0002_0000_u32.to_le_bytes());
+    value.extend(0x0002_0004_u32.to_le_bytes());
+    value.extend(1_u16.to_le_bytes());
+    value.resize(V3_AT, 0);
+    value.extend(descriptor.to_bytes(V3_AT)?);
+    if value.len() > MAX_ATTRIBUTE {
+        return Err(DescriptorError::TooLarge);
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sddl;
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    const TEXT: &str = "O:BAG:BAD:(A;;0x001f01ff;;;SY)";
+    /// What `samba.ndr.ndr_pack` of Samba 4.17 makes of it in the versions 1 to 4: the head, and the descriptor's offsets.
+    const HEADS: [(usize, &str); 4] = [
+        (8, "0100010000000200"),
+        (28, "020002000000020004000200"),
+        (80, "0300030000000200040002000100"),
+        (160, "0400040000000200040002000100"),
+    ];
+
+    fn written_by_samba(version: usize) -> Vec<u8> {
+        let (at, head) = HEADS[version - 1];
+        let mut value: Vec<u8> = (0..head.len() / 2)
+            .map(|n| u8::from_str_radix(&head[2 * n..2 * n + 2], 16).unwrap())
+            .collect();
+        value.resize(at, 7);
+        if version == 4 {
+            value[78..88].copy_from_slice(b"acl_xattr\0");
+        }
+        let descriptor = sddl::parse(TEXT).unwrap();
+        value.extend(descriptor.to_bytes(at).unwrap());
+        value
+    }
+
+    #[test]
+    fn every_version_of_sambas_attribute_is_read() {
+        for version in 1..=4 {
+            let value = written_by_samba(version);
+            let at = descriptor_at(&value).unwrap();
+            assert_eq!(at, HEADS[version - 1].0);
+            let read = Descriptor::parse(&value, at, 0).unwrap();
+            assert_eq!(sddl::text(&read), TEXT);
+            for cut in 0..at {
+                let _ = descriptor_at(&value[..cut]);
+            }
+        }
+        assert_eq!(descriptor_at(&[9, 0, 9, 0]), None);
+        assert_eq!(descriptor_at(&[3, 0, 4, 0]), None);
+    }
+
+    #[test]
+    fn the_attribute_is_as_smbd_writes_it() {
+        let value = attribute(&sddl::parse(TEXT).unwrap()).unwrap();
+        let mut expected = written_by_samba(3);
+        expected[14..80].fill(0);
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn a_path_stays_in_its_share() {
+        for (text, shown) in [
+            ("", "/"),
+            ("/", "/"),
+            ("\\", "/"),
+            ("a/b", "/a/b"),
+            ("\\a\\b\\", "/a/b"),
+            ("./a//b", "/a/b"),
+            ("Müller 1:x..y", "/Müller 1:x..y"),
+        ] {
+            assert_eq!(SharePath::parse(text).unwrap().shown(), shown);
+        }
+        let long = "x".repeat(5000);
+        for bad in [
+            "..",
+            "a/../b",
+            "../../etc/shadow",
+            "a\\..\\b",
+            "a\0b",
+            &long,
+        ] {
+            assert!(SharePath::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(SharePath::parse("/").unwrap().parent(), None);
+        let parent = SharePath::parse("/a/b").unwrap().parent().unwrap();
+        assert_eq!(parent.shown(), "/a");
+    }
+
+    #[test]
+    fn links_are_never_followed_and_special_files_never_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let share = folder.path().join("share");
+        std::fs::create_dir_all(share.join("real")).unwrap();
+        std::fs::write(folder.path().join("outside"), "x").unwrap();
+        std::fs::write(share.join("real/inside"), "x").unwrap();
+        symlink("../outside", share.join("out")).unwrap();
+        symlink("real", share.join("in")).unwrap();
+        symlink("/etc", share.join("etc")).unwrap();
+        let pipe = share.join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let open = |path: &str| OnDisk::open(&share, &SharePath::parse(path).unwrap());
+        for link in ["out", "in", "in/inside", "etc", "etc/passwd"] {
+            assert!(matches!(open(link), Err(DiskError::Link(_))), "{link}");
+        }
+        assert!(matches!(open("pipe"), Err(DiskError::Special(_))));
+        assert!(matches!(open("gone"), Err(DiskError::NotFound(_))));
+        assert!(matches!(open("real/inside/x"), Err(DiskError::NotFound(_))));
+        assert!(!open("real/inside").unwrap().is_folder());
+        let below = open("/").unwrap().below().unwrap();
+        let mut names: Vec<String> = below.iter().map(SharePath::shown).collect();
+        names.sort();
+        assert_eq!(names, ["/etc", "/in", "/out", "/pipe", "/real"]);
+        // A share that is a link itself is none.
+        let link = folder.path().join("link");
+        symlink(&share, &link).unwrap();
+        assert!(OnDisk::open(&link, &SharePath::parse("/").unwrap()).is_err());
+    }
+}

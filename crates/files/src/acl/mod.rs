@@ -1,0 +1,75 @@
+//! The Windows permissions of a file: what they say, how they are changed, what they let a user do, and where they are.
+//!
+//! A [`Descriptor`] is the security descriptor of [MS-DTYP] 2.4.6 as values. [`sddl`] is its text form, [`words`] the form
+//! for people, [`edit`] changes it, [`evaluate`] says what it permits, and [`disk`] keeps it where smbd does. All but
+//! [`disk`] is pure.
+
+pub mod descriptor;
+pub mod disk;
+pub mod edit;
+pub mod evaluate;
+pub mod sddl;
+pub mod words;
+
+pub use descriptor::{Ace, Descriptor, Entry};
+
+/// Rights of files, [MS-DTYP] 2.4.3 and [MS-SMB2] 2.2.13.1.1.
+pub mod mask {
+    /// Delete what is in a folder, whatever its own permissions say.
+    pub const DELETE_CHILD: u32 = 0x0000_0040;
+    /// Delete.
+    pub const DELETE: u32 = 0x0001_0000;
+    /// Read the permissions.
+    pub const READ_CONTROL: u32 = 0x0002_0000;
+    /// Change the permissions.
+    pub const WRITE_DAC: u32 = 0x0004_0000;
+    /// Become the owner.
+    pub const WRITE_OWNER: u32 = 0x0008_0000;
+    /// Read: data, attributes, permissions.
+    pub const READ: u32 = 0x0012_0089;
+    /// Write: data, attributes.
+    pub const WRITE: u32 = 0x0012_0116;
+    /// Execute a file, walk through a folder.
+    pub const EXECUTE: u32 = 0x0012_00a0;
+    /// Read and execute.
+    pub const READ_EXECUTE: u32 = READ | EXECUTE;
+    /// Read, write, execute, delete.
+    pub const MODIFY: u32 = 0x0013_01bf;
+    /// Everything.
+    pub const FULL: u32 = 0x001f_01ff;
+    /// Right 25: as much as is permitted. No right that an entry can give.
+    const MAXIMUM_ALLOWED: u32 = 0x0200_0000;
+    const GENERIC_READ: u32 = 0x8000_0000;
+    const GENERIC_WRITE: u32 = 0x4000_0000;
+    const GENERIC_EXECUTE: u32 = 0x2000_0000;
+    const GENERIC_ALL: u32 = 0x1000_0000;
+
+    /// The rights of files that a mask means: generic rights are mapped ([MS-DTYP] 2.4.3), others stay.
+    pub fn specific(mask: u32) -> u32 {
+        let generic = [
+            (GENERIC_READ, READ),
+            (GENERIC_WRITE, WRITE),
+            (GENERIC_EXECUTE, EXECUTE),
+            (GENERIC_ALL, FULL),
+        ];
+        let all = generic
+            .iter()
+            .fold(MAXIMUM_ALLOWED, |sum, (bit, _)| sum | bit);
+        let mapped = generic.iter().filter(|(bit, _)| mask & bit != 0);
+        mapped.fold(mask & !all, |sum, (_, rights)| sum | rights)
+    }
+}
+
+/// Flags of an entry, [MS-DTYP] 2.4.4.1.
+pub mod flag {
+    /// Files below inherit it.
+    pub const OBJECT_INHERIT: u8 = 0x01;
+    /// Folders below inherit it.
+    pub const CONTAINER_INHERIT: u8 = 0x02;
+    /// What inherits it does not pass it on.
+    pub const NO_PROPAGATE: u8 = 0x04;
+    /// It says nothing of the folder itself.
+    pub const INHERIT_ONLY: u8 = 0x08;
+    /// It was inherited.
+    pub const INHERITED: u8 = 0x10;
+}

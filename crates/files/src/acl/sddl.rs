@@ -1,0 +1,277 @@
+//! The text form of security descriptors, SDDL ([MS-DTYP] 2.5.1), as Samba writes it: rights as numbers.
+
+use super::descriptor::{Ace, Descriptor, Entry};
+use super::{flag, mask};
+use crossrealm_krb::sid::Sid;
+
+/// The text is no security descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a security descriptor in SDDL: {0}")]
+pub struct SddlError(String);
+
+/// Two letters that stand for a well-known SID, [MS-DTYP] 2.5.1.1. Those that need a domain (`DU`, `DA`) are left out: a
+/// tenant may have several.
+const ALIASES: &[(&str, &str)] = &[
+    ("WD", "S-1-1-0"),
+    ("CO", "S-1-3-0"),
+    ("CG", "S-1-3-1"),
+    ("OW", "S-1-3-4"),
+    ("NU", "S-1-5-2"),
+    ("IU", "S-1-5-4"),
+    ("AN", "S-1-5-7"),
+    ("AU", "S-1-5-11"),
+    ("SY", "S-1-5-18"),
+    ("BA", "S-1-5-32-544"),
+    ("BU", "S-1-5-32-545"),
+    ("BG", "S-1-5-32-546"),
+    ("BO", "S-1-5-32-551"),
+];
+
+/// Two letters that stand for rights of files.
+const RIGHTS: &[(&str, u32)] = &[
+    ("FA", mask::FULL),
+    ("FR", mask::READ),
+    ("FW", mask::WRITE),
+    ("FX", mask::EXECUTE),
+    ("GA", 0x1000_0000),
+    ("GX", 0x2000_0000),
+    ("GW", 0x4000_0000),
+    ("GR", 0x8000_0000),
+    ("SD", mask::DELETE),
+    ("RC", mask::READ_CONTROL),
+    ("WD", mask::WRITE_DAC),
+    ("WO", mask::WRITE_OWNER),
+];
+
+const FLAGS: &[(&str, u8)] = &[
+    ("OI", flag::OBJECT_INHERIT),
+    ("CI", flag::CONTAINER_INHERIT),
+    ("NP", flag::NO_PROPAGATE),
+    ("IO", flag::INHERIT_ONLY),
+    ("ID", flag::INHERITED),
+];
+
+/// The text of a descriptor, without its auditing entries and those of unknown types.
+pub fn text(descriptor: &Descriptor) -> String {
+    let mut text = String::new();
+    for (letter, sid) in [('O', &descriptor.owner), ('G', &descriptor.group)] {
+        if let Some(sid) = sid {
+            text += &format!("{letter}:{}", short(sid));
+        }
+    }
+    text += "D:";
+    text += if descriptor.protected { "P" } else { "" };
+    text += if descriptor.auto_inherited { "AI" } else { "" };
+    if descriptor.dacl.is_none() {
+        text += "NO_ACCESS_CONTROL";
+    }
+    for entry in descriptor.entries() {
+        let kind = if entry.deny { 'D' } else { 'A' };
+        let flags = FLAGS.iter().filter(|(_, bit)| entry.flags & bit != 0);
+        let flags: String = flags.map(|(name, _)| *name).collect();
+        let sid = short(&entry.sid);
+        text += &format!("({kind};{flags};{:#010x};;;{sid})", entry.mask);
+    }
+    text
+}
+
+/// Reads a descriptor. A part that is not named is absent.
+///
+/// # Errors
+///
+/// [`SddlError`] says which part is wrong.
+pub fn parse(text: &str) -> Result<Descriptor, SddlError> {
+    let mut descriptor = Descriptor::new(None, None, None);
+    let mut seen = String::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let (letter, behind) = part(rest)?;
+        if seen.contains(letter) {
+            return Err(SddlError(format!("`{letter}:` is there twice")));
+        }
+        seen.push(letter);
+        let end = end_of_part(behind);
+        let (value, next) = behind.split_at(end);
+        match letter {
+            'O' => descriptor.owner = Some(sid(value)?),
+            'G' => descriptor.group = Some(sid(value)?),
+            'D' => acl(value, &mut descriptor)?,
+            _ => {
+                let why = "auditing entries (`S:`) are kept as they are and cannot be given";
+                return Err(SddlError(why.into()));
+            }
+        }
+        rest = next;
+    }
+    match seen.is_empty() {
+        true => Err(SddlError("it is empty".into())),
+        false => Ok(descriptor),
+    }
+}
+
+/// The letter of the part that begins here, and what is behind its colon.
+fn part(text: &str) -> Result<(char, &str), SddlError> {
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(letter @ ('O' | 'G' | 'D' | 'S')), Some(':')) => Ok((letter, chars.as_str())),
+        _ => Err(SddlError(format!(
+            "expected `O:`, `G:` or `D:` at `{}`",
+            excerpt(text)
+        ))),
+    }
+}
+
+/// Where the next part begins: at a letter and a colon outside parentheses.
+fn end_of_part(text: &str) -> usize {
+    let mut depth = 0_u32;
+    let mut before = None;
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 => return before.unwrap_or(0),
+            _ => {}
+        }
+        before = Some(at);
+    }
+    text.len()
+}
+
+fn acl(text: &str, descriptor: &mut Descriptor) -> Result<(), SddlError> {
+    let open = text.find('(').unwrap_or(text.len());
+    let (mut flags, mut rest) = text.split_at(open);
+    if let Some(without) = flags.strip_suffix("NO_ACCESS_CONTROL") {
+        if !rest.is_empty() {
+            return Err(SddlError("entries beside `NO_ACCESS_CONTROL`".into()));
+        }
+        flags = without;
+    } else {
+        descriptor.dacl = Some(Vec::new());
+    }
+    while !flags.is_empty() {
+        let known = ["P", "AI", "AR"]
+            .into_iter()
+            .find(|known| flags.starts_with(known));
+        let known =
+            known.ok_or_else(|| SddlError(format!("unknown flags `{}`", excerpt(flags))))?;
+        descriptor.protected |= known == "P";
+        descriptor.auto_inherited |= known == "AI";
+        flags = flags.strip_prefix(known).unwrap_or_default();
+    }
+    while !rest.is_empty() {
+        let bad = || SddlError(format!("expected `(…)` at `{}`", excerpt(rest)));
+        let (inner, behind) = rest
+            .strip_prefix('(')
+            .and_then(|inner| inner.split_once(')'))
+            .ok_or_else(bad)?;
+        let entry = Ace::Entry(self::entry(inner)?);
+        descriptor.dacl.get_or_insert_default().push(entry);
+        rest = behind;
+    }
+    Ok(())
+}
+
+fn entry(text: &str) -> Result<Entry, SddlError> {
+    let bad = |what: &str| SddlError(format!("{what} in `({})`", excerpt(text)));
+    let fields: Vec<&str> = text.split(';').collect();
+    let [kind, flags, rights, "", "", who] = fields.as_slice() else {
+        return Err(bad("expected `type;flags;rights;;;SID`"));
+    };
+    let deny = match *kind {
+        "A" => false,
+        "D" => true,
+        _ => return Err(bad("only the types `A` and `D` are for files")),
+    };
+    let letters = |text: &str| -> Option<u8> {
+        pairs(text, FLAGS).map(|all| all.iter().fold(0, |sum, bit| sum | bit))
+    };
+    let flags = letters(flags).ok_or_else(|| bad("unknown flags"))?;
+    let mask = match rights.strip_prefix("0x").or(rights.strip_prefix("0X")) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => pairs(rights, RIGHTS).map(|all| all.iter().fold(0, |sum, bit| sum | bit)),
+    };
+    Ok(Entry {
+        deny,
+        flags,
+        mask: mask.ok_or_else(|| bad("unknown rights"))?,
+        sid: sid(who)?,
+    })
+}
+
+/// The values of two-letter words, one after the other.
+fn pairs<T: Copy>(mut text: &str, table: &[(&str, T)]) -> Option<Vec<T>> {
+    let mut values = Vec::new();
+    while !text.is_empty() {
+        let (word, value) = table.iter().find(|(word, _)| text.starts_with(word))?;
+        values.push(*value);
+        text = text.strip_prefix(word)?;
+    }
+    Some(values)
+}
+
+fn sid(text: &str) -> Result<Sid, SddlError> {
+    let text = text.trim();
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == text);
+    let full = alias.map_or(text, |(_, sid)| sid);
+    full.parse().map_err(|_| {
+        SddlError(format!(
+            "`{}` is no SID; give a domain's users and groups as `S-1-5-21-…`",
+            excerpt(text)
+        ))
+    })
+}
+
+fn short(sid: &Sid) -> String {
+    let full = sid.to_string();
+    let alias = ALIASES.iter().find(|(_, sid)| *sid == full);
+    alias.map_or(full, |(alias, _)| (*alias).to_owned())
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_round_trips() {
+        for same in [
+            "O:BAG:BAD:PAI(A;OICI;0x001f01ff;;;BA)(A;OICIIO;0x001f01ff;;;CO)",
+            "O:S-1-5-21-1-2-3-4G:S-1-5-21-1-2-3-513D:AI(D;ID;0x00000002;;;WD)",
+            "D:",
+            "D:P",
+            "D:NO_ACCESS_CONTROL",
+        ] {
+            assert_eq!(text(&parse(same).unwrap()), same);
+        }
+        let by_letters = parse("D:(A;OICI;FA;;;SY)(A;;FRSD;;;AU)").unwrap();
+        let numbers = "D:(A;OICI;0x001f01ff;;;SY)(A;;0x00130089;;;AU)";
+        assert_eq!(text(&by_letters), numbers);
+        assert_eq!(parse("D:").unwrap().dacl, Some(vec![]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (bad, says) in [
+            ("", "empty"),
+            ("alice", "expected `O:`"),
+            ("O:DUD:", "`DU` is no SID"),
+            ("O:BAO:BA", "`O:` is there twice"),
+            ("D:X(A;;FA;;;BA)", "unknown flags `X`"),
+            ("D:(A;;FA;;;BA", "expected `(…)`"),
+            ("D:(A;;FA;;BA)", "expected `type;flags;rights;;;SID`"),
+            ("D:(A;XX;FA;;;BA)", "unknown flags"),
+            ("D:(A;;ZZ;;;BA)", "unknown rights"),
+            ("D:(A;;0x1ffffffff;;;BA)", "unknown rights"),
+            ("D:(AU;;FA;;;BA)", "only the types"),
+            ("D:(A;;FA;;;S-1-5)", "is no SID"),
+            ("S:(AU;SA;FA;;;WD)", "auditing"),
+            ("D:NO_ACCESS_CONTROL(A;;FA;;;BA)", "beside"),
+        ] {
+            let said = parse(bad).unwrap_err().to_string();
+            assert!(said.contains(says), "{bad}: {said}");
+        }
+    }
+}

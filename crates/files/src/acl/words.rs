@@ -1,0 +1,208 @@
+//! Rights, inheritance and well-known SIDs in words: those that people know from the permissions dialogue of Windows.
+
+use super::{flag, mask};
+use crossrealm_krb::sid::Sid;
+
+/// Rights that have a name, the most first.
+const RIGHTS: &[(&str, u32)] = &[
+    ("full", mask::FULL),
+    ("modify", mask::MODIFY),
+    ("read-write", mask::READ_EXECUTE | mask::WRITE),
+    ("read-execute", mask::READ_EXECUTE),
+    ("read", mask::READ),
+    ("write", mask::WRITE),
+];
+
+/// Single rights, which name what no word of [`RIGHTS`] covers.
+const SINGLE: &[(&str, u32)] = &[
+    ("read-data", 0x0001),
+    ("write-data", 0x0002),
+    ("append-data", 0x0004),
+    ("read-ea", 0x0008),
+    ("write-ea", 0x0010),
+    ("execute", 0x0020),
+    ("delete-child", mask::DELETE_CHILD),
+    ("read-attributes", 0x0080),
+    ("write-attributes", 0x0100),
+    ("delete", mask::DELETE),
+    ("read-permissions", mask::READ_CONTROL),
+    ("change-permissions", mask::WRITE_DAC),
+    ("take-ownership", mask::WRITE_OWNER),
+    ("synchronize", 0x0010_0000),
+];
+
+/// To what an entry applies, by its flags: the names of the dialogue, made short.
+const SCOPES: &[(&str, u8)] = &[
+    ("all", flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT),
+    ("this", 0),
+    ("subfolders", flag::CONTAINER_INHERIT),
+    ("files", flag::OBJECT_INHERIT),
+    (
+        "below",
+        flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT | flag::INHERIT_ONLY,
+    ),
+    (
+        "subfolders-only",
+        flag::CONTAINER_INHERIT | flag::INHERIT_ONLY,
+    ),
+    ("files-only", flag::OBJECT_INHERIT | flag::INHERIT_ONLY),
+];
+
+/// Well-known SIDs that mean something on a share, as Windows calls them.
+const WELL_KNOWN: &[(&str, &str)] = &[
+    ("Everyone", "S-1-1-0"),
+    ("Creator Owner", "S-1-3-0"),
+    ("Creator Group", "S-1-3-1"),
+    ("Owner Rights", "S-1-3-4"),
+    ("Network", "S-1-5-2"),
+    ("Authenticated Users", "S-1-5-11"),
+    ("System", "S-1-5-18"),
+    ("BUILTIN\\Administrators", "S-1-5-32-544"),
+    ("BUILTIN\\Users", "S-1-5-32-545"),
+];
+
+/// The name of a mask: `modify`, or what it is made of, or a number where a bit has no name.
+pub fn rights(mask: u32) -> String {
+    let mask = mask::specific(mask);
+    if let Some((name, _)) = RIGHTS.iter().find(|(_, rights)| *rights == mask) {
+        return (*name).to_owned();
+    }
+    let known = SINGLE.iter().fold(0, |sum, (_, bit)| sum | bit);
+    if mask == 0 || mask & !known != 0 {
+        return format!("{mask:#010x}");
+    }
+    // The largest named set inside, and the single rights beyond it.
+    let base = RIGHTS.iter().find(|(_, rights)| mask & rights == *rights);
+    let rest = mask & !base.map_or(0, |(_, rights)| *rights);
+    let single = SINGLE.iter().filter(|(_, bit)| rest & bit != 0);
+    let names = base.iter().map(|(name, _)| *name);
+    names
+        .chain(single.map(|(name, _)| *name))
+        .collect::<Vec<_>>()
+        .join("+")
+}
+
+/// The mask of a name, of several with `+` between, or of a number: `modify`, `read+delete`, `0x001301bf`.
+pub fn parse_rights(text: &str) -> Option<u32> {
+    if let Some(hex) = text.strip_prefix("0x") {
+        let mask = u32::from_str_radix(hex, 16).ok()?;
+        return (mask != 0).then_some(mask);
+    }
+    let mut mask = 0;
+    for word in text.split('+') {
+        let known = RIGHTS.iter().chain(SINGLE);
+        mask |= known.into_iter().find(|(name, _)| *name == word)?.1;
+    }
+    Some(mask)
+}
+
+/// Every word that [`parse_rights`] knows, the usual ones first.
+pub fn all_rights() -> String {
+    names(RIGHTS.iter().chain(SINGLE).map(|(name, _)| *name))
+}
+
+/// The name of what an entry applies to: `all`, `files-only`, with `,once` where it is not passed on.
+pub fn scope(flags: u8) -> String {
+    let inheritance = flags & (flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT | flag::INHERIT_ONLY);
+    let name = SCOPES.iter().find(|(_, bits)| *bits == inheritance);
+    let name = name.map_or("nothing", |(name, _)| name);
+    match flags & flag::NO_PROPAGATE {
+        0 => name.to_owned(),
+        _ => format!("{name},once"),
+    }
+}
+
+/// The flags of a name.
+pub fn parse_scope(text: &str) -> Option<u8> {
+    let (name, once) = match text.strip_suffix(",once") {
+        Some(name) => (name, flag::NO_PROPAGATE),
+        None => (text, 0),
+    };
+    let (_, flags) = SCOPES.iter().find(|(known, _)| *known == name)?;
+    (*flags != 0 || once == 0).then_some(flags | once)
+}
+
+/// Every word that [`parse_scope`] knows.
+pub fn all_scopes() -> String {
+    names(SCOPES.iter().map(|(name, _)| *name))
+}
+
+/// The name of a well-known SID.
+pub fn well_known(sid: &Sid) -> Option<&'static str> {
+    let sid = sid.to_string();
+    let found = WELL_KNOWN.iter().find(|(_, known)| *known == sid);
+    found.map(|(name, _)| *name)
+}
+
+/// The SID of a well-known name. `Administrators` and `Users` need their `BUILTIN\`: a domain may have such groups too.
+pub fn parse_well_known(name: &str) -> Option<Sid> {
+    let found = WELL_KNOWN
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    found.1.parse().ok()
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_rights_is_read_as_it_is_shown() {
+        for (name, mask) in RIGHTS.iter().chain(SINGLE) {
+            assert_eq!(parse_rights(name), Some(*mask));
+            assert_eq!(rights(*mask), *name);
+        }
+        assert_eq!(rights(mask::READ | mask::DELETE), "read+delete");
+        assert_eq!(parse_rights("read+delete"), Some(0x0013_0089));
+        assert_eq!(rights(0x1000_0000), "full");
+        assert_eq!(rights(0x0040_0000), "0x00400000");
+        assert_eq!(parse_rights("0x001200a9"), Some(mask::READ_EXECUTE));
+        for bad in [
+            "",
+            "Full",
+            "read,write",
+            "read+",
+            "0x",
+            "0x0",
+            "0x1ffffffff",
+        ] {
+            assert_eq!(parse_rights(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_mask_is_shown_in_a_form_that_is_read_back() {
+        for mask in (1..0x200_u32).chain((1..0x20).map(|high| high << 16)) {
+            assert_eq!(parse_rights(&rights(mask)), Some(mask), "{mask:#x}");
+        }
+    }
+
+    #[test]
+    fn every_scope_is_read_as_it_is_shown() {
+        for (name, flags) in SCOPES {
+            assert_eq!(parse_scope(name), Some(*flags));
+            assert_eq!(scope(*flags | flag::INHERITED), *name);
+        }
+        let once = flag::CONTAINER_INHERIT | flag::NO_PROPAGATE;
+        assert_eq!(parse_scope("subfolders,once"), Some(once));
+        assert_eq!(scope(once), "subfolders,once");
+        for bad in ["", "everything", "this,once", "ALL"] {
+            assert_eq!(parse_scope(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn well_known_names_are_found_in_any_case_and_bare_users_are_none() {
+        for (name, sid) in WELL_KNOWN {
+            let found = parse_well_known(&name.to_uppercase()).unwrap();
+            assert_eq!(found.to_string(), *sid);
+            assert_eq!(well_known(&found), Some(*name));
+        }
+        assert_eq!(parse_well_known("Users"), None);
+    }
+}

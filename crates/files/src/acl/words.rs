@@ -13,9 +13,12 @@ const RIGHTS: &[(&str, u32)] = &[
     ("write", mask::WRITE),
 ];
 
+const READ_DATA: u32 = 0x0000_0001;
+const SYNCHRONIZE: u32 = 0x0010_0000;
+
 /// Single rights, which name what no word of [`RIGHTS`] covers.
 const SINGLE: &[(&str, u32)] = &[
-    ("read-data", 0x0001),
+    ("read-data", READ_DATA),
     ("write-data", 0x0002),
     ("append-data", 0x0004),
     ("read-ea", 0x0008),
@@ -28,7 +31,7 @@ const SINGLE: &[(&str, u32)] = &[
     ("read-permissions", mask::READ_CONTROL),
     ("change-permissions", mask::WRITE_DAC),
     ("take-ownership", mask::WRITE_OWNER),
-    ("synchronize", 0x0010_0000),
+    ("synchronize", SYNCHRONIZE),
 ];
 
 /// To what an entry applies, by its flags: the names of the dialogue, made short.
@@ -61,21 +64,34 @@ const WELL_KNOWN: &[(&str, &str)] = &[
     ("BUILTIN\\Users", "S-1-5-32-545"),
 ];
 
-/// The name of a mask: `modify`, or what it is made of, or a number where a bit has no name.
-pub fn rights(mask: u32) -> String {
-    let mask = mask::specific(mask);
-    if let Some((name, _)) = RIGHTS.iter().find(|(_, rights)| *rights == mask) {
-        return (*name).to_owned();
+/// What a word means in an entry that denies. To deny somebody to write must not keep them from reading, so what both
+/// need is left out: to wait for the file always, to read the permissions unless reading is denied too.
+const fn denying(mask: u32) -> u32 {
+    let without = mask & !SYNCHRONIZE;
+    match mask & READ_DATA {
+        0 => without & !mask::READ_CONTROL,
+        _ => without,
     }
+}
+
+/// The rights of a word in an entry that denies or permits.
+const fn meant(mask: u32, deny: bool) -> u32 {
+    if deny { denying(mask) } else { mask }
+}
+
+/// The name of a mask: `modify`, or what it is made of, or a number where a bit has no name.
+pub fn rights(mask: u32, deny: bool) -> String {
+    let mask = mask::specific(mask);
     let known = SINGLE.iter().fold(0, |sum, (_, bit)| sum | bit);
     if mask == 0 || mask & !known != 0 {
         return format!("{mask:#010x}");
     }
     // The largest named set inside, and the single rights beyond it.
-    let base = RIGHTS.iter().find(|(_, rights)| mask & rights == *rights);
-    let rest = mask & !base.map_or(0, |(_, rights)| *rights);
+    let sets = RIGHTS.iter().map(|(name, set)| (*name, meant(*set, deny)));
+    let base = sets.clone().find(|(_, set)| mask & set == *set);
+    let rest = mask & !base.map_or(0, |(_, set)| set);
     let single = SINGLE.iter().filter(|(_, bit)| rest & bit != 0);
-    let names = base.iter().map(|(name, _)| *name);
+    let names = base.into_iter().map(|(name, _)| name);
     names
         .chain(single.map(|(name, _)| *name))
         .collect::<Vec<_>>()
@@ -83,15 +99,23 @@ pub fn rights(mask: u32) -> String {
 }
 
 /// The mask of a name, of several with `+` between, or of a number: `modify`, `read+delete`, `0x001301bf`.
-pub fn parse_rights(text: &str) -> Option<u32> {
+pub fn parse_rights(text: &str, deny: bool) -> Option<u32> {
     if let Some(hex) = text.strip_prefix("0x") {
         let mask = u32::from_str_radix(hex, 16).ok()?;
         return (mask != 0).then_some(mask);
     }
     let mut mask = 0;
     for word in text.split('+') {
-        let known = RIGHTS.iter().chain(SINGLE);
-        mask |= known.into_iter().find(|(name, _)| *name == word)?.1;
+        let find = |table: &[(&str, u32)]| {
+            table
+                .iter()
+                .find(|(name, _)| *name == word)
+                .map(|(_, bits)| *bits)
+        };
+        mask |= match find(RIGHTS) {
+            Some(set) => meant(set, deny),
+            None => find(SINGLE)?,
+        };
     }
     Some(mask)
 }
@@ -153,15 +177,21 @@ mod tests {
 
     #[test]
     fn every_name_of_rights_is_read_as_it_is_shown() {
-        for (name, mask) in RIGHTS.iter().chain(SINGLE) {
-            assert_eq!(parse_rights(name), Some(*mask));
-            assert_eq!(rights(*mask), *name);
+        for deny in [false, true] {
+            for (name, set) in RIGHTS {
+                assert_eq!(parse_rights(name, deny), Some(meant(*set, deny)));
+                assert_eq!(rights(meant(*set, deny), deny), *name);
+            }
+            for (name, bit) in SINGLE {
+                assert_eq!(parse_rights(name, deny), Some(*bit));
+                assert_eq!(rights(*bit, deny), *name);
+            }
         }
-        assert_eq!(rights(mask::READ | mask::DELETE), "read+delete");
-        assert_eq!(parse_rights("read+delete"), Some(0x0013_0089));
-        assert_eq!(rights(0x1000_0000), "full");
-        assert_eq!(rights(0x0040_0000), "0x00400000");
-        assert_eq!(parse_rights("0x001200a9"), Some(mask::READ_EXECUTE));
+        assert_eq!(rights(mask::READ | mask::DELETE, false), "read+delete");
+        assert_eq!(parse_rights("read+delete", false), Some(0x0013_0089));
+        assert_eq!(rights(0x1000_0000, false), "full");
+        assert_eq!(rights(0x0040_0000, false), "0x00400000");
+        assert_eq!(parse_rights("0x001200a9", false), Some(mask::READ_EXECUTE));
         for bad in [
             "",
             "Full",
@@ -171,14 +201,25 @@ mod tests {
             "0x0",
             "0x1ffffffff",
         ] {
-            assert_eq!(parse_rights(bad), None, "{bad}");
+            assert_eq!(parse_rights(bad, false), None, "{bad}");
         }
     }
 
     #[test]
+    fn to_deny_writing_leaves_reading() {
+        let denied = parse_rights("write", true).unwrap();
+        assert_eq!(denied, 0x116);
+        assert_eq!(denied & mask::READ, 0);
+        assert_eq!(parse_rights("full", true), Some(0x000f_01ff));
+    }
+
+    #[test]
     fn every_mask_is_shown_in_a_form_that_is_read_back() {
-        for mask in (1..0x200_u32).chain((1..0x20).map(|high| high << 16)) {
-            assert_eq!(parse_rights(&rights(mask)), Some(mask), "{mask:#x}");
+        for deny in [false, true] {
+            for mask in (1..0x200_u32).chain((1..0x20).map(|high| high << 16)) {
+                let shown = rights(mask, deny);
+                assert_eq!(parse_rights(&shown, deny), Some(mask), "{shown}");
+            }
         }
     }
 

@@ -98,7 +98,7 @@ pub async fn of_file(
             is_owner: is_owner(&permissions, &token),
             rights: match rights {
                 0 => String::new(),
-                rights => words::rights(rights),
+                rights => words::rights(rights, false),
             },
             deleted_by_folder,
             may: deeds.map(|(deed, _)| *deed).collect(),

@@ -27,10 +27,10 @@ pub struct Acl {
     data: Data,
     /// Give rights, e.g. `Projects:modify` or `CORP\Projects:read-execute:this`; replaces what the principal had here
     #[arg(long, value_name = "PRINCIPAL:RIGHTS[:SCOPE]")]
-    grant: Vec<Wish>,
+    grant: Vec<Wish<false>>,
     /// Deny rights, in the same form; added beside what is there
     #[arg(long, value_name = "PRINCIPAL:RIGHTS[:SCOPE]")]
-    deny: Vec<Wish>,
+    deny: Vec<Wish<true>>,
     /// Take every own entry of a principal away
     #[arg(long, value_name = "PRINCIPAL")]
     revoke: Vec<String>,
@@ -53,13 +53,13 @@ pub struct Acl {
 
 /// Rights for somebody, on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Wish {
+struct Wish<const DENY: bool> {
     principal: String,
     mask: u32,
     scope: Option<u8>,
 }
 
-impl FromStr for Wish {
+impl<const DENY: bool> FromStr for Wish<DENY> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -70,7 +70,7 @@ impl FromStr for Wish {
         if principal.trim().is_empty() {
             return Err("who is missing before the `:`".into());
         }
-        let mask = words::parse_rights(rights).ok_or_else(|| {
+        let mask = words::parse_rights(rights, DENY).ok_or_else(|| {
             format!(
                 "`{rights}` are no rights; there are {}, several with `+` between, or a number like 0x001301bf",
                 words::all_rights()
@@ -211,10 +211,10 @@ impl Acl {
 
     /// Everybody who is named.
     fn principals(&self) -> BTreeSet<String> {
-        let wishes = self.grant.iter().chain(&self.deny);
-        let mut all: BTreeSet<String> = wishes.map(|wish| wish.principal.clone()).collect();
-        all.extend(self.revoke.iter().chain(&self.owner).cloned());
-        all
+        let granted = self.grant.iter().map(|wish| &wish.principal);
+        let denied = self.deny.iter().map(|wish| &wish.principal);
+        let others = self.revoke.iter().chain(&self.owner);
+        granted.chain(denied).chain(others).cloned().collect()
     }
 }
 
@@ -244,14 +244,14 @@ async fn wanted(
     }
     let mut replaced = BTreeSet::new();
     for wish in &args.grant {
-        let entry = entry(wish, false, sid(&wish.principal)?, file)?;
+        let entry = entry(wish, sid(&wish.principal)?, file)?;
         changes.push(match replaced.insert(entry.sid.clone()) {
             true => Change::Set(entry),
             false => Change::Add(entry),
         });
     }
     for wish in &args.deny {
-        changes.push(Change::Add(entry(wish, true, sid(&wish.principal)?, file)?));
+        changes.push(Change::Add(entry(wish, sid(&wish.principal)?, file)?));
     }
     let from = match (&args.sddl, before) {
         (Some(text), before) => whole(text, before)?,
@@ -270,7 +270,7 @@ async fn wanted(
     edited.map(Some).map_err(|error| not_editable(&error))
 }
 
-fn entry(wish: &Wish, deny: bool, sid: Sid, file: &OnDisk) -> Result<Entry, Failure> {
+fn entry<const DENY: bool>(wish: &Wish<DENY>, sid: Sid, file: &OnDisk) -> Result<Entry, Failure> {
     let flags = match (wish.scope, file.is_folder()) {
         (Some(flags), true) => flags,
         (None, true) => flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT,
@@ -281,7 +281,7 @@ fn entry(wish: &Wish, deny: bool, sid: Sid, file: &OnDisk) -> Result<Entry, Fail
         }
     };
     Ok(Entry {
-        deny,
+        deny: DENY,
         flags,
         mask: wish.mask,
         sid,
@@ -424,7 +424,7 @@ pub(super) fn shown_entry(entry: &Entry, names: &Names) -> ShownEntry {
     ShownEntry {
         kind: if entry.deny { "deny" } else { "allow" },
         name: who.name,
-        rights: words::rights(entry.mask),
+        rights: words::rights(entry.mask, entry.deny),
         applies_to: words::scope(entry.flags),
         inherited: entry.has(flag::INHERITED),
         sid: who.sid,
@@ -451,10 +451,10 @@ mod tests {
 
     #[test]
     fn wishes_are_read() {
-        let wish: Wish = r"CORP\Projects:modify".parse().unwrap();
+        let wish: Wish<false> = r"CORP\Projects:modify".parse().unwrap();
         assert_eq!(wish.principal, r"CORP\Projects");
         assert_eq!((wish.mask, wish.scope), (0x0013_01bf, None));
-        let wish: Wish = "alice@corp.contoso.com:read+delete:this".parse().unwrap();
+        let wish: Wish<false> = "alice@corp.contoso.com:read+delete:this".parse().unwrap();
         assert_eq!((wish.mask, wish.scope), (0x0013_0089, Some(0)));
         for (bad, says) in [
             ("Projects", "expected `PRINCIPAL:RIGHTS`"),
@@ -463,7 +463,7 @@ mod tests {
             ("Projects:modify:everywhere", "`everywhere` is no scope"),
             ("Projects:", "`` are no rights"),
         ] {
-            let said = bad.parse::<Wish>().unwrap_err();
+            let said = bad.parse::<Wish<true>>().unwrap_err();
             assert!(said.contains(says), "{bad}: {said}");
         }
     }

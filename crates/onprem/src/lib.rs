@@ -8,6 +8,7 @@
 pub mod credentials;
 pub mod dc;
 pub mod error;
+pub mod gpo;
 pub mod kdc;
 pub mod kerberos_server;
 pub mod ldap;
@@ -15,6 +16,7 @@ pub mod lsa;
 mod net;
 pub mod nrpc;
 pub mod os;
+pub mod security;
 pub mod session;
 pub mod smb;
 pub mod sync;

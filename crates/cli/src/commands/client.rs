@@ -3,6 +3,7 @@
 use crate::client_config::krb5::{self, KdcOf};
 use crate::client_config::settings::{Wishes, settings};
 use crate::client_config::{intune, preg, reg};
+use crate::commands::deploy_gpo;
 use crate::context::{Context, read_bounded};
 use crate::failure::Failure;
 use crate::keytab::replace;
@@ -21,6 +22,8 @@ const MAX_CONFIG_BYTES: usize = 1 << 20;
 pub enum Args {
     /// Write the configuration that lets a workstation get tickets for the tenant's shares
     Config(Config),
+    /// Put the configuration for Windows into a group policy object of AD, and keep it right
+    DeployGpo(deploy_gpo::Args),
 }
 
 /// The arguments of `client config`.
@@ -64,7 +67,10 @@ pub enum ConfigFormat {
 
 /// Runs `crossrealm client`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let Args::Config(args) = args;
+    let args = match args {
+        Args::Config(args) => args,
+        Args::DeployGpo(args) => return deploy_gpo::run(args, context).await,
+    };
     if args.undo && args.format == ConfigFormat::Krb5Conf {
         return remove_krb5(args.out.as_deref());
     }

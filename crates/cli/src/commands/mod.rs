@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod connector;
+pub mod deploy_gpo;
 pub mod events;
 pub mod files;
 pub mod group;

@@ -1,4 +1,4 @@
-//! Encrypted SMB 3.1.1 sessions to a domain controller's `\PIPE\lsarpc` and `\PIPE\netlogon`.
+//! Encrypted SMB 3.1.1 sessions to a domain controller: its `\PIPE\lsarpc` and `\PIPE\netlogon`, and the files of `SYSVOL`.
 //!
 //! SMB, signing, encryption and the RPC transport are `smolder`'s; the authentication is our own Kerberos initiator
 //! ([`crossrealm_krb::gss`]) with a ticket that the caller has got. This room adds what the library leaves out: the SMB
@@ -7,7 +7,10 @@
 //! on anything that takes too long.
 
 mod application_key;
+mod files;
 mod gss;
+
+pub use files::FileShare;
 
 use crate::lsa::{NtStatus, Pipe};
 use crate::nrpc::Wire;
@@ -15,7 +18,7 @@ use application_key::{Transcript, Watched};
 use crossrealm_krb::credential::Credential;
 use gss::KerberosAuth;
 use smolder_core::auth::AuthError;
-use smolder_core::client::Connection;
+use smolder_core::client::{Connection, TreeConnected};
 use smolder_core::error::CoreError;
 use smolder_core::pipe::{NamedPipe, PipeAccess};
 use smolder_core::policy::{OperationTimeouts, ResourceLimits, SecurityPolicy};
@@ -164,6 +167,23 @@ async fn open(
     ticket: Credential,
     name: &'static str,
 ) -> Result<(NamedPipe<Watched<TokioTcpTransport>>, Zeroizing<[u8; 16]>), SmbError> {
+    let (tree, application_key) = tree(host, address, ticket, "IPC$").await?;
+    let pipe = NamedPipe::open(tree, name, PipeAccess::ReadWrite)
+        .await
+        .map_err(|error| classify("access to the pipe", error))?;
+    Ok((pipe, application_key))
+}
+
+/// A share that is connected to.
+type Tree = Connection<Watched<TokioTcpTransport>, TreeConnected>;
+
+/// Signs in to the domain controller and connects to one of its shares; with the session's application key.
+async fn tree(
+    host: &str,
+    address: SocketAddr,
+    ticket: Credential,
+    share: &str,
+) -> Result<(Tree, Zeroizing<[u8; 16]>), SmbError> {
     let transport = TokioTcpTransport::connect_with_timeout(address, CONNECT_TIMEOUT)
         .await
         .map_err(|error| SmbError::Unreachable {
@@ -193,13 +213,10 @@ async fn open(
         .application_key(session_key)
         .ok_or_else(|| SmbError::Protocol("the session set-up was not observed".to_owned()))?;
     let tree = connection
-        .tree_connect(&TreeConnectRequest::from_unc(&format!(r"\\{host}\IPC$")))
+        .tree_connect(&TreeConnectRequest::from_unc(&format!(r"\\{host}\{share}")))
         .await
-        .map_err(|error| classify("access to `IPC$`", error))?;
-    let pipe = NamedPipe::open(tree, name, PipeAccess::ReadWrite)
-        .await
-        .map_err(|error| classify("access to the pipe", error))?;
-    Ok((pipe, application_key))
+        .map_err(|error| classify("access to the share", error))?;
+    Ok((tree, application_key))
 }
 
 impl Pipe for LsaPipe {

@@ -5,9 +5,9 @@ use crossrealm_krb::credential::Credential;
 use smolder_core::client::CompoundRequest;
 use smolder_proto::smb::smb2::{
     CloseRequest, Command, CreateDisposition, CreateOptions, CreateRequest, DispositionInformation,
-    FileAttributes, FileId, FileInfoClass, FlushRequest, InfoType, QueryDirectoryRequest,
-    QueryInfoRequest, QueryInfoResponse, ReadRequest, RenameInformation, SetInfoRequest,
-    ShareAccess, WriteRequest,
+    FileAttributes, FileId, FileInfoClass, FlushRequest, InfoType, QueryDirectoryFlags,
+    QueryDirectoryRequest, QueryInfoRequest, QueryInfoResponse, ReadRequest, RenameInformation,
+    SetInfoRequest, ShareAccess, WriteRequest,
 };
 use std::net::SocketAddr;
 
@@ -191,7 +191,11 @@ impl FileShare {
         const STEP: &str = "the listing of a folder";
         let mut names = Vec::new();
         loop {
-            let request = QueryDirectoryRequest::for_pattern(id, "*", chunk(CHUNK));
+            // Not from the start each time, as the library's own request would.
+            let request = QueryDirectoryRequest {
+                flags: QueryDirectoryFlags::empty(),
+                ..QueryDirectoryRequest::for_pattern(id, "*", chunk(CHUNK))
+            };
             let page = match self.0.query_directory(&request).await {
                 Ok(page) => page,
                 Err(error) => match classify(STEP, error) {

@@ -88,6 +88,7 @@ impl Play {
         self.it_is_for_a_group_and_a_unit_only()?;
         self.what_is_not_there_is_refused()?;
         self.it_is_removed()?;
+        self.every_step_is_an_event()?;
         self.a_run_cut_off_at_any_step_is_finished_by_the_next()
     }
 
@@ -231,6 +232,15 @@ impl Play {
         assert!(!self.folder().exists());
         let again = self.deploy(&["--remove"])?.ok()?;
         again.says("nothing to remove").map(drop)
+    }
+
+    fn every_step_is_an_event(&self) -> Result<(), Failure> {
+        let events = self.story.crossrealm(Place::Admin).arg("events").ok()?;
+        events
+            .says("group policy: make the group policy object in AD")?
+            .says("group policy: write Registry.pol")?
+            .says("group policy: remove the object from AD")
+            .map(drop)
     }
 
     fn a_run_cut_off_at_any_step_is_finished_by_the_next(&self) -> Result<(), Failure> {

@@ -2,15 +2,13 @@
 
 use super::reg::utf16le;
 use super::settings::{Data, Setting};
+use crossrealm_onprem::gpo::EXTENSIONS;
 
 /// The signature `PReg` and version 1.
 const HEADER: [u8; 8] = *b"PReg\x01\0\0\0";
 /// REG_SZ and REG_DWORD, [MS-GPREG] 2.2.1.
 const REG_SZ: u32 = 1;
 const REG_DWORD: u32 = 4;
-/// The client-side extension that applies `Registry.pol`, with the editor of administrative templates.
-pub const REGISTRY_EXTENSION: &str =
-    "[{35378EAC-683F-11D2-A89A-00C04FBBCFA2}{D02B1F72-3407-48AE-BA88-E8213C6761F1}]";
 
 /// `Registry.pol`. With `undo` it has Windows delete the values.
 pub fn registry_pol(settings: &[Setting], undo: bool) -> Vec<u8> {
@@ -43,7 +41,7 @@ pub fn registry_pol(settings: &[Setting], undo: bool) -> Vec<u8> {
 
 /// `GPT.INI` of a local policy folder with one version of machine settings.
 pub fn gpt_ini() -> String {
-    format!("[General]\r\ngPCMachineExtensionNames={REGISTRY_EXTENSION}\r\nVersion=1\r\n")
+    format!("[General]\r\ngPCMachineExtensionNames={EXTENSIONS}\r\nVersion=1\r\n")
 }
 
 /// The settings as `LGPO.exe /t` reads them.

@@ -1,7 +1,10 @@
 //! `crossrealm client deploy-gpo`: one group policy object that tells the domain's computers of the tenant.
+//!
+//! Every step is a change in AD and so an event of the tenant's audit, which takes a global administrator's token.
 
 use crate::client_config::preg;
 use crate::client_config::settings::{Wishes, settings};
+use crate::commands::kerberos_server::journal::Journal;
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
@@ -67,7 +70,8 @@ struct Planned {
 
 /// Runs `crossrealm client deploy-gpo`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let config = context.client()?.client_config(context.tenant()?).await?;
+    let client = context.client()?;
+    let config = client.client_config(context.tenant()?).await?;
     let id = format!("{{{}}}", config.tenant.id.to_string().to_uppercase());
     // Tools for group policies write to the PDC emulator, so that nobody works on two copies.
     let session = args.domain.open(Choice::Pdc).await?;
@@ -87,9 +91,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if args.dry_run {
         return tell_plan(&steps, context);
     }
+    let tenant = config.tenant.id.to_string();
+    let journal = Journal::new(&client, &tenant, &session);
     for step in &steps {
-        eprintln!("{step}");
-        policies.apply(step).await?;
+        let words = format!("group policy: {step}");
+        journal.in_ad(&words, policies.apply(step)).await?;
     }
     let now = policies.observe(&link).await?;
     if steps.is_empty() {

@@ -20,7 +20,7 @@ use crossrealm_krb::sid::Sid;
 use std::fmt;
 
 /// The client-side extension that applies `Registry.pol`, and the editor of administrative templates: [MS-GPREG] 1.9.
-const EXTENSIONS: &str =
+pub const EXTENSIONS: &str =
     "[{35378EAC-683F-11D2-A89A-00C04FBBCFA2}{D02B1F72-3407-48AE-BA88-E8213C6761F1}]";
 /// `flags` of a container, [MS-GPOL] 2.2.4: the half for users is off, both halves are off.
 const USERS_OFF: i64 = 1;

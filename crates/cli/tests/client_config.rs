@@ -1,6 +1,5 @@
 //! `client config` against a running service, its files read by parsers that are not ours: Python's and Samba's.
 
-#[allow(dead_code, reason = "other tests use the rest of it")]
 mod common;
 
 use common::Cloud;

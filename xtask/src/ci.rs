@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crossrealm_lab::need;
 
 use crate::process::{cargo, run as run_command};
-use crate::{Outcome, fuzz, licences, setup, tidy, walls};
+use crate::{Outcome, fuzz, licences, pool, setup, tidy, walls};
 
 /// A name and what it does.
 type Step = (&'static str, fn() -> Outcome);
@@ -34,12 +34,18 @@ pub fn test(arguments: &[&str], world: World) -> Outcome {
         ));
     }
     let binary = crossrealm_lab::build_product().map_err(|failure| failure.to_string())?;
-    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    tests.args(arguments).env("CROSSREALM_BIN", binary);
+    let mut variables = vec![("CROSSREALM_BIN", binary.display().to_string())];
     if world == World::Required {
-        tests.env(need::REQUIRE_WORLD, "1");
+        variables.push((need::REQUIRE_WORLD, "1".to_owned()));
     }
-    let outcome = run_command(&mut tests);
+    // Whoever asks for certain tests wants to see them as cargo shows them.
+    let outcome = match arguments {
+        [] | ["--locked"] => pool::run_all(arguments, &variables),
+        _ => {
+            let mut chosen = cargo(&["test", "--workspace", "--no-fail-fast"]);
+            run_command(chosen.args(arguments).envs(variables))
+        }
+    };
     if let Some(reason) = unmet {
         eprintln!("\n*** THE END-TO-END TESTS WERE SKIPPED: {reason} ***");
     }

@@ -10,6 +10,7 @@ mod demo;
 mod fuzz;
 mod licences;
 mod metadata;
+mod pool;
 mod process;
 mod setup;
 mod sim;

@@ -117,6 +117,8 @@ codes! {
     HostTokenNotFound = "host_token_not_found",
     /// The storage account has as many host tokens as it may (409).
     TooManyHostTokens = "too_many_host_tokens",
+    /// The storage account has as many hosts as are remembered (409).
+    TooManyHosts = "too_many_hosts",
     /// No such connector (404).
     ConnectorNotFound = "connector_not_found",
     /// A connector for this AD domain is there already (409).

@@ -75,3 +75,75 @@ pub struct ResolvedName {
     /// Whether it was deleted; found by its SID alone.
     pub deleted: bool,
 }
+
+/// The most sessions in one [`HostReport`].
+pub const MAX_REPORTED_SESSIONS: usize = 500;
+
+/// `PUT /tenants/{tenant}/storage-accounts/{name}/hosts/{host}`: what a host says of itself. `{host}` is its name: 1 to 63
+/// letters, digits, dots, hyphens and underscores.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostReport {
+    /// The version of its program.
+    pub program: String,
+    /// Where it listens.
+    pub listen: String,
+    /// Whether users can connect.
+    pub serving: bool,
+    /// The version of the account's state that is in effect; absent before the first one.
+    #[serde(default)]
+    pub state_version: Option<String>,
+    /// What keeps it from serving, or from putting the newest state into effect.
+    #[serde(default)]
+    pub problem: Option<String>,
+    /// How often smbd was started again since the host began.
+    pub smbd_restarts: u32,
+    /// How often winbindd was.
+    pub winbindd_restarts: u32,
+    /// The versions of the keys in its keytab.
+    #[serde(default)]
+    pub kvnos: Vec<u32>,
+    /// How many sessions there are.
+    pub session_count: u32,
+    /// The sessions, at most [`MAX_REPORTED_SESSIONS`].
+    #[serde(default)]
+    pub sessions: Vec<HostSession>,
+    /// The size of the file system of the data, in bytes.
+    #[serde(default)]
+    pub disk_bytes: Option<u64>,
+    /// How much of it is free, in bytes.
+    #[serde(default)]
+    pub disk_free_bytes: Option<u64>,
+}
+
+/// An SMB session of a user on a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HostSession {
+    /// The user, as the host knows it from the ticket: `CORP\\alice`.
+    pub user: String,
+    /// The address of the client.
+    pub client: String,
+    /// The shares it has open.
+    #[serde(default)]
+    pub shares: Vec<String>,
+    /// The dialect: `SMB3_11`.
+    pub dialect: String,
+    /// The cipher that encrypts it: `AES-128-GCM`.
+    pub encryption: String,
+}
+
+/// `GET /tenants/{tenant}/storage-accounts/{name}/hosts`: the hosts of an account, one item for each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// When it reported last.
+    pub reported_at: i64,
+    /// Whether it has been silent for longer than a host that lives ever is.
+    pub silent: bool,
+    /// Whether the state in effect is the newest one; absent before the first one.
+    #[serde(default)]
+    pub up_to_date: Option<bool>,
+    /// What it said.
+    #[serde(flatten)]
+    pub report: HostReport,
+}

@@ -24,8 +24,8 @@ pub use client::{Client, ClientError, HostStateAnswer, Refusal};
 pub use error::{Code, ErrorBody};
 pub use events::{Event, EventKind, EventQuery, Outcome};
 pub use hosts::{
-    HostToken, HostTokenCreate, HostTokenCreated, MAX_RESOLVED, ResolveNames, ResolvedName,
-    ResolvedNames,
+    Host, HostReport, HostSession, HostToken, HostTokenCreate, HostTokenCreated,
+    MAX_REPORTED_SESSIONS, MAX_RESOLVED, ResolveNames, ResolvedName, ResolvedNames,
 };
 pub use identities::{
     ApplyIdentities, ApplyIdentitiesResult, DisabledReason, DomainIdentitiesPage, EffectiveGroup,

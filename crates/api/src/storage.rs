@@ -191,7 +191,7 @@ pub enum AccessVia {
 /// `GET /tenants/{tenant}/storage-accounts/{name}/host-state`: all that the SMB host of an account serves by.
 ///
 /// Carries an `ETag`. With `If-None-Match` and `?wait_s=N` the server answers as soon as there is another state, else 304
-/// after N seconds. Needs the storage administrator role; the keys inside are why.
+/// after N seconds. Needs the account's host token or the storage administrator role; the keys inside are why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostState {
     /// Changes whenever anything below changes.
@@ -202,6 +202,9 @@ pub struct HostState {
     pub account: HostAccount,
     /// The AD domains whose users may come, for the seeding of id maps.
     pub domains: Vec<HostDomain>,
+    /// The versions of the keys in the keytab.
+    #[serde(default)]
+    pub kvnos: Vec<u32>,
     /// An MIT keytab with both keys for every service name of the account.
     pub keytab: Base64Secret,
     /// What every user may do without a grant.
@@ -246,6 +249,9 @@ pub struct HostDomain {
     pub flat_name: String,
     /// Its domain SID.
     pub sid: String,
+    /// The number of its range of local ids, the same on every host of the tenant; absent from older servers.
+    #[serde(default)]
+    pub id_range: Option<u32>,
 }
 
 /// A share of a [`HostState`].

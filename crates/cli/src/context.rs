@@ -84,7 +84,12 @@ impl Context {
 
     /// A client of the service's API.
     pub fn client(&self) -> Result<Client, Failure> {
-        let (server, token) = (self.server()?, self.token()?);
+        self.client_with(self.token()?)
+    }
+
+    /// A client of the service's API with a token of its own.
+    pub fn client_with(&self, token: SecretText) -> Result<Client, Failure> {
+        let server = self.server()?;
         let ca = self.ca_pem()?;
         Ok(Client::new(server, Some(token), ca.as_deref())?)
     }
@@ -124,6 +129,19 @@ impl Context {
             )),
             token => Ok(SecretText::new(token)),
         }
+    }
+}
+
+/// The API token in a file.
+pub fn token_in(path: &Path) -> Result<SecretText, Failure> {
+    let text = Zeroizing::new(read_bounded(path, MAX_TOKEN_BYTES, "token")?);
+    let text = std::str::from_utf8(&text).unwrap_or_default().trim();
+    match text {
+        "" => Err(Failure::new(format!(
+            "`{}` is not a token file",
+            path.display()
+        ))),
+        token => Ok(SecretText::new(token)),
     }
 }
 

@@ -65,14 +65,20 @@ impl Host {
         let mut all = HashSet::new();
         let mut open = vec![self.child.id()];
         while let Some(pid) = open.pop() {
-            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-            for child in children.unwrap_or_default().split_whitespace() {
-                let child: u32 = child.parse().unwrap();
+            for child in children(pid) {
                 all.extend(start_of(child).map(|start| (child, start)));
                 open.push(child);
             }
         }
         all
+    }
+
+    /// A file in the host's own `/run/samba`.
+    fn inside(&self, file: &str) -> PathBuf {
+        PathBuf::from(format!(
+            "/proc/{}/root/run/samba/{file}",
+            self.process("smbd")
+        ))
     }
 
     fn process(&self, name: &str) -> u32 {
@@ -92,6 +98,16 @@ impl Drop for Host {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The children of all threads of a process.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let lists = tasks.into_iter().flatten().flatten();
+    let lists = lists.map(|task| fs::read_to_string(task.path().join("children")));
+    let lists: Vec<String> = lists.flatten().collect();
+    let pids = lists.iter().flat_map(|list| list.split_whitespace());
+    pids.map(|pid| pid.parse().unwrap()).collect()
 }
 
 fn start_of(pid: u32) -> Option<String> {
@@ -151,7 +167,8 @@ fn a_host_follows_its_account_and_leaves_nothing_behind() {
 
     // The keys are for root only, the folder around the shares too, and the share has its Windows permissions.
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&state(&cloud, "keytab")), 0o600);
+    let keys = host.inside("keytab");
+    assert_eq!(mode(&keys), 0o600);
     assert_eq!(mode(&cloud.data().join("acct1")), 0o700);
     let share = cloud.data().join("acct1/shares/projects");
     assert!(share.is_dir());
@@ -182,10 +199,10 @@ fn a_host_follows_its_account_and_leaves_nothing_behind() {
 
     // A new key arrives without a restart.
     let smbd = host.process("smbd");
-    let keytab = fs::read(state(&cloud, "keytab")).unwrap();
+    let keytab = fs::read(&keys).unwrap();
     cloud.ok(&["storage-account", "rotate-key", "acct1", "--key", "kerb1"]);
     until("the new key is there", || {
-        fs::read(state(&cloud, "keytab")).unwrap() != keytab
+        fs::read(&keys).unwrap() != keytab
     });
     assert_eq!(host.process("smbd"), smbd);
 

@@ -247,6 +247,26 @@ impl Directory {
         tenant: TenantId,
         name: &str,
     ) -> Result<()> {
+        self.remove_storage_account(by, tenant, name, false).await
+    }
+
+    /// Does the same with the shares the account still has: they and the grants on them go too. Data on hosts stays.
+    pub async fn delete_storage_account_with_shares(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        name: &str,
+    ) -> Result<()> {
+        self.remove_storage_account(by, tenant, name, true).await
+    }
+
+    async fn remove_storage_account(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        name: &str,
+        with_shares: bool,
+    ) -> Result<()> {
         let mut tx = self.begin().await?;
         touch(&mut tx, tenant, Touch::Parties).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
@@ -258,7 +278,7 @@ impl Directory {
         .fetch_one(&mut *tx)
         .await?;
         let count: i64 = col(&shares, "count")?;
-        if count > 0 {
+        if count > 0 && !with_shares {
             let shares = match count {
                 1 => "a share".to_owned(),
                 many => format!("{many} shares"),
@@ -266,7 +286,7 @@ impl Directory {
             return Err(DirectoryError::Refused {
                 code: "account_has_shares",
                 message: format!("storage account `{name}` has {shares}"),
-                hint: Some("delete its shares first".to_owned()),
+                hint: Some("delete its shares first, or all of it by `--force`; files on its hosts stay either way".to_owned()),
             });
         }
         delete_names(&mut tx, &owner).await?;
@@ -282,7 +302,10 @@ impl Directory {
             Some(tenant),
             "storage-account.delete",
             name,
-            "",
+            &match count {
+                0 => String::new(),
+                count => format!("with {count} shares"),
+            },
         )
         .await?;
         self.commit(tx).await

@@ -3,6 +3,7 @@
 use crate::db::{Touch, col, col_sid, now_s, sql, tenant_blob, touch};
 use crate::error::{DirectoryError, Kind};
 use crate::events::audit;
+use crate::id_ranges;
 use crate::names::{self, invalid};
 use crate::tenants::load_tenant;
 use crate::{Actor, Directory, Result};
@@ -167,6 +168,7 @@ pub(crate) async fn register(
     .bind(domain.created_at)
     .execute(&mut *conn)
     .await?;
+    id_ranges::assign(conn, tenant, &domain.sid).await?;
     let detail = format!("SID {}, forest {}", domain.sid, domain.forest_root);
     audit(
         conn,

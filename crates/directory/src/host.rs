@@ -4,12 +4,14 @@ use crate::accounts::{StorageAccount, keytab, load_account};
 use crate::db::{col, sql, tenant_blob};
 use crate::domains::{DomainInfo, load_domains};
 use crate::error::{DirectoryError, Kind};
+use crate::id_ranges;
 use crate::keys::KeytabMaterial;
 use crate::shares::{Grant, load_grants, load_shares};
 use crate::tenants::{TenantInfo, load_tenant};
 use crate::{Directory, Result};
 use crossrealm_kdc::TenantId;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use zeroize::Zeroizing;
 
@@ -24,6 +26,8 @@ pub struct HostState {
     pub account: StorageAccount,
     /// The AD domains of the tenant.
     pub domains: Vec<DomainInfo>,
+    /// The numbers of the id ranges of the tenant's domains, by domain SID; of domains that are gone too.
+    pub id_ranges: BTreeMap<String, u32>,
     /// What its keytab is made of.
     pub keytab: KeytabMaterial,
     /// Its shares.
@@ -60,6 +64,7 @@ impl Directory {
         let tenant = load_tenant(&mut conn, tenant).await?;
         let (owner, account) = load_account(&mut conn, &tenant, account).await?;
         let domains = load_domains(&mut conn, tenant.id).await?;
+        let id_ranges = id_ranges::load(&mut conn, tenant.id).await?;
         let keytab = keytab(&mut conn, self.sealer(), &tenant, &owner, &account).await?;
         let mut shares = Vec::new();
         for (id, share) in load_shares(&mut conn, owner.id, &account.name).await? {
@@ -73,6 +78,7 @@ impl Directory {
             tenant,
             account,
             domains,
+            id_ranges,
             keytab,
             shares,
         };
@@ -88,8 +94,13 @@ fn version(state: &HostState) -> String {
     // Writing to a String does not fail.
     let _ = write!(
         text,
-        "{:?}{:?}{:?}{:?}{:?}",
-        state.tenant, state.account, state.domains, state.keytab.principals, state.shares
+        "{:?}{:?}{:?}{:?}{:?}{:?}",
+        state.tenant,
+        state.account,
+        state.domains,
+        state.id_ranges,
+        state.keytab.principals,
+        state.shares
     );
     hash.update(text.as_bytes());
     for key in &state.keytab.keys {

@@ -1,6 +1,6 @@
 //! Why a host cannot serve, and what to do about it.
 
-use crossrealm_api::ClientError;
+use crossrealm_api::{ClientError, Code};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::SocketAddr;
@@ -87,6 +87,30 @@ pub enum FilesError {
         "`{0}` is not the name of a share: 3 to 63 lower-case letters, digits and single inner hyphens"
     )]
     BadShareName(String),
+    /// The copy of the state that was kept for times without the API cannot be used.
+    #[error("the kept state `{}` cannot be used: {reason}", path.display())]
+    BadCopy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The API is away, and there is no copy to begin with.
+    #[error("{api}, and {why}")]
+    NothingKnown {
+        /// Why the API gave no state.
+        api: ClientError,
+        /// Why there is nothing else to begin with.
+        why: String,
+    },
+    /// The service does not let this host serve any more.
+    #[error("stopped serving storage account `{account}`: {error}")]
+    Dismissed {
+        /// The account.
+        account: String,
+        /// What the service said.
+        error: ClientError,
+    },
     /// The API does not give the host its state.
     #[error(transparent)]
     Api(#[from] ClientError),
@@ -154,6 +178,21 @@ impl FilesError {
                 "put the data on ext4, XFS or Btrfs, mounted with extended attributes".into(),
             ),
             Self::Api(error) => error.hint(),
+            Self::BadCopy { .. } | Self::NothingKnown { .. } => Some(
+                "start the host again when the API answers: it then fetches its state anew".into(),
+            ),
+            Self::Dismissed { account, error } => match error.code() {
+                Some(Code::Unauthenticated | Code::Forbidden) => Some(format!(
+                    "where that was not meant, make the host a new token: `crossrealm storage-account host-token {account} --out FILE`"
+                )),
+                _ => Some("the files stay where they are".into()),
+            },
+            Self::File { reason, .. } if reason.contains("(os error 30)") => Some(
+                "the file system is mounted read-only: mount it for writing, or choose another folder by `--data` and `--state`".into(),
+            ),
+            Self::File { reason, .. } if reason.contains("(os error 28)") => Some(
+                "the disk is full: make room; what was served before goes on being served".into(),
+            ),
             Self::Inside(complaint) => complaint.hint.clone(),
             Self::BadAccountName(_)
             | Self::BadShareName(_)

@@ -29,6 +29,7 @@ mod tools;
 
 pub use crossrealm_krb::sid::Sid;
 pub use error::FilesError;
+pub use kept::SealKey;
 pub use listen::Listen;
 pub use outer::{Options, Progress, serve};
 pub use places::{DEFAULT_DATA, share_folder};

@@ -2,14 +2,14 @@
 
 use crate::check;
 use crate::error::FilesError;
-use crate::kept;
+use crate::kept::{Kept, SealKey};
 use crate::listen::Listen;
 use crate::pipe::{Order, Report};
 use crate::places::Places;
-use crate::poll::Source;
+use crate::poll::{Source, is_dismissal};
 use crate::preflight::{self, StateLock};
 use crate::tools;
-use crossrealm_api::{Client, HostState};
+use crossrealm_api::{Client, HostReport, HostState};
 use std::ffi::OsString;
 use std::future::Future;
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ use zeroize::Zeroizing;
 
 /// How long the inner process may take to stop Samba, which first tells its clients.
 const STOP: Duration = Duration::from_secs(10);
+/// How long the last report may take.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// The pause before the first restart; doubled with each one that follows.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause before a restart.
@@ -33,7 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const HEALTHY: Duration = Duration::from_secs(60);
 
 /// What to serve, and where.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// The tenant, by name, domain or id.
     pub tenant: String,
@@ -45,6 +47,10 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// Where to listen.
     pub listen: Listen,
+    /// The name of this host in its reports; other hosts of the account have other names.
+    pub name: String,
+    /// What the copy of the state is sealed with.
+    pub seal_key: SealKey,
     /// The command that runs [`crate::inside::run`]: the program and its arguments.
     pub inside: Vec<OsString>,
 }
@@ -74,7 +80,7 @@ enum End {
 /// # Errors
 ///
 /// Whatever keeps the host from ever serving. Once it served, failures of Samba are answered by a restart; then only the
-/// account's deletion ends it.
+/// service ends it, by the account's deletion or the revocation of its token ([`FilesError::Dismissed`]).
 pub async fn serve(
     client: Client,
     options: Options,
@@ -82,32 +88,53 @@ pub async fn serve(
     mut progress: impl FnMut(Progress),
 ) -> Result<(), FilesError> {
     preflight::system()?;
-    let source = Source {
-        client,
-        tenant: options.tenant.clone(),
-        account: options.account.clone(),
-    };
     if !check::is_account_name(&options.account) {
         return Err(FilesError::BadAccountName(options.account));
     }
     let places = Places::new(&options.data, options.state.as_deref(), &options.account);
+    let source = Source {
+        client,
+        tenant: options.tenant.clone(),
+        account: options.account.clone(),
+        kept: Kept::new(&places.state, options.seal_key.clone()),
+    };
     let mut stop = pin!(stop);
     let (state, etag) = tokio::select! {
-        first = first_state(&source, &places) => first?,
+        first = first_state(&source) => first?,
         () = &mut stop => return Ok(()),
     };
     check::state_of(&state, &options.account)?;
     let tenant = state.tenant.id.to_string();
     let _lock: StateLock = preflight::folders(&places, &tenant)?;
+    // A copy is as fresh as the API's last word, so what was read from the copy is not written to it.
+    if etag.is_some() {
+        source.keep(&state);
+    }
     let (sender, states) = watch::channel(state);
-    let mut gone = pin!(source.follow(etag, &sender));
+    let reports = watch::Sender::new(HostReport {
+        program: env!("CARGO_PKG_VERSION").into(),
+        listen: options.listen.address().to_string(),
+        ..HostReport::default()
+    });
+    let mut gone = pin!(async {
+        tokio::select! {
+            error = source.follow(etag, &sender) => error,
+            error = source.tell(&options.name, reports.subscribe(), &places.shares) => error,
+        }
+    });
     let mut served = false;
     let mut pause = FIRST_PAUSE;
+    let goodbye = async || {
+        let mut last = reports.borrow().clone();
+        last.serving = false;
+        let told = source.tell_once(&options.name, &mut last, &places.shares);
+        let _ = tokio::time::timeout(GOODBYE, told).await;
+    };
     loop {
         preflight::port(options.listen)
             .or_else(|error| if served { Ok(()) } else { Err(error) })?;
         let began = Instant::now();
-        let mut inner = Inner::start(&options, &places, states.clone())?;
+        let mut inner = Inner::start(&options, &places, states.clone(), &reports)?;
         let end = tokio::select! {
             end = inner.live(&options, &mut served, &mut progress) => end,
             () = &mut stop => End::Stopped,
@@ -118,7 +145,10 @@ pub async fn serve(
         };
         inner.stop().await;
         let error = match end {
-            End::Stopped => return Ok(()),
+            End::Stopped => {
+                goodbye().await;
+                return Ok(());
+            }
             End::Failed(error) => error,
         };
         if !served {
@@ -128,29 +158,47 @@ pub async fn serve(
             pause = FIRST_PAUSE;
         }
         error!("{error}; starting again in {} s", pause.as_secs());
+        reports.send_modify(|report| {
+            report.serving = false;
+            report.smbd_restarts += 1;
+            report.problem = Some(error.to_string());
+            report.session_count = 0;
+            report.sessions.clear();
+        });
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = &mut stop => return Ok(()),
+            error = &mut gone => return Err(error),
+            () = &mut stop => {
+                goodbye().await;
+                return Ok(());
+            }
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 /// The state to begin with: the API's; while the API is away, the one that was kept.
-async fn first_state(
-    source: &Source,
-    places: &Places,
-) -> Result<(Box<HostState>, Option<String>), FilesError> {
+async fn first_state(source: &Source) -> Result<(Box<HostState>, Option<String>), FilesError> {
     let error = match source.first().await {
         Err(FilesError::Api(error)) if error.is_transient() => error,
+        Err(FilesError::Api(error)) if is_dismissal(&error) => {
+            return Err(source.dismissed(error));
+        }
         answer => return answer,
     };
-    match kept::load(&kept::path(&places.state), &source.tenant, &source.account) {
-        Some(state) => {
+    match source.kept.load(&source.tenant, &source.account) {
+        Ok(Some(state)) => {
             warn!("{error}; beginning with what was known last");
             Ok((state, None))
         }
-        None => Err(error.into()),
+        Ok(None) => Err(FilesError::NothingKnown {
+            api: error,
+            why: "no state of the account was kept here".into(),
+        }),
+        Err(bad) => Err(FilesError::NothingKnown {
+            api: error,
+            why: bad.to_string(),
+        }),
     }
 }
 
@@ -158,10 +206,14 @@ async fn first_state(
 struct Inner {
     child: Child,
     orders: Option<ChildStdin>,
-    reports: Lines<BufReader<ChildStdout>>,
+    lines: Lines<BufReader<ChildStdout>>,
     states: watch::Receiver<Box<HostState>>,
     begin: Option<Order>,
     places: Places,
+    /// What the service is told of the host.
+    reports: watch::Sender<HostReport>,
+    /// The restarts of winbindd in the lives before.
+    winbindd_restarts: u32,
 }
 
 impl Inner {
@@ -174,6 +226,7 @@ impl Inner {
         options: &Options,
         places: &Places,
         states: watch::Receiver<Box<HostState>>,
+        told: &watch::Sender<HostReport>,
     ) -> Result<Self, FilesError> {
         let mut command = tools::command("unshare");
         command
@@ -187,17 +240,19 @@ impl Inner {
             .process_group(0);
         let failed = |reason: String| FilesError::NoNamespaces { reason };
         let mut child = command.spawn().map_err(|e| failed(e.to_string()))?;
-        let (orders, reports) = (child.stdin.take(), child.stdout.take());
-        let reports = reports.ok_or_else(|| failed("no pipe".into()))?;
+        let (orders, lines) = (child.stdin.take(), child.stdout.take());
+        let lines = lines.ok_or_else(|| failed("no pipe".into()))?;
         if let Some(stderr) = child.stderr.take() {
             tokio::spawn(log_lines(BufReader::new(stderr).lines()));
         }
         Ok(Self {
             child,
             orders,
-            reports: BufReader::new(reports).lines(),
+            lines: BufReader::new(lines).lines(),
             states,
             places: places.clone(),
+            winbindd_restarts: told.borrow().winbindd_restarts,
+            reports: told.clone(),
             begin: Some(Order::Begin {
                 shares: places.shares.clone(),
                 state: places.state.clone(),
@@ -225,7 +280,7 @@ impl Inner {
                     }
                     self.hand_over().await;
                 }
-                line = self.reports.next_line() => match line {
+                line = self.lines.next_line() => match line {
                     Ok(Some(line)) => {
                         if let Some(error) = self.take(&line, options, served, progress) {
                             return End::Failed(error);
@@ -247,6 +302,10 @@ impl Inner {
         match serde_json::from_str(line) {
             Ok(Report::Serving) => {
                 *served = true;
+                self.reports.send_modify(|report| {
+                    report.serving = true;
+                    report.problem = None;
+                });
                 let state = self.states.borrow();
                 progress(Progress::Serving {
                     host: state.account.host.clone(),
@@ -256,6 +315,12 @@ impl Inner {
             }
             Ok(Report::Applied { version, left_out }) => {
                 info!(version, "the account's state is in effect");
+                let kvnos = self.states.borrow().kvnos.clone();
+                self.reports.send_modify(|report| {
+                    report.state_version = Some(version);
+                    report.kvnos = kvnos;
+                    report.problem = None;
+                });
                 for share in left_out {
                     error!("share `{share}` is not served: Samba knows its name as something else");
                 }
@@ -263,7 +328,15 @@ impl Inner {
             Ok(Report::NotApplied { version, complaint }) => {
                 let message = self.places.seen_outside(&complaint.message);
                 error!(version, "{message}; the state before stays");
+                let problem = format!("{message}; the state before stays");
+                self.reports
+                    .send_modify(|report| report.problem = Some(problem));
             }
+            Ok(Report::Health(health)) => self.reports.send_modify(|report| {
+                report.winbindd_restarts = self.winbindd_restarts + health.winbindd_restarts;
+                report.session_count = health.session_count;
+                report.sessions = health.sessions;
+            }),
             Ok(Report::Warning(text)) => warn!("{}", self.places.seen_outside(&text)),
             Ok(Report::Failed(mut complaint)) => {
                 complaint.message = self.places.seen_outside(&complaint.message);
@@ -276,9 +349,6 @@ impl Inner {
 
     async fn hand_over(&mut self) {
         let state = self.states.borrow_and_update().clone();
-        if let Err(error) = kept::save(&kept::path(&self.places.state), &state) {
-            warn!("{error}; a start while the API is away will not know this state");
-        }
         self.order(&Order::Serve(state)).await;
     }
 

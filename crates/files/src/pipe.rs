@@ -3,7 +3,7 @@
 //! The end of the orders is itself one: the inner process stops cleanly, whether the outer one asked for it or was killed.
 
 use crate::error::Complaint;
-use crossrealm_api::HostState;
+use crossrealm_api::{HostSession, HostState};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,8 +43,21 @@ pub(crate) enum Report {
         /// Why.
         complaint: Complaint,
     },
+    /// What goes on, whenever it differs from what was said before.
+    Health(Health),
     /// Something is worth a line in the log.
     Warning(String),
     /// The inner process ends.
     Failed(Complaint),
+}
+
+/// What the inner process knows of the host's health.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Health {
+    /// How often winbindd was started again in this life.
+    pub winbindd_restarts: u32,
+    /// How many sessions there are.
+    pub session_count: u32,
+    /// The sessions, sorted; some of them where there are many.
+    pub sessions: Vec<HostSession>,
 }

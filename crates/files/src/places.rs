@@ -28,14 +28,14 @@ pub fn share_folder(data: &Path, account: &str, share: &str) -> Result<PathBuf, 
 
 /// The folder of Samba's build for sockets; `libnss_winbind` knows no other.
 pub(crate) const RUN: &str = "/run/samba";
-/// This host's own state, as the inner process sees it: keys, permissions, id maps.
+/// This host's own state, as the inner process sees it: permissions, id maps.
 pub(crate) const HOST: &str = "/run/samba/host";
 /// The folders of the shares, as the inner process sees them.
 pub(crate) const SHARES: &str = "/run/samba/shares";
 /// The configuration that every Samba program is given.
 pub(crate) const SMB_CONF: &str = "/run/samba/host/smb.conf";
-/// The account's keys.
-pub(crate) const KEYTAB: &str = "/run/samba/host/keytab";
+/// The account's keys: in memory, so that they are on no disk.
+pub(crate) const KEYTAB: &str = "/run/samba/keytab";
 /// The log of smbd and winbindd.
 pub(crate) const LOG: &str = "/run/samba/host/log/samba.log";
 /// Stands in for `/etc/nsswitch.conf`.
@@ -90,6 +90,6 @@ mod tests {
             "no `/srv/files/acct1/shares/x`; see `/srv/files/.host/acct1/log/samba.log`"
         );
         let places = Places::new(Path::new("/srv/files"), Some(Path::new("/var/x")), "acct1");
-        assert_eq!(places.seen_outside(KEYTAB), "/var/x/keytab");
+        assert_eq!(places.seen_outside(SMB_CONF), "/var/x/smb.conf");
     }
 }

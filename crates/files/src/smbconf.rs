@@ -151,6 +151,7 @@ pub(crate) mod tests {
                 aliases: vec![],
             },
             domains: vec![],
+            kvnos: vec![1, 2],
             keytab: Base64Secret::new([5, 2]),
             default_role: None,
             shares: shares

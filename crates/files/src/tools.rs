@@ -15,16 +15,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_REASON: usize = 300;
 
 /// The programs that the host needs, and the Debian packages that hold them.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("smbd", "samba"),
     ("winbindd", "winbind"),
     ("wbinfo", "winbind"),
     ("net", "samba-common-bin"),
     ("sharesec", "samba"),
+    ("smbstatus", "samba"),
     ("smbcontrol", "samba"),
     ("samba-tool", "samba"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
+    ("df", "coreutils"),
 ];
 
 /// Files that the host needs: each may be in one of several places, by the machine's architecture.

@@ -2,7 +2,9 @@
 
 use super::error::ClientError;
 use super::transport::Client;
-use crate::{HostToken, HostTokenCreate, HostTokenCreated, ResolveNames, ResolvedNames};
+use crate::{
+    Host, HostReport, HostToken, HostTokenCreate, HostTokenCreated, ResolveNames, ResolvedNames,
+};
 use reqwest::Method;
 use uuid::Uuid;
 
@@ -58,6 +60,31 @@ impl Client {
             &id,
         ];
         self.call(Method::DELETE, &path).done().await
+    }
+
+    /// Tells what a host of the account does.
+    pub async fn report_host(
+        &self,
+        tenant: &str,
+        account: &str,
+        host: &str,
+        report: &HostReport,
+    ) -> Result<(), ClientError> {
+        let path = [
+            "tenants",
+            tenant,
+            "storage-accounts",
+            account,
+            "hosts",
+            host,
+        ];
+        self.call(Method::PUT, &path).json(report)?.done().await
+    }
+
+    /// The hosts of the account, and what each said last.
+    pub async fn hosts(&self, tenant: &str, account: &str) -> Result<Vec<Host>, ClientError> {
+        let path = ["tenants", tenant, "storage-accounts", account, "hosts"];
+        self.call(Method::GET, &path).fetch().await
     }
 
     /// Who is meant by SIDs and names, at most [`crate::MAX_RESOLVED`] of both together.

@@ -73,6 +73,19 @@ impl Client {
         .await
     }
 
+    /// Deletes a storage account with its keys and the shares it still has. Files on its host stay.
+    pub async fn delete_storage_account_with_shares(
+        &self,
+        tenant: &str,
+        account: &str,
+    ) -> Result<(), ClientError> {
+        let path = ["tenants", tenant, "storage-accounts", account];
+        self.call(Method::DELETE, &path)
+            .query("with_shares", Some("true"))
+            .done()
+            .await
+    }
+
     /// Replaces one of the two keys.
     pub async fn rotate_storage_account_key(
         &self,

@@ -1,34 +1,48 @@
-//! `crossrealm files`: the SMB host of a storage account on this machine.
+//! `crossrealm files`: the SMB host of storage accounts on this machine.
 
-use crate::context::Context;
+use crate::context::{Context, token_in};
 use crate::failure::Failure;
 use crate::output::write_stdout;
 use clap::Subcommand;
-use crossrealm_files::{FilesError, Listen, Options, Progress};
+use crossrealm_api::Client;
+use crossrealm_files::{FilesError, Listen, Options, Progress, SealKey};
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// What can be done with SMB hosts.
 #[derive(Subcommand, Debug)]
 pub enum Args {
-    /// Serve a storage account by SMB until SIGTERM or Ctrl-C; needs root and the packages of Samba
-    Serve {
-        /// The storage account
-        #[arg(long, value_name = "NAME")]
-        account: String,
-        /// Folder of the data; the files of a share are in DIR/ACCOUNT/shares/SHARE and are never deleted
-        #[arg(long, value_name = "DIR", default_value = "/var/lib/crossrealm/files")]
-        data: PathBuf,
-        /// Folder of this host's own state, on a local disk [default: DATA/.host/ACCOUNT]
-        #[arg(long, value_name = "DIR")]
-        state: Option<PathBuf>,
-        /// Address of this machine to listen on, with or without a port [default: 0.0.0.0:445]
-        #[arg(long, value_name = "ADDR")]
-        listen: Option<Listen>,
-    },
+    /// Serve storage accounts by SMB until SIGTERM or Ctrl-C; needs root and the packages of Samba
+    Serve(Serve),
     /// The host's inner process; `serve` starts it
     #[command(hide = true)]
     Inside,
+}
+
+/// How to serve.
+#[derive(clap::Args, Debug)]
+pub struct Serve {
+    /// The storage account; may be given more than once, with one `--listen` for each in the same order
+    #[arg(long = "account", value_name = "NAME", required = true)]
+    accounts: Vec<String>,
+    /// Folder with the host token of each account in a file `NAME.token`, instead of one token for all
+    #[arg(long, value_name = "DIR", conflicts_with = "token_file")]
+    host_tokens: Option<PathBuf>,
+    /// Folder of the data; the files of a share are in DIR/ACCOUNT/shares/SHARE and are never deleted
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/crossrealm/files")]
+    data: PathBuf,
+    /// Folder of this host's own state, on a local disk; with several accounts each has DIR/ACCOUNT [default:
+    /// DATA/.host/ACCOUNT]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Address of this machine to listen on, with or without a port [default: 0.0.0.0:445]
+    #[arg(long = "listen", value_name = "ADDR")]
+    listen: Vec<Listen>,
+    /// Name of this host in its reports to the service [default: the machine's host name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
 }
 
 impl From<FilesError> for Failure {
@@ -39,13 +53,7 @@ impl From<FilesError> for Failure {
 
 /// Runs `crossrealm files`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let Args::Serve {
-        account,
-        data,
-        state,
-        listen,
-    } = args
-    else {
+    let Args::Serve(serve) = args else {
         // It has told the outer process why, which tells the person.
         let code = if crossrealm_files::inside::run().await {
             0
@@ -54,19 +62,120 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         };
         std::process::exit(code);
     };
+    let hosts = hosts(serve, context)?;
+    let stop = stop_signal()?;
+    let (stopping, stopped) = watch::channel(false);
+    let mut running = JoinSet::new();
+    for (client, options) in hosts {
+        let mut stopped = stopped.clone();
+        let stop = async move {
+            // An end without a word is one too.
+            let _ = stopped.wait_for(|stopping| *stopping).await;
+        };
+        running.spawn(crossrealm_files::serve(client, options, stop, announce));
+    }
+    until_all_ended(running, stop, &stopping).await
+}
+
+/// Waits until every account's host ended. One that fails before it ever served ends all: something is wrong with the
+/// command. One that the service dismisses later leaves the others alone. The first failure is what the command ends with.
+async fn until_all_ended(
+    mut running: JoinSet<Result<(), FilesError>>,
+    stop: impl Future<Output = ()>,
+    stopping: &watch::Sender<bool>,
+) -> Result<(), Failure> {
+    let mut stop = std::pin::pin!(stop);
+    let mut failure: Option<Failure> = None;
+    loop {
+        let ended = tokio::select! {
+            () = &mut stop, if !*stopping.borrow() => {
+                stopping.send_replace(true);
+                continue;
+            }
+            ended = running.join_next() => ended,
+        };
+        let error = match ended {
+            None => return failure.map_or(Ok(()), Err),
+            Some(Ok(Ok(()))) => continue,
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => {
+                return Err(Failure::new(format!(
+                    "the host of an account failed: {error}"
+                )));
+            }
+        };
+        if !matches!(error, FilesError::Dismissed { .. }) {
+            stopping.send_replace(true);
+        } else if !running.is_empty() {
+            eprintln!("error: {error}");
+        }
+        failure.get_or_insert_with(|| error.into());
+    }
+}
+
+/// What to serve, and with which client: one item for each account.
+fn hosts(serve: Serve, context: &Context) -> Result<Vec<(Client, Options)>, Failure> {
+    let count = serve.accounts.len();
+    let several = count > 1;
+    if several && serve.listen.len() != count {
+        return Err(Failure::new(format!(
+            "{count} accounts need {count} addresses, and {} were given",
+            serve.listen.len()
+        ))
+        .hint("give one `--listen ADDR` for each `--account`, in the same order"));
+    }
+    if serve.listen.len() > count {
+        return Err(Failure::new("one account listens on one address")
+            .hint("leave `--listen` out to listen on every address of the machine"));
+    }
+    for (at, account) in serve.accounts.iter().enumerate() {
+        if serve.accounts[..at].contains(account) {
+            return Err(Failure::new(format!("account `{account}` is given twice")));
+        }
+    }
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(format!("cannot find this program itself: {error}")))?;
-    let options = Options {
-        tenant: context.tenant()?.to_owned(),
-        data: absolute(data)?,
-        state: state.map(absolute).transpose()?,
-        listen: listen.unwrap_or_default(),
-        inside: vec![program.into(), "files".into(), "inside".into()],
-        account,
+    let data = absolute(serve.data)?;
+    let state = serve.state.map(absolute).transpose()?;
+    let name = match serve.name {
+        Some(name) => name,
+        None => machine_name(),
     };
-    let stop = stop_signal()?;
-    crossrealm_files::serve(context.client()?, options, stop, announce).await?;
-    Ok(())
+    let mut listen = serve.listen.into_iter();
+    let mut hosts = Vec::new();
+    for account in serve.accounts {
+        let token = match &serve.host_tokens {
+            Some(folder) => token_in(&folder.join(format!("{account}.token")))?,
+            None => context.token()?,
+        };
+        let options = Options {
+            tenant: context.tenant()?.to_owned(),
+            data: data.clone(),
+            state: match (&state, several) {
+                (Some(folder), true) => Some(folder.join(&account)),
+                (state, _) => state.clone(),
+            },
+            listen: listen.next().unwrap_or_default(),
+            name: name.clone(),
+            seal_key: SealKey::of_token(&token),
+            inside: vec![program.clone().into(), "files".into(), "inside".into()],
+            account,
+        };
+        hosts.push((context.client_with(token)?, options));
+    }
+    Ok(hosts)
+}
+
+/// The host name of the machine, with what the service takes as a name.
+fn machine_name() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let good = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let name: String = text.trim().chars().filter(good).take(63).collect();
+    if name.is_empty() {
+        "host".to_owned()
+    } else {
+        name
+    }
 }
 
 fn announce(progress: Progress) {

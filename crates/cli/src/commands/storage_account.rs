@@ -3,9 +3,13 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keytab;
+use crate::output;
 use crate::output::{Column, Format, column, shown, time_column, write_stdout};
 use clap::{Subcommand, ValueEnum};
-use crossrealm_api::{HostTokenCreate, HostTokenCreated, KeyName, StorageAccountCreate};
+use crossrealm_api::{
+    Host, HostTokenCreate, HostTokenCreated, KeyName, StorageAccount, StorageAccountCreate,
+};
+use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -33,6 +37,9 @@ pub enum Args {
     Delete {
         /// Its name
         name: String,
+        /// Delete the shares it still has too; their files stay on its host all the same
+        #[arg(long)]
+        force: bool,
     },
     /// Replace one of the two keys; the other one goes on
     RotateKey {
@@ -109,6 +116,24 @@ const RECORD: &[Column] = &[
     time_column("CreatedAt", "/created_at"),
 ];
 
+const SHOWN: &[Column] = &[
+    column("Name", "/name"),
+    column("Host", "/host"),
+    column("Aliases", "/aliases"),
+    column("DefaultPermission", "/default_permission"),
+    shown("Keys", "/keys", keys),
+    time_column("CreatedAt", "/created_at"),
+    shown("Hosts", "/hosts", hosts),
+];
+
+/// An account with the hosts that serve it.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    account: StorageAccount,
+    hosts: Vec<Host>,
+}
+
 const TOKENS: &[Column] = &[
     column("Id", "/id"),
     column("For", "/name"),
@@ -124,6 +149,43 @@ pub(super) fn keys(keys: &Value) -> String {
         format!("{name} kvno {}{seals}", key["kvno"])
     });
     shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Hosts as `fs1 (serving on 10.0.0.5:445, state up to date, 3 sessions, kvno 1 and 2, 12 GiB free of 40)`.
+fn hosts(hosts: &Value) -> String {
+    let shown = hosts.as_array().into_iter().flatten().map(|host| {
+        let text = |name: &str| host[name].as_str().unwrap_or_default();
+        let does = match (host["silent"] == true, host["serving"] == true) {
+            (true, _) => format!("silent since {}", output::time(&host["reported_at"])),
+            (false, true) => format!("serving on {}", text("listen")),
+            (false, false) => "not serving".to_owned(),
+        };
+        let mut facts = vec![does];
+        facts.extend(match &host["up_to_date"] {
+            Value::Bool(true) => Some("state up to date".to_owned()),
+            Value::Bool(false) => Some("state not the newest".to_owned()),
+            _ => None,
+        });
+        let kvnos = host["kvnos"].as_array().into_iter().flatten();
+        let kvnos: Vec<String> = kvnos.map(Value::to_string).collect();
+        facts.push(format!("sessions {}", host["session_count"]));
+        facts.push(format!("kvno {}", kvnos.join(" and ")));
+        let gib = |name: &str| host[name].as_u64().map(|bytes| bytes >> 30);
+        if let (Some(free), Some(size)) = (gib("disk_free_bytes"), gib("disk_bytes")) {
+            facts.push(format!("{free} of {size} GiB free"));
+        }
+        for daemon in ["smbd", "winbindd"] {
+            let restarts = host[format!("{daemon}_restarts")].as_u64().unwrap_or(0);
+            if restarts > 0 {
+                facts.push(format!("{daemon} restarted {restarts} times"));
+            }
+        }
+        if let Some(problem) = host["problem"].as_str() {
+            facts.push(problem.to_owned());
+        }
+        format!("{} ({})", text("name"), facts.join(", "))
+    });
+    shown.collect::<Vec<_>>().join("; ")
 }
 
 /// Runs `crossrealm storage-account`.
@@ -145,10 +207,18 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Args::Show { name } => {
             let account = client.storage_account(tenant, &name).await?;
-            context.output.record(&account, RECORD)
+            let hosts = client.hosts(tenant, &name).await?;
+            context.output.record(&Shown { account, hosts }, SHOWN)
         }
-        Args::Delete { name } => {
-            client.delete_storage_account(tenant, &name).await?;
+        Args::Delete { name, force } => {
+            match force {
+                true => {
+                    client
+                        .delete_storage_account_with_shares(tenant, &name)
+                        .await?
+                }
+                false => client.delete_storage_account(tenant, &name).await?,
+            }
             eprintln!("deleted storage account `{name}`; files on its host stay");
             Ok(())
         }

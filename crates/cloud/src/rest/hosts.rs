@@ -11,8 +11,9 @@ use axum::http::header::{ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use crossrealm_api::{
-    HostAccount, HostDomain, HostShare, HostState, HostTenant, HostToken, HostTokenCreate,
-    HostTokenCreated, MAX_RESOLVED, ResolveNames, ResolvedName, ResolvedNames, SecretText,
+    Host, HostAccount, HostDomain, HostReport, HostShare, HostState, HostTenant, HostToken,
+    HostTokenCreate, HostTokenCreated, MAX_REPORTED_SESSIONS, MAX_RESOLVED, ResolveNames,
+    ResolvedName, ResolvedNames, SecretText,
 };
 use crossrealm_directory as directory;
 use crossrealm_kdc::{IdentityKind, IdentityState};
@@ -26,6 +27,11 @@ const MAX_WAIT_S: u64 = 25;
 /// How often it is looked meanwhile whether anything of the tenant changed: two reads by a key, whoever changed it on
 /// whichever node. A host sees a change within this and its own turnaround.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The longest report of a host that is kept, in bytes.
+const MAX_REPORT: usize = 256 << 10;
+/// Hosts report every 30 s; after three times as much something is wrong with one.
+const SILENT_AFTER_S: i64 = 90;
 
 type AccountPath = Path<(String, String)>;
 
@@ -85,6 +91,62 @@ fn token_view(info: directory::HostTokenInfo) -> HostToken {
         created_at: info.created_at,
         revoked_at: info.revoked_at,
     }
+}
+
+/// `PUT /tenants/{tenant}/storage-accounts/{account}/hosts/{host}`.
+pub(crate) async fn report(
+    State(app): State<App>,
+    at: InTenant<ServeFiles>,
+    Path((_, account, host)): Path<(String, String, String)>,
+    JsonBody(mut report): JsonBody<HostReport>,
+) -> Result<StatusCode, ApiError> {
+    let good = (1..=63).contains(&host.len())
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    if !good {
+        return Err(ApiError::invalid(
+            "the name of a host is 1 to 63 letters, digits, dots, hyphens and underscores",
+        ));
+    }
+    report.sessions.truncate(MAX_REPORTED_SESSIONS);
+    let text = serde_json::to_string(&report)
+        .map_err(|_| ApiError::internal("a host's report cannot be kept"))?;
+    if text.len() > MAX_REPORT {
+        return Err(ApiError::invalid(format!(
+            "a report of {} bytes; {MAX_REPORT} are taken",
+            text.len()
+        )));
+    }
+    app.directory
+        .record_host_report(at.id(), &account, &host, &text)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /tenants/{tenant}/storage-accounts/{account}/hosts`.
+pub(crate) async fn list(
+    State(app): State<App>,
+    at: InTenant<Read>,
+    Path((_, account)): AccountPath,
+) -> Result<Json<Vec<Host>>, ApiError> {
+    let reports = app.directory.host_reports(at.id(), &account).await?;
+    let newest = match reports.is_empty() {
+        true => String::new(),
+        false => app.directory.host_state(at.id(), &account).await?.version,
+    };
+    let hosts = reports.into_iter().filter_map(|kept| {
+        // What an older version of this server kept and this one cannot read is replaced by the next report.
+        let report: HostReport = serde_json::from_str(&kept.report).ok()?;
+        Some(Host {
+            name: kept.host,
+            reported_at: kept.reported_at,
+            silent: kept.age_s > SILENT_AFTER_S,
+            up_to_date: report.state_version.as_ref().map(|own| *own == newest),
+            report,
+        })
+    });
+    Ok(Json(hosts.collect()))
 }
 
 /// `POST /tenants/{tenant}/storage-accounts/{account}/names`.
@@ -208,11 +270,13 @@ fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
             .domains
             .into_iter()
             .map(|domain| HostDomain {
+                id_range: state.id_ranges.get(&domain.sid.to_string()).copied(),
                 dns_name: domain.dns_name,
                 flat_name: domain.flat_name,
                 sid: domain.sid.to_string(),
             })
             .collect(),
+        kvnos: state.keytab.keys.iter().map(|key| key.kvno).collect(),
         keytab,
         default_role: state.account.default_role.map(convert::role),
         shares: state

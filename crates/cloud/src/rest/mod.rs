@@ -136,6 +136,11 @@ fn tenant_routes() -> Router<App> {
             "/storage-accounts/{account}/host-tokens/{id}",
             delete(hosts::revoke_token),
         )
+        .route("/storage-accounts/{account}/hosts", get(hosts::list))
+        .route(
+            "/storage-accounts/{account}/hosts/{host}",
+            put(hosts::report),
+        )
         .route("/storage-accounts/{account}/names", post(hosts::names))
         .route(
             "/storage-accounts/{account}/shares",

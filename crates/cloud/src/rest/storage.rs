@@ -12,6 +12,15 @@ use crossrealm_api::{
     DefaultPermission, Keytab, Page, PageQuery, RotateKey, StorageAccount, StorageAccountCreate,
 };
 use crossrealm_directory::NewStorageAccount;
+use serde::Deserialize;
+
+/// Whether the shares that an account still has go with it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HowToDelete {
+    #[serde(default)]
+    with_shares: bool,
+}
 
 type AccountPath = Path<(String, String)>;
 
@@ -60,10 +69,21 @@ pub(crate) async fn delete(
     State(app): State<App>,
     at: InTenant<ManageStorage>,
     Path((_, account)): AccountPath,
+    Parameters(how): Parameters<HowToDelete>,
 ) -> Result<StatusCode, ApiError> {
-    app.directory
-        .delete_storage_account(&at.actor, at.id(), &account)
-        .await?;
+    let (directory, by) = (&app.directory, &at.actor);
+    match how.with_shares {
+        true => {
+            directory
+                .delete_storage_account_with_shares(by, at.id(), &account)
+                .await?;
+        }
+        false => {
+            directory
+                .delete_storage_account(by, at.id(), &account)
+                .await?;
+        }
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -4,12 +4,13 @@
 //! The permissions of a share are written before the share comes into view, and a share whose folder or permissions
 //! cannot be made is not served at all. What stays as it was is not touched, so that sessions go on.
 
+use super::idmap;
 use crate::check;
 use crate::error::FilesError;
 use crate::listen::Listen;
 use crate::places::{KEYTAB, SHARES, SMB_CONF};
 use crate::{file, sharesec, smbconf, tools};
-use crossrealm_api::HostState;
+use crossrealm_api::{HostDomain, HostState};
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -28,6 +29,9 @@ pub(super) struct Host {
     keytab: Zeroizing<Vec<u8>>,
     /// The permissions of the shares in view.
     permissions: BTreeMap<String, String>,
+    /// The domains whose ranges of local ids are fixed, and what could not be fixed.
+    domains: Vec<HostDomain>,
+    id_problems: Vec<String>,
 }
 
 /// What became of a state.
@@ -36,6 +40,8 @@ pub(super) struct Outcome {
     pub left_out: Vec<String>,
     /// Shares that are not served because of an error.
     pub failed: Vec<(String, FilesError)>,
+    /// What else is not as it should be, in words.
+    pub warnings: Vec<String>,
 }
 
 impl Host {
@@ -54,7 +60,19 @@ impl Host {
             configuration: String::new(),
             keytab: Zeroizing::default(),
             permissions: BTreeMap::new(),
+            domains: Vec::new(),
+            id_problems: Vec::new(),
         })
+    }
+
+    /// Fixes the ranges of local ids where the domains changed.
+    async fn seed(&mut self, state: &HostState) -> Result<(), FilesError> {
+        if self.has_state() && self.domains == state.domains {
+            return Ok(());
+        }
+        self.id_problems = idmap::seed(state).await?;
+        self.domains.clone_from(&state.domains);
+        Ok(())
     }
 
     /// From now on smbd has to be told of changes.
@@ -80,6 +98,7 @@ impl Host {
             file::replace(Path::new(KEYTAB), state.keytab.expose())?;
             self.keytab = Zeroizing::new(state.keytab.expose().to_vec());
         }
+        self.seed(&state).await?;
         let wanted: BTreeMap<String, String> = sharesec::all(&state)
             .map(|(name, sddl)| (name.to_owned(), sddl))
             .collect();
@@ -105,7 +124,11 @@ impl Host {
             .await?;
         let before = std::mem::replace(&mut self.permissions, effective);
         self.close(&before, &changed).await?;
-        Ok(Outcome { left_out, failed })
+        Ok(Outcome {
+            left_out,
+            failed,
+            warnings: std::mem::take(&mut self.id_problems),
+        })
     }
 
     async fn configure(&mut self, configuration: String) -> Result<(), FilesError> {
@@ -153,7 +176,9 @@ async fn bring(share: &str, sddl: &str) -> Result<(), FilesError> {
         Err(error) => return Err(FilesError::file("read", &path, &error)),
     }
     // `--force`: the share is not in the configuration yet.
-    samba("sharesec", &["--force", share, "--setsddl", sddl]).await
+    samba("sharesec", &["--force", share, "--setsddl", sddl])
+        .await
+        .map(drop)
 }
 
 /// A new folder gets its permissions under another name, so that it is never met without them.
@@ -176,13 +201,13 @@ async fn new_folder(share: &str, path: &Path) -> Result<(), FilesError> {
                 path: path.to_owned(),
             });
         }
-        done => done?,
+        done => done.map(drop)?,
     }
     fs::rename(&fresh, path).map_err(|error| FilesError::file("create", path, &error))
 }
 
-/// Runs a program of Samba with the host's configuration.
-async fn samba(program: &str, args: &[&str]) -> Result<(), FilesError> {
+/// Runs a program of Samba with the host's configuration and returns what it wrote to stdout.
+pub(super) async fn samba(program: &str, args: &[&str]) -> Result<String, FilesError> {
     let mut all = vec!["--configfile", SMB_CONF];
     if program == "samba-tool" {
         // It takes its options behind the command.
@@ -190,5 +215,5 @@ async fn samba(program: &str, args: &[&str]) -> Result<(), FilesError> {
     } else {
         all.extend(args);
     }
-    tools::run(program, &all).await.map(|_| ())
+    tools::run(program, &all).await
 }

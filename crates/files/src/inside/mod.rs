@@ -6,11 +6,13 @@
 
 mod apply;
 mod daemons;
+mod idmap;
 mod namespace;
+mod sessions;
 
 use crate::error::FilesError;
 use crate::listen::Listen;
-use crate::pipe::{Order, Report};
+use crate::pipe::{Health, Order, Report};
 use apply::Host;
 use crossrealm_api::HostState;
 use daemons::{Daemon, Daemons};
@@ -21,9 +23,12 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe::Receiver;
+use tokio::time::MissedTickBehavior;
 use zeroize::Zeroizing;
 
-/// After this long, what could not be put into effect is tried again.
+/// How often it is looked who is connected.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often what could not be put into effect is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Runs the inner process to its end. Only the outer process starts it. Returns whether it ended as it was told to.
@@ -67,6 +72,23 @@ async fn serve() -> Result<(), FilesError> {
     end
 }
 
+/// Says what goes on, where that differs from what was said before.
+async fn look(health: &mut Health) {
+    let Ok((session_count, sessions)) = sessions::list().await else {
+        // While smbd has never had a client there is nothing to read; and the next look comes soon.
+        return;
+    };
+    let now = Health {
+        session_count,
+        sessions,
+        ..health.clone()
+    };
+    if now != *health {
+        *health = now;
+        report(&Report::Health(health.clone()));
+    }
+}
+
 /// Follows orders until they end or smbd does.
 async fn watch(
     orders: &mut Orders,
@@ -74,8 +96,14 @@ async fn watch(
     daemons: &mut Daemons,
     pending: &mut Option<Box<HostState>>,
 ) -> Result<(), FilesError> {
+    let mut health = Health::default();
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut retries = tokio::time::interval(RETRY);
+    retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            _ = looks.tick() => look(&mut health).await,
             order = orders.next() => match order? {
                 Some(Order::Serve(state)) => *pending = put(host, state).await?,
                 Some(Order::Begin { .. }) => {}
@@ -86,9 +114,11 @@ async fn watch(
                 Daemon::Winbindd => {
                     report(&Report::Warning(format!("{error}; starting it again")));
                     daemons.restart_winbindd(error).await?;
+                    health.winbindd_restarts += 1;
+                    report(&Report::Health(health.clone()));
                 }
             },
-            () = tokio::time::sleep(RETRY), if pending.is_some() => {
+            _ = retries.tick(), if pending.is_some() => {
                 if let Some(state) = pending.take() {
                     *pending = put(host, state).await?;
                 }
@@ -107,6 +137,9 @@ async fn put(host: &mut Host, state: Box<HostState>) -> Result<Option<Box<HostSt
                 report(&Report::Warning(format!(
                     "share `{share}` is not served: {error}"
                 )));
+            }
+            for warning in outcome.warnings {
+                report(&Report::Warning(warning));
             }
             report(&Report::Applied {
                 version,

@@ -14,6 +14,7 @@
 
 mod child;
 mod dc;
+mod halt;
 
 pub mod need;
 mod net;
@@ -24,6 +25,7 @@ mod world;
 
 pub use child::Service;
 pub use dc::{ADMIN_PASSWORD, DOMAIN, FLAT_NAME, REALM, USER_PASSWORD};
+pub use halt::kill_at_line;
 pub use net::Place;
 pub use product::{build_product, executables};
 pub use run::{Failure, Output, Run};

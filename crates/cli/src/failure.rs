@@ -8,6 +8,7 @@ use std::fmt;
 pub struct Failure {
     message: String,
     hint: Option<String>,
+    refused: bool,
 }
 
 impl Failure {
@@ -16,6 +17,7 @@ impl Failure {
         Self {
             message: message.into(),
             hint: None,
+            refused: false,
         }
     }
 
@@ -24,6 +26,18 @@ impl Failure {
     pub fn during(mut self, step: &str) -> Self {
         self.message = format!("could not {step}: {}", self.message);
         self
+    }
+
+    /// The same failure, noted as an answer that refuses the step: nothing of it was done.
+    #[must_use]
+    pub fn refused(mut self, refused: bool) -> Self {
+        self.refused = refused;
+        self
+    }
+
+    /// Whether the step was refused, so that nothing of it was done; else it may have been.
+    pub fn is_refusal(&self) -> bool {
+        self.refused
     }
 
     /// What went wrong, in one line.

@@ -14,6 +14,7 @@ mod failure;
 mod keytab;
 mod output;
 mod sync_agent;
+mod trust_rotation;
 
 use clap::Parser;
 use std::process::ExitCode;

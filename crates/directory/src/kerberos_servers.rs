@@ -127,6 +127,26 @@ impl Directory {
         self.commit(tx).await
     }
 
+    /// Takes back [`Directory::begin_kerberos_server_removal`], where AD refused the removal and nothing was done.
+    pub async fn cancel_kerberos_server_removal(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<()> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
+        sql("UPDATE kerberos_servers SET removal_begun_at = NULL WHERE tenant_id = $1 AND dns_name = $2")
+            .bind(tenant_blob(tenant))
+            .bind(domain.as_str())
+            .execute(&mut *tx)
+            .await?;
+        let action = "kerberos_server.cancel_removal";
+        audit(&mut tx, by, Some(tenant), action, &domain, "").await?;
+        self.commit(tx).await
+    }
+
     /// Forgets the record. The domain stays registered.
     pub async fn delete_kerberos_server(
         &self,

@@ -318,6 +318,27 @@ impl Directory {
         self.commit(tx).await
     }
 
+    /// Takes back [`Directory::begin_trust_removal`], where AD refused the removal and nothing was done. Of a trust that
+    /// is not there nothing is to be taken back.
+    pub async fn cancel_trust_removal(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<()> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
+        sql("UPDATE trusts SET removal_begun_at = NULL WHERE tenant_id = $1 AND dns_name = $2")
+            .bind(tenant_blob(tenant))
+            .bind(domain.as_str())
+            .execute(&mut *tx)
+            .await?;
+        let action = "trust.cancel_removal";
+        audit(&mut tx, by, Some(tenant), action, &domain, "").await?;
+        self.commit(tx).await
+    }
+
     /// Removes the trust and its secrets. The domain stays registered, and its identities stay.
     pub async fn delete_trust(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
         let domain = names::dns_name("domain", domain, 2)?;

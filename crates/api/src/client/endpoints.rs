@@ -154,6 +154,34 @@ impl Client {
         .await
     }
 
+    /// Takes back that a trust is about to be taken out of AD.
+    pub async fn cancel_trust_removal(
+        &self,
+        tenant: &str,
+        domain: &str,
+    ) -> Result<(), ClientError> {
+        self.call(
+            Method::DELETE,
+            &["tenants", tenant, "trusts", domain, "removal"],
+        )
+        .done()
+        .await
+    }
+
+    /// Takes back that a domain's Kerberos server object is about to be taken out of AD.
+    pub async fn cancel_kerberos_server_removal(
+        &self,
+        tenant: &str,
+        domain: &str,
+    ) -> Result<(), ClientError> {
+        self.call(
+            Method::DELETE,
+            &["tenants", tenant, "kerberos-servers", domain, "removal"],
+        )
+        .done()
+        .await
+    }
+
     /// Whether a rotation by age is due, and with which secrets.
     pub async fn rotate_trust(
         &self,

@@ -5,6 +5,7 @@ use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::output::{Column, column, printable, time_column};
 use crate::sync_agent::{Comparison, apply, compare};
+use crate::trust_rotation::{self, Rotator};
 use clap::Subcommand;
 use crossrealm_api::{ApplyIdentitiesResult, RefusedChange};
 use crossrealm_onprem::credentials::DomainCredentials;
@@ -38,6 +39,9 @@ pub enum Args {
         /// Time from the end of one run to the start of the next: `30s`, `5m`, `1h`
         #[arg(long, value_name = "TIME", default_value = "1m", value_parser = interval)]
         interval: Duration,
+        /// Give AD a new trust key when the current one is that old: `30d`; the token must be permitted to
+        #[arg(long, value_name = "AGE", value_parser = trust_rotation::age)]
+        rotate_trust_every: Option<Duration>,
     },
     /// Show what a run would change
     Plan(DomainArgs),
@@ -141,7 +145,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             domain,
             safety,
             interval,
-        } => keep_running(&domain, safety, interval, context).await,
+            rotate_trust_every,
+        } => {
+            let rotator = rotate_trust_every.map(Rotator::new);
+            keep_running(&domain, safety, interval, rotator, context).await
+        }
         Args::Plan(domain) => {
             let credentials = domain.credentials()?;
             let comparison = compared(&domain, &credentials, context).await?;
@@ -221,6 +229,7 @@ async fn keep_running(
     domain: &DomainArgs,
     safety: SafetyArgs,
     interval: Duration,
+    mut rotator: Option<Rotator>,
     context: &Context,
 ) -> Result<(), Failure> {
     let credentials = domain.credentials()?;
@@ -250,6 +259,9 @@ async fn keep_running(
                     );
                 }
                 Err(failure) => tracing::error!("{failure}"),
+            }
+            if let Some(rotator) = &mut rotator {
+                rotator.run_if_due(domain, &credentials, context).await;
             }
             tokio::time::sleep(interval).await;
         };

@@ -1,13 +1,13 @@
 //! `crossrealm trusted-domain-object`: the trust alone, without the Kerberos server object.
 
-use super::kerberos_server::journal::Journal;
+use super::kerberos_server::journal::{Journal, say};
 use super::kerberos_server::{open, recorded, require_global_administrator};
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::output::{Column, column};
 use clap::Subcommand;
-use crossrealm_api::{Client, Tenant};
+use crossrealm_api::{Client, ClientError, Tenant};
 use crossrealm_onprem::lsa::Lsa;
 use crossrealm_onprem::os;
 use crossrealm_onprem::smb::LsaPipe;
@@ -69,6 +69,19 @@ async fn remove(domain: &DomainArgs, context: &Context) -> Result<(), Failure> {
     context.output.record(&outcome, COLUMNS)
 }
 
+/// Takes a note back that was made of a removal which AD then refused: nothing was removed. Where AD did not answer, the
+/// removal may have been done, and the note stays.
+pub(super) async fn take_back(
+    work: impl Future<Output = Result<(), ClientError>>,
+    failure: &Failure,
+) {
+    if failure.is_refusal()
+        && let Err(error) = work.await
+    {
+        say(&format!("warning: {error}"));
+    }
+}
+
 /// What was taken away.
 pub(super) struct Removed {
     pub(super) from_ad: bool,
@@ -120,7 +133,11 @@ impl TrustRemoval {
         for step in &self.steps {
             // A deletion carries no secret.
             let work = apply(lsa, step, "", os::now().as_secs());
-            journal.in_ad(&step.to_string(), work).await?;
+            let deleted = journal.in_ad(&step.to_string(), work).await;
+            if let (Err(failure), true) = (&deleted, self.is_recorded) {
+                take_back(client.cancel_trust_removal(tenant, domain), failure).await;
+            }
+            deleted?;
         }
         if self.is_recorded {
             let step = "delete the trust and its keys from the tenant";

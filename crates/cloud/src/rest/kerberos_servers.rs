@@ -74,6 +74,18 @@ pub(crate) async fn begin_removal(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// `DELETE /tenants/{tenant}/kerberos-servers/{domain}/removal`.
+pub(crate) async fn cancel_removal(
+    State(app): State<App>,
+    at: InTenant<ManageTrusts>,
+    Path((_, domain)): DomainPath,
+) -> Result<StatusCode, ApiError> {
+    app.directory
+        .cancel_kerberos_server_removal(&at.actor, at.id(), &domain)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 fn answer(info: KerberosServerInfo) -> KerberosServer {
     KerberosServer {
         domain: info.domain,

@@ -61,7 +61,10 @@ fn tenant_routes() -> Router<App> {
         .route("/trusts/{domain}", get(trusts::show).delete(trusts::delete))
         .route("/trusts/{domain}/prepare", post(trusts::prepare))
         .route("/trusts/{domain}/confirm", post(trusts::confirm))
-        .route("/trusts/{domain}/removal", post(trusts::begin_removal))
+        .route(
+            "/trusts/{domain}/removal",
+            post(trusts::begin_removal).delete(trusts::cancel_removal),
+        )
         .route("/trusts/{domain}/rotation", post(trusts::rotate))
         .route(
             "/trusts/{domain}/rotation/confirm",
@@ -75,7 +78,7 @@ fn tenant_routes() -> Router<App> {
         )
         .route(
             "/kerberos-servers/{domain}/removal",
-            post(kerberos_servers::begin_removal),
+            post(kerberos_servers::begin_removal).delete(kerberos_servers::cancel_removal),
         )
         .route("/domains/{domain}/ad-steps", post(trusts::record_ad_step))
         .route(

@@ -102,6 +102,18 @@ pub(crate) async fn begin_removal(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// `DELETE /tenants/{tenant}/trusts/{domain}/removal`.
+pub(crate) async fn cancel_removal(
+    State(app): State<App>,
+    at: InTenant<ManageTrusts>,
+    Path((_, domain)): TrustPath,
+) -> Result<StatusCode, ApiError> {
+    app.directory
+        .cancel_trust_removal(&at.actor, at.id(), &domain)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// `POST /tenants/{tenant}/trusts/{domain}/rotation`.
 pub(crate) async fn rotate(
     State(app): State<App>,

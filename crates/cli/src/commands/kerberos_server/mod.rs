@@ -99,13 +99,21 @@ pub(super) async fn recorded(
 
 impl From<LsaError> for Failure {
     fn from(error: LsaError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint().map(str::to_owned))
+        Self::new(error.to_string())
+            .maybe_hint(error.hint().map(str::to_owned))
+            .refused(error.status().is_some())
     }
 }
 
 impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint().map(str::to_owned))
+        let refused = match &error {
+            ApplyError::Lsa(error) => error.status().is_some(),
+            ApplyError::Collision { .. } => true,
+        };
+        Self::new(error.to_string())
+            .maybe_hint(error.hint().map(str::to_owned))
+            .refused(refused)
     }
 }
 

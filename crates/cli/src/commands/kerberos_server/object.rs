@@ -116,7 +116,7 @@ fn with_right(error: OnpremError, step: &ObjectStep) -> Failure {
             format!("`Delete` on `{dn}`, or `Delete Child` on its parent")
         }
     };
-    failure.hint(format!(
+    failure.refused(true).hint(format!(
         "the account needs the right {right}; `docs/trust.md` says how it is delegated"
     ))
 }

@@ -3,7 +3,7 @@
 use super::journal::Journal;
 use super::object::{self, ObjectRun};
 use super::{open, require_global_administrator};
-use crate::commands::trusted_domain_object::TrustRemoval;
+use crate::commands::trusted_domain_object::{TrustRemoval, take_back};
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
@@ -71,8 +71,17 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         let noted = client.begin_kerberos_server_removal(&id, &domain);
         journal.in_tenant(step, noted).await?;
     }
-    let trust = removal.run(&client, &mut lsa, &journal).await?;
-    server.apply(&steps, &journal).await?;
+    let removed = async {
+        let trust = removal.run(&client, &mut lsa, &journal).await?;
+        server.apply(&steps, &journal).await?;
+        Ok(trust)
+    };
+    let removed = removed.await;
+    if let (Err(failure), true) = (&removed, known.is_some()) {
+        let taken_back = client.cancel_kerberos_server_removal(&id, &domain);
+        take_back(taken_back, failure).await;
+    }
+    let trust = removed?;
     if known.is_some() {
         let step = "delete the record of the Kerberos server object from the tenant";
         let deleted = client.delete_kerberos_server(&id, &domain);

@@ -131,7 +131,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     // The pending version is what tells the next run that this one began.
     let journal = Journal::new(&client, &id, &session);
     let prepared = match &trust {
-        Some(trust) => Some(trust.prepare(rotate.trust, &journal).await?),
+        Some(trust) => Some(trust.prepare(rotate.trust).await?),
         None => None,
     };
     server.apply(&steps, &journal).await?;

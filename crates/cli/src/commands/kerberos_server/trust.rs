@@ -5,7 +5,7 @@
 //! seals, and only then does the tenant record it as confirmed. Until that proof, nothing is believed.
 
 use super::handover::Handover;
-use super::journal::Journal;
+use super::journal::{Journal, say};
 use super::recorded;
 use crate::failure::Failure;
 use crossrealm_api::{
@@ -123,11 +123,7 @@ impl<'a> TrustRun<'a> {
 
     /// Asks the tenant for the secret: the pending or the current one, or a new one where it has none or `rotate`
     /// asks for it.
-    pub(super) async fn prepare(
-        &self,
-        rotate: bool,
-        journal: &Journal<'_>,
-    ) -> Result<PreparedTrust, Failure> {
+    pub(super) async fn prepare(&self, rotate: bool) -> Result<PreparedTrust, Failure> {
         let domain = &self.observed.domain;
         let request = PrepareTrust {
             realm: self.session.dc().realm(),
@@ -138,12 +134,20 @@ impl<'a> TrustRun<'a> {
             rotate: rotate && self.observed.own.is_some(),
         };
         let tenant = self.tenant_id();
-        let asked = self
-            .client
-            .prepare_trust(&tenant, &self.session.dc().domain, &request);
-        journal
-            .in_tenant("prepare the trust key in the tenant", asked)
-            .await
+        let domain = &self.session.dc().domain;
+        let asked = self.client.prepare_trust(&tenant, domain, &request);
+        let prepared = asked.await?;
+        let version = prepared.version;
+        let is_known = self
+            .recorded
+            .as_ref()
+            .is_some_and(|trust| trust.keys.iter().any(|key| key.version == version));
+        if !is_known {
+            say(&format!(
+                "done: make version {version} of the trust key in the tenant"
+            ));
+        }
+        Ok(prepared)
     }
 
     /// Brings AD in line, sees that a fresh referral opens, and tells the tenant.

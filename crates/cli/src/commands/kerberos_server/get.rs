@@ -83,6 +83,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let known = object::known(&client, &id, domain).await?;
     let trust = recorded(&client, &id, domain).await?;
     let mut view = with_object(&server.seen, domain, known.as_ref());
+    // A service account that AD holds for other tenants alone needs no record here.
+    let is_of_others = known.is_none() && trust.is_none() && observed.own.is_none();
+    if is_of_others && observed.others.iter().any(Tdo::is_cloud_trust) {
+        view.findings.clear();
+    }
     add_trust(&mut view, &tenant, observed.own, trust);
     if context.output == Format::Table {
         for finding in &view.findings {
@@ -117,6 +122,13 @@ fn with_object(seen: &Object, domain: &str, known: Option<&KerberosServer>) -> V
 fn object_findings(seen: &Object, known: Option<&KerberosServer>) -> Vec<String> {
     const REPAIR: &str = "run `crossrealm kerberos-server set`";
     let mut findings = Vec::new();
+    if known.is_some_and(|known| known.removal_begun_at.is_some()) {
+        findings.push(
+            "the removal of the Kerberos server object is half done: run `crossrealm kerberos-server remove` to finish it, or `set` to keep the object"
+                .to_owned(),
+        );
+        return findings;
+    }
     if seen.user.is_none() && seen.computer.is_none() {
         if known.is_some() {
             findings.push(format!(
@@ -131,16 +143,18 @@ fn object_findings(seen: &Object, known: Option<&KerberosServer>) -> Vec<String>
             findings.extend(steps.iter().map(|step| format!("to do: {step}: {REPAIR}")));
         }
     }
-    if known.is_some_and(|known| known.removal_begun_at.is_some()) {
-        findings.push(
-            "the removal of the Kerberos server object is half done: run `crossrealm kerberos-server remove` to finish it, or `set` to keep the object"
-                .to_owned(),
-        );
-    }
     match (&seen.user, known) {
         (Some(_), None) => findings.push(format!(
             "the tenant has no record of the service account in AD: {REPAIR}"
         )),
+        (Some(user), Some(known))
+            if !agrees(user, known) && user.key_version == known.key_version =>
+        {
+            findings.push(format!(
+                "AD made the key of `{}` at another time than the tenant has recorded: {REPAIR}",
+                user.account_name
+            ));
+        }
         (Some(user), Some(known)) if !agrees(user, known) => findings.push(format!(
             "AD holds `{}` with key version {}, the tenant has recorded `{}` with key version {}: {REPAIR}",
             user.account_name, user.key_version, known.display_name, known.key_version

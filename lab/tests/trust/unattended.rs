@@ -1,0 +1,134 @@
+//! The rotation of the trust key with nobody at a keyboard, as an account of AD that may nothing but sign in.
+
+use std::time::Duration;
+
+use crossrealm_lab::{DOMAIN, Failure, Place, Run, Service, USER_PASSWORD, kill_at_line};
+
+use crate::{Play, WHOLE};
+
+/// What an agent logs when it has rotated the key, and when it has synced.
+const ROTATED: &str = "trust key rotated";
+const SYNCED: &str = "synced";
+const PATIENCE: Duration = Duration::from_secs(90);
+/// An account without a group of its own.
+const AGENT: &str = "svc-sync";
+
+impl Play {
+    /// The trust is whole before and behind.
+    pub(crate) fn unattended(&mut self) -> Result<(), Failure> {
+        let lines = self.a_key_is_rotated_at_its_age()?;
+        self.two_agents_rotate_once()?;
+        self.an_agent_that_is_killed_is_relieved_by_the_next(&lines)?;
+        self.a_trust_that_is_gone_does_not_stop_the_sync()
+    }
+
+    fn agent(&self) -> Result<Run, Failure> {
+        let world = &self.story.world;
+        let password = world.write(Place::Admin, "agent.password", USER_PASSWORD)?;
+        let run = self.story.crossrealm(Place::Admin).args(["sync", "run"]);
+        let run = run.args(["--interval", "1s", "--rotate-trust-every", "30d"]);
+        let run = run.args(["--domain", DOMAIN, "--domain-user"]);
+        let run = run.arg(format!("{AGENT}@{DOMAIN}"));
+        Ok(run.arg("--domain-password-file").arg(password))
+    }
+
+    fn start(&self, name: &str) -> Result<Service, Failure> {
+        self.story.world.service(Place::Admin, name, &self.agent()?)
+    }
+
+    /// Not before, and once. Returns what the agent logged up to then.
+    fn a_key_is_rotated_at_its_age(&self) -> Result<Vec<String>, Failure> {
+        self.age_trust_key(29)?;
+        let (version, account) = (self.trust_version()?, self.account_version()?);
+        let before = self.trust_change()?;
+        let mut early = self.start("early-agent")?;
+        synced_often(&mut early)?;
+        early.stop(PATIENCE)?;
+        assert_eq!(self.trust_version()?, version, "the key was not due yet");
+        assert_eq!(self.trust_change()?, before, "nothing may change in AD");
+
+        self.age_trust_key(1)?;
+        let mut agent = self.start("agent")?;
+        agent.wait_for_line(ROTATED, PATIENCE)?;
+        let log = agent.log_from(0);
+        synced_often(&mut agent)?;
+        agent.stop(PATIENCE)?;
+        assert_eq!(self.trust_version()?, version + 1);
+        assert_ne!(self.trust_change()?, before);
+        assert_eq!(self.account_version()?, account, "that key is another's");
+        self.nothing_is_left_to_do()?;
+        self.a_ticket_is_fetched()?;
+        Ok(log.lines().map(str::to_owned).collect())
+    }
+
+    fn two_agents_rotate_once(&self) -> Result<(), Failure> {
+        let version = self.trust_version()?;
+        self.age_trust_key(40)?;
+        let mut agents = [self.start("agent-one")?, self.start("agent-two")?];
+        for agent in &mut agents {
+            synced_often(agent)?;
+        }
+        let logs: String = agents.iter().map(|agent| agent.log_from(0)).collect();
+        for agent in agents {
+            agent.stop(PATIENCE)?;
+        }
+        assert_eq!(logs.matches(ROTATED).count(), 1, "{logs}");
+        assert_eq!(self.trust_version()?, version + 1);
+        self.nothing_is_left_to_do()?;
+        self.a_ticket_is_fetched()
+    }
+
+    /// Behind each of its steps.
+    fn an_agent_that_is_killed_is_relieved_by_the_next(
+        &self,
+        lines: &[String],
+    ) -> Result<(), Failure> {
+        let is_step = |number: &usize| lines.get(*number).is_some_and(|l| l.starts_with("done: "));
+        let steps: Vec<usize> = (0..lines.len()).filter(is_step).collect();
+        assert_eq!(steps.len(), 2, "{lines:?}");
+        for (index, number) in steps.into_iter().enumerate() {
+            let version = self.trust_version()?;
+            self.age_trust_key(40)?;
+            kill_at_line(&self.agent()?, lines, number)?;
+            self.a_ticket_is_fetched()?;
+            let get = self.get()?;
+            if index == 0 {
+                get.says("the rotation of the trust key is half done")?;
+                // The claim of the dead ends by itself; nobody waits for that here.
+                self.sql("UPDATE trusts SET rotation_until = 1")?;
+                let mut next = self.start(&format!("next-agent-{index}"))?;
+                next.wait_for_line(ROTATED, PATIENCE)?;
+                next.stop(PATIENCE)?;
+            }
+            assert_eq!(self.trust_version()?, version + 1, "one rotation, not two");
+            self.nothing_is_left_to_do()?;
+            self.a_ticket_is_fetched()?;
+        }
+        Ok(())
+    }
+
+    /// A rotation that fails is told, and the users go on being synced.
+    fn a_trust_that_is_gone_does_not_stop_the_sync(&self) -> Result<(), Failure> {
+        self.admin(crate::REMOVE_TRUST)?.ok()?;
+        let mut agent = self.start("agent-without-trust")?;
+        agent.wait_for_line("the trust key was not rotated, next try in 60 s", PATIENCE)?;
+        synced_often(&mut agent)?;
+        agent.stop(PATIENCE)?;
+        self.admin(WHOLE)?.ok().map(drop)
+    }
+}
+
+/// Waits until the agent has been through its work some times.
+fn synced_often(agent: &mut Service) -> Result<(), Failure> {
+    let began = std::time::Instant::now();
+    loop {
+        agent.wait_for_line(SYNCED, PATIENCE)?;
+        if agent.log_from(0).matches(SYNCED).count() >= 3 {
+            return Ok(());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(Failure::new("the agent does not go on").with(agent.log_tail()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -4,9 +4,9 @@ mod common;
 
 use common::Service;
 use crossrealm_api::{
-    Client, ClientError, Code, ConnectorCreate, EventQuery, HostTokenCreate, PageQuery,
-    PrepareTrust, ResolveNames, SecretText, ShareCreate, StorageAccountCreate, TenantCreate,
-    UserCreate,
+    AdStep, AdStepPhase, Client, ClientError, Code, ConfirmTrustRotation, ConnectorCreate,
+    EventQuery, HostTokenCreate, PageQuery, PrepareTrust, ResolveNames, RotateTrust, SecretText,
+    ShareCreate, StorageAccountCreate, TenantCreate, UserCreate,
 };
 use crossrealm_directory::{Actor, Directory, MasterKey, NewToken, TokenRole};
 use crossrealm_kdc::TenantId;
@@ -35,6 +35,21 @@ async fn permitted(client: &Client) -> Vec<&'static str> {
         domain: "!".into(),
         rotate_trust: false,
     };
+    let rotating = ConnectorCreate {
+        domain: "!".into(),
+        rotate_trust: true,
+    };
+    let rotation = RotateTrust {
+        every_s: 0,
+        holder: "test".into(),
+    };
+    let step = AdStep {
+        phase: AdStepPhase::Begun,
+        principal: String::new(),
+        controller: String::new(),
+        step: String::new(),
+        reason: String::new(),
+    };
     let account = StorageAccountCreate {
         name: "!".into(),
         aliases: vec![],
@@ -57,6 +72,37 @@ async fn permitted(client: &Client) -> Vec<&'static str> {
         (
             "delete trust",
             client.delete_trust(t, "second.example").await,
+        ),
+        (
+            "begin removal",
+            client.begin_trust_removal(t, "second.example").await,
+        ),
+        (
+            "rotate trust",
+            client.rotate_trust(t, DOMAIN, &rotation).await.map(drop),
+        ),
+        (
+            "rotate other trust",
+            client
+                .rotate_trust(t, "second.example", &rotation)
+                .await
+                .map(drop),
+        ),
+        (
+            "confirm rotation",
+            client
+                .confirm_trust_rotation(t, DOMAIN, &ConfirmTrustRotation { version: 9 })
+                .await
+                .map(drop),
+        ),
+        ("AD step", client.record_ad_step(t, DOMAIN, &step).await),
+        (
+            "other AD step",
+            client.record_ad_step(t, "second.example", &step).await,
+        ),
+        (
+            "create rotating connector",
+            client.create_connector(t, &rotating).await.map(drop),
         ),
         (
             "users",
@@ -189,7 +235,15 @@ async fn each_role_may_do_its_own_and_nothing_else() {
         "other host state",
         "create host token",
     ];
-    let trusts = ["prepare trust", "delete trust"];
+    let rotation = ["rotate trust", "confirm rotation", "AD step"];
+    let trusts = [
+        "prepare trust",
+        "delete trust",
+        "begin removal",
+        "rotate other trust",
+        "other AD step",
+        "create rotating connector",
+    ];
     let sorted = |parts: &[&[&'static str]]| {
         let mut all = parts.concat();
         all.sort_unstable();
@@ -204,13 +258,14 @@ async fn each_role_may_do_its_own_and_nothing_else() {
                 &identities,
                 &storage,
                 &trusts,
+                &rotation,
                 &["create tenant", "other tenant"],
             ]),
         ),
         (
             Some(tenant),
             TokenRole::GlobalAdministrator,
-            sorted(&[&read, &identities, &storage, &trusts]),
+            sorted(&[&read, &identities, &storage, &trusts, &rotation]),
         ),
         (
             Some(tenant),
@@ -229,6 +284,14 @@ async fn each_role_may_do_its_own_and_nothing_else() {
             TokenRole::Connector {
                 domain: DOMAIN.into(),
                 rotate_trust: true,
+            },
+            sorted(&[&["whoami", "identities"], &rotation]),
+        ),
+        (
+            Some(tenant),
+            TokenRole::Connector {
+                domain: DOMAIN.into(),
+                rotate_trust: false,
             },
             sorted(&[&["whoami", "identities"]]),
         ),

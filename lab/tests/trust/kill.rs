@@ -186,7 +186,11 @@ impl Play {
         assert_eq!(self.trust_change()? != trust, number >= 3);
         let before = self.trust_version()?;
         // Finished by a run without force, or one that only repairs.
-        let finish = if number.is_multiple_of(2) { &ROTATE[..4] } else { WHOLE };
+        let finish = if number.is_multiple_of(2) {
+            &ROTATE[..4]
+        } else {
+            WHOLE
+        };
         if number + 1 < ROTATING.len() {
             self.admin(finish)?.ok()?;
         }

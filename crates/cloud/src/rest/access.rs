@@ -54,7 +54,7 @@ needs! {
     /// Make, change and delete trusts, and see their secrets.
     ManageTrusts: [GlobalAdministrator];
     /// Give AD the next key of a trust that is set up, see its secrets for that, and report what was changed in AD.
-    RotateTrusts: [GlobalAdministrator];
+    RotateTrusts: [GlobalAdministrator] TRUST_ROTATION = true;
     /// Make and delete connectors and cloud-only users.
     ManageIdentities: [GlobalAdministrator, HybridIdentityAdministrator];
     /// Read and write the identities of one AD domain.
@@ -80,6 +80,8 @@ pub(crate) struct InTenant<N> {
     pub(crate) tenant: TenantInfo,
     /// The id of the caller's token.
     pub(crate) token: Uuid,
+    /// The caller's role, where the token is an administrator's.
+    role: Option<Role>,
     need: PhantomData<N>,
 }
 
@@ -130,6 +132,7 @@ impl<N: Need> FromRequestParts<App> for InTenant<N> {
             actor,
             tenant,
             token: token.id,
+            role: role_of(&token.role),
             need: PhantomData,
         })
     }
@@ -139,6 +142,38 @@ impl<N> InTenant<N> {
     /// The id of the tenant.
     pub(crate) fn id(&self) -> TenantId {
         self.tenant.id
+    }
+
+    /// Refuses all but a global administrator what the body of a request asks for beyond the endpoint's own need.
+    pub(crate) fn require_global_administrator(
+        &self,
+        app: &App,
+        what: &'static str,
+    ) -> Result<(), ApiError> {
+        if self.role == Some(Role::GlobalAdministrator) {
+            return Ok(());
+        }
+        app.audit.record(NewEvent {
+            id: None,
+            at_ms: now_ms(),
+            tenant: Some(self.tenant.id),
+            category: EventCategory::Audit,
+            outcome: Outcome::Refused,
+            action: "api.call".into(),
+            reason: Code::Forbidden.as_str().into(),
+            actor: self.actor.name.clone(),
+            user: String::new(),
+            target: what.into(),
+            address: self.actor.address,
+            detail: "the token is no global administrator's".into(),
+            trust_key: None,
+        });
+        Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            Code::Forbidden,
+            format!("only a `{}` may {what}", Role::GlobalAdministrator),
+        )
+        .hint("ask a global administrator to do it"))
     }
 }
 
@@ -224,6 +259,10 @@ pub(crate) fn role_of(role: &TokenRole) -> Option<Role> {
 
 fn describe(role: &TokenRole) -> String {
     match role {
+        TokenRole::Connector {
+            domain,
+            rotate_trust: true,
+        } => format!("is the connector of `{domain}`, which may rotate its trust"),
         TokenRole::Connector { domain, .. } => format!("is the connector of `{domain}`"),
         TokenRole::Host { account } => format!("is the host of storage account `{account}`"),
         administrator => format!(
@@ -240,11 +279,17 @@ fn forbidden<N: Need>(token: &TokenInfo) -> ApiError {
     } else {
         ""
     };
+    let connector = match (N::TRUST_ROTATION, &token.role) {
+        (true, TokenRole::Connector { .. }) => {
+            ", or a connector of this domain that was made with `--allow-trust-rotation`"
+        }
+        _ => "",
+    };
     ApiError::new(
         StatusCode::FORBIDDEN,
         Code::Forbidden,
         format!(
-            "this needs the role {}{confined}; the token {}",
+            "this needs the role {}{confined}{connector}; the token {}",
             roles.join(" or "),
             describe(&token.role)
         ),

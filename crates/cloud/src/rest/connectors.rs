@@ -26,6 +26,10 @@ pub(crate) async fn create(
     at: InTenant<ManageIdentities>,
     JsonBody(wanted): JsonBody<ConnectorCreate>,
 ) -> Result<(StatusCode, Json<ConnectorCreated>), ApiError> {
+    // Such a connector is given trust secrets, which no lesser role sees.
+    if wanted.rotate_trust {
+        at.require_global_administrator(&app, "let a connector rotate the trust key")?;
+    }
     let (token, info) = app
         .directory
         .create_connector(&at.actor, at.id(), &wanted.domain, wanted.rotate_trust)

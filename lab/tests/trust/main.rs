@@ -178,10 +178,10 @@ impl Play {
         run.arg(store).arg(statement).ok().map(drop)
     }
 
-    /// Makes the trust's keys some days older, as the tenant recorded them.
-    fn age_trust_key(&self, days: u32) -> Result<(), Failure> {
+    /// Makes the trust's keys some days older (or younger), as the tenant recorded them.
+    fn age_trust_key(&self, days: i64) -> Result<(), Failure> {
         self.sql(&format!(
-            "UPDATE trust_secrets SET confirmed_at = confirmed_at - 86400 * {days}"
+            "UPDATE trust_secrets SET confirmed_at = confirmed_at - 86400 * ({days})"
         ))
     }
 

@@ -1,5 +1,6 @@
 //! The rotation of the trust key with nobody at a keyboard, as an account of AD that may nothing but sign in.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crossrealm_lab::{DOMAIN, Failure, Place, Run, Service, USER_PASSWORD, kill_at_line};
@@ -16,16 +17,60 @@ const AGENT: &str = "svc-sync";
 impl Play {
     /// The trust is whole before and behind.
     pub(crate) fn unattended(&mut self) -> Result<(), Failure> {
+        self.a_connector_without_the_right_only_syncs()?;
+        self.connector(&["--allow-trust-rotation"])?;
         let lines = self.a_key_is_rotated_at_its_age()?;
         self.two_agents_rotate_once()?;
         self.an_agent_that_is_killed_is_relieved_by_the_next(&lines)?;
         self.a_trust_that_is_gone_does_not_stop_the_sync()
     }
 
+    /// The agents' token from now on: that of the domain's connector, made anew.
+    fn connector(&self, rights: &[&str]) -> Result<(), Failure> {
+        let admin = || self.story.crossrealm(Place::Admin).args(["connector"]);
+        // At first there is none.
+        admin().args(["revoke", "--domain", DOMAIN]).output()?;
+        let create = admin().args(["create", "--domain", DOMAIN, "--out"]);
+        let create = create.arg(self.token_file()).args(rights);
+        create.ok().map(drop)
+    }
+
+    fn token_file(&self) -> PathBuf {
+        self.story.world.path(Place::Admin, "connector.token")
+    }
+
+    /// The refusal is told, at the agent and in the audit; AD is not touched, and the users go on being synced.
+    fn a_connector_without_the_right_only_syncs(&self) -> Result<(), Failure> {
+        self.connector(&[])?;
+        self.age_trust_key(40)?;
+        let (version, before) = (self.trust_version()?, self.trust_change()?);
+        let mut agent = self.start("agent-without-right")?;
+        agent.wait_for_line("the trust key was not rotated, next try in 60 s", PATIENCE)?;
+        synced_often(&mut agent)?;
+        let log = agent.log_from(0);
+        agent.stop(PATIENCE)?;
+        assert!(log.contains("`--allow-trust-rotation`"), "{log}");
+        assert_eq!(
+            (self.trust_version()?, self.trust_change()?),
+            (version, before)
+        );
+        let events = self.story.crossrealm(Place::Admin);
+        let events = events.args(["-o", "json", "events"]).ok()?.json()?;
+        let is_refusal = |event: &serde_json::Value| {
+            event["reason"] == "forbidden"
+                && event["actor"] == format!("connector {DOMAIN}")
+                && event["target"].to_string().contains("/rotation")
+        };
+        let all = events.as_array().cloned().unwrap_or_default();
+        assert!(all.iter().any(is_refusal), "{events:#}");
+        self.age_trust_key(-40)
+    }
+
     fn agent(&self) -> Result<Run, Failure> {
         let world = &self.story.world;
         let password = world.write(Place::Admin, "agent.password", USER_PASSWORD)?;
         let run = self.story.crossrealm(Place::Admin).args(["sync", "run"]);
+        let run = run.arg("--token-file").arg(self.token_file());
         let run = run.args(["--interval", "1s", "--rotate-trust-every", "30d"]);
         let run = run.args(["--domain", DOMAIN, "--domain-user"]);
         let run = run.arg(format!("{AGENT}@{DOMAIN}"));

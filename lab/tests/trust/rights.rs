@@ -169,7 +169,7 @@ impl Play {
             for event in of("ad.done") {
                 let detail = event["detail"].as_str().unwrap_or_default();
                 let is_it = |step: &&str| detail.starts_with(*step);
-                assert!(steps.iter().any(|step| is_it(step)), "{detail}");
+                assert!(steps.iter().any(is_it), "{detail}");
                 assert!(detail.contains(&format!("(at dc1.{DOMAIN})")), "{detail}");
                 assert_eq!(event["user"], "Administrator@CORP.CONTOSO.COM");
             }

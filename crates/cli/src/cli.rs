@@ -9,6 +9,7 @@ use crate::commands::{
     share, storage_account, sync, tenant, trusted_domain_object, user,
 };
 use crate::context::{Context, Global};
+use crate::doctor;
 use crate::failure::Failure;
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
@@ -65,6 +66,8 @@ enum Command {
     /// What workstations need to know of a tenant
     #[command(subcommand)]
     Client(client::Args),
+    /// Find out why a share does not open: walks the ticket's way and names the first thing that is wrong
+    Doctor(doctor::Args),
     /// Show what happened: tickets asked for, changes made, each with who, what and why
     Events(events::Args),
 }
@@ -97,6 +100,7 @@ impl Command {
             Self::Share(args) => share::run(args, context).await,
             Self::Files(args) => files::run(args, context).await,
             Self::Client(args) => client::run(args, context).await,
+            Self::Doctor(args) => doctor::run(args, context).await,
             Self::Events(args) => events::run(args, context).await,
         }
     }

@@ -9,6 +9,7 @@ mod cli;
 mod client_config;
 mod commands;
 mod context;
+mod doctor;
 mod domain_credentials;
 mod failure;
 mod keytab;

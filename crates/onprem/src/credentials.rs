@@ -183,7 +183,7 @@ fn from_keytab(
 fn from_ccache(path: Option<&Path>) -> Result<Credential, CredentialsError> {
     let path = match path {
         Some(path) => path.to_owned(),
-        None => default_ccache(std::env::var("KRB5CCNAME").ok().as_deref())?,
+        None => current_ccache()?,
     };
     let bytes = match read(&path, MAX_CCACHE_LEN, "credential cache") {
         Err(CredentialsError::Unreadable { source, .. })
@@ -203,7 +203,14 @@ fn from_ccache(path: Option<&Path>) -> Result<Credential, CredentialsError> {
         .ok_or(CredentialsError::NoTgt(cache.principal))
 }
 
-/// The file that `KRB5CCNAME` names, or the traditional default.
+/// The file of the caller's credential cache: the one `KRB5CCNAME` names, or the traditional default.
+///
+/// # Errors
+/// Where `KRB5CCNAME` names a cache that is no file.
+pub fn current_ccache() -> Result<PathBuf, CredentialsError> {
+    default_ccache(std::env::var("KRB5CCNAME").ok().as_deref())
+}
+
 fn default_ccache(name: Option<&str>) -> Result<PathBuf, CredentialsError> {
     match name.map(|name| name.split_once(':').unwrap_or(("FILE", name))) {
         Some(("FILE", path)) if !path.is_empty() => Ok(PathBuf::from(path)),

@@ -129,6 +129,16 @@ impl DomainController {
     }
 }
 
+/// The names of the domain's controllers, as DNS tells them, the preferred first.
+///
+/// # Errors
+/// Where DNS names none.
+pub async fn controllers(domain: &str) -> Result<Vec<String>, OnpremError> {
+    let domain = domain_name(domain)?;
+    let found = targets(&format!("_ldap._tcp.dc._msdcs.{domain}"), &domain).await?;
+    Ok(found.into_iter().map(|target| target.host).collect())
+}
+
 /// A host and port from an SRV record.
 pub(crate) struct Target {
     pub(crate) host: String,

@@ -102,7 +102,7 @@ impl Kdcs {
 
     /// Sends a request to a KDC of its realm. The next KDC is asked only where one does not answer at all: its refusal
     /// is an answer.
-    async fn ask(&self, request: &Request) -> Result<Vec<u8>, OnpremError> {
+    pub async fn ask(&self, request: &Request) -> Result<Vec<u8>, OnpremError> {
         if request.realm.eq_ignore_ascii_case(&self.realm) {
             return ask_one(&self.host, self.address, &request.message).await;
         }
@@ -127,7 +127,12 @@ impl Kdcs {
     }
 }
 
-async fn ask_one(host: &str, address: SocketAddr, message: &[u8]) -> Result<Vec<u8>, OnpremError> {
+/// Sends one message (without a length in front) to the KDC at `address` and returns its answer; `host` is for messages.
+pub async fn ask_one(
+    host: &str,
+    address: SocketAddr,
+    message: &[u8],
+) -> Result<Vec<u8>, OnpremError> {
     let mut stream = net::connect(host, address, "Kerberos").await?;
     let exchange = async {
         let length = u32::try_from(message.len()).map_err(io::Error::other)?;

@@ -110,11 +110,14 @@ impl Story {
 
     /// The product's command at a place, as an administrator who has the bootstrap token.
     pub fn crossrealm(&self, place: Place) -> Run {
-        let run = self
-            .bare(place)
-            .env("CROSSREALM_SERVER", SERVER)
-            .env("CROSSREALM_TENANT", TENANT);
-        run.env("CROSSREALM_CA", self.ca())
+        self.with_settings(self.bare(place))
+    }
+
+    /// Any command with the product's settings: its address, its authority, the tenant, the bootstrap token.
+    pub fn with_settings(&self, run: Run) -> Run {
+        run.env("CROSSREALM_SERVER", SERVER)
+            .env("CROSSREALM_TENANT", TENANT)
+            .env("CROSSREALM_CA", self.ca())
             .env("CROSSREALM_TOKEN", &self.token)
     }
 

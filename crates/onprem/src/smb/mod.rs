@@ -9,6 +9,7 @@
 mod application_key;
 mod files;
 mod gss;
+pub mod share;
 
 pub use files::FileShare;
 
@@ -18,7 +19,7 @@ use application_key::{Transcript, Watched};
 use crossrealm_krb::credential::Credential;
 use gss::KerberosAuth;
 use smolder_core::auth::AuthError;
-use smolder_core::client::{Connection, TreeConnected};
+use smolder_core::client::{Authenticated, Connection, TreeConnected};
 use smolder_core::error::CoreError;
 use smolder_core::pipe::{NamedPipe, PipeAccess};
 use smolder_core::policy::{OperationTimeouts, ResourceLimits, SecurityPolicy};
@@ -160,6 +161,40 @@ impl Wire for NetlogonPipe {
     }
 }
 
+/// A signed-in, encrypted session.
+type Session = Connection<Watched<TokioTcpTransport>, Authenticated>;
+
+/// Connects to an SMB server and signs in with a ticket for its service `cifs`; with what was said on the way.
+async fn sign_in(
+    host: &str,
+    address: SocketAddr,
+    ticket: Credential,
+) -> Result<(Session, Transcript), SmbError> {
+    let transport = TokioTcpTransport::connect_with_timeout(address, CONNECT_TIMEOUT)
+        .await
+        .map_err(|error| SmbError::Unreachable {
+            host: host.to_owned(),
+            address,
+            reason: error.to_string(),
+        })?
+        .with_max_message_size(MAX_MESSAGE);
+    let transcript = Transcript::default();
+    let connection = Connection::new(Watched::new(transport, transcript.clone()))
+        .with_security_policy(SecurityPolicy::pandora())
+        .with_resource_limits(limits())
+        .with_operation_timeouts(OperationTimeouts {
+            connect: CONNECT_TIMEOUT,
+            request: REQUEST_TIMEOUT,
+        })
+        .negotiate(&negotiate_request()?)
+        .await
+        .map_err(|error| classify("the SMB negotiation", error))?
+        .authenticate(&mut KerberosAuth::new(ticket))
+        .await
+        .map_err(|error| classify("the sign-in", error))?;
+    Ok((connection, transcript))
+}
+
 /// Signs in to the domain controller and opens one of its pipes; with the session's application key.
 async fn open(
     host: &str,
@@ -184,28 +219,7 @@ async fn tree(
     ticket: Credential,
     share: &str,
 ) -> Result<(Tree, Zeroizing<[u8; 16]>), SmbError> {
-    let transport = TokioTcpTransport::connect_with_timeout(address, CONNECT_TIMEOUT)
-        .await
-        .map_err(|error| SmbError::Unreachable {
-            host: host.to_owned(),
-            address,
-            reason: error.to_string(),
-        })?
-        .with_max_message_size(MAX_MESSAGE);
-    let transcript = Transcript::default();
-    let connection = Connection::new(Watched::new(transport, transcript.clone()))
-        .with_security_policy(SecurityPolicy::pandora())
-        .with_resource_limits(limits())
-        .with_operation_timeouts(OperationTimeouts {
-            connect: CONNECT_TIMEOUT,
-            request: REQUEST_TIMEOUT,
-        })
-        .negotiate(&negotiate_request()?)
-        .await
-        .map_err(|error| classify("the SMB negotiation", error))?
-        .authenticate(&mut KerberosAuth::new(ticket))
-        .await
-        .map_err(|error| classify("the sign-in", error))?;
+    let (connection, transcript) = sign_in(host, address, ticket).await?;
     let session_key = connection
         .session_key()
         .ok_or_else(|| SmbError::Protocol("the session has no key".to_owned()))?;

@@ -1,0 +1,524 @@
+//! The faults: what is broken, and which check must be named for it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crossrealm_lab::story::CLOUD_REALM;
+use crossrealm_lab::{Failure, Place, REALM, Run, USER_PASSWORD};
+
+use crate::play::{AD, Fault, HOST, Play, principal};
+
+const DC: &str = "10.77.1.1";
+const CLOUD: &str = "10.77.2.1";
+const PYTHON: &str = "/usr/bin/python3";
+/// The trusted domain object in AD's own database.
+const TDO: &str = "CN=kerberos.contoso.cloud.example,CN=System,DC=corp,DC=contoso,DC=com";
+
+type Broken = Result<Run, Failure>;
+type Mended = Result<(), Failure>;
+
+macro_rules! faults {
+    ($($name:literal, $cause:literal, $reason:literal, $breaks:expr, $mends:expr;)+) => {
+        /// All of them. Those of the user's own choice need no mending.
+        pub const FAULTS: &[Fault] = &[$(Fault {
+            name: $name,
+            cause: $cause,
+            reason: $reason,
+            breaks: $breaks,
+            mends: $mends,
+        },)+];
+    };
+}
+
+faults! {
+    "a stray proxy", "stray-proxy", "", |play| Ok(play.doctor("alice").env("HTTPS_PROXY", "http://proxy.corp.contoso.com:3128")), nothing;
+    "the service's name is gone from the DNS", "dns-login", "", |play| without_host(play, "login.cloud.example"), hosts_again;
+    "the share's name is gone from the DNS", "dns-share", "", |play| without_host(play, HOST), hosts_again;
+    "the service's port is blocked", "port-login", "", |play| blocked(play, CLOUD, 443), |play| open(play, CLOUD, 443);
+    "the share's port is blocked", "port-share", "", |play| blocked(play, CLOUD, 445), |play| open(play, CLOUD, 445);
+    "the domain controller's Kerberos port is blocked", "port-dc-88", "", |play| blocked(play, DC, 88), |play| open(play, DC, 88);
+    "the domain controller's LDAP port is blocked for an administrator", "port-dc-389", "", |play| Ok(blocked(play, DC, 389)?.args(["--domain", AD])), |play| open(play, DC, 389);
+    "the domain controller's SMB port is blocked for an administrator", "port-dc-445", "", |play| Ok(blocked(play, DC, 445)?.args(["--domain", AD])), |play| open(play, DC, 445);
+    "another authority is trusted", "tls-login", "", |play| Ok(play.doctor("alice").env("CROSSREALM_CA", other_authority(play)?)), nothing;
+    "the certificate is for another name", "tls-login", "", other_name, hosts_again;
+    "the certificate has expired", "tls-login", "", expired_certificate, own_certificate;
+    "the computer's clock is ten minutes ahead", "clock-cloud", "", |play| skewed(play, 600), nothing;
+    "the computer's clock is ten minutes behind", "clock-cloud", "", |play| skewed(play, -600), nothing;
+    "the token is none", "api-token", "", |play| Ok(play.doctor("alice").env("CROSSREALM_TOKEN", "nonsense")), nothing;
+    "the tenant's name is wrong", "tenant", "", |play| Ok(play.doctor("alice").env("CROSSREALM_TENANT", "fabrikam")), nothing;
+    "krb5.conf does not know the tenant", "krb5-conf", "", |play| play.with_conf(|text| text.replace(CLOUD_REALM, "KERBEROS.ELSEWHERE.EXAMPLE").replace("kdc = https", "admin_server = https")), nothing;
+    "krb5.conf names a file that is not there", "krb5-conf", "", |play| play.with_conf(|text| format!("include /nonexistent/krb5.conf\n{text}")), nothing;
+    "the KDC proxy's address has no https", "proxy-string", "", |play| play.with_conf(|text| text.replace("kdc = https://", "kdc = http://")), nothing;
+    "the KDC proxy's address lacks its end", "proxy-string", "", |play| play.with_conf(|text| text.replace("/kerberos\n", "/\n")), nothing;
+    "krb5.conf names another tenant's id", "proxy-string", "", |play| play.with_conf(other_tenant), nothing;
+    "krb5.conf names a tenant that is not there, and there is no token", "kdc-proxy", "", |play| Ok(play.bare_doctor("alice").env("KRB5_CONFIG", play.edited(other_tenant)?)), nothing;
+    "krb5.conf trusts another authority", "http-anchors", "", |play| { let other = other_authority(play)?; play.with_conf(|text| replaced_value(&text, "http_anchors", &format!("FILE:{}", other.display()))) }, nothing;
+    "hosts are mapped to the wrong realm", "realm-mapping", "", |play| play.with_conf(|text| text.replace("[domain_realm]\n", &format!("[domain_realm]\n .cloud.example = {REALM}\n"))), nothing;
+    "the domain controller's name is wrong", "dns-dc", "", |play| Ok(play.doctor("alice").args(["--dc", "dc9.corp.contoso.com"])), nothing;
+    "nobody is signed in", "tgt", "", |play| Ok(play.doctor("nobody")), nothing;
+    "the sign-in has expired", "tgt-valid", "", expired_sign_in, nothing;
+    "the sign-in uses RC4", "tgt-etype", "", weak_sign_in, nothing;
+    "the trust is gone from AD", "tdo", "", trust_gone, trust_again;
+    "the trust uses RC4 only", "tdo-etypes", "", |play| changed_trust(play, "msDS-SupportedEncryptionTypes: 4"), |play| changed_trust(play, "msDS-SupportedEncryptionTypes: 24").map(drop);
+    "a top-level name is missing", "top-level-names", "", |play| names_of_trust(play, "fabrikam.cloud.example", 0), |play| names_of_trust(play, "contoso.cloud.example", 0).map(drop);
+    "a top-level name is switched off", "top-level-names", "", |play| names_of_trust(play, "contoso.cloud.example", 4), |play| names_of_trust(play, "contoso.cloud.example", 0).map(drop);
+    "another trust claims the names", "collisions", "", collision, no_collision;
+    "AD has a service of the share's name", "spn-shadow", "", |play| spn(play, "add"), |play| spn(play, "delete").map(drop);
+    "a rotation is half done", "trust-record", "", |play| { api(play, "POST", "trusts/corp.contoso.com/prepare", &prepare(play, true)?)?; Ok(play.doctor("alice")) }, trust_again;
+    "the trust's key in AD is stale", "service-ticket", "ticket-integrity", stale_key, trust_again;
+    "the user was never synced", "user-synced", "", |play| Ok(play.doctor("dana")), nothing;
+    "the user was never synced, and there is no token", "service-ticket", "identity-not-synced", |play| Ok(play.bare_doctor("dana")), nothing;
+    "the user is disabled", "user-enabled", "", |play| Ok(play.doctor("mallory")), nothing;
+    "the user is disabled, and there is no token", "service-ticket", "identity-disabled", |play| Ok(play.bare_doctor("mallory")), nothing;
+    "the user is in too many groups", "group-count", "", |play| Ok(play.doctor("crowd")), nothing;
+    "the user is in too many groups, and there is no token", "service-ticket", "too-many-groups", |play| Ok(play.bare_doctor("crowd")), nothing;
+    "the user is another one in AD by now", "user-sid", "", |play| Ok(play.doctor("alice").args(["--user", "ghost@corp.contoso.com"])), nothing;
+    "there is no such share", "storage-account", "", |play| Ok(play.doctor_for("alice", "acct1/archive")), nothing;
+    "there is no such account, and there is no token", "service-ticket", "service-unknown", |play| Ok(play.bare_doctor_for("alice", "acct9/projects")), nothing;
+    "the user has no role", "role", "", |play| Ok(play.doctor("bob")), nothing;
+    "the user has no role, and there is no token", "smb-share", "", |play| Ok(play.bare_doctor("bob")), nothing;
+    "the folder's permissions keep the user out", "file-acl", "", |play| { permissions(play, 0o700)?; Ok(play.doctor("alice")) }, |play| permissions(play, 0o777);
+    "the keytab is of another key", "keytab", "", wrong_keytab, nothing;
+    "smbd does not run", "port-share", "", files_down, files_up;
+    "the service does not run", "port-login", "", cloud_down, cloud_up;
+}
+
+fn nothing(_: &mut Play) -> Mended {
+    Ok(())
+}
+
+// --- the network
+
+fn rule(play: &Play, verb: &str, address: &str, port: u16) -> Mended {
+    let rule = [
+        "rule",
+        verb,
+        "to",
+        address,
+        "ipproto",
+        "tcp",
+        "dport",
+        &port.to_string(),
+        "prohibit",
+    ];
+    play.story
+        .world
+        .at(Place::Client, "ip")
+        .args(rule)
+        .ok()
+        .map(drop)
+}
+
+fn blocked(play: &mut Play, address: &str, port: u16) -> Broken {
+    rule(play, "add", address, port)?;
+    Ok(play.doctor("alice"))
+}
+
+fn open(play: &mut Play, address: &str, port: u16) -> Mended {
+    rule(play, "del", address, port)
+}
+
+fn hosts_file(play: &Play) -> PathBuf {
+    let space = play.story.world.namespace(Place::Client);
+    Path::new("/etc/netns").join(space).join("hosts")
+}
+
+/// Takes a name away, keeping what was there. The file keeps its inode.
+fn without_host(play: &mut Play, name: &str) -> Broken {
+    let file = hosts_file(play);
+    let text = std::fs::read_to_string(&file)?;
+    play.story.world.write(Place::Client, "hosts.kept", &text)?;
+    let rest: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.ends_with(&format!(" {name}")))
+        .collect();
+    std::fs::write(&file, rest.join("\n") + "\n")?;
+    Ok(play.doctor("alice"))
+}
+
+fn hosts_again(play: &mut Play) -> Mended {
+    let kept = std::fs::read(play.story.world.path(Place::Client, "hosts.kept"))?;
+    Ok(std::fs::write(hosts_file(play), kept)?)
+}
+
+// --- certificates and clocks
+
+/// A new authority, and a certificate of it for the service that ended a month ago.
+fn make_certificates(play: &Play) -> Result<PathBuf, Failure> {
+    const SCRIPT: &str = r#"
+import datetime, sys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+folder = sys.argv[1]
+now = datetime.datetime.utcnow()
+day = datetime.timedelta(days=1)
+name = lambda text: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+def build(subject, issuer, key, signer, ends, ca):
+    made = x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name(issuer)).public_key(key.public_key())
+    made = made.serial_number(x509.random_serial_number()).not_valid_before(now - 400 * day).not_valid_after(now + ends * day)
+    made = made.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    if not ca:
+        made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(subject)]), critical=False)
+    return made.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+ca, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+open(folder + '/other-ca.pem', 'wb').write(build('Other CA', 'Other CA', ca, ca, 400, True))
+open(folder + '/expired.pem', 'wb').write(build('login.cloud.example', 'Other CA', key, ca, -30, False))
+private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+open(folder + '/expired.key', 'wb').write(private)
+"#;
+    let folder = play.story.world.folder(Place::Client);
+    if !folder.join("other-ca.pem").exists() {
+        play.story
+            .world
+            .at(Place::Client, PYTHON)
+            .args(["-c", SCRIPT])
+            .arg(&folder)
+            .ok()?;
+    }
+    Ok(folder)
+}
+
+fn other_authority(play: &Play) -> Result<PathBuf, Failure> {
+    Ok(make_certificates(play)?.join("other-ca.pem"))
+}
+
+fn other_name(play: &mut Play) -> Broken {
+    let file = hosts_file(play);
+    let text = std::fs::read_to_string(&file)?;
+    play.story.world.write(Place::Client, "hosts.kept", &text)?;
+    std::fs::write(&file, format!("{text}{CLOUD} kdc.cloud.example\n"))?;
+    Ok(play
+        .doctor("alice")
+        .env("CROSSREALM_SERVER", "https://kdc.cloud.example"))
+}
+
+fn expired_certificate(play: &mut Play) -> Broken {
+    let made = make_certificates(play)?;
+    let tls = play.story.cloud_folder().join("tls");
+    cloud_down(play)?;
+    for (from, to) in [("expired.pem", "login.pem"), ("expired.key", "login.key")] {
+        std::fs::copy(tls.join(to), tls.join(format!("{to}.kept")))?;
+        // Written in place: the key's mode stays.
+        std::fs::write(tls.join(to), std::fs::read(made.join(from))?)?;
+    }
+    play.story.start_cloud()?;
+    Ok(play
+        .doctor("alice")
+        .env("CROSSREALM_CA", made.join("other-ca.pem")))
+}
+
+fn own_certificate(play: &mut Play) -> Mended {
+    let tls = play.story.cloud_folder().join("tls");
+    cloud_down(play)?;
+    for file in ["login.pem", "login.key"] {
+        std::fs::write(
+            tls.join(file),
+            std::fs::read(tls.join(format!("{file}.kept")))?,
+        )?;
+    }
+    cloud_up(play)
+}
+
+/// The doctor with a clock that is off: the C library's clock, as the program asks for it.
+fn skewed(play: &mut Play, seconds: i64) -> Broken {
+    const SOURCE: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, now);
+    if (clock == CLOCK_REALTIME) now->tv_sec += atol(getenv("SKEW"));
+    return result;
+}
+"#;
+    let source = play.story.world.write(Place::Client, "skew.c", SOURCE)?;
+    let library = play.story.world.path(Place::Client, "skew.so");
+    if !library.exists() {
+        let cc = Run::here("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(source);
+        cc.arg("-ldl").ok()?;
+    }
+    let doctor = play.doctor("alice");
+    Ok(doctor
+        .env("LD_PRELOAD", library)
+        .env("SKEW", seconds.to_string()))
+}
+
+// --- krb5.conf
+
+fn other_tenant(text: String) -> String {
+    let marker = "https://login.cloud.example:443/";
+    let Some((before, after)) = text.split_once(marker) else {
+        return text;
+    };
+    let rest = after.split_once('/').map_or("", |(_, rest)| rest);
+    format!("{before}{marker}00000000-0000-4000-8000-000000000000/{rest}")
+}
+
+fn replaced_value(text: &str, name: &str, value: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| match line.trim_start().starts_with(name) {
+            true => format!("        {name} = {value}\n"),
+            false => format!("{line}\n"),
+        });
+    lines.collect()
+}
+
+// --- sign-ins
+
+fn expired_sign_in(play: &mut Play) -> Broken {
+    let conf = play.story.krb5_conf();
+    let kinit = play
+        .story
+        .world
+        .at(Place::Client, "kinit")
+        .args(["-l", "2s"])
+        .arg(principal("alice"));
+    let kinit = kinit.stdin(format!("{USER_PASSWORD}\n"));
+    play.story
+        .world
+        .as_user(kinit, "short.ccache", &conf)
+        .ok()?;
+    std::thread::sleep(Duration::from_secs(3));
+    Ok(play.doctor("short"))
+}
+
+fn weak_sign_in(play: &mut Play) -> Broken {
+    let weak = "[libdefaults]\n allow_weak_crypto = true\n default_tkt_enctypes = arcfour-hmac\n default_tgs_enctypes = arcfour-hmac\n permitted_enctypes = arcfour-hmac\n";
+    let conf = play.edited(|text| format!("{weak}{text}"))?;
+    let kinit = play
+        .story
+        .world
+        .at(Place::Client, "kinit")
+        .arg(principal("alice"));
+    let kinit = kinit.stdin(format!("{USER_PASSWORD}\n"));
+    play.story.world.as_user(kinit, "weak.ccache", &conf).ok()?;
+    Ok(play.doctor("weak"))
+}
+
+// --- the trust
+
+fn changed(play: &Play, ldif: &str) -> Mended {
+    let file = play.story.world.write(Place::Onprem, "change.ldif", ldif)?;
+    play.database("ldbmodify", &file).ok().map(drop)
+}
+
+fn changed_trust(play: &mut Play, value: &str) -> Broken {
+    let name = value.split(':').next().unwrap_or_default();
+    changed(
+        play,
+        &format!("dn: {TDO}\nchangetype: modify\nreplace: {name}\n{value}\n"),
+    )?;
+    Ok(play.doctor("alice"))
+}
+
+/// `msDS-TrustForestTrustInfo` with one top-level name, made by Samba's own marshalling.
+fn forest_info(play: &Play, name: &str, flags: u32) -> Result<String, Failure> {
+    const SCRIPT: &str = r#"
+import base64, sys
+from samba.dcerpc import drsblobs, lsa
+from samba.ndr import ndr_pack
+info = drsblobs.ForestTrustInfo()
+record = drsblobs.ForestTrustInfoRecord()
+record.flags, record.timestamp, record.type = int(sys.argv[2]), 0, 0
+record.data.name.string = sys.argv[1]
+armor = drsblobs.ForestTrustInfoRecordArmor()
+armor.record = record
+info.version, info.count, info.records = 1, 1, [armor]
+print(base64.b64encode(ndr_pack(info)).decode())
+"#;
+    let run = play
+        .story
+        .world
+        .at(Place::Onprem, PYTHON)
+        .args(["-c", SCRIPT, name]);
+    Ok(run.arg(flags.to_string()).ok()?.out().trim().to_owned())
+}
+
+fn names_of_trust(play: &mut Play, name: &str, flags: u32) -> Broken {
+    let info = forest_info(play, name, flags)?;
+    changed_trust(play, &format!("msDS-TrustForestTrustInfo:: {info}"))
+}
+
+fn collision(play: &mut Play) -> Broken {
+    let info = forest_info(play, "file.contoso.cloud.example", 0)?;
+    let ldif = format!(
+        "dn: CN=other.example,CN=System,DC=corp,DC=contoso,DC=com\nobjectClass: trustedDomain\ntrustPartner: other.example\nflatName: OTHER\n\
+         trustDirection: 1\ntrustType: 2\ntrustAttributes: 8\nsecurityIdentifier: S-1-5-21-7-7-7\nmsDS-TrustForestTrustInfo:: {info}\n"
+    );
+    let file = play.story.world.write(Place::Onprem, "other.ldif", ldif)?;
+    play.database("ldbadd", &file).ok()?;
+    Ok(play.doctor("alice"))
+}
+
+fn no_collision(play: &mut Play) -> Mended {
+    let database = play.story.world.dc_folder().join("private/sam.ldb");
+    let delete = play
+        .story
+        .world
+        .at(Place::Onprem, "ldbdel")
+        .arg("--relax")
+        .arg("-H")
+        .arg(database);
+    delete
+        .arg("CN=other.example,CN=System,DC=corp,DC=contoso,DC=com")
+        .ok()
+        .map(drop)
+}
+
+fn spn(play: &mut Play, verb: &str) -> Broken {
+    let name = format!("cifs/{HOST}");
+    play.story
+        .world
+        .samba_tool(&["spn", verb, &name, "bob"])
+        .ok()?;
+    Ok(play.doctor("alice"))
+}
+
+fn trust_gone(play: &mut Play) -> Broken {
+    let database = play.story.world.dc_folder().join("private/sam.ldb");
+    let delete = play
+        .story
+        .world
+        .at(Place::Onprem, "ldbdel")
+        .arg("--relax")
+        .arg("-H")
+        .arg(database);
+    delete.arg(TDO).ok()?;
+    Ok(play.doctor("alice"))
+}
+
+fn trust_again(play: &mut Play) -> Mended {
+    play.story
+        .with_domain_admin(&["kerberos-server", "set", "--setup-cloud-trust"])?
+        .ok()
+        .map(drop)
+}
+
+/// A call of the API by somebody who is no client of ours; its answer.
+fn api(play: &Play, method: &str, path: &str, body: &str) -> Result<String, Failure> {
+    const SCRIPT: &str = r#"
+import os, ssl, sys, urllib.request
+method, path, body = sys.argv[1:4]
+url = os.environ['CROSSREALM_SERVER'] + '/api/v1/tenants/' + os.environ['CROSSREALM_TENANT'] + '/' + path
+headers = {'Authorization': 'Bearer ' + os.environ['CROSSREALM_TOKEN'], 'Content-Type': 'application/json'}
+request = urllib.request.Request(url, body.encode() or None, headers, method=method)
+trust = ssl.create_default_context(cafile=os.environ['CROSSREALM_CA'])
+print(urllib.request.urlopen(request, context=trust, timeout=20).read().decode())
+"#;
+    let run = play
+        .story
+        .with_settings(play.story.world.at(Place::Admin, PYTHON));
+    let output = run.args(["-c", SCRIPT, method, path, body]).ok()?;
+    Ok(output.out())
+}
+
+fn prepare(play: &Play, rotate: bool) -> Result<String, Failure> {
+    let sid = play.story.world.sid_of("alice")?;
+    let domain = sid.rsplit_once('-').map_or("", |(domain, _)| domain);
+    let names = ["contoso.cloud.example"];
+    let wanted = serde_json::json!({"realm": REALM, "flat_name": "CORP", "sid": domain, "top_level_names": names, "rotate": rotate});
+    Ok(wanted.to_string())
+}
+
+/// The tenant forgets its key and gets a new one that AD does not know.
+fn stale_key(play: &mut Play) -> Broken {
+    api(play, "DELETE", "trusts/corp.contoso.com", "")?;
+    api(
+        play,
+        "POST",
+        "trusts/corp.contoso.com/prepare",
+        &prepare(play, false)?,
+    )?;
+    let confirm = serde_json::json!({"version": 1, "top_level_names": ["contoso.cloud.example"]});
+    api(
+        play,
+        "POST",
+        "trusts/corp.contoso.com/confirm",
+        &confirm.to_string(),
+    )?;
+    Ok(play.doctor("alice"))
+}
+
+// --- users, shares, hosts
+
+fn share_folder(play: &Play) -> PathBuf {
+    play.story
+        .world
+        .path(Place::Cloud, "files")
+        .join("acct1/shares/projects")
+}
+
+fn permissions(play: &mut Play, mode: u32) -> Mended {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = share_folder(play);
+    Ok(std::fs::set_permissions(
+        folder,
+        std::fs::Permissions::from_mode(mode),
+    )?)
+}
+
+/// A keytab with the right name and version, and a key of somebody's own.
+fn wrong_keytab(play: &mut Play) -> Broken {
+    let keytab = play.story.world.path(Place::Client, "wrong.keytab");
+    let commands = format!(
+        "addent -password -p cifs/{HOST}@{CLOUD_REALM} -k 1 -e aes256-cts-hmac-sha1-96\nsecret\nwkt {}\nquit\n",
+        keytab.display()
+    );
+    play.story
+        .world
+        .at(Place::Client, "ktutil")
+        .stdin(commands)
+        .ok()?;
+    Ok(play.doctor("alice").arg("--keytab").arg(keytab))
+}
+
+fn files_down(play: &mut Play) -> Broken {
+    if let Some(files) = play.story.files.take() {
+        files.stop(Duration::from_secs(30))?;
+    }
+    Ok(play.doctor("alice"))
+}
+
+/// Starts the SMB host again, and waits until it takes sessions.
+fn files_up(play: &mut Play) -> Mended {
+    let step = crossrealm_lab::story::STEPS
+        .iter()
+        .position(|step| step.name == "files_serve");
+    let index = step.ok_or_else(|| Failure::new("the story has no `files_serve`"))?;
+    play.story
+        .play(index + 1, &crossrealm_lab::story::STEPS[index])
+}
+
+fn cloud_down(play: &mut Play) -> Broken {
+    if let Some(cloud) = play.story.cloud.take() {
+        cloud.stop(Duration::from_secs(30))?;
+    }
+    Ok(play.doctor("alice"))
+}
+
+fn cloud_up(play: &mut Play) -> Mended {
+    play.story.start_cloud()?;
+    // The SMB host comes back to it by itself; a ticket shows that the service serves.
+    let began = Instant::now();
+    loop {
+        match play
+            .story
+            .user("alice", "kvno")
+            .arg(format!("cifs/{HOST}"))
+            .ok()
+        {
+            Ok(_) => return Ok(()),
+            Err(failure) if began.elapsed() > Duration::from_secs(30) => return Err(failure),
+            Err(_) => std::thread::sleep(Duration::from_millis(200)),
+        }
+    }
+}

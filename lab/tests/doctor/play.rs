@@ -1,0 +1,317 @@
+//! The world of the fault matrix, and how a fault is tried.
+
+use crossrealm_lab::story::{Account, FILES_HOST, STEPS, Story};
+use crossrealm_lab::{DOMAIN, Failure, Output, Place, REALM, Run, USER_PASSWORD, build_product};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// The share that should open.
+const SHARE: &str = "acct1/projects";
+/// What the doctor cannot look at on a workstation without more options.
+const UNSEEN: [&str; 1] = ["joined"];
+
+/// A thing to break.
+pub struct Fault {
+    /// Its name.
+    pub name: &'static str,
+    /// The check that must be named first.
+    pub cause: &'static str,
+    /// The reason of the refused ticket, where there is one; else empty.
+    pub reason: &'static str,
+    /// Breaks it, and gives the doctor's command line.
+    pub breaks: fn(&mut Play) -> Result<Run, Failure>,
+    /// Mends it.
+    pub mends: fn(&mut Play) -> Result<(), Failure>,
+}
+
+pub struct Play {
+    pub story: Story,
+    /// The keytab of the account, as exported once.
+    pub keytab: PathBuf,
+}
+
+impl Play {
+    pub fn begin() -> Result<Self, Failure> {
+        let mut story = Story::begin(&build_product()?, Account::silent())?;
+        for (index, step) in STEPS.iter().enumerate().take(3) {
+            story.play(index + 1, step)?;
+        }
+        let keytab = story.world.path(Place::Client, "acct1.keytab");
+        Ok(Self { story, keytab })
+    }
+
+    /// Before there is a trust, the doctor prints the table of prerequisites.
+    pub fn prerequisites_before_set_up(&self) -> Result<(), Failure> {
+        let doctor = |form: &str| self.story.with_domain_admin(&["doctor", "-o", form]);
+        let table = doctor("table")?.refused(1)?;
+        for row in [
+            "A tenant: `contoso`",
+            "The domain's functional level",
+            "A storage account: the tenant has none",
+            "The sync of users and groups",
+        ] {
+            table.says(row)?;
+        }
+        table
+            .says("The trust is not set up yet")?
+            .says("crossrealm storage-account create NAME")?;
+        let json = doctor("json")?.refused(1)?.json()?;
+        assert_eq!(json["mode"], "prerequisites");
+        assert_eq!(verdict(&json, "functional-level"), "passed");
+        assert_eq!(verdict(&json, "port-dc-445"), "passed");
+        assert_eq!(verdict(&json, "sync"), "failed");
+        Ok(())
+    }
+
+    /// The story up to a configured workstation where alice, and others, are signed in.
+    pub fn set_up(&mut self) -> Result<(), Failure> {
+        let steps = STEPS.iter().enumerate().skip(3);
+        for (index, step) in steps {
+            if step.name == "trust_is_set" {
+                self.people()?;
+            }
+            if step.name != "no_trust_yet" {
+                self.story.play(index + 1, step)?;
+            }
+            if step.name == "client_config" {
+                break;
+            }
+        }
+        for user in ["alice", "bob", "mallory", "crowd"] {
+            self.sign_in(user)?;
+        }
+        // Mallory is disabled after she signed in, and the tenant knows.
+        self.story
+            .world
+            .samba_tool(&["user", "disable", "mallory"])
+            .ok()?;
+        self.sync()?;
+        // Ghost is made anew behind the sync's back, and dana came after it.
+        self.story
+            .world
+            .samba_tool(&["user", "delete", "ghost"])
+            .ok()?;
+        self.story
+            .world
+            .samba_tool(&["user", "create", "ghost", USER_PASSWORD])
+            .ok()?;
+        self.story
+            .world
+            .samba_tool(&["user", "create", "dana", USER_PASSWORD])
+            .ok()?;
+        self.sign_in("dana")?;
+        let export = self.story.crossrealm(Place::Client).args([
+            "storage-account",
+            "keytab",
+            "acct1",
+            "--out",
+        ]);
+        export.arg(&self.keytab).ok().map(drop)
+    }
+
+    /// Somebody in more groups than a ticket holds.
+    fn people(&self) -> Result<(), Failure> {
+        let base = "DC=corp,DC=contoso,DC=com";
+        self.story
+            .world
+            .samba_tool(&["user", "create", "crowd", USER_PASSWORD])
+            .ok()?;
+        self.story
+            .world
+            .samba_tool(&["user", "create", "ghost", USER_PASSWORD])
+            .ok()?;
+        let mut ldif = String::new();
+        for number in 0..1011 {
+            ldif += &format!(
+                "dn: CN=crowd-{number},CN=Users,{base}\nobjectClass: group\nsAMAccountName: crowd-{number}\nmember: CN=crowd,CN=Users,{base}\n\n"
+            );
+        }
+        let file = self.story.world.write(Place::Onprem, "crowd.ldif", ldif)?;
+        self.database("ldbadd", &file).ok().map(drop)
+    }
+
+    /// A tool on the domain controller's own database.
+    pub fn database(&self, tool: &str, file: &std::path::Path) -> Run {
+        let database = self.story.world.dc_folder().join("private/sam.ldb");
+        self.story
+            .world
+            .at(Place::Onprem, tool)
+            .arg("--relax")
+            .arg("-H")
+            .arg(database)
+            .arg(file)
+    }
+
+    pub fn sync(&self) -> Result<(), Failure> {
+        self.story
+            .with_domain_admin(&["sync", "once"])?
+            .ok()
+            .map(drop)
+    }
+
+    pub fn sign_in(&self, user: &str) -> Result<(), Failure> {
+        let conf = self.story.krb5_conf();
+        self.story
+            .world
+            .kinit(user, &format!("{user}.ccache"), &conf)
+            .map(drop)
+    }
+
+    /// The doctor of a user at the workstation, with a token.
+    pub fn doctor(&self, user: &str) -> Run {
+        self.doctor_for(user, SHARE)
+    }
+
+    /// The same without any setting: everything has to be found.
+    pub fn bare_doctor(&self, user: &str) -> Run {
+        self.bare_doctor_for(user, SHARE)
+    }
+
+    /// The doctor about another share.
+    pub fn doctor_for(&self, user: &str, share: &str) -> Run {
+        self.with(self.story.crossrealm(Place::Client), user, share)
+    }
+
+    /// The same without any setting.
+    pub fn bare_doctor_for(&self, user: &str, share: &str) -> Run {
+        self.with(self.story.bare(Place::Client), user, share)
+    }
+
+    fn with(&self, run: Run, user: &str, share: &str) -> Run {
+        let conf = self.story.krb5_conf();
+        let run = self
+            .story
+            .world
+            .as_user(run, &format!("{user}.ccache"), &conf);
+        run.args(["doctor", "-o", "json", "--share", share])
+    }
+
+    /// The doctor of alice with an edited copy of her Kerberos configuration.
+    pub fn with_conf(&self, edit: impl FnOnce(String) -> String) -> Result<Run, Failure> {
+        Ok(self.doctor("alice").env("KRB5_CONFIG", self.edited(edit)?))
+    }
+
+    /// An edited copy of the Kerberos configuration.
+    pub fn edited(&self, edit: impl FnOnce(String) -> String) -> Result<PathBuf, Failure> {
+        let text = std::fs::read_to_string(self.story.krb5_conf())?;
+        let edited = edit(text.clone());
+        assert_ne!(text, edited, "the edit changes nothing");
+        self.story.world.write(Place::Client, "edited.conf", edited)
+    }
+
+    /// With nothing broken, everything that can be looked at passes, with a token and without.
+    pub fn nothing_is_found(&self) -> Result<(), Failure> {
+        let whole = self
+            .doctor("alice")
+            .arg("--keytab")
+            .arg(&self.keytab)
+            .ok()?;
+        for check in checks(&whole.json()?) {
+            let id = check["id"].as_str().unwrap_or_default();
+            let wanted = if UNSEEN.contains(&id) {
+                "skipped"
+            } else {
+                "passed"
+            };
+            if check["verdict"] != wanted {
+                return Err(whole.failure(&format!("was expected to have `{id}` {wanted}")));
+            }
+        }
+        let bare = self.bare_doctor("alice").ok()?;
+        let json = bare.json()?;
+        for id in [
+            "kdc-proxy",
+            "tdo",
+            "spn-shadow",
+            "referral",
+            "service-ticket",
+            "smb-session",
+            "file-acl",
+        ] {
+            if verdict(&json, id) != "passed" {
+                return Err(bare.failure(&format!(
+                    "was expected to have `{id}` passed without a token"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Breaks, asks, mends; whatever was found, it is mended.
+    pub fn try_fault(&mut self, fault: &Fault) -> Result<(), Failure> {
+        let doctor = (fault.breaks)(self);
+        let found = doctor.and_then(|run| run.output());
+        let mended = (fault.mends)(self);
+        let found = found.and_then(|output| named(fault, &output));
+        mended.and(found)
+    }
+}
+
+/// Expects that the doctor names exactly this fault, and tells what to do.
+fn named(fault: &Fault, output: &Output) -> Result<(), Failure> {
+    let json = output.json()?;
+    let cause = &json["cause"];
+    if output.code != Some(1) || cause["id"] != fault.cause {
+        return Err(output.failure(&format!("was expected to name `{}` first", fault.cause)));
+    }
+    let failed: Vec<_> = checks(&json)
+        .filter(|check| check["verdict"] == "failed")
+        .collect();
+    if failed.len() != 1 {
+        return Err(output.failure(&format!("was expected to name `{}` alone", fault.cause)));
+    }
+    let text = |field: &str| cause[field].as_str().unwrap_or_default().to_owned();
+    if text("seen").is_empty() || text("why").is_empty() || text("next").is_empty() {
+        return Err(output.failure("was expected to say what, why, and what next"));
+    }
+    if text("reason") != fault.reason {
+        return Err(output.failure(&format!(
+            "was expected to give the reason `{}`",
+            fault.reason
+        )));
+    }
+    page_is_there(&text("page")).map_err(|missing| output.failure(&missing))?;
+    output
+        .says(&format!("error: {}: ", fault.cause))?
+        .says("hint: ")
+        .map(drop)
+}
+
+/// Whether the page that the doctor names exists, with its section.
+fn page_is_there(page: &str) -> Result<(), String> {
+    let (file, section) = page
+        .split_once('#')
+        .ok_or_else(|| format!("`{page}` names no section"))?;
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(file);
+    let text = std::fs::read_to_string(path).map_err(|error| format!("`{page}`: {error}"))?;
+    let heading = format!("\n## {section}\n");
+    if text.contains(&heading) {
+        Ok(())
+    } else {
+        Err(format!("`{page}` has no such section"))
+    }
+}
+
+fn checks(json: &Value) -> impl Iterator<Item = &Value> {
+    json["checks"].as_array().into_iter().flatten()
+}
+
+/// How a check ended.
+pub fn verdict<'j>(json: &'j Value, id: &str) -> &'j str {
+    let check = checks(json).find(|check| check["id"] == id);
+    check
+        .and_then(|check| check["verdict"].as_str())
+        .unwrap_or_default()
+}
+
+/// Who the workstation's user is, as Kerberos writes it.
+pub fn principal(user: &str) -> String {
+    format!("{user}@{REALM}")
+}
+
+/// Names that faults need.
+pub const HOST: &str = FILES_HOST;
+/// The AD domain.
+pub const AD: &str = DOMAIN;

@@ -70,6 +70,7 @@ faults! {
     "the user was never synced, and there is no token", "service-ticket", "identity-not-synced", |play| Ok(play.bare_doctor("dana")), nothing;
     "the user is disabled", "user-enabled", "", |play| Ok(play.doctor("mallory")), nothing;
     "the user is disabled, and there is no token", "service-ticket", "identity-disabled", |play| Ok(play.bare_doctor("mallory")), nothing;
+    "the user was disabled in AD since the sign-in", "referral", "", |play| Ok(play.doctor("svc-sync")), nothing;
     "the user is in too many groups", "group-count", "", |play| Ok(play.doctor("crowd")), nothing;
     "the user is in too many groups, and there is no token", "service-ticket", "too-many-groups", |play| Ok(play.bare_doctor("crowd")), nothing;
     "the user is another one in AD by now", "user-sid", "", |play| Ok(play.doctor("alice").args(["--user", "ghost@corp.contoso.com"])), nothing;
@@ -329,7 +330,7 @@ from samba.ndr import ndr_pack
 info = drsblobs.ForestTrustInfo()
 record = drsblobs.ForestTrustInfoRecord()
 record.flags, record.timestamp, record.type = int(sys.argv[2]), 0, 0
-record.data.name.string = sys.argv[1]
+record.data.string = sys.argv[1]
 armor = drsblobs.ForestTrustInfoRecordArmor()
 armor.record = record
 info.version, info.count, info.records = 1, 1, [armor]
@@ -392,7 +393,9 @@ fn trust_gone(play: &mut Play) -> Broken {
         .arg("--relax")
         .arg("-H")
         .arg(database);
-    delete.arg(TDO).ok()?;
+    // The trust's account goes with it, as when the trust is removed by the LSA.
+    let account = "CN=CONTOSO-KRB$,CN=Users,DC=corp,DC=contoso,DC=com";
+    delete.arg(TDO).arg(account).ok()?;
     Ok(play.doctor("alice"))
 }
 

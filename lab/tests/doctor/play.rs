@@ -77,28 +77,30 @@ impl Play {
                 break;
             }
         }
-        for user in ["alice", "bob", "mallory", "crowd"] {
+        for user in ["alice", "bob", "mallory", "crowd", "svc-sync"] {
             self.sign_in(user)?;
         }
-        // Mallory is disabled after she signed in, and the tenant knows.
-        self.story
-            .world
-            .samba_tool(&["user", "disable", "mallory"])
-            .ok()?;
+        let admin = |words: &[&str]| {
+            self.story
+                .crossrealm(Place::Admin)
+                .args(words)
+                .ok()
+                .map(drop)
+        };
+        admin(&["share", "grant", SHARE, "--to", "crowd", "--role", "reader"])?;
+        let tool = |words: &[&str]| self.story.world.samba_tool(words).ok().map(drop);
+        // The tenant learns that mallory is disabled, and not that she is enabled again; svc-sync is the other way round.
+        tool(&["user", "disable", "mallory"])?;
         self.sync()?;
+        tool(&["user", "enable", "mallory"])?;
+        tool(&["user", "disable", "svc-sync"])?;
+        self.story
+            .world
+            .add_cloud_host("acct9.file.contoso.cloud.example")?;
         // Ghost is made anew behind the sync's back, and dana came after it.
-        self.story
-            .world
-            .samba_tool(&["user", "delete", "ghost"])
-            .ok()?;
-        self.story
-            .world
-            .samba_tool(&["user", "create", "ghost", USER_PASSWORD])
-            .ok()?;
-        self.story
-            .world
-            .samba_tool(&["user", "create", "dana", USER_PASSWORD])
-            .ok()?;
+        tool(&["user", "delete", "ghost"])?;
+        tool(&["user", "create", "ghost", USER_PASSWORD])?;
+        tool(&["user", "create", "dana", USER_PASSWORD])?;
         self.sign_in("dana")?;
         let export = self.story.crossrealm(Place::Client).args([
             "storage-account",

@@ -143,7 +143,7 @@ checks! {
     "role", "the user has a role on the share", needs ["storage-account", "user-enabled", "user-sid"],
         why "without a role, smbd refuses the share, however good the ticket",
         next "crossrealm share grant ACCOUNT/SHARE --to USER --role reader";
-    "referral", "the domain controller refers to the tenant", needs ["tgt-valid", "tgt-etype", "clock-dc", "tdo", "tdo-etypes", "top-level-names", "collisions", "spn-shadow"],
+    "referral", "the domain controller refers to the tenant", needs ["tgt-valid", "tgt-etype", "clock-dc", "tdo", "tdo-etypes", "top-level-names", "collisions", "spn-shadow", "user-enabled"],
         why "the referral is the proof of the sign-in that the tenant accepts",
         next "crossrealm kerberos-server get --domain DOMAIN";
     "referral-etype", "the referral is sealed with AES", needs ["referral"],

@@ -121,6 +121,14 @@ pub async fn referral(patient: &mut Patient<'_>) -> Finding {
                     "`{dc}` knows no `cifs/{host}`, and refers nobody for it"
                 ));
             }
+            Err(ClientError::Refused { .. } | ClientError::Revoked(_)) => {
+                return failed_with(
+                    format!(
+                        "`{dc}` refuses the person's tickets: the account was disabled, locked or changed since the sign-in"
+                    ),
+                    "enable the account in AD, or sign in again with `kinit`",
+                );
+            }
             Err(error) => {
                 let next = error
                     .hint()

@@ -87,7 +87,9 @@ impl Play {
                 .ok()
                 .map(drop)
         };
-        admin(&["share", "grant", SHARE, "--to", "crowd", "--role", "reader"])?;
+        for user in ["crowd", "svc-sync"] {
+            admin(&["share", "grant", SHARE, "--to", user, "--role", "reader"])?;
+        }
         let tool = |words: &[&str]| self.story.world.samba_tool(words).ok().map(drop);
         // The tenant learns that mallory is disabled, and not that she is enabled again; svc-sync is the other way round.
         tool(&["user", "disable", "mallory"])?;

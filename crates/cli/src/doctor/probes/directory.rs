@@ -360,10 +360,11 @@ pub async fn spn_shadow(patient: &mut Patient<'_>) -> Finding {
                 wanted.join("`, `")
             )),
             Some(first) => failed_with(
-                format!("AD holds `{}` itself", found.join("`, `")),
                 format!(
-                    "find whose it is with `setspn -Q {first}`, and remove it with `setspn -D {first} ACCOUNT`"
+                    "`{}` in AD has the service name `{}` itself",
+                    first.owner, first.service
                 ),
+                format!("remove it: setspn -D {} ACCOUNT", first.service),
             ),
         },
     }

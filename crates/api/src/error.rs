@@ -129,6 +129,8 @@ codes! {
     DomainSidTaken = "domain_sid_taken",
     /// The request holds more changes than one may (400).
     TooManyChanges = "too_many_changes",
+    /// The sync would delete or disable more identities than may go unasked (409).
+    TooManyDeletions = "too_many_deletions",
     /// Another sync agent holds the lease of the domain's sync (409).
     LeaseLost = "lease_lost",
     /// Another run has synced the domain since this one began (409).

@@ -87,8 +87,38 @@ pub struct PrincipalRef {
 pub struct UserDetails {
     /// The user.
     pub user: Identity,
-    /// Every group it is in, directly or through other groups.
+    /// Where each of its attributes came from.
+    #[serde(default)]
+    pub origins: Vec<AttributeOrigin>,
+    /// Every group it is in, directly or through other groups, by name; at most [`MAX_GROUPS`].
     pub effective_groups: Vec<EffectiveGroup>,
+    /// How many more groups there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_groups: u64,
+}
+
+/// Where an attribute came from, and when it was last written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeOrigin {
+    /// Its name: `account_name`, `upn`, `display_name`, `state`, `primary_group`, `domain`, `sid`, `members`.
+    pub attribute: String,
+    /// The AD domain it was synced from; for a cloud-only identity the tenant's domain.
+    pub source: String,
+    /// When it was last changed here.
+    pub changed_at: i64,
+    /// The name of the token that wrote it.
+    pub changed_by: String,
+    /// The run of the sync agent, where it was one.
+    #[serde(default)]
+    pub run_id: Option<String>,
+}
+
+/// The most groups of one answer.
+pub const MAX_GROUPS: usize = 4096;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A group that a user is in, and how.
@@ -98,6 +128,9 @@ pub struct EffectiveGroup {
     pub group: PrincipalRef,
     /// The shortest way to it: the user's direct group first, `group` last.
     pub path: Vec<PrincipalRef>,
+    /// How many steps behind the first one are left out of `path`, where all ways of the answer have more than 20,000.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted: u64,
     /// Whether the first step is the user's primary group.
     pub by_primary_group: bool,
 }
@@ -107,6 +140,15 @@ pub struct EffectiveGroup {
 pub struct GroupDetails {
     /// The group.
     pub group: Identity,
+    /// Where each of its attributes came from; on the first page of its members.
+    #[serde(default)]
+    pub origins: Vec<AttributeOrigin>,
+    /// Every group it is in itself, as for a user; on the first page of its members.
+    #[serde(default)]
+    pub effective_groups: Vec<EffectiveGroup>,
+    /// How many more groups there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_groups: u64,
     /// Its direct members, by account name.
     pub members: Page<PrincipalRef>,
 }
@@ -336,6 +378,10 @@ pub struct ApplyIdentities {
     /// How many those are, where they are more than are listed.
     #[serde(default)]
     pub failed: u64,
+    /// How many identities the run may delete or disable, where an administrator said so. Else a tenth of the domain's
+    /// within 24 hours, at least 50 and at most 500; beyond it, `too_many_deletions`. Both are audited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_deletions: Option<u64>,
     /// Whether the run looked only at what changed in AD: failures told before then stand until their object is written,
     /// deleted or told anew. Else these failures replace all.
     #[serde(default)]
@@ -351,6 +397,9 @@ pub struct ApplyIdentitiesResult {
     pub updated: u64,
     /// Identities marked as deleted.
     pub deleted: u64,
+    /// Identities that could sign in and no longer can; they are among the changed.
+    #[serde(default)]
+    pub disabled: u64,
     /// Changes that changed nothing.
     pub unchanged: u64,
     /// Memberships added.

@@ -28,11 +28,12 @@ pub use hosts::{
     MAX_REPORTED_SESSIONS, MAX_RESOLVED, ResolveNames, ResolvedName, ResolvedNames,
 };
 pub use identities::{
-    ApplyIdentities, ApplyIdentitiesResult, DisabledReason, DomainIdentitiesPage, EffectiveGroup,
-    GroupDetails, IdentitiesFound, Identity, IdentityChange, IdentityKind, IdentityLookup,
-    IdentitySource, IdentityState, LeaseHolder, MAX_CHANGES, MAX_FAILURES, MAX_MEMBER_CHANGES,
-    PrincipalRef, RefusedChange, SyncDomain, SyncFailure, SyncLease, SyncLeaseRelease,
-    SyncLeaseRequest, SyncState, SyncedIdentity, UserCreate, UserDetails,
+    ApplyIdentities, ApplyIdentitiesResult, AttributeOrigin, DisabledReason, DomainIdentitiesPage,
+    EffectiveGroup, GroupDetails, IdentitiesFound, Identity, IdentityChange, IdentityKind,
+    IdentityLookup, IdentitySource, IdentityState, LeaseHolder, MAX_CHANGES, MAX_FAILURES,
+    MAX_GROUPS, MAX_MEMBER_CHANGES, PrincipalRef, RefusedChange, SyncDomain, SyncFailure,
+    SyncLease, SyncLeaseRelease, SyncLeaseRequest, SyncState, SyncedIdentity, UserCreate,
+    UserDetails,
 };
 pub use paths::{BASE_PATH, encode_segment};
 pub use secret::{Base64Secret, SecretText};

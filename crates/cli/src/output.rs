@@ -62,6 +62,17 @@ pub const fn shown(
     }
 }
 
+/// A list inside a record, shown as a table of its own below the record's lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// What stands above it.
+    pub heading: &'static str,
+    /// Where the list stands in the JSON.
+    pub pointer: &'static str,
+    /// Its columns.
+    pub columns: &'static [Column],
+}
+
 impl Format {
     /// Prints a list: a table with one row for each item, or a JSON array. An empty table prints `nothing` to stderr.
     pub fn list<T: Serialize>(
@@ -95,6 +106,29 @@ impl Format {
     pub fn record<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
         let value = to_value(item)?;
         write_stdout(&self.render_record(&value, columns))
+    }
+
+    /// Prints one thing with the lists it holds: its lines and a table for each list that is not empty, or a JSON object.
+    pub fn report<T: Serialize>(
+        self,
+        item: &T,
+        columns: &[Column],
+        sections: &[Section],
+    ) -> Result<(), Failure> {
+        let value = to_value(item)?;
+        let mut text = self.render_record(&value, columns);
+        if self == Self::Table {
+            for section in sections {
+                let list = value.pointer(section.pointer);
+                let Some(list) = list.filter(|list| list.as_array().is_some_and(|l| !l.is_empty()))
+                else {
+                    continue;
+                };
+                text.push_str(&format!("\n{}:\n", section.heading));
+                text.push_str(&self.render_list(list, section.columns));
+            }
+        }
+        write_stdout(&text)
     }
 
     fn render_list(self, value: &Value, columns: &[Column]) -> String {

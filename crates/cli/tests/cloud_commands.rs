@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Cloud, PATIENCE};
+use crossrealm_api::{IdentityChange, IdentityKind, IdentityState, SyncedIdentity};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -370,4 +371,91 @@ fn a_connector_is_made_shown_once_and_revoked() {
         "cannot write the token to `/no/such/folder/token`",
     );
     assert_eq!(json(&cloud, &["connector", "list"]), json!([]));
+}
+
+/// A user or group of `corp.contoso.com`.
+fn synced(number: u32, kind: IdentityKind, name: &str) -> SyncedIdentity {
+    SyncedIdentity {
+        object_guid: format!("11111111-1111-1111-1111-{number:012}"),
+        kind,
+        sid: format!("S-1-5-21-1-2-3-{}", 1000 + number),
+        account_name: name.into(),
+        upn: match kind {
+            IdentityKind::User => format!("{name}@corp.contoso.com"),
+            IdentityKind::Group => String::new(),
+        },
+        display_name: format!("The {name}"),
+        state: IdentityState::Enabled,
+        disabled_reason: None,
+        primary_group_rid: if kind == IdentityKind::User { 1003 } else { 0 },
+        members: vec![],
+        more_members: false,
+    }
+}
+
+#[test]
+fn who_somebody_is_where_that_came_from_and_by_which_way() {
+    let cloud = Cloud::start();
+    let upsert = |number, kind, name| IdentityChange::Upsert {
+        identity: synced(number, kind, name),
+    };
+    let member = |group: u32, member: u32| IdentityChange::Members {
+        object_guid: format!("11111111-1111-1111-1111-{group:012}"),
+        add: vec![format!("11111111-1111-1111-1111-{member:012}")],
+        remove: vec![],
+    };
+    let result = cloud.sync(vec![
+        upsert(1, IdentityKind::User, "alice"),
+        upsert(2, IdentityKind::Group, "Sales"),
+        upsert(3, IdentityKind::Group, "Everyone"),
+        upsert(4, IdentityKind::Group, "AllStaff"),
+        member(2, 1),
+        member(4, 2),
+    ]);
+    assert_eq!((result.created, result.refused.len()), (4, 0), "{result:?}");
+    for (args, lines) in [
+        (
+            ["user", "show", "alice@corp.contoso.com"],
+            &[
+                "AllStaff|S-1-5-21-1-2-3-1004|Sales > AllStaff",
+                "Everyone|S-1-5-21-1-2-3-1003|Everyone (primary group)",
+                "Sales|S-1-5-21-1-2-3-1002|Sales",
+                "upn|corp.contoso.com|TIME|bootstrap|99999999-9999-9999-9999-999999999999",
+            ][..],
+        ),
+        (
+            ["group", "show", "Sales"],
+            &[
+                "alice@corp.contoso.com|user|S-1-5-21-1-2-3-1001",
+                "AllStaff|S-1-5-21-1-2-3-1004|AllStaff",
+                "members|corp.contoso.com|TIME|bootstrap|99999999-9999-9999-9999-999999999999",
+            ],
+        ),
+    ] {
+        let (text, value) = (text(&cloud, &args), json(&cloud, &args));
+        let mut told = Vec::new();
+        facts(&value, &mut told);
+        for fact in told {
+            assert!(text.contains(&fact), "`{fact}` is missing in\n{text}");
+        }
+        let at = value["origins"][0]["changed_at"].as_i64().unwrap();
+        let time = time::OffsetDateTime::from_unix_timestamp(at).unwrap();
+        let time = time
+            .format(&time::format_description::well_known::Rfc3339)
+            .unwrap();
+        let cells = |line: &str| {
+            let cells = line
+                .split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty());
+            cells.collect::<Vec<_>>().join("|").replace(&time, "TIME")
+        };
+        let shown: Vec<String> = text.lines().map(cells).collect();
+        for line in lines {
+            assert!(
+                shown.iter().any(|s| s == line),
+                "`{line}` is missing in\n{text}"
+            );
+        }
+    }
 }

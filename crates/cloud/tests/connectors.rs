@@ -245,6 +245,75 @@ async fn a_run_tells_its_cursor_and_its_failures() {
     );
 }
 
+#[tokio::test]
+async fn a_stolen_token_neither_empties_the_tenant_nor_works_unseen() {
+    let (service, token) = with_connector(false).await;
+    let agent = service.client(&token);
+    let numbered = |n: u32| SyncedIdentity {
+        object_guid: format!("44444444-1111-1111-1111-{n:012}"),
+        sid: format!("{DOMAIN_SID}-{}", 2000 + n),
+        account_name: format!("u{n}"),
+        upn: String::new(),
+        ..alice()
+    };
+    agent
+        .apply_identities(T, DOMAIN, &run(1, (0..200).map(numbered).collect()))
+        .await
+        .unwrap();
+    let deletion = |number: u32, range: std::ops::Range<u32>| ApplyIdentities {
+        changes: range
+            .map(|n| IdentityChange::Delete {
+                object_guid: numbered(n).object_guid,
+            })
+            .collect(),
+        ..run(number, vec![])
+    };
+    let ClientError::Refused(refusal) = agent
+        .apply_identities(T, DOMAIN, &deletion(2, 0..51))
+        .await
+        .unwrap_err()
+    else {
+        panic!("it was not refused by the server");
+    };
+    assert_eq!(refusal.code, Code::TooManyDeletions);
+    assert!(
+        refusal.message.contains("51 of the 200"),
+        "{}",
+        refusal.message
+    );
+    assert!(refusal.hint.unwrap().contains("--accept-deletions 51"));
+    assert_eq!(agent.sync_state(T, DOMAIN).await.unwrap().users, 200);
+    let declared = ApplyIdentities {
+        accept_deletions: Some(51),
+        ..deletion(3, 0..51)
+    };
+    assert_eq!(
+        agent
+            .apply_identities(T, DOMAIN, &declared)
+            .await
+            .unwrap()
+            .deleted,
+        51
+    );
+    let events = service
+        .admin
+        .events(T, &EventQuery::default())
+        .await
+        .unwrap();
+    let told = |action: &str, text: &str| {
+        events.iter().any(|e| {
+            e.action == action
+                && e.actor == format!("connector {DOMAIN}")
+                && e.detail.contains(text)
+        })
+    };
+    assert!(told("sync.refuse", "51 of the 200"), "{events:?}");
+    assert!(
+        told("sync.take_away", "51 deleted, 0 disabled, 51 were declared"),
+        "{events:?}"
+    );
+}
+
 /// Every endpoint of the API, as the router's source has them: what is added there is tried here without anybody
 /// thinking of it.
 fn endpoints() -> BTreeSet<(&'static str, String)> {

@@ -2,7 +2,8 @@
 
 use crate::accounts::load_account;
 use crate::db::{col, col_sid, col_uuid, col_word};
-use crate::identities::{IdentityInfo, find_principal, group_paths, kind_from_word};
+use crate::identities::{IdentityInfo, find_principal, kind_from_word};
+use crate::paths::GroupWalk;
 use crate::shares::{ShareRole, load_grants, share_id};
 use crate::tenants::load_tenant;
 use crate::{Directory, Result};
@@ -90,11 +91,14 @@ impl Directory {
                 via: Via::Direct,
             });
         }
-        for group in group_paths(&mut conn, tenant, &user).await? {
-            if let Some(role) = grants.get(&group.group.guid) {
+        let walk = GroupWalk::from(&mut conn, tenant, &user).await?;
+        for place in walk.places() {
+            let granted = walk.group(place).and_then(|group| grants.get(&group.guid));
+            if let Some(role) = granted {
+                let path = walk.path(place).into_iter().cloned().collect();
                 reasons.push(AccessReason {
                     role: *role,
-                    via: Via::Group(group.path),
+                    via: Via::Group(path),
                 });
             }
         }

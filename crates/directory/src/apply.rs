@@ -7,7 +7,7 @@ use crate::domains::DomainInfo;
 use crate::events::{self, Outcome, audit_event};
 use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info, kind_word, state_word};
 use crate::sync::{ApplyOutcome, Change, Refusal, RefusalCode, SyncedIdentity};
-use crate::{Actor, Result, names};
+use crate::{Actor, Result, names, origins};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, Policy, TenantId};
 use sqlx::AnyConnection;
 use std::collections::HashSet;
@@ -16,11 +16,23 @@ use uuid::Uuid;
 /// Below this are built-in accounts, [MS-DTYP] 2.4.2.4.
 const FIRST_ORDINARY_RID: u32 = 1000;
 
+/// What a synced identity is made of, by the names of the API; a group has `members` beside it.
+const ATTRIBUTES: &[&str] = &[
+    "sid",
+    "account_name",
+    "upn",
+    "display_name",
+    "state",
+    "primary_group",
+    "domain",
+];
+
 /// The request under way.
 pub(crate) struct Run<'a> {
     by: &'a Actor,
     tenant: TenantId,
     domain: &'a DomainInfo,
+    run_id: Uuid,
     policy: Policy,
     closure: Closure,
     /// The objects that were refused or failed before: the few of which more is known than their record.
@@ -37,6 +49,7 @@ impl<'a> Run<'a> {
         by: &'a Actor,
         tenant: TenantId,
         domain: &'a DomainInfo,
+        run_id: Uuid,
         policy: Policy,
     ) -> Result<Self> {
         let rows = sql("SELECT guid FROM sync_refusals WHERE tenant_id = $1 AND domain = $2
@@ -50,6 +63,7 @@ impl<'a> Run<'a> {
             by,
             tenant,
             domain,
+            run_id,
             policy,
             closure: Closure::new(tenant),
             blamed: blamed.collect::<Result<_>>()?,
@@ -87,13 +101,21 @@ impl<'a> Run<'a> {
                 .await;
         }
         match &known {
-            Some(known) if self.equal(known, new) => self.outcome.unchanged += 1,
-            Some(_) => {
-                self.write(conn, new).await?;
-                self.outcome.updated += 1;
+            Some(known) => {
+                let changed = self.changed(known, new);
+                match changed.is_empty() {
+                    true => self.outcome.unchanged += 1,
+                    false => {
+                        self.write(conn, new, &known.origins, &changed).await?;
+                        self.outcome.updated += 1;
+                    }
+                }
+                if (known.state, new.state) == (IdentityState::Enabled, IdentityState::Disabled) {
+                    self.outcome.disabled += 1;
+                }
             }
             None => {
-                self.write(conn, new).await?;
+                self.write(conn, new, "", ATTRIBUTES).await?;
                 self.outcome.created += 1;
             }
         }
@@ -225,25 +247,39 @@ impl<'a> Run<'a> {
         )
     }
 
-    fn equal(&self, known: &IdentityInfo, new: &SyncedIdentity) -> bool {
-        known.account_name == new.account_name
-            && known.upn == new.upn
-            && known.display_name == new.display_name
-            && known.state == new.state
-            && known.disabled_reason == new.disabled_reason
-            && known.primary_group_rid == new.primary_group_rid
-            && known.domain_dns_name == self.domain.dns_name
+    /// The attributes in which an object differs from its record.
+    fn changed(&self, known: &IdentityInfo, new: &SyncedIdentity) -> Vec<&'static str> {
+        let state = (known.state, &known.disabled_reason) != (new.state, &new.disabled_reason);
+        let compared = [
+            ("account_name", known.account_name != new.account_name),
+            ("upn", known.upn != new.upn),
+            ("display_name", known.display_name != new.display_name),
+            ("state", state),
+            (
+                "primary_group",
+                known.primary_group_rid != new.primary_group_rid,
+            ),
+            ("domain", known.domain_dns_name != self.domain.dns_name),
+        ];
+        let changed = compared.into_iter().filter(|(_, differs)| *differs);
+        changed.map(|(name, _)| name).collect()
     }
 
     /// Inserts or updates; GUID, SID, kind and source of a known identity are what they were.
-    async fn write(&self, conn: &mut AnyConnection, new: &SyncedIdentity) -> Result<()> {
+    async fn write(
+        &self,
+        conn: &mut AnyConnection,
+        new: &SyncedIdentity,
+        origins: &str,
+        changed: &[&str],
+    ) -> Result<()> {
         let name_key = new.account_name.to_lowercase();
         sql("INSERT INTO identities (tenant_id, guid, sid, kind, source, state, disabled_reason, account_name, upn,
-               display_name, domain, primary_group_rid, created_at, changed_at, name_key, taken_account, taken_upn)
-             VALUES ($1, $2, $3, $4, 'hybrid', $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $13, $14)
+               display_name, domain, primary_group_rid, created_at, changed_at, name_key, taken_account, taken_upn, origins)
+             VALUES ($1, $2, $3, $4, 'hybrid', $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $13, $14, $15)
              ON CONFLICT (tenant_id, guid) DO UPDATE SET state = $5, disabled_reason = $6, account_name = $7, upn = $8,
                display_name = $9, domain = $10, primary_group_rid = $11, changed_at = $12, name_key = $13,
-               taken_account = $13, taken_upn = $14")
+               taken_account = $13, taken_upn = $14, origins = $15")
             .bind(tenant_blob(self.tenant))
             .bind(uuid_blob(new.object_guid))
             .bind(new.sid.to_string())
@@ -258,9 +294,15 @@ impl<'a> Run<'a> {
             .bind(now_s())
             .bind(name_key)
             .bind(taken_upn(new))
+            .bind(self.origins(origins, changed))
             .execute(conn)
             .await?;
         Ok(())
+    }
+
+    /// What is stored of where attributes came from, once this run wrote these.
+    fn origins(&self, stored: &str, changed: &[&str]) -> String {
+        origins::written(stored, changed, &self.by.name, Some(self.run_id))
     }
 
     /// The hybrid identity of this domain with this GUID.
@@ -287,14 +329,15 @@ impl<'a> Run<'a> {
         let known = self.own(conn, group).await?.filter(|known| {
             known.kind == IdentityKind::Group && known.state != IdentityState::Deleted
         });
-        if known.is_none() {
+        let Some(known) = known else {
             let message = format!(
                 "no synced group of domain `{}` has this GUID",
                 self.domain.dns_name
             );
             let code = RefusalCode::UnknownObject;
             return self.refuse(conn, group, "", code, message).await;
-        }
+        };
+        let before = self.outcome.memberships_added + self.outcome.memberships_removed;
         for chunk in remove.chunks(CHUNK) {
             for member in self.groups_among(conn, chunk).await? {
                 self.closure.shrunk(member);
@@ -307,6 +350,16 @@ impl<'a> Run<'a> {
                 self.closure.edge_added(conn, member, group).await?;
             }
         }
+        if self.outcome.memberships_added + self.outcome.memberships_removed == before {
+            return Ok(());
+        }
+        sql("UPDATE identities SET origins = $3, changed_at = $4 WHERE tenant_id = $1 AND guid = $2")
+            .bind(tenant_blob(self.tenant))
+            .bind(uuid_blob(group))
+            .bind(self.origins(&known.origins, &["members"]))
+            .bind(now_s())
+            .execute(conn)
+            .await?;
         Ok(())
     }
 
@@ -393,8 +446,9 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         place("UPDATE identities SET state = 'deleted', disabled_reason = NULL, taken_account = NULL, taken_upn = NULL,
-               changed_at = $3 WHERE tenant_id = $1 AND guid = $2")
+               changed_at = $3, origins = $4 WHERE tenant_id = $1 AND guid = $2")
             .bind(now_s())
+            .bind(self.origins(&known.origins, &["state"]))
             .execute(&mut *conn)
             .await?;
         self.outcome.deleted += 1;

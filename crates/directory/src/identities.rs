@@ -2,18 +2,19 @@
 
 use crate::access::{PrincipalRef, principal_ref};
 use crate::db::{
-    CHUNK, Touch, col, col_sid, col_u32, col_uuid, col_word, is_taken, now_s, places, random_uuid,
-    sql, sql_list, tenant_blob, touch, uuid_blob,
+    Touch, col, col_sid, col_u32, col_uuid, col_word, is_taken, now_s, random_uuid, sql, sql_list,
+    tenant_blob, touch, uuid_blob,
 };
 use crate::error::{DirectoryError, Kind};
 use crate::events::audit;
 use crate::names::{self, invalid};
+use crate::origins::{self, Origin};
+use crate::paths::{EffectiveGroup, GroupWalk};
 use crate::{Actor, Directory, Page, Paged, Result};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, TenantId};
 use crossrealm_krb::sid::Sid;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
-use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A user or group.
@@ -47,6 +48,15 @@ pub struct IdentityInfo {
     pub created_at: i64,
     /// When it was last changed here, Unix seconds.
     pub changed_at: i64,
+    /// Where its attributes came from, as stored.
+    pub(crate) origins: String,
+}
+
+impl IdentityInfo {
+    /// Where its attributes came from and when, the oldest first. What was written before this was kept is not in it.
+    pub fn origins(&self) -> Vec<Origin> {
+        origins::parse(&self.origins)
+    }
 }
 
 /// Which identities a list shows.
@@ -71,21 +81,13 @@ pub struct NewCloudIdentity {
     pub display_name: String,
 }
 
-/// A group that a user is in, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EffectiveGroup {
-    /// The group.
-    pub group: PrincipalRef,
-    /// The shortest way to it: the user's direct group first, `group` last.
-    pub path: Vec<PrincipalRef>,
-    /// Whether the first step is the user's primary group.
-    pub by_primary_group: bool,
-}
+/// What an identity that exists only in the tenant is made of.
+const CLOUD_ATTRIBUTES: &[&str] = &["sid", "account_name", "upn", "display_name", "state"];
 
 /// Every column an [`IdentityInfo`] is made of; a `WHERE` follows.
 pub(crate) const SELECT_IDENTITY: &str =
     "SELECT i.guid, i.sid, i.kind, i.source, i.state, i.disabled_reason, i.account_name, i.upn,
-    i.display_name, i.primary_group_rid, i.created_at, i.changed_at, i.name_key,
+    i.display_name, i.primary_group_rid, i.created_at, i.changed_at, i.origins, i.name_key,
     COALESCE(d.dns_name, t.domain) AS domain_name, COALESCE(d.flat_name, t.flat_name) AS flat_name
     FROM identities i JOIN tenants t ON t.id = i.tenant_id
     LEFT JOIN domains d ON d.tenant_id = i.tenant_id AND d.dns_name = i.domain";
@@ -104,8 +106,8 @@ impl Directory {
         let mut tx = self.begin().await?;
         touch(&mut tx, tenant, Touch::Identities).await?;
         sql("INSERT INTO identities (tenant_id, guid, sid, kind, source, state, account_name, upn, display_name, domain,
-               primary_group_rid, created_at, changed_at, name_key, taken_account, taken_upn)
-             VALUES ($1, $2, $3, $4, 'cloud', 'enabled', $5, $6, $7, '', 0, $8, $8, $9, $9, $10)")
+               primary_group_rid, created_at, changed_at, name_key, taken_account, taken_upn, origins)
+             VALUES ($1, $2, $3, $4, 'cloud', 'enabled', $5, $6, $7, '', 0, $8, $8, $9, $9, $10, $11)")
             .bind(tenant_blob(tenant))
             .bind(uuid_blob(guid))
             .bind(cloud_sid(guid)?.to_string())
@@ -116,6 +118,7 @@ impl Directory {
             .bind(now_s())
             .bind(new.account_name.to_lowercase())
             .bind((!new.upn.is_empty()).then(|| new.upn.to_lowercase()))
+            .bind(origins::written("", CLOUD_ATTRIBUTES, &by.name, None))
             .execute(&mut *tx)
             .await
             .map_err(|error| match is_taken(&error) {
@@ -261,7 +264,8 @@ impl Directory {
         let info = by_guid(&mut conn, tenant, identity)
             .await?
             .ok_or_else(|| DirectoryError::not_found(Kind::Principal, identity))?;
-        group_paths(&mut conn, tenant, &info).await
+        let walk = GroupWalk::from(&mut conn, tenant, &info).await?;
+        Ok(walk.effective())
     }
 }
 
@@ -321,6 +325,7 @@ pub(crate) fn identity_info(row: &AnyRow) -> Result<IdentityInfo> {
         primary_group_rid: col_u32(row, "primary_group_rid")?,
         created_at: col(row, "created_at")?,
         changed_at: col(row, "changed_at")?,
+        origins: col(row, "origins")?,
     })
 }
 
@@ -444,98 +449,11 @@ async fn by_name(
     rows.iter().map(identity_info).collect()
 }
 
-/// The groups of an identity with the shortest way to each, found breadth first; a group is visited once.
-pub(crate) async fn group_paths(
-    conn: &mut AnyConnection,
-    tenant: TenantId,
-    identity: &IdentityInfo,
-) -> Result<Vec<EffectiveGroup>> {
-    let mut found: Vec<EffectiveGroup> = Vec::new();
-    let mut seen: HashMap<Uuid, usize> = HashMap::new();
-    if let Some(group) = primary_group(conn, tenant, identity).await? {
-        seen.insert(group.guid, 0);
-        found.push(EffectiveGroup {
-            path: vec![group.clone()],
-            group,
-            by_primary_group: true,
-        });
-    }
-    let mut frontier = vec![identity.guid];
-    frontier.extend(seen.keys());
-    while !frontier.is_empty() {
-        let mut next = Vec::new();
-        for (member, group) in parents(conn, tenant, &frontier).await? {
-            if seen.contains_key(&group.guid) {
-                continue;
-            }
-            let below = seen.get(&member).and_then(|index| found.get(*index));
-            let mut path = below.map(|g| g.path.clone()).unwrap_or_default();
-            path.push(group.clone());
-            let by_primary_group = below.is_some_and(|g| g.by_primary_group);
-            seen.insert(group.guid, found.len());
-            next.push(group.guid);
-            found.push(EffectiveGroup {
-                group,
-                path,
-                by_primary_group,
-            });
-        }
-        frontier = next;
-    }
-    // A group that is in a cycle with itself is not a group it is in.
-    found.retain(|g| g.group.guid != identity.guid);
-    found.sort_by(|a, b| a.group.name.cmp(&b.group.name));
-    Ok(found)
-}
-
-async fn primary_group(
-    conn: &mut AnyConnection,
-    tenant: TenantId,
-    identity: &IdentityInfo,
-) -> Result<Option<PrincipalRef>> {
-    let Some(sid) = primary_group_sid(identity) else {
-        return Ok(None);
-    };
-    let row = sql("SELECT guid, sid, kind, upn, account_name FROM identities
-                   WHERE tenant_id = $1 AND sid = $2 AND kind = 'group' AND state <> 'deleted'")
-    .bind(tenant_blob(tenant))
-    .bind(sid.to_string())
-    .fetch_optional(conn)
-    .await?;
-    row.as_ref().map(principal_ref).transpose()
-}
-
 /// The SID of a hybrid user's primary group, in the user's own domain.
 pub(crate) fn primary_group_sid(identity: &IdentityInfo) -> Option<Sid> {
     let ordinary = identity.source == IdentitySource::Hybrid && identity.primary_group_rid != 0;
     let domain = identity.sid.domain().filter(|_| ordinary)?;
     domain.with_rid(identity.primary_group_rid).ok()
-}
-
-/// The groups that identities are direct members of, each with the member.
-async fn parents(
-    conn: &mut AnyConnection,
-    tenant: TenantId,
-    members: &[Uuid],
-) -> Result<Vec<(Uuid, PrincipalRef)>> {
-    let mut parents = Vec::new();
-    for chunk in members.chunks(CHUNK) {
-        let mut statement = sql_list(format!(
-            "SELECT m.member_guid, g.guid, g.sid, g.kind, g.upn, g.account_name FROM memberships m
-             JOIN identities g ON g.tenant_id = m.tenant_id AND g.guid = m.group_guid
-             WHERE m.tenant_id = $1 AND g.kind = 'group' AND g.state <> 'deleted' AND m.member_guid IN ({})
-             ORDER BY g.name_key, g.guid",
-            places(2, chunk.len())
-        ))
-        .bind(tenant_blob(tenant));
-        for member in chunk {
-            statement = statement.bind(uuid_blob(*member));
-        }
-        for row in &statement.fetch_all(&mut *conn).await? {
-            parents.push((col_uuid(row, "member_guid")?, principal_ref(row)?));
-        }
-    }
-    Ok(parents)
 }
 
 /// The SID that a cloud-only identity's UUID makes, as other clouds make theirs: authority 12, then 1 and the UUID as

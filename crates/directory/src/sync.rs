@@ -7,7 +7,9 @@ use crate::db::{
 };
 use crate::domains::{self, DomainInfo, NewDomain, find_domain};
 use crate::error::{DirectoryError, Kind};
+use crate::events::{self, NewEvent, Outcome, audit_event};
 use crate::identities::{IdentityInfo, SELECT_IDENTITY, by_guid, identity_info};
+use crate::losses::{self, TOO_MANY_DELETIONS};
 use crate::tenants::load_tenant;
 use crate::{Actor, Directory, Page, Paged, Result, names};
 use crossrealm_kdc::{IdentityKind, IdentityState, TenantId};
@@ -97,6 +99,8 @@ pub struct ApplyIdentities {
     pub failures: Vec<SyncFailure>,
     /// All objects that the agent could not make sense of, those not listed too.
     pub failed: u64,
+    /// How many identities the run may delete or disable, where that was declared; the domain's bound stands otherwise.
+    pub accept_deletions: Option<u64>,
     /// Whether the run looked only at what changed: what it does not speak of stands as it was told before.
     pub incremental: bool,
 }
@@ -121,6 +125,8 @@ pub struct ApplyOutcome {
     pub updated: u64,
     /// Identities marked deleted.
     pub deleted: u64,
+    /// Identities that could sign in and no longer can; they are among the updated.
+    pub disabled: u64,
     /// Identities that were as wanted.
     pub unchanged: u64,
     /// Direct memberships added.
@@ -334,8 +340,8 @@ impl Directory {
     ///
     /// Refused as a whole with `domain_sid_mismatch` where the domain is registered with another SID, with
     /// `too_many_changes` beyond [`MAX_CHANGES`], [`MAX_MEMBER_CHANGES`] or [`MAX_FAILURES`], with `lease_lost` while
-    /// another agent holds the lease, and with `cursor_moved` where the run started from a cursor that is no longer the
-    /// stored one.
+    /// another agent holds the lease, with `cursor_moved` where the run started from a cursor that is no longer the
+    /// stored one, and with `too_many_deletions` beyond what may go unasked; that one is audited.
     pub async fn apply_identities(
         &self,
         by: &Actor,
@@ -343,23 +349,66 @@ impl Directory {
         wanted: ApplyIdentities,
     ) -> Result<ApplyOutcome> {
         check_bounds(&wanted)?;
+        match self.apply_checked(by, tenant, &wanted).await {
+            Err(
+                error @ DirectoryError::Refused {
+                    code: TOO_MANY_DELETIONS,
+                    ..
+                },
+            ) => {
+                // The transaction is gone, with all it would have changed; that it was tried stays.
+                self.audit_refusal(by, tenant, &wanted.domain.dns_name, &error)
+                    .await?;
+                Err(error)
+            }
+            done => done,
+        }
+    }
+
+    async fn apply_checked(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        wanted: &ApplyIdentities,
+    ) -> Result<ApplyOutcome> {
         let mut tx = self.begin().await?;
         touch(&mut tx, tenant, Touch::Identities).await?;
         let domain = register_own(&mut tx, by, tenant, &wanted.domain).await?;
         let holder = wanted.holder.as_deref();
         check_lease(&mut tx, tenant, &domain.dns_name, holder).await?;
-        check_cursor(&mut tx, tenant, &domain.dns_name, &wanted).await?;
+        check_cursor(&mut tx, tenant, &domain.dns_name, wanted).await?;
         let policy = load_tenant(&mut tx, tenant).await?.policy;
-        let mut run = Run::begin(&mut tx, by, tenant, &domain, policy).await?;
+        let mut run = Run::begin(&mut tx, by, tenant, &domain, wanted.run_id, policy).await?;
         for change in &wanted.changes {
             run.apply(&mut tx, change).await?;
         }
         let outcome = run.finish(&mut tx).await?;
+        losses::check(&mut tx, by, tenant, &domain.dns_name, wanted, &outcome).await?;
         if wanted.last {
-            end_run(&mut tx, tenant, &domain.dns_name, &wanted).await?;
+            end_run(&mut tx, tenant, &domain.dns_name, wanted).await?;
         }
         self.commit(tx).await?;
         Ok(outcome)
+    }
+
+    async fn audit_refusal(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+        error: &DirectoryError,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
+        let event = NewEvent {
+            outcome: Outcome::Refused,
+            reason: TOO_MANY_DELETIONS.to_owned(),
+            target: names::shown(domain),
+            detail: error.to_string(),
+            ..audit_event(by, Some(tenant), "sync.refuse")
+        };
+        events::record(&mut tx, &event).await?;
+        self.commit(tx).await
     }
 
     /// The state of a domain's sync.

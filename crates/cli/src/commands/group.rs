@@ -1,19 +1,18 @@
 //! `crossrealm group`: the groups of a tenant, as synced from AD.
 
-use super::user::IDENTITIES;
+use super::user::{GROUPS, IDENTITIES, MORE_GROUPS, ORIGINS};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Column, column, shown};
+use crate::output::{Column, Section, column};
 use clap::Subcommand;
 use crossrealm_api::{Client, GroupDetails, Identity, PageQuery};
-use serde_json::Value;
 
 /// What can be done with groups.
 #[derive(Subcommand, Debug)]
 pub enum Args {
     /// List the groups
     List,
-    /// Show a group and its direct members
+    /// Show a group, where its attributes came from, its direct members, and the groups it is in itself
     Show {
         /// Its name or SID
         group: String,
@@ -23,18 +22,24 @@ pub enum Args {
 const DETAILS: &[Column] = &[
     column("Name", "/group/account_name"),
     column("DisplayName", "/group/display_name"),
+    column("Kind", "/group/kind"),
     column("Domain", "/group/domain"),
     column("Source", "/group/source"),
+    column("Upn", "/group/upn"),
     column("State", "/group/state"),
     column("Sid", "/group/sid"),
-    shown("Members", "/members/items", names),
+    MORE_GROUPS,
 ];
 
-fn names(members: &Value) -> String {
-    let names = members.as_array().into_iter().flatten();
-    let names = names.filter_map(|member| member["name"].as_str());
-    names.collect::<Vec<_>>().join(", ")
-}
+const MEMBERS: Section = Section {
+    heading: "Members",
+    pointer: "/members/items",
+    columns: &[
+        column("Member", "/name"),
+        column("Kind", "/kind"),
+        column("Sid", "/sid"),
+    ],
+};
 
 /// Runs `crossrealm group`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -50,7 +55,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Args::Show { group } => {
             let group = whole_group(&client, tenant, &group).await?;
-            context.output.record(&group, DETAILS)
+            context
+                .output
+                .report(&group, DETAILS, &[ORIGINS, MEMBERS, GROUPS])
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::share::path;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Column, column, shown};
+use crate::output::{Column, Section, column, shown, time_column};
 use clap::Subcommand;
 use crossrealm_api::{Client, Identity, PageQuery, UserCreate};
 use serde_json::Value;
@@ -21,7 +21,7 @@ pub enum Args {
     },
     /// List the users
     List,
-    /// Show a user and the groups that apply, directly or through other groups
+    /// Show a user, where its attributes came from, and the groups that apply, each with the way to it
     Show {
         /// Its UPN, account name or SID
         user: String,
@@ -42,23 +42,54 @@ const DETAILS: &[Column] = &[
     column("Upn", "/user/upn"),
     column("Name", "/user/account_name"),
     column("DisplayName", "/user/display_name"),
+    column("Kind", "/user/kind"),
     column("Domain", "/user/domain"),
     column("Source", "/user/source"),
     column("State", "/user/state"),
     column("Sid", "/user/sid"),
-    shown("EffectiveGroups", "/effective_groups", groups),
+    column("DisabledReason", "/user/disabled_reason"),
+    MORE_GROUPS,
 ];
 
-/// Effective groups as `Sales, AllStaff (Sales > AllStaff)`: the way is told where it is not direct.
-fn groups(groups: &Value) -> String {
-    let shown = groups.as_array().into_iter().flatten().map(|entry| {
-        let name = entry["group"]["name"].as_str().unwrap_or_default();
-        match entry["path"].as_array().map_or(0, Vec::len) {
-            0 | 1 => name.to_owned(),
-            _ => format!("{name} ({})", path(&entry["path"])),
-        }
-    });
-    shown.collect::<Vec<_>>().join(", ")
+/// Where attributes came from, of users and groups alike.
+pub(super) const ORIGINS: Section = Section {
+    heading: "Attributes",
+    pointer: "/origins",
+    columns: &[
+        column("Attribute", "/attribute"),
+        column("From", "/source"),
+        time_column("Changed", "/changed_at"),
+        column("By", "/changed_by"),
+        column("Run", "/run_id"),
+    ],
+};
+
+/// The groups that apply, of users and groups alike.
+pub(super) const GROUPS: Section = Section {
+    heading: "Effective groups",
+    pointer: "/effective_groups",
+    columns: &[
+        column("Group", "/group/name"),
+        column("Sid", "/group/sid"),
+        shown("Path", "", way),
+    ],
+};
+
+/// The line that says that not all groups are shown, of users and groups alike.
+pub(super) const MORE_GROUPS: Column = column("MoreGroups", "/more_groups");
+
+/// How a group is reached: `Sales > AllStaff`, and whether the first step is the primary group.
+fn way(entry: &Value) -> String {
+    let steps = path(&entry["path"]);
+    let left_out = match entry["omitted"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(count) => format!(" ({count} steps behind the first one left out)"),
+    };
+    let primary = match entry["by_primary_group"].as_bool() {
+        Some(true) => " (primary group)",
+        _ => "",
+    };
+    format!("{steps}{left_out}{primary}")
 }
 
 /// Runs `crossrealm user`.
@@ -80,7 +111,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Args::Show { user } => {
             let user = client.user(tenant, &user).await?;
-            context.output.record(&user, DETAILS)
+            context.output.report(&user, DETAILS, &[ORIGINS, GROUPS])
         }
     }
 }

@@ -209,6 +209,34 @@ pub(crate) fn identity(identity: directory::IdentityInfo) -> api::Identity {
     }
 }
 
+/// Where each attribute of an identity came from, by attribute.
+pub(crate) fn origins(identity: &directory::IdentityInfo) -> Vec<api::AttributeOrigin> {
+    let mut all = Vec::new();
+    for origin in identity.origins() {
+        for attribute in origin.attributes {
+            all.push(api::AttributeOrigin {
+                attribute,
+                source: identity.domain_dns_name.clone(),
+                changed_at: origin.changed_at,
+                changed_by: origin.changed_by.clone(),
+                run_id: origin.run_id.map(|id| id.to_string()),
+            });
+        }
+    }
+    all.sort_by(|a, b| a.attribute.cmp(&b.attribute));
+    all
+}
+
+/// A group that an identity is in, and how.
+pub(crate) fn effective_group(group: directory::EffectiveGroup) -> api::EffectiveGroup {
+    api::EffectiveGroup {
+        group: principal(group.group),
+        path: group.path.into_iter().map(principal).collect(),
+        omitted: u64::try_from(group.omitted).unwrap_or(u64::MAX),
+        by_primary_group: group.by_primary_group,
+    }
+}
+
 /// A user or group, in short.
 pub(crate) fn principal(principal: directory::PrincipalRef) -> api::PrincipalRef {
     api::PrincipalRef {

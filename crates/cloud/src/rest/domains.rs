@@ -78,6 +78,7 @@ pub(crate) async fn apply(
             .collect::<Result<_, _>>()?,
         failed: wanted.failed,
         incremental: wanted.incremental,
+        accept_deletions: wanted.accept_deletions,
     };
     let outcome = app
         .directory
@@ -87,6 +88,7 @@ pub(crate) async fn apply(
         created: outcome.created,
         updated: outcome.updated,
         deleted: outcome.deleted,
+        disabled: outcome.disabled,
         unchanged: outcome.unchanged,
         memberships_added: outcome.memberships_added,
         memberships_removed: outcome.memberships_removed,

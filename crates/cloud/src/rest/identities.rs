@@ -9,7 +9,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use crossrealm_api::{
-    Code, EffectiveGroup, GroupDetails, Identity, Page, PageQuery, UserCreate, UserDetails,
+    Code, EffectiveGroup, GroupDetails, Identity, MAX_GROUPS, Page, PageQuery, UserCreate,
+    UserDetails,
 };
 use crossrealm_directory::{self as directory, DirectoryError, IdentityInfo, NewCloudIdentity};
 use crossrealm_kdc::{IdentityKind, TenantId};
@@ -41,16 +42,29 @@ pub(crate) async fn user(
     Path((_, user)): NamePath,
 ) -> Result<Json<UserDetails>, ApiError> {
     let user = find(&app, at.id(), &user, IdentityKind::User).await?;
-    let groups = app.directory.effective_groups(at.id(), user.guid).await?;
-    let effective = |group: directory::EffectiveGroup| EffectiveGroup {
-        group: convert::principal(group.group),
-        path: group.path.into_iter().map(convert::principal).collect(),
-        by_primary_group: group.by_primary_group,
-    };
+    let (effective_groups, more_groups) = effective_groups(&app, at.id(), &user).await?;
     Ok(Json(UserDetails {
+        origins: convert::origins(&user),
         user: convert::identity(user),
-        effective_groups: groups.into_iter().map(effective).collect(),
+        effective_groups,
+        more_groups,
     }))
+}
+
+/// The groups that an answer names, and how many more there are.
+async fn effective_groups(
+    app: &App,
+    tenant: TenantId,
+    identity: &IdentityInfo,
+) -> Result<(Vec<EffectiveGroup>, u64), ApiError> {
+    let mut groups = app
+        .directory
+        .effective_groups(tenant, identity.guid)
+        .await?;
+    let more = groups.len().saturating_sub(MAX_GROUPS);
+    groups.truncate(MAX_GROUPS);
+    let groups = groups.into_iter().map(convert::effective_group);
+    Ok((groups.collect(), u64::try_from(more).unwrap_or(u64::MAX)))
 }
 
 /// `GET /tenants/{tenant}/groups/{group}`.
@@ -61,11 +75,21 @@ pub(crate) async fn group(
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<Json<GroupDetails>, ApiError> {
     let group = find(&app, at.id(), &group, IdentityKind::Group).await?;
+    let (origins, (effective_groups, more_groups)) = match &query.after {
+        None => (
+            convert::origins(&group),
+            effective_groups(&app, at.id(), &group).await?,
+        ),
+        Some(_) => Default::default(),
+    };
     let members = app
         .directory
         .members(at.id(), group.guid, &convert::page(query))
         .await?;
     Ok(Json(GroupDetails {
+        origins,
+        effective_groups,
+        more_groups,
         group: convert::identity(group),
         members: convert::paged(members, convert::principal),
     }))

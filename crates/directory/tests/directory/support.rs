@@ -186,6 +186,7 @@ pub fn run(changes: Vec<Change>) -> ApplyIdentities {
         failures: Vec::new(),
         failed: 0,
         incremental: false,
+        accept_deletions: Some(1_000_000),
     }
 }
 

@@ -562,3 +562,149 @@ async fn a_member_counts_from_when_it_is_synced() {
         [rid_sid(10), rid_sid(11)]
     );
 }
+
+/// What may go unasked, what must be declared, and that all of it is in the audit.
+#[tokio::test]
+async fn a_domain_is_not_emptied_unasked() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let everybody: Vec<Change> = (0..1000)
+        .map(|n| Change::Upsert(user(n, &format!("u{n}"))))
+        .collect();
+    apply(d, tenant, everybody).await;
+    let disable = |n| {
+        Change::Upsert(SyncedIdentity {
+            state: IdentityState::Disabled,
+            disabled_reason: Some("disabled".into()),
+            ..user(n, &format!("u{n}"))
+        })
+    };
+    let take = async |run_id: u32, accept_deletions, changes: Vec<Change>| {
+        let wanted = ApplyIdentities {
+            run_id: guid(9000 + run_id),
+            accept_deletions,
+            ..run(changes)
+        };
+        d.apply_identities(&by(), tenant, wanted).await
+    };
+    let delete = |range: std::ops::Range<u32>| range.map(|n| Change::Delete(guid(n))).collect();
+    // A tenth of a thousand, in whatever pieces, whichever run they are said to be of.
+    take(1, None, delete(0..60)).await.unwrap();
+    take(2, None, (60..100).map(disable).collect())
+        .await
+        .unwrap();
+    let mut one_more = vec![Change::Upsert(user(5000, "newcomer"))];
+    one_more.push(disable(100));
+    assert_eq!(
+        code(take(3, None, one_more.clone()).await),
+        "too_many_deletions"
+    );
+    assert_eq!(code(take(4, Some(0), one_more).await), "too_many_deletions");
+    let state = d.sync_state(tenant, CORP).await.unwrap();
+    assert_eq!(state.users, 940, "the request changed nothing at all");
+    // What was disabled already is not taken away again.
+    take(5, None, (60..100).map(disable).collect())
+        .await
+        .unwrap();
+
+    // Declared: as many as the run said, and not one more.
+    take(6, Some(300), delete(100..300)).await.unwrap();
+    take(6, Some(300), delete(300..400)).await.unwrap();
+    assert_eq!(
+        code(take(6, Some(300), delete(400..401)).await),
+        "too_many_deletions"
+    );
+    assert_eq!(
+        code(take(7, None, delete(400..401)).await),
+        "too_many_deletions"
+    );
+
+    // A day later the bound is a new one; a clock set back does not close it for ever.
+    for moved in [
+        "UPDATE domains SET losses_since = losses_since - 86401",
+        "UPDATE domains SET losses_since = losses_since + 1000000, losses = 500",
+    ] {
+        sqlx::query(moved)
+            .execute(&mut world.raw().await)
+            .await
+            .unwrap();
+        let first = if moved.contains('-') { 400 } else { 410 };
+        take(8, None, delete(first..first + 10)).await.unwrap();
+    }
+    let refused = "SELECT COUNT(*) FROM events WHERE action = 'sync.refuse' AND reason = 'too_many_deletions'";
+    assert_eq!(world.count(refused).await, 4);
+    let taken = "SELECT COUNT(*) FROM events WHERE action = 'sync.take_away'";
+    assert_eq!(world.count(taken).await, 6);
+    let declared = "SELECT COUNT(*) FROM events WHERE action = 'sync.take_away' AND detail LIKE '%300 were declared'";
+    assert_eq!(world.count(declared).await, 2);
+}
+
+#[tokio::test]
+async fn every_attribute_tells_where_it_came_from() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let by_run = async |run_id: u32, name: &str, changes| {
+        let wanted = ApplyIdentities {
+            run_id: guid(9000 + run_id),
+            ..run(changes)
+        };
+        let actor = crossrealm_directory::Actor::local(name);
+        d.apply_identities(&actor, tenant, wanted).await.unwrap();
+    };
+    let origins = async |n| {
+        let info = d
+            .principal(tenant, &guid(n).to_string(), None)
+            .await
+            .unwrap();
+        let of = info.origins().into_iter();
+        of.map(|o| (o.attributes.join(","), o.changed_by, o.run_id.unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let told = |attributes: &str, by: &str, run: u32| {
+        (attributes.to_owned(), by.to_owned(), guid(9000 + run))
+    };
+    let all = "sid,account_name,upn,display_name,state,primary_group,domain";
+    let first = vec![
+        Change::Upsert(user(1, "alice")),
+        Change::Upsert(group(10, "Sales")),
+    ];
+    by_run(1, "connector corp", first).await;
+    assert_eq!(origins(1).await, [told(all, "connector corp", 1)]);
+    let renamed = SyncedIdentity {
+        upn: "alice@contoso.com".into(),
+        display_name: "Alice Miller".into(),
+        ..user(1, "alice")
+    };
+    by_run(
+        2,
+        "administrator",
+        vec![Change::Upsert(renamed.clone()), members(10, &[1], &[])],
+    )
+    .await;
+    let rest = "sid,account_name,state,primary_group,domain";
+    let expected = [
+        told(rest, "connector corp", 1),
+        told("upn,display_name", "administrator", 2),
+    ];
+    assert_eq!(origins(1).await, expected);
+    let sales = [
+        told(all, "connector corp", 1),
+        told("members", "administrator", 2),
+    ];
+    assert_eq!(origins(10).await, sales);
+    // What changes nothing changes no origin.
+    by_run(
+        3,
+        "x",
+        vec![Change::Upsert(renamed), members(10, &[1], &[2])],
+    )
+    .await;
+    assert_eq!(
+        (origins(1).await, origins(10).await),
+        (expected.to_vec(), sales.to_vec())
+    );
+    by_run(4, "connector corp", vec![Change::Delete(guid(1))]).await;
+    assert_eq!(origins(1).await[2], told("state", "connector corp", 4));
+}

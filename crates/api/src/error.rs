@@ -119,6 +119,18 @@ codes! {
     TooManyHostTokens = "too_many_host_tokens",
     /// The storage account has as many hosts as are remembered (409).
     TooManyHosts = "too_many_hosts",
+    /// Name, password or code of a sign-in is wrong, or the code was used already (401).
+    SignInRefused = "sign_in_refused",
+    /// Too many sign-ins of this name or from this address failed: wait (429).
+    SignInLocked = "sign_in_locked",
+    /// The password is too short, too long or holds the name (400).
+    BadPassword = "bad_password",
+    /// No such administrator (404).
+    AdministratorNotFound = "administrator_not_found",
+    /// An administrator of this name is there already (409).
+    AdministratorExists = "administrator_exists",
+    /// After this nobody could administer the installation (409).
+    LastAdministrator = "last_administrator",
     /// No such connector (404).
     ConnectorNotFound = "connector_not_found",
     /// A connector for this AD domain is there already (409).

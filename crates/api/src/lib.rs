@@ -7,6 +7,7 @@
 //! Conventions: SIDs are text (`S-1-…`), ids are UUIDs in lower case, a field `…_at` is a time in Unix seconds and is
 //! absent (`null`) where there is none yet, `…_s` is a length in seconds. `{tenant}` in a path is its name, domain or id.
 
+mod administrators;
 mod client;
 mod error;
 mod events;
@@ -20,6 +21,10 @@ mod tenants;
 mod tokens;
 mod trusts;
 
+pub use administrators::{
+    Administrator, AdministratorCreate, AdministratorEnrolment, EnrolmentBegin, EnrolmentBegun,
+    EnrolmentFinish, Session, SignIn,
+};
 pub use client::{Client, ClientError, HostStateAnswer, Refusal};
 pub use error::{Code, ErrorBody};
 pub use events::{Event, EventKind, EventQuery, Outcome};

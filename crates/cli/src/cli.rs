@@ -5,8 +5,8 @@
 //! [`Command::run`].
 
 use crate::commands::{
-    client, connector, events, files, group, init, kerberos_server, serve, service_principal,
-    share, storage_account, sync, tenant, trusted_domain_object, user,
+    admin, client, connector, events, files, group, init, kerberos_server, login, serve,
+    service_principal, share, storage_account, sync, tenant, trusted_domain_object, user,
 };
 use crate::context::{Context, Global};
 use crate::doctor;
@@ -28,6 +28,13 @@ pub struct Cli {
 enum Command {
     /// First run: make everything that the service needs, and the first administrator's token
     Init(init::Args),
+    /// Sign in as an administrator, with password and one-time code; the session is kept for later commands
+    Login(login::Args),
+    /// End the session that `login` keeps, or the token of `--token-file`, for good
+    Logout,
+    /// Administrators: who may change what
+    #[command(subcommand)]
+    Admin(admin::Args),
     /// The cloud: KDC proxy and API, until SIGTERM or Ctrl-C
     Serve(serve::Args),
     /// Tenants: the cloud sides of organisations
@@ -88,6 +95,9 @@ impl Command {
         match self {
             Self::Init(args) => init::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
+            Self::Login(args) => login::run(args, context).await,
+            Self::Logout => login::end(context).await,
+            Self::Admin(args) => admin::run(args, context).await,
             Self::Tenant(args) => tenant::run(args, context).await,
             Self::KerberosServer(args) => kerberos_server::run(args, context).await,
             Self::Sync(args) => sync::run(args, context).await,

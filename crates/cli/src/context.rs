@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::Format;
+use crate::session;
 use clap::Args;
 use crossrealm_api::{Client, SecretText};
 use std::io::Read;
@@ -54,7 +55,8 @@ pub struct Global {
         value_name = "FILE"
     )]
     pub ca: Option<PathBuf>,
-    /// File with the API token; without it the environment variable `CROSSREALM_TOKEN` is used
+    /// File with the API token; without it the environment variable `CROSSREALM_TOKEN` is used, then the session of
+    /// `crossrealm login`
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }
@@ -94,6 +96,21 @@ impl Context {
         Ok(Client::new(server, Some(token), ca.as_deref())?)
     }
 
+    /// Whether a token was given for this run, by `--token-file` or the environment.
+    pub fn token_is_given(&self) -> bool {
+        self.global.token_file.is_some()
+            || std::env::var_os("CROSSREALM_TOKEN").is_some_and(|token| !token.is_empty())
+    }
+
+    /// A client of the service's API that sends no token.
+    pub fn anonymous_client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(
+            self.server()?,
+            None,
+            self.ca_pem()?.as_deref(),
+        )?)
+    }
+
     /// The address of the service.
     pub fn server(&self) -> Result<&str, Failure> {
         self.global.server.as_deref().ok_or_else(|| {
@@ -115,7 +132,7 @@ impl Context {
         self.global.ca.as_deref()
     }
 
-    /// The API token: from `--token-file`, else from the environment.
+    /// The API token: from `--token-file`, else from the environment, else of the session that `crossrealm login` keeps.
     pub fn token(&self) -> Result<SecretText, Failure> {
         let text = match &self.global.token_file {
             Some(path) => String::from_utf8(read_bounded(path, MAX_TOKEN_BYTES, "token")?)
@@ -124,9 +141,7 @@ impl Context {
         };
         let text = Zeroizing::new(text);
         match text.trim() {
-            "" => Err(Failure::new("no API token").hint(
-                "give `--token-file FILE` or set `CROSSREALM_TOKEN`; `crossrealm init` leaves the first one in `admin.token`",
-            )),
+            "" => session::token(self.server()?),
             token => Ok(SecretText::new(token)),
         }
     }

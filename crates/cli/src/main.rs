@@ -14,6 +14,8 @@ mod domain_credentials;
 mod failure;
 mod keytab;
 mod output;
+mod prompt;
+mod session;
 mod sync_agent;
 mod trust_rotation;
 

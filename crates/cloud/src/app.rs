@@ -30,6 +30,8 @@ pub(crate) struct AppState {
     pub(crate) requests: Arc<Gate<IpAddr>>,
     /// Ticket requests under way, by their tenants.
     pub(crate) tickets: Arc<Gate<TenantId>>,
+    /// Sign-ins under way, by their senders.
+    pub(crate) sign_ins: Arc<Gate<IpAddr>>,
     /// Becomes true when the server is to end; what waits for a change stops waiting then.
     pub(crate) ending: watch::Receiver<bool>,
 }

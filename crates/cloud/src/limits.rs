@@ -11,6 +11,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Sign-ins of administrators at once, and those from one address: each takes 19 MiB while it hashes a password.
+pub(crate) const SIGN_INS: usize = 16;
+pub(crate) const SIGN_INS_PER_ADDRESS: usize = 4;
 /// Connections beyond their limit that are told so at once, and those of one address.
 pub(crate) const SHED_CONNECTIONS: usize = 128;
 pub(crate) const SHED_CONNECTIONS_PER_ADDRESS: usize = 8;

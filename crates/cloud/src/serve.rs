@@ -6,7 +6,10 @@ use crate::config::{Config, ConfigError};
 use crate::connection::{self, Door};
 use crate::flood::Flood;
 use crate::kerberos_port;
-use crate::limits::{Gate, SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS, Tally, sender};
+use crate::limits::{
+    Gate, SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS, SIGN_INS, SIGN_INS_PER_ADDRESS, Tally,
+    sender,
+};
 use crate::realms::Realms;
 use crate::tls::{self, TlsError};
 use axum::Router;
@@ -138,6 +141,7 @@ impl Server {
         let app = Arc::new(AppState {
             requests: Gate::new(limits.requests, limits.requests_per_address),
             tickets: Gate::new(limits.ticket_requests, limits.ticket_requests_per_tenant),
+            sign_ins: Gate::new(SIGN_INS, SIGN_INS_PER_ADDRESS),
             config,
             ca_pem: served.ca_pem,
             directory,

@@ -36,6 +36,8 @@ pub enum Kind {
     HostToken,
     /// The connector of an AD domain.
     Connector,
+    /// Somebody who administers.
+    Administrator,
 }
 
 impl fmt::Display for Kind {
@@ -55,6 +57,7 @@ impl fmt::Display for Kind {
             Self::Token => "token",
             Self::HostToken => "host token",
             Self::Connector => "connector for",
+            Self::Administrator => "administrator",
         })
     }
 }

@@ -100,6 +100,8 @@ pub struct Event {
 pub struct EventFilter {
     /// Of which tenant; `None` is all, those of no tenant included.
     pub tenant: Option<TenantId>,
+    /// Only those of no tenant.
+    pub installation: bool,
     /// Not older than this, Unix milliseconds.
     pub since_ms: Option<i64>,
     /// Concerning this user, compared without case.
@@ -193,6 +195,9 @@ impl Directory {
                 text.push_str(&format!(" AND {column} = ${next}"));
                 next += 1;
             }
+        }
+        if filter.installation {
+            text.push_str(" AND tenant_id IS NULL");
         }
         // Following goes on where it was; else the newest are taken from the end and turned round.
         text.push_str(match filter.after {

@@ -12,7 +12,9 @@
 mod access;
 mod accounts;
 mod ad_steps;
+mod administrators;
 mod apply;
+mod attempts;
 mod closure;
 mod connectors;
 mod db;
@@ -37,15 +39,19 @@ mod resolve;
 mod rotation;
 mod seal;
 mod shares;
+mod sign_in;
 mod store;
 mod sync;
 mod tenants;
 mod tokens;
+mod totp;
 mod trusts;
 
 pub use access::{AccessReason, PrincipalRef, ShareAccess, Via};
 pub use accounts::{NewStorageAccount, StorageAccount};
 pub use ad_steps::{AdStep, AdStepPhase, MAX_AD_STEP};
+pub use administrators::{AdministratorInfo, CODE_LIFE_S, Enrolment};
+pub use attempts::{FREE_FAILURES, FREE_FAILURES_OF_SENDER};
 pub use connectors::{ConnectorInfo, MAX_LEASE_S, MIN_LEASE_S, SyncLease};
 pub use domains::{DomainInfo, NewDomain};
 pub use error::{DirectoryError, Kind};
@@ -63,6 +69,7 @@ pub use principals::ServicePrincipal;
 pub use rotation::{MIN_ROTATION_S, RotateTrust, TrustRotation};
 pub use seal::UnsealError;
 pub use shares::{Grant, Share, ShareRole};
+pub use sign_in::{SESSION_LIFE_S, Session, SignInAs};
 pub use store::Directory;
 pub use sync::{
     ApplyIdentities, ApplyOutcome, Change, DomainIdentities, MAX_CURSOR, MAX_FAILURES,

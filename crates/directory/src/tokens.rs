@@ -125,6 +125,18 @@ impl TokenRole {
         })
     }
 
+    /// The role of this word, where it is one that people have.
+    pub(crate) fn administrator(word: &str) -> Option<Self> {
+        [
+            Self::GlobalAdministrator,
+            Self::HybridIdentityAdministrator,
+            Self::StorageAdministrator,
+            Self::Reader,
+        ]
+        .into_iter()
+        .find(|role| role.as_str() == word)
+    }
+
     /// The role with its scope in the one stored spelling.
     fn checked(self) -> Result<Self> {
         Ok(match self {

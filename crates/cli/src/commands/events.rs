@@ -22,6 +22,9 @@ pub struct Args {
     /// Only of this user or administrator: a UPN, an account name or a SID
     #[arg(long, value_name = "UPN")]
     user: Option<String>,
+    /// Those of the installation instead of a tenant's: sign-ins and changes of administrators
+    #[arg(long)]
+    installation: bool,
     /// Go on showing events as they happen
     #[arg(long)]
     follow: bool,
@@ -41,7 +44,11 @@ const COLUMNS: &[Column] = &[
 
 /// Runs `crossrealm events`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let (client, tenant) = (context.client()?, context.tenant()?);
+    let client = context.client()?;
+    let tenant = match args.installation {
+        true => None,
+        false => Some(context.tenant()?),
+    };
     let mut query = EventQuery {
         // With a place to start from the server answers oldest first, so that no event is missed however many there are.
         after: args.since.map(|_| 0),
@@ -74,12 +81,15 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 /// All events from where `query` stands, and moves it behind them. Without a time to start from, the newest ones.
 async fn fetch(
     client: &Client,
-    tenant: &str,
+    tenant: Option<&str>,
     query: &mut EventQuery,
 ) -> Result<Vec<Event>, ClientError> {
     let mut all = Vec::new();
     loop {
-        let page = client.events(tenant, query).await?;
+        let page = match tenant {
+            Some(tenant) => client.events(tenant, query).await?,
+            None => client.installation_events(query).await?,
+        };
         let full = query.after.is_some() && page.len() >= PAGE;
         query.after = page.last().map(|last| last.sequence).or(query.after);
         all.extend(page);

@@ -1,5 +1,6 @@
 //! One module for each noun of the command line: its arguments, and `async fn run(args, &Context) -> Result<(), Failure>`.
 
+pub mod admin;
 pub mod client;
 pub mod connector;
 pub mod deploy_gpo;
@@ -8,6 +9,7 @@ pub mod files;
 pub mod group;
 pub mod init;
 pub mod kerberos_server;
+pub mod login;
 pub mod serve;
 pub mod service_principal;
 pub mod share;

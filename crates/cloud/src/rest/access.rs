@@ -49,8 +49,12 @@ needs! {
     Known: [GlobalAdministrator, HybridIdentityAdministrator, StorageAdministrator, Reader] CONNECTOR = true HOST = true;
     /// Read what holds no secret.
     Read: [GlobalAdministrator, HybridIdentityAdministrator, StorageAdministrator, Reader];
+    /// Read what belongs to no tenant and holds no secret.
+    ReadInstallation: [GlobalAdministrator, Reader] CONFINED = false;
     /// Make and delete tenants.
     ManageTenants: [GlobalAdministrator] CONFINED = false;
+    /// Make, reset and remove administrators; those of one tenant where the token is confined to it.
+    ManageAdministrators: [GlobalAdministrator];
     /// Make, change and delete trusts, and see their secrets.
     ManageTrusts: [GlobalAdministrator];
     /// Give AD the next key of a trust that is set up, see its secrets for that, and report what was changed in AD.
@@ -177,7 +181,8 @@ impl<N> InTenant<N> {
     }
 }
 
-async fn find_tenant(app: &App, name: &str) -> Result<TenantInfo, ApiError> {
+/// The tenant of this name.
+pub(crate) async fn find_tenant(app: &App, name: &str) -> Result<TenantInfo, ApiError> {
     match app.directory.find_tenant(name).await {
         Err(crossrealm_directory::DirectoryError::NotFound { .. }) => {
             Err(ApiError::tenant_not_found(name))

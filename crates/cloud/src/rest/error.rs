@@ -47,7 +47,7 @@ impl ApiError {
     /// No or no valid token.
     pub(crate) fn unauthenticated(message: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
-            .hint("give a token by `CROSSREALM_TOKEN`; `crossrealm init` left the first one in `admin.token`")
+            .hint("sign in with `crossrealm login`, or give a token by `CROSSREALM_TOKEN`; `crossrealm init` left the first one in `admin.token`")
     }
 
     /// No such tenant, or none that the caller may know of.
@@ -136,6 +136,9 @@ impl From<DirectoryError> for ApiError {
 fn refused(code: &str, message: String) -> ApiError {
     let (status, code) = match code {
         "hybrid" => (StatusCode::CONFLICT, Code::UserIsHybrid),
+        "sign_in_refused" => (StatusCode::UNAUTHORIZED, Code::SignInRefused),
+        "sign_in_locked" => (StatusCode::TOO_MANY_REQUESTS, Code::SignInLocked),
+        "bad_password" => (StatusCode::BAD_REQUEST, Code::BadPassword),
         "too_many_changes" => (StatusCode::BAD_REQUEST, Code::TooManyChanges),
         other => (
             StatusCode::CONFLICT,
@@ -156,6 +159,7 @@ fn not_found(kind: Kind) -> Code {
         Kind::StorageAccount => Code::StorageAccountNotFound,
         Kind::ServicePrincipal => Code::ServicePrincipalNotFound,
         Kind::Share => Code::ShareNotFound,
+        Kind::Administrator => Code::AdministratorNotFound,
         Kind::Grant => Code::GrantNotFound,
         Kind::Token | Kind::Connector => Code::ConnectorNotFound,
         Kind::HostToken => Code::HostTokenNotFound,
@@ -167,6 +171,7 @@ fn exists(kind: Kind) -> Code {
     match kind {
         Kind::Tenant => Code::TenantExists,
         Kind::User | Kind::Principal => Code::UserExists,
+        Kind::Administrator => Code::AdministratorExists,
         Kind::StorageAccount => Code::StorageAccountExists,
         Kind::ServicePrincipal => Code::ServicePrincipalExists,
         Kind::Share => Code::ShareExists,

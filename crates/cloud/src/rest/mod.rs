@@ -5,6 +5,7 @@
 //! the directory itself checks names and audits every change.
 
 mod access;
+mod administrators;
 mod body;
 mod connectors;
 mod convert;
@@ -37,6 +38,20 @@ pub(crate) fn router(app: App) -> Router {
     let api = Router::new()
         .route("/whoami", get(server::whoami))
         .route("/ca", get(server::ca))
+        .route(
+            "/administrators",
+            get(administrators::list).post(administrators::create),
+        )
+        .route("/administrators/{upn}", delete(administrators::remove))
+        .route("/administrators/{upn}/reset", post(administrators::reset))
+        .route("/sign-in", post(administrators::sign_in))
+        .route("/sign-in/enrolment", post(administrators::begin_enrolment))
+        .route(
+            "/sign-in/enrolment/finish",
+            post(administrators::finish_enrolment),
+        )
+        .route("/sign-out", post(administrators::sign_out))
+        .route("/events", get(server::events))
         .route("/tenants", get(tenants::list).post(tenants::create))
         .route(
             "/tenants/{tenant}",

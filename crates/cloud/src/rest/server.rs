@@ -1,13 +1,15 @@
 //! The server itself: its health, its authority, and who a token is.
 
-use super::access::{Caller, Known, role_of};
-use super::convert;
+use super::access::{Caller, Known, ReadInstallation, role_of};
+use super::body::Parameters;
+use super::error::ApiError;
+use super::{convert, tenants};
 use crate::app::App;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use crossrealm_api::{CaCertificate, Health, TokenKind, WhoAmI};
-use crossrealm_directory::TokenRole;
+use crossrealm_api::{CaCertificate, Event, EventQuery, Health, Page, TokenKind, WhoAmI};
+use crossrealm_directory::{EventFilter, TokenRole};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -32,6 +34,24 @@ pub(crate) async fn ca(State(app): State<App>) -> Json<CaCertificate> {
     Json(CaCertificate {
         ca_pem: app.ca_pem.clone(),
     })
+}
+
+/// `GET /events`: those of no tenant, such as sign-ins and changes of the installation's administrators.
+pub(crate) async fn events(
+    State(app): State<App>,
+    _caller: Caller<ReadInstallation>,
+    Parameters(query): Parameters<EventQuery>,
+) -> Result<Json<Page<Event>>, ApiError> {
+    let filter = EventFilter {
+        tenant: None,
+        installation: true,
+        since_ms: query.since_ms,
+        user: query.user,
+        after: query.after,
+        limit: query.limit.unwrap_or(100),
+    };
+    let events = app.directory.events(&filter).await?;
+    Ok(Json(convert::complete(events, tenants::event)))
 }
 
 /// `GET /whoami`.

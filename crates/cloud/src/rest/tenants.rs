@@ -179,6 +179,7 @@ pub(crate) async fn events(
     };
     let filter = directory::EventFilter {
         tenant: Some(at.id()),
+        installation: false,
         since_ms: query.since_ms,
         user,
         after: query.after,
@@ -201,7 +202,8 @@ async fn upn_of(app: &AppState, tenant: TenantId, name: String) -> Result<String
     }
 }
 
-fn event(recorded: directory::Event) -> Event {
+/// How the API shows an event.
+pub(crate) fn event(recorded: directory::Event) -> Event {
     let event = recorded.event;
     let reason = Reason::ALL.iter().find(|r| r.code() == event.reason);
     Event {

@@ -95,6 +95,12 @@ impl Service {
         client(self.address, token.expose(), &self.ca_pem)
     }
 
+    /// A client that has no token.
+    pub fn client_without_token(&self) -> Client {
+        let url = format!("https://{}", self.address);
+        Client::new(&url, None, Some(&self.ca_pem)).unwrap()
+    }
+
     /// The folder of the installation.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

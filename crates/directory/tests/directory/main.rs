@@ -1,5 +1,7 @@
 //! The directory through its public interface, on real database files.
 
+mod administrators;
+mod authenticator;
 mod closure;
 mod connectors;
 mod kerberos_servers;

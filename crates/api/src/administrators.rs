@@ -1,0 +1,110 @@
+//! Administrators: who they are, how they enrol, how they sign in.
+
+use crate::{Role, SecretText};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// `POST /administrators`: a new administrator, who then enrols. Needs a global administrator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdministratorCreate {
+    /// The name to sign in with, `name@domain`; at most 256 characters, unique in the installation.
+    pub upn: String,
+    /// What they may do.
+    pub role: Role,
+    /// The only tenant they may administer, by name, domain or id; absent for all tenants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// An administrator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Administrator {
+    /// The name to sign in with.
+    pub upn: String,
+    /// What they may do.
+    pub role: Role,
+    /// The only tenant they may administer; absent for all tenants.
+    #[serde(default)]
+    pub tenant: Option<Uuid>,
+    /// When they were made, Unix seconds.
+    pub created_at: i64,
+    /// When they enrolled, Unix seconds; absent until they do.
+    #[serde(default)]
+    pub enrolled_at: Option<i64>,
+    /// Until when their enrolment code can be used, Unix seconds; absent once they enrolled.
+    #[serde(default)]
+    pub code_expires_at: Option<i64>,
+    /// When they signed in last, Unix seconds.
+    #[serde(default)]
+    pub signed_in_at: Option<i64>,
+}
+
+/// The answer to [`AdministratorCreate`], and to `POST /administrators/{upn}/reset`. The code is shown once and stored as a
+/// hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdministratorEnrolment {
+    /// The administrator.
+    pub administrator: Administrator,
+    /// The one-time code that lets them enrol until `administrator.code_expires_at`.
+    pub enrolment_code: SecretText,
+}
+
+/// `POST /sign-in/enrolment`: begins an enrolment. Needs no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentBegin {
+    /// Who enrols.
+    pub upn: String,
+    /// The one-time code.
+    pub enrolment_code: SecretText,
+}
+
+/// The answer to [`EnrolmentBegin`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolmentBegun {
+    /// What an authenticator app reads: an `otpauth` URI with the secret. Each beginning makes another; the last one counts.
+    pub otpauth_uri: SecretText,
+}
+
+/// `POST /sign-in/enrolment/finish`: ends an enrolment; answered with a [`Session`]. Needs no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentFinish {
+    /// Who enrols.
+    pub upn: String,
+    /// The one-time code.
+    pub enrolment_code: SecretText,
+    /// The password to sign in with from now on: 12 characters to 256 bytes.
+    pub password: SecretText,
+    /// The authenticator's current code: it shows that the secret arrived.
+    pub code: SecretText,
+}
+
+/// `POST /sign-in`: password and one-time code, both or nothing. Needs no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// Who signs in.
+    pub upn: String,
+    /// The password.
+    pub password: SecretText,
+    /// The authenticator's current code, which is good once.
+    pub code: SecretText,
+}
+
+/// The answer to [`SignIn`] and [`EnrolmentFinish`]. `POST /sign-out` with the token ends it before its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The bearer token, shown once and stored as a hash.
+    pub token: SecretText,
+    /// Who signed in.
+    pub upn: String,
+    /// What they may do.
+    pub role: Role,
+    /// The only tenant they may administer; absent for all tenants.
+    #[serde(default)]
+    pub tenant: Option<Uuid>,
+    /// When the session ends, Unix seconds.
+    pub expires_at: i64,
+}

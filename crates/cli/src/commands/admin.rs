@@ -1,0 +1,96 @@
+//! `crossrealm admin`: who administers the installation or a tenant.
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Column, column, time_column};
+use clap::Subcommand;
+use crossrealm_api::{AdministratorCreate, AdministratorEnrolment, Role};
+
+/// What can be done with administrators.
+#[derive(Subcommand, Debug)]
+pub enum Args {
+    /// Make an administrator, and show the one-time code to enrol with
+    Create {
+        /// The name to sign in with
+        upn: String,
+        /// What they may do: `global-administrator`, `hybrid-identity-administrator`, `storage-administrator` or `reader`
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// The only tenant they may administer [default: every tenant that you may]
+        #[arg(long, value_name = "TENANT")]
+        only: Option<String>,
+    },
+    /// List the administrators
+    List,
+    /// Take password, authenticator and sessions from an administrator, and show a new code to enrol with
+    Reset {
+        /// Who
+        upn: String,
+    },
+    /// Remove an administrator and end their sessions
+    Remove {
+        /// Who
+        upn: String,
+    },
+}
+
+const LIST: &[Column] = &[
+    column("Upn", "/upn"),
+    column("Role", "/role"),
+    column("Tenant", "/tenant"),
+    time_column("EnrolledAt", "/enrolled_at"),
+    time_column("CodeExpiresAt", "/code_expires_at"),
+    time_column("SignedInAt", "/signed_in_at"),
+];
+
+const ENROLMENT: &[Column] = &[
+    column("Upn", "/administrator/upn"),
+    column("Role", "/administrator/role"),
+    column("Tenant", "/administrator/tenant"),
+    column("EnrolmentCode", "/enrolment_code"),
+    time_column("CodeExpiresAt", "/administrator/code_expires_at"),
+];
+
+/// Runs `crossrealm admin`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let client = context.client()?;
+    match args {
+        Args::Create { upn, role, only } => {
+            let wanted = AdministratorCreate {
+                upn,
+                role,
+                tenant: only,
+            };
+            show(context, &client.create_administrator(&wanted).await?)
+        }
+        Args::List => {
+            let administrators = client.administrators().await?;
+            context.output.list(
+                &administrators,
+                LIST,
+                "no administrators; `crossrealm admin create UPN --role ROLE` makes one",
+            )
+        }
+        Args::Reset { upn } => show(context, &client.reset_administrator(&upn).await?),
+        Args::Remove { upn } => {
+            client.remove_administrator(&upn).await?;
+            eprintln!("removed administrator `{upn}`; their sessions have ended");
+            Ok(())
+        }
+    }
+}
+
+fn show(context: &Context, made: &AdministratorEnrolment) -> Result<(), Failure> {
+    context.output.record(made, ENROLMENT)?;
+    eprintln!(
+        "give the code to `{upn}`, who runs `crossrealm login --user {upn} --enrol`; it is not shown again",
+        upn = made.administrator.upn
+    );
+    Ok(())
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_text(text).ok_or_else(|| {
+        "expected `global-administrator`, `hybrid-identity-administrator`, `storage-administrator` or `reader`".into()
+    })
+}

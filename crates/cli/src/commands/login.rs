@@ -1,0 +1,122 @@
+//! `crossrealm login` and `crossrealm logout`: sessions of administrators, who prove themselves with a password and the
+//! one-time code of an authenticator app.
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Column, column, time_column};
+use crate::{prompt, session};
+use crossrealm_api::{EnrolmentBegin, EnrolmentFinish, SecretText, Session, SignIn};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// The arguments of `crossrealm login`.
+///
+/// Password and codes are asked for, or taken from standard input, one a line, in the order of the questions; never from the
+/// command line.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Who signs in [default: it is asked for]
+    #[arg(long, value_name = "UPN")]
+    user: Option<String>,
+    /// First sign-in, with the one-time code of `crossrealm admin create` or `reset`: choose a password, pair an authenticator
+    #[arg(long)]
+    enrol: bool,
+}
+
+/// What is shown of a session: everything but its token.
+#[derive(Serialize)]
+struct Shown<'a> {
+    upn: &'a str,
+    role: &'a str,
+    tenant: Option<Uuid>,
+    expires_at: i64,
+}
+
+const RECORD: &[Column] = &[
+    column("Upn", "/upn"),
+    column("Role", "/role"),
+    column("Tenant", "/tenant"),
+    time_column("ExpiresAt", "/expires_at"),
+];
+
+/// Runs `crossrealm login`.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let client = context.anonymous_client()?;
+    let upn = match args.user {
+        Some(upn) => upn,
+        None => prompt::name("Name (UPN)")?,
+    };
+    let session = match args.enrol {
+        false => {
+            let wanted = SignIn {
+                upn,
+                password: secret("Password")?,
+                code: secret("Code of the authenticator")?,
+            };
+            client.sign_in(&wanted).await?
+        }
+        true => enrol(context, upn).await?,
+    };
+    let path = session::keep(context.server()?, &session)?;
+    eprintln!(
+        "signed in; the session is kept in `{}`; `crossrealm logout` ends it",
+        path.display()
+    );
+    if context.token_is_given() {
+        eprintln!(
+            "warning: `CROSSREALM_TOKEN` or `--token-file` is given, and goes before the session"
+        );
+    }
+    show(context, &session)
+}
+
+async fn enrol(context: &Context, upn: String) -> Result<Session, Failure> {
+    let client = context.anonymous_client()?;
+    let begin = EnrolmentBegin {
+        upn: upn.clone(),
+        enrolment_code: secret("Enrolment code")?,
+    };
+    let begun = client.begin_enrolment(&begin).await?;
+    eprintln!(
+        "Give this to your authenticator app (as a QR code or by its `secret`). It is not shown again:"
+    );
+    eprintln!("{}", begun.otpauth_uri.expose());
+    let password = prompt::new_secret("New password (at least 12 characters)")?;
+    let finish = EnrolmentFinish {
+        upn,
+        enrolment_code: begin.enrolment_code,
+        password: SecretText::new(password.as_str()),
+        code: secret("Code of the authenticator")?,
+    };
+    Ok(client.finish_enrolment(&finish).await?)
+}
+
+/// Runs `crossrealm logout`.
+pub async fn end(context: &Context) -> Result<(), Failure> {
+    let given = context.token_is_given();
+    let ended = context.client()?.sign_out().await;
+    if !given {
+        // What the service does not know any more is of no use here either.
+        session::forget(context.server()?)?;
+    }
+    ended?;
+    match given {
+        true => eprintln!("the token is good no more"),
+        false => eprintln!("signed out"),
+    }
+    Ok(())
+}
+
+fn secret(question: &str) -> Result<SecretText, Failure> {
+    Ok(SecretText::new(prompt::secret(question)?.as_str()))
+}
+
+fn show(context: &Context, session: &Session) -> Result<(), Failure> {
+    let shown = Shown {
+        upn: &session.upn,
+        role: session.role.as_str(),
+        tenant: session.tenant,
+        expires_at: session.expires_at,
+    };
+    context.output.record(&shown, RECORD)
+}

@@ -1,0 +1,59 @@
+//! Asking for what must not stand on a command line.
+//!
+//! At a terminal a person is asked, and a secret is not shown; otherwise each question takes the next line of standard input,
+//! so that a script answers them in their order.
+
+use crate::failure::Failure;
+use std::io::{BufRead, IsTerminal, Read, Write};
+use zeroize::Zeroizing;
+
+/// The longest answer, in bytes.
+const MAX_ANSWER: u64 = 4096;
+
+/// Asks for a name.
+pub fn name(question: &str) -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        eprint!("{question}: ");
+        let _ = std::io::stderr().flush();
+    }
+    line(question).map(|line| line.trim().to_owned())
+}
+
+/// Asks for a secret.
+pub fn secret(question: &str) -> Result<Zeroizing<String>, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return line(question);
+    }
+    let answer = rpassword::prompt_password(format!("{question}: "))
+        .map_err(|error| unread(question, &error.to_string()))?;
+    Ok(Zeroizing::new(answer))
+}
+
+/// Asks for a new secret, at a terminal twice.
+pub fn new_secret(question: &str) -> Result<Zeroizing<String>, Failure> {
+    let first = secret(question)?;
+    if std::io::stdin().is_terminal() && *secret(&format!("{question}, again"))? != *first {
+        return Err(Failure::new("the two differ"));
+    }
+    Ok(first)
+}
+
+/// The next line of standard input.
+fn line(question: &str) -> Result<Zeroizing<String>, Failure> {
+    let mut line = Zeroizing::new(String::new());
+    std::io::stdin()
+        .lock()
+        .take(MAX_ANSWER)
+        .read_line(&mut line)
+        .map_err(|error| unread(question, &error.to_string()))?;
+    let answer = line.trim_end_matches(['\r', '\n']);
+    match answer {
+        "" => Err(unread(question, "there is no answer")),
+        answer => Ok(Zeroizing::new(answer.to_owned())),
+    }
+}
+
+fn unread(question: &str, reason: &str) -> Failure {
+    Failure::new(format!("cannot read `{question}`: {reason}"))
+        .hint("run it at a terminal to be asked, or give one answer a line on standard input")
+}

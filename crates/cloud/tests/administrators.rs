@@ -1,0 +1,386 @@
+//! Administrators through the real HTTPS endpoint: how they come in, what each role may do, and that one proof is none.
+
+mod common;
+
+#[path = "../../directory/tests/directory/authenticator.rs"]
+mod authenticator;
+
+use authenticator::Authenticator;
+use common::Service;
+use crossrealm_api::{
+    AdministratorCreate, Client, ClientError, Code, EnrolmentBegin, EnrolmentFinish, EventQuery,
+    Outcome, Role, SecretText, Session, SignIn, StorageAccountCreate, TenantCreate, UserCreate,
+};
+use std::net::{IpAddr, Ipv4Addr};
+
+const PASSWORD: &str = "correct horse battery";
+
+fn secret(text: impl Into<String>) -> SecretText {
+    SecretText::new(text)
+}
+
+fn code_of<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> (u16, Code) {
+    match answer {
+        Err(ClientError::Refused(refusal)) => (refusal.status, refusal.code),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn enrolled(
+    service: &Service,
+    by: &Client,
+    upn: &str,
+    role: Role,
+    tenant: Option<&str>,
+) -> (Authenticator, Session) {
+    let wanted = AdministratorCreate {
+        upn: upn.into(),
+        role,
+        tenant: tenant.map(Into::into),
+    };
+    let made = by.create_administrator(&wanted).await.unwrap();
+    let anybody = service.client_without_token();
+    let begin = EnrolmentBegin {
+        upn: upn.into(),
+        enrolment_code: made.enrolment_code.clone(),
+    };
+    let begun = anybody.begin_enrolment(&begin).await.unwrap();
+    let app = Authenticator::new(begun.otpauth_uri.expose());
+    let finish = EnrolmentFinish {
+        upn: upn.into(),
+        enrolment_code: made.enrolment_code,
+        password: secret(PASSWORD),
+        code: secret(app.code(-1)),
+    };
+    let session = anybody.finish_enrolment(&finish).await.unwrap();
+    assert_eq!((session.upn.as_str(), session.role), (upn, role));
+    (app, session)
+}
+
+fn sign_in_as(upn: &str, password: &str, code: String) -> SignIn {
+    SignIn {
+        upn: upn.into(),
+        password: secret(password),
+        code: secret(code),
+    }
+}
+
+#[tokio::test]
+async fn no_call_works_with_one_proof_alone() {
+    let service = Service::start().await;
+    let upn = "ada@contoso.com";
+    let (app, session) = enrolled(
+        &service,
+        &service.admin,
+        upn,
+        Role::GlobalAdministrator,
+        None,
+    )
+    .await;
+    let ada = service.client(&session.token);
+    assert_eq!(ada.whoami().await.unwrap().name, upn);
+    let anybody = service.client_without_token();
+    let refused = (401, Code::SignInRefused);
+    for (password, code) in [
+        (PASSWORD, String::new()),
+        (PASSWORD, "000000".into()),
+        ("", app.code(0)),
+        ("wrong horse battery", app.code(0)),
+    ] {
+        let code = if code == "000000" {
+            app.wrong_code()
+        } else {
+            code
+        };
+        assert_eq!(
+            code_of(anybody.sign_in(&sign_in_as(upn, password, code)).await),
+            refused
+        );
+    }
+    // What proves a person is no token.
+    for token in [
+        PASSWORD.to_owned(),
+        app.code(0),
+        format!("{upn}:{PASSWORD}"),
+    ] {
+        let client = service.client(&secret(token));
+        assert_eq!(
+            code_of(client.tenants().await),
+            (401, Code::Unauthenticated)
+        );
+    }
+    assert_eq!(
+        code_of(anybody.tenants().await),
+        (401, Code::Unauthenticated)
+    );
+    let again = anybody
+        .sign_in(&sign_in_as(upn, PASSWORD, app.code(0)))
+        .await
+        .unwrap();
+    let ada = service.client(&again.token);
+    ada.tenants().await.unwrap();
+    // A session ends at its owner's wish, at once and for good.
+    ada.sign_out().await.unwrap();
+    assert_eq!(code_of(ada.tenants().await), (401, Code::Unauthenticated));
+}
+
+#[tokio::test]
+async fn too_many_failures_lock_the_account_and_another_administrator_opens_it() {
+    let service = Service::start().await;
+    let upn = "ada@contoso.com";
+    let (app, session) = enrolled(
+        &service,
+        &service.admin,
+        upn,
+        Role::GlobalAdministrator,
+        None,
+    )
+    .await;
+    let anybody = service.client_without_token();
+    let mut codes = Vec::new();
+    for _ in 0..6 {
+        let wrong = sign_in_as(upn, "wrong horse battery", app.wrong_code());
+        codes.push(code_of(anybody.sign_in(&wrong).await));
+    }
+    assert_eq!(codes[..5], [(401, Code::SignInRefused); 5]);
+    assert_eq!(codes[5], (429, Code::SignInLocked));
+    let right = sign_in_as(upn, PASSWORD, app.code(0));
+    assert_eq!(
+        code_of(anybody.sign_in(&right).await),
+        (429, Code::SignInLocked)
+    );
+    // Whoever is signed in already does not notice.
+    service.client(&session.token).tenants().await.unwrap();
+    service.admin.reset_administrator(upn).await.unwrap();
+    let session = code_of(service.client(&session.token).tenants().await);
+    assert_eq!(session, (401, Code::Unauthenticated));
+    // The old password opens nothing, but it is looked at again.
+    let old = anybody
+        .sign_in(&sign_in_as(upn, PASSWORD, app.code(1)))
+        .await;
+    assert_eq!(code_of(old), (401, Code::SignInRefused));
+    // Events name who and why, for those who may see the installation.
+    let events = service
+        .admin
+        .installation_events(&EventQuery::default())
+        .await
+        .unwrap();
+    let refused: Vec<_> = events
+        .iter()
+        .filter(|e| e.action == "admin.sign-in")
+        .collect();
+    assert_eq!(refused.len(), 6, "{events:?}");
+    assert!(
+        refused
+            .iter()
+            .all(|e| e.outcome == Outcome::Refused && e.target == upn && e.address.is_some())
+    );
+    for action in [
+        "admin.create",
+        "admin.enrol-begin",
+        "admin.enrol",
+        "admin.reset",
+    ] {
+        assert!(events.iter().any(|e| e.action == action), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn each_role_may_do_its_own() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let account = |name: &str| StorageAccountCreate {
+        name: name.into(),
+        aliases: vec![],
+    };
+    let user = |upn: &str| UserCreate {
+        upn: upn.into(),
+        display_name: String::new(),
+    };
+    let tenant = |name: &str| TenantCreate {
+        name: name.into(),
+        ..TenantCreate::default()
+    };
+    let administrator = AdministratorCreate {
+        upn: "z@contoso.com".into(),
+        role: Role::Reader,
+        tenant: None,
+    };
+    // Role, confined to contoso; then whether it makes storage accounts, users, tenants, administrators.
+    let roles = [
+        (Role::GlobalAdministrator, false, [true, true, true, true]),
+        (Role::GlobalAdministrator, true, [true, true, false, true]),
+        (
+            Role::HybridIdentityAdministrator,
+            false,
+            [false, true, false, false],
+        ),
+        (
+            Role::StorageAdministrator,
+            true,
+            [true, false, false, false],
+        ),
+        (Role::Reader, false, [false, false, false, false]),
+    ];
+    for (number, (role, confined, may)) in roles.into_iter().enumerate() {
+        let upn = format!("admin{number}@contoso.com");
+        let only = confined.then_some("contoso");
+        let (_, session) = enrolled(&service, &service.admin, &upn, role, only).await;
+        assert_eq!(session.tenant.is_some(), confined);
+        let client = service.client(&session.token);
+        assert_eq!(client.tenants().await.unwrap().len(), 1, "{role}");
+        let made = [
+            client
+                .create_storage_account("contoso", &account(&format!("acct{number}")))
+                .await
+                .map(drop),
+            client
+                .create_user(
+                    "contoso",
+                    &user(&format!("u{number}@contoso.cloud.example")),
+                )
+                .await
+                .map(drop),
+            client
+                .create_tenant(&tenant(&format!("tenant{number}")))
+                .await
+                .map(drop),
+            client.create_administrator(&administrator).await.map(drop),
+        ];
+        for (what, (made, may)) in made.into_iter().zip(may).enumerate() {
+            match may {
+                true => made.unwrap_or_else(|error| panic!("{role} {what}: {error}")),
+                false => assert_eq!(code_of(made), (403, Code::Forbidden), "{role} {what}"),
+            }
+        }
+        if may[3] {
+            let shown = service.admin.administrators().await.unwrap();
+            let made = shown.iter().find(|a| a.upn == administrator.upn).unwrap();
+            // Whoever is confined makes others who are.
+            assert_eq!(made.tenant, session.tenant);
+            client
+                .remove_administrator(&administrator.upn)
+                .await
+                .unwrap();
+            assert_eq!(
+                client
+                    .administrators()
+                    .await
+                    .unwrap()
+                    .iter()
+                    .any(|a| a.tenant.is_none()),
+                !confined
+            );
+        }
+        if may[2] {
+            service
+                .admin
+                .delete_tenant(&format!("tenant{number}"))
+                .await
+                .unwrap();
+        }
+    }
+    // Somebody confined cannot reach beyond the tenant.
+    let (_, session) = enrolled(
+        &service,
+        &service.admin,
+        "own@contoso.com",
+        Role::GlobalAdministrator,
+        Some("contoso"),
+    )
+    .await;
+    let own = service.client(&session.token);
+    service
+        .admin
+        .create_tenant(&tenant("second"))
+        .await
+        .unwrap();
+    let elsewhere = AdministratorCreate {
+        tenant: Some("second".into()),
+        ..administrator
+    };
+    assert_eq!(
+        code_of(own.create_administrator(&elsewhere).await),
+        (404, Code::TenantNotFound)
+    );
+    assert_eq!(
+        code_of(own.reset_administrator("admin0@contoso.com").await),
+        (404, Code::AdministratorNotFound)
+    );
+    assert_eq!(
+        code_of(own.installation_events(&EventQuery::default()).await),
+        (403, Code::Forbidden)
+    );
+}
+
+#[tokio::test]
+async fn the_bootstrap_token_ends_when_somebody_else_administers() {
+    let service = Service::start().await;
+    assert_eq!(
+        code_of(service.admin.sign_out().await),
+        (409, Code::LastAdministrator)
+    );
+    let (_, session) = enrolled(
+        &service,
+        &service.admin,
+        "ada@contoso.com",
+        Role::GlobalAdministrator,
+        None,
+    )
+    .await;
+    service.admin.sign_out().await.unwrap();
+    assert_eq!(
+        code_of(service.admin.tenants().await),
+        (401, Code::Unauthenticated)
+    );
+    let ada = service.client(&session.token);
+    ada.tenants().await.unwrap();
+    assert_eq!(
+        code_of(ada.remove_administrator("ada@contoso.com").await),
+        (409, Code::LastAdministrator)
+    );
+}
+
+#[tokio::test]
+async fn what_is_sent_without_a_token_is_bounded() {
+    let service = Service::start().await;
+    let post = |path: &str, body: String| {
+        format!(
+            "POST /api/v1/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let other = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
+    let long = "x".repeat(100_000);
+    for (path, body, status) in [
+        ("sign-in", "{}".into(), 400),
+        (
+            "sign-in",
+            format!(r#"{{"upn":"{long}@x","password":"{long}","code":"{long}"}}"#),
+            401,
+        ),
+        (
+            "sign-in",
+            r#"{"upn":"\u0000\n@x","password":"\u0000","code":"\u0663"}"#.into(),
+            401,
+        ),
+        (
+            "sign-in/enrolment",
+            r#"{"upn":"a@b","enrolment_code":""}"#.into(),
+            401,
+        ),
+        (
+            "sign-in/enrolment/finish",
+            r#"{"upn":"a@b","enrolment_code":"","password":"short","code":""}"#.into(),
+            400,
+        ),
+    ] {
+        let body: String = body;
+        let answer = service
+            .exchange_from(other, post(path, body).as_bytes())
+            .await;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    }
+    service.contoso().await;
+    service.still_serves().await;
+}

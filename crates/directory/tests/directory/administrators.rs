@@ -1,0 +1,569 @@
+//! Administrators: two proofs or nothing, each good once, few attempts, and never nobody.
+
+use crate::authenticator::Authenticator;
+use crate::support::{World, by};
+use crossrealm_directory::{
+    Directory, DirectoryError, EventFilter, FREE_FAILURES, FREE_FAILURES_OF_SENDER, NewToken,
+    Outcome, Session, SignInAs, TokenRole,
+};
+use std::net::IpAddr;
+use zeroize::Zeroizing;
+
+const UPN: &str = "Ada@contoso.com";
+const PASSWORD: &str = "correct horse battery";
+const ISSUER: &str = "Crossrealm cloud.example";
+
+fn from(upn: &str, last: u8) -> SignInAs {
+    let address = IpAddr::from([192, 0, 2, last]);
+    SignInAs {
+        upn: upn.into(),
+        address,
+        sender: address,
+    }
+}
+
+fn password(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(text.to_owned())
+}
+
+fn code_of(error: DirectoryError) -> &'static str {
+    match error {
+        DirectoryError::Refused { code, .. } => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn sign_in(
+    directory: &Directory,
+    who: &SignInAs,
+    text: &str,
+    code: &str,
+) -> Result<Session, &'static str> {
+    directory
+        .sign_in(who, password(text), code)
+        .await
+        .map_err(code_of)
+}
+
+/// An enrolled global administrator, whose code of the step before this one is used up.
+async fn enrolled(directory: &Directory, upn: &str) -> (Authenticator, Session) {
+    let role = TokenRole::GlobalAdministrator;
+    let (code, _) = directory
+        .create_administrator(&by(), None, upn, role)
+        .await
+        .unwrap();
+    let who = from(upn, 1);
+    let uri = directory
+        .begin_enrolment(&who, &code, ISSUER)
+        .await
+        .unwrap();
+    let app = Authenticator::new(&uri);
+    let session = directory
+        .finish_enrolment(&who, &code, password(PASSWORD), &app.code(-1))
+        .await
+        .unwrap();
+    (app, session)
+}
+
+#[tokio::test]
+async fn password_and_code_together_make_a_session_that_ends() {
+    let world = World::new().await;
+    let (app, (first, _)) = enrolled(&world.directory, UPN).await;
+    let who = from("ada@CONTOSO.com", 1);
+    let (token, info) = sign_in(&world.directory, &who, PASSWORD, &app.code(0))
+        .await
+        .unwrap();
+    for (token, lives) in [(&first, true), (&token, true)] {
+        let known = world.directory.verify_token(token).await.unwrap();
+        assert_eq!(known.is_some(), lives);
+    }
+    assert_eq!((info.name.as_str(), info.tenant), (UPN, None));
+    let life = info.expires_at.unwrap() - info.created_at;
+    assert_eq!(life, crossrealm_directory::SESSION_LIFE_S);
+    sqlx::query("UPDATE tokens SET expires_at = 1 WHERE administrator_id IS NOT NULL")
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    assert_eq!(world.directory.verify_token(&token).await.unwrap(), None);
+    // A new session takes those that have ended away.
+    let before = world.count("SELECT COUNT(*) FROM tokens").await;
+    sign_in(&world.directory, &who, PASSWORD, &app.code(1))
+        .await
+        .unwrap();
+    assert_eq!(world.count("SELECT COUNT(*) FROM tokens").await, before - 1);
+}
+
+#[tokio::test]
+async fn neither_half_is_enough_and_no_code_counts_twice() {
+    let world = World::new().await;
+    let (app, _) = enrolled(&world.directory, UPN).await;
+    let directory = &world.directory;
+    let refused = Err("sign_in_refused");
+    let attempt = |last: u8, upn: &'static str, text: &'static str, code: String| async move {
+        // A success between two failures keeps the account from being locked.
+        let answer = sign_in(directory, &from(upn, last), text, &code).await;
+        answer.map(|_| ())
+    };
+    assert_eq!(attempt(1, UPN, PASSWORD, String::new()).await, refused);
+    assert_eq!(attempt(2, UPN, PASSWORD, app.wrong_code()).await, refused);
+    assert_eq!(
+        attempt(3, UPN, "wrong horse battery", app.code(0)).await,
+        refused
+    );
+    assert_eq!(
+        attempt(4, "bob@contoso.com", PASSWORD, app.code(0)).await,
+        refused
+    );
+    let code = app.code(0);
+    assert_eq!(attempt(6, UPN, PASSWORD, code.clone()).await, Ok(()));
+    assert_eq!(attempt(7, UPN, PASSWORD, code).await, refused);
+    // Nor does an older one once a newer was used, nor one from far away.
+    assert_eq!(attempt(8, UPN, PASSWORD, app.code(-1)).await, refused);
+    assert_eq!(attempt(9, UPN, PASSWORD, app.code(4)).await, refused);
+    assert_eq!(attempt(10, UPN, PASSWORD, app.code(1)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn of_two_nodes_that_get_the_same_code_at_once_one_takes_it() {
+    let world = World::new().await;
+    let (app, _) = enrolled(&world.directory, UPN).await;
+    let (other, code) = (world.other_node().await, app.code(0));
+    let (one, two) = (from(UPN, 1), from(UPN, 2));
+    let (one, two) = tokio::join!(
+        sign_in(&world.directory, &one, PASSWORD, &code),
+        sign_in(&other, &two, PASSWORD, &code)
+    );
+    assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1);
+}
+
+#[tokio::test]
+async fn an_enrolment_code_is_good_once_and_not_for_ever() {
+    let world = World::new().await;
+    let directory = &world.directory;
+    let role = TokenRole::Reader;
+    let (code, info) = directory
+        .create_administrator(&by(), None, UPN, role.clone())
+        .await
+        .unwrap();
+    assert_eq!(
+        info.code_expires_at.unwrap() - info.created_at,
+        crossrealm_directory::CODE_LIFE_S
+    );
+    let who = from(UPN, 1);
+    // Before enrolment there is nothing to sign in with.
+    assert_eq!(
+        sign_in(directory, &who, "", "000000").await.err(),
+        Some("sign_in_refused")
+    );
+    let begin = |code: &str| {
+        let code = code.to_owned();
+        async move {
+            directory
+                .begin_enrolment(&from(UPN, 1), &code, ISSUER)
+                .await
+                .map_err(code_of)
+        }
+    };
+    assert_eq!(
+        begin("AAAAA-AAAAA-AAAAA-AAAAA").await,
+        Err("sign_in_refused")
+    );
+    let old = Authenticator::new(&begin(&code.to_lowercase().replace('-', " ")).await.unwrap());
+    let app = Authenticator::new(&begin(&code).await.unwrap());
+    let finish = |code: &str, text: &'static str, otp: String| {
+        let code = code.to_owned();
+        async move {
+            let done = directory
+                .finish_enrolment(&from(UPN, 1), &code, password(text), &otp)
+                .await;
+            done.map(|_| ()).map_err(code_of)
+        }
+    };
+    for bad in ["short", "my ada@contoso.com!"] {
+        assert_eq!(finish(&code, bad, app.code(0)).await, Err("bad_password"));
+    }
+    assert_eq!(
+        finish(&code, PASSWORD, old.code(0)).await,
+        Err("sign_in_refused")
+    );
+    assert_eq!(
+        finish("AAAAA-AAAAA-AAAAA-AAAAA", PASSWORD, app.code(0)).await,
+        Err("sign_in_refused")
+    );
+    let last = app.code(0);
+    assert_eq!(finish(&code, PASSWORD, last.clone()).await, Ok(()));
+    // The code that ended the enrolment is used up, too.
+    let again = sign_in(directory, &who, PASSWORD, &last).await;
+    assert_eq!(again.err(), Some("sign_in_refused"));
+    assert_eq!(
+        finish(&code, PASSWORD, app.code(1)).await,
+        Err("sign_in_refused")
+    );
+    assert_eq!(begin(&code).await, Err("sign_in_refused"));
+
+    let (late, _) = directory
+        .create_administrator(&by(), None, "eve@contoso.com", role)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE administrators SET code_expires_at = 1 WHERE upn_key = 'eve@contoso.com'")
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    let eve = from("eve@contoso.com", 2);
+    let refused = directory
+        .begin_enrolment(&eve, &late, ISSUER)
+        .await
+        .map_err(code_of);
+    assert_eq!(refused, Err("sign_in_refused"));
+}
+
+#[tokio::test]
+async fn an_account_is_locked_after_some_failures_wherever_they_come_from() {
+    let world = World::new().await;
+    let (app, _) = enrolled(&world.directory, UPN).await;
+    let (directory, other) = (&world.directory, world.other_node().await);
+    for last in 0..u8::try_from(FREE_FAILURES).unwrap() {
+        let who = from(UPN, last);
+        assert_eq!(
+            sign_in(directory, &who, "wrong horse battery", "000000")
+                .await
+                .err(),
+            Some("sign_in_refused")
+        );
+    }
+    let elsewhere = from(UPN, 200);
+    for node in [directory, &other] {
+        let right = sign_in(node, &elsewhere, PASSWORD, &app.code(0)).await;
+        assert_eq!(right.err(), Some("sign_in_locked"));
+    }
+    // A name that nobody has is locked just so, and others are not.
+    for _ in 0..FREE_FAILURES {
+        let who = from("nobody@contoso.com", 100);
+        assert_eq!(
+            sign_in(directory, &who, "x", "000000").await.err(),
+            Some("sign_in_refused")
+        );
+    }
+    let nobody = from("nobody@contoso.com", 101);
+    assert_eq!(
+        sign_in(directory, &nobody, "x", "0").await.err(),
+        Some("sign_in_locked")
+    );
+    let another = from("bob@contoso.com", 102);
+    assert_eq!(
+        sign_in(directory, &another, "x", "0").await.err(),
+        Some("sign_in_refused")
+    );
+    // Time heals.
+    sqlx::query("UPDATE sign_in_attempts SET locked_until = 1")
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    sign_in(directory, &elsewhere, PASSWORD, &app.code(0))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_sender_is_locked_whatever_names_it_tries_even_its_own() {
+    let world = World::new().await;
+    let (app, _) = enrolled(&world.directory, UPN).await;
+    for n in 0..FREE_FAILURES_OF_SENDER {
+        let who = from(&format!("u{n}@contoso.com"), 66);
+        assert_eq!(
+            sign_in(&world.directory, &who, "x", "0").await.err(),
+            Some("sign_in_refused")
+        );
+    }
+    let here = sign_in(&world.directory, &from(UPN, 66), PASSWORD, &app.code(0)).await;
+    assert_eq!(here.err(), Some("sign_in_locked"));
+    let elsewhere = sign_in(&world.directory, &from(UPN, 67), PASSWORD, &app.code(0)).await;
+    assert!(elsewhere.is_ok());
+}
+
+#[tokio::test]
+async fn attempts_at_once_count_as_many() {
+    let world = World::new().await;
+    let (_, _) = enrolled(&world.directory, UPN).await;
+    let attempts: Vec<_> = (0..12)
+        .map(|last| {
+            let directory = world.directory.clone();
+            tokio::spawn(async move {
+                sign_in(
+                    &directory,
+                    &from(UPN, last),
+                    "wrong horse battery",
+                    "000000",
+                )
+                .await
+                .err()
+            })
+        })
+        .collect();
+    let mut judged = 0;
+    for attempt in attempts {
+        judged += i64::from(attempt.await.unwrap() == Some("sign_in_refused"));
+    }
+    assert_eq!(judged, FREE_FAILURES);
+}
+
+#[tokio::test]
+async fn reset_and_removal_end_everything() {
+    let world = World::new().await;
+    let directory = &world.directory;
+    let (app, (token, _)) = enrolled(directory, UPN).await;
+    let (keeper, _) = enrolled(directory, "keeper@contoso.com").await;
+    let (code, info) = directory
+        .reset_administrator(&by(), None, "ADA@contoso.com")
+        .await
+        .unwrap();
+    assert_eq!((info.upn.as_str(), info.enrolled_at), (UPN, None));
+    assert_eq!(directory.verify_token(&token).await.unwrap(), None);
+    let old = sign_in(directory, &from(UPN, 1), PASSWORD, &app.code(0)).await;
+    assert_eq!(old.err(), Some("sign_in_refused"));
+    let uri = directory
+        .begin_enrolment(&from(UPN, 1), &code, ISSUER)
+        .await
+        .unwrap();
+    let app = Authenticator::new(&uri);
+    let again = directory
+        .finish_enrolment(&from(UPN, 1), &code, password(PASSWORD), &app.code(0))
+        .await;
+    let (token, _) = again.unwrap();
+    directory
+        .remove_administrator(&by(), None, UPN)
+        .await
+        .unwrap();
+    assert_eq!(directory.verify_token(&token).await.unwrap(), None);
+    let gone = sign_in(directory, &from(UPN, 1), PASSWORD, &app.code(1)).await;
+    assert_eq!(gone.err(), Some("sign_in_refused"));
+    let left: Vec<_> = directory
+        .administrators(None)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|a| a.upn)
+        .collect();
+    assert_eq!(left, ["keeper@contoso.com"]);
+    // Nobody else administers the installation: no token without a person was made here.
+    for refused in [
+        directory
+            .remove_administrator(&by(), None, "keeper@contoso.com")
+            .await
+            .err(),
+        directory
+            .reset_administrator(&by(), None, "keeper@contoso.com")
+            .await
+            .err(),
+    ] {
+        assert_eq!(refused.map(code_of), Some("last_administrator"));
+    }
+    assert!(
+        sign_in(
+            directory,
+            &from("keeper@contoso.com", 1),
+            PASSWORD,
+            &keeper.code(0)
+        )
+        .await
+        .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn the_first_token_ends_once_somebody_else_administers() {
+    let world = World::new().await;
+    let directory = &world.directory;
+    let new = NewToken {
+        tenant: None,
+        role: TokenRole::GlobalAdministrator,
+        name: "first".into(),
+        expires_at: None,
+    };
+    let (first, info) = directory.create_token(&by(), new).await.unwrap();
+    let refused = directory.end_token(&by(), &info).await.map_err(code_of);
+    assert_eq!(refused, Err("last_administrator"));
+    // Somebody who was made, but has not enrolled, cannot sign in yet.
+    let role = TokenRole::GlobalAdministrator;
+    directory
+        .create_administrator(&by(), None, "late@contoso.com", role)
+        .await
+        .unwrap();
+    let refused = directory.end_token(&by(), &info).await.map_err(code_of);
+    assert_eq!(refused, Err("last_administrator"));
+    let (_, (session, session_info)) = enrolled(directory, UPN).await;
+    directory.end_token(&by(), &info).await.unwrap();
+    assert_eq!(directory.verify_token(&first).await.unwrap(), None);
+    // A session may always end: its owner signs in again.
+    directory.end_token(&by(), &session_info).await.unwrap();
+    assert_eq!(directory.verify_token(&session).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn somebody_confined_to_a_tenant_manages_its_administrators_alone() {
+    let world = World::new().await;
+    let directory = &world.directory;
+    let (one, two) = (world.tenant("contoso").await, world.tenant("second").await);
+    for (tenant, upn) in [
+        (Some(one.id), "a@contoso.com"),
+        (Some(two.id), "b@contoso.com"),
+        (None, "c@contoso.com"),
+    ] {
+        directory
+            .create_administrator(&by(), tenant, upn, TokenRole::Reader)
+            .await
+            .unwrap();
+    }
+    let seen: Vec<_> = directory
+        .administrators(Some(one.id))
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|a| a.upn)
+        .collect();
+    assert_eq!(seen, ["a@contoso.com"]);
+    for other in ["b@contoso.com", "c@contoso.com"] {
+        let refused = directory
+            .reset_administrator(&by(), Some(one.id), other)
+            .await;
+        assert!(matches!(refused, Err(DirectoryError::NotFound { .. })));
+        let refused = directory
+            .remove_administrator(&by(), Some(one.id), other)
+            .await;
+        assert!(matches!(refused, Err(DirectoryError::NotFound { .. })));
+    }
+    directory
+        .remove_administrator(&by(), Some(one.id), "a@contoso.com")
+        .await
+        .unwrap();
+    let role = TokenRole::Connector {
+        domain: "corp.contoso.com".into(),
+        rotate_trust: false,
+    };
+    assert!(
+        directory
+            .create_administrator(&by(), Some(one.id), "d@contoso.com", role)
+            .await
+            .is_err()
+    );
+    let twice = directory
+        .create_administrator(&by(), Some(one.id), "B@contoso.com", TokenRole::Reader)
+        .await;
+    assert!(matches!(twice, Err(DirectoryError::Exists { .. })));
+    // A tenant's administrators go with it.
+    directory.delete_tenant(&by(), two.id).await.unwrap();
+    assert_eq!(world.count("SELECT COUNT(*) FROM administrators").await, 1);
+}
+
+#[tokio::test]
+async fn every_change_is_an_event_and_nothing_secret_is_stored() {
+    let world = World::new().await;
+    let directory = &world.directory;
+    let role = TokenRole::GlobalAdministrator;
+    let (code, _) = directory
+        .create_administrator(&by(), None, UPN, role)
+        .await
+        .unwrap();
+    let who = from(UPN, 1);
+    let uri = directory
+        .begin_enrolment(&who, &code, ISSUER)
+        .await
+        .unwrap();
+    let app = Authenticator::new(&uri);
+    directory
+        .finish_enrolment(&who, &code, password(PASSWORD), &app.code(0))
+        .await
+        .unwrap();
+    sign_in(directory, &who, "wrong horse battery", "000000")
+        .await
+        .unwrap_err();
+    let (token, _) = sign_in(directory, &who, PASSWORD, &app.code(1))
+        .await
+        .unwrap();
+    enrolled(directory, "keeper@contoso.com").await;
+    directory
+        .reset_administrator(&by(), None, UPN)
+        .await
+        .unwrap();
+    directory
+        .remove_administrator(&by(), None, UPN)
+        .await
+        .unwrap();
+    let filter = EventFilter {
+        installation: true,
+        limit: 100,
+        ..EventFilter::default()
+    };
+    let events = directory.events(&filter).await.unwrap();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| &event.event)
+        .filter(|event| event.target == UPN)
+        .map(|event| (event.action.as_str(), event.outcome, event.reason.as_str()))
+        .collect();
+    let done = |action| (action, Outcome::Done, "");
+    assert_eq!(
+        told,
+        [
+            done("admin.create"),
+            done("admin.enrol-begin"),
+            done("admin.enrol"),
+            ("admin.sign-in", Outcome::Refused, "sign_in_refused"),
+            done("admin.sign-in"),
+            done("admin.reset"),
+            done("admin.remove"),
+        ]
+    );
+    let (again, _) = enrolled(directory, UPN).await;
+    // On another database server the file is not here to be read.
+    let Ok(mut stored) = std::fs::read(world.path()) else {
+        return;
+    };
+    let wal = world.path().with_extension("db-wal");
+    stored.extend(std::fs::read(wal).unwrap_or_default());
+    let has = |needle: &[u8]| stored.windows(needle.len()).any(|window| window == needle);
+    // Without this the rest would show nothing.
+    assert!(has(UPN.as_bytes()));
+    let base32 = uri
+        .split_once("secret=")
+        .unwrap()
+        .1
+        .split('&')
+        .next()
+        .unwrap();
+    let plain_code = code.replace('-', "");
+    for secret in [
+        PASSWORD.as_bytes(),
+        code.as_bytes(),
+        plain_code.as_bytes(),
+        token.as_bytes(),
+        base32.as_bytes(),
+        app.secret(),
+        again.secret(),
+    ] {
+        assert!(!has(secret), "{:?}", String::from_utf8_lossy(secret));
+    }
+}
+
+#[tokio::test]
+async fn an_authenticator_of_another_record_does_not_open() {
+    let world = World::new().await;
+    let (ours, _) = enrolled(&world.directory, "eve@contoso.com").await;
+    enrolled(&world.directory, UPN).await;
+    // Somebody who writes to the database gives an account the secret that they know.
+    sqlx::query(
+        "UPDATE administrators SET totp_sealed = (SELECT totp_sealed FROM administrators WHERE upn_key = 'eve@contoso.com'),
+         password = (SELECT password FROM administrators WHERE upn_key = 'eve@contoso.com')",
+    )
+    .execute(&mut world.raw().await)
+    .await
+    .unwrap();
+    let refused = world
+        .directory
+        .sign_in(&from(UPN, 1), password(PASSWORD), &ours.code(0))
+        .await;
+    assert!(
+        matches!(refused, Err(DirectoryError::Unseal(_))),
+        "{refused:?}"
+    );
+}

@@ -30,6 +30,7 @@ fn all(play: &mut Play) -> Result<(), Failure> {
     play.prerequisites_before_set_up()?;
     play.set_up()?;
     play.nothing_is_found()?;
+    play.other_places()?;
     let only = std::env::var("CROSSREALM_FAULT").ok();
     let mut wrong = Vec::new();
     for fault in FAULTS

@@ -78,6 +78,9 @@ faults! {
     "there is no such account, and there is no token", "service-ticket", "service-unknown", |play| Ok(play.bare_doctor_for("alice", "acct9/projects")), nothing;
     "the user has no role", "role", "", |play| Ok(play.doctor("bob")), nothing;
     "the user has no role, and there is no token", "smb-share", "", |play| Ok(play.bare_doctor("bob")), nothing;
+    "the share is opened by a name that the account does not have", "storage-account", "", |play| Ok(play.doctor("alice").args(["--host", "files.contoso.cloud.example"])), nothing;
+    "a host says that it cannot serve", "host-health", "", |play| host_report(play, false, 1), |play| host_report(play, true, 1).map(drop);
+    "a host has not fetched the newest key", "host-keytab", "", |play| host_report(play, true, 77), |play| host_report(play, true, 1).map(drop);
     "the folder's permissions keep the user out", "file-acl", "", |play| { permissions(play, 0o700)?; Ok(play.doctor("alice")) }, |play| permissions(play, 0o777);
     "the keytab is of another key", "keytab", "", wrong_keytab, nothing;
     "smbd does not run", "port-share", "", files_down, files_up;
@@ -406,8 +409,33 @@ fn trust_again(play: &mut Play) -> Mended {
         .map(drop)
 }
 
-/// A call of the API by somebody who is no client of ours; its answer.
+/// A call of the API by the administrator.
 fn api(play: &Play, method: &str, path: &str, body: &str) -> Result<String, Failure> {
+    call(
+        play.story
+            .with_settings(play.story.world.at(Place::Admin, PYTHON)),
+        method,
+        path,
+        body,
+    )
+}
+
+/// A call of the API with another token.
+fn api_as(
+    play: &Play,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<String, Failure> {
+    let run = play
+        .story
+        .with_settings(play.story.world.at(Place::Admin, PYTHON));
+    call(run.env("CROSSREALM_TOKEN", token), method, path, body)
+}
+
+/// A call of the API by a program that is no client of ours; its answer.
+fn call(run: Run, method: &str, path: &str, body: &str) -> Result<String, Failure> {
     const SCRIPT: &str = r#"
 import os, ssl, sys, urllib.request
 method, path, body = sys.argv[1:4]
@@ -417,9 +445,6 @@ request = urllib.request.Request(url, body.encode() or None, headers, method=met
 trust = ssl.create_default_context(cafile=os.environ['CROSSREALM_CA'])
 print(urllib.request.urlopen(request, context=trust, timeout=20).read().decode())
 "#;
-    let run = play
-        .story
-        .with_settings(play.story.world.at(Place::Admin, PYTHON));
     let output = run.args(["-c", SCRIPT, method, path, body]).ok()?;
     Ok(output.out())
 }
@@ -452,6 +477,35 @@ fn stale_key(play: &mut Play) -> Broken {
 }
 
 // --- users, shares, hosts
+
+/// What a second host of the account reports of itself, with a token of its own.
+fn host_report(play: &mut Play, serving: bool, kvno: u32) -> Broken {
+    let token = play.story.world.path(Place::Admin, "second.token");
+    if !token.exists() {
+        let make = [
+            "storage-account",
+            "host-token",
+            "acct1",
+            "--for",
+            "second",
+            "--out",
+        ];
+        play.story
+            .crossrealm(Place::Admin)
+            .args(make)
+            .arg(&token)
+            .ok()?;
+    }
+    let problem = (!serving).then_some("smbd ended with exit code 1");
+    let report = serde_json::json!({
+        "program": "0.1.0", "listen": "0.0.0.0:445", "serving": serving, "problem": problem,
+        "smbd_restarts": 0, "winbindd_restarts": 0, "kvnos": [kvno, kvno + 1], "session_count": 0,
+    });
+    let token = std::fs::read_to_string(&token)?;
+    let path = "storage-accounts/acct1/hosts/second";
+    api_as(play, token.trim(), "PUT", path, &report.to_string())?;
+    Ok(play.doctor("alice"))
+}
 
 fn share_folder(play: &Play) -> PathBuf {
     play.story

@@ -241,13 +241,60 @@ impl Play {
         Ok(())
     }
 
+    /// The doctor finds out where it runs: at the administration host it reads AD with the credentials given, and has no
+    /// tickets of a person; the cloud needs no domain controller.
+    pub fn other_places(&self) -> Result<(), Failure> {
+        let alice = ["--user", "alice@corp.contoso.com", "--share", SHARE];
+        let words = [&["doctor", "-o", "json"][..], &alice].concat();
+        let admin = self.story.with_domain_admin(&words)?.ok()?;
+        let json = admin.json()?;
+        assert_eq!(json["places"], serde_json::json!(["administration-host"]));
+        for (id, wanted) in [
+            ("krb5-conf", "skipped"),
+            ("tgt", "skipped"),
+            ("port-dc-389", "passed"),
+            ("port-dc-445", "passed"),
+            ("tdo", "passed"),
+            ("trust-keys", "passed"),
+            ("user-sid", "passed"),
+            ("role", "passed"),
+            ("referral", "passed"),
+            ("service-ticket", "skipped"),
+        ] {
+            if verdict(&json, id) != wanted {
+                return Err(admin.failure(&format!("was expected to have `{id}` {wanted}")));
+            }
+        }
+        let cloud = self.story.crossrealm(Place::Cloud).args(&words).ok()?;
+        let json = cloud.json()?;
+        assert_eq!(json["places"], serde_json::json!(["cloud"]));
+        for (id, wanted) in [
+            ("dns-dc", "skipped"),
+            ("service-health", "passed"),
+            ("user-enabled", "passed"),
+            ("role", "passed"),
+        ] {
+            if verdict(&json, id) != wanted {
+                return Err(cloud.failure(&format!("was expected to have `{id}` {wanted}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Breaks, asks, mends; whatever was found, it is mended.
     pub fn try_fault(&mut self, fault: &Fault) -> Result<(), Failure> {
+        let mark = self.story.event_mark();
         let doctor = (fault.breaks)(self);
         let found = doctor.and_then(|run| run.output());
         let mended = (fault.mends)(self);
         let found = found.and_then(|output| named(fault, &output));
-        mended.and(found)
+        mended?;
+        found?;
+        // The same reason stands in the event that the refusal left.
+        match fault.reason {
+            "" => Ok(()),
+            reason => self.story.refused_because(reason, mark?).map(drop),
+        }
     }
 }
 

@@ -164,7 +164,13 @@ checks! {
     "port-share", "the share's host answers SMB (TCP 445)", needs ["dns-share"],
         why "many providers block TCP 445, and nothing works without it",
         next "see that `crossrealm files serve` runs, and that firewalls let TCP 445 through";
-    "smb-session", "the host takes the ticket", needs ["service-ticket", "port-share", "keytab"],
+    "host-health", "the hosts of the account are well", needs ["storage-account", "port-share"],
+        why "what keeps a host from serving, or from taking over keys and roles, it reports to the service",
+        next "`crossrealm storage-account hosts ACCOUNT` shows what each host says; look at the log of `crossrealm files serve` there";
+    "host-keytab", "the hosts hold the key of the ticket", needs ["service-ticket", "host-health"],
+        why "a host that has not fetched the account's newest key opens no ticket under it",
+        next "see that the host reaches the service; restart `crossrealm files serve` there";
+    "smb-session", "the host takes the ticket", needs ["service-ticket", "port-share", "keytab", "host-keytab"],
         why "smbd opens the ticket with its keytab; where it cannot, its keys are old or another's",
         next "look at the log of `crossrealm files serve`, and restart it";
     "smb-share", "the share opens", needs ["smb-session", "role"],
@@ -172,7 +178,7 @@ checks! {
         next "`crossrealm share access ACCOUNT/SHARE --user USER` shows the role; the host takes a change over within seconds";
     "file-acl", "the folder opens", needs ["smb-share"],
         why "the files' own permissions restrict the role further",
-        next "look at the folder's permissions on the file host: `smbcacls //HOST/SHARE /`";
+        next "on the file host, as root: crossrealm share access ACCOUNT/SHARE --user USER --path /";
 }
 
 #[cfg(test)]

@@ -36,6 +36,9 @@ pub struct Args {
     /// The share that should open
     #[arg(long, value_name = "ACCOUNT/SHARE")]
     pub share: Option<ShareName>,
+    /// The host name that the share is opened by, where it is an alias [default: the account's own]
+    #[arg(long, value_name = "HOST", requires = "share")]
+    pub host: Option<String>,
     /// A keytab that should open the ticket
     #[arg(long, value_name = "FILE")]
     pub keytab: Option<PathBuf>,

@@ -8,6 +8,7 @@ use crossrealm_api::{Client, ClientConfig, SecretText, StorageAccount, Trust, Us
 use crossrealm_krb::ccache::{Ccache, MAX_CCACHE_LEN};
 use crossrealm_krb::client::{Request, TgsExchange};
 use crossrealm_krb::credential::Credential;
+use crossrealm_krb::messages::{self, Ticket};
 use crossrealm_onprem::credentials::current_ccache;
 use crossrealm_onprem::ldap::Ldap;
 use crossrealm_onprem::session::Session;
@@ -96,6 +97,8 @@ pub struct Patient<'a> {
     pub exchange: Option<(TgsExchange, Request)>,
     pub ticket: Option<Credential>,
     pub share_address: Option<SocketAddr>,
+    /// The hosts of the account, with the versions of their keys.
+    pub host_kvnos: Vec<(String, Vec<u32>)>,
     pub opened: Option<Result<(), ShareError>>,
 }
 
@@ -126,6 +129,7 @@ impl<'a> Patient<'a> {
             exchange: None,
             ticket: None,
             share_address: None,
+            host_kvnos: Vec::new(),
             opened: None,
             conf,
         };
@@ -213,8 +217,17 @@ impl<'a> Patient<'a> {
             .map(str::to_owned)
     }
 
-    /// The host that the ticket is for.
+    /// The key version that the ticket for the share is sealed with.
+    pub fn ticket_kvno(&self) -> Option<u32> {
+        let ticket = messages::decode::<Ticket>(&self.ticket.as_ref()?.ticket).ok()?;
+        ticket.enc_part.kvno()
+    }
+
+    /// The host that the ticket is for: named, or that of the share's account.
     pub fn share_host(&self) -> Option<String> {
+        if let Some(host) = &self.args.host {
+            return Some(host.to_lowercase());
+        }
         let share = self.args.share.as_ref()?;
         if let Some(account) = &self.account {
             return Some(account.host.clone());
@@ -239,12 +252,16 @@ impl<'a> Patient<'a> {
         if let Some(cache) = &self.cache {
             return Some(cache.principal.realm().to_lowercase());
         }
-        if let Some(realm) = self.conf.first(&["libdefaults", "default_realm"]) {
-            return Some(realm.value.to_lowercase());
-        }
-        match self.cloud.as_ref()?.ad_realms.as_slice() {
-            [only] => Some(only.dns_name.clone()),
-            _ => None,
+        let usual = self.conf.first(&["libdefaults", "default_realm"]);
+        let usual = usual.map(|realm| realm.value.to_lowercase());
+        match &self.cloud {
+            // A default realm that nobody chose, such as Debian's, is none of the tenant's.
+            Some(cloud) => match cloud.ad_realms.as_slice() {
+                [only] => Some(only.dns_name.clone()),
+                several => usual.filter(|usual| several.iter().any(|ad| ad.dns_name == *usual)),
+            },
+            None if self.proxied().is_some() => usual,
+            None => None,
         }
     }
 

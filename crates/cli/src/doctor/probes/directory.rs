@@ -210,6 +210,15 @@ pub async fn directory(patient: &mut Patient<'_>) -> Finding {
 pub async fn tdo(patient: &mut Patient<'_>) -> Finding {
     let realm = need!(patient.realm.clone(), "the tenant's realm is not known");
     let ldap = need!(patient.ldap.as_mut(), NO_DIRECTORY);
+    let root = patient
+        .session
+        .as_ref()
+        .map(|session| &session.dc().root_dse);
+    if root.is_some_and(|root| !root.is_forest_root()) {
+        return skipped(
+            "this is a child domain: the trust is in the forest's root, where its users arrive through",
+        );
+    }
     let base = format!("CN=System,{}", ldap.base());
     let filter = Filter::Equality("objectClass".to_owned(), "trustedDomain".to_owned());
     let attributes = [

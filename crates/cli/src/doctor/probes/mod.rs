@@ -79,6 +79,8 @@ pub async fn run(id: &str, patient: &mut Patient<'_>) -> Finding {
         "keytab" => tickets::keytab(patient),
         "dns-share" => share::dns_share(patient).await,
         "port-share" => share::port_share(patient).await,
+        "host-health" => records::host_health(patient).await,
+        "host-keytab" => records::host_keytab(patient),
         "smb-session" => share::smb_session(patient).await,
         "smb-share" => share::smb_share(patient),
         "file-acl" => share::file_acl(patient),

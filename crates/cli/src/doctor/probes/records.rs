@@ -312,7 +312,24 @@ pub async fn storage_account(patient: &mut Patient<'_>) -> Finding {
     };
     let share = client.share(&tenant, &wanted.account, &wanted.share).await;
     let seen = format!("`{}` at `{}`", account.name, account.host);
+    let names = std::iter::once(&account.host).chain(&account.aliases);
+    let alias = patient
+        .args
+        .host
+        .clone()
+        .unwrap_or_else(|| account.host.clone());
+    let is_known = names.clone().any(|name| name.eq_ignore_ascii_case(&alias));
+    let known: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     patient.account = Some(account);
+    if !is_known {
+        return failed_with(
+            format!(
+                "the account answers to {}, not to `{alias}`",
+                known.join(", ")
+            ),
+            format!("use one of them, or make the account anew with `--alias {alias}`"),
+        );
+    }
     match share {
         Ok(_) => passed(seen),
         Err(error) if error.code() == Some(Code::ShareNotFound) => failed(error.to_string()),
@@ -344,6 +361,61 @@ pub async fn role(patient: &Patient<'_>) -> Finding {
             ),
         },
         Err(error) => refused(&error),
+    }
+}
+
+/// What the hosts of the account say of themselves.
+pub async fn host_health(patient: &mut Patient<'_>) -> Finding {
+    let (client, tenant) = need!(api(patient), NO_RECORDS);
+    let share = need!(&patient.args.share, NO_SHARE);
+    let hosts = match client.hosts(&tenant, &share.account).await {
+        Ok(hosts) => hosts,
+        Err(error) => return refused(&error),
+    };
+    let living: Vec<_> = hosts.iter().filter(|host| !host.silent).collect();
+    if let Some(ill) = living
+        .iter()
+        .find(|host| host.report.problem.is_some() || !host.report.serving)
+    {
+        let problem = ill.report.problem.as_deref().unwrap_or("it does not serve");
+        return failed(format!("host `{}`: {problem}", ill.name));
+    }
+    let seen = match living.as_slice() {
+        [] if hosts.is_empty() => {
+            return skipped("no host of the account has reported to the service");
+        }
+        [] => return failed("every host of the account has been silent for too long"),
+        living => {
+            let told = living.iter().map(|host| {
+                let report = &host.report;
+                let (sessions, restarts) = (report.session_count, report.smbd_restarts);
+                format!(
+                    "`{}` serves {sessions} sessions, smbd was restarted {restarts} times",
+                    host.name
+                )
+            });
+            told.collect::<Vec<_>>().join("; ")
+        }
+    };
+    patient.host_kvnos = living
+        .iter()
+        .map(|host| (host.name.clone(), host.report.kvnos.clone()))
+        .collect();
+    passed(seen)
+}
+
+/// Whether the hosts have the key that the ticket is sealed with.
+pub fn host_keytab(patient: &Patient<'_>) -> Finding {
+    let kvno = need!(patient.ticket_kvno(), "there is no ticket");
+    if patient.host_kvnos.is_empty() {
+        return skipped("no host has told the versions of its keys");
+    }
+    let lacks = |(_, kvnos): &&(String, Vec<u32>)| !kvnos.contains(&kvno);
+    match patient.host_kvnos.iter().find(lacks) {
+        Some((host, kvnos)) => failed(format!(
+            "host `{host}` has the key versions {kvnos:?}, the ticket has {kvno}"
+        )),
+        None => passed(format!("every host has version {kvno}")),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The share itself: name, port, session, share, folder.
 
 use super::{NO_SHARE, need};
-use crate::doctor::engine::{Finding, failed, failed_with, passed};
-use crate::doctor::patient::{Patient, connects, resolve};
+use crate::doctor::engine::{Finding, failed, failed_with, passed, skipped};
+use crate::doctor::patient::{Patient, Place, connects, resolve};
 use crossrealm_onprem::smb::PORT;
 use crossrealm_onprem::smb::share::{Stage, open_root};
 
@@ -12,6 +12,9 @@ const NO_TICKET: &str = "there is no ticket for the share";
 /// Whether the host's name resolves.
 pub async fn dns_share(patient: &mut Patient<'_>) -> Finding {
     let host = need!(patient.share_host(), NO_SHARE);
+    if patient.places.as_slice() == [Place::Cloud] {
+        return skipped("this is the service's machine, which need not know the share's host");
+    }
     match resolve(&host, PORT).await {
         Ok(address) => {
             patient.share_address = Some(address);

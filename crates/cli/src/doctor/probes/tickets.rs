@@ -12,6 +12,7 @@ use crossrealm_krb::keytab::{Keytab, MAX_KEYTAB_LEN};
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{self, KrbError, Ticket, key_usage, name_type};
 use crossrealm_krb::principal::Principal;
+use crossrealm_onprem::credentials::current_ccache;
 use crossrealm_onprem::kdc::Kdcs;
 use crossrealm_onprem::os::{OsRandom, now};
 
@@ -22,6 +23,9 @@ const NO_TGT: &str = "there are no tickets of the person here; sign in with `kin
 pub async fn tgt(patient: &mut Patient<'_>) -> Finding {
     if patient.is_in_the_cloud() {
         return skipped("nobody signs in to the domain in the cloud");
+    }
+    if let Err(error) = current_ccache() {
+        return skipped(format!("{error}; {}", error.hint().unwrap_or_default()));
     }
     let path = match patient.read_cache() {
         Ok(path) => path,

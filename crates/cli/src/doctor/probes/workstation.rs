@@ -85,8 +85,13 @@ pub fn krb5_conf(patient: &Patient<'_>) -> Finding {
     }
     if let Some((realm, value)) = patient.proxied() {
         let files = patient.conf.files.len();
+        let all = patient.conf.all(&["realms", realm, "kdc"]);
+        let behind = match all.len() {
+            0 | 1 => String::new(),
+            n => format!("; {} more `kdc` lines are asked behind it", n - 1),
+        };
         return passed(format!(
-            "`{realm}` in {}, of {files} files read",
+            "`{realm}` in {}, of {files} files read{behind}",
             value.place
         ));
     }

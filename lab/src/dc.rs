@@ -52,14 +52,49 @@ pub(crate) fn start(
         .arg(&template)
         .arg(folder)
         .ok()?;
-    std::fs::write(folder.join("etc/smb.conf"), smb_conf(folder))?;
+    std::fs::write(folder.join("etc/smb.conf"), smb_conf(folder, "DC1", ""))?;
+    serve("the domain controller", folder, run)
+}
+
+/// Starts the second domain controller, which has joined. `run` makes commands for its own namespace.
+pub(crate) fn start_second(folder: &Path, run: &dyn Fn(&str) -> Run) -> Result<Service, Failure> {
+    serve("the second domain controller", folder, run)
+}
+
+fn serve(name: &str, folder: &Path, run: &dyn Fn(&str) -> Run) -> Result<Service, Failure> {
     let samba = run("samba")
         .arg("-s")
         .arg(folder.join("etc/smb.conf"))
         .args(["-F", "--no-process-group"]);
-    let mut service = Service::start("the domain controller", &samba, &folder.join("samba.out"))?;
+    let mut service = Service::start(name, &samba, &folder.join("samba.out"))?;
     service.wait_for_ports(PORTS, START_LIMIT)?;
     Ok(service)
+}
+
+/// Joins the domain as a further domain controller: some seconds, with everything replicated.
+pub(crate) fn join(folder: &Path, run: &dyn Fn(&str) -> Run) -> Result<(), Failure> {
+    /// What Samba does every five minutes it does here every few seconds: nobody waits five minutes for a test.
+    const QUICK: &str = "dreplsrv:periodic_startup_interval = 2\ndreplsrv:periodic_interval = 3\n";
+    let empty = folder.with_extension("empty.conf");
+    std::fs::write(&empty, "")?;
+    let first = format!("dc1.{DOMAIN}");
+    run("samba-tool")
+        .args(["domain", "join", DOMAIN, "DC", "--username=Administrator"])
+        .arg(format!("--server={first}"))
+        .arg(format!("--targetdir={}", folder.display()))
+        .args([
+            "--dns-backend=SAMBA_INTERNAL",
+            "--option=netbios name=DC2",
+            "--option=interfaces=lo lan0",
+            "--option=bind interfaces only=yes",
+            "-s",
+        ])
+        .arg(&empty)
+        .env("PASSWD", ADMIN_PASSWORD)
+        .timeout(PROVISION_LIMIT)
+        .ok()?;
+    std::fs::write(folder.join("etc/smb.conf"), smb_conf(folder, "DC2", QUICK))?;
+    Ok(())
 }
 
 /// `samba-tool` on a domain controller's own database.
@@ -126,7 +161,7 @@ fn provision(folder: &Path, run: &dyn Fn(&str) -> Run) -> Result<(), Failure> {
         .arg(&empty)
         .timeout(PROVISION_LIMIT)
         .ok()?;
-    std::fs::write(folder.join("etc/smb.conf"), smb_conf(folder))?;
+    std::fs::write(folder.join("etc/smb.conf"), smb_conf(folder, "DC1", ""))?;
     // What a running domain controller does some time after its start: it registers the names of its services.
     run("samba_spnupdate")
         .arg("-s")
@@ -157,13 +192,14 @@ fn provision(folder: &Path, run: &dyn Fn(&str) -> Run) -> Result<(), Failure> {
     Ok(())
 }
 
-fn smb_conf(folder: &Path) -> String {
+/// The configuration of the domain controller `name`; `more` are further lines.
+fn smb_conf(folder: &Path, name: &str, more: &str) -> String {
     let dc = folder.display();
     format!(
         "[global]\n\
          workgroup = {FLAT_NAME}\n\
          realm = {REALM}\n\
-         netbios name = DC1\n\
+         netbios name = {name}\n\
          server role = active directory domain controller\n\
          server services = s3fs, rpc, wrepl, ldap, cldap, kdc, drepl, winbindd, ntp_signd, kcc, dns\n\
          interfaces = lo lan0\n\
@@ -177,6 +213,7 @@ fn smb_conf(folder: &Path) -> String {
          log file = {dc}/samba.log\n\
          logging = file\n\
          load printers = no\n\
+         {more}\
          [sysvol]\n\
          path = {dc}/state/sysvol\n\
          read only = no\n\

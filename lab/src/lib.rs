@@ -10,6 +10,7 @@
 //!   onprem 10.77.1.1  ──── client 10.77.1.2 / 10.77.2.2 ────  cloud 10.77.2.1
 //!   Samba AD DC       ──── admin  10.77.1.3 / 10.77.2.3 ────  crossrealm serve, files serve
 //! ```
+//! A world that asks for it has a second domain controller, in the namespace `branch` (10.77.1.4).
 //! Neither client nor admin forwards, and neither onprem nor cloud has a route to the other.
 
 mod child;

@@ -1,4 +1,4 @@
-//! The four network namespaces and the wires between them; sweeping what dead runs left.
+//! The network namespaces and the wires between them; sweeping what dead runs left.
 //!
 //! All names start with `xr-<pid>-<n>-`. A run that was killed leaves namespaces behind (the kernel ends its processes, not
 //! the names); the next run sees that the process is gone and removes them.
@@ -12,7 +12,7 @@ use crate::run::{Failure, Run};
 const NETNS_CONFIG: &str = "/etc/netns";
 const NETNS_NAMES: &str = "/run/netns";
 
-/// One of the four machines of the world.
+/// One of the machines of the world: four, and a fifth in worlds that ask for a second domain controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// The company's own network: the domain controller.
@@ -23,10 +23,21 @@ pub enum Place {
     Cloud,
     /// An administration host of the company: the on-premises tools run here.
     Admin,
+    /// A branch office of the company: the second domain controller, in worlds that ask for one.
+    Branch,
 }
 
 impl Place {
-    pub(crate) const ALL: [Self; 4] = [Self::Onprem, Self::Client, Self::Cloud, Self::Admin];
+    /// The machines that every world has.
+    pub(crate) const USUAL: [Self; 4] = [Self::Onprem, Self::Client, Self::Cloud, Self::Admin];
+    /// All machines that there may be.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Onprem,
+        Self::Client,
+        Self::Cloud,
+        Self::Admin,
+        Self::Branch,
+    ];
 
     /// The short name, as in namespaces and messages.
     pub fn name(self) -> &'static str {
@@ -35,12 +46,15 @@ impl Place {
             Self::Client => "client",
             Self::Cloud => "cloud",
             Self::Admin => "admin",
+            Self::Branch => "branch",
         }
     }
 }
 
 /// The domain controller's address.
 pub(crate) const DC_ADDRESS: &str = "10.77.1.1";
+/// The second domain controller's address.
+pub(crate) const SECOND_DC_ADDRESS: &str = "10.77.1.4";
 /// The cloud's address.
 pub(crate) const CLOUD_ADDRESS: &str = "10.77.2.1";
 
@@ -64,7 +78,7 @@ impl Network {
         let network = Self {
             prefix: prefix.into(),
         };
-        for place in Place::ALL {
+        for place in Place::USUAL {
             network.add_namespace(place)?;
         }
         for (switch, address) in [(Place::Onprem, DC_ADDRESS), (Place::Cloud, CLOUD_ADDRESS)] {
@@ -81,21 +95,39 @@ impl Network {
             ])?;
             ip(&["-n", &space, "link", "set", "lan0", "up"])?;
         }
-        for (port, (machine, interface, switch, address)) in WIRES.iter().enumerate() {
-            let (space, switch, port) = (
-                network.namespace(*machine),
-                network.namespace(*switch),
-                format!("port{port}"),
-            );
-            ip(&[
-                "link", "add", interface, "netns", &space, "type", "veth", "peer", "name", &port,
-                "netns", &switch,
-            ])?;
-            ip(&["-n", &switch, "link", "set", &port, "master", "lan0", "up"])?;
-            ip(&["-n", &space, "addr", "add", address, "dev", interface])?;
-            ip(&["-n", &space, "link", "set", interface, "up"])?;
+        for (port, (machine, interface, switch, address)) in WIRES.into_iter().enumerate() {
+            network.plug(machine, interface, switch, address, &format!("port{port}"))?;
         }
         Ok(network)
+    }
+
+    /// Adds the branch office, on the company's wire. Its interface has the name that the domain controller's has.
+    pub(crate) fn add_branch(&self) -> Result<(), Failure> {
+        self.add_namespace(Place::Branch)?;
+        let address = format!("{SECOND_DC_ADDRESS}/24");
+        self.plug(Place::Branch, "lan0", Place::Onprem, &address, "branch")?;
+        // As for the first: its name server may be slow to answer while a controller starts.
+        [Place::Client, Place::Admin].iter().try_for_each(|place| {
+            self.add_host(*place, SECOND_DC_ADDRESS, "dc2.corp.contoso.com dc2")
+        })
+    }
+
+    fn plug(
+        &self,
+        machine: Place,
+        interface: &str,
+        switch: Place,
+        address: &str,
+        port: &str,
+    ) -> Result<(), Failure> {
+        let (space, switch) = (self.namespace(machine), self.namespace(switch));
+        ip(&[
+            "link", "add", interface, "netns", &space, "type", "veth", "peer", "name", port,
+            "netns", &switch,
+        ])?;
+        ip(&["-n", &switch, "link", "set", port, "master", "lan0", "up"])?;
+        ip(&["-n", &space, "addr", "add", address, "dev", interface])?;
+        ip(&["-n", &space, "link", "set", interface, "up"])
     }
 
     pub(crate) fn namespace(&self, place: Place) -> String {
@@ -134,6 +166,7 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         for place in Place::ALL {
+            // Most worlds have no branch office.
             remove_namespace(&self.namespace(place));
         }
     }
@@ -141,10 +174,10 @@ impl Drop for Network {
 
 fn hosts(place: Place) -> String {
     let mut lines = String::from("127.0.0.1 localhost\n");
-    if matches!(place, Place::Client | Place::Admin) {
+    if matches!(place, Place::Client | Place::Admin | Place::Branch) {
         lines += &format!("{DC_ADDRESS} dc1.corp.contoso.com dc1\n");
     }
-    if place != Place::Onprem {
+    if !matches!(place, Place::Onprem | Place::Branch) {
         lines += &format!("{CLOUD_ADDRESS} login.cloud.example\n");
     }
     lines
@@ -210,6 +243,7 @@ mod tests {
     #[test]
     fn only_our_own_names_are_ever_swept() {
         assert_eq!(owner("xr-123-0-onprem"), Some(123));
+        assert_eq!(owner("xr-123-0-branch"), Some(123));
         assert_eq!(owner("xr-123-0-scratch.Ab3"), Some(123));
         for foreign in [
             "xr-client-dc",

@@ -17,6 +17,7 @@ use crate::run::{Failure, Run};
 /// The fields' order is the order of destruction: processes, namespaces, files.
 #[derive(Debug)]
 pub struct World {
+    second_dc: Option<Service>,
     dc: Option<Service>,
     network: Network,
     scratch: tempfile::TempDir,
@@ -46,11 +47,12 @@ impl World {
             .tempdir_in(&parent)?;
         // File servers change to their users' identities: these must be able to walk through to the shares.
         std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o755))?;
-        for place in Place::ALL {
+        for place in Place::USUAL {
             std::fs::create_dir(scratch.path().join(place.name()))?;
         }
         let network = Network::build(&prefix)?;
         let mut world = Self {
+            second_dc: None,
             dc: None,
             network,
             scratch,
@@ -83,6 +85,52 @@ impl World {
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
         }
+    }
+
+    /// Starts the second domain controller, `dc2`, in the branch office; the first time it joins the domain. It fetches
+    /// what changed every few seconds.
+    ///
+    /// # Errors
+    /// When it cannot join or does not start; with its log.
+    pub fn start_second_dc(&mut self) -> Result<(), Failure> {
+        let place = self.folder(Place::Branch);
+        if !place.is_dir() {
+            std::fs::create_dir(&place)?;
+            self.network.add_branch()?;
+        }
+        let at_branch = |program: &str| self.at(Place::Branch, program);
+        if !self.second_dc_folder().is_dir() {
+            dc::join(&self.second_dc_folder(), &at_branch)?;
+            // What the new controller does some time after its start, and the first one learns some time later: it
+            // registers the names of its services.
+            for class in ["HOST", "ldap"] {
+                let name = format!("{class}/dc2.{domain}/{domain}", domain = dc::DOMAIN);
+                self.samba_tool(&["spn", "add", &name, "DC2$"]).ok()?;
+            }
+        }
+        let dc = dc::start_second(&self.second_dc_folder(), &at_branch)?;
+        self.second_dc = Some(dc);
+        Ok(())
+    }
+
+    /// Stops the second domain controller at once, as a power cut does.
+    pub fn stop_second_dc(&mut self) {
+        self.second_dc = None;
+    }
+
+    /// Where the second domain controller keeps its files.
+    pub fn second_dc_folder(&self) -> PathBuf {
+        self.path(Place::Branch, "dc")
+    }
+
+    /// `ldbsearch` in the second domain controller's own database.
+    pub fn second_ldbsearch(&self, filter: &str, attributes: &[&str]) -> Run {
+        let run = self
+            .at(Place::Branch, "ldbsearch")
+            .arg("-H")
+            .arg(self.second_dc_folder().join("private/sam.ldb"));
+        run.args(["--show-binary", "--cross-ncs", filter])
+            .args(attributes)
     }
 
     /// How long the start took.
@@ -197,14 +245,21 @@ impl World {
         self.scratch.path().join("onprem/dc")
     }
 
-    /// The tail of the domain controller's log.
+    /// The tails of the domain controllers' logs.
     pub fn dc_log_tail(&self) -> String {
-        let own = std::fs::read_to_string(self.dc_folder().join("samba.log")).unwrap_or_default();
-        let from = own.len().saturating_sub(3_000);
-        format!(
-            "--- log of the domain controller\n{}",
-            own.get(from..).unwrap_or(&own)
-        )
+        let tail = |name: &str, folder: PathBuf| {
+            let own = std::fs::read_to_string(folder.join("samba.log")).unwrap_or_default();
+            let from = own.len().saturating_sub(3_000);
+            format!("--- log of {name}\n{}", own.get(from..).unwrap_or(&own))
+        };
+        let first = tail("the domain controller", self.dc_folder());
+        match self.second_dc {
+            Some(_) => {
+                let second = tail("the second domain controller", self.second_dc_folder());
+                format!("{first}\n{second}")
+            }
+            None => first,
+        }
     }
 
     /// A user's environment on the client: the Kerberos configuration and a credential cache of their own.

@@ -16,7 +16,7 @@ pub mod replication;
 use crossrealm_krb::sid::Sid;
 
 pub use apply::apply;
-pub use observe::observe;
+pub use observe::{observe, trust_key};
 pub use plan::{ObjectRefusal, plan, plan_removal};
 
 /// The account's common name.
@@ -73,6 +73,15 @@ pub struct Computer {
     pub reveal: Vec<String>,
     /// `msDS-NeverRevealGroup`.
     pub never: Vec<String>,
+}
+
+/// The key of a trust as AD counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrustKey {
+    /// `msDS-KeyVersionNumber` of the trust's account: AD's own count, which is not the tenant's.
+    pub version: Option<u32>,
+    /// When it was made (`pwdLastSet`), Unix seconds.
+    pub updated_at: Option<i64>,
 }
 
 /// Whose secrets such an object may see, as DNs.

@@ -1,6 +1,6 @@
 //! Reading the object, over sealed LDAP.
 
-use super::{COMPUTER_NAME, Computer, Object, RevealGroups, USER_NAME, User, group_sids};
+use super::{COMPUTER_NAME, Computer, Object, RevealGroups, TrustKey, USER_NAME, User, group_sids};
 use crate::error::OnpremError;
 use crate::ldap::{Entry, Filter, Ldap, LdapError, Search};
 use crossrealm_krb::sid::Sid;
@@ -35,6 +35,31 @@ pub async fn observe(ldap: &mut Ldap, configuration: &str) -> Result<Object, Onp
         computer: found.as_ref().map(computer),
         groups,
     })
+}
+
+/// The version of a trust's key and the time it was made (Unix seconds), as the trust's account `flat_name$` shows them:
+/// AD gives the account every secret of an inbound trust. `None` where there is no such account.
+///
+/// # Errors
+/// Where the directory cannot be read.
+pub async fn trust_key(ldap: &mut Ldap, flat_name: &str) -> Result<Option<TrustKey>, OnpremError> {
+    /// `userAccountControl` of the account of a trust ([MS-ADTS] 2.2.16).
+    const INTERDOMAIN_TRUST_ACCOUNT: u32 = 0x800;
+    let base = ldap.base().to_owned();
+    let filter = equal("sAMAccountName", &format!("{flat_name}$"));
+    let attributes = ["userAccountControl", "msDS-KeyVersionNumber", "pwdLastSet"];
+    let found = ldap
+        .search(&Search::subtree(&base, filter, &attributes))
+        .await?;
+    let account = found.into_iter().next().filter(|account| {
+        account
+            .flags("userAccountControl")
+            .is_some_and(|flags| flags & INTERDOMAIN_TRUST_ACCOUNT != 0)
+    });
+    Ok(account.map(|account| TrustKey {
+        version: account.flags("msDS-KeyVersionNumber"),
+        updated_at: account.file_time("pwdLastSet"),
+    }))
 }
 
 async fn find_user(ldap: &mut Ldap, base: &str) -> Result<Option<Entry>, OnpremError> {

@@ -3,14 +3,14 @@
 //! Nothing here refuses: each function says what it found, so that a person learns of everything at once.
 
 use super::ObjectStep;
-use crate::dc::DomainController;
+use crate::dc;
 use crate::error::OnpremError;
 use crate::ldap::{Filter, Ldap, RootDse, Search};
 use crate::net;
 use crate::{kdc, smb};
 use crossrealm_krb::credential::MAX_SKEW_S;
 use ldap3_proto::proto::LdapSubstringFilter;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// `forestFunctionality` of Windows Server 2003, below which there are no forest trusts ([MS-ADTS] 6.1.4.4).
 const FOREST_2003: i64 = 2;
@@ -20,14 +20,27 @@ const DOMAIN_2012: i64 = 5;
 const MAX_NAMED: usize = 5;
 
 /// The services of the domain controller, beside LDAP, that do not answer on their port.
-pub async fn silent_ports(dc: &DomainController) -> Vec<OnpremError> {
+pub async fn silent_ports(host: &str, address: IpAddr) -> Vec<OnpremError> {
     let ports = [(kdc::PORT, "Kerberos"), (smb::PORT, "SMB")];
     let mut silent = Vec::new();
     for (port, service) in ports {
-        let address = SocketAddr::new(dc.address, port);
-        silent.extend(net::connect(&dc.host, address, service).await.err());
+        let address = SocketAddr::new(address, port);
+        silent.extend(net::connect(host, address, service).await.err());
     }
     silent
+}
+
+/// Why no domain controller was found, and where it is that one does not answer LDAP, what else is silent there.
+pub async fn all_silent_ports(error: OnpremError) -> Vec<OnpremError> {
+    let mut all = vec![error];
+    if let Some(OnpremError::Unreachable { host, port, .. }) = all.first() {
+        let host = host.clone();
+        let address = dc::addresses(&host, *port).await.unwrap_or_default();
+        if let Some(address) = address.first() {
+            all.extend(silent_ports(&host, address.ip()).await);
+        }
+    }
+    all
 }
 
 /// Two clocks that are too far apart for Kerberos.
@@ -82,19 +95,31 @@ fn span(seconds: u64) -> String {
     }
 }
 
-/// The DNS name of the domain's PDC emulator; `None` where the directory does not say.
+/// The domain's PDC emulator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Primary {
+    /// The DN of its NTDS settings, which its rootDSE calls `dsServiceName`.
+    pub settings: String,
+    /// Its DNS name.
+    pub host: Option<String>,
+}
+
+/// The PDC emulator, as the directory names it (`fSMORoleOwner`, [MS-ADTS] 6.1.5.3); `None` where it does not. Samba's
+/// LSA calls every controller the primary one.
 ///
 /// # Errors
 /// Where the directory cannot be read.
-pub async fn primary(ldap: &mut Ldap) -> Result<Option<String>, OnpremError> {
+pub async fn primary(ldap: &mut Ldap) -> Result<Option<Primary>, OnpremError> {
     let base = ldap.base().to_owned();
     let domain = ldap.object(&base, &["fSMORoleOwner"]).await?;
-    let settings = domain.and_then(|domain| domain.text("fSMORoleOwner").map(str::to_owned));
-    let Some((_, server)) = settings.as_deref().and_then(|dn| dn.split_once(',')) else {
+    let Some(settings) = domain.and_then(|domain| domain.text("fSMORoleOwner").map(str::to_owned))
+    else {
         return Ok(None);
     };
+    let server = settings.split_once(',').map_or("", |(_, server)| server);
     let server = ldap.object(server, &["dNSHostName"]).await?;
-    Ok(server.and_then(|server| server.text("dNSHostName").map(str::to_lowercase)))
+    let host = server.and_then(|server| server.text("dNSHostName").map(str::to_lowercase));
+    Ok(Some(Primary { settings, host }))
 }
 
 /// A domain of the forest, as the forest's partitions name it.

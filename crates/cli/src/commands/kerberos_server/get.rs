@@ -7,8 +7,9 @@ use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::output::{Column, Format, column, time_column};
 use crossrealm_api::{KerberosServer, Tenant, Trust, TrustKeyState, TrustState};
-use crossrealm_onprem::kerberos_server::{Object, plan};
-use crossrealm_onprem::trust::{Tdo, observe};
+use crossrealm_onprem::kerberos_server::{Object, TrustKey, plan, trust_key};
+use crossrealm_onprem::lsa::ENCTYPES_AES;
+use crossrealm_onprem::trust::{Observed, Tdo, Wanted, observe, plan as plan_trust};
 use serde::Serialize;
 
 /// The arguments of `kerberos-server get`.
@@ -38,6 +39,7 @@ struct View {
     cloud_trust_display: Option<String>,
     trusted_domain_object: Option<TdoView>,
     cloud_trust: Option<Trust>,
+    tickets_last_arrived: Option<Arrived>,
     findings: Vec<String>,
 }
 
@@ -52,7 +54,19 @@ struct TdoView {
     attributes: u32,
     encryption_types: Option<u32>,
     top_level_names: Vec<String>,
+    /// AD's own count, which is not the tenant's.
+    key_version: Option<u32>,
+    key_updated_on: Option<i64>,
 }
+
+/// The version of the trust key, by the tenant's count, with which tickets last arrived.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Arrived {
+    key_version: u32,
+    at: i64,
+}
+
+const REPAIR_TRUST: &str = "run `crossrealm kerberos-server set --setup-cloud-trust`";
 
 const COLUMNS: &[Column] = &[
     column("Id", "/id"),
@@ -76,7 +90,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let tenant = client.tenant(context.tenant()?).await?;
     let (session, mut lsa) = open(&args.domain).await?;
-    let server = ObjectRun::open(&session).await?;
+    let mut server = ObjectRun::open(&session).await?;
     let observed = observe(&mut lsa, &tenant.realm).await?;
     let id = tenant.id.to_string();
     let domain = &session.dc().domain;
@@ -88,7 +102,15 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if is_of_others && observed.others.iter().any(Tdo::is_cloud_trust) {
         view.findings.clear();
     }
-    add_trust(&mut view, &tenant, observed.own, trust);
+    let key = match &observed.own {
+        Some(own) => trust_key(&mut server.ldap, &own.flat_name).await?,
+        None => None,
+    };
+    if let Some(trust) = &trust {
+        let repairs = repairs(observed.clone(), &tenant, trust);
+        view.findings.extend(repairs);
+    }
+    add_trust(&mut view, &tenant, observed.own, key, trust);
     if context.output == Format::Table {
         for finding in &view.findings {
             eprintln!("note: {finding}");
@@ -164,7 +186,13 @@ fn object_findings(seen: &Object, known: Option<&KerberosServer>) -> Vec<String>
     findings
 }
 
-fn add_trust(view: &mut View, tenant: &Tenant, own: Option<Tdo>, trust: Option<Trust>) {
+fn add_trust(
+    view: &mut View,
+    tenant: &Tenant,
+    own: Option<Tdo>,
+    key: Option<TrustKey>,
+    trust: Option<Trust>,
+) {
     view.findings
         .extend(findings(tenant, own.as_ref(), trust.as_ref()));
     let is_ours = own.as_ref().is_some_and(|own| {
@@ -191,13 +219,27 @@ fn add_trust(view: &mut View, tenant: &Tenant, own: Option<Tdo>, trust: Option<T
         attributes: own.attributes,
         encryption_types: own.enctypes,
         top_level_names: own.top_level_names,
+        key_version: key.and_then(|key| key.version),
+        key_updated_on: key.and_then(|key| key.updated_at),
     });
+    view.tickets_last_arrived = trust.as_ref().and_then(last_arrived);
     view.cloud_trust = trust;
+}
+
+fn last_arrived(trust: &Trust) -> Option<Arrived> {
+    let seen = trust.keys.iter().filter_map(|key| {
+        Some(Arrived {
+            key_version: key.version,
+            at: key.last_seen_at?,
+        })
+    });
+    // Of two in the same second the newer version is meant.
+    seen.max_by_key(|seen| (seen.at, seen.key_version))
 }
 
 /// Where AD and the tenant differ, and what to do about it.
 fn findings(tenant: &Tenant, own: Option<&Tdo>, trust: Option<&Trust>) -> Vec<String> {
-    const REPAIR: &str = "run `crossrealm kerberos-server set --setup-cloud-trust`";
+    const REPAIR: &str = REPAIR_TRUST;
     let mut findings = Vec::new();
     let realm = &tenant.realm;
     if let Some(own) = own
@@ -222,7 +264,7 @@ fn findings(tenant: &Tenant, own: Option<&Tdo>, trust: Option<&Trust>) -> Vec<St
         (Some(_), None) => findings.push(format!(
             "AD holds a trust with `{realm}`, but the tenant has no key for it: {REPAIR}"
         )),
-        (Some(own), Some(trust)) => {
+        (Some(_), Some(trust)) => {
             if trust.state == TrustState::Pending {
                 findings.push(format!("the trust is half set up: {REPAIR} to finish"));
             } else if trust
@@ -233,25 +275,38 @@ fn findings(tenant: &Tenant, own: Option<&Tdo>, trust: Option<&Trust>) -> Vec<St
                 findings.push(format!(
                     "the rotation of the trust key is half done: {REPAIR} to finish"
                 ));
-            } else if !same_names(&own.top_level_names, &trust.top_level_names) {
-                findings.push(format!(
-                    "AD refers `{}` to the tenant, which recorded `{}`: {REPAIR}",
-                    own.top_level_names.join("`, `"),
-                    trust.top_level_names.join("`, `")
-                ));
             }
         }
     }
     findings
 }
 
-fn same_names(a: &[String], b: &[String]) -> bool {
-    let normal = |names: &[String]| {
-        let mut names: Vec<String> = names.iter().map(|n| n.to_ascii_lowercase()).collect();
-        names.sort();
-        names
+/// What AD holds of a finished trust otherwise than the tenant recorded it.
+fn repairs(mut observed: Observed, tenant: &Tenant, trust: &Trust) -> Vec<String> {
+    let is_finished = trust.state == TrustState::Active
+        && trust
+            .keys
+            .iter()
+            .all(|key| key.state != TrustKeyState::Pending);
+    let Ok(sid) = tenant.sid.parse() else {
+        return Vec::new();
     };
-    normal(a) == normal(b)
+    if !is_finished || observed.own.is_none() {
+        return Vec::new();
+    }
+    let wanted = Wanted {
+        realm: tenant.realm.clone(),
+        flat_name: tenant.flat_name.clone(),
+        sid,
+        top_level_names: trust.top_level_names.clone(),
+        enctypes: ENCTYPES_AES,
+    };
+    // Reading is as good at any controller.
+    observed.is_primary = true;
+    // A trust that is not the tenant's is called out already.
+    let steps = plan_trust(&observed, &wanted).unwrap_or_default();
+    let line = |step| format!("to do: {step}: {REPAIR_TRUST}");
+    steps.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -259,6 +314,8 @@ mod tests {
     use super::*;
     use crossrealm_api::TrustKey;
     use crossrealm_onprem::kerberos_server::{Computer, RevealGroups, User};
+    use crossrealm_onprem::lsa::DomainInfo;
+    use crossrealm_onprem::trust::KeyMatch;
     use serde_json::json;
 
     fn tenant() -> Tenant {
@@ -303,7 +360,7 @@ mod tests {
 
     fn view(tenant: &Tenant, own: Option<Tdo>, trust: Option<Trust>) -> View {
         let mut view = View::default();
-        add_trust(&mut view, tenant, own, trust);
+        add_trust(&mut view, tenant, own, None, trust);
         view
     }
 
@@ -390,6 +447,54 @@ mod tests {
     }
 
     #[test]
+    fn the_version_that_tickets_last_arrived_with_is_named() {
+        let key = |version, last_seen_at| TrustKey {
+            version,
+            state: TrustKeyState::Retired,
+            created_at: 1,
+            confirmed_at: None,
+            retires_at: None,
+            last_seen_at,
+        };
+        let mut trust = trust(TrustState::Active);
+        trust.keys = vec![key(3, None), key(2, Some(20)), key(1, Some(10))];
+        let (key_version, at) = (2, 20);
+        assert_eq!(last_arrived(&trust), Some(Arrived { key_version, at }));
+        trust.keys[2].last_seen_at = Some(30);
+        assert_eq!(last_arrived(&trust).unwrap().key_version, 1);
+        trust.keys.truncate(1);
+        assert_eq!(last_arrived(&trust), None);
+    }
+
+    #[test]
+    fn what_ad_holds_otherwise_is_to_do() {
+        let observed = |tdo| Observed {
+            domain: DomainInfo {
+                flat_name: "CORP".to_owned(),
+                dns_name: "corp.contoso.com".to_owned(),
+                forest_name: "corp.contoso.com".to_owned(),
+                sid: "S-1-5-21-9-9-9".parse().unwrap(),
+            },
+            is_primary: false,
+            own: tdo,
+            others: Vec::new(),
+            key: KeyMatch::Untried,
+        };
+        let mut bent = tdo();
+        bent.top_level_names.push("windows.net".to_owned());
+        bent.enctypes = Some(4);
+        let active = trust(TrustState::Active);
+        let to_do = repairs(observed(Some(bent.clone())), &tenant(), &active);
+        assert!(to_do[0].starts_with("to do: set the encryption types"));
+        assert!(to_do[1].starts_with("to do: set the top-level names"));
+        let half = trust(TrustState::Pending);
+        assert!(repairs(observed(Some(bent)), &tenant(), &half).is_empty());
+        for own in [Some(tdo()), None] {
+            assert!(repairs(observed(own), &tenant(), &active).is_empty());
+        }
+    }
+
+    #[test]
     fn nothing_set_up_is_empty_and_no_finding() {
         let view = view(&tenant(), None, None);
         assert_eq!(view.cloud_trust_display, None);
@@ -420,13 +525,5 @@ mod tests {
             assert_eq!(view.cloud_trust_display, None);
             assert_eq!(view.findings.len(), 1);
         }
-        let mut other_names = tdo();
-        other_names.top_level_names.push("windows.net".to_owned());
-        let view = view(
-            &tenant(),
-            Some(other_names),
-            Some(trust(TrustState::Active)),
-        );
-        assert_eq!(view.findings.len(), 1);
     }
 }

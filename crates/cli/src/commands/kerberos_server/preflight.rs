@@ -57,18 +57,30 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Shows the notes; refuses with all findings, if there are any. As JSON both are data too.
+    /// Shows the notes; refuses with all findings, if there are any.
     pub(super) fn refuse(self, format: Format) -> Result<Vec<Finding>, Failure> {
+        if !self.findings.is_empty() {
+            return Err(self.refusal(format));
+        }
+        self.show_notes();
+        Ok(self.notes)
+    }
+
+    /// The refusal with everything that was found. As JSON it is data too.
+    fn refusal(self, format: Format) -> Failure {
+        self.show_notes();
+        if format == Format::Json
+            && let Err(failure) = format.record(&self, &[])
+        {
+            return failure;
+        }
+        refusal(self.findings)
+    }
+
+    fn show_notes(&self) {
         for note in &self.notes {
             eprintln!("note: {}", note.message);
         }
-        if self.findings.is_empty() {
-            return Ok(self.notes);
-        }
-        if format == Format::Json {
-            format.record(&self, &[])?;
-        }
-        Err(refusal(self.findings))
     }
 }
 
@@ -101,9 +113,16 @@ impl Ground {
         format: Format,
     ) -> Result<Self, Failure> {
         let choice = Choice::named_or(domain.dc.as_deref(), Choice::Pdc);
-        let dc = DomainController::find(&domain.domain, &choice).await?;
         let mut found = Findings::default();
-        let silent = preflight::silent_ports(&dc).await;
+        let dc = match DomainController::find(&domain.domain, &choice).await {
+            Ok(dc) => dc,
+            Err(error) => {
+                let all = preflight::all_silent_ports(error).await;
+                found.findings.extend(all.into_iter().map(unreachable));
+                return Err(found.refusal(format));
+            }
+        };
+        let silent = preflight::silent_ports(&dc.host, dc.address).await;
         found.findings.extend(silent.into_iter().map(unreachable));
         let service = match wants_trust {
             true => client.clock().await?,
@@ -119,7 +138,7 @@ impl Ground {
             found.notes.extend(notes);
         }
         if stop || found.findings.iter().any(|one| one.code == NOT_ROOT) {
-            found.clone().refuse(format)?;
+            return Err(found.refusal(format));
         }
         Ok(Self { dc, found })
     }
@@ -192,11 +211,11 @@ pub(super) async fn trust(
     dc: &DomainController,
 ) -> Result<Findings, Failure> {
     let mut found = Findings::default();
+    found.findings.extend(not_primary(object, run, dc).await?);
     for refusal in findings(&run.observed, &run.wanted) {
-        found.findings.push(match refusal {
-            Refusal::NotPrimary { domain } => not_primary(object, dc, &domain).await?,
-            other => other.into(),
-        });
+        if !matches!(refusal, Refusal::NotPrimary { .. }) {
+            found.findings.push(refusal.into());
+        }
     }
     found.findings.extend(forest(object, run, dc).await?);
     found.findings.extend(trust_rights(object, run).await?);
@@ -215,25 +234,31 @@ pub(super) async fn trust(
 /// Another controller than the PDC emulator, with the PDC emulator's name.
 async fn not_primary(
     object: &mut ObjectRun,
+    run: &TrustRun<'_>,
     dc: &DomainController,
-    domain: &str,
-) -> Result<Finding, Failure> {
+) -> Result<Option<Finding>, Failure> {
+    let primary = preflight::primary(&mut object.ldap).await?;
+    let is_primary = primary.as_ref().map_or(run.observed.is_primary, |primary| {
+        let own = &dc.root_dse.ds_service_name;
+        primary.settings.eq_ignore_ascii_case(own)
+    });
+    if is_primary {
+        return Ok(None);
+    }
+    let (host, domain) = (&dc.host, &dc.domain);
     let code = "not_primary";
-    Ok(match preflight::primary(&mut object.ldap).await? {
+    Ok(Some(match primary.and_then(|primary| primary.host) {
         Some(primary) => Finding::new(
             code,
-            format!(
-                "`{}` is not the PDC emulator of `{domain}`; that is `{primary}`",
-                dc.host
-            ),
+            format!("`{host}` is not the PDC emulator of `{domain}`; that is `{primary}`"),
             format!("name it with `--dc {primary}`, or leave `--dc` away"),
         ),
         None => Finding::new(
             code,
-            format!("`{}` is not the PDC emulator of `{domain}`", dc.host),
+            format!("`{host}` is not the PDC emulator of `{domain}`"),
             "name the PDC emulator with `--dc HOST`",
         ),
-    })
+    }))
 }
 
 /// Names that other domains of the forest have, and the trust's account where something else has its name.

@@ -157,6 +157,127 @@ fn can_run() -> bool {
     can
 }
 
+/// `files serve` for the account with these folders and this address.
+fn serve(cloud: &Cloud, data: &Path, listen: &str) -> Command {
+    let mut command = cloud.command(&["files", "serve", "--account", "acct1", "--listen", listen]);
+    command.arg("--data").arg(data);
+    command
+}
+
+/// The exit code of a command that does not serve, and what it said.
+fn refused(mut command: Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said)
+}
+
+/// The same command behind a shell in a mount namespace of its own, where `prepare` was run.
+fn behind(prepare: &str, command: &Command) -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare
+        .args(["--mount", "sh", "-c", &format!("{prepare} && exec \"$@\"")])
+        .arg("sh")
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        unshare.env(name, value.unwrap());
+    }
+    unshare
+}
+
+#[test]
+fn what_keeps_a_host_from_serving_is_said_clearly() {
+    if !can_run() {
+        return;
+    }
+    let cloud = Cloud::start();
+    let data = cloud.data();
+    let expect = |command: Command, words: &[&str]| {
+        let (code, said) = refused(command);
+        assert_eq!(code, Some(1), "{said}");
+        for word in words {
+            assert!(said.contains(word), "`{word}` is missing in: {said}");
+        }
+    };
+
+    // A port that somebody has, an address that is no one's here.
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    expect(
+        serve(&cloud, &data, &taken),
+        &["the port is in use", "hint: "],
+    );
+    let nowhere = serve(&cloud, &data, "192.0.2.1:4450");
+    expect(nowhere, &["cannot listen on 192.0.2.1:4450", "hint: "]);
+
+    // A package that is not there, a data folder that nobody may write to, one that is full.
+    let fine = serve(&cloud, &data, "127.0.0.1:1");
+    let missing = behind("mount --bind /dev/null /usr/sbin/winbindd", &fine);
+    expect(
+        missing,
+        &["`winbindd` is missing", "apt-get install winbind"],
+    );
+    let folder = data.with_file_name("other");
+    fs::create_dir(&folder).unwrap();
+    let there = folder.display();
+    let other = serve(&cloud, &folder, "127.0.0.1:1");
+    let read_only = format!("mount -t tmpfs -o ro none '{there}'");
+    expect(
+        behind(&read_only, &other),
+        &["Read-only file system", "mount it for writing"],
+    );
+    let full = format!(
+        "mount -t tmpfs -o size=8k none '{there}' && head -c 8192 /dev/zero > '{there}/fill'"
+    );
+    expect(
+        behind(&full, &other),
+        &["No space left on device", "make room"],
+    );
+
+    // A token that is none; one that is another account's; an account that is not there; two accounts at one address.
+    let mut stranger = serve(&cloud, &data, "127.0.0.1:1");
+    stranger.env("CROSSREALM_TOKEN", format!("xr_{}", "0".repeat(64)));
+    expect(
+        stranger,
+        &[
+            "stopped serving",
+            "unknown, has ended or was revoked",
+            "host-token acct1",
+        ],
+    );
+    cloud.ok(&["storage-account", "create", "acct2"]);
+    let token = cloud.ok(&["storage-account", "host-token", "acct2"]).stdout;
+    let mut other = serve(&cloud, &data, "127.0.0.1:1");
+    other.env("CROSSREALM_TOKEN", String::from_utf8(token).unwrap().trim());
+    expect(other, &["is the host of storage account `acct2`"]);
+    let no_account = cloud.command(&["files", "serve", "--account", "nosuch"]);
+    expect(no_account, &["no storage account `nosuch`"]);
+    let bad = cloud.command(&["files", "serve", "--account", "../../x"]);
+    expect(bad, &["is not the name of a storage account"]);
+    let two = ["files", "serve", "--account", "acct1", "--account", "acct2"];
+    expect(
+        cloud.command(&two),
+        &["2 accounts need 2 addresses", "--listen"],
+    );
+
+    // Names that mean something to Samba or to a path never become shares.
+    for name in [
+        "global", "homes", "printers", "ipc$", "admin$", "..", "../etc", "a/b",
+    ] {
+        let (code, said) = refused(cloud.command(&["share", "create", &format!("acct1/{name}")]));
+        // 2 for what is no ACCOUNT/SHARE at all.
+        assert!(matches!(code, Some(1 | 2)), "{name}: {said}");
+    }
+    // An account goes with its shares only when that is said.
+    let guarded = cloud.command(&["storage-account", "delete", "acct1"]);
+    expect(guarded, &["has a share", "--force"]);
+    cloud.ok(&["storage-account", "delete", "acct1", "--force"]);
+    assert!(
+        !data.join("acct1/shares").exists(),
+        "nothing was ever served"
+    );
+}
+
 #[test]
 fn a_host_follows_its_account_and_leaves_nothing_behind() {
     if !can_run() {
@@ -262,12 +383,25 @@ fn a_host_follows_its_account_and_leaves_nothing_behind() {
     assert!(gone(&family));
     assert!(!reachable(host.port));
 
-    // While the API is away, a host begins with what it knew last.
+    // While the API is away, a host begins with what it knew last; not with a copy that somebody changed.
     let mut cloud = cloud;
+    let copy = state(&cloud, "last-state.sealed");
+    assert_eq!(mode(&copy), 0o600);
     cloud.away(|cloud| {
         let mut host = Host::start(cloud);
         signal(host.child.id(), "TERM");
         assert_eq!(host.child.wait().unwrap().code(), Some(0));
+        let mut bytes = fs::read(&copy).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&copy, &bytes).unwrap();
+        let (code, said) = refused(serve(cloud, &cloud.data(), "127.0.0.1:1"));
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("it does not open"), "{said}");
+        assert!(said.contains("fetches its state anew"), "{said}");
+        fs::remove_file(&copy).unwrap();
+        let (_, said) = refused(serve(cloud, &cloud.data(), "127.0.0.1:1"));
+        assert!(said.contains("no state of the account was kept"), "{said}");
     });
 
     // Killed outright, it leaves nothing behind either, and serves again afterwards.

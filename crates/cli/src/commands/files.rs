@@ -77,15 +77,16 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     until_all_ended(running, stop, &stopping).await
 }
 
-/// Waits until every account's host ended. One that fails before it ever served ends all: something is wrong with the
-/// command. One that the service dismisses later leaves the others alone. The first failure is what the command ends with.
+/// Waits until every account's host ended. One that the service dismisses is told of and leaves the others alone; any
+/// other failure ends all: something is wrong with the command or the machine.
 async fn until_all_ended(
     mut running: JoinSet<Result<(), FilesError>>,
     stop: impl Future<Output = ()>,
     stopping: &watch::Sender<bool>,
 ) -> Result<(), Failure> {
     let mut stop = std::pin::pin!(stop);
-    let mut failure: Option<Failure> = None;
+    let mut dismissed = Vec::new();
+    let mut failure = None;
     loop {
         let ended = tokio::select! {
             () = &mut stop, if !*stopping.borrow() => {
@@ -95,7 +96,7 @@ async fn until_all_ended(
             ended = running.join_next() => ended,
         };
         let error = match ended {
-            None => return failure.map_or(Ok(()), Err),
+            None => break,
             Some(Ok(Ok(()))) => continue,
             Some(Ok(Err(error))) => error,
             Some(Err(error)) => {
@@ -104,12 +105,24 @@ async fn until_all_ended(
                 )));
             }
         };
-        if !matches!(error, FilesError::Dismissed { .. }) {
-            stopping.send_replace(true);
-        } else if !running.is_empty() {
-            eprintln!("error: {error}");
+        match error {
+            FilesError::Dismissed { ref account, .. } if !running.is_empty() => {
+                dismissed.push(format!("`{account}`"));
+                eprintln!("{}", Failure::from(error));
+            }
+            error => {
+                stopping.send_replace(true);
+                failure.get_or_insert(Failure::from(error));
+            }
         }
-        failure.get_or_insert_with(|| error.into());
+    }
+    match failure {
+        Some(failure) => Err(failure),
+        None if dismissed.is_empty() => Ok(()),
+        None => Err(Failure::new(format!(
+            "the service wanted {} served no more; the reason is above",
+            dismissed.join(", ")
+        ))),
     }
 }
 

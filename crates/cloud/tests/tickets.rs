@@ -4,130 +4,16 @@
 mod common;
 
 use common::Service;
-use crossrealm_api::{
-    ApplyIdentities, Base64Secret, Event, EventQuery, IdentityChange, IdentityKind, IdentityState,
-    PrepareTrust, StorageAccountCreate, SyncDomain, SyncedIdentity, UserCreate,
-};
-use crossrealm_kdc::Now;
-use crossrealm_kdc::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM, TwoRealms};
+use common::trusted::{DOMAIN, ask, event_of, honest, refusal, sync_alice, world};
+use crossrealm_api::{Base64Secret, EventQuery, IdentityState, PrepareTrust, UserCreate};
+use crossrealm_kdc::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::keytab::Keytab;
 use crossrealm_krb::kkdcp;
-use crossrealm_krb::messages::{EncTicketPart, KrbError, TgsRep, decode, key_usage};
+use crossrealm_krb::messages::{EncTicketPart, TgsRep, decode, key_usage};
 use crossrealm_krb::principal::Principal;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-const DOMAIN: &str = "corp.contoso.com";
-
-/// The test world of the exchange with the trust key that this service generated, and today's time.
-async fn world(service: &Service) -> TwoRealms {
-    let mut world = TwoRealms::new();
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    world.now = Now {
-        unix_s: since.as_secs().try_into().unwrap(),
-        micros: 0,
-    };
-    service.contoso().await;
-    let domain = world.trust.domains[0].clone();
-    let prepare = PrepareTrust {
-        realm: AD_REALM.into(),
-        flat_name: "CORP".into(),
-        sid: domain.sid.to_string(),
-        top_level_names: vec![],
-        rotate: false,
-    };
-    let prepared = service
-        .admin
-        .prepare_trust("contoso", DOMAIN, &prepare)
-        .await
-        .unwrap();
-    let salt = format!("{AD_REALM}krbtgt{TENANT_REALM}");
-    let password = prepared.secret.expose();
-    world.trust_key = Key::from_password(Enctype::Aes256Sha1, password, &salt, None).unwrap();
-    let account = StorageAccountCreate {
-        name: "acct1".into(),
-        aliases: vec![],
-    };
-    service
-        .admin
-        .create_storage_account("contoso", &account)
-        .await
-        .unwrap();
-    world
-}
-
-/// Writes alice as the sync agent would.
-async fn sync_alice(service: &Service, world: &TwoRealms, state: IdentityState) {
-    let alice = &world.identities[0];
-    let domain = &world.trust.domains[0];
-    let identity = SyncedIdentity {
-        object_guid: "11111111-1111-1111-1111-111111111111".into(),
-        kind: IdentityKind::User,
-        sid: alice.sid.to_string(),
-        account_name: "alice".into(),
-        upn: alice.upn.clone(),
-        display_name: alice.display_name.clone(),
-        state,
-        disabled_reason: None,
-        primary_group_rid: 513,
-        members: vec![],
-        more_members: false,
-    };
-    let changes = ApplyIdentities {
-        run_id: "99999999-9999-9999-9999-999999999999".into(),
-        domain: SyncDomain {
-            dns_name: DOMAIN.into(),
-            flat_name: "CORP".into(),
-            sid: domain.sid.to_string(),
-        },
-        changes: vec![IdentityChange::Upsert { identity }],
-        last: true,
-        ..ApplyIdentities::default()
-    };
-    let result = service
-        .admin
-        .apply_identities("contoso", DOMAIN, &changes)
-        .await
-        .unwrap();
-    assert_eq!(result.refused, [], "{result:?}");
-}
-
-/// Posts a request and returns the Kerberos reply.
-async fn ask(service: &Service, tenant: &str, message: &[u8]) -> Vec<u8> {
-    let body = kkdcp::wrap_request(message, TENANT_REALM).unwrap();
-    let answer = service.post(tenant, &body).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    kkdcp::open_reply(&answer.body).unwrap()
-}
-
-fn honest(world: &mut TwoRealms) -> Vec<u8> {
-    let ticket = world.seal(world.referral());
-    let ask = world.ask();
-    world.request(ticket, ask)
-}
-
-fn refusal(reply: &[u8]) -> String {
-    let error: KrbError = decode(reply).unwrap();
-    error.e_text.unwrap().as_str().to_owned()
-}
-
-async fn event_of(service: &Service, reason: &str) -> Event {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        let events = service
-            .admin
-            .events("contoso", &EventQuery::default())
-            .await
-            .unwrap();
-        let mut tickets = events.iter().filter(|e| e.action == "ticket.issue");
-        if let Some(event) = tickets.find(|e| e.reason == reason) {
-            return event.clone();
-        }
-        assert!(Instant::now() < deadline, "no event: {events:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn alice_gets_a_ticket_that_the_keytab_opens() {

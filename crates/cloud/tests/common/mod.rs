@@ -1,6 +1,8 @@
 //! A whole service in the test's own process: made by `init`, listening on a port of the loopback address.
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
+pub mod trusted;
+
 use crossrealm_api::{Client, SecretText, TenantCreate};
 use crossrealm_cloud::{Config, InitOptions, Server, init};
 use crossrealm_krb::kkdcp;

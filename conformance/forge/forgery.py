@@ -43,6 +43,7 @@ class Forgery:
     seal_with: object = None
     seal_usage: int = k.KU_TICKET
     sign_pac: bool = False
+    sign_with: object = None  # the trust key unless told otherwise
     spoil_sealed: object = None  # changes the cipher text
     plain_part: bytes = None  # sealed instead of `part`
     # The request.
@@ -153,7 +154,7 @@ class Forgery:
 
     def encoded_ticket(self):
         if self.sign_pac:
-            self.pac = p.signed(self.pac, self.scene.trust_key)
+            self.pac = p.signed(self.pac, self.sign_with or self.scene.trust_key)
         if self.resealed or self.plain_part or self.seal_with is not self.scene.trust_key:
             clear = self.plain_part or k.der(self.part, asn1.EncTicketPart)
             self.ticket["enc-part"].update(k.seal(self.seal_with, self.seal_usage, clear))

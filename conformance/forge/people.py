@@ -53,9 +53,9 @@ def identities(scene):
     return known, page
 
 
-def apply(scene, domain, changes, cursor):
+def apply(scene, domain, changes, cursor, tenant=None):
     run = str(uuid.uuid4())
-    path = f"tenants/{scene.tenant}/domains/{domain['dns_name']}/identities"
+    path = f"tenants/{tenant or scene.tenant}/domains/{domain['dns_name']}/identities"
     while changes:
         batch, changes = changes[:500], changes[500:]
         result = call(scene, "POST", path, {

@@ -10,6 +10,7 @@ from time import time
 import cases_chance  # noqa: F401  (these fill the table)
 import cases_directory  # noqa: F401
 import cases_honest  # noqa: F401
+import cases_keys  # noqa: F401
 import cases_pac  # noqa: F401
 import cases_proxy  # noqa: F401
 import cases_request  # noqa: F401
@@ -17,6 +18,7 @@ import cases_tcp  # noqa: F401
 import cases_ticket  # noqa: F401
 import kerberos as k
 import people
+import rotation
 from forgery import Forgery
 from judge import judge
 from proxy import Proxy
@@ -83,6 +85,7 @@ HONEST = Case("an honest request", Issued(), "a user", lambda forgery: None, "al
 def main():
     scene = Scene(json.load(sys.stdin))
     people.gather(scene)
+    rotation.prepare(scene)
     words = scene.words
     rows, owners = [], []
     for case in CASES:

@@ -8,7 +8,7 @@ use crossrealm_lab::{Failure, Place, Run};
 use serde::Deserialize;
 
 use crate::Options;
-use crate::scene::{OTHER_TENANT, Scene};
+use crate::scene::{OTHER_TENANT, ROTATION_TENANT, Scene};
 use crate::table::Row;
 
 /// Debian's own Python, which has Samba's library.
@@ -91,11 +91,12 @@ pub fn rows(scene: &Scene, options: &Options) -> Result<Vec<Row>, Failure> {
         played.last().map(|last| &last.honest),
     )?;
     let others = events(&scene.story, OTHER_TENANT, None)?;
+    let rotated = events(&scene.story, ROTATION_TENANT, None)?;
     let judged = played.into_iter().map(|case| {
-        let events = if case.asked.tenant == OTHER_TENANT {
-            &others
-        } else {
-            &mine
+        let events = match case.asked.tenant.as_str() {
+            OTHER_TENANT => &others,
+            ROTATION_TENANT => &rotated,
+            _ => &mine,
         };
         row(case, events, &mine)
     });

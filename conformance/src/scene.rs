@@ -15,6 +15,11 @@ pub const OTHER_TENANT: &str = "other";
 /// Its realm.
 pub const OTHER_REALM: &str = "KERBEROS.OTHER.CLOUD.EXAMPLE";
 
+/// Its realm.
+const ROTATION_REALM: &str = "KERBEROS.ROTATION.CLOUD.EXAMPLE";
+/// The tenant whose keys are rotated; the examiner makes it by the REST interface.
+pub const ROTATION_TENANT: &str = "rotation";
+
 /// A further host name of a storage account, as a company's own domain gives it.
 const ALIAS: &str = "files.contoso.com";
 /// A service that is no storage account.
@@ -98,8 +103,10 @@ impl Scene {
         Ok(json!({
             "words": options.words,
             "server": SERVER, "ca": path(self.story.ca()), "token": self.token,
-            "addresses": { TENANT: "contoso.cloud.example", OTHER_TENANT: "other.cloud.example" },
+            "addresses": { TENANT: "contoso.cloud.example", OTHER_TENANT: "other.cloud.example", ROTATION_TENANT: "rotation.cloud.example" },
             "tenant": TENANT, "realm": CLOUD_REALM, "other_tenant": OTHER_TENANT, "other_realm": OTHER_REALM,
+            "rotation_tenant": ROTATION_TENANT, "rotation_realm": ROTATION_REALM,
+            "store": path(self.story.cloud_folder().join("crossrealm.db")),
             "ad_realm": REALM, "domain": DOMAIN, "host": FILES_HOST,
             "keytabs": {
                 FILES_HOST: path(world.path(Place::Client, "acct1.keytab")),

@@ -722,7 +722,7 @@ async fn people(service: &Service, world: &TwoRealms) {
 }
 
 /// Opens a reply as the client and the service would.
-fn opened(world: &TwoRealms, reply: Vec<u8>, fast: bool) -> Result<Granted, KrbError> {
+fn opened(world: &TwoRealms, reply: Vec<u8>, fast: bool) -> Result<Granted, Box<KrbError>> {
     let event = Event {
         id: EventId([0; 16]),
         tenant: TenantId([0; 16]),
@@ -740,7 +740,7 @@ fn opened(world: &TwoRealms, reply: Vec<u8>, fast: bool) -> Result<Granted, KrbE
     };
     world
         .open(Ending::Reply(reply, event), fast)
-        .map_err(|refused| refused.0)
+        .map_err(|refused| Box::new(refused.0))
 }
 
 /// A ticket for alice: her SIDs and groups of the directory and no others, within every bound.

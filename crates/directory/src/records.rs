@@ -350,26 +350,30 @@ impl Directory {
     }
 }
 
-/// The SIDs of every synced group an identity is in: its direct groups and its primary group, and what they are in.
+/// Of a tenant ($1), an identity ($2) and the SID of its primary group ($3), at most $4: the closure of its direct groups.
+const GROUP_SIDS: &str = "SELECT DISTINCT g.sid FROM group_closure c
+    JOIN identities g ON g.tenant_id = c.tenant_id AND g.guid = c.ancestor_guid
+    WHERE c.tenant_id = $1 AND c.group_guid IN (
+      SELECT m.group_guid FROM memberships m WHERE m.tenant_id = $1 AND m.member_guid = $2
+      UNION SELECT p.guid FROM identities p WHERE p.tenant_id = $1 AND p.sid = $3)
+    AND g.kind = 'group' AND g.source = 'hybrid' AND g.state <> 'deleted' AND g.guid <> $2
+    ORDER BY g.sid LIMIT $4";
+
+/// The SIDs of every synced group an identity is in: its direct groups and its primary group, and what they are in. One
+/// read, however deep the nesting.
 async fn group_sids(
     conn: &mut AnyConnection,
     tenant: TenantId,
     identity: &IdentityInfo,
 ) -> Result<Vec<Sid>> {
     let primary = primary_group_sid(identity).map(|sid| sid.to_string());
-    let rows = sql("SELECT DISTINCT g.sid FROM group_closure c
-          JOIN identities g ON g.tenant_id = c.tenant_id AND g.guid = c.ancestor_guid
-          WHERE c.tenant_id = $1 AND c.group_guid IN (
-            SELECT m.group_guid FROM memberships m WHERE m.tenant_id = $1 AND m.member_guid = $2
-            UNION SELECT p.guid FROM identities p WHERE p.tenant_id = $1 AND p.sid = $3)
-          AND g.kind = 'group' AND g.source = 'hybrid' AND g.state <> 'deleted' AND g.guid <> $2
-          ORDER BY g.sid LIMIT $4")
-    .bind(tenant_blob(tenant))
-    .bind(identity.guid.as_bytes().to_vec())
-    .bind(primary)
-    .bind(MAX_GROUPS)
-    .fetch_all(conn)
-    .await?;
+    let rows = sql(GROUP_SIDS)
+        .bind(tenant_blob(tenant))
+        .bind(identity.guid.as_bytes().to_vec())
+        .bind(primary)
+        .bind(MAX_GROUPS)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(|row| col_sid(row, "sid")).collect()
 }
 
@@ -391,5 +395,54 @@ fn identity_record(info: IdentityInfo, groups: Vec<Sid>) -> Identity {
         domain_flat_name: info.domain_flat_name,
         primary_group_rid: info.primary_group_rid,
         groups,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MasterKey;
+    use crate::db::sql_list;
+    use sqlx::Row;
+
+    /// However large the tables are, a ticket's groups are found by searching indexes: nothing is scanned, nothing
+    /// walked.
+    #[tokio::test]
+    async fn the_groups_of_a_ticket_are_one_indexed_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("d.db").display());
+        let directory = Directory::open(&url, MasterKey::from_bytes([7; 32]))
+            .await
+            .unwrap();
+        let rows = sql_list(format!("EXPLAIN QUERY PLAN {GROUP_SIDS}"))
+            .bind(vec![0_u8; 16])
+            .bind(vec![0_u8; 16])
+            .bind("S-1-5-21-1-2-3-513")
+            .bind(MAX_GROUPS)
+            .fetch_all(directory.readers())
+            .await
+            .unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        let reads: Vec<&String> = steps
+            .iter()
+            .filter(|s| s.starts_with("SEARCH") || s.starts_with("SCAN"))
+            .collect();
+        for (table, index) in [
+            ("c", "PRIMARY KEY (tenant_id=? AND group_guid=?)"),
+            ("g", "(tenant_id=? AND guid=?)"),
+            ("m", "memberships_by_member (tenant_id=? AND member_guid=?)"),
+            ("p", "(tenant_id=? AND sid=?)"),
+        ] {
+            let searched = |step: &&&String| {
+                step.starts_with(&format!("SEARCH {table} USING")) && step.contains(index)
+            };
+            assert_eq!(
+                reads.iter().filter(searched).count(),
+                1,
+                "{table}: {steps:#?}"
+            );
+        }
+        assert_eq!(reads.len(), 4, "{steps:#?}");
+        directory.close().await;
     }
 }

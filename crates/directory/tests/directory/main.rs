@@ -10,6 +10,7 @@ mod opening;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;
+mod repeats;
 mod rotation;
 mod safety;
 mod services;

@@ -5,12 +5,11 @@
 use crate::app::AppState;
 use crate::audit::now_ms;
 use crossrealm_directory::{EventCategory, NewEvent, Outcome, TrustKeySeen};
-use crossrealm_kdc::{self as kdc, EventId, Exchange, Lookups, Now, Records, Step, TenantId};
+use crossrealm_kdc::{self as kdc, EventId, Exchange, Now, Step, TenantId};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::time::timeout;
 
-/// How long the directory may take for one round of lookups.
+/// How long the directory may take to say which tenant is meant.
 pub(crate) const LOOKUP: Duration = Duration::from_secs(3);
 /// The most rounds of an exchange; it promises two.
 const MAX_ROUNDS: usize = 4;
@@ -41,7 +40,8 @@ pub(crate) async fn answer(
     for _ in 0..MAX_ROUNDS {
         match step {
             Step::Need { exchange, lookups } => {
-                let records = look_up(app, &lookups).await;
+                // Bounded in time by the directory itself.
+                let records = app.directory.records(&lookups).await;
                 step = exchange.resume(records, &mut |bytes: &mut [u8]| entropy.fill(bytes));
             }
             Step::Reply { bytes, event } if !entropy.failed => {
@@ -56,12 +56,6 @@ pub(crate) async fn answer(
     }
     tracing::error!(event = %id, "an exchange did not end");
     Answer::Dropped
-}
-
-async fn look_up(app: &AppState, lookups: &Lookups) -> Records {
-    timeout(LOOKUP, app.directory.records(lookups))
-        .await
-        .unwrap_or_else(|_| Records::Unavailable("the lookup took too long".into()))
 }
 
 /// The operating system's randomness. Where it fails, nothing that was made with it may leave.

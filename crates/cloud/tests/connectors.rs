@@ -231,6 +231,31 @@ async fn a_run_tells_its_cursor_and_its_failures() {
     assert_eq!((state.users, state.failed, state.refused), (1, 1, 1));
     assert_eq!(state.failures, first.failures);
     assert_eq!(state.refusals, result.refused);
+    // Another domain in the body than in the path gets nowhere, and into the audit.
+    let mut smuggled = run(3, vec![]);
+    smuggled.domain.dns_name = SECOND.into();
+    let refused = agent.apply_identities(T, DOMAIN, &smuggled).await;
+    assert_eq!(code(refused), Code::InvalidRequest);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let events = service
+            .admin
+            .events(T, &EventQuery::default())
+            .await
+            .unwrap();
+        let told = |reason: &str, target: &str| {
+            events
+                .iter()
+                .any(|e| e.action == "sync.refuse" && e.reason == reason && e.target == target)
+        };
+        if told("invalid_request", SECOND)
+            && told("sid_outside_domain", "22222222-2222-2222-2222-222222222222")
+        {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{events:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let lookup = IdentityLookup {
         object_guids: vec![ALICE.into(), "33333333-3333-3333-3333-333333333333".into()],
     };

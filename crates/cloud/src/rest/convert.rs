@@ -30,7 +30,7 @@ pub(crate) fn guid(text: &str) -> Result<Uuid, ApiError> {
 }
 
 /// What a message quotes of a value: enough to recognise it.
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     text.chars().take(80).collect()
 }
 

@@ -5,15 +5,18 @@ use super::body::{JsonBody, Parameters};
 use super::convert;
 use super::error::ApiError;
 use crate::app::App;
+use crate::audit::now_ms;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use crossrealm_api::{
-    self as api, ApplyIdentities, ApplyIdentitiesResult, DomainIdentitiesPage, IdentitiesFound,
-    IdentityChange, IdentityLookup, LeaseHolder, Page, PageQuery, SyncFailure, SyncLease,
-    SyncLeaseRelease, SyncLeaseRequest, SyncState, SyncedIdentity,
+    self as api, ApplyIdentities, ApplyIdentitiesResult, Code, DomainIdentitiesPage,
+    IdentitiesFound, IdentityChange, IdentityLookup, LeaseHolder, Page, PageQuery, SyncFailure,
+    SyncLease, SyncLeaseRelease, SyncLeaseRequest, SyncState, SyncedIdentity,
 };
-use crossrealm_directory::{self as directory, Change, NewDomain, Uuid};
+use crossrealm_directory::{
+    self as directory, Change, EventCategory, NewDomain, NewEvent, Outcome, Uuid,
+};
 
 type DomainPath = Path<(String, String)>;
 
@@ -49,6 +52,7 @@ pub(crate) async fn apply(
 ) -> Result<Json<ApplyIdentitiesResult>, ApiError> {
     // The token was checked against the path alone: the body must not name another domain.
     if !wanted.domain.dns_name.eq_ignore_ascii_case(&domain) {
+        app.audit.record(other_domain(&at, &wanted.domain.dns_name));
         return Err(ApiError::invalid(
             "the domain in the body is not the one in the path",
         ));
@@ -94,6 +98,25 @@ pub(crate) async fn apply(
         memberships_removed: outcome.memberships_removed,
         refused: outcome.refused.into_iter().map(refused).collect(),
     }))
+}
+
+/// The event of a request that names one domain in its path and another in its body.
+fn other_domain(at: &InTenant<SyncIdentities>, named: &str) -> NewEvent {
+    NewEvent {
+        id: None,
+        at_ms: now_ms(),
+        tenant: Some(at.id()),
+        category: EventCategory::Audit,
+        outcome: Outcome::Refused,
+        action: "sync.refuse".into(),
+        reason: Code::InvalidRequest.as_str().into(),
+        actor: at.actor.name.clone(),
+        user: String::new(),
+        target: convert::shorten(named),
+        address: at.actor.address,
+        detail: "the domain in the body is not the one in the path".into(),
+        trust_key: None,
+    }
 }
 
 /// `GET /tenants/{tenant}/domains/{domain}/sync-state`.

@@ -16,6 +16,7 @@ pub const PACKAGES: &[&str] = &[
     "python3-cryptography",
     "python3-pyasn1",
     "python3-samba",
+    "python3-venv",
     "samba",
     "samba-ad-dc",
     "samba-ad-provision",
@@ -48,6 +49,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("sharesec", "samba"),
     ("smbclient", "smbclient"),
     ("smbcacls", "smbclient"),
+    ("smbtorture", "samba-testsuite"),
     ("ldbsearch", "ldb-tools"),
     ("psql", "postgresql"),
     ("pg_ctlcluster", "postgresql"),
@@ -115,9 +117,22 @@ pub fn missing_packages() -> Vec<&'static str> {
             .filter(|(file, _)| !Path::new(file).exists())
             .map(|(_, package)| *package),
     );
+    if !has_ensurepip() {
+        missing.push("python3-venv");
+    }
     missing.sort_unstable();
     missing.dedup();
     missing
+}
+
+/// Whether Debian's Python, of whichever version, can make virtual environments with `pip` in them.
+fn has_ensurepip() -> bool {
+    let folders = std::fs::read_dir("/usr/lib").map(|all| all.flatten().collect::<Vec<_>>());
+    let mut versions = folders.unwrap_or_default().into_iter();
+    versions.any(|entry| {
+        let python = entry.file_name().to_string_lossy().starts_with("python3.");
+        python && entry.path().join("ensurepip").is_dir()
+    })
 }
 
 fn has_library(name: &str) -> bool {

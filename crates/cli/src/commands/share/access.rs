@@ -1,7 +1,7 @@
 //! `crossrealm share access --path`: what a user may do with one file, by the role on the share and by the file's own
 //! permissions.
 
-use super::acl::{ShownEntry, shown_entry, sids};
+use super::acl::{ENTRIES, ShownEntry, shown_entry, sids};
 use super::folder::{Data, Named, Place};
 use super::{ACCESS, ShareName};
 use crate::context::Context;
@@ -45,14 +45,6 @@ const FILE: &[Column] = &[
     column("FileRights", "/file/rights"),
     column("DeletedByFolder", "/file/deleted_by_folder"),
     column("May", "/file/may"),
-];
-
-const ENTRIES: &[Column] = &[
-    column("Type", "/type"),
-    column("Name", "/name"),
-    column("Rights", "/rights"),
-    column("Inherited", "/inherited"),
-    column("Sid", "/sid"),
 ];
 
 /// What a user may do, by the right that smbd asks for.

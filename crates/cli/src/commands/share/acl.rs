@@ -146,7 +146,7 @@ const RECORD: &[Column] = &[
     column("Sddl", "/sddl"),
 ];
 
-const ENTRIES: &[Column] = &[
+pub(super) const ENTRIES: &[Column] = &[
     column("Type", "/type"),
     column("Name", "/name"),
     column("Rights", "/rights"),

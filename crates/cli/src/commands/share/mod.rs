@@ -101,6 +101,13 @@ impl FromStr for ShareName {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('/') {
             Some((account, share))
+                if [account, share]
+                    .iter()
+                    .any(|part| matches!(*part, "." | "..")) =>
+            {
+                Err("`.` and `..` name no account and no share")
+            }
+            Some((account, share))
                 if !account.is_empty() && !share.is_empty() && !share.contains('/') =>
             {
                 Ok(Self {
@@ -308,7 +315,7 @@ mod tests {
             (name.account.as_str(), name.share.as_str()),
             ("acct1", "projects")
         );
-        for bad in ["", "acct1", "/x", "acct1/", "a/b/c"] {
+        for bad in ["", "acct1", "/x", "acct1/", "a/b/c", "../x", "acct1/.."] {
             assert!(bad.parse::<ShareName>().is_err(), "{bad}");
         }
     }

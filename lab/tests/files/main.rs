@@ -3,6 +3,7 @@
 
 mod clients;
 mod foreign;
+mod hosts;
 mod matrix;
 mod permissions;
 mod rotation;
@@ -25,6 +26,7 @@ const TESTS: &[&[(&str, Test)]] = &[
     permissions::TESTS,
     clients::TESTS,
     rotation::TESTS,
+    hosts::TESTS,
     wrong::TESTS,
     torture::TESTS,
     foreign::TESTS,

@@ -129,19 +129,27 @@ fn shell(scene: &Scene, script: &str, number: usize, stop: &PathBuf, folder: &st
 
 /// Rotates the keys one after the other; waits each time until the host has the new key and every writer wrote with it.
 fn all_keys(scene: &Scene, writers: &mut [Service]) -> Result<(), Failure> {
-    let keytab = scene.data().join(".host/acct1/keytab");
     for key in ROTATIONS {
-        let before = fs::read(&keytab)?;
         let marks: Vec<u64> = writers.iter().map(Service::log_mark).collect();
-        let rotate = ["storage-account", "rotate-key", "acct1", "--key", key];
-        scene.admin(&rotate).ok()?;
+        let rotate = [
+            "-o",
+            "json",
+            "storage-account",
+            "rotate-key",
+            "acct1",
+            "--key",
+            key,
+        ];
+        let rotated = scene.admin(&rotate).ok()?;
+        let keys = rotated.json()?["keys"].as_array().cloned();
+        let newest = keys
+            .iter()
+            .flatten()
+            .filter_map(|key| key["kvno"].as_u64())
+            .max();
+        let newest = newest.ok_or_else(|| rotated.failure("was expected to show keys"))?;
         let began = Instant::now();
-        let done = |writers: &[Service]| -> Result<bool, Failure> {
-            let wrote = writers.iter().zip(&marks);
-            let mut wrote = wrote.map(|(writer, mark)| files(&writer.log_from(*mark)).len() >= 2);
-            Ok(fs::read(&keytab)? != before && wrote.all(|wrote| wrote))
-        };
-        while !done(writers)? {
+        while !wrote_on(writers, &marks) || !host_has(scene, newest)? {
             if let Some(writer) = writers
                 .iter_mut()
                 .find_map(|writer| writer.ended().map(|_| writer))
@@ -150,15 +158,27 @@ fn all_keys(scene: &Scene, writers: &mut [Service]) -> Result<(), Failure> {
             }
             if began.elapsed() > CHANGE_LIMIT {
                 let tails = writers.iter().map(Service::log_tail);
-                return Err(tails.fold(
-                    Failure::new(format!("{key}: not everybody wrote on")),
-                    Failure::with,
-                ));
+                let failure = Failure::new(format!("{key}: not everybody wrote on"));
+                return Err(tails.fold(failure, Failure::with));
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
     Ok(())
+}
+
+/// Whether each writer wrote two files since its mark.
+fn wrote_on(writers: &[Service], marks: &[u64]) -> bool {
+    let mut wrote = writers.iter().zip(marks);
+    wrote.all(|(writer, mark)| files(&writer.log_from(*mark)).len() >= 2)
+}
+
+/// Whether the host reports a key of this version in its keytab.
+fn host_has(scene: &Scene, kvno: u64) -> Result<bool, Failure> {
+    let show = scene.admin(&["-o", "json", "storage-account", "show", "acct1"]);
+    let told = show.ok()?.json()?;
+    let kvnos = told["hosts"][0]["kvnos"].as_array().cloned();
+    Ok(kvnos.iter().flatten().any(|known| *known == kvno))
 }
 
 /// The files that a writer's log tells of, with their hashes.

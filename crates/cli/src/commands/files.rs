@@ -31,7 +31,7 @@ pub struct Serve {
     #[arg(long, value_name = "DIR", conflicts_with = "token_file")]
     host_tokens: Option<PathBuf>,
     /// Folder of the data; the files of a share are in DIR/ACCOUNT/shares/SHARE and are never deleted
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/crossrealm/files")]
+    #[arg(long, value_name = "DIR", default_value = crossrealm_files::DEFAULT_DATA)]
     data: PathBuf,
     /// Folder of this host's own state, on a local disk; with several accounts each has DIR/ACCOUNT [default:
     /// DATA/.host/ACCOUNT]

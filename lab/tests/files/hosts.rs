@@ -1,0 +1,170 @@
+//! A host that runs while things change around it: a role that is taken away under an open connection, and a second host
+//! on the same data.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crossrealm_lab::story::FILES_HOST;
+use crossrealm_lab::{Failure, Place, Service};
+
+use super::Test;
+use super::permissions;
+use super::scene::{CHANGE_LIMIT, Scene};
+
+/// Name and test.
+pub const TESTS: &[(&str, Test)] = &[
+    ("a_revoked_role_ends_open_connections", revoked),
+    ("two_hosts_on_one_folder_agree_on_owners", two_hosts),
+];
+
+const SHARE: &str = "open";
+const SECOND: &str = "1447";
+
+/// One session that writes the same file again and again; what smbclient says is the log. `$1` ends it, `$2` is the file.
+const WRITES: &str = r#"
+( while [ ! -e "$1" ]; do echo "put $LOCAL $2"; sleep 0.1; done ) |
+  smbclient "$SHARE" --use-kerberos=required --use-krb5-ccache="$CCACHE" 2>&1
+echo ended
+"#;
+
+fn revoked(scene: &mut Scene) -> Result<(), Failure> {
+    scene.share(SHARE)?;
+    scene.until_served("bob", SHARE)?;
+    let stop = scene.story.world.path(Place::Client, "stop-open");
+    let mut bob = writes(scene, "bob", "bob writes", &stop)?;
+    for (name, change) in [
+        (
+            "revoked",
+            &["share", "revoke", "acct1/open", "--from", "Sales"][..],
+        ),
+        (
+            "made a lesser one",
+            &[
+                "share",
+                "grant",
+                "acct1/open",
+                "--to",
+                "Sales",
+                "--role",
+                "reader",
+            ],
+        ),
+    ] {
+        scene.grant(SHARE, "Sales", "contributor")?;
+        scene.until_served("alice", SHARE)?;
+        let alice = writes(scene, "alice", &format!("alice {name}"), &stop)?;
+        scene.admin(change).ok()?;
+        let took = ended(&alice)?;
+        println!(
+            "a role was {name}: the open connection ended after {} ms",
+            took.as_millis()
+        );
+    }
+    // Whoever kept the role noticed nothing.
+    fs::write(&stop, "")?;
+    bob.wait_for_line("ended", CHANGE_LIMIT)?;
+    match bob.log_from(0).contains("NT_STATUS") {
+        false => Ok(()),
+        true => Err(Failure::new("bob was disturbed").with(bob.log_tail())),
+    }
+}
+
+/// A session of a user that writes without pause, once it has begun to. Each has a name, and a log, of its own.
+fn writes(scene: &Scene, user: &str, name: &str, stop: &Path) -> Result<Service, Failure> {
+    let local = scene.story.world.write(Place::Client, "open.txt", "open")?;
+    let ccache = scene
+        .story
+        .world
+        .path(Place::Client, &format!("{user}.ccache"));
+    let run = scene.story.user(user, "sh").args(["-c", WRITES, "sh"]);
+    let run = run.arg(stop).arg(format!("{user}.txt"));
+    let run = run
+        .env("SHARE", format!("//{FILES_HOST}/{SHARE}"))
+        .env("LOCAL", local)
+        .env("CCACHE", ccache);
+    let mut service = scene.story.world.service(Place::Client, name, &run)?;
+    service.wait_for_line("putting file", CHANGE_LIMIT)?;
+    Ok(service)
+}
+
+/// Waits until the session writes no more, and makes sure that it stays so. Returns how long it took.
+fn ended(service: &Service) -> Result<Duration, Failure> {
+    let began = Instant::now();
+    while !service.log_from(0).contains("NT_STATUS") {
+        if began.elapsed() > CHANGE_LIMIT {
+            let what = "the open connection still writes";
+            return Err(Failure::new(what).with(service.log_tail()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let took = began.elapsed();
+    let mark = service.log_mark();
+    // It goes on trying several times a second.
+    while service.log_from(mark).matches("NT_STATUS").count() < 5 {
+        if began.elapsed() > CHANGE_LIMIT {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    match service.log_from(mark).contains("putting file") {
+        false => Ok(took),
+        true => Err(Failure::new("the connection writes again").with(service.log_tail())),
+    }
+}
+
+fn two_hosts(scene: &mut Scene) -> Result<(), Failure> {
+    let share = "two-hosts";
+    scene.share(share)?;
+    scene.grant(share, "Sales", "contributor")?;
+    let run = scene.story.crossrealm(Place::Cloud);
+    let run = run.args(["files", "serve", "--account", "acct1", "--name", "second"]);
+    let run = run.arg("--listen").arg(format!("10.77.2.1:{SECOND}"));
+    let run = run.arg("--data").arg(scene.data());
+    let run = run
+        .arg("--state")
+        .arg(scene.story.world.path(Place::Cloud, "second-host"));
+    let mut second = scene
+        .story
+        .world
+        .service(Place::Cloud, "second host", &run)?;
+    second.wait_for_ports(
+        &[SECOND.parse().unwrap_or_default()],
+        Duration::from_secs(90),
+    )?;
+    let outcome = owners_agree(scene, share).map_err(|failure| failure.with(second.log_tail()));
+    let stopped = second.stop(Duration::from_secs(30));
+    outcome.and(stopped)
+}
+
+/// The hosts meet the two users in opposite order, and the files of each have one owner: the SID, and the id below it.
+fn owners_agree(scene: &Scene, share: &str) -> Result<(), Failure> {
+    let local = scene.story.world.write(Place::Client, "two.txt", "two")?;
+    let put = |user: &str, host: &str, file: &str| -> Result<(u32, u32), Failure> {
+        let put = format!("put {} {file}", local.display());
+        let run = scene.smbclient(user, share, &put).args(["-p", host]);
+        let what = "was expected to be served";
+        scene.until(&run, what, |output| output.code == Some(0))?;
+        let meta = fs::metadata(scene.on_disk(share, file))?;
+        let owner = format!("O:{}G:", scene.story.world.sid_of(user)?);
+        permissions::as_samba_reads_it(&scene.on_disk(share, file))?.says(&owner)?;
+        Ok((meta.uid(), meta.gid()))
+    };
+    let second = [
+        put("bob", SECOND, "bob-2")?,
+        put("alice", SECOND, "alice-2")?,
+    ];
+    let first = [put("bob", "445", "bob-1")?, put("alice", "445", "alice-1")?];
+    if first != second || first[0].0 == first[1].0 {
+        return Err(Failure::new(format!(
+            "bob and alice are {first:?} on one host, {second:?} on the other"
+        )));
+    }
+    // Each host serves what came by the other one, permissions included.
+    for (host, file) in [("445", "bob-2"), (SECOND, "bob-1")] {
+        let get = scene.smbclient("alice", share, &format!("get {file} /dev/null"));
+        get.args(["-p", host]).ok()?;
+    }
+    Ok(())
+}

@@ -184,6 +184,16 @@ impl Play {
         self.a_ticket_is_fetched()?;
         assert_eq!(self.account_version()? - account, u64::from(number >= 1));
         assert_eq!(self.trust_change()? != trust, number >= 3);
+        if ROTATING[number].0.starts_with("have AD") {
+            // The audit was told before: what was cut off is in it, without an end.
+            let last = self.events()?.pop().unwrap_or_default();
+            assert_eq!(last["action"], "ad.begin", "{last}");
+            assert!(
+                last["detail"]
+                    .to_string()
+                    .contains("have AD make a new key")
+            );
+        }
         let before = self.trust_version()?;
         // Finished by a run without force, or one that only repairs.
         let finish = if number.is_multiple_of(2) {

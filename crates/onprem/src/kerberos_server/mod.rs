@@ -12,6 +12,7 @@ mod observe;
 mod plan;
 pub mod preflight;
 pub mod replication;
+mod rights;
 
 use crossrealm_krb::sid::Sid;
 

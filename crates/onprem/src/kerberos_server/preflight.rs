@@ -2,7 +2,7 @@
 //!
 //! Nothing here refuses: each function says what it found, so that a person learns of everything at once.
 
-use super::ObjectStep;
+use super::{ObjectStep, rights};
 use crate::dc;
 use crate::error::OnpremError;
 use crate::ldap::{Filter, Ldap, RootDse, Search};
@@ -234,9 +234,18 @@ pub async fn missing_rights(
             ObjectStep::RepairComputer { dn, what, .. } => {
                 missing.extend(missing_writes(ldap, dn, what).await?);
             }
-            ObjectStep::NewKey { .. }
-            | ObjectStep::DeleteComputer { .. }
-            | ObjectStep::DeleteUser { .. } => {}
+            ObjectStep::NewKey { dn } => {
+                if !rights::may_reset_password(ldap, dn).await? {
+                    missing.push(format!(
+                        "the account lacks the right `Reset Password` on `{dn}`"
+                    ));
+                }
+            }
+            ObjectStep::DeleteComputer { dn } | ObjectStep::DeleteUser { dn } => {
+                if !rights::may_delete(ldap, dn).await? {
+                    missing.push(format!("the account lacks the right `Delete` on `{dn}`"));
+                }
+            }
         }
     }
     Ok(missing)

@@ -2,6 +2,7 @@
 
 use super::journal::Journal;
 use super::object::{self, ObjectRun};
+use super::preflight::{self, Findings};
 use super::{open, require_global_administrator};
 use crate::commands::trusted_domain_object::{TrustRemoval, take_back};
 use crate::context::Context;
@@ -64,6 +65,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             kept_for.join("`, `")
         );
     }
+    let lacking = Findings {
+        findings: preflight::object(&mut server, &steps).await?,
+        ..Findings::default()
+    };
+    lacking.refuse(context.output)?;
 
     let journal = Journal::new(&client, &id, &session);
     if known.is_some() {

@@ -193,15 +193,28 @@ impl Play {
         let set: u64 = value(&search, "pwdLastSet")?.parse().unwrap_or_default();
         let aged = set.saturating_sub(days * 24 * 3600 * 10_000_000);
         let dn = value(&search, "dn")?;
+        self.ldbmodify(
+            &dn,
+            "pwdLastSet",
+            &aged.to_string(),
+            BYPASS_PASSWORD_LAST_SET,
+        )
+    }
+
+    /// Replaces an attribute in AD, beside the domain controller.
+    fn ldbmodify(
+        &self,
+        dn: &str,
+        attribute: &str,
+        value: &str,
+        control: &str,
+    ) -> Result<(), Failure> {
+        let world = &self.story.world;
         let modify = world.at(Place::Onprem, "ldbmodify").arg("-H");
         let modify = modify.arg(world.dc_folder().join("private/sam.ldb"));
         let change =
-            format!("dn: {dn}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: {aged}\n");
-        modify
-            .arg(BYPASS_PASSWORD_LAST_SET)
-            .stdin(change)
-            .ok()
-            .map(drop)
+            format!("dn: {dn}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n");
+        modify.arg(control).stdin(change).ok().map(drop)
     }
 }
 

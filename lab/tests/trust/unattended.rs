@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crossrealm_lab::{DOMAIN, Failure, Place, Run, Service, USER_PASSWORD, kill_at_line};
 
-use crate::{Play, WHOLE};
+use crate::{Play, WHOLE, value};
 
-/// What an agent logs when it has rotated the key, and when it has synced.
+/// What an agent logs when it has rotated the key, and when it could not.
 const ROTATED: &str = "trust key rotated";
-const SYNCED: &str = "synced";
+const NOT_ROTATED: &str = "the trust key was not rotated, next try in 60 s";
 const PATIENCE: Duration = Duration::from_secs(90);
 /// An account without a group of its own.
 const AGENT: &str = "svc-sync";
@@ -45,8 +45,8 @@ impl Play {
         self.age_trust_key(40)?;
         let (version, before) = (self.trust_version()?, self.trust_change()?);
         let mut agent = self.start("agent-without-right")?;
-        agent.wait_for_line("the trust key was not rotated, next try in 60 s", PATIENCE)?;
-        synced_often(&mut agent)?;
+        agent.wait_for_line(NOT_ROTATED, PATIENCE)?;
+        self.an_update_arrives("Bob Without Right")?;
         let log = agent.log_from(0);
         agent.stop(PATIENCE)?;
         assert!(log.contains("`--allow-trust-rotation`"), "{log}");
@@ -86,8 +86,10 @@ impl Play {
         self.age_trust_key(29)?;
         let (version, account) = (self.trust_version()?, self.account_version()?);
         let before = self.trust_change()?;
-        let mut early = self.start("early-agent")?;
-        synced_often(&mut early)?;
+        let asked = self.rotations_asked_for();
+        let early = self.start("early-agent")?;
+        self.wait_until("the agent asks", || Ok(self.rotations_asked_for() > asked))?;
+        self.an_update_arrives("Bob Early")?;
         early.stop(PATIENCE)?;
         assert_eq!(self.trust_version()?, version, "the key was not due yet");
         assert_eq!(self.trust_change()?, before, "nothing may change in AD");
@@ -96,7 +98,7 @@ impl Play {
         let mut agent = self.start("agent")?;
         agent.wait_for_line(ROTATED, PATIENCE)?;
         let log = agent.log_from(0);
-        synced_often(&mut agent)?;
+        self.an_update_arrives("Bob Rotated")?;
         agent.stop(PATIENCE)?;
         assert_eq!(self.trust_version()?, version + 1);
         assert_ne!(self.trust_change()?, before);
@@ -109,11 +111,15 @@ impl Play {
     fn two_agents_rotate_once(&self) -> Result<(), Failure> {
         let version = self.trust_version()?;
         self.age_trust_key(40)?;
-        let mut agents = [self.start("agent-one")?, self.start("agent-two")?];
-        for agent in &mut agents {
-            synced_often(agent)?;
-        }
-        let logs: String = agents.iter().map(|agent| agent.log_from(0)).collect();
+        let asked = self.rotations_asked_for();
+        let agents = [self.start("agent-one")?, self.start("agent-two")?];
+        let logs = || -> String { agents.iter().map(|agent| agent.log_from(0)).collect() };
+        self.wait_until("both agents ask", || {
+            Ok(self.rotations_asked_for() >= asked + 2)
+        })?;
+        self.wait_until("one rotates", || Ok(logs().contains(ROTATED)))?;
+        self.an_update_arrives("Bob Of Two")?;
+        let logs = logs();
         for agent in agents {
             agent.stop(PATIENCE)?;
         }
@@ -135,12 +141,11 @@ impl Play {
             let version = self.trust_version()?;
             self.age_trust_key(40)?;
             kill_at_line(&self.agent()?, lines, number)?;
+            self.forget_the_dead()?;
             self.a_ticket_is_fetched()?;
             let get = self.get()?;
             if index == 0 {
                 get.says("the rotation of the trust key is half done")?;
-                // The claim of the dead ends by itself; nobody waits for that here.
-                self.sql("UPDATE trusts SET rotation_until = 1")?;
                 let mut next = self.start(&format!("next-agent-{index}"))?;
                 next.wait_for_line(ROTATED, PATIENCE)?;
                 next.stop(PATIENCE)?;
@@ -156,24 +161,57 @@ impl Play {
     fn a_trust_that_is_gone_does_not_stop_the_sync(&self) -> Result<(), Failure> {
         self.admin(crate::REMOVE_TRUST)?.ok()?;
         let mut agent = self.start("agent-without-trust")?;
-        agent.wait_for_line("the trust key was not rotated, next try in 60 s", PATIENCE)?;
-        synced_often(&mut agent)?;
+        agent.wait_for_line(NOT_ROTATED, PATIENCE)?;
+        self.an_update_arrives("Bob Without Trust")?;
         agent.stop(PATIENCE)?;
         self.admin(WHOLE)?.ok().map(drop)
     }
-}
 
-/// Waits until the agent has been through its work some times.
-fn synced_often(agent: &mut Service) -> Result<(), Failure> {
-    let began = std::time::Instant::now();
-    loop {
-        agent.wait_for_line(SYNCED, PATIENCE)?;
-        if agent.log_from(0).matches(SYNCED).count() >= 3 {
-            return Ok(());
+    /// What an agent that was killed held ends by itself; nobody waits for that here.
+    fn forget_the_dead(&self) -> Result<(), Failure> {
+        self.sql("UPDATE trusts SET rotation_until = 1")?;
+        // There is a row at least: of nobody.
+        self.sql(
+            "INSERT OR REPLACE INTO sync_leases (tenant_id, domain, holder, expires_at)
+             SELECT tenant_id, dns_name, 'nobody', 1 FROM domains",
+        )
+    }
+
+    /// How often the tenant was asked whether a rotation is due, as its log says.
+    fn rotations_asked_for(&self) -> usize {
+        let log = self.story.cloud.as_ref().map(|cloud| cloud.log_from(0));
+        log.unwrap_or_default()
+            .matches("/rotation\" status=")
+            .count()
+    }
+
+    /// A change in AD reaches the tenant: the agent is alive and does its other work.
+    fn an_update_arrives(&self, name: &str) -> Result<(), Failure> {
+        let search = self
+            .story
+            .world
+            .ldbsearch("(sAMAccountName=bob)", &["cn"])
+            .ok()?;
+        self.ldbmodify(&value(&search, "dn")?, "displayName", name, "--nosync")?;
+        self.wait_until(&format!("`{name}` arrives"), || {
+            let run = self.story.crossrealm(Place::Admin);
+            let user = run.args(["-o", "json", "user", "show", &format!("bob@{DOMAIN}")]);
+            Ok(user.ok()?.out().contains(name))
+        })
+    }
+
+    fn wait_until(
+        &self,
+        what: &str,
+        mut probe: impl FnMut() -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        let began = std::time::Instant::now();
+        while !probe()? {
+            if began.elapsed() > PATIENCE {
+                return Err(Failure::new(format!("in vain waited until {what}")));
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
-        if began.elapsed() > PATIENCE {
-            return Err(Failure::new("the agent does not go on").with(agent.log_tail()));
-        }
-        std::thread::sleep(Duration::from_millis(50));
+        Ok(())
     }
 }

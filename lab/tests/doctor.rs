@@ -31,6 +31,7 @@ fn all(play: &mut Play) -> Result<(), Failure> {
     play.set_up()?;
     play.nothing_is_found()?;
     play.other_places()?;
+    play.as_a_drop_in_with_mappings()?;
     let only = std::env::var("CROSSREALM_FAULT").ok();
     let mut wrong = Vec::new();
     for fault in FAULTS

@@ -84,6 +84,7 @@ faults! {
     "the folder's permissions keep the user out", "file-acl", "", |play| { permissions(play, 0o700)?; Ok(play.doctor("alice")) }, |play| permissions(play, 0o777);
     "the keytab is of another key", "keytab", "", wrong_keytab, nothing;
     "smbd does not run", "port-share", "", files_down, files_up;
+    "the service hangs", "tls-login", "", |play| { signal(play, "STOP")?; Ok(play.doctor("alice")) }, |play| signal(play, "CONT");
     "the service does not run", "port-login", "", cloud_down, cloud_up;
 }
 
@@ -553,6 +554,23 @@ fn files_up(play: &mut Play) -> Mended {
     let index = step.ok_or_else(|| Failure::new("the story has no `files_serve`"))?;
     play.story
         .play(index + 1, &crossrealm_lab::story::STEPS[index])
+}
+
+/// Stops the service's process in its tracks, or lets it go on.
+fn signal(play: &mut Play, name: &str) -> Mended {
+    let space = play.story.world.namespace(Place::Cloud);
+    let pids = Run::here("ip").args(["netns", "pids", &space]).ok()?.out();
+    let serves = |pid: &&str| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        words
+            .first()
+            .is_some_and(|program| program.ends_with(b"/crossrealm"))
+            && words.get(1) == Some(&&b"serve"[..])
+    };
+    let pid = pids.lines().find(serves).map(str::to_owned);
+    let pid = pid.ok_or_else(|| Failure::new("the service has no process"))?;
+    Run::here("kill").args(["-s", name, &pid]).ok().map(drop)
 }
 
 fn cloud_down(play: &mut Play) -> Broken {

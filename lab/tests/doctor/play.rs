@@ -241,6 +241,55 @@ impl Play {
         Ok(())
     }
 
+    /// The configuration as a drop-in, with a mapping for every host: MIT's own tools get the ticket by it as well, and the
+    /// doctor sees which file says so.
+    pub fn as_a_drop_in_with_mappings(&self) -> Result<(), Failure> {
+        let folder = self.story.world.path(Place::Client, "krb5.conf.d");
+        std::fs::create_dir_all(&folder)?;
+        let out = folder.join("crossrealm.conf");
+        let words = [
+            "client",
+            "config",
+            "--format",
+            "krb5.conf",
+            "--map-hosts",
+            "--out",
+        ];
+        self.story
+            .crossrealm(Place::Client)
+            .args(words)
+            .arg(&out)
+            .ok()?;
+        let main = format!(
+            "includedir {}\n[logging]\n kdc = SYSLOG\n",
+            folder.display()
+        );
+        let main = self
+            .story
+            .world
+            .write(Place::Client, "with-drop-in.conf", main)?;
+        self.story.world.kinit("alice", "drop-in.ccache", &main)?;
+        let kvno = self
+            .story
+            .world
+            .at(Place::Client, "kvno")
+            .arg(format!("cifs/{HOST}"));
+        self.story
+            .world
+            .as_user(kvno, "drop-in.ccache", &main)
+            .ok()?;
+        let doctor = self.doctor("drop-in").env("KRB5_CONFIG", &main).ok()?;
+        let json = doctor.json()?;
+        let mapping = checks(&json).find(|check| check["id"] == "realm-mapping");
+        let seen = mapping
+            .and_then(|check| check["seen"].as_str())
+            .unwrap_or_default();
+        if !seen.contains("is mapped to") || !seen.contains("krb5.conf.d/crossrealm.conf") {
+            return Err(doctor.failure("was expected to see the mapping in the drop-in"));
+        }
+        Ok(())
+    }
+
     /// The doctor finds out where it runs: at the administration host it reads AD with the credentials given, and has no
     /// tickets of a person; the cloud needs no domain controller.
     pub fn other_places(&self) -> Result<(), Failure> {
@@ -314,6 +363,12 @@ fn named(fault: &Fault, output: &Output) -> Result<(), Failure> {
     let text = |field: &str| cause[field].as_str().unwrap_or_default().to_owned();
     if text("seen").is_empty() || text("why").is_empty() || text("next").is_empty() {
         return Err(output.failure("was expected to say what, why, and what next"));
+    }
+    if ["DOMAIN ", "ACCOUNT/SHARE", "--user USER"]
+        .iter()
+        .any(|blank| text("next").contains(blank))
+    {
+        return Err(output.failure("was expected to fill in what is known"));
     }
     if text("reason") != fault.reason {
         return Err(output.failure(&format!(

@@ -127,6 +127,19 @@ impl Examination {
         })
     }
 
+    /// Fills what is known into the next step of the newest outcome.
+    pub fn fill_in(&mut self, known: &[(&str, Option<String>)]) {
+        let last = self.outcomes.last_mut();
+        let Some(next) = last.and_then(|outcome| outcome.next.as_mut()) else {
+            return;
+        };
+        for (blank, value) in known {
+            if let Some(value) = value {
+                *next = next.replace(blank, value);
+            }
+        }
+    }
+
     /// Records what a probe found.
     pub fn record(&mut self, check: &Check, finding: Finding) {
         let mut outcome = Outcome {
@@ -221,6 +234,21 @@ mod tests {
         assert_eq!(exam.cause().unwrap().id, "a");
         assert_eq!(exam.cause().unwrap().next.as_deref(), Some("do this"));
         assert_eq!(exam.failures().count(), 2);
+    }
+
+    #[test]
+    fn what_is_known_is_filled_into_the_next_step() {
+        let mut exam = Examination::default();
+        exam.record(
+            &check("a", &[]),
+            failed_with("x", "sync --domain DOMAIN --user USER"),
+        );
+        exam.fill_in(&[
+            ("DOMAIN", Some("corp.contoso.com".to_owned())),
+            ("USER", None),
+        ]);
+        let next = exam.cause().and_then(|cause| cause.next.clone());
+        assert_eq!(next.unwrap(), "sync --domain corp.contoso.com --user USER");
     }
 
     #[test]

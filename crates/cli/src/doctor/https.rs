@@ -17,6 +17,8 @@ use tokio_rustls::TlsConnector;
 
 /// The largest answer taken, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
+/// How long an answer may take in all: several times what a loaded service needs.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// Beyond the life of any certificate: asking about that time tells when it ends.
 const FAR_S: u64 = 300 * 365 * 24 * 3600;
 
@@ -76,8 +78,28 @@ impl Anchors {
     }
 }
 
-/// Asks `host`, at `address`, for `path`.
+/// Asks `host`, at `address`, for `path`, and waits a bounded time for the whole answer.
 pub async fn ask(
+    host: &str,
+    address: SocketAddr,
+    anchors: &Anchors,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<Answer, Error> {
+    let asked = exchange(host, address, anchors, method, path, body);
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .unwrap_or_else(|_| {
+            let text = format!(
+                "it takes connections, but gives no answer within {} s",
+                PATIENCE.as_secs()
+            );
+            Err(Error::Other(text))
+        })
+}
+
+async fn exchange(
     host: &str,
     address: SocketAddr,
     anchors: &Anchors,

@@ -127,6 +127,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         let finding =
             finding.unwrap_or_else(|_| failed(format!("no answer within {} s", LIMIT.as_secs())));
         exam.record(check, finding);
+        exam.fill_in(&patient.blanks());
     }
     let report = Report {
         places: &patient.places,

@@ -278,6 +278,40 @@ impl<'a> Patient<'a> {
         ))
     }
 
+    /// What stands for what in the next steps of the list of checks, where it is known; the longer words first.
+    pub fn blanks(&self) -> [(&'static str, Option<String>); 6] {
+        let share = self.args.share.as_ref();
+        let domain = self.domain();
+        let user = self.user_name();
+        let principal = user.as_ref().and_then(|user| {
+            let (name, domain) = user.rsplit_once('@')?;
+            Some(format!("{name}@{}", domain.to_uppercase()))
+        });
+        [
+            ("USER@REALM", principal),
+            (
+                "ACCOUNT/SHARE",
+                share.map(|share| format!("{}/{}", share.account, share.share)),
+            ),
+            (
+                "--user USER",
+                user.as_ref().map(|user| format!("--user {user}")),
+            ),
+            (
+                "--to USER",
+                user.as_ref().map(|user| format!("--to {user}")),
+            ),
+            (
+                "--domain DOMAIN",
+                domain.as_ref().map(|domain| format!("--domain {domain}")),
+            ),
+            (
+                "-account keytab ACCOUNT",
+                share.map(|share| format!("-account keytab {}", share.account)),
+            ),
+        ]
+    }
+
     /// The names that the trust must cover: the share's host, or the tenant's top-level names.
     pub fn wanted_names(&self) -> Vec<String> {
         match (self.share_host(), &self.cloud) {

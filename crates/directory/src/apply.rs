@@ -16,6 +16,9 @@ use uuid::Uuid;
 /// Below this are built-in accounts, [MS-DTYP] 2.4.2.4.
 const FIRST_ORDINARY_RID: u32 = 1000;
 
+/// The most objects of a domain of which it is kept that they were refused or failed.
+const MAX_BLAMED: usize = 10_000;
+
 /// What a synced identity is made of, by the names of the API; a group has `members` beside it.
 const ATTRIBUTES: &[&str] = &[
     "sid",
@@ -443,7 +446,7 @@ impl<'a> Run<'a> {
         self.outcome.memberships_removed += removed;
         if known.state == IdentityState::Deleted {
             self.outcome.unchanged += 1;
-            return Ok(());
+            return self.absolve(conn, guid).await;
         }
         place("UPDATE identities SET state = 'deleted', disabled_reason = NULL, taken_account = NULL, taken_upn = NULL,
                changed_at = $3, origins = $4 WHERE tenant_id = $1 AND guid = $2")
@@ -499,7 +502,11 @@ impl<'a> Run<'a> {
             }
             None => false,
         };
-        if !known {
+        if before.is_none() && self.blamed.len() >= MAX_BLAMED {
+            // Told to the agent and the audit, which has a bound of its own; not kept.
+            self.audit_refusal(conn, guid, &name, code, &message)
+                .await?;
+        } else if !known {
             place("INSERT INTO sync_refusals (tenant_id, domain, guid, account_name, code, message, refused_at)
                    VALUES ($1, $2, $3, $4, $5, $6, $7)
                    ON CONFLICT (tenant_id, domain, guid) DO UPDATE SET account_name = $4, code = $5, message = $6, refused_at = $7")
@@ -509,17 +516,10 @@ impl<'a> Run<'a> {
                 .bind(now_s())
                 .execute(&mut *conn)
                 .await?;
-            let event = events::NewEvent {
-                outcome: Outcome::Refused,
-                reason: code.as_str().to_owned(),
-                user: name.clone(),
-                target: guid.to_string(),
-                detail: message.clone(),
-                ..audit_event(self.by, Some(self.tenant), "sync.refuse")
-            };
-            events::record(conn, &event).await?;
+            self.audit_refusal(conn, guid, &name, code, &message)
+                .await?;
+            self.blamed.insert(guid);
         }
-        self.blamed.insert(guid);
         self.outcome.refused.push(Refusal {
             object_guid: guid,
             account_name: name,
@@ -527,6 +527,25 @@ impl<'a> Run<'a> {
             message,
         });
         Ok(())
+    }
+
+    async fn audit_refusal(
+        &self,
+        conn: &mut AnyConnection,
+        guid: Uuid,
+        name: &str,
+        code: RefusalCode,
+        message: &str,
+    ) -> Result<()> {
+        let event = events::NewEvent {
+            outcome: Outcome::Refused,
+            reason: code.as_str().to_owned(),
+            user: name.to_owned(),
+            target: guid.to_string(),
+            detail: message.to_owned(),
+            ..audit_event(self.by, Some(self.tenant), "sync.refuse")
+        };
+        events::record(conn, &event).await
     }
 
     /// An object that is as it should be is no longer one that was refused or failed.

@@ -241,6 +241,38 @@ async fn a_refusal_is_audited_once_and_forgotten_when_mended() {
     assert_eq!(d.sync_refusals(tenant, CORP).await.unwrap(), []);
 }
 
+/// Whoever sends ever new objects that are refused fills neither the table nor the disk.
+#[tokio::test]
+async fn what_is_kept_of_refusals_is_bounded() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    d.register_domain(&by(), tenant, &corp()).await.unwrap();
+    let filled = "INSERT INTO sync_refusals (tenant_id, domain, guid, account_name, code, message, refused_at)
+        WITH RECURSIVE n (i) AS (SELECT 10000000 UNION ALL SELECT i + 1 FROM n WHERE i < 10009998)
+        SELECT t.id, 'corp.contoso.com', CAST(CAST(n.i AS TEXT) || '........' AS BLOB), 'x', 'invalid', 'x', 0 FROM n, tenants t";
+    let filled = match world.url().starts_with("sqlite") {
+        true => filled.to_owned(),
+        false => filled.replace("AS BLOB)", "AS BYTEA)"),
+    };
+    let filled = sqlx::query(sqlx::AssertSqlSafe(filled));
+    filled.execute(&mut world.raw().await).await.unwrap();
+    let bad = |n| {
+        Change::Upsert(SyncedIdentity {
+            sid: sid("S-1-5-21-9-9-9-1001"),
+            ..user(n, "mallory")
+        })
+    };
+    let codes = refusals(d, tenant, (1..=5).map(bad).collect()).await;
+    assert_eq!(codes, [RefusalCode::SidOutsideDomain; 5]);
+    assert_eq!(d.sync_state(tenant, CORP).await.unwrap().refused, 10_000);
+    let audited = "SELECT COUNT(*) FROM events WHERE action = 'sync.refuse'";
+    assert_eq!(world.count(audited).await, 5);
+    // The one that is kept is mended as any other.
+    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    assert_eq!(d.sync_state(tenant, CORP).await.unwrap().refused, 9_999);
+}
+
 #[tokio::test]
 async fn a_cloud_only_identity_is_never_overwritten() {
     let world = World::new().await;

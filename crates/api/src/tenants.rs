@@ -21,7 +21,8 @@ pub struct TenantCreate {
     /// The DNS suffixes whose services AD refers to the realm; the domain where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_level_names: Option<Vec<String>>,
-    /// Whether built-in accounts of AD (RID below 1000, such as Administrator) may be synced and get tickets; no where absent.
+    /// Whether built-in accounts of AD (RID below 1000, such as Administrator) may be written by a connector and
+    /// get tickets; no where absent.
     #[serde(default)]
     pub allow_low_rids: bool,
 }
@@ -30,7 +31,7 @@ pub struct TenantCreate {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TenantPolicy {
-    /// Whether built-in accounts of AD (RID below 1000, such as Administrator) may be synced and get tickets.
+    /// Whether built-in accounts of AD (RID below 1000, such as Administrator) may be written by a connector and get tickets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_low_rids: Option<bool>,
 }
@@ -54,7 +55,7 @@ pub struct Tenant {
     pub top_level_names: Vec<String>,
     /// Where clients reach its KDC proxy: `https://login.<base domain>:443/<id>/kerberos`.
     pub kdc_proxy_url: String,
-    /// Whether built-in accounts of AD (RID below 1000, such as Administrator) may be synced and get tickets.
+    /// Whether built-in accounts of AD (RID below 1000, such as Administrator) may be written by a connector and get tickets.
     #[serde(default)]
     pub allow_low_rids: bool,
     /// When it was created.

@@ -143,6 +143,30 @@ fn an_administrator_enrols_signs_in_works_and_signs_out() {
 }
 
 #[test]
+fn what_a_tenant_allows_is_shown_and_changed() {
+    let cloud = Cloud::start();
+    let shown = |args: &[&str]| {
+        let output = cloud.ok(&[&["-o", "json"], args].concat());
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["allow_low_rids"]
+            .clone()
+    };
+    assert_eq!(shown(&["tenant", "show", "contoso"]), false);
+    assert_eq!(
+        shown(&["tenant", "policy", "contoso", "--allow-low-rids", "true"]),
+        true
+    );
+    assert_eq!(shown(&["tenant", "show", "contoso"]), true);
+    assert_eq!(
+        shown(&["tenant", "policy", "contoso", "--allow-low-rids", "false"]),
+        false
+    );
+    assert_eq!(
+        shown(&["tenant", "create", "lenient", "--allow-low-rids"]),
+        true
+    );
+}
+
+#[test]
 fn the_first_token_can_be_revoked_and_no_secret_is_an_argument() {
     let cloud = Cloud::start();
     let home = tempfile::tempdir().unwrap();

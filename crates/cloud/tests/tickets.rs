@@ -1,11 +1,16 @@
 //! A ticket through the real endpoint: a referral that AD could have issued, a directory filled through the API, a service
 //! ticket that opens with the exported keytab; and refusals that leave an event.
 
+#[path = "../../directory/tests/directory/authenticator.rs"]
+mod authenticator;
 mod common;
 
 use common::Service;
 use common::trusted::{DOMAIN, ask, event_of, honest, refusal, sync_alice, world};
-use crossrealm_api::{Base64Secret, EventQuery, IdentityState, PrepareTrust, UserCreate};
+use crossrealm_api::{
+    AdministratorCreate, Base64Secret, EnrolmentBegin, EnrolmentFinish, EventQuery, IdentityState,
+    PrepareTrust, Role, SecretText, SignIn, UserCreate,
+};
 use crossrealm_kdc::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::keytab::Keytab;
@@ -183,6 +188,50 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     texts.chain([secret.to_vec()]).collect()
 }
 
+/// Enrols somebody, who then signs in wrongly and well; what nobody else may know of that.
+async fn sign_in_secrets(service: &Service) -> Vec<(&'static str, Vec<u8>)> {
+    let (upn, password) = ("ada@contoso.com", "correct horse battery");
+    let wanted = AdministratorCreate {
+        upn: upn.into(),
+        role: Role::GlobalAdministrator,
+        tenant: None,
+    };
+    let made = service.admin.create_administrator(&wanted).await.unwrap();
+    let begin = EnrolmentBegin {
+        upn: upn.into(),
+        enrolment_code: made.enrolment_code.clone(),
+    };
+    let anybody = service.client_without_token();
+    let begun = anybody.begin_enrolment(&begin).await.unwrap();
+    let uri = begun.otpauth_uri.expose();
+    let app = authenticator::Authenticator::new(uri);
+    let finish = EnrolmentFinish {
+        upn: upn.into(),
+        enrolment_code: made.enrolment_code.clone(),
+        password: SecretText::new(password),
+        code: SecretText::new(app.code(-1)),
+    };
+    anybody.finish_enrolment(&finish).await.unwrap();
+    let sign_in = |text: &str, code: String| SignIn {
+        upn: upn.into(),
+        password: SecretText::new(text),
+        code: SecretText::new(code),
+    };
+    let wrong = sign_in("nearly the password", app.wrong_code());
+    anybody.sign_in(&wrong).await.unwrap_err();
+    let right = sign_in(password, app.code(0));
+    let session = anybody.sign_in(&right).await.unwrap();
+    let base32 = uri.split_once("secret=").unwrap().1.split('&').next();
+    vec![
+        ("enrolment code", made.enrolment_code.expose().into()),
+        ("password", password.into()),
+        ("wrong password", b"nearly the password".to_vec()),
+        ("session", session.token.expose().into()),
+        ("authenticator", base32.unwrap().into()),
+        ("authenticator", app.secret().to_vec()),
+    ]
+}
+
 #[tokio::test]
 async fn no_secret_is_logged_at_any_level() {
     let log = log_everything();
@@ -228,6 +277,7 @@ async fn no_secret_is_logged_at_any_level() {
     for entry in &keys.entries {
         secrets.push(("service key", entry.key.as_bytes().to_vec()));
     }
+    secrets.extend(sign_in_secrets(&service).await);
     service.end().await;
     let log = log.lock().unwrap();
     // A test that captured nothing would prove nothing.

@@ -22,7 +22,8 @@ pub enum Args {
         /// DNS suffixes whose services AD refers to the tenant [default: its domain]
         #[arg(long, value_delimiter = ',', value_name = "NAMES")]
         top_level_names: Option<Vec<String>>,
-        /// Let AD's built-in accounts (RID below 1000, such as Administrator) be synced and get tickets
+        /// Let AD's built-in accounts (RID below 1000, such as Administrator) get tickets where a connector writes them;
+        /// `crossrealm sync` leaves them out
         #[arg(long)]
         allow_low_rids: bool,
     },
@@ -30,7 +31,8 @@ pub enum Args {
     Policy {
         /// Its name, domain or id
         name: String,
-        /// Whether AD's built-in accounts (RID below 1000, such as Administrator) may be synced and get tickets
+        /// Whether AD's built-in accounts (RID below 1000, such as Administrator) get tickets where a connector writes them;
+        /// `crossrealm sync` leaves them out
         #[arg(long, value_name = "true|false", required = true)]
         allow_low_rids: Option<bool>,
     },

@@ -4,7 +4,8 @@ mod common;
 
 use common::Service;
 use crossrealm_api::{
-    Client, Code, HostStateAnswer, HostTokenCreate, ResolveNames, ShareCreate, StorageAccountCreate,
+    Client, Code, HostReport, HostSession, HostStateAnswer, HostTokenCreate, ResolveNames,
+    ShareCreate, StorageAccountCreate,
 };
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -225,4 +226,108 @@ async fn names_and_sids_are_told_to_hosts() {
     assert_eq!(ask(many, &[]).await.unwrap().found.len(), 1000);
     let too_many = ask(vec![alice; 1000], &["bob"]).await.unwrap_err();
     assert_eq!(too_many.code(), Some(Code::InvalidRequest));
+}
+
+#[tokio::test]
+async fn what_hosts_say_of_themselves_is_shown_and_bounded() {
+    let service = service().await;
+    let made = service
+        .admin
+        .create_host_token("contoso", "acct1", &named("fs1"))
+        .await
+        .unwrap();
+    let host = service.client(&made.token);
+    let version = match host.host_state("contoso", "acct1", None, 0).await.unwrap() {
+        HostStateAnswer::State { state, .. } => state.version,
+        HostStateAnswer::Unchanged => panic!("nothing was known before"),
+    };
+    let session = HostSession {
+        user: "CORP\\alice".into(),
+        ..HostSession::default()
+    };
+    let mut report = HostReport {
+        serving: true,
+        state_version: Some(version),
+        kvnos: vec![1, 2],
+        session_count: 1,
+        sessions: vec![session.clone()],
+        ..HostReport::default()
+    };
+    let tell = async |name: &str, report: &HostReport| {
+        host.report_host("contoso", "acct1", name, report).await
+    };
+    tell("fs1", &report).await.unwrap();
+    let shown = service.admin.hosts("contoso", "acct1").await.unwrap();
+    assert_eq!(shown.len(), 1);
+    assert_eq!((shown[0].name.as_str(), shown[0].silent), ("fs1", false));
+    assert_eq!(
+        (shown[0].up_to_date, &shown[0].report),
+        (Some(true), &report)
+    );
+    let share = ShareCreate {
+        name: "projects".into(),
+    };
+    service
+        .admin
+        .create_share("contoso", "acct1", &share)
+        .await
+        .unwrap();
+    let shown = service.admin.hosts("contoso", "acct1").await.unwrap();
+    assert_eq!(shown[0].up_to_date, Some(false));
+    let hidden = host.hosts("contoso", "acct1").await.unwrap_err();
+    assert_eq!(hidden.code(), Some(Code::Forbidden));
+    let other = host.report_host("contoso", "acct2", "fs1", &report).await;
+    assert_eq!(other.unwrap_err().code(), Some(Code::Forbidden));
+
+    for bad in ["", "a b", "a/b", "ä", &"x".repeat(64)] {
+        assert!(tell(bad, &report).await.is_err(), "{bad}");
+    }
+    report.problem = Some("x".repeat(300 << 10));
+    let code = tell("fs1", &report).await.unwrap_err().code();
+    assert_eq!(code, Some(Code::InvalidRequest));
+    report.problem = None;
+    report.sessions = vec![session; 600];
+    for number in 2..=64 {
+        tell(&format!("fs{number}"), &report).await.unwrap();
+    }
+    let code = tell("fs65", &report).await.unwrap_err().code();
+    assert_eq!(code, Some(Code::TooManyHosts));
+    tell("fs64", &report).await.unwrap();
+    let shown = service.admin.hosts("contoso", "acct1").await.unwrap();
+    assert_eq!(shown.len(), 64);
+    assert_eq!(shown[63].report.sessions.len(), 500);
+}
+
+#[tokio::test]
+async fn a_domains_id_range_is_its_own_for_ever() {
+    let service = service().await;
+    let ranges = async || match service
+        .admin
+        .host_state("contoso", "acct1", None, 0)
+        .await
+        .unwrap()
+    {
+        HostStateAnswer::State { state, .. } => {
+            let of = state.domains.into_iter();
+            of.map(|domain| (domain.sid, domain.id_range.unwrap()))
+                .collect::<Vec<_>>()
+        }
+        HostStateAnswer::Unchanged => panic!("nothing was known before"),
+    };
+    assert_eq!(ranges().await, [(SID.to_owned(), 0)]);
+    let register = async |name: &str, sid: &str| {
+        let domain = json!({"dns_name": name, "flat_name": "A", "sid": sid});
+        let apply = json!({"run_id": "99999999-9999-9999-9999-999999999998", "domain": domain,
+            "changes": [], "skipped": 0, "cursor": null, "last": true});
+        let apply = serde_json::from_value(apply).unwrap();
+        let admin = &service.admin;
+        admin
+            .apply_identities("contoso", name, &apply)
+            .await
+            .unwrap();
+    };
+    // Before the first one by its name, and behind it by its number.
+    register("a.contoso.com", "S-1-5-21-7-7-7").await;
+    let expected = [("S-1-5-21-7-7-7".to_owned(), 1), (SID.to_owned(), 0)];
+    assert_eq!(ranges().await, expected);
 }

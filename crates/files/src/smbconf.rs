@@ -78,7 +78,7 @@ fn global(state: &HostState, listen: Listen) -> String {
     disable netbios = yes
     smb ports = {port}
 
-    # On-premises SIDs are mapped to local ids as they come; what users see and what is kept on disk are the SIDs.
+    # On-premises SIDs have local ids by ranges that are the same on every host; users see, and the disk keeps, the SIDs.
     idmap config * : backend = autorid
     idmap config * : range = 100000000-1999999999
     idmap config * : rangesize = 1000000

@@ -296,6 +296,9 @@ impl Play {
         let table = self.admin(&["storage-account", "show", "acct1"])?;
         table.says("fs1 (serving on 10.77.2.1:445, state up to date")?;
 
+        self.admin(&["storage-account", "hosts", "acct1"])?
+            .says("from 10.77.2.2 (")?;
+
         let began = Instant::now();
         self.admin(&[
             "share",

@@ -57,6 +57,11 @@ pub enum Args {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// List the hosts that serve the account, and who is connected to each
+    Hosts {
+        /// The account's name
+        name: String,
+    },
     /// Make a token for one host that runs `files serve`: good for this account, its names, and nothing else
     HostToken {
         /// The account's name
@@ -132,6 +137,31 @@ struct Shown {
     #[serde(flatten)]
     account: StorageAccount,
     hosts: Vec<Host>,
+}
+
+const HOSTS: &[Column] = &[
+    column("Name", "/name"),
+    column("Listen", "/listen"),
+    column("Serving", "/serving"),
+    column("Silent", "/silent"),
+    column("UpToDate", "/up_to_date"),
+    column("Kvnos", "/kvnos"),
+    time_column("ReportedAt", "/reported_at"),
+    column("Problem", "/problem"),
+    shown("Sessions", "/sessions", sessions),
+];
+
+/// Sessions as `CORP\alice from 10.0.0.7 (projects)`.
+fn sessions(sessions: &Value) -> String {
+    let shown = sessions.as_array().into_iter().flatten().map(|session| {
+        format!(
+            "{} from {} ({})",
+            output::plain(&session["user"]),
+            output::plain(&session["client"]),
+            output::plain(&session["shares"])
+        )
+    });
+    shown.collect::<Vec<_>>().join("; ")
 }
 
 const TOKENS: &[Column] = &[
@@ -231,6 +261,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Args::Keytab { name, out } => {
             let answer = client.storage_account_keytab(tenant, &name).await?;
             keytab::write(&answer, &out, context)
+        }
+        Args::Hosts { name } => {
+            let hosts = client.hosts(tenant, &name).await?;
+            let nothing =
+                "no host has reported; `crossrealm files serve --account NAME` starts one";
+            context.output.list(&hosts, HOSTS, nothing)
         }
         Args::HostToken { name, host, out } => {
             let host = if host.is_empty() {

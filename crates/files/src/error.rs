@@ -193,6 +193,9 @@ impl FilesError {
             Self::File { reason, .. } if reason.contains("(os error 28)") => Some(
                 "the disk is full: make room; what was served before goes on being served".into(),
             ),
+            Self::File { reason, .. } if reason.contains("(os error 13)") => {
+                Some("run it by `sudo`: the files of shares are for root alone".into())
+            }
             Self::Inside(complaint) => complaint.hint.clone(),
             Self::BadAccountName(_)
             | Self::BadShareName(_)

@@ -20,6 +20,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("share_acl_sets_by_names", by_names),
     ("share_acl_renews_what_is_inherited", propagation),
     ("share_acl_never_leaves_the_share", never_leaves),
+    ("a_host_token_is_enough_for_share_acl", host_token),
 ];
 
 /// Facts of the original: Administrators and SYSTEM full, Users read and execute, Authenticated Users modify, Creator
@@ -347,4 +348,37 @@ fn never_leaves(scene: &mut Scene) -> Result<(), Failure> {
         false => Ok(()),
         true => Err(Failure::new("alice could not delete what she was given")),
     }
+}
+
+/// The token of the host shows and sets permissions by names; it can give nobody a role.
+fn host_token(scene: &mut Scene) -> Result<(), Failure> {
+    let token = scene.story.world.path(Place::Cloud, "acct1.token");
+    let words = ["storage-account", "host-token", "acct1", "--for", "files1"];
+    let made = scene
+        .story
+        .crossrealm(Place::Cloud)
+        .args(words)
+        .arg("--out");
+    made.arg(&token).ok()?;
+    let own = |run: Run| {
+        run.env("CROSSREALM_TOKEN", "")
+            .arg("--token-file")
+            .arg(&token)
+    };
+    let grant = ["--grant", "CORP\\AllStaff:read", "--dry-run"];
+    own(acl(scene, "/", &grant)).ok()?.says("CORP\\AllStaff")?;
+    own(acl(scene, "/below", &[]))
+        .ok()?
+        .says("alice@corp.contoso.com")?;
+    let words = [
+        "share",
+        "grant",
+        "acct1/acl-tests",
+        "--to",
+        "bob",
+        "--role",
+        "reader",
+    ];
+    let role = scene.story.crossrealm(Place::Cloud).args(words);
+    own(role).refused(1)?.says("error: ").map(drop)
 }

@@ -161,7 +161,7 @@ impl From<DiskError> for Failure {
             DiskError::NoPermissions(_) => {
                 "it was not made through SMB, and smbd goes by its mode: give it a whole list by `--sddl`"
             }
-            DiskError::System { reason, .. } if reason.contains("denied") => {
+            DiskError::System { reason, .. } if reason.contains("(os error 13)") => {
                 "run it by `sudo`: the files of shares are for root alone"
             }
             DiskError::Damaged { .. } | DiskError::Version(_) => "`--sddl` replaces it",

@@ -22,10 +22,11 @@ pub const TESTS: &[(&str, Test)] = &[
 const SHARE: &str = "open";
 const SECOND: &str = "1447";
 
-/// One session that writes the same file again and again; what smbclient says is the log. `$1` ends it, `$2` is the file.
+/// One session that writes the same file again and again; what smbclient says is the log, line by
+/// line. `$1` ends it, `$2` is the file.
 const WRITES: &str = r#"
 ( while [ ! -e "$1" ]; do echo "put $LOCAL $2"; sleep 0.1; done ) |
-  smbclient "$SHARE" --use-kerberos=required --use-krb5-ccache="$CCACHE" 2>&1
+  stdbuf -oL smbclient "$SHARE" --use-kerberos=required --use-krb5-ccache="$CCACHE" 2>&1
 echo ended
 "#;
 

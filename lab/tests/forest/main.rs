@@ -69,6 +69,8 @@ impl Forest {
         lap("view and repair");
         self.keys()?;
         lap("keys");
+        self.a_child_gets_its_own_object()?;
+        lap("a child domain");
         Ok(())
     }
 

@@ -205,6 +205,33 @@ impl Forest {
         Ok(())
     }
 
+    /// Samba cannot host a child domain, but its controller can take itself for the controller of one: it then says so,
+    /// by LDAP and by LSA. The trust is refused, and the Kerberos server object is made.
+    pub(crate) fn a_child_gets_its_own_object(&self) -> Result<(), Failure> {
+        self.run(&[&["kerberos-server", "remove"]])?.ok()?;
+        assert!(self.changes()?.is_empty());
+        let database = self.story.world.dc_folder().join("private/sam.ldb");
+        let modify = self.story.world.at(Place::Onprem, "ldbmodify").arg("-H");
+        let ldif = "dn: @ROOTDSE\nchangetype: modify\nreplace: rootDomainNamingContext\nrootDomainNamingContext: DC=contoso,DC=com\n";
+        modify.arg(database).stdin(ldif).ok()?;
+        let refused = self.run(&[WHOLE])?.refused(1)?;
+        refused
+            .says(&format!("error: `{DOMAIN}` is not the root of its forest `contoso.com`: a cloud trust there fails with 0x549"))?
+            .says("hint: run it with `--domain contoso.com --setup-cloud-trust`")?;
+        assert!(self.changes()?.is_empty(), "nothing may be made");
+        self.run(&[SET])?.ok()?;
+        assert_eq!(
+            self.changes()?.len(),
+            2,
+            "the service account and the computer"
+        );
+        let get = self.get()?;
+        assert_eq!(get["id"], get["cloud_id"]);
+        assert!(get["id"].is_number() && get["cloud_trust_display"].is_null());
+        assert_eq!(get["findings"].as_array().map(Vec::len), Some(0), "{get}");
+        Ok(())
+    }
+
     fn clocks_that_are_off_are_told(&mut self) -> Result<(), Failure> {
         let shift = self.clock_shift()?;
         let off =

@@ -1,6 +1,7 @@
 //! `crossrealm trusted-domain-object`: the trust alone, without the Kerberos server object.
 
 use super::kerberos_server::journal::{Journal, say};
+use super::kerberos_server::replication::{self, PartnerView};
 use super::kerberos_server::{open, recorded, require_global_administrator};
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
@@ -8,6 +9,7 @@ use crate::failure::Failure;
 use crate::output::{Column, column};
 use clap::Subcommand;
 use crossrealm_api::{Client, ClientError, Tenant};
+use crossrealm_onprem::ldap::Ldap;
 use crossrealm_onprem::lsa::Lsa;
 use crossrealm_onprem::os;
 use crossrealm_onprem::smb::LsaPipe;
@@ -31,6 +33,7 @@ struct Outcome {
     realm: String,
     removed_from_ad: bool,
     removed_from_tenant: bool,
+    replication: Vec<PartnerView>,
 }
 
 const COLUMNS: &[Column] = &[
@@ -57,11 +60,19 @@ async fn remove(domain: &DomainArgs, context: &Context) -> Result<(), Failure> {
     let id = tenant.id.to_string();
     let journal = Journal::new(&client, &id, &session);
     let removed = removal.run(&client, &mut lsa, &journal).await?;
+    let replication = match removed.from_ad {
+        true => {
+            let mut ldap = Ldap::connect(&session).await?;
+            replication::settle(&session, &mut ldap, &tenant).await
+        }
+        false => Vec::new(),
+    };
     let outcome = Outcome {
         domain: session.dc().domain.clone(),
         realm: tenant.realm,
         removed_from_ad: removed.from_ad,
         removed_from_tenant: removed.from_tenant,
+        replication,
     };
     if !outcome.removed_from_ad && !outcome.removed_from_tenant {
         eprintln!("nothing to remove: neither AD nor the tenant holds the trust");

@@ -237,6 +237,28 @@ async fn a_child_domain_is_told_what_to_do() {
     assert!(error.hint().unwrap().contains("root domain"));
 }
 
+/// What a child domain answers where the trust was made elsewhere: the refusal of the names, through the applier.
+#[tokio::test]
+async fn a_child_domain_that_refuses_the_names_is_told_what_to_do() {
+    use crate::trust::{Step, apply};
+    // LsarSetForestTrustInformation: no collision information, then the status.
+    let refused = [&[0; 4][..], &0xC000_00DDu32.to_le_bytes()].concat();
+    let mut lsa = Lsa::open(Script(vec![(44, ok_handle()), (74, refused)]))
+        .await
+        .unwrap();
+    let step = Step::SetTopLevelNames {
+        realm: REALM.to_owned(),
+        names: vec!["contoso.cloud.example".to_owned()],
+    };
+    let error = apply(&mut lsa, &step, "", 0).await.unwrap_err();
+    assert!(error.to_string().contains("0x549"), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains("in a child domain run `set` without it"),
+        "{hint}"
+    );
+}
+
 #[tokio::test]
 async fn an_endless_enumeration_ends() {
     let mut page = hex(ENUMERATE_REPLY);

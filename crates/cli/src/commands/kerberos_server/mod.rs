@@ -9,7 +9,7 @@ pub(crate) mod journal;
 mod object;
 mod preflight;
 mod remove;
-mod replication;
+pub(super) mod replication;
 mod set;
 mod trust;
 

@@ -14,7 +14,7 @@ use crossrealm_onprem::error::OnpremError;
 use crossrealm_onprem::kerberos_server::{ObjectStep, preflight};
 use crossrealm_onprem::ldap::RootDse;
 use crossrealm_onprem::os;
-use crossrealm_onprem::trust::{Refusal, findings, overlap, top_level_names};
+use crossrealm_onprem::trust::{Refusal, Step, findings, overlap, plan, top_level_names};
 use serde::Serialize;
 
 /// How long a key must be in use before it is rotated again without `--force`: a ticket's life and more.
@@ -310,18 +310,45 @@ async fn forest(
 }
 
 /// The rights that the trust's steps take, as far as they can be asked for.
-async fn trust_rights(
-    object: &mut ObjectRun,
-    run: &TrustRun<'_>,
-) -> Result<Option<Finding>, Failure> {
-    let system = format!("CN=System,{}", object.ldap.base());
-    let may = run.observed.own.is_some()
-        || preflight::may_create(&mut object.ldap, &system, "trustedDomain").await?;
-    Ok((!may).then(|| {
-        missing_right(format!(
+async fn trust_rights(object: &mut ObjectRun, run: &TrustRun<'_>) -> Result<Vec<Finding>, Failure> {
+    let base = object.ldap.base().to_owned();
+    let Some(own) = &run.observed.own else {
+        return creation_rights(object, &base).await;
+    };
+    let steps = plan(&run.observed, &run.wanted).unwrap_or_default();
+    let attributes = steps.iter().filter_map(|step| match step {
+        Step::SetEnctypes { .. } => Some("msDS-SupportedEncryptionTypes"),
+        Step::SetTopLevelNames { .. } => Some("msDS-TrustForestTrustInfo"),
+        Step::Create { .. } | Step::Delete { .. } => None,
+    });
+    let attributes: Vec<&str> = attributes.collect();
+    let dn = format!("CN={},CN=System,{base}", own.name);
+    let unwritable = preflight::unwritable(&mut object.ldap, &dn, &attributes).await?;
+    let lines = unwritable
+        .iter()
+        .map(|name| missing_right(format!("the account may not write `{name}` of `{dn}`")));
+    Ok(lines.collect())
+}
+
+/// A trust and its account are made.
+async fn creation_rights(object: &mut ObjectRun, base: &str) -> Result<Vec<Finding>, Failure> {
+    let system = format!("CN=System,{base}");
+    let users = format!("CN=Users,{base}");
+    let mut missing = Vec::new();
+    if !preflight::may_create(&mut object.ldap, &system, "trustedDomain").await? {
+        missing.push(missing_right(format!(
             "the account may not create trusts (`trustedDomain` in `{system}`)"
-        ))
-    }))
+        )));
+    }
+    // Where the service account is to be made too, it is told of that already.
+    if object.seen.user.is_some()
+        && !preflight::may_create(&mut object.ldap, &users, "user").await?
+    {
+        missing.push(missing_right(format!(
+            "the account may not create the account of a trust (`user` in `{users}`)"
+        )));
+    }
+    Ok(missing)
 }
 
 /// What stands against a rotation: a key that has just been made. Tickets sealed with the one before may still be on

@@ -3,6 +3,7 @@
 use super::journal::Journal;
 use super::object::{self, ObjectRun};
 use super::preflight::{self, Findings};
+use super::replication::{self, PartnerView};
 use super::{open, require_global_administrator};
 use crate::commands::trusted_domain_object::{TrustRemoval, take_back};
 use crate::context::Context;
@@ -31,6 +32,7 @@ struct Outcome {
     removed_from_tenant: bool,
     /// The realms of the other tenants for which the service account stays.
     kept_for: Vec<String>,
+    replication: Vec<PartnerView>,
 }
 
 const COLUMNS: &[Column] = &[
@@ -93,11 +95,17 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         let deleted = client.delete_kerberos_server(&id, &domain);
         journal.in_tenant(step, deleted).await?;
     }
+    let removed_from_ad = trust.from_ad || !steps.is_empty();
+    let replication = match removed_from_ad {
+        true => replication::settle(&session, &mut server.ldap, &tenant).await,
+        false => Vec::new(),
+    };
     let outcome = Outcome {
         domain,
-        removed_from_ad: trust.from_ad || !steps.is_empty(),
+        removed_from_ad,
         removed_from_tenant: trust.from_tenant || known.is_some(),
         kept_for,
+        replication,
     };
     if !outcome.removed_from_ad && !outcome.removed_from_tenant {
         eprintln!("nothing to remove: neither AD nor the tenant holds anything of this tenant");

@@ -100,7 +100,7 @@ fn what_is_missing_is_asked_for_by_name() {
     assert_fails(
         &[&["tenant", "list"], &server[..]].concat(),
         "no API token",
-        "give `--token-file",
+        "sign in with `crossrealm login`, give `--token-file",
     );
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("admin.token");

@@ -52,11 +52,15 @@ impl Directory {
             return Ok(Some(wait));
         }
         drop(reader);
-        let mut tx = self.begin().await?;
+        let (mut tx, now) = (self.begin().await?, now_s());
+        // Locked before they are looked at, the account first: of attempts at once each sees those before it.
+        for subject in [&subjects.account, &subjects.sender] {
+            lock(&mut tx, subject, now).await?;
+        }
         if let Some(wait) = wait(&mut tx, subjects).await? {
+            tx.rollback().await?;
             return Ok(Some(wait));
         }
-        let now = now_s();
         sql("DELETE FROM sign_in_attempts WHERE last_at < $1")
             .bind(now - FORGOTTEN_AFTER_S)
             .execute(&mut *tx)
@@ -90,6 +94,19 @@ pub(crate) async fn forget(conn: &mut AnyConnection, subject: &str) -> Result<()
         .bind(subject)
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// Makes a subject's row, or locks it until the transaction ends.
+async fn lock(conn: &mut AnyConnection, subject: &str, now: i64) -> Result<()> {
+    sql(
+        "INSERT INTO sign_in_attempts (subject, failures, last_at, locked_until) VALUES ($1, 0, $2, 0)
+         ON CONFLICT (subject) DO UPDATE SET last_at = $2",
+    )
+    .bind(subject)
+    .bind(now)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What can be asked of the directory.
 
 use super::connection::Connection;
-use super::entry::Entry;
+use super::entry::{Entry, RootDse};
 use super::error::LdapError;
 use super::{Filter, Scope};
 use crate::dc::LDAP_PORT;
@@ -19,6 +19,9 @@ const PAGE_SIZE: i64 = 1000;
 
 /// The most objects that [`Ldap::search`] collects; larger sets are read page by page.
 const MAX_COLLECTED: usize = 100_000;
+
+/// The most objects of one answer. A server may give a whole domain as one page of a DirSync search.
+const MAX_OBJECTS: usize = 10_000_000;
 
 /// The most values of one attribute that are read by ranges.
 const MAX_RANGED_VALUES: usize = 5_000_000;
@@ -221,16 +224,20 @@ impl Ldap {
         }
     }
 
-    /// One page of a DirSync search: the objects, whether there is more right now, and the cookie for the next time.
+    /// One page of a DirSync search, each object given to `each` as it comes. Says whether there is more right now, and
+    /// the cookie for the next time.
     pub async fn dirsync(
         &mut self,
         search: &Search,
         flags: i64,
         cookie: Vec<u8>,
-    ) -> Result<(Vec<Entry>, bool, Vec<u8>), OnpremError> {
+        each: &mut dyn FnMut(Entry),
+    ) -> Result<(bool, Vec<u8>), OnpremError> {
         let mut controls: Vec<_> = search.controls.iter().map(Control::wire).collect();
         controls.push(Control::DirSync { flags, cookie }.wire());
-        let (entries, answer) = self.search_once(search, controls).await?;
+        let answer = self
+            .search_each(search, controls, MAX_OBJECTS, each)
+            .await?;
         answer
             .into_iter()
             .find_map(|control| match control {
@@ -239,8 +246,12 @@ impl Ldap {
                 }
                 _ => None,
             })
-            .map(|(more, cookie)| (entries, more, cookie))
             .ok_or_else(|| LdapError::Protocol("it lacks the DirSync cookie".to_owned()).into())
+    }
+
+    /// What the server says about itself now.
+    pub async fn root_dse(&mut self) -> Result<RootDse, OnpremError> {
+        self.connection.root_dse().await
     }
 
     /// All values of an attribute that may have more than the server gives at once ([MS-ADTS] 3.1.1.3.1.3.3).
@@ -340,19 +351,38 @@ impl Ldap {
         search: &Search,
         controls: Vec<LdapControl>,
     ) -> Result<(Vec<Entry>, Vec<LdapControl>), OnpremError> {
+        let mut entries = Vec::new();
+        let answer = self
+            .search_each(search, controls, MAX_COLLECTED, &mut |entry| {
+                entries.push(entry)
+            })
+            .await?;
+        Ok((entries, answer))
+    }
+
+    async fn search_each(
+        &mut self,
+        search: &Search,
+        controls: Vec<LdapControl>,
+        limit: usize,
+        each: &mut dyn FnMut(Entry),
+    ) -> Result<Vec<LdapControl>, OnpremError> {
         self.connection
             .send(LdapOp::SearchRequest(search.request()), controls)
             .await?;
-        let mut entries = Vec::new();
+        let mut count = 0usize;
         loop {
             let message = self.connection.receive().await?;
             match message.op {
-                LdapOp::SearchResultEntry(entry) => entries.push(Entry::new(entry)),
+                LdapOp::SearchResultEntry(entry) => {
+                    count += 1;
+                    each(Entry::new(entry));
+                }
                 // References lead to other naming contexts, which are not ours to read.
                 LdapOp::SearchResultReference(_) => {}
                 LdapOp::SearchResultDone(result) => {
                     LdapError::check("read", &search.base, result)?;
-                    return Ok((entries, message.ctrl));
+                    return Ok(message.ctrl);
                 }
                 _ => {
                     return Err(
@@ -360,7 +390,7 @@ impl Ldap {
                     );
                 }
             }
-            if entries.len() > MAX_COLLECTED {
+            if count > limit {
                 return Err(LdapError::Protocol("a page is too large".to_owned()).into());
             }
         }

@@ -7,12 +7,14 @@ mod client;
 mod connection;
 mod entry;
 mod error;
+mod filter;
 
 pub use client::{Change, Control, Ldap, Pages, Search, sd_flags};
 pub use connection::{Connection, MAX_MESSAGE_LEN};
 pub use entry::{Entry, RootDse};
 pub use error::LdapError;
-pub use ldap3_proto::{LdapFilter as Filter, LdapSearchScope as Scope};
+pub use filter::parse as parse_filter;
+pub use ldap3_proto::{LdapFilter as Filter, LdapResultCode, LdapSearchScope as Scope};
 
 #[cfg(test)]
 mod tests;

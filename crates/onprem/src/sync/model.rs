@@ -61,19 +61,71 @@ pub struct Account {
 pub struct Object {
     /// Its facts.
     pub account: Account,
-    /// For a group the `objectGUID`s of its direct members, whoever they are.
-    pub members: BTreeSet<String>,
+    /// Of a group, who is in it directly.
+    pub members: Members,
+    /// When the clock alone will change whether it may sign in, Unix seconds: its expiry, or the end of its lock.
+    pub turns_at: Option<i64>,
 }
 
-/// What the directory holds.
+/// The direct members of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Their `objectGUID`s, whoever they are, but for [`Members::foreign`].
+    pub guids: BTreeSet<String>,
+    /// Those of [`Members::guids`] that are objects of another domain of the forest.
+    pub elsewhere: BTreeSet<String>,
+    /// The names (SIDs) of foreign security principals.
+    pub foreign: BTreeSet<String>,
+}
+
+impl Object {
+    /// An object without members.
+    pub fn of(account: Account) -> Self {
+        Self {
+            account,
+            members: Members::default(),
+            turns_at: None,
+        }
+    }
+}
+
+/// What is known of one object of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It is to be taken over.
+    Present(Object),
+    /// It is not there any more, or a rule leaves it out: the tenant must not hold it.
+    Gone,
+    /// It is there but cannot be used as it is: the tenant's copy, if there is one, stays.
+    Kept,
+}
+
+/// What was seen of the directory: all of it, or what changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// The domain.
     pub domain: Domain,
-    /// Users and groups by `objectGUID`.
-    pub objects: BTreeMap<String, Object>,
+    /// What was seen, by `objectGUID`.
+    pub seen: BTreeMap<String, Seen>,
+    /// Whether it is all there is: what the tenant holds beside it is gone then.
+    pub complete: bool,
+    /// The groups in which objects are that are new to the tenant, by `objectGUID`; only needed where not everything was
+    /// seen, since such a group need not have changed.
+    pub groups_of: BTreeMap<String, BTreeSet<String>>,
+    /// The objects that failed at an earlier run, by `objectGUID`.
+    pub failed_before: BTreeSet<String>,
     /// What was left out, and why.
     pub skipped: Vec<Skipped>,
+}
+
+impl Observed {
+    /// The objects to be taken over.
+    pub fn present(&self) -> impl Iterator<Item = &Object> {
+        self.seen.values().filter_map(|seen| match seen {
+            Seen::Present(object) => Some(object),
+            Seen::Gone | Seen::Kept => None,
+        })
+    }
 }
 
 /// Something that is not taken over.
@@ -98,17 +150,34 @@ pub enum SkipReason {
     SystemAccount,
     /// A group for mail only: it carries no rights.
     NotASecurityGroup,
+    /// No person and no group: a computer, a trust.
+    NotAPerson,
+    /// Outside what the scope options choose.
+    OutOfScope,
+    /// An administrator of the directory, by membership in one of its privileged groups.
+    Privileged,
+    /// The attribute that `--upn-attribute` names is missing or no text.
+    NoMappedUpn,
     /// A value that is missing, not text, or too long.
     UnusableValue(&'static str),
-    /// A member of a group that is no synced user or group: a computer, a contact, an object of another domain.
+    /// A member of a group that is no synced user or group: a computer, a contact, someone out of scope.
     ForeignMember,
+    /// A member of a group that is a security principal of another forest, or a well-known one.
+    ForeignPrincipal,
+    /// A member of a group from another domain of the forest: written down, and counts once that domain is synced.
+    OtherDomain,
 }
 
 impl SkipReason {
     /// Whether the tenant's copy, if there is one, stays as it is: damage in one run must not take anybody's access.
     /// What is left out by a rule is removed instead.
     pub fn keeps_existing(self) -> bool {
-        matches!(self, Self::UnusableValue(_))
+        matches!(self, Self::UnusableValue(_) | Self::NoMappedUpn)
+    }
+
+    /// Whether it is worth telling: nobody expects computers to be taken over.
+    pub fn is_told(self) -> bool {
+        self != Self::NotAPerson
     }
 }
 
@@ -119,8 +188,20 @@ impl fmt::Display for SkipReason {
             Self::ForeignSid => f.write_str("built-in or of another domain (by its SID)"),
             Self::SystemAccount => f.write_str("an account of the system"),
             Self::NotASecurityGroup => f.write_str("not a security group"),
+            Self::NotAPerson => f.write_str("no person and no group"),
+            Self::OutOfScope => f.write_str("outside the scope"),
+            Self::Privileged => f.write_str(
+                "a privileged account (a member of Domain Admins or the like); `--include-privileged` takes it",
+            ),
+            Self::NoMappedUpn => {
+                f.write_str("the attribute named by `--upn-attribute` is missing or unusable")
+            }
             Self::UnusableValue(attribute) => write!(f, "`{attribute}` is missing or unusable"),
             Self::ForeignMember => f.write_str("a member that is no synced user or group"),
+            Self::ForeignPrincipal => f.write_str("a member that is a foreign security principal"),
+            Self::OtherDomain => f.write_str(
+                "a member from another domain of the forest; it counts once that domain is synced",
+            ),
         }
     }
 }
@@ -128,8 +209,10 @@ impl fmt::Display for SkipReason {
 /// What the tenant holds of the domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CloudState {
-    /// Users and groups by `objectGUID`, deleted ones included.
+    /// Users and groups by `objectGUID`, deleted ones included: all of them, or those that were looked up.
     pub objects: BTreeMap<String, CloudObject>,
+    /// How many users and groups it holds, deleted ones aside, where not all of them are in `objects`.
+    pub held: usize,
 }
 
 /// An object as the tenant holds it.

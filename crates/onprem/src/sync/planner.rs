@@ -1,7 +1,9 @@
 //! The plan: what the tenant must change to hold what the directory holds. Pure.
 
-use super::model::{Account, CloudState, Kind, Observed, SkipReason, Skipped};
-use std::collections::BTreeSet;
+use super::model::{
+    Account, CloudObject, CloudState, Kind, Object, Observed, Seen, SkipReason, Skipped,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Losses up to this many are never asked about: small directories change by large parts.
 const FREE_LOSSES: usize = 10;
@@ -22,6 +24,10 @@ pub struct SyncPlan {
     pub deletes: Vec<Account>,
     /// What is left out, and why.
     pub skipped: Vec<Skipped>,
+    /// Objects that failed before and are as they should be now: written once more, so that the tenant forgets the failure.
+    pub repeats: Vec<Account>,
+    /// Objects that failed before, are gone now, and were never held.
+    pub forgotten: Vec<String>,
     /// Objects that are as they should be.
     pub unchanged: usize,
     /// How many objects the tenant holds now, deleted ones aside.
@@ -59,6 +65,8 @@ pub enum Change<'a> {
     Members(&'a Membership),
     /// Delete.
     Delete(&'a Account),
+    /// Delete what was never held, by `objectGUID`.
+    Forget(&'a str),
 }
 
 impl SyncPlan {
@@ -88,7 +96,7 @@ impl SyncPlan {
     pub fn changes(&self) -> Vec<Change<'_>> {
         let upserts = || {
             let updated = self.updates.iter().map(|update| &update.after);
-            self.creates.iter().chain(updated)
+            self.creates.iter().chain(updated).chain(&self.repeats)
         };
         let of = |kind: Kind| upserts().filter(move |account| account.kind == kind);
         of(Kind::User)
@@ -96,6 +104,7 @@ impl SyncPlan {
             .map(Change::Upsert)
             .chain(self.memberships.iter().map(Change::Members))
             .chain(self.deletes.iter().map(Change::Delete))
+            .chain(self.forgotten.iter().map(|guid| Change::Forget(guid)))
             .collect()
     }
 }
@@ -122,345 +131,176 @@ impl Update {
     }
 }
 
-/// Compares the two states.
+/// The objects that are new to the tenant. Where not everything was seen, the groups they are in are to be read, and given
+/// to [`plan`] as [`Observed::groups_of`]: a group need not have changed when a member comes into scope.
+pub fn newcomers(observed: &Observed, cloud: &CloudState) -> BTreeSet<String> {
+    if observed.complete {
+        return BTreeSet::new();
+    }
+    observed
+        .present()
+        .map(|object| &object.account.guid)
+        .filter(|guid| live(cloud, guid).is_none())
+        .cloned()
+        .collect()
+}
+
+/// The objects of which [`plan`] must know what the tenant holds, and that are not in `cloud` yet. Where not everything
+/// was seen, `cloud` is what was looked up: first what was seen, then these.
+pub fn unknown(observed: &Observed, cloud: &CloudState) -> BTreeSet<String> {
+    let mut wanted = BTreeSet::new();
+    if observed.complete {
+        return wanted;
+    }
+    let nobody = BTreeSet::new();
+    for object in observed.present() {
+        let held = live(cloud, &object.account.guid).map_or(&nobody, |held| &held.members);
+        wanted.extend(object.members.guids.difference(held).cloned());
+    }
+    wanted.extend(observed.groups_of.values().flatten().cloned());
+    wanted.retain(|guid| !observed.seen.contains_key(guid) && !cloud.objects.contains_key(guid));
+    wanted
+}
+
+fn live<'a>(cloud: &'a CloudState, guid: &str) -> Option<&'a CloudObject> {
+    cloud.objects.get(guid).filter(|held| !held.deleted)
+}
+
+/// Compares the two states: all of both, or what changed with what the tenant holds of that.
 pub fn plan(observed: &Observed, cloud: &CloudState) -> SyncPlan {
     let mut plan = SyncPlan {
         skipped: observed.skipped.clone(),
-        held: cloud.objects.values().filter(|held| !held.deleted).count(),
+        held: match observed.complete {
+            true => cloud.objects.values().filter(|held| !held.deleted).count(),
+            false => cloud.held,
+        },
         ..SyncPlan::default()
     };
-    for (guid, object) in &observed.objects {
-        match cloud.objects.get(guid).filter(|held| !held.deleted) {
-            None => plan.creates.push(object.account.clone()),
-            Some(held) if held.account != object.account => plan.updates.push(Update {
-                before: held.account.clone(),
-                after: object.account.clone(),
-            }),
-            Some(_) => plan.unchanged += 1,
+    for (guid, seen) in &observed.seen {
+        match (seen, live(cloud, guid)) {
+            (Seen::Present(object), None) => plan.creates.push(object.account.clone()),
+            (Seen::Present(object), Some(held)) if held.account != object.account => {
+                plan.updates.push(Update {
+                    before: held.account.clone(),
+                    after: object.account.clone(),
+                });
+            }
+            (Seen::Present(object), Some(_)) => {
+                plan.unchanged += 1;
+                if observed.failed_before.contains(guid) {
+                    plan.repeats.push(object.account.clone());
+                }
+            }
+            (Seen::Gone, Some(held)) => plan.deletes.push(held.account.clone()),
+            (Seen::Gone, None) if observed.failed_before.contains(guid) => {
+                plan.forgotten.push(guid.clone());
+            }
+            (Seen::Gone, None) | (Seen::Kept, _) => {}
         }
     }
-    let kept: BTreeSet<&str> = observed
-        .skipped
-        .iter()
-        .filter(|skipped| skipped.reason.keeps_existing())
-        .filter_map(|skipped| skipped.guid.as_deref())
-        .collect();
-    for (guid, held) in &cloud.objects {
-        if !held.deleted && !observed.objects.contains_key(guid) && !kept.contains(guid.as_str()) {
-            plan.deletes.push(held.account.clone());
-        }
+    if observed.complete {
+        let unseen = |(guid, held): &(&String, &CloudObject)| {
+            !held.deleted && !observed.seen.contains_key(*guid)
+        };
+        let gone = cloud.objects.iter().filter(unseen);
+        plan.deletes
+            .extend(gone.map(|(_, held)| held.account.clone()));
     }
-    plan_memberships(observed, cloud, &kept, &mut plan);
+    plan_memberships(observed, cloud, &mut plan);
+    plan_joins(observed, cloud, &mut plan);
     plan
 }
 
-fn plan_memberships(
-    observed: &Observed,
-    cloud: &CloudState,
-    kept: &BTreeSet<&str>,
-    plan: &mut SyncPlan,
-) {
+/// Whether an object will be held by the tenant after the run.
+fn will_be_held(observed: &Observed, cloud: &CloudState, guid: &str) -> bool {
+    match observed.seen.get(guid) {
+        Some(Seen::Present(_) | Seen::Kept) => true,
+        Some(Seen::Gone) => false,
+        None => !observed.complete && live(cloud, guid).is_some(),
+    }
+}
+
+fn plan_memberships(observed: &Observed, cloud: &CloudState, plan: &mut SyncPlan) {
     let gone: BTreeSet<&str> = plan
         .deletes
         .iter()
         .map(|account| account.guid.as_str())
         .collect();
     let nobody = BTreeSet::new();
-    for (guid, object) in &observed.objects {
+    let mut memberships = Vec::new();
+    for object in observed.present() {
         if object.account.kind != Kind::Group {
             continue;
         }
-        let held = cloud
-            .objects
-            .get(guid)
-            .filter(|held| !held.deleted)
-            .map_or(&nobody, |held| &held.members);
+        let members = &object.members;
+        let held = live(cloud, &object.account.guid).map_or(&nobody, |held| &held.members);
         let known = |member: &&String| {
-            observed.objects.contains_key(*member) || kept.contains(member.as_str())
+            members.elsewhere.contains(*member) || will_be_held(observed, cloud, member)
         };
-        let add: Vec<String> = object
-            .members
-            .iter()
-            .filter(known)
-            .filter(|m| !held.contains(*m))
-            .cloned()
-            .collect();
+        let new = || members.guids.iter().filter(|m| !held.contains(*m));
+        let add: Vec<String> = new().filter(known).cloned().collect();
         // A member that is about to be deleted takes its memberships along.
         let remove: Vec<String> = held
             .iter()
-            .filter(|member| !object.members.contains(*member) && !gone.contains(member.as_str()))
+            .filter(|member| !members.guids.contains(*member) && !gone.contains(member.as_str()))
             .cloned()
             .collect();
-        let foreign = object
-            .members
-            .iter()
-            .filter(|member| !known(member))
-            .count();
-        if foreign > 0 {
-            plan.skipped.push(Skipped {
-                guid: None,
-                name: format!("{foreign} in `{}`", object.account.account_name),
-                reason: SkipReason::ForeignMember,
-            });
-        }
+        let unknown = new().filter(|member| !known(member)).count();
+        plan.skipped.extend(left_out_of(object, unknown));
         if !add.is_empty() || !remove.is_empty() {
-            plan.memberships.push(Membership {
-                group: guid.clone(),
+            memberships.push(Membership {
+                group: object.account.guid.clone(),
                 name: object.account.account_name.clone(),
                 add,
                 remove,
             });
         }
     }
+    plan.memberships = memberships;
+}
+
+/// What is to be told of a group's members that are not, or not yet, identities of the tenant.
+fn left_out_of(group: &Object, unknown: usize) -> impl Iterator<Item = Skipped> {
+    let name = &group.account.account_name;
+    let one = |count: usize, reason: SkipReason| {
+        (count > 0).then(|| Skipped {
+            guid: None,
+            name: format!("{count} in `{name}`"),
+            reason,
+        })
+    };
+    [
+        one(unknown, SkipReason::ForeignMember),
+        one(group.members.foreign.len(), SkipReason::ForeignPrincipal),
+        one(group.members.elsewhere.len(), SkipReason::OtherDomain),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The memberships of objects that are new to the tenant, in groups that did not change themselves.
+fn plan_joins(observed: &Observed, cloud: &CloudState, plan: &mut SyncPlan) {
+    let mut joins: BTreeMap<&String, Vec<String>> = BTreeMap::new();
+    for guid in newcomers(observed, cloud) {
+        for group in observed.groups_of.get(&guid).into_iter().flatten() {
+            let held = live(cloud, group).filter(|held| held.account.kind == Kind::Group);
+            let unchanged = !observed.seen.contains_key(group);
+            if unchanged && held.is_some_and(|held| !held.members.contains(&guid)) {
+                joins.entry(group).or_default().push(guid.clone());
+            }
+        }
+    }
+    for (group, add) in joins {
+        plan.memberships.push(Membership {
+            group: group.clone(),
+            name: live(cloud, group)
+                .map_or_else(String::new, |held| held.account.account_name.clone()),
+            add,
+            remove: Vec::new(),
+        });
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::model::{CloudObject, DisabledReason, Domain, Object};
-    use super::*;
-    use std::collections::BTreeMap;
-
-    const DOMAIN: &str = "S-1-5-21-1-2-3";
-
-    fn account(guid: &str, kind: Kind) -> Account {
-        let rid = guid.bytes().fold(1000, |sum, byte| sum + u32::from(byte));
-        Account {
-            guid: guid.to_owned(),
-            kind,
-            sid: DOMAIN
-                .parse::<crossrealm_krb::sid::Sid>()
-                .unwrap()
-                .with_rid(rid)
-                .unwrap(),
-            account_name: guid.to_owned(),
-            upn: String::new(),
-            display_name: String::new(),
-            disabled: None,
-            primary_group_rid: 0,
-        }
-    }
-
-    fn observed(objects: &[(&str, Kind, &[&str])]) -> Observed {
-        Observed {
-            domain: Domain {
-                dns_name: "corp.contoso.com".into(),
-                flat_name: "CORP".into(),
-                sid: DOMAIN.parse().unwrap(),
-            },
-            objects: objects
-                .iter()
-                .map(|(guid, kind, members)| {
-                    let object = Object {
-                        account: account(guid, *kind),
-                        members: members.iter().map(|m| (*m).to_owned()).collect(),
-                    };
-                    ((*guid).to_owned(), object)
-                })
-                .collect(),
-            skipped: Vec::new(),
-        }
-    }
-
-    /// What a tenant does with one change; the rest of the plan may never come.
-    fn apply(cloud: &mut CloudState, change: &Change<'_>) {
-        match change {
-            Change::Upsert(account) => {
-                let held = cloud
-                    .objects
-                    .entry(account.guid.clone())
-                    .or_insert_with(|| CloudObject {
-                        account: (*account).clone(),
-                        deleted: false,
-                        members: BTreeSet::new(),
-                    });
-                held.account = (*account).clone();
-                held.deleted = false;
-            }
-            Change::Members(change) => {
-                for member in &change.add {
-                    assert!(!cloud.objects[member].deleted, "an unknown member");
-                }
-                let held = cloud.objects.get_mut(&change.group).unwrap();
-                held.members.extend(change.add.iter().cloned());
-                held.members
-                    .retain(|member| !change.remove.contains(member));
-            }
-            Change::Delete(account) => {
-                cloud.objects.get_mut(&account.guid).unwrap().deleted = true;
-                cloud
-                    .objects
-                    .get_mut(&account.guid)
-                    .unwrap()
-                    .members
-                    .clear();
-                for held in cloud.objects.values_mut() {
-                    held.members.remove(&account.guid);
-                }
-            }
-        }
-    }
-
-    fn live(cloud: &CloudState) -> BTreeMap<String, (Account, BTreeSet<String>)> {
-        let live = cloud.objects.iter().filter(|(_, held)| !held.deleted);
-        live.map(|(guid, held)| (guid.clone(), (held.account.clone(), held.members.clone())))
-            .collect()
-    }
-
-    use Kind::{Group, User};
-
-    /// A history of a small directory: joins, cycles, renames, departures, returns.
-    fn history() -> Vec<Observed> {
-        let mut renamed = observed(&[
-            ("alice", User, &[]),
-            ("sales", Group, &["alice"]),
-            ("all", Group, &["sales"]),
-        ]);
-        renamed
-            .objects
-            .get_mut("alice")
-            .unwrap()
-            .account
-            .display_name = "Alice".into();
-        let mut disabled = renamed.clone();
-        disabled.objects.get_mut("alice").unwrap().account.disabled = Some(DisabledReason::Locked);
-        vec![
-            observed(&[]),
-            observed(&[
-                ("alice", User, &[]),
-                ("bob", User, &[]),
-                ("sales", Group, &["alice", "bob"]),
-            ]),
-            observed(&[
-                ("alice", User, &[]),
-                ("bob", User, &[]),
-                ("sales", Group, &["alice", "all"]),
-                ("all", Group, &["sales", "computer"]),
-            ]),
-            renamed,
-            disabled,
-            observed(&[("bob", User, &[]), ("all", Group, &["bob"])]),
-            observed(&[
-                ("alice", User, &[]),
-                ("bob", User, &[]),
-                ("sales", Group, &["alice", "bob"]),
-                ("all", Group, &[]),
-            ]),
-        ]
-    }
-
-    #[test]
-    fn every_history_with_crashes_ends_like_one_full_sync() {
-        let history = history();
-        // Each run is cut off after as many changes as the digit of `seed` says; the last one is not.
-        for seed in 0..4usize.pow(6) {
-            let mut cloud = CloudState::default();
-            for (run, state) in history.iter().enumerate() {
-                let cut = if run + 1 == history.len() {
-                    usize::MAX
-                } else {
-                    seed / 4usize.pow(run as u32 % 6) % 4
-                };
-                let plan = plan(state, &cloud);
-                for change in plan
-                    .changes()
-                    .iter()
-                    .take(if cut == 3 { usize::MAX } else { cut })
-                {
-                    apply(&mut cloud, change);
-                }
-            }
-            let mut fresh = CloudState::default();
-            let last = history.last().unwrap();
-            plan(last, &fresh.clone())
-                .changes()
-                .iter()
-                .for_each(|change| apply(&mut fresh, change));
-            assert_eq!(live(&cloud), live(&fresh), "seed {seed}");
-            assert!(plan(last, &cloud).is_empty(), "seed {seed}");
-        }
-    }
-
-    #[test]
-    fn what_a_rule_leaves_out_goes_and_what_is_damaged_stays() {
-        let before = observed(&[
-            ("alice", User, &[]),
-            ("bob", User, &[]),
-            ("sales", Group, &["alice", "bob"]),
-        ]);
-        let mut cloud = CloudState::default();
-        plan(&before, &cloud.clone())
-            .changes()
-            .iter()
-            .for_each(|change| apply(&mut cloud, change));
-        let mut after = observed(&[("sales", Group, &["alice", "bob"])]);
-        for (guid, reason) in [
-            ("alice", SkipReason::UnusableValue("sAMAccountName")),
-            ("bob", SkipReason::ReservedRid),
-        ] {
-            after.skipped.push(Skipped {
-                guid: Some(guid.into()),
-                name: guid.into(),
-                reason,
-            });
-        }
-        let plan = plan(&after, &cloud);
-        let deleted: Vec<_> = plan
-            .deletes
-            .iter()
-            .map(|account| account.guid.as_str())
-            .collect();
-        assert_eq!(deleted, ["bob"]);
-        assert!(plan.memberships.is_empty(), "{:?}", plan.memberships);
-    }
-
-    #[test]
-    fn losses_are_counted_and_bounded() {
-        let before = observed(&[
-            ("alice", User, &[]),
-            ("bob", User, &[]),
-            ("carol", User, &[]),
-        ]);
-        let mut cloud = CloudState::default();
-        let first = plan(&before, &cloud);
-        assert_eq!((first.losses(), first.held), (0, 0));
-        first
-            .changes()
-            .iter()
-            .for_each(|change| apply(&mut cloud, change));
-        let mut after = observed(&[("alice", User, &[]), ("bob", User, &[])]);
-        after.objects.get_mut("bob").unwrap().account.disabled = Some(DisabledReason::Expired);
-        let second = plan(&after, &cloud);
-        assert_eq!(
-            (second.losses(), second.held, second.allowed_losses()),
-            (2, 3, 10)
-        );
-        let allowed = |held| {
-            SyncPlan {
-                held,
-                ..SyncPlan::default()
-            }
-            .allowed_losses()
-        };
-        assert_eq!([allowed(200), allowed(100_000)], [20, 500]);
-    }
-
-    #[test]
-    fn foreign_members_are_reported_once_per_group() {
-        let state = observed(&[("sales", Group, &["computer", "contact"])]);
-        let plan = plan(&state, &CloudState::default());
-        assert_eq!(plan.skipped.len(), 1);
-        assert_eq!(plan.skipped[0].name, "2 in `sales`");
-        assert!(plan.memberships.is_empty());
-    }
-
-    #[test]
-    fn an_update_says_what_differs() {
-        let before = account("alice", User);
-        let after = Account {
-            disabled: Some(DisabledReason::Disabled),
-            upn: "a@b".into(),
-            ..before.clone()
-        };
-        assert_eq!(Update { before, after }.changed(), ["upn", "state"]);
-    }
-}
+#[path = "planner_tests.rs"]
+mod tests;

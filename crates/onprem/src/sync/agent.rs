@@ -1,0 +1,1036 @@
+//! Reading a domain: all of it, or what changed since a [`Cursor`].
+//!
+//! Changes come from the DirSync control ([MS-ADTS] 3.1.1.3.4.1.3), which needs the right "Replicating Directory Changes".
+//! An account without it is served too: the changed objects are found by `uSNChanged` on one domain controller, deletions
+//! in the container of deleted objects where it may be read, else by comparing everything now and then.
+//!
+//! A change only says *which* objects to look at; what is taken over is always the object as it is now, read whole by the
+//! same rules as at the first time. So it does no harm to see a change twice.
+
+use super::cursor::{Cursor, Position};
+use super::model::{Domain, Object, Observed, Seen, SkipReason, Skipped};
+use super::rules::{
+    ATTRIBUTES, NORMAL_USER, Rules, guid_of_dn, guids_of, is_group, lockout_s, name, plain_dn,
+};
+use super::scope::Scope;
+use super::watched::{Closure, Graph, Node, Watched, privileged_sids};
+use crate::credentials::DomainCredentials;
+use crate::dc::Choice;
+use crate::error::OnpremError;
+use crate::ldap::{Control, Entry, Filter, Ldap, LdapError, LdapResultCode, Search};
+use crate::session::Session;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How many objects are asked for in one search.
+const CHUNK: usize = 100;
+/// With more changes than this, reading everything is the shorter way.
+const MAX_CHANGES: usize = 50_000;
+/// How often everything is compared where changes are found by `uSNChanged`: some ways of losing sight of an object leave
+/// no trace there.
+const COMPARE_EVERY_S: i64 = 24 * 3600;
+/// How often where deletions leave no trace that the account may read.
+const COMPARE_FOR_DELETIONS_EVERY_S: i64 = 15 * 60;
+/// How far a controller's clock may be behind the last run.
+const CLOCK_TOLERANCE_S: i64 = 300;
+/// How long one connection is used: tickets end, and so do sessions.
+const MAX_AGE: Duration = Duration::from_secs(600);
+/// LDAP_DIRSYNC_INCREMENTAL_VALUES: of a group's members only those that changed come along. Which they are does not
+/// matter, but a large group would come whole.
+const CHANGED_VALUES: i64 = -0x8000_0000;
+/// AD's "never" in `accountExpires`.
+const NEVER: &str = "9223372036854775807";
+
+/// A sync agent that is signed in to a domain controller.
+pub struct Agent {
+    session: Session,
+    ldap: Ldap,
+    /// As it was asked for; [`Rules`] hold it as the controller names things.
+    scope: Scope,
+    rules: Rules,
+    invocation: String,
+    opened: Instant,
+    opened_at_s: i64,
+    watched: Option<Watched>,
+    /// Where the objects of the last observation are, by `objectGUID`.
+    places: BTreeMap<String, String>,
+}
+
+/// What one run is to do beyond looking at changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask {
+    /// Compare everything.
+    pub everything: bool,
+    /// Look again at what failed before.
+    pub retry: bool,
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Observation {
+    /// The objects.
+    pub observed: Observed,
+    /// The bookmark behind it.
+    pub cursor: Cursor,
+    /// Why everything was read; `None` where it was the changes.
+    pub why: Option<Why>,
+}
+
+/// Why everything is read and compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nothing was read before, or the bookmark is lost.
+    NoCursor,
+    /// It was asked for.
+    Asked,
+    /// The scope or another rule changed.
+    Rules,
+    /// Another domain controller, or this one after a restore: positions do not carry over.
+    Controller(String),
+    /// The domain controller does not take the bookmark.
+    Refused(String),
+    /// The controller's clock is behind the last run.
+    Clock,
+    /// An organizational unit was moved or renamed, and with it what lies below.
+    Moved,
+    /// A privileged group or the group of the scope changed.
+    Groups,
+    /// So much changed or failed that this is the shorter way.
+    Many,
+    /// Changes are found by `uSNChanged`: it is time.
+    Periodic,
+}
+
+/// An object that is to be looked at.
+struct Changed {
+    dn: String,
+    deleted: bool,
+    group: bool,
+    container: bool,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCursor => f.write_str("there is no usable bookmark of an earlier run"),
+            Self::Asked => f.write_str("it was asked for"),
+            Self::Rules => f.write_str("the scope or the domain's lockout policy changed"),
+            Self::Controller(host) => {
+                write!(
+                    f,
+                    "the last run read another domain controller, or `{host}` was restored"
+                )
+            }
+            Self::Refused(text) => {
+                write!(
+                    f,
+                    "the domain controller does not take the bookmark ({text})"
+                )
+            }
+            Self::Clock => f.write_str("the domain controller's clock is behind the last run"),
+            Self::Moved => f.write_str("an organizational unit was made, moved or renamed"),
+            Self::Groups => {
+                f.write_str("the members of a privileged group or of the scope's group changed")
+            }
+            Self::Many => f.write_str("so much changed or failed that it is the shorter way"),
+            Self::Periodic => f.write_str("it is time: this account does not see every change"),
+        }
+    }
+}
+
+impl Agent {
+    /// Finds a domain controller, signs in and reads what must be known to judge objects.
+    pub async fn open(
+        domain: &str,
+        choice: &Choice,
+        credentials: &DomainCredentials,
+        scope: &Scope,
+    ) -> Result<Self, OnpremError> {
+        let session = Session::open(domain, choice, credentials).await?;
+        let mut ldap = Ldap::connect(&session).await?;
+        let rules = rules(&session, &mut ldap, scope).await?;
+        let own = session.dc().root_dse.ds_service_name.clone();
+        let invocation = ldap
+            .object(&own, &["invocationId"])
+            .await?
+            .and_then(|entry| entry.guid("invocationId"))
+            .ok_or(LdapError::BadValue {
+                dn: own,
+                attribute: "invocationId".to_owned(),
+            })?;
+        Ok(Self {
+            session,
+            ldap,
+            invocation,
+            opened: Instant::now(),
+            opened_at_s: rules.now_s,
+            scope: scope.clone(),
+            rules,
+            watched: None,
+            places: BTreeMap::new(),
+        })
+    }
+
+    /// The domain controller's host name.
+    pub fn controller(&self) -> &str {
+        &self.session.dc().host
+    }
+
+    /// The domain.
+    pub fn domain(&self) -> &Domain {
+        &self.rules.domain
+    }
+
+    /// Whether it is time for a new connection.
+    pub fn is_old(&self) -> bool {
+        self.opened.elapsed() > MAX_AGE
+    }
+
+    /// Now, by the controller's clock: jumps of this computer's clock change nothing.
+    fn now_s(&self) -> i64 {
+        let elapsed = i64::try_from(self.opened.elapsed().as_secs()).unwrap_or(i64::MAX);
+        self.opened_at_s.saturating_add(elapsed)
+    }
+
+    /// Reads what changed since `before`, or everything where that is not possible. `progress` is told the number of
+    /// objects read so far.
+    pub async fn observe(
+        &mut self,
+        before: Option<&Cursor>,
+        ask: Ask,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Observation, OnpremError> {
+        self.rules.now_s = self.now_s();
+        let why = match before {
+            _ if ask.everything => Why::Asked,
+            None => Why::NoCursor,
+            Some(before) => match self.usable(before, ask.retry) {
+                Some(why) => why,
+                None => match self.changes(before, ask.retry).await? {
+                    Ok(observation) => return Ok(observation),
+                    Err(why) => why,
+                },
+            },
+        };
+        self.everything(why, before, progress).await
+    }
+
+    /// Why a cursor cannot be continued.
+    fn usable(&self, before: &Cursor, retry: bool) -> Option<Why> {
+        let now_s = self.rules.now_s;
+        let other = before.invocation != self.invocation || before.controller != self.controller();
+        if other {
+            return Some(Why::Controller(self.controller().to_owned()));
+        }
+        if before.scope != self.scope_digest() {
+            return Some(Why::Rules);
+        }
+        if now_s.saturating_add(CLOCK_TOLERANCE_S) < before.read_at {
+            return Some(Why::Clock);
+        }
+        if retry && before.all_pending() {
+            return Some(Why::Many);
+        }
+        let every = match before.position {
+            Position::DirSync(_) => return None,
+            Position::Usn {
+                sees_deleted: true, ..
+            } => COMPARE_EVERY_S,
+            Position::Usn { .. } => COMPARE_FOR_DELETIONS_EVERY_S,
+        };
+        (before.compared_at.saturating_add(every) <= now_s).then_some(Why::Periodic)
+    }
+
+    fn scope_digest(&self) -> String {
+        let lockout = format!("{:?}", self.rules.lockout_s);
+        self.rules.scope.digest(&lockout)
+    }
+
+    async fn everything(
+        &mut self,
+        why: Why,
+        before: Option<&Cursor>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Observation, OnpremError> {
+        // The scope's organizational units may be others by now, or gone: then nothing is concluded from that.
+        self.rules = rules(&self.session, &mut self.ldap, &self.scope).await?;
+        let (position, read) = self.read_all(progress).await?;
+        let watched = self.watched_in(&read.graph)?;
+        let mut observed = Observed {
+            domain: self.rules.domain.clone(),
+            seen: read.seen,
+            complete: true,
+            groups_of: BTreeMap::new(),
+            failed_before: before.map_or_else(BTreeSet::new, |before| before.pending.clone()),
+            skipped: read.skipped,
+        };
+        judge(&mut observed, &watched);
+        self.places = read.places;
+        let now_s = self.rules.now_s;
+        let cursor = Cursor {
+            controller: self.controller().to_owned(),
+            invocation: self.invocation.clone(),
+            position,
+            scope: self.scope_digest(),
+            watched: watched.digest(),
+            read_at: now_s,
+            compared_at: now_s,
+            turns_at: next_turn(&observed),
+            left_out: told(&observed.skipped),
+            losses: before.map_or((0, 0), |before| before.losses),
+            pending: unusable(&observed.skipped),
+        };
+        self.watched = Some(watched);
+        Ok(Observation {
+            observed,
+            cursor,
+            why: Some(why),
+        })
+    }
+
+    /// Reads all users and groups, and the position from which changes will be seen that came meanwhile.
+    async fn read_all(
+        &mut self,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(Position, Read), OnpremError> {
+        let people = Filter::Equality("sAMAccountType".to_owned(), NORMAL_USER.to_owned());
+        let people = match &self.rules.scope.filter {
+            Some(filter) => Filter::And(vec![people, filter.filter()]),
+            None => people,
+        };
+        let filter = Filter::Or(vec![people, class("group")]);
+        let search = self.search(filter, self.attributes());
+        let mut read = Read::default();
+        let mut count = 0;
+        let rules = &self.rules;
+        let mut take = |entry: Entry| {
+            count += 1;
+            if count % 500 == 0 {
+                progress(count);
+            }
+            read.take(rules, &entry);
+        };
+        let position = match dirsync(&mut self.ldap, &search, 0, Vec::new(), &mut take).await {
+            Ok(cookie) => Position::DirSync(cookie),
+            Err(error) if is_denied(&error) => {
+                // Before the objects, so that what changes meanwhile is seen again.
+                let usn = highest_usn(&mut self.ldap).await?;
+                let mut pages = self.ldap.pages(search);
+                while let Some(page) = pages.next().await? {
+                    page.into_iter().for_each(&mut take);
+                }
+                let sees_deleted = !self.deleted_since(0, true).await?.is_empty();
+                Position::Usn { usn, sees_deleted }
+            }
+            Err(error) => return Err(error),
+        };
+        progress(count);
+        for (guid, dn) in std::mem::take(&mut read.unfinished) {
+            let values = self
+                .ldap
+                .all_values(&dn, "member", &[Control::ExtendedDn])
+                .await?;
+            read.complete(&self.rules, &guid, &values);
+        }
+        Ok((position, read))
+    }
+
+    /// What changed since `before`; or why everything must be read instead.
+    async fn changes(
+        &mut self,
+        before: &Cursor,
+        retry: bool,
+    ) -> Result<Result<Observation, Why>, OnpremError> {
+        let (position, mut changed) = match self.changed_since(&before.position).await? {
+            Ok(found) => found,
+            Err(why) => return Ok(Err(why)),
+        };
+        if changed.len() > MAX_CHANGES {
+            return Ok(Err(Why::Many));
+        }
+        if changed.values().any(|one| one.container) {
+            return Ok(Err(Why::Moved));
+        }
+        let touched: Vec<&String> = changed
+            .iter()
+            .filter(|(_, one)| one.group)
+            .map(|(guid, _)| guid)
+            .collect();
+        let again = match self.watch(&touched, &before.watched).await? {
+            Ok(again) => again,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut turns_at = before.turns_at;
+        let mut extra = again;
+        if before.turns_at.is_some_and(|at| at <= self.rules.now_s) {
+            let (due, next) = self.turned(before.read_at).await?;
+            extra.extend(due);
+            turns_at = next;
+        }
+        if retry || !changed.is_empty() {
+            extra.extend(before.pending.iter().cloned());
+        }
+        extra.retain(|guid| !changed.contains_key(guid));
+        for (guid, dn) in self.places_of(&extra).await? {
+            changed.insert(guid, Changed::live(dn));
+        }
+        let mut observed = self.look_at(changed).await?;
+        if let Some(watched) = &self.watched {
+            judge(&mut observed, watched);
+        }
+        observed.failed_before.clone_from(&before.pending);
+        let mut pending = before.pending.clone();
+        pending.retain(|guid| !observed.seen.contains_key(guid));
+        pending.extend(unusable(&observed.skipped));
+        let turns = [turns_at, next_turn(&observed)];
+        let cursor = Cursor {
+            position,
+            watched: self
+                .watched
+                .as_ref()
+                .map_or_else(|| before.watched.clone(), Watched::digest),
+            read_at: self.rules.now_s,
+            turns_at: turns.into_iter().flatten().min(),
+            pending,
+            ..before.clone()
+        };
+        Ok(Ok(Observation {
+            observed,
+            cursor,
+            why: None,
+        }))
+    }
+
+    /// The objects that changed, by `objectGUID`, and the position behind them.
+    async fn changed_since(
+        &mut self,
+        position: &Position,
+    ) -> Result<Result<(Position, BTreeMap<String, Changed>), Why>, OnpremError> {
+        let mut changed = BTreeMap::new();
+        let mut take = |entry: Entry| {
+            if let Some(guid) = entry.guid("objectGUID") {
+                changed.insert(guid, Changed::of(&entry));
+            }
+        };
+        match position {
+            Position::DirSync(cookie) => {
+                let search = self.search(self.followed(), self.attributes());
+                let cookie = cookie.clone();
+                match dirsync(&mut self.ldap, &search, CHANGED_VALUES, cookie, &mut take).await {
+                    Ok(cookie) => Ok(Ok((Position::DirSync(cookie), changed))),
+                    Err(OnpremError::Ldap(error)) if is_refusal(&error) => {
+                        Ok(Err(Why::Refused(error.to_string())))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Position::Usn { usn, sees_deleted } => {
+                let highest = highest_usn(&mut self.ldap).await?;
+                if highest < *usn {
+                    return Ok(Err(Why::Controller(self.controller().to_owned())));
+                }
+                let since = Filter::GreaterOrEqual("uSNChanged".to_owned(), next(*usn));
+                let attributes = ["objectGUID", "objectClass", "name", "isDeleted"];
+                let search = self.search(
+                    Filter::And(vec![since, self.followed()]),
+                    attributes.map(str::to_owned).to_vec(),
+                );
+                let mut pages = self.ldap.pages(search);
+                while let Some(page) = pages.next().await? {
+                    page.into_iter().for_each(&mut take);
+                }
+                if *sees_deleted {
+                    for entry in self.deleted_since(usn.saturating_add(1), false).await? {
+                        if let Some(guid) = entry.guid("objectGUID") {
+                            changed.insert(guid, Changed::of(&entry));
+                        }
+                    }
+                }
+                let position = Position::Usn {
+                    usn: highest,
+                    sees_deleted: *sees_deleted,
+                };
+                Ok(Ok((position, changed)))
+            }
+        }
+    }
+
+    /// The objects whose changes are followed. Containers only where DNs decide.
+    fn followed(&self) -> Filter {
+        let people = Filter::And(vec![
+            class("user"),
+            Filter::Not(Box::new(class("computer"))),
+        ]);
+        let mut all = vec![people, class("group")];
+        if !self.rules.scope.ous.is_empty() {
+            all.push(class("organizationalUnit"));
+            all.push(class("container"));
+        }
+        Filter::Or(all)
+    }
+
+    /// Objects in the container of deleted objects, as far as the account may read them; at most one page where only
+    /// `any` is asked for.
+    async fn deleted_since(&mut self, usn: i64, any: bool) -> Result<Vec<Entry>, OnpremError> {
+        let base = format!("CN=Deleted Objects,{}", self.ldap.base());
+        let filter = Filter::And(vec![
+            Filter::Equality("isDeleted".to_owned(), "TRUE".to_owned()),
+            Filter::Present("lastKnownParent".to_owned()),
+            Filter::GreaterOrEqual("uSNChanged".to_owned(), usn.to_string()),
+        ]);
+        let search = Search::subtree(&base, filter, &["objectGUID", "objectClass", "isDeleted"])
+            .with(Control::ShowDeleted);
+        let mut pages = self.ldap.pages(search);
+        let mut all = Vec::new();
+        loop {
+            match pages.next().await {
+                Ok(Some(page)) => all.extend(page),
+                Ok(None) => return Ok(all),
+                Err(OnpremError::Ldap(error)) if is_refusal(&error) => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            }
+            if any {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Brings the watched sets up to date where one of the `touched` groups belongs to them, and says which objects are to
+    /// be judged anew.
+    async fn watch(
+        &mut self,
+        touched: &[&String],
+        digest: &str,
+    ) -> Result<Result<BTreeSet<String>, Why>, OnpremError> {
+        let known = self.watched.take();
+        let current = match &known {
+            Some(known) if !touched.iter().any(|group| known.depends_on(group)) => known.clone(),
+            _ => self.watched_now().await?,
+        };
+        let again = match &known {
+            Some(known) if known.digest() == digest => known.difference(&current),
+            _ if current.digest() == digest => Some(BTreeSet::new()),
+            _ => None,
+        };
+        self.watched = Some(current);
+        Ok(again.ok_or(Why::Groups))
+    }
+
+    fn watched_in(&self, graph: &Graph) -> Result<Watched, OnpremError> {
+        let scope = &self.rules.scope;
+        let privileged = match scope.include_privileged {
+            true => Vec::new(),
+            false => privileged_sids(&self.rules.domain.sid),
+        };
+        let chosen = match &scope.group {
+            None => None,
+            Some(group) => {
+                let wanted = group.to_lowercase();
+                let found = Closure::from(graph, |node| node.name == wanted);
+                if found.groups.is_empty() {
+                    return Err(LdapError::Missing(group.clone()).into());
+                }
+                Some(found)
+            }
+        };
+        Ok(Watched {
+            privileged: Closure::from(graph, |node| privileged.contains(&node.sid)),
+            scope: chosen,
+        })
+    }
+
+    /// Reads the watched groups and the groups in them, level by level.
+    async fn watched_now(&mut self) -> Result<Watched, OnpremError> {
+        let scope = &self.rules.scope;
+        let mut roots = Vec::new();
+        if !scope.include_privileged {
+            for sid in privileged_sids(&self.rules.domain.sid) {
+                roots.push(Filter::Equality("objectSid".to_owned(), sid.to_string()));
+            }
+        }
+        if let Some(group) = &scope.group {
+            roots.push(Filter::Equality("sAMAccountName".to_owned(), group.clone()));
+        }
+        let mut graph = Graph::new();
+        let mut asked = BTreeSet::new();
+        let mut open = roots;
+        while !open.is_empty() {
+            let mut members = BTreeSet::new();
+            for chunk in open.chunks(CHUNK) {
+                let filter = Filter::And(vec![class("group"), Filter::Or(chunk.to_vec())]);
+                for entry in self.query(filter, self.attributes()).await? {
+                    let values = self.member_values(&entry).await?;
+                    for value in &values {
+                        let text = String::from_utf8_lossy(value);
+                        members.insert(plain_dn(&text).to_owned());
+                    }
+                    if let (Some(guid), Some(node)) =
+                        (entry.guid("objectGUID"), node(&entry, &values))
+                    {
+                        graph.insert(guid, node);
+                    }
+                }
+            }
+            open = members
+                .into_iter()
+                .filter(|dn| asked.insert(dn.clone()))
+                .map(by_dn)
+                .collect();
+        }
+        self.watched_in(&graph)
+    }
+
+    async fn member_values(&mut self, entry: &Entry) -> Result<Vec<Vec<u8>>, OnpremError> {
+        match entry.ranged("member") {
+            None => Ok(entry.values("member").to_vec()),
+            Some(_) => {
+                let dn = plain_dn(entry.dn()).to_owned();
+                self.ldap
+                    .all_values(&dn, "member", &[Control::ExtendedDn])
+                    .await
+            }
+        }
+    }
+
+    /// The users whom the clock has changed since `since_s`, and when it will next change one.
+    async fn turned(
+        &mut self,
+        since_s: i64,
+    ) -> Result<(BTreeSet<String>, Option<i64>), OnpremError> {
+        let ticks = since_s
+            .saturating_add(11_644_473_600)
+            .saturating_mul(10_000_000);
+        let never = Filter::Equality("accountExpires".to_owned(), NEVER.to_owned());
+        let filter = Filter::And(vec![
+            Filter::Equality("sAMAccountType".to_owned(), NORMAL_USER.to_owned()),
+            Filter::Or(vec![
+                Filter::And(vec![
+                    Filter::GreaterOrEqual("accountExpires".to_owned(), ticks.to_string()),
+                    Filter::Not(Box::new(never)),
+                ]),
+                Filter::GreaterOrEqual("lockoutTime".to_owned(), "1".to_owned()),
+            ]),
+        ]);
+        let attributes = ["objectGUID", "accountExpires", "lockoutTime"];
+        let attributes = attributes.map(str::to_owned).to_vec();
+        let mut due = BTreeSet::new();
+        let mut next: Option<i64> = None;
+        for entry in self.query(filter, attributes).await? {
+            let turns = [
+                entry.file_time("accountExpires"),
+                self.rules.unlocks_at(&entry),
+            ];
+            for at in turns.into_iter().flatten().filter(|at| *at != i64::MAX) {
+                if at > self.rules.now_s {
+                    next = Some(next.map_or(at, |next| next.min(at)));
+                } else if at > since_s {
+                    due.extend(entry.guid("objectGUID"));
+                }
+            }
+        }
+        Ok((due, next))
+    }
+
+    /// Where objects are that are known by `objectGUID` alone. One that is not found is left out: if it was deleted, that
+    /// is a change of its own.
+    async fn places_of(
+        &mut self,
+        guids: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, String>, OnpremError> {
+        let mut places = BTreeMap::new();
+        for guid in guids {
+            let found = self
+                .ldap
+                .object(&format!("<GUID={guid}>"), &["objectGUID"])
+                .await;
+            match found {
+                Ok(Some(entry)) => {
+                    places.insert(guid.clone(), entry.dn().to_owned());
+                }
+                Ok(None) => {}
+                Err(OnpremError::Ldap(error)) if is_refusal(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(places)
+    }
+
+    /// Reads the changed objects as they are now.
+    async fn look_at(
+        &mut self,
+        changed: BTreeMap<String, Changed>,
+    ) -> Result<Observed, OnpremError> {
+        let mut read = Read::default();
+        let live: Vec<(String, String)> = changed
+            .iter()
+            .filter(|(_, one)| !one.deleted)
+            .map(|(guid, one)| (guid.clone(), one.dn.clone()))
+            .collect();
+        for chunk in live.chunks(CHUNK) {
+            let filter = Filter::Or(chunk.iter().map(|(_, dn)| by_dn(dn.clone())).collect());
+            let entries = self.query(filter.clone(), self.attributes()).await?;
+            let chosen = self.chosen(filter).await?;
+            for entry in entries {
+                read.take(&self.rules, &entry);
+                if let Some((guid, dn)) = read.unfinished.pop() {
+                    let values = self
+                        .ldap
+                        .all_values(&dn, "member", &[Control::ExtendedDn])
+                        .await?;
+                    read.complete(&self.rules, &guid, &values);
+                }
+                read.choose(&entry, chosen.as_ref());
+            }
+        }
+        // What was not found has another name by now: its next change is on its way, and nothing is concluded till then.
+        for (guid, one) in changed {
+            let seen = match one.deleted {
+                true => Seen::Gone,
+                false => Seen::Kept,
+            };
+            read.seen.entry(guid).or_insert(seen);
+        }
+        self.places = read.places;
+        Ok(Observed {
+            domain: self.rules.domain.clone(),
+            seen: read.seen,
+            complete: false,
+            groups_of: BTreeMap::new(),
+            failed_before: BTreeSet::new(),
+            skipped: read.skipped,
+        })
+    }
+
+    /// Which of these objects the scope's filter chooses; `None` where there is none.
+    async fn chosen(&mut self, of: Filter) -> Result<Option<BTreeSet<String>>, OnpremError> {
+        let Some(filter) = self.rules.scope.filter.as_ref().map(|one| one.filter()) else {
+            return Ok(None);
+        };
+        let found = self
+            .query(Filter::And(vec![of, filter]), vec!["objectGUID".to_owned()])
+            .await?;
+        Ok(Some(
+            found
+                .iter()
+                .filter_map(|entry| entry.guid("objectGUID"))
+                .collect(),
+        ))
+    }
+
+    /// The groups in which these objects of the last observation are, by `objectGUID`.
+    pub async fn groups_of(
+        &mut self,
+        guids: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, BTreeSet<String>>, OnpremError> {
+        let places: Vec<String> = guids
+            .iter()
+            .filter_map(|guid| self.places.get(guid).cloned())
+            .collect();
+        let mut groups = BTreeMap::new();
+        for chunk in places.chunks(CHUNK) {
+            let filter = Filter::Or(chunk.iter().cloned().map(by_dn).collect());
+            let attributes = ["objectGUID", "memberOf"].map(str::to_owned).to_vec();
+            let search = self.search(filter, attributes);
+            for entry in self.ldap.search(&search).await? {
+                let values = match entry.ranged("memberOf") {
+                    None => entry.values("memberOf").to_vec(),
+                    Some(_) => {
+                        let dn = plain_dn(entry.dn()).to_owned();
+                        self.ldap
+                            .all_values(&dn, "memberOf", &[Control::ExtendedDn])
+                            .await?
+                    }
+                };
+                if let Some(guid) = entry.guid("objectGUID") {
+                    groups.insert(guid, guids_of(&values));
+                }
+            }
+        }
+        Ok(groups)
+    }
+
+    /// What a search of the domain finds: by DirSync from its beginning where the account may, which sees what ordinary
+    /// reading may not.
+    async fn query(
+        &mut self,
+        filter: Filter,
+        attributes: Vec<String>,
+    ) -> Result<Vec<Entry>, OnpremError> {
+        let search = self.search(filter, attributes);
+        let mut found = Vec::new();
+        let mut take = |entry: Entry| {
+            if entry.text("isDeleted") != Some("TRUE") {
+                found.push(entry);
+            }
+        };
+        match dirsync(&mut self.ldap, &search, 0, Vec::new(), &mut take).await {
+            Ok(_) => Ok(found),
+            Err(error) if is_denied(&error) => self.ldap.search(&search).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    fn search(&self, filter: Filter, attributes: Vec<String>) -> Search {
+        Search {
+            attributes,
+            ..Search::subtree(self.ldap.base(), filter, &[])
+        }
+        .with(Control::ExtendedDn)
+    }
+
+    fn attributes(&self) -> Vec<String> {
+        let own = ATTRIBUTES.iter().map(|name| (*name).to_owned());
+        own.chain(["isDeleted".to_owned()])
+            .chain(self.rules.scope.attributes())
+            .collect()
+    }
+}
+
+impl Changed {
+    fn of(entry: &Entry) -> Self {
+        let group = is_group(entry);
+        let classes = entry.texts("objectClass");
+        let container = ["organizationalUnit", "container"]
+            .iter()
+            .any(|class| classes.iter().any(|one| one.eq_ignore_ascii_case(class)));
+        Self {
+            dn: plain_dn(entry.dn()).to_owned(),
+            deleted: entry.text("isDeleted") == Some("TRUE"),
+            group,
+            container: container && entry.has("name"),
+        }
+    }
+
+    fn live(dn: String) -> Self {
+        Self {
+            dn,
+            deleted: false,
+            group: false,
+            container: false,
+        }
+    }
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Read {
+    seen: BTreeMap<String, Seen>,
+    skipped: Vec<Skipped>,
+    graph: Graph,
+    /// Groups with more members than came at once: `objectGUID` and DN.
+    unfinished: Vec<(String, String)>,
+    places: BTreeMap<String, String>,
+}
+
+impl Read {
+    fn take(&mut self, rules: &Rules, entry: &Entry) {
+        if entry.text("isDeleted") == Some("TRUE") {
+            return;
+        }
+        let guid = entry.guid("objectGUID");
+        if let Some(guid) = &guid {
+            if entry.ranged("member").is_some() {
+                self.unfinished
+                    .push((guid.clone(), plain_dn(entry.dn()).to_owned()));
+            }
+            if is_group(entry)
+                && let Some(node) = node(entry, entry.values("member"))
+            {
+                self.graph.insert(guid.clone(), node);
+            }
+            self.places
+                .insert(guid.clone(), plain_dn(entry.dn()).to_owned());
+        }
+        match rules.object(entry) {
+            Ok(object) => {
+                self.seen
+                    .insert(object.account.guid.clone(), Seen::Present(object));
+            }
+            Err(reason) => self.leave_out(guid, name(entry), reason),
+        }
+    }
+
+    fn leave_out(&mut self, guid: Option<String>, name: String, reason: SkipReason) {
+        if let Some(guid) = &guid {
+            self.seen.insert(guid.clone(), left_out(reason));
+        }
+        self.skipped.push(Skipped { guid, name, reason });
+    }
+
+    /// Adds the members of a group that had too many of them for one answer.
+    fn complete(&mut self, rules: &Rules, guid: &str, values: &[Vec<u8>]) {
+        if let Some(node) = self.graph.get_mut(guid) {
+            node.members = guids_of(values);
+        }
+        if let Some(Seen::Present(object)) = self.seen.get_mut(guid) {
+            object.members = rules.members(values);
+        }
+    }
+
+    /// Leaves a user out whom the scope's filter does not choose.
+    fn choose(&mut self, entry: &Entry, chosen: Option<&BTreeSet<String>>) {
+        let (Some(chosen), Some(guid)) = (chosen, entry.guid("objectGUID")) else {
+            return;
+        };
+        if !is_group(entry) && !chosen.contains(&guid) {
+            self.skipped
+                .retain(|one| one.guid.as_deref() != Some(guid.as_str()));
+            self.leave_out(Some(guid), name(entry), SkipReason::OutOfScope);
+        }
+    }
+}
+
+/// Leaves out whom the watched groups leave out.
+fn judge(observed: &mut Observed, watched: &Watched) {
+    for (guid, seen) in &mut observed.seen {
+        let Seen::Present(object) = seen else {
+            continue;
+        };
+        if let Some(reason) = watched.judge(object) {
+            observed.skipped.push(Skipped {
+                guid: Some(guid.clone()),
+                name: object.account.account_name.clone(),
+                reason,
+            });
+            *seen = left_out(reason);
+        }
+    }
+}
+
+fn left_out(reason: SkipReason) -> Seen {
+    match reason.keeps_existing() {
+        true => Seen::Kept,
+        false => Seen::Gone,
+    }
+}
+
+fn next_turn(observed: &Observed) -> Option<i64> {
+    let turns = |object: &Object| object.turns_at;
+    observed.present().filter_map(turns).min()
+}
+
+fn told(skipped: &[Skipped]) -> u64 {
+    let count = skipped.iter().filter(|one| one.reason.is_told()).count();
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn unusable(skipped: &[Skipped]) -> BTreeSet<String> {
+    skipped
+        .iter()
+        .filter(|one| one.reason.keeps_existing())
+        .filter_map(|one| one.guid.clone())
+        .collect()
+}
+
+fn node(entry: &Entry, members: &[Vec<u8>]) -> Option<Node> {
+    Some(Node {
+        sid: entry.sid("objectSid")?,
+        name: entry
+            .text("sAMAccountName")
+            .unwrap_or_default()
+            .to_lowercase(),
+        members: members.iter().filter_map(|one| guid_of_dn(one)).collect(),
+    })
+}
+
+fn class(name: &str) -> Filter {
+    Filter::Equality("objectClass".to_owned(), name.to_owned())
+}
+
+fn by_dn(dn: String) -> Filter {
+    Filter::Equality("distinguishedName".to_owned(), dn)
+}
+
+fn next(usn: i64) -> String {
+    usn.saturating_add(1).to_string()
+}
+
+async fn highest_usn(ldap: &mut Ldap) -> Result<i64, OnpremError> {
+    let root = ldap.root_dse().await?;
+    root.highest_committed_usn
+        .ok_or_else(|| LdapError::Protocol("it lacks highestCommittedUSN".to_owned()).into())
+}
+
+/// All pages of a DirSync search from `cookie` on; the cookie behind them.
+async fn dirsync(
+    ldap: &mut Ldap,
+    search: &Search,
+    flags: i64,
+    mut cookie: Vec<u8>,
+    take: &mut dyn FnMut(Entry),
+) -> Result<Vec<u8>, OnpremError> {
+    loop {
+        let (more, next) = ldap.dirsync(search, flags, cookie.clone(), take).await?;
+        if !more {
+            return Ok(next);
+        }
+        if next == cookie {
+            return Err(LdapError::Protocol("its DirSync pages do not end".to_owned()).into());
+        }
+        cookie = next;
+    }
+}
+
+/// Whether the account lacks the right to replicate.
+fn is_denied(error: &OnpremError) -> bool {
+    matches!(error, OnpremError::Ldap(error)
+        if error.code() == Some(&LdapResultCode::InsufficentAccessRights))
+}
+
+/// Whether the controller understood and said no, rather than being busy or breaking off.
+fn is_refusal(error: &LdapError) -> bool {
+    error.code().is_some_and(|code| {
+        !matches!(
+            code,
+            LdapResultCode::Busy
+                | LdapResultCode::Unavailable
+                | LdapResultCode::TimeLimitExceeded
+                | LdapResultCode::AdminLimitExceeded
+        )
+    })
+}
+
+async fn rules(session: &Session, ldap: &mut Ldap, scope: &Scope) -> Result<Rules, OnpremError> {
+    let base = ldap.base().to_owned();
+    let head = ldap
+        .object(&base, &["objectSid", "lockoutDuration"])
+        .await?
+        .ok_or_else(|| LdapError::Missing(base.clone()))?;
+    let partitions = format!(
+        "CN=Partitions,{}",
+        session.dc().root_dse.configuration_naming_context
+    );
+    let of_domain = Filter::Equality("nCName".to_owned(), base.clone());
+    let search = Search::subtree(&partitions, of_domain, &["nETBIOSName"]);
+    let flat_name = ldap
+        .search(&search)
+        .await?
+        .first()
+        .map(|entry| entry.require_text("nETBIOSName").map(str::to_owned))
+        .ok_or(LdapError::Missing(partitions))??;
+    let mut ous = Vec::new();
+    for ou in &scope.ous {
+        let found = ldap.object(ou, &["objectClass"]).await?;
+        let found = found.ok_or_else(|| LdapError::Missing(ou.clone()))?;
+        ous.push(found.dn().to_owned());
+    }
+    let root = ldap.root_dse().await?;
+    let now_s = root
+        .current_time_s()
+        .ok_or_else(|| LdapError::Protocol("it does not say its time".to_owned()))?;
+    Ok(Rules {
+        domain: Domain {
+            dns_name: session.dc().domain.clone(),
+            flat_name,
+            sid: head.require_sid("objectSid")?,
+        },
+        base: base.to_lowercase(),
+        lockout_s: lockout_s(head.number("lockoutDuration")),
+        now_s,
+        scope: Scope {
+            ous,
+            ..scope.clone()
+        },
+    })
+}

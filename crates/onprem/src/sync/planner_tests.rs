@@ -1,0 +1,553 @@
+//! The planner against a small tenant: full runs, runs of changes, crashes between any two steps.
+
+use super::super::model::{DisabledReason, Domain, Members};
+use super::*;
+use proptest::prelude::*;
+
+const DOMAIN: &str = "S-1-5-21-1-2-3";
+
+fn account(guid: &str, kind: Kind) -> Account {
+    let rid = guid.bytes().fold(1000, |sum, byte| sum + u32::from(byte));
+    Account {
+        guid: guid.to_owned(),
+        kind,
+        sid: DOMAIN
+            .parse::<crossrealm_krb::sid::Sid>()
+            .unwrap()
+            .with_rid(rid)
+            .unwrap(),
+        account_name: guid.to_owned(),
+        upn: String::new(),
+        display_name: String::new(),
+        disabled: None,
+        primary_group_rid: 0,
+    }
+}
+
+fn object(guid: &str, kind: Kind, members: &[&str]) -> Object {
+    Object {
+        members: Members {
+            guids: members.iter().map(|m| (*m).to_owned()).collect(),
+            ..Members::default()
+        },
+        ..Object::of(account(guid, kind))
+    }
+}
+
+fn change(state: &mut Observed, guid: &str, how: impl FnOnce(&mut Account)) {
+    match state.seen.get_mut(guid) {
+        Some(Seen::Present(object)) => how(&mut object.account),
+        other => panic!("{guid}: {other:?}"),
+    }
+}
+
+fn observed(objects: &[(&str, Kind, &[&str])]) -> Observed {
+    Observed {
+        domain: Domain {
+            dns_name: "corp.contoso.com".into(),
+            flat_name: "CORP".into(),
+            sid: DOMAIN.parse().unwrap(),
+        },
+        seen: objects
+            .iter()
+            .map(|(guid, kind, members)| {
+                (
+                    (*guid).to_owned(),
+                    Seen::Present(object(guid, *kind, members)),
+                )
+            })
+            .collect(),
+        complete: true,
+        groups_of: BTreeMap::new(),
+        failed_before: BTreeSet::new(),
+        skipped: Vec::new(),
+    }
+}
+
+/// What a tenant does with one change; the rest of the plan may never come.
+fn apply(cloud: &mut CloudState, change: &Change<'_>) {
+    match change {
+        Change::Upsert(account) => {
+            let held = cloud
+                .objects
+                .entry(account.guid.clone())
+                .or_insert_with(|| CloudObject {
+                    account: (*account).clone(),
+                    deleted: false,
+                    members: BTreeSet::new(),
+                });
+            held.account = (*account).clone();
+            held.deleted = false;
+        }
+        Change::Members(change) => {
+            let held = cloud.objects.get_mut(&change.group).unwrap();
+            held.members.extend(change.add.iter().cloned());
+            held.members
+                .retain(|member| !change.remove.contains(member));
+        }
+        Change::Forget(guid) => assert!(live(cloud, guid).is_none()),
+        Change::Delete(account) => {
+            cloud.objects.get_mut(&account.guid).unwrap().deleted = true;
+            cloud
+                .objects
+                .get_mut(&account.guid)
+                .unwrap()
+                .members
+                .clear();
+            for held in cloud.objects.values_mut() {
+                held.members.remove(&account.guid);
+            }
+        }
+    }
+}
+
+fn live_objects(cloud: &CloudState) -> BTreeMap<String, (Account, BTreeSet<String>)> {
+    let live = cloud.objects.iter().filter(|(_, held)| !held.deleted);
+    live.map(|(guid, held)| (guid.clone(), (held.account.clone(), held.members.clone())))
+        .collect()
+}
+
+use Kind::{Group, User};
+
+/// A history of a small directory: joins, cycles, renames, departures, returns.
+fn history() -> Vec<Observed> {
+    let mut renamed = observed(&[
+        ("alice", User, &[]),
+        ("sales", Group, &["alice"]),
+        ("all", Group, &["sales"]),
+    ]);
+    change(&mut renamed, "alice", |alice| {
+        alice.display_name = "Alice".into()
+    });
+    let mut disabled = renamed.clone();
+    change(&mut disabled, "alice", |alice| {
+        alice.disabled = Some(DisabledReason::Locked)
+    });
+    vec![
+        observed(&[]),
+        observed(&[
+            ("alice", User, &[]),
+            ("bob", User, &[]),
+            ("sales", Group, &["alice", "bob"]),
+        ]),
+        observed(&[
+            ("alice", User, &[]),
+            ("bob", User, &[]),
+            ("sales", Group, &["alice", "all"]),
+            ("all", Group, &["sales", "computer"]),
+        ]),
+        renamed,
+        disabled,
+        observed(&[("bob", User, &[]), ("all", Group, &["bob"])]),
+        observed(&[
+            ("alice", User, &[]),
+            ("bob", User, &[]),
+            ("sales", Group, &["alice", "bob"]),
+            ("all", Group, &[]),
+        ]),
+    ]
+}
+
+#[test]
+fn every_history_with_crashes_ends_like_one_full_sync() {
+    let history = history();
+    // Each run is cut off after as many changes as the digit of `seed` says; the last one is not.
+    for seed in 0..4usize.pow(6) {
+        let mut cloud = CloudState::default();
+        for (run, state) in history.iter().enumerate() {
+            let cut = if run + 1 == history.len() {
+                usize::MAX
+            } else {
+                seed / 4usize.pow(run as u32 % 6) % 4
+            };
+            let plan = plan(state, &cloud);
+            for change in plan
+                .changes()
+                .iter()
+                .take(if cut == 3 { usize::MAX } else { cut })
+            {
+                apply(&mut cloud, change);
+            }
+        }
+        let mut fresh = CloudState::default();
+        let last = history.last().unwrap();
+        plan(last, &fresh.clone())
+            .changes()
+            .iter()
+            .for_each(|change| apply(&mut fresh, change));
+        assert_eq!(live_objects(&cloud), live_objects(&fresh), "seed {seed}");
+        assert!(plan(last, &cloud).is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_a_rule_leaves_out_goes_and_what_is_damaged_stays() {
+    let before = observed(&[
+        ("alice", User, &[]),
+        ("bob", User, &[]),
+        ("sales", Group, &["alice", "bob"]),
+    ]);
+    let mut cloud = CloudState::default();
+    plan(&before, &cloud.clone())
+        .changes()
+        .iter()
+        .for_each(|change| apply(&mut cloud, change));
+    let mut after = observed(&[("sales", Group, &["alice", "bob"])]);
+    for (guid, reason) in [
+        ("alice", SkipReason::UnusableValue("sAMAccountName")),
+        ("bob", SkipReason::ReservedRid),
+    ] {
+        let seen = match reason.keeps_existing() {
+            true => Seen::Kept,
+            false => Seen::Gone,
+        };
+        after.seen.insert(guid.into(), seen);
+    }
+    let plan = plan(&after, &cloud);
+    let deleted: Vec<_> = plan
+        .deletes
+        .iter()
+        .map(|account| account.guid.as_str())
+        .collect();
+    assert_eq!(deleted, ["bob"]);
+    assert!(plan.memberships.is_empty(), "{:?}", plan.memberships);
+}
+
+#[test]
+fn losses_are_counted_and_bounded() {
+    let before = observed(&[
+        ("alice", User, &[]),
+        ("bob", User, &[]),
+        ("carol", User, &[]),
+    ]);
+    let mut cloud = CloudState::default();
+    let first = plan(&before, &cloud);
+    assert_eq!((first.losses(), first.held), (0, 0));
+    first
+        .changes()
+        .iter()
+        .for_each(|change| apply(&mut cloud, change));
+    let mut after = observed(&[("alice", User, &[]), ("bob", User, &[])]);
+    change(&mut after, "bob", |bob| {
+        bob.disabled = Some(DisabledReason::Expired)
+    });
+    let second = plan(&after, &cloud);
+    assert_eq!(
+        (second.losses(), second.held, second.allowed_losses()),
+        (2, 3, 10)
+    );
+    let allowed = |held| {
+        SyncPlan {
+            held,
+            ..SyncPlan::default()
+        }
+        .allowed_losses()
+    };
+    assert_eq!([allowed(200), allowed(100_000)], [20, 500]);
+}
+
+#[test]
+fn foreign_members_are_reported_once_per_group() {
+    let state = observed(&[("sales", Group, &["computer", "contact"])]);
+    let plan = plan(&state, &CloudState::default());
+    assert_eq!(plan.skipped.len(), 1);
+    assert_eq!(plan.skipped[0].name, "2 in `sales`");
+    assert!(plan.memberships.is_empty());
+}
+
+#[test]
+fn an_update_says_what_differs() {
+    let before = account("alice", User);
+    let after = Account {
+        disabled: Some(DisabledReason::Disabled),
+        upn: "a@b".into(),
+        ..before.clone()
+    };
+    assert_eq!(Update { before, after }.changed(), ["upn", "state"]);
+}
+
+#[test]
+fn a_newcomer_joins_groups_that_did_not_change() {
+    let mut cloud = CloudState::default();
+    let before = observed(&[("sales", Group, &["alice"]), ("all", Group, &["sales"])]);
+    plan(&before, &cloud.clone())
+        .changes()
+        .iter()
+        .for_each(|change| apply(&mut cloud, change));
+    let mut now = observed(&[("alice", User, &[])]);
+    now.complete = false;
+    assert_eq!(newcomers(&now, &cloud), BTreeSet::from(["alice".into()]));
+    now.groups_of = BTreeMap::from([(
+        "alice".into(),
+        BTreeSet::from(["sales".into(), "outside".into()]),
+    )]);
+    let looked_up = CloudState::default();
+    assert_eq!(
+        unknown(&now, &looked_up),
+        BTreeSet::from(["sales".into(), "outside".into()])
+    );
+    let plan = plan(&now, &cloud);
+    assert_eq!(plan.memberships.len(), 1);
+    assert_eq!(
+        (
+            plan.memberships[0].group.as_str(),
+            plan.memberships[0].add.as_slice()
+        ),
+        ("sales", ["alice".to_owned()].as_slice())
+    );
+    assert!(plan.deletes.is_empty());
+}
+
+/// How many objects the small directory of the property test has: the first half are users.
+const OBJECTS: usize = 8;
+
+/// One thing that an administrator does, or that happens to the agent.
+#[derive(Clone, Debug)]
+enum Edit {
+    Create(usize),
+    Delete(usize),
+    Rename(usize, u8),
+    Disable(usize, bool),
+    /// Moves an object out of the scope or back.
+    Scope(usize, bool),
+    /// Gives an object an unusable value, or mends it.
+    Damage(usize, bool),
+    Join(usize, usize),
+    Leave(usize, usize),
+    /// The tenant begins or ends to refuse an object.
+    Refuse(usize, bool),
+    /// A run that is killed after so many changes; with the flag, the bookmark is lost before it.
+    Run(usize, bool),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let someone = || 0..OBJECTS;
+    let group = || OBJECTS / 2..OBJECTS;
+    prop_oneof![
+        someone().prop_map(Edit::Create),
+        someone().prop_map(Edit::Delete),
+        (someone(), 0..3u8).prop_map(|(who, name)| Edit::Rename(who, name)),
+        (0..OBJECTS / 2, any::<bool>()).prop_map(|(who, off)| Edit::Disable(who, off)),
+        (someone(), any::<bool>()).prop_map(|(who, inside)| Edit::Scope(who, inside)),
+        (someone(), any::<bool>()).prop_map(|(who, bad)| Edit::Damage(who, bad)),
+        (group(), someone()).prop_map(|(group, who)| Edit::Join(group, who)),
+        (group(), someone()).prop_map(|(group, who)| Edit::Leave(group, who)),
+        (someone(), any::<bool>()).prop_map(|(who, refused)| Edit::Refuse(who, refused)),
+        (0..12usize, prop::bool::weighted(0.2)).prop_map(|(cut, lost)| Edit::Run(cut, lost)),
+    ]
+}
+
+/// A small directory with its tenant and an agent between them.
+#[derive(Default)]
+struct Play {
+    objects: BTreeMap<usize, Entry>,
+    /// What the directory will report as changed.
+    changed: BTreeSet<usize>,
+    pending: BTreeSet<usize>,
+    refused: BTreeSet<usize>,
+    cloud: CloudState,
+}
+
+#[derive(Clone)]
+struct Entry {
+    account: Account,
+    members: BTreeSet<usize>,
+    outside: bool,
+    damaged: bool,
+}
+
+fn guid(who: usize) -> String {
+    format!("{}{who}", if who < OBJECTS / 2 { "user" } else { "group" })
+}
+
+fn number(guid: &str) -> usize {
+    guid.trim_start_matches(char::is_alphabetic)
+        .parse()
+        .unwrap()
+}
+
+impl Play {
+    fn edit(&mut self, edit: &Edit) {
+        match *edit {
+            Edit::Create(who) => {
+                let kind = if who < OBJECTS / 2 { User } else { Group };
+                let entry = Entry {
+                    account: account(&guid(who), kind),
+                    members: BTreeSet::new(),
+                    outside: false,
+                    damaged: false,
+                };
+                self.objects.entry(who).or_insert(entry);
+                self.changed.insert(who);
+            }
+            Edit::Delete(who) => {
+                self.objects.remove(&who);
+                self.changed.insert(who);
+                // The links of a deleted object vanish without a change of the groups.
+                for entry in self.objects.values_mut() {
+                    entry.members.remove(&who);
+                }
+            }
+            Edit::Rename(who, name) => self.touch(who, |entry| {
+                entry.account.display_name = name.to_string();
+            }),
+            Edit::Disable(who, off) => self.touch(who, |entry| {
+                entry.account.disabled = off.then_some(DisabledReason::Disabled);
+            }),
+            Edit::Scope(who, inside) => self.touch(who, |entry| entry.outside = !inside),
+            Edit::Damage(who, bad) => self.touch(who, |entry| entry.damaged = bad),
+            Edit::Join(group, who) => {
+                let there = self.objects.contains_key(&who);
+                self.touch(group, |entry| {
+                    if there {
+                        entry.members.insert(who);
+                    }
+                });
+            }
+            Edit::Leave(group, who) => self.touch(group, |entry| {
+                entry.members.remove(&who);
+            }),
+            Edit::Refuse(who, refused) => {
+                self.refused.remove(&who);
+                if refused {
+                    self.refused.insert(who);
+                }
+            }
+            Edit::Run(cut, lost) => self.run(cut, lost),
+        }
+    }
+
+    fn touch(&mut self, who: usize, how: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.objects.get_mut(&who) {
+            how(entry);
+            self.changed.insert(who);
+        }
+    }
+
+    fn look(&self, who: usize) -> Seen {
+        match self.objects.get(&who) {
+            None => Seen::Gone,
+            Some(entry) if entry.outside => Seen::Gone,
+            Some(entry) if entry.damaged => Seen::Kept,
+            Some(entry) => Seen::Present(Object {
+                account: entry.account.clone(),
+                members: Members {
+                    guids: entry.members.iter().map(|who| guid(*who)).collect(),
+                    ..Members::default()
+                },
+                turns_at: None,
+            }),
+        }
+    }
+
+    fn observe(&self, everything: bool) -> Observed {
+        let mut observed = observed(&[]);
+        observed.complete = everything;
+        observed.failed_before = self.pending.iter().map(|who| guid(*who)).collect();
+        let all = || (0..OBJECTS).filter(|who| self.objects.contains_key(who));
+        let which: BTreeSet<usize> = match everything {
+            true => all().collect(),
+            false => self.changed.union(&self.pending).copied().collect(),
+        };
+        observed.seen = which
+            .iter()
+            .map(|who| (guid(*who), self.look(*who)))
+            .collect();
+        observed
+    }
+
+    fn look_up(&self, known: &mut CloudState, guids: impl IntoIterator<Item = String>) {
+        for guid in guids {
+            if let Some(held) = self.cloud.objects.get(&guid) {
+                known.objects.insert(guid, held.clone());
+            }
+        }
+    }
+
+    fn run(&mut self, cut: usize, lost: bool) {
+        let mut observed = self.observe(lost);
+        let mut known = CloudState::default();
+        if lost {
+            known = self.cloud.clone();
+        } else {
+            self.look_up(&mut known, observed.seen.keys().cloned());
+            for newcomer in newcomers(&observed, &known) {
+                let who = number(&newcomer);
+                let groups = self
+                    .objects
+                    .iter()
+                    .filter(|(_, entry)| entry.members.contains(&who));
+                let groups = groups.map(|(group, _)| guid(*group)).collect();
+                observed.groups_of.insert(newcomer, groups);
+            }
+            let wanted = unknown(&observed, &known);
+            self.look_up(&mut known, wanted);
+        }
+        let plan = plan(&observed, &known);
+        let mut pending: BTreeSet<usize> = observed
+            .seen
+            .iter()
+            .filter(|(_, seen)| **seen == Seen::Kept)
+            .map(|(guid, _)| number(guid))
+            .collect();
+        for (index, change) in plan.changes().iter().enumerate() {
+            if index >= cut {
+                return; // Killed: neither bookmark nor list of failures is stored.
+            }
+            let refused = match change {
+                Change::Upsert(account) => self.refused.contains(&number(&account.guid)),
+                // A tenant does not know the group, or holds it as deleted.
+                Change::Members(change) => live(&self.cloud, &change.group).is_none(),
+                Change::Delete(_) | Change::Forget(_) => false,
+            };
+            if !refused {
+                apply(&mut self.cloud, change);
+                continue;
+            }
+            pending.insert(match change {
+                Change::Upsert(account) | Change::Delete(account) => number(&account.guid),
+                Change::Members(change) => number(&change.group),
+                Change::Forget(guid) => number(guid),
+            });
+        }
+        self.changed.clear();
+        self.pending = pending;
+    }
+}
+
+/// What a tenant holds, memberships of those it does not hold aside.
+fn effective(cloud: &CloudState) -> BTreeMap<String, (Account, BTreeSet<String>)> {
+    let mut held = live_objects(cloud);
+    let guids: BTreeSet<String> = held.keys().cloned().collect();
+    for (_, members) in held.values_mut() {
+        members.retain(|member| guids.contains(member));
+    }
+    held
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    /// Any sequence of edits, runs of changes, full runs, refusals and crashes ends like one full sync.
+    #[test]
+    fn any_history_ends_like_one_full_sync(edits in prop::collection::vec(edit(), 0..60)) {
+        let mut play = Play::default();
+        for edit in &edits {
+            play.edit(edit);
+        }
+        // What is wrong is mended, and the agent comes to an end twice: the second time for what waits for the first.
+        play.refused.clear();
+        for who in 0..OBJECTS {
+            play.edit(&Edit::Damage(who, false));
+        }
+        play.run(usize::MAX, false);
+        play.run(usize::MAX, false);
+        let mut fresh = CloudState::default();
+        for change in plan(&play.observe(true), &CloudState::default()).changes() {
+            apply(&mut fresh, &change);
+        }
+        prop_assert_eq!(effective(&play.cloud), effective(&fresh));
+        let rest = plan(&play.observe(true), &play.cloud);
+        prop_assert!(rest.is_empty(), "{:?}", rest);
+    }
+}

@@ -1,0 +1,258 @@
+//! Which users and groups are wanted: the scope options of a run, and what follows from them.
+
+use crate::ldap::{Filter, parse_filter};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// The most organizational units of a scope.
+const MAX_OUS: usize = 64;
+/// The longest filter, in bytes.
+const MAX_FILTER_LEN: usize = 4096;
+/// Attributes that AD computes when asked: their change is no change of the object, so a filter on them would go stale.
+const COMPUTED: [&str; 7] = [
+    "memberOf",
+    "tokenGroups",
+    "msDS-User-Account-Control-Computed",
+    "msDS-UserPasswordExpiryTimeComputed",
+    "canonicalName",
+    "lastLogon",
+    "logonCount",
+];
+
+/// What to take over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Only objects below one of these DNs; empty for all.
+    pub ous: Vec<String>,
+    /// Only this group (by `sAMAccountName`), and whoever is in it, at any depth.
+    pub group: Option<String>,
+    /// Only users that match this LDAP filter. Groups are not asked.
+    pub filter: Option<UserFilter>,
+    /// The attribute that gives the UPN instead of `userPrincipalName`.
+    pub upn_attribute: Option<String>,
+    /// Whether members of AD's privileged groups are taken over too.
+    pub include_privileged: bool,
+}
+
+/// An LDAP filter on users, RFC 4515.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserFilter {
+    text: String,
+    parsed: Filter,
+    attributes: BTreeSet<String>,
+}
+
+/// Why scope options are unusable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    /// Too many organizational units.
+    #[error("at most {MAX_OUS} organizational units can be given")]
+    TooManyOus,
+    /// Not a filter.
+    #[error("`{0}` is not an LDAP filter; expected something like `(department=Sales)`")]
+    BadFilter(String),
+    /// A filter on what AD computes.
+    #[error("the scope filter asks for `{0}`, which AD computes: its changes are not seen")]
+    Computed(String),
+    /// Not an attribute's name.
+    #[error("`{0}` is not the name of an attribute")]
+    BadAttribute(String),
+}
+
+impl ScopeError {
+    /// What the person can do, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Computed(name) if name.eq_ignore_ascii_case("memberOf") => {
+                Some("use `--scope-group NAME`, which also sees nested members")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Scope {
+    /// Checks the options.
+    pub fn check(&self) -> Result<(), ScopeError> {
+        if self.ous.len() > MAX_OUS {
+            return Err(ScopeError::TooManyOus);
+        }
+        match &self.upn_attribute {
+            Some(name) if !is_attribute(name) => Err(ScopeError::BadAttribute(name.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// A short text that differs where the options do: what was read under other options cannot be continued.
+    pub(super) fn digest(&self, more: &str) -> String {
+        let mut hash = Sha256::new();
+        let mut part = |text: &str| {
+            hash.update(text.len().to_be_bytes());
+            hash.update(text.as_bytes());
+        };
+        let ous: BTreeSet<String> = self.ous.iter().map(|ou| ou.to_lowercase()).collect();
+        for ou in &ous {
+            part(ou);
+        }
+        part("group");
+        part(&self.group.as_deref().unwrap_or_default().to_lowercase());
+        part(self.filter.as_ref().map_or("", |filter| &filter.text));
+        part(self.upn_attribute.as_deref().unwrap_or_default());
+        part(if self.include_privileged { "all" } else { "" });
+        part(more);
+        hex(&hash.finalize())
+    }
+
+    /// The attributes, beyond the usual ones, on which it depends.
+    pub(super) fn attributes(&self) -> BTreeSet<String> {
+        let mut all = self
+            .filter
+            .as_ref()
+            .map(|filter| filter.attributes.clone())
+            .unwrap_or_default();
+        all.extend(self.upn_attribute.clone());
+        all
+    }
+}
+
+impl UserFilter {
+    /// Reads a filter. Filters on attributes whose changes cannot be followed are refused.
+    pub fn parse(text: &str) -> Result<Self, ScopeError> {
+        let bad = || ScopeError::BadFilter(text.chars().take(200).collect());
+        if text.len() > MAX_FILTER_LEN {
+            return Err(bad());
+        }
+        let parsed = parse_filter(text).ok_or_else(bad)?;
+        let mut attributes = BTreeSet::new();
+        names(&parsed, &mut attributes);
+        for name in &attributes {
+            if !is_attribute(name) {
+                return Err(ScopeError::BadAttribute(name.clone()));
+            }
+            if COMPUTED.iter().any(|one| one.eq_ignore_ascii_case(name)) {
+                return Err(ScopeError::Computed(name.clone()));
+            }
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            parsed,
+            attributes,
+        })
+    }
+
+    pub(super) fn filter(&self) -> Filter {
+        self.parsed.clone()
+    }
+}
+
+fn names(filter: &Filter, found: &mut BTreeSet<String>) {
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => parts.iter().for_each(|part| names(part, found)),
+        Filter::Not(part) => names(part, found),
+        Filter::Equality(name, _)
+        | Filter::Substring(name, _)
+        | Filter::GreaterOrEqual(name, _)
+        | Filter::LessOrEqual(name, _)
+        | Filter::Present(name)
+        | Filter::Approx(name, _) => {
+            found.insert(name.clone());
+        }
+        Filter::Extensible(rule) => {
+            found.insert(rule.type_.clone().unwrap_or_default());
+        }
+    }
+}
+
+fn is_attribute(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || character == '-')
+}
+
+/// Whether `dn` is `above` or lies below it. Both as a domain controller writes them.
+pub(super) fn is_below(dn: &str, above: &str) -> bool {
+    let (dn, above) = (dn.to_lowercase(), above.to_lowercase());
+    let Some(head) = dn.strip_suffix(&above) else {
+        return false;
+    };
+    let Some(name) = head.strip_suffix(',') else {
+        return head.is_empty();
+    };
+    // A comma with a backslash before it is part of a name, unless the backslash is one itself.
+    let backslashes = name.chars().rev().take_while(|c| *c == '\\').count();
+    backslashes % 2 == 0
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_below() {
+        let ou = "OU=Sales,DC=corp,DC=contoso,DC=com";
+        assert!(is_below(ou, ou));
+        assert!(is_below("CN=a,ou=sales,DC=corp,DC=contoso,DC=com", ou));
+        assert!(is_below("CN=a\\\\,OU=Sales,DC=corp,DC=contoso,DC=com", ou));
+        assert!(!is_below("CN=a\\,OU=Sales,DC=corp,DC=contoso,DC=com", ou));
+        assert!(!is_below("OU=PreSales,DC=corp,DC=contoso,DC=com", ou));
+        assert!(!is_below("OU=XOU=Sales,DC=corp,DC=contoso,DC=com", ou));
+        assert!(!is_below("CN=é", "OU=x"));
+    }
+
+    #[test]
+    fn filters() {
+        let filter = UserFilter::parse("(&(department=Sales)(!(title=Intern*)))").unwrap();
+        assert_eq!(
+            filter.attributes.iter().collect::<Vec<_>>(),
+            ["department", "title"]
+        );
+        for bad in ["", "department=Sales", "(department=Sales", "(=x)"] {
+            assert!(UserFilter::parse(bad).is_err(), "{bad}");
+        }
+        let computed = UserFilter::parse("(!(memberof=CN=x,DC=y))").unwrap_err();
+        assert!(computed.hint().unwrap().contains("--scope-group"));
+        let chained = "(memberOf:1.2.840.113556.1.4.1941:=CN=x,DC=y)";
+        assert!(UserFilter::parse(chained).is_err());
+        assert!(UserFilter::parse(&format!("(cn={})", "x".repeat(5000))).is_err());
+    }
+
+    #[test]
+    fn the_digest_tells_options_apart() {
+        let scope = |ous: &[&str], group: Option<&str>| Scope {
+            ous: ous.iter().map(|ou| (*ou).to_owned()).collect(),
+            group: group.map(str::to_owned),
+            ..Scope::default()
+        };
+        let digests = BTreeSet::from([
+            scope(&[], None).digest(""),
+            scope(&["a"], None).digest(""),
+            scope(&["a", "b"], None).digest(""),
+            scope(&[], Some("a")).digest(""),
+            scope(&[], None).digest("x"),
+        ]);
+        assert_eq!(digests.len(), 5);
+        assert_eq!(
+            scope(&["a", "b"], None).digest(""),
+            scope(&["B", "A"], None).digest("")
+        );
+        assert!(
+            Scope {
+                upn_attribute: Some("mail;x".into()),
+                ..Scope::default()
+            }
+            .check()
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! The groups that decide over others: those of AD's administrators, and the group of the scope. Who is in them, at any
+//! depth, decides whether an object is taken over. Pure.
+
+use super::model::{Kind, Object, SkipReason};
+use super::scope::hex;
+use crossrealm_krb::sid::Sid;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// RIDs of the domain's privileged groups, [MS-DTYP] 2.4.2.4: Domain Admins, Domain Controllers, Schema Admins, Enterprise
+/// Admins, Read-only Domain Controllers, Key Admins, Enterprise Key Admins.
+const PRIVILEGED_RIDS: [u32; 7] = [512, 516, 518, 519, 521, 526, 527];
+
+/// The built-in privileged groups: Administrators, Account, Server, Print and Backup Operators, Replicator.
+const PRIVILEGED_BUILTIN: [&str; 6] = [
+    "S-1-5-32-544",
+    "S-1-5-32-548",
+    "S-1-5-32-549",
+    "S-1-5-32-550",
+    "S-1-5-32-551",
+    "S-1-5-32-552",
+];
+
+/// A group as far as membership in it matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Node {
+    /// Its SID.
+    pub(super) sid: Sid,
+    /// Its account name, lower case.
+    pub(super) name: String,
+    /// The `objectGUID`s of its direct members.
+    pub(super) members: BTreeSet<String>,
+}
+
+/// Groups by `objectGUID`.
+pub(super) type Graph = BTreeMap<String, Node>;
+
+/// Who is in a set of groups, at any depth.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Closure {
+    /// The groups themselves and all groups in them.
+    pub(super) groups: BTreeSet<String>,
+    /// Everybody in them, groups included.
+    pub(super) all: BTreeSet<String>,
+    /// The RIDs of the groups, for those who are in one as their primary group.
+    rids: BTreeSet<u32>,
+}
+
+/// The two sets that decide over objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Watched {
+    pub(super) privileged: Closure,
+    /// `None` where the scope names no group.
+    pub(super) scope: Option<Closure>,
+}
+
+/// The SIDs of the privileged groups of a domain.
+pub(super) fn privileged_sids(domain: &Sid) -> Vec<Sid> {
+    let own = PRIVILEGED_RIDS
+        .iter()
+        .filter_map(|rid| domain.with_rid(*rid).ok());
+    let builtin = PRIVILEGED_BUILTIN.iter().filter_map(|sid| sid.parse().ok());
+    own.chain(builtin).collect()
+}
+
+impl Closure {
+    /// Follows memberships from the groups that `is_root` chooses. Cycles are ordinary in AD.
+    pub(super) fn from(graph: &Graph, is_root: impl Fn(&Node) -> bool) -> Self {
+        let mut found = Self::default();
+        let mut open: Vec<&String> = graph
+            .iter()
+            .filter(|(_, node)| is_root(node))
+            .map(|(guid, _)| guid)
+            .collect();
+        while let Some(guid) = open.pop() {
+            let Some(node) = graph.get(guid) else {
+                continue;
+            };
+            if !found.groups.insert(guid.clone()) {
+                continue;
+            }
+            found.rids.insert(node.sid.rid());
+            found.all.insert(guid.clone());
+            found.all.extend(node.members.iter().cloned());
+            open.extend(&node.members);
+        }
+        found
+    }
+
+    fn holds(&self, object: &Object) -> bool {
+        self.all.contains(&object.account.guid)
+            || (object.account.kind == Kind::User
+                && self.rids.contains(&object.account.primary_group_rid))
+    }
+}
+
+impl Watched {
+    /// Why an object is left out for the groups it is in, or is not in.
+    pub(super) fn judge(&self, object: &Object) -> Option<SkipReason> {
+        if self
+            .scope
+            .as_ref()
+            .is_some_and(|scope| !scope.holds(object))
+        {
+            return Some(SkipReason::OutOfScope);
+        }
+        let privileged = object.account.kind == Kind::User && self.privileged.holds(object);
+        privileged.then_some(SkipReason::Privileged)
+    }
+
+    /// Whether a change of this group may change who is in the sets.
+    pub(super) fn depends_on(&self, group: &str) -> bool {
+        let scope = self.scope.as_ref();
+        self.privileged.groups.contains(group)
+            || scope.is_some_and(|scope| scope.groups.contains(group))
+    }
+
+    /// The objects over which `other` decides differently; `None` where the groups differ, and with them whoever has one
+    /// as the primary group.
+    pub(super) fn difference(&self, other: &Self) -> Option<BTreeSet<String>> {
+        let rids = |set: &Option<Closure>| set.as_ref().map(|set| set.rids.clone());
+        if self.privileged.rids != other.privileged.rids || rids(&self.scope) != rids(&other.scope)
+        {
+            return None;
+        }
+        let none = Closure::default();
+        let pairs = [
+            (&self.privileged, &other.privileged),
+            (
+                self.scope.as_ref().unwrap_or(&none),
+                other.scope.as_ref().unwrap_or(&none),
+            ),
+        ];
+        Some(
+            pairs
+                .iter()
+                .flat_map(|(a, b)| a.all.symmetric_difference(&b.all).cloned())
+                .collect(),
+        )
+    }
+
+    /// A short text that differs where the sets do.
+    pub(super) fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for set in [Some(&self.privileged), self.scope.as_ref()] {
+            hash.update([u8::from(set.is_some())]);
+            for guid in set.iter().flat_map(|set| &set.all) {
+                hash.update(guid);
+            }
+        }
+        hex(&hash.finalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::Account;
+    use super::*;
+
+    const DOMAIN: &str = "S-1-5-21-1-2-3";
+
+    fn graph(groups: &[(&str, u32, &[&str])]) -> Graph {
+        groups
+            .iter()
+            .map(|(guid, rid, members)| {
+                let node = Node {
+                    sid: DOMAIN.parse::<Sid>().unwrap().with_rid(*rid).unwrap(),
+                    name: (*guid).to_owned(),
+                    members: members.iter().map(|m| (*m).to_owned()).collect(),
+                };
+                ((*guid).to_owned(), node)
+            })
+            .collect()
+    }
+
+    fn user(guid: &str, primary_group_rid: u32) -> Object {
+        Object::of(Account {
+            guid: guid.to_owned(),
+            kind: Kind::User,
+            sid: format!("{DOMAIN}-5000").parse().unwrap(),
+            account_name: guid.to_owned(),
+            upn: String::new(),
+            display_name: String::new(),
+            disabled: None,
+            primary_group_rid,
+        })
+    }
+
+    fn watched(graph: &Graph, scope: Option<&str>) -> Watched {
+        let sids = privileged_sids(&DOMAIN.parse().unwrap());
+        Watched {
+            privileged: Closure::from(graph, |node| sids.contains(&node.sid)),
+            scope: scope.map(|name| Closure::from(graph, |node| node.name == name)),
+        }
+    }
+
+    #[test]
+    fn administrators_at_any_depth_and_by_primary_group() {
+        let graph = graph(&[
+            ("admins", 512, &["helpdesk", "root"]),
+            ("helpdesk", 1200, &["admins", "hanna"]),
+            ("sales", 1201, &["alice"]),
+        ]);
+        let watched = watched(&graph, None);
+        for (guid, primary, out) in [
+            ("root", 513, true),
+            ("hanna", 513, true),
+            ("alice", 513, false),
+            ("alice", 512, true),
+            ("alice", 1200, true),
+        ] {
+            assert_eq!(
+                watched.judge(&user(guid, primary)),
+                out.then_some(SkipReason::Privileged),
+                "{guid} {primary}"
+            );
+        }
+        assert!(watched.depends_on("helpdesk") && !watched.depends_on("sales"));
+    }
+
+    #[test]
+    fn the_group_of_the_scope() {
+        let groups = graph(&[("all", 1300, &["sales"]), ("sales", 1201, &["alice"])]);
+        let watched = watched(&groups, Some("all"));
+        assert_eq!(watched.judge(&user("alice", 513)), None);
+        assert_eq!(watched.judge(&user("bob", 1201)), None);
+        assert_eq!(
+            watched.judge(&user("bob", 513)),
+            Some(SkipReason::OutOfScope)
+        );
+    }
+
+    #[test]
+    fn differences() {
+        let before = watched(&graph(&[("all", 1300, &["alice"])]), Some("all"));
+        let after = watched(&graph(&[("all", 1300, &["bob"])]), Some("all"));
+        assert_ne!(before.digest(), after.digest());
+        let changed = before.difference(&after).unwrap();
+        assert_eq!(changed.into_iter().collect::<Vec<_>>(), ["alice", "bob"]);
+        let nested = graph(&[("all", 1300, &["sales"]), ("sales", 1201, &[])]);
+        assert_eq!(before.difference(&watched(&nested, Some("all"))), None);
+    }
+}

@@ -17,18 +17,4 @@ mod output;
 mod prompt;
 mod session;
 mod sync_agent;
-mod trust_rotation;
-
-use clap::Parser;
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    match cli.run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
+mod sync_lease;

@@ -1,103 +1,319 @@
-//! One run of the sync agent: what the tenant holds, what AD holds, the plan between them, and its batches.
+//! The sync agent at work: what AD holds or what changed there, what the tenant holds of that, the plan between them, and
+//! its batches.
 //!
 //! The plan itself is made in [`crossrealm_onprem::sync`] and is pure; this module only carries states and changes
-//! between the two sides. The tenant applies each batch in one transaction and every change is idempotent, so a run that
-//! ends anywhere is finished by the next one.
+//! between the two sides. The tenant applies each batch in one transaction and every change is idempotent; the bookmark
+//! goes with the last batch. So a run that ends anywhere is finished by the next one.
 
 use crate::failure::Failure;
 use crossrealm_api as api;
 use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::dc::Choice;
-use crossrealm_onprem::ldap::Ldap;
-use crossrealm_onprem::session::Session;
 use crossrealm_onprem::sync::{
-    Account, Change, CloudObject, CloudState, DisabledReason, Kind, Observed, SyncPlan, plan, read,
+    Account, Agent, Ask, Change, CloudObject, CloudState, Cursor, DisabledReason, Kind, Observed,
+    Scope, SyncPlan, Why, newcomers, plan, unknown,
 };
 use std::collections::BTreeSet;
 
 /// The most members that one request carries, over all its changes: keeps a request below about one megabyte.
 const MAX_MEMBERS_PER_REQUEST: usize = 10_000;
 
+/// The most changes of the request that carries the bookmark: should the agent die before it hears which of them were
+/// refused, they are all looked at again.
+const MAX_LAST: usize = 100;
+
 /// What both sides hold, and the plan between them.
 pub struct Comparison {
     /// The domain controller that was read.
     pub controller: String,
-    /// What AD holds.
+    /// What AD holds, or what changed there.
     pub observed: Observed,
     /// What the tenant must change.
     pub plan: SyncPlan,
+    /// Why everything was compared; `None` where it was the changes.
+    pub why: Option<Why>,
+    /// The bookmark behind what was read.
+    pub cursor: Cursor,
 }
 
-/// Reads both sides and makes the plan. `progress` is told what is being done.
-pub async fn compare(
-    client: &api::Client,
-    tenant: &str,
-    domain: &str,
-    choice: &Choice,
-    credentials: &DomainCredentials,
-    mut progress: impl FnMut(&str),
-) -> Result<Comparison, Failure> {
-    progress("asking the tenant");
-    let (known, cloud) = cloud_state(client, tenant, domain).await?;
-    progress("signing in to the domain");
-    let session = Session::open(domain, choice, credentials).await?;
-    let mut ldap = Ldap::connect(&session).await?;
-    let observed = read(&session, &mut ldap, |count| {
-        progress(&format!("{count} objects read"));
-    })
-    .await?;
-    if let Some(known) = known.filter(|known| known.sid != observed.domain.sid.to_string()) {
-        return Err(Failure::new(format!(
-            "the tenant knows `{domain}` with the SID `{}`, but the domain's is `{}`",
-            known.sid, observed.domain.sid
-        ))
-        .hint("this is another domain of the same name; use a tenant of its own for it"));
+impl Comparison {
+    /// Whether it was only the changes, and nothing is to be done about them.
+    pub fn is_idle(&self) -> bool {
+        self.why.is_none() && self.plan.changes().is_empty()
     }
-    Ok(Comparison {
-        controller: session.dc().host.clone(),
-        plan: plan(&observed, &cloud),
-        observed,
-    })
 }
 
-/// Applies the plan and ends the run, also when nothing is to be changed: the tenant then knows that it is up to date.
-pub async fn apply(
-    client: &api::Client,
-    tenant: &str,
-    comparison: &Comparison,
-    mut progress: impl FnMut(&str),
-) -> Result<api::ApplyIdentitiesResult, Failure> {
-    let domain = &comparison.observed.domain;
-    let run_id = uuid::Uuid::new_v4().to_string();
-    let batches = batches(&comparison.plan);
-    let count = batches.len();
-    let mut total = api::ApplyIdentitiesResult::default();
-    for (index, changes) in batches.into_iter().enumerate() {
-        progress(&format!("writing batch {} of {count}", index + 1));
+/// Where and for whom the agent works.
+pub struct Task<'a> {
+    /// The service.
+    pub client: &'a api::Client,
+    /// The tenant.
+    pub tenant: &'a str,
+    /// The domain's DNS name.
+    pub domain: &'a str,
+    /// The domain controller that was named, if one was.
+    pub dc: Option<&'a str>,
+    /// What is to be taken over.
+    pub scope: &'a Scope,
+    /// The name under which the agent holds the lease; `None` while it only looks.
+    pub holder: Option<&'a str>,
+    /// How many identities an administrator lets the run delete or disable.
+    pub accept_deletions: Option<u64>,
+}
+
+/// An agent between two runs: signed in to a domain controller, and aware of what the tenant knows.
+#[derive(Default)]
+pub struct Worker {
+    agent: Option<Agent>,
+    known: Option<Known>,
+}
+
+/// What is known of the tenant between two runs.
+struct Known {
+    /// The bookmark as it is stored.
+    stored: Option<String>,
+    /// How far the agent is; it may be ahead of what is stored where nothing changed.
+    cursor: Option<Cursor>,
+    /// How many users and groups the tenant holds of the domain.
+    held: usize,
+}
+
+impl Worker {
+    /// Reads both sides and makes the plan. `progress` is told what is being done.
+    pub async fn compare(
+        &mut self,
+        task: &Task<'_>,
+        credentials: &DomainCredentials,
+        ask: Ask,
+        progress: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Comparison, Failure> {
+        if self.agent.as_ref().is_some_and(Agent::is_old) {
+            *self = Self::default();
+        }
+        if self.known.is_none() {
+            progress("asking the tenant");
+            let state = task.client.sync_state(task.tenant, task.domain).await?;
+            self.known = Some(Known {
+                cursor: state.cursor.as_deref().and_then(Cursor::parse),
+                stored: state.cursor,
+                held: usize::try_from(state.users + state.groups).unwrap_or(usize::MAX),
+            });
+        }
+        let Some(known) = &self.known else {
+            return Err(Failure::new("the tenant's state is unknown"));
+        };
+        let agent = match &mut self.agent {
+            Some(agent) => agent,
+            none => {
+                progress("signing in to the domain");
+                let before = known
+                    .cursor
+                    .as_ref()
+                    .map(|cursor| cursor.controller.as_str());
+                none.insert(open(task, credentials, before).await?)
+            }
+        };
+        let seen = agent
+            .observe(known.cursor.as_ref(), ask, &mut |count| {
+                progress(&format!("{count} objects read"));
+            })
+            .await?;
+        let mut observed = seen.observed;
+        let cloud = match observed.complete {
+            true => {
+                progress("reading what the tenant holds");
+                whole_cloud(task, &observed).await?
+            }
+            false => partial_cloud(task, agent, &mut observed, known.held).await?,
+        };
+        Ok(Comparison {
+            controller: agent.controller().to_owned(),
+            plan: plan(&observed, &cloud),
+            observed,
+            why: seen.why,
+            cursor: seen.cursor,
+        })
+    }
+
+    /// Takes note of changes that need nothing done, without telling the tenant.
+    pub fn go_on_from(&mut self, comparison: &Comparison) {
+        if let Some(known) = &mut self.known {
+            known.cursor = Some(comparison.cursor.clone());
+        }
+    }
+
+    /// Applies the plan and ends the run, also when nothing is to be changed: the tenant then knows that it is up to date.
+    pub async fn apply(
+        &mut self,
+        task: &Task<'_>,
+        comparison: &Comparison,
+        progress: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<api::ApplyIdentitiesResult, Failure> {
+        let Some(known) = &mut self.known else {
+            return Err(Failure::new("the tenant's state is unknown"));
+        };
+        let mut batches = batches(&comparison.plan);
+        split_last(&mut batches);
+        let count = batches.len();
+        let mut run = Run::new(task, comparison, known.stored.clone());
+        let mut cursor = comparison.cursor.clone();
+        for (index, changes) in batches.into_iter().enumerate() {
+            progress(&format!("writing batch {} of {count}", index + 1));
+            let last = index + 1 == count;
+            if last {
+                cursor.pending.extend(objects(&changes));
+            }
+            run.send(changes, last.then_some(&cursor), false).await?;
+            cursor.pending.extend(run.refused());
+        }
+        // Which of the last changes were refused is known only now.
+        let mut exact = comparison.cursor.clone();
+        exact.pending.extend(run.refused());
+        if exact != cursor {
+            run.send(Vec::new(), Some(&exact), true).await?;
+        }
+        let total = run.total;
+        known.stored = run.previous;
+        known.cursor = Some(exact);
+        let gained = usize::try_from(total.created).unwrap_or(usize::MAX);
+        let lost = usize::try_from(total.deleted).unwrap_or(usize::MAX);
+        known.held = known.held.saturating_add(gained).saturating_sub(lost);
+        Ok(total)
+    }
+}
+
+/// The requests of one run.
+struct Run<'a> {
+    task: &'a Task<'a>,
+    comparison: &'a Comparison,
+    id: String,
+    /// The bookmark as it is stored.
+    previous: Option<String>,
+    total: api::ApplyIdentitiesResult,
+}
+
+impl<'a> Run<'a> {
+    fn new(task: &'a Task<'a>, comparison: &'a Comparison, previous: Option<String>) -> Self {
+        Self {
+            task,
+            comparison,
+            id: uuid::Uuid::new_v4().to_string(),
+            previous,
+            total: api::ApplyIdentitiesResult::default(),
+        }
+    }
+
+    /// Sends changes; with a bookmark, ends the run. `only_cursor` leaves failures as they were told.
+    async fn send(
+        &mut self,
+        changes: Vec<api::IdentityChange>,
+        cursor: Option<&Cursor>,
+        only_cursor: bool,
+    ) -> Result<(), Failure> {
+        let observed = &self.comparison.observed;
+        let domain = &observed.domain;
+        let failures = match cursor.is_some() && !only_cursor {
+            true => failures(observed),
+            false => Vec::new(),
+        };
+        let text = cursor.and_then(Cursor::to_text);
         let request = api::ApplyIdentities {
-            run_id: run_id.clone(),
+            run_id: self.id.clone(),
             domain: api::SyncDomain {
                 dns_name: domain.dns_name.clone(),
                 flat_name: domain.flat_name.clone(),
                 sid: domain.sid.to_string(),
             },
             changes,
-            skipped: u64::try_from(comparison.plan.skipped.len()).unwrap_or(u64::MAX),
-            last: index + 1 == count,
-            ..api::ApplyIdentities::default()
+            skipped: self.comparison.cursor.left_out,
+            cursor: text.clone(),
+            last: cursor.is_some(),
+            holder: self.task.holder.map(str::to_owned),
+            accept_deletions: self.task.accept_deletions,
+            previous_cursor: Some(self.previous.clone().unwrap_or_default()),
+            failed: u64::try_from(failures.len()).unwrap_or(u64::MAX),
+            failures: failures.into_iter().take(api::MAX_FAILURES).collect(),
+            incremental: only_cursor || !observed.complete,
         };
-        let result = client
-            .apply_identities(tenant, &domain.dns_name, &request)
+        let result = self
+            .task
+            .client
+            .apply_identities(self.task.tenant, &domain.dns_name, &request)
             .await?;
-        total.created += result.created;
-        total.updated += result.updated;
-        total.deleted += result.deleted;
-        total.unchanged += result.unchanged;
-        total.memberships_added += result.memberships_added;
-        total.memberships_removed += result.memberships_removed;
-        total.refused.extend(result.refused);
+        if cursor.is_some() {
+            self.previous = text;
+        }
+        self.total.created += result.created;
+        self.total.updated += result.updated;
+        self.total.deleted += result.deleted;
+        self.total.disabled += result.disabled;
+        self.total.unchanged += result.unchanged;
+        self.total.memberships_added += result.memberships_added;
+        self.total.memberships_removed += result.memberships_removed;
+        self.total.refused.extend(result.refused);
+        Ok(())
     }
-    Ok(total)
+
+    /// The objects that the tenant refused so far.
+    fn refused(&self) -> BTreeSet<String> {
+        let refused = self.total.refused.iter();
+        refused.map(|one| one.object_guid.clone()).collect()
+    }
+}
+
+/// Signs in: at the named domain controller, else at the one of the last run, else at any.
+async fn open(
+    task: &Task<'_>,
+    credentials: &DomainCredentials,
+    before: Option<&str>,
+) -> Result<Agent, Failure> {
+    let at =
+        async |choice: Choice| Agent::open(task.domain, &choice, credentials, task.scope).await;
+    if task.dc.is_none()
+        && let Some(before) = before
+    {
+        match at(Choice::Named(before.to_owned())).await {
+            Ok(agent) => return Ok(agent),
+            Err(error) => {
+                tracing::debug!(controller = before, %error, "looking for another domain controller");
+            }
+        }
+    }
+    Ok(at(Choice::named_or(task.dc, Choice::Any)).await?)
+}
+
+/// Objects that the agent could not make sense of.
+fn failures(observed: &Observed) -> Vec<api::SyncFailure> {
+    let failed = observed
+        .skipped
+        .iter()
+        .filter(|one| one.reason.keeps_existing());
+    failed
+        .map(|one| api::SyncFailure {
+            object_guid: one.guid.clone(),
+            name: one.name.clone(),
+            reason: one.reason.to_string(),
+        })
+        .collect()
+}
+
+/// Takes all but the last few changes out of the last request, into one before it.
+fn split_last(batches: &mut Vec<Vec<api::IdentityChange>>) {
+    if let Some(last) = batches.last_mut()
+        && last.len() > MAX_LAST
+    {
+        let few = last.split_off(last.len() - MAX_LAST);
+        batches.push(few);
+    }
+}
+
+/// The objects that changes are about.
+fn objects(changes: &[api::IdentityChange]) -> impl Iterator<Item = String> {
+    changes.iter().filter_map(|change| match change {
+        api::IdentityChange::Upsert { identity } => Some(identity.object_guid.clone()),
+        api::IdentityChange::Members { object_guid, .. } => Some(object_guid.clone()),
+        api::IdentityChange::Delete { .. } => None,
+    })
 }
 
 /// The plan's changes in requests that the API takes; at least one, since the last one ends the run.
@@ -131,6 +347,10 @@ fn wire(change: &Change<'_>) -> Vec<(api::IdentityChange, usize)> {
         }
         Change::Delete(account) => {
             let object_guid = account.guid.clone();
+            vec![(api::IdentityChange::Delete { object_guid }, 0)]
+        }
+        Change::Forget(guid) => {
+            let object_guid = (*guid).to_owned();
             vec![(api::IdentityChange::Delete { object_guid }, 0)]
         }
         Change::Members(membership) => {
@@ -182,27 +402,80 @@ fn identity(account: &Account) -> api::SyncedIdentity {
     }
 }
 
-async fn cloud_state(
-    client: &api::Client,
-    tenant: &str,
-    domain: &str,
-) -> Result<(Option<api::SyncDomain>, CloudState), Failure> {
+/// All that the tenant holds of the domain.
+async fn whole_cloud(task: &Task<'_>, observed: &Observed) -> Result<CloudState, Failure> {
+    let (client, domain) = (task.client, task.domain);
     let mut state = CloudState::default();
     let mut after: Option<String> = None;
     loop {
         let page = client
-            .domain_identities(tenant, domain, after.as_deref(), Some(api::MAX_PAGE))
+            .domain_identities(task.tenant, domain, after.as_deref(), Some(api::MAX_PAGE))
             .await?;
-        for mut held in page.identities {
-            client.complete_members(tenant, domain, &mut held).await?;
-            let (guid, object) = cloud_object(held)?;
-            state.objects.insert(guid, object);
+        let sid = observed.domain.sid.to_string();
+        if let Some(known) = page.domain.as_ref().filter(|known| known.sid != sid) {
+            return Err(Failure::new(format!(
+                "the tenant knows `{domain}` with the SID `{}`, but the domain's is `{sid}`",
+                known.sid
+            ))
+            .hint("this is another domain of the same name; use a tenant of its own for it"));
         }
+        take(task, &mut state, page.identities).await?;
         match page.next {
             Some(next) if Some(&next) != after.as_ref() => after = Some(next),
-            _ => return Ok((page.domain, state)),
+            _ => return Ok(state),
         }
     }
+}
+
+/// What the tenant holds of the objects that matter for a run of changes; completes what must be known of these.
+async fn partial_cloud(
+    task: &Task<'_>,
+    agent: &mut Agent,
+    observed: &mut Observed,
+    held: usize,
+) -> Result<CloudState, Failure> {
+    let mut state = CloudState {
+        held,
+        ..CloudState::default()
+    };
+    look_up(task, &mut state, observed.seen.keys().cloned().collect()).await?;
+    observed.groups_of = agent.groups_of(&newcomers(observed, &state)).await?;
+    let wanted = unknown(observed, &state);
+    look_up(task, &mut state, wanted.into_iter().collect()).await?;
+    Ok(state)
+}
+
+async fn look_up(
+    task: &Task<'_>,
+    state: &mut CloudState,
+    guids: Vec<String>,
+) -> Result<(), Failure> {
+    for chunk in guids.chunks(api::MAX_CHANGES) {
+        let wanted = api::IdentityLookup {
+            object_guids: chunk.to_vec(),
+        };
+        let found = task
+            .client
+            .lookup_identities(task.tenant, task.domain, &wanted)
+            .await?;
+        take(task, state, found).await?;
+    }
+    Ok(())
+}
+
+async fn take(
+    task: &Task<'_>,
+    state: &mut CloudState,
+    found: Vec<api::SyncedIdentity>,
+) -> Result<(), Failure> {
+    for mut held in found {
+        task.client
+            .complete_members(task.tenant, task.domain, &mut held)
+            .await?;
+        let (guid, object) = cloud_object(held)?;
+        state.objects.insert(guid, object);
+    }
+    Ok(())
 }
 
 fn cloud_object(held: api::SyncedIdentity) -> Result<(String, CloudObject), Failure> {
@@ -304,6 +577,19 @@ mod tests {
         assert_eq!(members, 12_002);
         assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), 2500 + 4);
         assert!(matches!(batches[0][0], api::IdentityChange::Upsert { .. }));
+    }
+
+    #[test]
+    fn the_request_with_the_bookmark_is_small() {
+        let plan = SyncPlan {
+            creates: (0..1500).map(account).collect(),
+            ..SyncPlan::default()
+        };
+        let mut batches = batches(&plan);
+        split_last(&mut batches);
+        let sizes: Vec<_> = batches.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [1000, 400, 100]);
+        assert_eq!(objects(&batches[2]).count(), 100);
     }
 
     #[test]

@@ -231,7 +231,7 @@ impl Ldap {
         search: &Search,
         flags: i64,
         cookie: Vec<u8>,
-        each: &mut dyn FnMut(Entry),
+        each: &mut (dyn FnMut(Entry) + Send),
     ) -> Result<(bool, Vec<u8>), OnpremError> {
         let mut controls: Vec<_> = search.controls.iter().map(Control::wire).collect();
         controls.push(Control::DirSync { flags, cookie }.wire());
@@ -365,7 +365,7 @@ impl Ldap {
         search: &Search,
         controls: Vec<LdapControl>,
         limit: usize,
-        each: &mut dyn FnMut(Entry),
+        each: &mut (dyn FnMut(Entry) + Send),
     ) -> Result<Vec<LdapControl>, OnpremError> {
         self.connection
             .send(LdapOp::SearchRequest(search.request()), controls)

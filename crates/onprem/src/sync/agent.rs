@@ -199,7 +199,7 @@ impl Agent {
         &mut self,
         before: Option<&Cursor>,
         ask: Ask,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Observation, OnpremError> {
         self.rules.now_s = self.now_s();
         let why = match before {
@@ -251,7 +251,7 @@ impl Agent {
         &mut self,
         why: Why,
         before: Option<&Cursor>,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Observation, OnpremError> {
         // The scope's organizational units may be others by now, or gone: then nothing is concluded from that.
         self.rules = rules(&self.session, &mut self.ldap, &self.scope).await?;
@@ -292,7 +292,7 @@ impl Agent {
     /// Reads all users and groups, and the position from which changes will be seen that came meanwhile.
     async fn read_all(
         &mut self,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<(Position, Read), OnpremError> {
         let people = Filter::Equality("sAMAccountType".to_owned(), NORMAL_USER.to_owned());
         let people = match &self.rules.scope.filter {
@@ -958,7 +958,7 @@ async fn dirsync(
     search: &Search,
     flags: i64,
     mut cookie: Vec<u8>,
-    take: &mut dyn FnMut(Entry),
+    take: &mut (dyn FnMut(Entry) + Send),
 ) -> Result<Vec<u8>, OnpremError> {
     loop {
         let (more, next) = ldap.dirsync(search, flags, cookie.clone(), take).await?;
@@ -1017,7 +1017,7 @@ async fn rules(session: &Session, ldap: &mut Ldap, scope: &Scope) -> Result<Rule
     }
     let root = ldap.root_dse().await?;
     let now_s = root
-        .current_time_s()
+        .time_s()
         .ok_or_else(|| LdapError::Protocol("it does not say its time".to_owned()))?;
     Ok(Rules {
         domain: Domain {

@@ -61,7 +61,12 @@ pub(crate) fn start_second(folder: &Path, run: &dyn Fn(&str) -> Run) -> Result<S
     serve("the second domain controller", folder, run)
 }
 
-fn serve(name: &str, folder: &Path, run: &dyn Fn(&str) -> Run) -> Result<Service, Failure> {
+/// Starts a domain controller on the folder it had before.
+pub(crate) fn serve(
+    name: &str,
+    folder: &Path,
+    run: &dyn Fn(&str) -> Run,
+) -> Result<Service, Failure> {
     let samba = run("samba")
         .arg("-s")
         .arg(folder.join("etc/smb.conf"))

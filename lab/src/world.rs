@@ -133,6 +133,31 @@ impl World {
             .args(attributes)
     }
 
+    /// Kills the domain controller, as a power cut does.
+    pub fn kill_dc(&mut self) {
+        self.dc = None;
+    }
+
+    /// Starts the domain controller again after [`World::kill_dc`].
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub fn restart_dc(&mut self) -> Result<(), Failure> {
+        let dc = dc::serve("the domain controller", &self.dc_folder(), &|program| {
+            self.at(Place::Onprem, program)
+        })?;
+        self.dc = Some(dc);
+        Ok(())
+    }
+
+    /// Changes the domain controller's database by LDIF, as its administrator: `ldbmodify`, which also adds and deletes.
+    pub fn ldbmodify(&self, ldif: &str) -> Run {
+        self.at(Place::Onprem, "ldbmodify")
+            .arg("-H")
+            .arg(self.dc_folder().join("private/sam.ldb"))
+            .stdin(ldif)
+    }
+
     /// How long the start took.
     pub fn started_in(&self) -> Duration {
         self.started_in

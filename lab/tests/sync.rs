@@ -1,0 +1,813 @@
+//! The sync agent on a real Active Directory: everything that can happen to users and groups, whatever interrupts a run.
+//!
+//! What the tenant must hold is worked out from `ldbsearch` by a script of the lab (`oracles/sync_state.py`); what it
+//! holds is asked with the product's `user` and `group` commands; and that somebody's access begins or ends is shown by a
+//! ticket that MIT's `kvno` gets or does not get.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossrealm_lab::story::{Account, CLOUD_REALM, SPN, STEPS, Story};
+use crossrealm_lab::{
+    DOMAIN, Failure, Output, Place, REALM, Run, Service, USER_PASSWORD, build_product, need,
+};
+use serde_json::{Value, json};
+
+const BASE: &str = "DC=corp,DC=contoso,DC=com";
+/// How long anything may take on a loaded machine before it counts as not happening.
+const LIMIT: Duration = Duration::from_secs(60);
+/// At how many moments of a run it is killed.
+const MOMENTS: u32 = 6;
+/// "Replicating Directory Changes", [MS-ADTS] 5.1.3.2.1.
+const GET_CHANGES: &str = "1131f6aa-9c07-11d1-f79f-00c04fc2dcd2";
+const BY_CHANGES: &str = "what changed since the last run";
+
+#[test]
+fn the_tenant_follows_the_directory() {
+    if need::skipped() {
+        return;
+    }
+    if let Err(failure) = Play::begin().and_then(|mut play| {
+        let outcome = play.all();
+        outcome.map_err(|failure| play.story.with_logs(failure))
+    }) {
+        panic!("{failure}");
+    }
+}
+
+struct Play {
+    story: Story,
+    /// The token of the domain's connector.
+    connector: String,
+    _scripts: tempfile::TempDir,
+}
+
+impl Play {
+    /// The story up to a workstation that is configured; nothing is served over SMB.
+    fn begin() -> Result<Self, Failure> {
+        let scripts = tempfile::tempdir()?;
+        let product = killable(&scripts, &build_product()?)?;
+        let mut story = Story::begin(&product, Account::silent())?;
+        for (index, step) in STEPS.iter().enumerate() {
+            if step.name != "files_serve" {
+                story.play(index + 1, step)?;
+            }
+            if step.name == "client_config" {
+                break;
+            }
+        }
+        let create = ["-o", "json", "connector", "create", "--domain", DOMAIN];
+        let made = story.crossrealm(Place::Admin).args(create).ok()?.json()?;
+        let connector = made["token"].as_str().unwrap_or_default().to_owned();
+        Ok(Self {
+            story,
+            connector,
+            _scripts: scripts,
+        })
+    }
+
+    fn all(&mut self) -> Result<(), Failure> {
+        let cases: &[(&str, fn(&mut Self) -> Result<(), Failure>)] = &[
+            ("the first sync", Self::the_first_sync_took_all),
+            ("changes", Self::changes_are_followed),
+            (
+                "deletion and revival",
+                Self::what_is_deleted_goes_and_what_is_revived_comes_back,
+            ),
+            (
+                "disabled users",
+                Self::who_is_disabled_or_locked_gets_no_ticket,
+            ),
+            ("administrators", Self::administrators_stay_out),
+            ("scopes", Self::scopes_choose),
+            ("refusals", Self::what_is_refused_is_not_forgotten),
+            ("lost bookmarks", Self::a_lost_bookmark_takes_nobodys_access),
+            ("least privilege", Self::accounts_with_few_rights_do),
+            ("the deletion guard", Self::mass_deletion_stops_and_asks),
+            ("kills", Self::killed_runs_are_finished_by_the_next),
+            ("the service", Self::the_service_follows_within_seconds),
+        ];
+        for (name, case) in cases {
+            let began = Instant::now();
+            case(self).map_err(|failure| failure.with(format!("--- in the case: {name}")))?;
+            println!("{name}: {:.1} s", began.elapsed().as_secs_f64());
+        }
+        Ok(())
+    }
+
+    fn the_first_sync_took_all(&mut self) -> Result<(), Failure> {
+        self.agrees()?;
+        let again = self.once(&[])?;
+        assert_eq!(again["compared"], BY_CHANGES);
+        assert_eq!(
+            (&again["source"], &again["created"]),
+            (&json!("DirSync"), &json!(0))
+        );
+        self.sync(&["plan"]).ok()?.says("nothing to change")?;
+        let status = self.sync(&["status"]).ok()?;
+        status
+            .says("Source      : DirSync")?
+            .says("Refused     : 0")?;
+        Ok(())
+    }
+
+    /// Joins, cycles, renames, moves, primary groups, foreign members: each seen as a change.
+    fn changes_are_followed(&mut self) -> Result<(), Failure> {
+        let tool = |words: &[&str]| self.story.world.samba_tool(words).ok().map(drop);
+        tool(&["ou", "create", &format!("OU=Berlin,{BASE}")])?;
+        tool(&[
+            "user",
+            "create",
+            "carol",
+            USER_PASSWORD,
+            "--given-name=Carol",
+        ])?;
+        tool(&["group", "add", "Engineers"])?;
+        tool(&["group", "add", "Everybody"])?;
+        tool(&["group", "addmembers", "Engineers", "carol,bob,Everybody"])?;
+        tool(&["group", "addmembers", "Everybody", "Engineers,AllStaff"])?;
+        self.follows("created")?;
+        tool(&["user", "move", "carol", &format!("OU=Berlin,{BASE}")])?;
+        self.ldif(&format!(
+            "dn: CN=Carol,OU=Berlin,{BASE}\nchangetype: modify\nreplace: displayName\ndisplayName: Carol Größe\n-\n\
+             replace: userPrincipalName\nuserPrincipalName: c.groesse@contoso.example\n-\n\
+             replace: sAMAccountName\nsAMAccountName: cgroesse\n\n\
+             dn: CN=Sales,CN=Users,{BASE}\nchangetype: modrdn\nnewrdn: CN=Vertrieb\ndeleteoldrdn: 1\n\n"
+        ))?;
+        self.follows("updated")?;
+        tool(&["group", "removemembers", "Engineers", "bob"])?;
+        tool(&["group", "addmembers", "Engineers", "S-1-5-21-99-98-97-1234"])?;
+        let changed = self.once_told(&[])?;
+        changed.says("a member that is a foreign security principal: 1 in `Engineers`")?;
+        self.agrees()?;
+        // Who has a group as the primary group is in it without a membership.
+        let rid = self.story.world.sid_of("Engineers")?;
+        let rid = rid.rsplit('-').next().unwrap_or_default().to_owned();
+        self.ldif(&format!(
+            "dn: CN=Carol,OU=Berlin,{BASE}\nchangetype: modify\nreplace: primaryGroupID\nprimaryGroupID: {rid}\n\n"
+        ))?;
+        self.follows("updated")?;
+        let show = ["-o", "json", "user", "show", "c.groesse@contoso.example"];
+        let carol = self.admin(&show).ok()?.json()?;
+        let groups = carol["effective_groups"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let by_primary = groups
+            .iter()
+            .any(|one| one["group"]["name"] == "Engineers" && one["by_primary_group"] == true);
+        assert!(by_primary, "{carol}");
+        assert!(
+            groups.iter().any(|one| one["group"]["name"] == "Everybody"),
+            "{carol}"
+        );
+        Ok(())
+    }
+
+    fn what_is_deleted_goes_and_what_is_revived_comes_back(&mut self) -> Result<(), Failure> {
+        let guid = self.attribute("(sAMAccountName=mallory)", "objectGUID")?;
+        let sid = self.story.world.sid_of("mallory")?;
+        self.tool(&["user", "delete", "mallory"])?;
+        let gone = self.follows("deleted")?;
+        assert_eq!(gone["deleted"], 1);
+        self.ldif_with(
+            &["--controls=show_deleted:1"],
+            &format!(
+                "dn: <GUID={guid}>\nchangetype: modify\ndelete: isDeleted\n-\nreplace: distinguishedName\n\
+                 distinguishedName: CN=Mallory Moss,CN=Users,{BASE}\n\n"
+            ),
+        )?;
+        assert_eq!(self.story.world.sid_of("mallory")?, sid, "the same object");
+        self.follows("updated")?;
+        Ok(())
+    }
+
+    fn who_is_disabled_or_locked_gets_no_ticket(&mut self) -> Result<(), Failure> {
+        self.sign_in("bob")?;
+        self.ticket("bob")?;
+        self.tool(&["user", "disable", "bob"])?;
+        self.follows("updated")?;
+        self.no_ticket("bob")?;
+        self.tool(&["user", "enable", "bob"])?;
+        self.follows("updated")?;
+        self.ticket("bob")?;
+        let lock = |value: i64| {
+            format!(
+                "dn: CN=Bob Baker,CN=Users,{BASE}\nchangetype: modify\nreplace: lockoutTime\nlockoutTime: {value}\n\n"
+            )
+        };
+        self.ldif(&lock(file_time(now_s())))?;
+        self.follows("updated")?;
+        self.no_ticket("bob")?;
+        self.ldif(&lock(0))?;
+        self.follows("updated")?;
+        self.ticket("bob")?;
+        // The account expires while nothing in the directory changes.
+        let at = now_s() + 3;
+        self.ldif(&format!(
+            "dn: CN=Bob Baker,CN=Users,{BASE}\nchangetype: modify\nreplace: accountExpires\naccountExpires: {}\n\n",
+            file_time(at)
+        ))?;
+        self.once(&[])?;
+        while now_s() <= at {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let expired = self.follows("updated")?;
+        assert_eq!(expired["compared"], BY_CHANGES);
+        self.no_ticket("bob")?;
+        self.ldif(&format!(
+            "dn: CN=Bob Baker,CN=Users,{BASE}\nchangetype: modify\nreplace: accountExpires\naccountExpires: 0\n\n"
+        ))?;
+        self.follows("updated")?;
+        self.ticket("bob")
+    }
+
+    fn administrators_stay_out(&mut self) -> Result<(), Failure> {
+        self.tool(&["group", "add", "Helpdesk"])?;
+        self.tool(&["group", "addmembers", "Helpdesk", "bob"])?;
+        self.once(&[])?;
+        self.tool(&["group", "addmembers", "Account Operators", "Helpdesk"])?;
+        let told = self.once_told(&[])?;
+        told.says("a privileged account")?.says("bob")?;
+        self.agrees()?;
+        self.no_ticket("bob")?;
+        let all = self.once(&["--include-privileged"])?;
+        assert_eq!(
+            all["created"].as_u64().unwrap_or(0) + all["updated"].as_u64().unwrap_or(0),
+            1
+        );
+        assert!(
+            all["compared"]
+                .as_str()
+                .is_some_and(|why| why.contains("the scope")),
+            "{all}"
+        );
+        self.ticket("bob")?;
+        self.tool(&["group", "removemembers", "Account Operators", "Helpdesk"])?;
+        self.once(&[])?;
+        self.agrees()
+    }
+
+    fn scopes_choose(&mut self) -> Result<(), Failure> {
+        let names = |play: &Self| -> Result<Vec<String>, Failure> {
+            let state = play.held()?;
+            let users = state["users"].as_object().cloned().unwrap_or_default();
+            let mut names: Vec<String> = users
+                .values()
+                .filter_map(|user| user["name"].as_str().map(str::to_owned))
+                .collect();
+            names.sort();
+            Ok(names)
+        };
+        let all = names(self)?;
+        self.once(&[
+            "--scope-ou",
+            &format!("ou=berlin,{BASE}"),
+            "--accept-deletions",
+            "100",
+        ])?;
+        assert_eq!(names(self)?, ["cgroesse"]);
+        self.tool(&["user", "move", "alice", &format!("OU=Berlin,{BASE}")])?;
+        let moved = self.once(&["--scope-ou", &format!("ou=berlin,{BASE}")])?;
+        assert_eq!(
+            (&moved["compared"], &moved["updated"]),
+            (&json!(BY_CHANGES), &json!(1))
+        );
+        assert_eq!(names(self)?, ["alice", "cgroesse"]);
+        self.tool(&["user", "move", "alice", &format!("CN=Users,{BASE}")])?;
+        let left = self.once(&["--scope-ou", &format!("ou=berlin,{BASE}")])?;
+        assert_eq!(left["deleted"], 1);
+        let nowhere = ["once", "--scope-ou", &format!("OU=Nowhere,{BASE}")];
+        self.sync(&nowhere).refused(1)?.says("OU=Nowhere")?;
+        assert_eq!(names(self)?, ["cgroesse"]);
+
+        self.once(&["--scope-group", "AllStaff", "--accept-deletions", "100"])?;
+        assert_eq!(names(self)?, ["alice", "müller"]);
+        self.tool(&["group", "addmembers", "Sales", "bob"])?;
+        self.once(&["--scope-group", "AllStaff"])?;
+        assert_eq!(names(self)?, ["alice", "bob", "müller"]);
+
+        let filter = [
+            "--scope-filter",
+            "(displayName=Bob*)",
+            "--accept-deletions",
+            "100",
+        ];
+        self.once(&filter)?;
+        assert_eq!(names(self)?, ["bob"]);
+        self.ldif(&format!(
+            "dn: CN=Alice Archer,CN=Users,{BASE}\nchangetype: modify\nreplace: displayName\ndisplayName: Bobette\n\n"
+        ))?;
+        let came = self.once(&filter)?;
+        assert_eq!(came["compared"], BY_CHANGES);
+        assert_eq!(names(self)?, ["alice", "bob"]);
+        self.sync(&["once", "--scope-filter", "(memberOf=CN=x)"])
+            .refused(1)?
+            .says("--scope-group")?;
+
+        self.ldif(&format!(
+            "dn: CN=Alice Archer,CN=Users,{BASE}\nchangetype: modify\nreplace: mail\nmail: a.archer@contoso.example\n\n"
+        ))?;
+        let mapped = self.once_told(&["--upn-attribute", "mail"])?;
+        mapped.says("`--upn-attribute` is missing")?;
+        self.admin(&["user", "show", "a.archer@contoso.example"])
+            .ok()?;
+        self.once(&[])?;
+        assert_eq!(names(self)?, all);
+        self.agrees()
+    }
+
+    /// A user whose UPN a cloud-only user has: refused, told, tried again without a change in AD.
+    fn what_is_refused_is_not_forgotten(&mut self) -> Result<(), Failure> {
+        let upn = format!("dora@{DOMAIN}");
+        self.admin(&["user", "create", &upn]).ok()?;
+        self.tool(&["user", "create", "dora", USER_PASSWORD])?;
+        self.tool(&["user", "create", "emil", USER_PASSWORD])?;
+        self.tool(&["group", "addmembers", "Engineers", "dora,emil"])?;
+        let refused = self.once(&[])?;
+        assert_eq!(
+            (&refused["created"], &refused["refused"][0]["code"]),
+            (&json!(1), &json!("cloud_only"))
+        );
+        self.sync(&["status"])
+            .ok()?
+            .says("refused by the tenant: `dora`")?;
+        let again = self.once(&[])?;
+        assert_eq!(again["refused"][0]["account_name"], "dora");
+        self.admin(&["user", "delete", &upn]).ok()?;
+        let taken = self.follows("created")?;
+        assert_eq!(taken["refused"], json!([]));
+        self.sync(&["status"])
+            .ok()?
+            .says("Refused     : 0")
+            .map(drop)
+    }
+
+    fn a_lost_bookmark_takes_nobodys_access(&mut self) -> Result<(), Failure> {
+        self.sign_in("alice")?;
+        let status = self.sync(&["status", "-o", "json"]).ok()?.json()?;
+        let good = status["cursor"].as_str().unwrap_or_default().to_owned();
+        let refused: String = good
+            .lines()
+            .map(|line| match line.starts_with("position ") {
+                true => "position AAAAAAAA\n".to_owned(),
+                false => format!("{line}\n"),
+            })
+            .collect();
+        for (cursor, why) in [
+            (Value::Null, "there is no usable bookmark"),
+            (json!("nonsense"), "there is no usable bookmark"),
+            (json!(refused.trim_end()), "does not take the bookmark"),
+        ] {
+            self.store_cursor(&cursor)?;
+            self.tool(&["group", "addmembers", "Vertrieb", "emil"])
+                .or_else(|_| self.tool(&["group", "addmembers", "Sales", "emil"]))?;
+            let all = self.once(&[])?;
+            assert!(
+                all["compared"]
+                    .as_str()
+                    .is_some_and(|text| text.contains(why)),
+                "{all}"
+            );
+            assert_eq!(
+                (&all["deleted"], &all["created"]),
+                (&json!(0), &json!(0)),
+                "{all}"
+            );
+            self.ticket("alice")?;
+            self.agrees()?;
+        }
+        assert_eq!(self.once(&[])?["compared"], BY_CHANGES);
+        Ok(())
+    }
+
+    /// The agent's account, with less and less: the right to replicate alone, then nothing but being a user.
+    fn accounts_with_few_rights_do(&mut self) -> Result<(), Failure> {
+        let as_service = |play: &Self, words: &[&str]| -> Result<Value, Failure> {
+            let run = play.sync_as("svc-sync", words)?;
+            run.env("CROSSREALM_TOKEN", &play.connector).ok()?.json()
+        };
+        let plain = ["-o", "json", "once", "--full"];
+        let seen = as_service(self, &plain)?;
+        let source = seen["source"].as_str().unwrap_or_default();
+        assert!(source.starts_with("uSNChanged"), "{seen}");
+        self.agrees()?;
+        self.ldif(&format!(
+            "dn: CN=emil,CN=Users,{BASE}\nchangetype: modify\nreplace: displayName\ndisplayName: Emil\n\n"
+        ))?;
+        let seen = as_service(self, &["-o", "json", "once"])?;
+        assert_eq!(
+            (&seen["compared"], &seen["updated"]),
+            (&json!(BY_CHANGES), &json!(1))
+        );
+        self.tool(&["group", "removemembers", "Engineers", "emil"])?;
+        as_service(self, &["-o", "json", "once"])?;
+        self.agrees()?;
+        self.tool(&["user", "delete", "emil"])?;
+        let seen = as_service(self, &plain)?;
+        assert_eq!(seen["deleted"], 1);
+
+        let sid = self.story.world.sid_of("svc-sync")?;
+        let right = format!("(OA;;CR;{GET_CHANGES};;{sid})");
+        let grant = [
+            "dsacl",
+            "set",
+            "--action=allow",
+            "--objectdn",
+            BASE,
+            "--sddl",
+            &right,
+        ];
+        self.tool(&grant)?;
+        assert_eq!(as_service(self, &plain)?["source"], "DirSync");
+        self.tool(&["user", "create", "frida", USER_PASSWORD])?;
+        self.tool(&["group", "addmembers", "Engineers", "frida"])?;
+        as_service(self, &["-o", "json", "once"])?;
+        self.agrees()?;
+        self.tool(&["user", "delete", "frida"])?;
+        let seen = as_service(self, &["-o", "json", "once"])?;
+        assert_eq!(
+            (&seen["compared"], &seen["deleted"]),
+            (&json!(BY_CHANGES), &json!(1))
+        );
+        self.agrees()
+    }
+
+    fn mass_deletion_stops_and_asks(&mut self) -> Result<(), Failure> {
+        let many: Vec<String> = (0..14).map(|number| format!("temp{number:02}")).collect();
+        let dn = |name: &str| format!("CN={name},OU=Berlin,{BASE}");
+        let add: String = many
+            .iter()
+            .map(|name| {
+                format!("dn: {}\nchangetype: add\nobjectClass: user\nsAMAccountName: {name}\nuserAccountControl: 544\n\n", dn(name))
+            })
+            .collect();
+        self.ldif(&add)?;
+        self.follows("created")?;
+        let delete = |names: &[String]| -> String {
+            names
+                .iter()
+                .map(|name| format!("dn: {}\nchangetype: delete\n\n", dn(name)))
+                .collect()
+        };
+        // Bit by bit is as much as at once.
+        self.ldif(&delete(&many[..4]))?;
+        self.once(&[])?;
+        self.ldif(&delete(&many[4..]))?;
+        let refused = self.sync(&["once"]).refused(1)?;
+        refused
+            .says("nothing was changed")?
+            .says("--accept-deletions ")?;
+        let held = self.held()?["users"]
+            .as_object()
+            .map_or(0, serde_json::Map::len);
+        let again = self.sync(&["once"]).refused(1)?;
+        again.says("identities")?;
+        assert_eq!(
+            self.held()?["users"]
+                .as_object()
+                .map_or(0, serde_json::Map::len),
+            held
+        );
+        let done = self.once(&["--accept-deletions", "100"])?;
+        assert_eq!(done["deleted"], 10);
+        self.agrees()
+    }
+
+    /// Runs that die at any moment: nothing is lost, nothing is applied twice.
+    fn killed_runs_are_finished_by_the_next(&mut self) -> Result<(), Failure> {
+        let whole = self.sync(&["once"]).ok()?.took;
+        for moment in 0..MOMENTS {
+            let name = format!("grace{moment}");
+            self.tool(&["user", "create", &name, USER_PASSWORD])?;
+            self.tool(&["group", "addmembers", "Engineers", &name])?;
+            if moment > 0 {
+                self.tool(&["user", "delete", &format!("grace{}", moment - 1)])?;
+            }
+            let after = whole.mul_f64(f64::from(moment + 1) / f64::from(MOMENTS + 1));
+            let after = format!("{:.3}", after.as_secs_f64());
+            self.sync(&["once"]).env("LAB_KILL_AFTER", after).output()?;
+        }
+        // A lease that died with its agent ends by itself.
+        let told = self.sync(&["once"]).ok()?;
+        println!(
+            "after {MOMENTS} kills: {}",
+            told.err().lines().next().unwrap_or_default()
+        );
+        self.agrees()
+    }
+
+    fn the_service_follows_within_seconds(&mut self) -> Result<(), Failure> {
+        let mut service = self.service("sync one")?;
+        service.wait_for_line("synced", LIMIT)?;
+        self.sign_in("alice")?;
+        self.ticket("alice")?;
+        self.tool(&["user", "disable", "alice"])?;
+        let took = self.until(|play| Ok(play.kvno("alice").output()?.code != Some(0)))?;
+        println!(
+            "a disabled user got no ticket after {:.2} s",
+            took.as_secs_f64()
+        );
+        self.tool(&["user", "enable", "alice"])?;
+        let took = self.until(|play| Ok(play.kvno("alice").output()?.code == Some(0)))?;
+        println!(
+            "an enabled user got a ticket after {:.2} s",
+            took.as_secs_f64()
+        );
+
+        // A second agent waits, and takes over when the first one ends.
+        let mut second = self.service("sync two")?;
+        second.wait_for_line("another sync agent works", LIMIT)?;
+        service.stop(LIMIT)?;
+        second.wait_for_line("synced", LIMIT)?;
+
+        // The domain controller goes and comes back; what changed meanwhile arrives.
+        self.story.world.kill_dc();
+        second.wait_for_line("retry_in_s", LIMIT)?;
+        self.ldif(&format!(
+            "dn: CN=Bob Baker,CN=Users,{BASE}\nchangetype: modify\nreplace: displayName\ndisplayName: Bob came back\n\n"
+        ))?;
+        self.story.world.restart_dc()?;
+        let back = |play: &Self| {
+            let show = play
+                .admin(&["user", "show", &format!("bob@{DOMAIN}")])
+                .ok()?;
+            Ok(show.both().contains("Bob came back"))
+        };
+        let took = self.until(back)?;
+        println!(
+            "after the domain controller's return: {:.1} s",
+            took.as_secs_f64()
+        );
+        self.agrees()?;
+        second.stop(LIMIT)
+    }
+
+    // What follows are the hands and eyes of the cases above.
+
+    fn service(&self, name: &str) -> Result<Service, Failure> {
+        let run = self.sync_as("svc-sync", &["run", "--interval", "1s"])?;
+        let run = run.env("CROSSREALM_TOKEN", &self.connector);
+        self.story.world.service(Place::Admin, name, &run)
+    }
+
+    /// Waits for a condition and says how long it took.
+    fn until(&self, holds: impl Fn(&Self) -> Result<bool, Failure>) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        while !holds(self)? {
+            if began.elapsed() > LIMIT {
+                return Err(Failure::new("what was waited for did not happen"));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(began.elapsed())
+    }
+
+    fn admin(&self, words: &[&str]) -> Run {
+        self.story.crossrealm(Place::Admin).args(words)
+    }
+
+    fn tool(&self, words: &[&str]) -> Result<(), Failure> {
+        self.story.world.samba_tool(words).ok().map(drop)
+    }
+
+    fn ldif(&self, text: &str) -> Result<(), Failure> {
+        self.ldif_with(&[], text)
+    }
+
+    fn ldif_with(&self, options: &[&str], text: &str) -> Result<(), Failure> {
+        self.story
+            .world
+            .ldbmodify(text)
+            .args(options)
+            .ok()
+            .map(drop)
+    }
+
+    fn attribute(&self, filter: &str, name: &str) -> Result<String, Failure> {
+        let output = self.story.world.ldbsearch(filter, &[name]).ok()?;
+        let head = format!("{name}: ");
+        let out = output.out();
+        let line = out.lines().find_map(|line| line.strip_prefix(&head));
+        line.map(str::to_owned)
+            .ok_or_else(|| output.failure("was expected to show it"))
+    }
+
+    /// `crossrealm sync …` by the domain's administrator.
+    fn sync(&self, words: &[&str]) -> Run {
+        let words = [&["sync"], words].concat();
+        match self.story.with_domain_admin(&words) {
+            Ok(run) => run,
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+
+    fn sync_as(&self, user: &str, words: &[&str]) -> Result<Run, Failure> {
+        let password = self
+            .story
+            .world
+            .write(Place::Admin, "user.password", USER_PASSWORD)?;
+        let run = self.admin(&["sync"]).args(words).args(["--domain", DOMAIN]);
+        Ok(run
+            .args(["--domain-user", &format!("{user}@{DOMAIN}")])
+            .arg("--domain-password-file")
+            .arg(password))
+    }
+
+    fn once_told(&self, words: &[&str]) -> Result<Output, Failure> {
+        let words = [&["once", "-o", "json"], words].concat();
+        self.sync(&words).ok()
+    }
+
+    fn once(&self, words: &[&str]) -> Result<Value, Failure> {
+        self.once_told(words)?.json()
+    }
+
+    /// One run that looks at changes alone and makes some of this kind; then both sides agree.
+    fn follows(&self, kind: &str) -> Result<Value, Failure> {
+        let report = self.once(&[])?;
+        assert_eq!(report["compared"], BY_CHANGES, "{report}");
+        assert!(report[kind].as_u64() > Some(0), "{kind}: {report}");
+        self.agrees()?;
+        Ok(report)
+    }
+
+    /// The tenant holds what the directory holds.
+    fn agrees(&self) -> Result<(), Failure> {
+        let oracle = concat!(env!("CARGO_MANIFEST_DIR"), "/oracles/sync_state.py");
+        let database = self.story.world.dc_folder().join("private/sam.ldb");
+        let run = self
+            .story
+            .world
+            .at(Place::Onprem, "/usr/bin/python3")
+            .arg(oracle);
+        let expected = run.arg(database).arg(DOMAIN).ok()?.json()?;
+        let held = self.held()?;
+        for kind in ["users", "groups"] {
+            let (Some(expected), Some(held)) = (expected[kind].as_object(), held[kind].as_object())
+            else {
+                return Err(Failure::new("the oracle said nothing"));
+            };
+            for (sid, wanted) in expected {
+                if held.get(sid) != Some(wanted) {
+                    return Err(Failure::new(format!(
+                        "{sid}: AD has {wanted}, the tenant {:?}",
+                        held.get(sid)
+                    )));
+                }
+            }
+            if let Some((sid, more)) = held.iter().find(|(sid, _)| !expected.contains_key(*sid)) {
+                return Err(Failure::new(format!(
+                    "the tenant holds {sid}, which it should not: {more}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the tenant holds of the domain, in the oracle's form.
+    fn held(&self) -> Result<Value, Failure> {
+        let page = self.curl("identities?limit=1000", None)?.json()?;
+        let all = page["identities"].as_array().cloned().unwrap_or_default();
+        let live = || all.iter().filter(|one| one["state"] != "deleted");
+        let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+        let sids: BTreeMap<String, String> = live()
+            .map(|one| (text(one, "object_guid"), text(one, "sid")))
+            .collect();
+        let (mut users, mut groups) = (serde_json::Map::new(), serde_json::Map::new());
+        for one in live() {
+            let (sid, name, display) = (
+                text(one, "sid"),
+                text(one, "account_name"),
+                text(one, "display_name"),
+            );
+            if one["kind"] == "user" {
+                let state = one["disabled_reason"]
+                    .as_str()
+                    .map_or_else(|| text(one, "state"), str::to_owned);
+                let user =
+                    json!({"name": name, "display": display, "upn": one["upn"], "state": state});
+                users.insert(sid, user);
+                continue;
+            }
+            let guids = one["members"].as_array().cloned().unwrap_or_default();
+            let known = guids.iter().filter_map(|guid| sids.get(guid.as_str()?));
+            let mut members: Vec<&String> = known.collect();
+            members.sort_unstable();
+            groups.insert(
+                sid,
+                json!({"name": name, "display": display, "members": members}),
+            );
+        }
+        Ok(json!({"users": users, "groups": groups}))
+    }
+
+    /// Puts another bookmark in the place of the agent's, as if it had been lost or damaged.
+    fn store_cursor(&self, cursor: &Value) -> Result<(), Failure> {
+        let sid = self.attribute("(objectClass=domainDNS)", "objectSid")?;
+        let body = json!({
+            "run_id": "00000000-0000-4000-8000-000000000001",
+            "domain": {"dns_name": DOMAIN, "flat_name": "CORP", "sid": sid},
+            "changes": [], "cursor": cursor, "last": true, "incremental": true,
+        });
+        self.curl("identities", Some(&body)).map(drop)
+    }
+
+    /// The service's interface for sync agents, asked with the connector's token.
+    fn curl(&self, path: &str, body: Option<&Value>) -> Result<Output, Failure> {
+        let world = &self.story.world;
+        let headers = format!(
+            "Authorization: Bearer {}\nContent-Type: application/json\n",
+            self.connector
+        );
+        let headers = world.write(Place::Admin, "headers", headers)?;
+        let mut run = world
+            .at(Place::Admin, "curl")
+            .args(["-sS", "--fail-with-body", "--cacert"]);
+        run = run
+            .arg(self.story.ca())
+            .arg("-H")
+            .arg(format!("@{}", headers.display()));
+        if let Some(body) = body {
+            let file = world.write(Place::Admin, "body.json", body.to_string())?;
+            run = run.arg("--data").arg(format!("@{}", file.display()));
+        }
+        run.arg(format!(
+            "https://login.cloud.example/api/v1/tenants/contoso/domains/{DOMAIN}/{path}"
+        ))
+        .ok()
+    }
+
+    /// Signs in and gets the referral: from then on it is the cloud alone that grants or refuses.
+    fn sign_in(&self, user: &str) -> Result<(), Failure> {
+        let kinit = self
+            .story
+            .user(user, "kinit")
+            .arg(format!("{user}@{REALM}"));
+        kinit.stdin(format!("{USER_PASSWORD}\n")).ok()?;
+        let referral = format!("krbtgt/{CLOUD_REALM}@{REALM}");
+        self.story.user(user, "kvno").arg(referral).ok().map(drop)
+    }
+
+    /// A ticket by the referral in the cache, without a word to the domain controller.
+    fn kvno(&self, user: &str) -> Run {
+        let service = format!("{SPN}@{CLOUD_REALM}");
+        self.story.user(user, "kvno").args(["--no-store", &service])
+    }
+
+    fn ticket(&self, user: &str) -> Result<(), Failure> {
+        self.kvno(user).ok().map(drop)
+    }
+
+    fn no_ticket(&self, user: &str) -> Result<(), Failure> {
+        let mark = self.story.event_mark()?;
+        self.kvno(user).refused(1)?;
+        // Events are written beside the path of a ticket.
+        let told = |play: &Self| {
+            let events = play
+                .admin(&["-o", "json", "events", "--since", "1h"])
+                .ok()?
+                .json()?;
+            let mut fresh = events
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|one| one["sequence"].as_i64() > Some(mark));
+            Ok(fresh.any(|one| {
+                one["reason"]
+                    .as_str()
+                    .is_some_and(|why| why.starts_with("identity-"))
+            }))
+        };
+        self.until(told).map(drop)
+    }
+}
+
+/// The product behind a script that kills it after the time it is told.
+fn killable(folder: &tempfile::TempDir, product: &std::path::Path) -> Result<PathBuf, Failure> {
+    let path = folder.path().join("crossrealm");
+    let product = product.display();
+    std::fs::write(
+        &path,
+        format!(
+            "#!/bin/sh\n[ -z \"$LAB_KILL_AFTER\" ] || exec timeout -s KILL \"$LAB_KILL_AFTER\" '{product}' \"$@\"\nexec '{product}' \"$@\"\n"
+        ),
+    )?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    Ok(path)
+}
+
+/// Unix seconds.
+fn now_s() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(0)
+}
+
+/// Unix seconds as AD counts time.
+fn file_time(seconds: i64) -> i64 {
+    (seconds + 11_644_473_600) * 10_000_000
+}

@@ -707,8 +707,10 @@ impl Agent {
         let Some(filter) = self.rules.scope.filter.as_ref().map(|one| one.filter()) else {
             return Ok(None);
         };
+        // A DirSync answer holds only objects of which a wanted attribute is replicated, as `objectGUID` is not.
+        let attributes = ["objectGUID", "name"].map(str::to_owned).to_vec();
         let found = self
-            .query(Filter::And(vec![of, filter]), vec!["objectGUID".to_owned()])
+            .query(Filter::And(vec![of, filter]), attributes)
             .await?;
         Ok(Some(
             found

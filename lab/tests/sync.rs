@@ -90,6 +90,9 @@ impl Play {
             ("the service", Self::the_service_follows_within_seconds),
         ];
         for (name, case) in cases {
+            if std::env::var("SKIPTO").is_ok_and(|list| list.split(',').any(|one| one == *name)) {
+                continue;
+            }
             let began = Instant::now();
             case(self).map_err(|failure| failure.with(format!("--- in the case: {name}")))?;
             println!("{name}: {:.1} s", began.elapsed().as_secs_f64());
@@ -336,7 +339,7 @@ impl Play {
             .says("refused by the tenant: `dora`")?;
         let again = self.once(&[])?;
         assert_eq!(again["refused"][0]["account_name"], "dora");
-        self.admin(&["user", "delete", &upn]).ok()?;
+        self.delete_cloud_user(&upn)?;
         let taken = self.follows("created")?;
         assert_eq!(taken["refused"], json!([]));
         self.sync(&["status"])
@@ -359,11 +362,19 @@ impl Play {
         for (cursor, why) in [
             (Value::Null, "there is no usable bookmark"),
             (json!("nonsense"), "there is no usable bookmark"),
-            (json!(refused.trim_end()), "does not take the bookmark"),
+            (
+                json!(refused.trim_end_matches('\n')),
+                "does not take the bookmark",
+            ),
         ] {
             self.store_cursor(&cursor)?;
-            self.tool(&["group", "addmembers", "Vertrieb", "emil"])
-                .or_else(|_| self.tool(&["group", "addmembers", "Sales", "emil"]))?;
+            let verb = if cursor.is_null() {
+                "addmembers"
+            } else {
+                "removemembers"
+            };
+            self.tool(&["group", verb, "Sales", "dora"])
+                .or_else(|_| self.tool(&["group", "addmembers", "Sales", "dora"]))?;
             let all = self.once(&[])?;
             assert!(
                 all["compared"]
@@ -717,27 +728,35 @@ impl Play {
 
     /// The service's interface for sync agents, asked with the connector's token.
     fn curl(&self, path: &str, body: Option<&Value>) -> Result<Output, Failure> {
+        let path = format!("domains/{DOMAIN}/{path}");
+        let run = self.request(&self.connector, &path)?;
+        let Some(body) = body else {
+            return run.ok();
+        };
+        let file = self
+            .story
+            .world
+            .write(Place::Admin, "body.json", body.to_string())?;
+        run.arg("--data").arg(format!("@{}", file.display())).ok()
+    }
+
+    fn delete_cloud_user(&self, upn: &str) -> Result<(), Failure> {
+        let token = std::fs::read_to_string(self.story.cloud_folder().join("admin.token"))?;
+        let run = self.request(token.trim(), &format!("users/{upn}"))?;
+        run.args(["-X", "DELETE"]).ok().map(drop)
+    }
+
+    fn request(&self, token: &str, path: &str) -> Result<Run, Failure> {
         let world = &self.story.world;
-        let headers = format!(
-            "Authorization: Bearer {}\nContent-Type: application/json\n",
-            self.connector
-        );
+        let headers = format!("Authorization: Bearer {token}\nContent-Type: application/json\n");
         let headers = world.write(Place::Admin, "headers", headers)?;
-        let mut run = world
+        let curl = world
             .at(Place::Admin, "curl")
-            .args(["-sS", "--fail-with-body", "--cacert"]);
-        run = run
-            .arg(self.story.ca())
-            .arg("-H")
-            .arg(format!("@{}", headers.display()));
-        if let Some(body) = body {
-            let file = world.write(Place::Admin, "body.json", body.to_string())?;
-            run = run.arg("--data").arg(format!("@{}", file.display()));
-        }
-        run.arg(format!(
-            "https://login.cloud.example/api/v1/tenants/contoso/domains/{DOMAIN}/{path}"
-        ))
-        .ok()
+            .args(["-sS", "--fail-with-body", "--cacert"])
+            .arg(self.story.ca());
+        let headers = format!("@{}", headers.display());
+        let url = format!("https://login.cloud.example/api/v1/tenants/contoso/{path}");
+        Ok(curl.arg("-H").arg(headers).arg(url))
     }
 
     /// Signs in and gets the referral: from then on it is the cloud alone that grants or refuses.

@@ -847,7 +847,7 @@ impl Read {
         match rules.object(entry) {
             Ok(object) => {
                 self.seen
-                    .insert(object.account.guid.clone(), Seen::Present(object));
+                    .insert(object.account.guid.clone(), Seen::Present(Box::new(object)));
             }
             Err(reason) => self.leave_out(guid, name(entry), reason),
         }

@@ -93,7 +93,7 @@ impl Object {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// It is to be taken over.
-    Present(Object),
+    Present(Box<Object>),
     /// It is not there any more, or a rule leaves it out: the tenant must not hold it.
     Gone,
     /// It is there but cannot be used as it is: the tenant's copy, if there is one, stays.
@@ -122,7 +122,7 @@ impl Observed {
     /// The objects to be taken over.
     pub fn present(&self) -> impl Iterator<Item = &Object> {
         self.seen.values().filter_map(|seen| match seen {
-            Seen::Present(object) => Some(object),
+            Seen::Present(object) => Some(object.as_ref()),
             Seen::Gone | Seen::Kept => None,
         })
     }

@@ -53,7 +53,7 @@ fn observed(objects: &[(&str, Kind, &[&str])]) -> Observed {
             .map(|(guid, kind, members)| {
                 (
                     (*guid).to_owned(),
-                    Seen::Present(object(guid, *kind, members)),
+                    Seen::Present(Box::new(object(guid, *kind, members))),
                 )
             })
             .collect(),
@@ -429,14 +429,14 @@ impl Play {
             None => Seen::Gone,
             Some(entry) if entry.outside => Seen::Gone,
             Some(entry) if entry.damaged => Seen::Kept,
-            Some(entry) => Seen::Present(Object {
+            Some(entry) => Seen::Present(Box::new(Object {
                 account: entry.account.clone(),
                 members: Members {
                     guids: entry.members.iter().map(|who| guid(*who)).collect(),
                     ..Members::default()
                 },
                 turns_at: None,
-            }),
+            })),
         }
     }
 

@@ -90,9 +90,6 @@ impl Play {
             ("the service", Self::the_service_follows_within_seconds),
         ];
         for (name, case) in cases {
-            if std::env::var("SKIPTO").is_ok_and(|list| list.split(',').any(|one| one == *name)) {
-                continue;
-            }
             let began = Instant::now();
             case(self).map_err(|failure| failure.with(format!("--- in the case: {name}")))?;
             println!("{name}: {:.1} s", began.elapsed().as_secs_f64());
@@ -432,17 +429,15 @@ impl Play {
             &right,
         ];
         self.tool(&grant)?;
-        assert_eq!(as_service(self, &plain)?["source"], "DirSync");
+        // Samba keeps deleted objects from such an account, and says nothing of them.
+        let source = "DirSync; deletions by comparing everything every 15 minutes";
+        assert_eq!(as_service(self, &plain)?["source"], source);
         self.tool(&["user", "create", "frida", USER_PASSWORD])?;
         self.tool(&["group", "addmembers", "Engineers", "frida"])?;
         as_service(self, &["-o", "json", "once"])?;
         self.agrees()?;
         self.tool(&["user", "delete", "frida"])?;
-        let seen = as_service(self, &["-o", "json", "once"])?;
-        assert_eq!(
-            (&seen["compared"], &seen["deleted"]),
-            (&json!(BY_CHANGES), &json!(1))
-        );
+        assert_eq!(as_service(self, &plain)?["deleted"], 1);
         self.agrees()
     }
 

@@ -233,11 +233,13 @@ impl Agent {
             return Some(Why::Many);
         }
         let every = match before.position {
-            Position::DirSync(_) => return None,
+            Position::DirSync {
+                sees_deleted: true, ..
+            } => return None,
             Position::Usn {
                 sees_deleted: true, ..
             } => COMPARE_EVERY_S,
-            Position::Usn { .. } => COMPARE_FOR_DELETIONS_EVERY_S,
+            Position::DirSync { .. } | Position::Usn { .. } => COMPARE_FOR_DELETIONS_EVERY_S,
         };
         (before.compared_at.saturating_add(every) <= now_s).then_some(Why::Periodic)
     }
@@ -312,7 +314,10 @@ impl Agent {
             read.take(rules, &entry);
         };
         let position = match dirsync(&mut self.ldap, &search, 0, Vec::new(), &mut take).await {
-            Ok(cookie) => Position::DirSync(cookie),
+            Ok(cookie) => Position::DirSync {
+                cookie,
+                sees_deleted: !self.deleted_since(0, true).await?.is_empty(),
+            },
             Err(error) if is_denied(&error) => {
                 // Before the objects, so that what changes meanwhile is seen again.
                 let usn = highest_usn(&mut self.ldap).await?;
@@ -414,11 +419,20 @@ impl Agent {
             }
         };
         match position {
-            Position::DirSync(cookie) => {
+            Position::DirSync {
+                cookie,
+                sees_deleted,
+            } => {
                 let search = self.search(self.followed(), self.attributes());
                 let cookie = cookie.clone();
                 match dirsync(&mut self.ldap, &search, CHANGED_VALUES, cookie, &mut take).await {
-                    Ok(cookie) => Ok(Ok((Position::DirSync(cookie), changed))),
+                    Ok(cookie) => {
+                        let position = Position::DirSync {
+                            cookie,
+                            sees_deleted: *sees_deleted,
+                        };
+                        Ok(Ok((position, changed)))
+                    }
                     Err(OnpremError::Ldap(error)) if is_refusal(&error) => {
                         Ok(Err(Why::Refused(error.to_string())))
                     }

@@ -20,8 +20,13 @@ const HEAD: &str = "crossrealm-sync 1";
 /// Where changes come from, and how far they were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// The cookie of the DirSync control.
-    DirSync(Vec<u8>),
+    /// By the DirSync control.
+    DirSync {
+        /// Its cookie.
+        cookie: Vec<u8>,
+        /// Whether the account may read deleted objects. Samba keeps them from an account that may only replicate.
+        sees_deleted: bool,
+    },
     /// The highest `uSNChanged` that was read with an ordinary account.
     Usn {
         /// Its number.
@@ -84,7 +89,17 @@ impl Cursor {
     /// Its text; `None` where it would be longer than the tenant takes.
     pub fn to_text(&self) -> Option<String> {
         let (source, position) = match &self.position {
-            Position::DirSync(cookie) => ("dirsync", STANDARD.encode(cookie)),
+            Position::DirSync {
+                cookie,
+                sees_deleted,
+            } => (
+                if *sees_deleted {
+                    "dirsync"
+                } else {
+                    "dirsync-live"
+                },
+                STANDARD.encode(cookie),
+            ),
             Position::Usn { usn, sees_deleted } => (
                 if *sees_deleted { "usn" } else { "usn-live" },
                 usn.to_string(),
@@ -130,7 +145,10 @@ impl Cursor {
         let source = field("source")?;
         let position = field("position")?;
         let position = match source {
-            "dirsync" => Position::DirSync(STANDARD.decode(position).ok()?),
+            "dirsync" | "dirsync-live" => Position::DirSync {
+                cookie: STANDARD.decode(position).ok()?,
+                sees_deleted: source == "dirsync",
+            },
             "usn" | "usn-live" => Position::Usn {
                 usn: position.parse().ok()?,
                 sees_deleted: source == "usn",
@@ -177,7 +195,10 @@ mod tests {
         Cursor {
             controller: "dc1.corp.contoso.com".into(),
             invocation: "00112233-4455-6677-8899-aabbccddeeff".into(),
-            position: Position::DirSync(vec![0, 255, 10]),
+            position: Position::DirSync {
+                cookie: vec![0, 255, 10],
+                sees_deleted: true,
+            },
             scope: "aa".into(),
             watched: "bb".into(),
             read_at: 1_700_000_000,
@@ -240,7 +261,10 @@ mod tests {
                 .all_pending()
         );
         assert!(!cursor().all_pending());
-        one.position = Position::DirSync(vec![0; MAX_LEN]);
+        one.position = Position::DirSync {
+            cookie: vec![0; MAX_LEN],
+            sees_deleted: false,
+        };
         assert_eq!(one.to_text(), None);
     }
 }

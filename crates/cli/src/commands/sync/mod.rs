@@ -406,7 +406,10 @@ async fn status(domain: &DomainArgs, context: &Context) -> Result<(), Failure> {
 /// How changes are found.
 fn source(position: &Position) -> &'static str {
     match position {
-        Position::DirSync(_) => "DirSync",
+        Position::DirSync {
+            sees_deleted: true, ..
+        } => "DirSync",
+        Position::DirSync { .. } => "DirSync; deletions by comparing everything every 15 minutes",
         Position::Usn {
             sees_deleted: true, ..
         } => "uSNChanged, deleted objects",

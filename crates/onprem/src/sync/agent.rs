@@ -7,6 +7,9 @@
 //! A change only says *which* objects to look at; what is taken over is always the object as it is now, read whole by the
 //! same rules as at the first time. So it does no harm to see a change twice.
 
+mod read;
+mod why;
+
 use super::cursor::{Cursor, Position};
 use super::model::{Domain, Object, Observed, Seen, SkipReason, Skipped};
 use super::rules::{
@@ -19,9 +22,10 @@ use crate::dc::Choice;
 use crate::error::OnpremError;
 use crate::ldap::{Control, Entry, Filter, Ldap, LdapError, LdapResultCode, Search};
 use crate::session::Session;
+use read::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::{Duration, Instant};
+pub use why::Why;
 
 /// How many objects are asked for in one search.
 const CHUNK: usize = 100;
@@ -77,66 +81,12 @@ pub struct Observation {
     pub why: Option<Why>,
 }
 
-/// Why everything is read and compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// Nothing was read before, or the bookmark is lost.
-    NoCursor,
-    /// It was asked for.
-    Asked,
-    /// The scope or another rule changed.
-    Rules,
-    /// Another domain controller, or this one after a restore: positions do not carry over.
-    Controller(String),
-    /// The domain controller does not take the bookmark.
-    Refused(String),
-    /// The controller's clock is behind the last run.
-    Clock,
-    /// An organizational unit was moved or renamed, and with it what lies below.
-    Moved,
-    /// A privileged group or the group of the scope changed.
-    Groups,
-    /// So much changed or failed that this is the shorter way.
-    Many,
-    /// Changes are found by `uSNChanged`: it is time.
-    Periodic,
-}
-
 /// An object that is to be looked at.
 struct Changed {
     dn: String,
     deleted: bool,
     group: bool,
     container: bool,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoCursor => f.write_str("there is no usable bookmark of an earlier run"),
-            Self::Asked => f.write_str("it was asked for"),
-            Self::Rules => f.write_str("the scope or the domain's lockout policy changed"),
-            Self::Controller(host) => {
-                write!(
-                    f,
-                    "the last run read another domain controller, or `{host}` was restored"
-                )
-            }
-            Self::Refused(text) => {
-                write!(
-                    f,
-                    "the domain controller does not take the bookmark ({text})"
-                )
-            }
-            Self::Clock => f.write_str("the domain controller's clock is behind the last run"),
-            Self::Moved => f.write_str("an organizational unit was made, moved or renamed"),
-            Self::Groups => {
-                f.write_str("the members of a privileged group or of the scope's group changed")
-            }
-            Self::Many => f.write_str("so much changed or failed that it is the shorter way"),
-            Self::Periodic => f.write_str("it is time: this account does not see every change"),
-        }
-    }
 }
 
 impl Agent {
@@ -826,227 +776,4 @@ impl Changed {
             container: false,
         }
     }
-}
-
-/// What was read so far.
-#[derive(Default)]
-struct Read {
-    seen: BTreeMap<String, Seen>,
-    skipped: Vec<Skipped>,
-    graph: Graph,
-    /// Groups with more members than came at once: `objectGUID` and DN.
-    unfinished: Vec<(String, String)>,
-    places: BTreeMap<String, String>,
-}
-
-impl Read {
-    fn take(&mut self, rules: &Rules, entry: &Entry) {
-        if entry.text("isDeleted") == Some("TRUE") {
-            return;
-        }
-        let guid = entry.guid("objectGUID");
-        if let Some(guid) = &guid {
-            if entry.ranged("member").is_some() {
-                self.unfinished
-                    .push((guid.clone(), plain_dn(entry.dn()).to_owned()));
-            }
-            if is_group(entry)
-                && let Some(node) = node(entry, entry.values("member"))
-            {
-                self.graph.insert(guid.clone(), node);
-            }
-            self.places
-                .insert(guid.clone(), plain_dn(entry.dn()).to_owned());
-        }
-        match rules.object(entry) {
-            Ok(object) => {
-                self.seen
-                    .insert(object.account.guid.clone(), Seen::Present(Box::new(object)));
-            }
-            Err(reason) => self.leave_out(guid, name(entry), reason),
-        }
-    }
-
-    fn leave_out(&mut self, guid: Option<String>, name: String, reason: SkipReason) {
-        if let Some(guid) = &guid {
-            self.seen.insert(guid.clone(), left_out(reason));
-        }
-        self.skipped.push(Skipped { guid, name, reason });
-    }
-
-    /// Adds the members of a group that had too many of them for one answer.
-    fn complete(&mut self, rules: &Rules, guid: &str, values: &[Vec<u8>]) {
-        if let Some(node) = self.graph.get_mut(guid) {
-            node.members = guids_of(values);
-        }
-        if let Some(Seen::Present(object)) = self.seen.get_mut(guid) {
-            object.members = rules.members(values);
-        }
-    }
-
-    /// Leaves a user out whom the scope's filter does not choose.
-    fn choose(&mut self, entry: &Entry, chosen: Option<&BTreeSet<String>>) {
-        let (Some(chosen), Some(guid)) = (chosen, entry.guid("objectGUID")) else {
-            return;
-        };
-        if !is_group(entry) && !chosen.contains(&guid) {
-            self.skipped
-                .retain(|one| one.guid.as_deref() != Some(guid.as_str()));
-            self.leave_out(Some(guid), name(entry), SkipReason::OutOfScope);
-        }
-    }
-}
-
-/// Leaves out whom the watched groups leave out.
-fn judge(observed: &mut Observed, watched: &Watched) {
-    for (guid, seen) in &mut observed.seen {
-        let Seen::Present(object) = seen else {
-            continue;
-        };
-        if let Some(reason) = watched.judge(object) {
-            observed.skipped.push(Skipped {
-                guid: Some(guid.clone()),
-                name: object.account.account_name.clone(),
-                reason,
-            });
-            *seen = left_out(reason);
-        }
-    }
-}
-
-fn left_out(reason: SkipReason) -> Seen {
-    match reason.keeps_existing() {
-        true => Seen::Kept,
-        false => Seen::Gone,
-    }
-}
-
-fn next_turn(observed: &Observed) -> Option<i64> {
-    let turns = |object: &Object| object.turns_at;
-    observed.present().filter_map(turns).min()
-}
-
-fn told(skipped: &[Skipped]) -> u64 {
-    let count = skipped.iter().filter(|one| one.reason.is_told()).count();
-    u64::try_from(count).unwrap_or(u64::MAX)
-}
-
-fn unusable(skipped: &[Skipped]) -> BTreeSet<String> {
-    skipped
-        .iter()
-        .filter(|one| one.reason.keeps_existing())
-        .filter_map(|one| one.guid.clone())
-        .collect()
-}
-
-fn node(entry: &Entry, members: &[Vec<u8>]) -> Option<Node> {
-    Some(Node {
-        sid: entry.sid("objectSid")?,
-        name: entry
-            .text("sAMAccountName")
-            .unwrap_or_default()
-            .to_lowercase(),
-        members: members.iter().filter_map(|one| guid_of_dn(one)).collect(),
-    })
-}
-
-fn class(name: &str) -> Filter {
-    Filter::Equality("objectClass".to_owned(), name.to_owned())
-}
-
-fn by_dn(dn: String) -> Filter {
-    Filter::Equality("distinguishedName".to_owned(), dn)
-}
-
-fn next(usn: i64) -> String {
-    usn.saturating_add(1).to_string()
-}
-
-async fn highest_usn(ldap: &mut Ldap) -> Result<i64, OnpremError> {
-    let root = ldap.root_dse().await?;
-    root.highest_committed_usn
-        .ok_or_else(|| LdapError::Protocol("it lacks highestCommittedUSN".to_owned()).into())
-}
-
-/// All pages of a DirSync search from `cookie` on; the cookie behind them.
-async fn dirsync(
-    ldap: &mut Ldap,
-    search: &Search,
-    flags: i64,
-    mut cookie: Vec<u8>,
-    take: &mut (dyn FnMut(Entry) + Send),
-) -> Result<Vec<u8>, OnpremError> {
-    loop {
-        let (more, next) = ldap.dirsync(search, flags, cookie.clone(), take).await?;
-        if !more {
-            return Ok(next);
-        }
-        if next == cookie {
-            return Err(LdapError::Protocol("its DirSync pages do not end".to_owned()).into());
-        }
-        cookie = next;
-    }
-}
-
-/// Whether the account lacks the right to replicate.
-fn is_denied(error: &OnpremError) -> bool {
-    matches!(error, OnpremError::Ldap(error)
-        if error.code() == Some(&LdapResultCode::InsufficentAccessRights))
-}
-
-/// Whether the controller understood and said no, rather than being busy or breaking off.
-fn is_refusal(error: &LdapError) -> bool {
-    error.code().is_some_and(|code| {
-        !matches!(
-            code,
-            LdapResultCode::Busy
-                | LdapResultCode::Unavailable
-                | LdapResultCode::TimeLimitExceeded
-                | LdapResultCode::AdminLimitExceeded
-        )
-    })
-}
-
-async fn rules(session: &Session, ldap: &mut Ldap, scope: &Scope) -> Result<Rules, OnpremError> {
-    let base = ldap.base().to_owned();
-    let head = ldap
-        .object(&base, &["objectSid", "lockoutDuration"])
-        .await?
-        .ok_or_else(|| LdapError::Missing(base.clone()))?;
-    let partitions = format!(
-        "CN=Partitions,{}",
-        session.dc().root_dse.configuration_naming_context
-    );
-    let of_domain = Filter::Equality("nCName".to_owned(), base.clone());
-    let search = Search::subtree(&partitions, of_domain, &["nETBIOSName"]);
-    let flat_name = ldap
-        .search(&search)
-        .await?
-        .first()
-        .map(|entry| entry.require_text("nETBIOSName").map(str::to_owned))
-        .ok_or(LdapError::Missing(partitions))??;
-    let mut ous = Vec::new();
-    for ou in &scope.ous {
-        let found = ldap.object(ou, &["objectClass"]).await?;
-        let found = found.ok_or_else(|| LdapError::Missing(ou.clone()))?;
-        ous.push(found.dn().to_owned());
-    }
-    let root = ldap.root_dse().await?;
-    let now_s = root
-        .time_s()
-        .ok_or_else(|| LdapError::Protocol("it does not say its time".to_owned()))?;
-    Ok(Rules {
-        domain: Domain {
-            dns_name: session.dc().domain.clone(),
-            flat_name,
-            sid: head.require_sid("objectSid")?,
-        },
-        base: base.to_lowercase(),
-        lockout_s: lockout_s(head.number("lockoutDuration")),
-        now_s,
-        scope: Scope {
-            ous,
-            ..scope.clone()
-        },
-    })
 }

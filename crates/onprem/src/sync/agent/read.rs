@@ -1,0 +1,230 @@
+//! What was read so far of a domain, and the small questions on the way.
+
+use super::*;
+
+/// What was read so far.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) seen: BTreeMap<String, Seen>,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) graph: Graph,
+    /// Groups with more members than came at once: `objectGUID` and DN.
+    pub(super) unfinished: Vec<(String, String)>,
+    pub(super) places: BTreeMap<String, String>,
+}
+
+impl Read {
+    pub(super) fn take(&mut self, rules: &Rules, entry: &Entry) {
+        if entry.text("isDeleted") == Some("TRUE") {
+            return;
+        }
+        let guid = entry.guid("objectGUID");
+        if let Some(guid) = &guid {
+            if entry.ranged("member").is_some() {
+                self.unfinished
+                    .push((guid.clone(), plain_dn(entry.dn()).to_owned()));
+            }
+            if is_group(entry)
+                && let Some(node) = node(entry, entry.values("member"))
+            {
+                self.graph.insert(guid.clone(), node);
+            }
+            self.places
+                .insert(guid.clone(), plain_dn(entry.dn()).to_owned());
+        }
+        match rules.object(entry) {
+            Ok(object) => {
+                self.seen
+                    .insert(object.account.guid.clone(), Seen::Present(Box::new(object)));
+            }
+            Err(reason) => self.leave_out(guid, name(entry), reason),
+        }
+    }
+
+    pub(super) fn leave_out(&mut self, guid: Option<String>, name: String, reason: SkipReason) {
+        if let Some(guid) = &guid {
+            self.seen.insert(guid.clone(), left_out(reason));
+        }
+        self.skipped.push(Skipped { guid, name, reason });
+    }
+
+    /// Adds the members of a group that had too many of them for one answer.
+    pub(super) fn complete(&mut self, rules: &Rules, guid: &str, values: &[Vec<u8>]) {
+        if let Some(node) = self.graph.get_mut(guid) {
+            node.members = guids_of(values);
+        }
+        if let Some(Seen::Present(object)) = self.seen.get_mut(guid) {
+            object.members = rules.members(values);
+        }
+    }
+
+    /// Leaves a user out whom the scope's filter does not choose.
+    pub(super) fn choose(&mut self, entry: &Entry, chosen: Option<&BTreeSet<String>>) {
+        let (Some(chosen), Some(guid)) = (chosen, entry.guid("objectGUID")) else {
+            return;
+        };
+        if !is_group(entry) && !chosen.contains(&guid) {
+            self.skipped
+                .retain(|one| one.guid.as_deref() != Some(guid.as_str()));
+            self.leave_out(Some(guid), name(entry), SkipReason::OutOfScope);
+        }
+    }
+}
+
+/// Leaves out whom the watched groups leave out.
+pub(super) fn judge(observed: &mut Observed, watched: &Watched) {
+    for (guid, seen) in &mut observed.seen {
+        let Seen::Present(object) = seen else {
+            continue;
+        };
+        if let Some(reason) = watched.judge(object) {
+            observed.skipped.push(Skipped {
+                guid: Some(guid.clone()),
+                name: object.account.account_name.clone(),
+                reason,
+            });
+            *seen = left_out(reason);
+        }
+    }
+}
+
+pub(super) fn left_out(reason: SkipReason) -> Seen {
+    match reason.keeps_existing() {
+        true => Seen::Kept,
+        false => Seen::Gone,
+    }
+}
+
+pub(super) fn next_turn(observed: &Observed) -> Option<i64> {
+    let turns = |object: &Object| object.turns_at;
+    observed.present().filter_map(turns).min()
+}
+
+pub(super) fn told(skipped: &[Skipped]) -> u64 {
+    let count = skipped.iter().filter(|one| one.reason.is_told()).count();
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+pub(super) fn unusable(skipped: &[Skipped]) -> BTreeSet<String> {
+    skipped
+        .iter()
+        .filter(|one| one.reason.keeps_existing())
+        .filter_map(|one| one.guid.clone())
+        .collect()
+}
+
+pub(super) fn node(entry: &Entry, members: &[Vec<u8>]) -> Option<Node> {
+    Some(Node {
+        sid: entry.sid("objectSid")?,
+        name: entry
+            .text("sAMAccountName")
+            .unwrap_or_default()
+            .to_lowercase(),
+        members: members.iter().filter_map(|one| guid_of_dn(one)).collect(),
+    })
+}
+
+pub(super) fn class(name: &str) -> Filter {
+    Filter::Equality("objectClass".to_owned(), name.to_owned())
+}
+
+pub(super) fn by_dn(dn: String) -> Filter {
+    Filter::Equality("distinguishedName".to_owned(), dn)
+}
+
+pub(super) fn next(usn: i64) -> String {
+    usn.saturating_add(1).to_string()
+}
+
+pub(super) async fn highest_usn(ldap: &mut Ldap) -> Result<i64, OnpremError> {
+    let root = ldap.root_dse().await?;
+    root.highest_committed_usn
+        .ok_or_else(|| LdapError::Protocol("it lacks highestCommittedUSN".to_owned()).into())
+}
+
+/// All pages of a DirSync search from `cookie` on; the cookie behind them.
+pub(super) async fn dirsync(
+    ldap: &mut Ldap,
+    search: &Search,
+    flags: i64,
+    mut cookie: Vec<u8>,
+    take: &mut (dyn FnMut(Entry) + Send),
+) -> Result<Vec<u8>, OnpremError> {
+    loop {
+        let (more, next) = ldap.dirsync(search, flags, cookie.clone(), take).await?;
+        if !more {
+            return Ok(next);
+        }
+        if next == cookie {
+            return Err(LdapError::Protocol("its DirSync pages do not end".to_owned()).into());
+        }
+        cookie = next;
+    }
+}
+
+/// Whether the account lacks the right to replicate.
+pub(super) fn is_denied(error: &OnpremError) -> bool {
+    matches!(error, OnpremError::Ldap(error)
+        if error.code() == Some(&LdapResultCode::InsufficentAccessRights))
+}
+
+/// Whether the controller understood and said no, rather than being busy or breaking off.
+pub(super) fn is_refusal(error: &LdapError) -> bool {
+    error.code().is_some_and(|code| {
+        !matches!(
+            code,
+            LdapResultCode::Busy
+                | LdapResultCode::Unavailable
+                | LdapResultCode::TimeLimitExceeded
+                | LdapResultCode::AdminLimitExceeded
+        )
+    })
+}
+
+pub(super) async fn rules(
+    session: &Session,
+    ldap: &mut Ldap,
+    scope: &Scope,
+) -> Result<Rules, OnpremError> {
+    let base = ldap.base().to_owned();
+    let head = ldap
+        .object(&base, &["objectSid", "lockoutDuration"])
+        .await?
+        .ok_or_else(|| LdapError::Missing(base.clone()))?;
+    let partitions = format!(
+        "CN=Partitions,{}",
+        session.dc().root_dse.configuration_naming_context
+    );
+    let of_domain = Filter::Equality("nCName".to_owned(), base.clone());
+    let search = Search::subtree(&partitions, of_domain, &["nETBIOSName"]);
+    let flat_name = ldap
+        .search(&search)
+        .await?
+        .first()
+        .map(|entry| entry.require_text("nETBIOSName").map(str::to_owned))
+        .ok_or(LdapError::Missing(partitions))??;
+    let mut ous = Vec::new();
+    for ou in &scope.ous {
+        let found = ldap.object(ou, &["objectClass"]).await?;
+        let found = found.ok_or_else(|| LdapError::Missing(ou.clone()))?;
+        ous.push(found.dn().to_owned());
+    }
+    let root = ldap.root_dse().await?;
+    let now_s = root
+        .time_s()
+        .ok_or_else(|| LdapError::Protocol("it does not say its time".to_owned()))?;
+    Ok(Rules {
+        domain: Domain {
+            dns_name: session.dc().domain.clone(),
+            flat_name,
+            sid: head.require_sid("objectSid")?,
+        },
+        base: base.to_lowercase(),
+        lockout_s: lockout_s(head.number("lockoutDuration")),
+        now_s,
+        scope: Scope {
+            ous,
+            ..scope.clone()
+        },
+    })
+}

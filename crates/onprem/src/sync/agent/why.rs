@@ -1,0 +1,57 @@
+//! Why everything is read and compared, rather than what changed.
+
+use std::fmt;
+
+/// Why everything is read and compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nothing was read before, or the bookmark is lost.
+    NoCursor,
+    /// It was asked for.
+    Asked,
+    /// The scope or another rule changed.
+    Rules,
+    /// Another domain controller, or this one after a restore: positions do not carry over.
+    Controller(String),
+    /// The domain controller does not take the bookmark.
+    Refused(String),
+    /// The controller's clock is behind the last run.
+    Clock,
+    /// An organizational unit was moved or renamed, and with it what lies below.
+    Moved,
+    /// A privileged group or the group of the scope changed.
+    Groups,
+    /// So much changed or failed that this is the shorter way.
+    Many,
+    /// Changes are found by `uSNChanged`: it is time.
+    Periodic,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCursor => f.write_str("there is no usable bookmark of an earlier run"),
+            Self::Asked => f.write_str("it was asked for"),
+            Self::Rules => f.write_str("the scope or the domain's lockout policy changed"),
+            Self::Controller(host) => {
+                write!(
+                    f,
+                    "the last run read another domain controller, or `{host}` was restored"
+                )
+            }
+            Self::Refused(text) => {
+                write!(
+                    f,
+                    "the domain controller does not take the bookmark ({text})"
+                )
+            }
+            Self::Clock => f.write_str("the domain controller's clock is behind the last run"),
+            Self::Moved => f.write_str("an organizational unit was made, moved or renamed"),
+            Self::Groups => {
+                f.write_str("the members of a privileged group or of the scope's group changed")
+            }
+            Self::Many => f.write_str("so much changed or failed that it is the shorter way"),
+            Self::Periodic => f.write_str("it is time: this account does not see every change"),
+        }
+    }
+}

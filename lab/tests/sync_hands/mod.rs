@@ -1,0 +1,253 @@
+//! The hands and eyes of the sync's cases.
+
+use super::*;
+
+impl Play {
+    pub(super) fn service(&self, name: &str) -> Result<Service, Failure> {
+        let run = self.sync_as("svc-sync", &["run", "--interval", "1s"])?;
+        let run = run.env("CROSSREALM_TOKEN", &self.connector);
+        self.story.world.service(Place::Admin, name, &run)
+    }
+
+    /// Waits for a condition and says how long it took.
+    pub(super) fn until(
+        &self,
+        holds: impl Fn(&Self) -> Result<bool, Failure>,
+    ) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        while !holds(self)? {
+            if began.elapsed() > LIMIT {
+                return Err(Failure::new("what was waited for did not happen"));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(began.elapsed())
+    }
+
+    pub(super) fn admin(&self, words: &[&str]) -> Run {
+        self.story.crossrealm(Place::Admin).args(words)
+    }
+
+    pub(super) fn tool(&self, words: &[&str]) -> Result<(), Failure> {
+        self.story.world.samba_tool(words).ok().map(drop)
+    }
+
+    pub(super) fn ldif(&self, text: &str) -> Result<(), Failure> {
+        self.ldif_with(&[], text)
+    }
+
+    pub(super) fn ldif_with(&self, options: &[&str], text: &str) -> Result<(), Failure> {
+        self.story
+            .world
+            .ldbmodify(text)
+            .args(options)
+            .ok()
+            .map(drop)
+    }
+
+    pub(super) fn attribute(&self, filter: &str, name: &str) -> Result<String, Failure> {
+        let output = self.story.world.ldbsearch(filter, &[name]).ok()?;
+        let head = format!("{name}: ");
+        let out = output.out();
+        let line = out.lines().find_map(|line| line.strip_prefix(&head));
+        line.map(str::to_owned)
+            .ok_or_else(|| output.failure("was expected to show it"))
+    }
+
+    /// `crossrealm sync …` by the domain's administrator.
+    pub(super) fn sync(&self, words: &[&str]) -> Run {
+        let words = [&["sync"], words].concat();
+        match self.story.with_domain_admin(&words) {
+            Ok(run) => run,
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+
+    pub(super) fn sync_as(&self, user: &str, words: &[&str]) -> Result<Run, Failure> {
+        let password = self
+            .story
+            .world
+            .write(Place::Admin, "user.password", USER_PASSWORD)?;
+        let run = self.admin(&["sync"]).args(words).args(["--domain", DOMAIN]);
+        Ok(run
+            .args(["--domain-user", &format!("{user}@{DOMAIN}")])
+            .arg("--domain-password-file")
+            .arg(password))
+    }
+
+    pub(super) fn once_told(&self, words: &[&str]) -> Result<Output, Failure> {
+        let words = [&["once", "-o", "json"], words].concat();
+        self.sync(&words).ok()
+    }
+
+    pub(super) fn once(&self, words: &[&str]) -> Result<Value, Failure> {
+        self.once_told(words)?.json()
+    }
+
+    /// One run that looks at changes alone and makes some of this kind; then both sides agree.
+    pub(super) fn follows(&self, kind: &str) -> Result<Value, Failure> {
+        let report = self.once(&[])?;
+        assert_eq!(report["compared"], BY_CHANGES, "{report}");
+        assert!(report[kind].as_u64() > Some(0), "{kind}: {report}");
+        self.agrees()?;
+        Ok(report)
+    }
+
+    /// The tenant holds what the directory holds.
+    pub(super) fn agrees(&self) -> Result<(), Failure> {
+        let oracle = concat!(env!("CARGO_MANIFEST_DIR"), "/oracles/sync_state.py");
+        let database = self.story.world.dc_folder().join("private/sam.ldb");
+        let run = self
+            .story
+            .world
+            .at(Place::Onprem, "/usr/bin/python3")
+            .arg(oracle);
+        let expected = run.arg(database).arg(DOMAIN).ok()?.json()?;
+        let held = self.held()?;
+        for kind in ["users", "groups"] {
+            let (Some(expected), Some(held)) = (expected[kind].as_object(), held[kind].as_object())
+            else {
+                return Err(Failure::new("the oracle said nothing"));
+            };
+            for (sid, wanted) in expected {
+                if held.get(sid) != Some(wanted) {
+                    return Err(Failure::new(format!(
+                        "{sid}: AD has {wanted}, the tenant {:?}",
+                        held.get(sid)
+                    )));
+                }
+            }
+            if let Some((sid, more)) = held.iter().find(|(sid, _)| !expected.contains_key(*sid)) {
+                return Err(Failure::new(format!(
+                    "the tenant holds {sid}, which it should not: {more}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the tenant holds of the domain, in the oracle's form.
+    pub(super) fn held(&self) -> Result<Value, Failure> {
+        let page = self.curl("identities?limit=1000", None)?.json()?;
+        let all = page["identities"].as_array().cloned().unwrap_or_default();
+        let live = || all.iter().filter(|one| one["state"] != "deleted");
+        let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+        let sids: BTreeMap<String, String> = live()
+            .map(|one| (text(one, "object_guid"), text(one, "sid")))
+            .collect();
+        let (mut users, mut groups) = (serde_json::Map::new(), serde_json::Map::new());
+        for one in live() {
+            let (sid, name, display) = (
+                text(one, "sid"),
+                text(one, "account_name"),
+                text(one, "display_name"),
+            );
+            if one["kind"] == "user" {
+                let state = one["disabled_reason"]
+                    .as_str()
+                    .map_or_else(|| text(one, "state"), str::to_owned);
+                let user =
+                    json!({"name": name, "display": display, "upn": one["upn"], "state": state});
+                users.insert(sid, user);
+                continue;
+            }
+            let guids = one["members"].as_array().cloned().unwrap_or_default();
+            let known = guids.iter().filter_map(|guid| sids.get(guid.as_str()?));
+            let mut members: Vec<&String> = known.collect();
+            members.sort_unstable();
+            groups.insert(
+                sid,
+                json!({"name": name, "display": display, "members": members}),
+            );
+        }
+        Ok(json!({"users": users, "groups": groups}))
+    }
+
+    /// Puts another bookmark in the place of the agent's, as if it had been lost or damaged.
+    pub(super) fn store_cursor(&self, cursor: &Value) -> Result<(), Failure> {
+        let sid = self.attribute("(objectClass=domainDNS)", "objectSid")?;
+        let body = json!({
+            "run_id": "00000000-0000-4000-8000-000000000001",
+            "domain": {"dns_name": DOMAIN, "flat_name": "CORP", "sid": sid},
+            "changes": [], "cursor": cursor, "last": true, "incremental": true,
+        });
+        self.curl("identities", Some(&body)).map(drop)
+    }
+
+    /// The service's interface for sync agents, asked with the connector's token.
+    pub(super) fn curl(&self, path: &str, body: Option<&Value>) -> Result<Output, Failure> {
+        let path = format!("domains/{DOMAIN}/{path}");
+        let run = self.request(&self.connector, &path)?;
+        let Some(body) = body else {
+            return run.ok();
+        };
+        let file = self
+            .story
+            .world
+            .write(Place::Admin, "body.json", body.to_string())?;
+        run.arg("--data").arg(format!("@{}", file.display())).ok()
+    }
+
+    pub(super) fn delete_cloud_user(&self, upn: &str) -> Result<(), Failure> {
+        let token = std::fs::read_to_string(self.story.cloud_folder().join("admin.token"))?;
+        let run = self.request(token.trim(), &format!("users/{upn}"))?;
+        run.args(["-X", "DELETE"]).ok().map(drop)
+    }
+
+    pub(super) fn request(&self, token: &str, path: &str) -> Result<Run, Failure> {
+        let world = &self.story.world;
+        let headers = format!("Authorization: Bearer {token}\nContent-Type: application/json\n");
+        let headers = world.write(Place::Admin, "headers", headers)?;
+        let curl = world
+            .at(Place::Admin, "curl")
+            .args(["-sS", "--fail-with-body", "--cacert"])
+            .arg(self.story.ca());
+        let headers = format!("@{}", headers.display());
+        let url = format!("https://login.cloud.example/api/v1/tenants/contoso/{path}");
+        Ok(curl.arg("-H").arg(headers).arg(url))
+    }
+
+    /// Signs in and gets the referral: from then on it is the cloud alone that grants or refuses.
+    pub(super) fn sign_in(&self, user: &str) -> Result<(), Failure> {
+        let kinit = self
+            .story
+            .user(user, "kinit")
+            .arg(format!("{user}@{REALM}"));
+        kinit.stdin(format!("{USER_PASSWORD}\n")).ok()?;
+        let referral = format!("krbtgt/{CLOUD_REALM}@{REALM}");
+        self.story.user(user, "kvno").arg(referral).ok().map(drop)
+    }
+
+    /// A ticket by the referral in the cache, without a word to the domain controller.
+    pub(super) fn kvno(&self, user: &str) -> Run {
+        let service = format!("{SPN}@{CLOUD_REALM}");
+        self.story.user(user, "kvno").args(["--no-store", &service])
+    }
+
+    pub(super) fn ticket(&self, user: &str) -> Result<(), Failure> {
+        self.kvno(user).ok().map(drop)
+    }
+
+    pub(super) fn no_ticket(&self, user: &str) -> Result<(), Failure> {
+        let mark = self.story.event_mark()?;
+        self.kvno(user).refused(1)?;
+        // Events are written beside the path of a ticket.
+        let told = |play: &Self| {
+            let events = play
+                .admin(&["-o", "json", "events", "--since", "1h"])
+                .ok()?
+                .json()?;
+            let mut fresh = events
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|one| one["sequence"].as_i64() > Some(mark));
+            Ok(fresh.any(|one| {
+                one["reason"]
+                    .as_str()
+                    .is_some_and(|why| why.starts_with("identity-"))
+            }))
+        };
+        self.until(told).map(drop)
+    }
+}

@@ -3,7 +3,7 @@
 use crossrealm_lab::story::{Account, FILES_HOST, STEPS, Story};
 use crossrealm_lab::{DOMAIN, Failure, Output, Place, REALM, Run, USER_PASSWORD, build_product};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The share that should open.
 const SHARE: &str = "acct1/projects";
@@ -325,6 +325,35 @@ impl Play {
         ] {
             if verdict(&json, id) != wanted {
                 return Err(cloud.failure(&format!("was expected to have `{id}` {wanted}")));
+            }
+        }
+        self.the_file_host(&words)
+    }
+
+    /// Where the share's own name leads to this machine, it serves the share.
+    fn the_file_host(&self, words: &[&str]) -> Result<(), Failure> {
+        let hosts = |place| {
+            let space = self.story.world.namespace(place);
+            Path::new("/etc/netns").join(space).join("hosts")
+        };
+        let names = std::fs::read_to_string(hosts(Place::Client))?;
+        let share = names.lines().find(|line| line.ends_with(FILES_HOST));
+        let own = std::fs::read_to_string(hosts(Place::Cloud))?;
+        let with_share = format!("{own}{}\n", share.unwrap_or_default());
+        std::fs::write(hosts(Place::Cloud), with_share)?;
+        let output = self.story.crossrealm(Place::Cloud).args(words).output();
+        std::fs::write(hosts(Place::Cloud), own)?;
+        let output = output?;
+        let json = output.json()?;
+        assert_eq!(json["places"], serde_json::json!(["cloud", "file-host"]));
+        for (id, wanted) in [
+            ("dns-share", "passed"),
+            ("host-health", "passed"),
+            ("role", "passed"),
+            ("dns-dc", "skipped"),
+        ] {
+            if verdict(&json, id) != wanted {
+                return Err(output.failure(&format!("was expected to have `{id}` {wanted}")));
             }
         }
         Ok(())

@@ -165,6 +165,7 @@ impl<'a> Patient<'a> {
 
     /// Which machine this is. Addresses tell: the cloud and the file host bear those that the names resolve to.
     pub async fn find_places(&mut self) {
+        self.places.clear();
         let login = self
             .login
             .as_ref()

@@ -179,6 +179,8 @@ pub async fn tenant(patient: &mut Patient<'_>) -> Finding {
             let seen = format!("`{}`, realm `{}`", cloud.tenant.name, cloud.tenant.realm);
             patient.realm = Some(cloud.tenant.realm.clone());
             patient.cloud = Some(cloud);
+            // A file host is known by the share's name, and that by the tenant.
+            patient.find_places().await;
             passed(seen)
         }
         Err(error) if error.code() == Some(Code::Forbidden) => {

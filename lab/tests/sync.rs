@@ -40,7 +40,6 @@ fn the_tenant_follows_the_directory() {
 }
 
 #[test]
-#[ignore = "needs some minutes: run by hand with --ignored"]
 fn the_service_outlives_what_happens_to_it() {
     if need::skipped() {
         return;
@@ -564,6 +563,7 @@ impl Play {
         let mut second = self.service("sync two")?;
         second.wait_for_line("another sync agent works", LIMIT)?;
         service.stop(LIMIT)?;
+        self.tool(&["group", "addmembers", "Engineers", "alice"])?;
         second.wait_for_line("synced", LIMIT)?;
 
         // The domain controller goes and comes back; what changed meanwhile arrives.

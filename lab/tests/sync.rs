@@ -45,12 +45,15 @@ fn the_service_outlives_what_happens_to_it() {
         return;
     }
     if let Err(failure) = Play::begin().and_then(|mut play| {
-        let outcome = play.by_hand();
+        let outcome = play.as_a_service();
         outcome.map_err(|failure| play.story.with_logs(failure))
     }) {
         panic!("{failure}");
     }
 }
+
+/// A name and what it plays.
+type Case = (&'static str, fn(&mut Play) -> Result<(), Failure>);
 
 struct Play {
     story: Story,
@@ -84,7 +87,7 @@ impl Play {
     }
 
     fn all(&mut self) -> Result<(), Failure> {
-        let cases: &[(&str, fn(&mut Self) -> Result<(), Failure>)] = &[
+        let cases: &[Case] = &[
             ("the first sync", Self::the_first_sync_took_all),
             ("changes", Self::changes_are_followed),
             (
@@ -104,8 +107,8 @@ impl Play {
         self.play(cases)
     }
 
-    fn by_hand(&mut self) -> Result<(), Failure> {
-        let cases: &[(&str, fn(&mut Self) -> Result<(), Failure>)] = &[
+    fn as_a_service(&mut self) -> Result<(), Failure> {
+        let cases: &[Case] = &[
             ("changes", Self::changes_are_followed),
             ("the deletion guard", Self::mass_deletion_stops_and_asks),
             ("kills", Self::killed_runs_are_finished_by_the_next),
@@ -114,10 +117,7 @@ impl Play {
         self.play(cases)
     }
 
-    fn play(
-        &mut self,
-        cases: &[(&str, fn(&mut Self) -> Result<(), Failure>)],
-    ) -> Result<(), Failure> {
+    fn play(&mut self, cases: &[Case]) -> Result<(), Failure> {
         for (name, case) in cases {
             let began = Instant::now();
             case(self).map_err(|failure| failure.with(format!("--- in the case: {name}")))?;

@@ -109,7 +109,7 @@ impl Source {
     }
 
     /// Tells the service what the host does: when that changed, though not more often than every 2 s, and every 30 s.
-    /// A report that does not arrive is followed by the next one. Never returns.
+    /// A report that does not arrive is soon followed by the next one. Never returns.
     pub async fn tell(
         &self,
         name: &str,
@@ -118,21 +118,28 @@ impl Source {
     ) -> FilesError {
         loop {
             let mut report = reports.borrow_and_update().clone();
-            self.tell_once(name, &mut report, data).await;
+            let told = self.tell_once(name, &mut report, data).await;
             tokio::time::sleep(REPORT_GAP).await;
+            if !told {
+                continue;
+            }
             // The sender lives as long as this does; its end would only mean that nothing changes any more.
             let _ = timeout(REPORT_EVERY - REPORT_GAP, reports.changed()).await;
         }
     }
 
-    /// Tells it once.
-    pub async fn tell_once(&self, name: &str, report: &mut HostReport, data: &Path) {
+    /// Tells it once; whether that arrived.
+    pub async fn tell_once(&self, name: &str, report: &mut HostReport, data: &Path) -> bool {
         (report.disk_bytes, report.disk_free_bytes) = disk(data).await.unzip();
         let told = self
             .client
             .report_host(&self.tenant, &self.account, name, report);
-        if let Err(error) = told.await {
-            debug!("the report of this host did not arrive: {error}");
+        match told.await {
+            Ok(_) => true,
+            Err(error) => {
+                debug!("the report of this host did not arrive: {error}");
+                false
+            }
         }
     }
 

@@ -553,7 +553,27 @@ fn files_up(play: &mut Play) -> Mended {
         .position(|step| step.name == "files_serve");
     let index = step.ok_or_else(|| Failure::new("the story has no `files_serve`"))?;
     play.story
-        .play(index + 1, &crossrealm_lab::story::STEPS[index])
+        .play(index + 1, &crossrealm_lab::story::STEPS[index])?;
+    hosts_are_well(play)
+}
+
+/// Waits until the service knows of every host of the account that it serves.
+fn hosts_are_well(play: &Play) -> Mended {
+    let began = Instant::now();
+    loop {
+        let hosts = ["-o", "json", "storage-account", "hosts", "acct1"];
+        let output = play.story.crossrealm(Place::Admin).args(hosts).ok()?;
+        let json = output.json()?;
+        let all = json.as_array().map(Vec::as_slice).unwrap_or_default();
+        let well = |host: &serde_json::Value| host["serving"] == true;
+        if !all.is_empty() && all.iter().all(well) {
+            return Ok(());
+        }
+        if began.elapsed() > Duration::from_secs(60) {
+            return Err(output.failure("was expected to show hosts that serve"));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Stops the service's process in its tracks, or lets it go on.
@@ -591,7 +611,7 @@ fn cloud_up(play: &mut Play) -> Mended {
             .arg(format!("cifs/{HOST}"))
             .ok()
         {
-            Ok(_) => return Ok(()),
+            Ok(_) => return hosts_are_well(play),
             Err(failure) if began.elapsed() > Duration::from_secs(30) => return Err(failure),
             Err(_) => std::thread::sleep(Duration::from_millis(200)),
         }

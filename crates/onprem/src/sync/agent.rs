@@ -173,7 +173,7 @@ impl Agent {
         if other {
             return Some(Why::Controller(self.controller().to_owned()));
         }
-        if before.scope != self.scope_digest() {
+        if before.scope != self.scope_fingerprint() {
             return Some(Why::Rules);
         }
         if now_s.saturating_add(CLOCK_TOLERANCE_S) < before.read_at {
@@ -194,9 +194,9 @@ impl Agent {
         (before.compared_at.saturating_add(every) <= now_s).then_some(Why::Periodic)
     }
 
-    fn scope_digest(&self) -> String {
+    fn scope_fingerprint(&self) -> String {
         let lockout = format!("{:?}", self.rules.lockout_s);
-        self.rules.scope.digest(&lockout)
+        self.rules.scope.fingerprint(&lockout)
     }
 
     async fn everything(
@@ -224,8 +224,8 @@ impl Agent {
             controller: self.controller().to_owned(),
             invocation: self.invocation.clone(),
             position,
-            scope: self.scope_digest(),
-            watched: watched.digest(),
+            scope: self.scope_fingerprint(),
+            watched: watched.fingerprint(),
             read_at: now_s,
             compared_at: now_s,
             turns_at: next_turn(&observed),
@@ -344,7 +344,7 @@ impl Agent {
             watched: self
                 .watched
                 .as_ref()
-                .map_or_else(|| before.watched.clone(), Watched::digest),
+                .map_or_else(|| before.watched.clone(), Watched::fingerprint),
             read_at: self.rules.now_s,
             turns_at: turns.into_iter().flatten().min(),
             pending,
@@ -465,7 +465,7 @@ impl Agent {
     async fn watch(
         &mut self,
         touched: &[&String],
-        digest: &str,
+        fingerprint: &str,
     ) -> Result<Result<BTreeSet<String>, Why>, OnpremError> {
         let known = self.watched.take();
         let current = match &known {
@@ -473,8 +473,8 @@ impl Agent {
             _ => self.watched_now().await?,
         };
         let again = match &known {
-            Some(known) if known.digest() == digest => known.difference(&current),
-            _ if current.digest() == digest => Some(BTreeSet::new()),
+            Some(known) if known.fingerprint() == fingerprint => known.difference(&current),
+            _ if current.fingerprint() == fingerprint => Some(BTreeSet::new()),
             _ => None,
         };
         self.watched = Some(current);

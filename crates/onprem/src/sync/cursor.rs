@@ -45,9 +45,9 @@ pub struct Cursor {
     pub invocation: String,
     /// How far was read.
     pub position: Position,
-    /// The digest of the scope and of what else decides over objects.
+    /// The fingerprint of the scope and of what else decides over objects.
     pub scope: String,
-    /// The digest of who is in the groups that decide over objects.
+    /// The fingerprint of who is in the groups that decide over objects.
     pub watched: String,
     /// When it was read, Unix seconds by the controller's clock.
     pub read_at: i64,

@@ -85,7 +85,7 @@ impl Scope {
     }
 
     /// A short text that differs where the options do: what was read under other options cannot be continued.
-    pub(super) fn digest(&self, more: &str) -> String {
+    pub(super) fn fingerprint(&self, more: &str) -> String {
         let mut hash = Sha256::new();
         let mut part = |text: &str| {
             hash.update(text.len().to_be_bytes());
@@ -228,23 +228,23 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_tells_options_apart() {
+    fn the_fingerprint_tells_options_apart() {
         let scope = |ous: &[&str], group: Option<&str>| Scope {
             ous: ous.iter().map(|ou| (*ou).to_owned()).collect(),
             group: group.map(str::to_owned),
             ..Scope::default()
         };
-        let digests = BTreeSet::from([
-            scope(&[], None).digest(""),
-            scope(&["a"], None).digest(""),
-            scope(&["a", "b"], None).digest(""),
-            scope(&[], Some("a")).digest(""),
-            scope(&[], None).digest("x"),
+        let fingerprints = BTreeSet::from([
+            scope(&[], None).fingerprint(""),
+            scope(&["a"], None).fingerprint(""),
+            scope(&["a", "b"], None).fingerprint(""),
+            scope(&[], Some("a")).fingerprint(""),
+            scope(&[], None).fingerprint("x"),
         ]);
-        assert_eq!(digests.len(), 5);
+        assert_eq!(fingerprints.len(), 5);
         assert_eq!(
-            scope(&["a", "b"], None).digest(""),
-            scope(&["B", "A"], None).digest("")
+            scope(&["a", "b"], None).fingerprint(""),
+            scope(&["B", "A"], None).fingerprint("")
         );
         assert!(
             Scope {

@@ -140,7 +140,7 @@ impl Watched {
     }
 
     /// A short text that differs where the sets do.
-    pub(super) fn digest(&self) -> String {
+    pub(super) fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         for set in [Some(&self.privileged), self.scope.as_ref()] {
             hash.update([u8::from(set.is_some())]);
@@ -234,7 +234,7 @@ mod tests {
     fn differences() {
         let before = watched(&graph(&[("all", 1300, &["alice"])]), Some("all"));
         let after = watched(&graph(&[("all", 1300, &["bob"])]), Some("all"));
-        assert_ne!(before.digest(), after.digest());
+        assert_ne!(before.fingerprint(), after.fingerprint());
         let changed = before.difference(&after).unwrap();
         assert_eq!(changed.into_iter().collect::<Vec<_>>(), ["alice", "bob"]);
         let nested = graph(&[("all", 1300, &["sales"]), ("sales", 1201, &[])]);

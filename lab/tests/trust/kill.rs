@@ -1,6 +1,8 @@
 //! Killed with SIGKILL right behind each step, in AD and in the tenant: what is half done is told, no ticket fails that
 //! could be got before, and the next run finishes it.
 
+use std::time::Duration;
+
 use crossrealm_lab::{Failure, kill_at_line};
 
 use crate::{COMPUTER, Play, REMOVE, REMOVE_TRUST, ROTATE, TRUST, USER, WHOLE, value};
@@ -179,6 +181,8 @@ impl Play {
 
     /// Behind no step of a rotation a ticket fails, and AD has changed what the steps so far say, and no more.
     fn a_rotation_killed_behind(&self, number: usize, steps: &Steps) -> Result<(), Failure> {
+        // Times of keys are told in seconds: a key made in the second in which this rotation begins would pass for its own.
+        std::thread::sleep(Duration::from_millis(1100));
         let (account, trust) = (self.account_version()?, self.trust_change()?);
         self.killed_behind(ROTATE, number, steps, ROTATING)?;
         self.a_ticket_is_fetched()?;

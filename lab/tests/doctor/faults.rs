@@ -45,7 +45,7 @@ faults! {
     "the computer's clock is ten minutes ahead", "clock-cloud", "", |play| skewed(play, 600), nothing;
     "the computer's clock is ten minutes behind", "clock-cloud", "", |play| skewed(play, -600), nothing;
     "the token is none", "api-token", "", |play| Ok(play.doctor("alice").env("CROSSREALM_TOKEN", "nonsense")), nothing;
-    "the tenant's name is wrong", "tenant", "", |play| Ok(play.doctor("alice").env("CROSSREALM_TENANT", "fabrikam")), nothing;
+    "the tenant's name is wrong", "tenant", "", |play| Ok(play.doctor("alice").env("CROSSREALM_TENANT", "second")), nothing;
     "krb5.conf does not know the tenant", "krb5-conf", "", |play| play.with_conf(|text| text.replace(CLOUD_REALM, "KERBEROS.ELSEWHERE.EXAMPLE").replace("kdc = https", "admin_server = https")), nothing;
     "krb5.conf names a file that is not there", "krb5-conf", "", |play| play.with_conf(|text| format!("include /nonexistent/krb5.conf\n{text}")), nothing;
     "the KDC proxy's address has no https", "proxy-string", "", |play| play.with_conf(|text| text.replace("kdc = https://", "kdc = http://")), nothing;
@@ -60,7 +60,7 @@ faults! {
     "the sign-in uses RC4", "tgt-etype", "", weak_sign_in, nothing;
     "the trust is gone from AD", "tdo", "", trust_gone, trust_again;
     "the trust uses RC4 only", "tdo-etypes", "", |play| changed_trust(play, "msDS-SupportedEncryptionTypes: 4"), |play| changed_trust(play, "msDS-SupportedEncryptionTypes: 24").map(drop);
-    "a top-level name is missing", "top-level-names", "", |play| names_of_trust(play, "fabrikam.cloud.example", 0), |play| names_of_trust(play, "contoso.cloud.example", 0).map(drop);
+    "a top-level name is missing", "top-level-names", "", |play| names_of_trust(play, "second.cloud.example", 0), |play| names_of_trust(play, "contoso.cloud.example", 0).map(drop);
     "a top-level name is switched off", "top-level-names", "", |play| names_of_trust(play, "contoso.cloud.example", 4), |play| names_of_trust(play, "contoso.cloud.example", 0).map(drop);
     "another trust claims the names", "collisions", "", collision, no_collision;
     "AD has a service of the share's name", "spn-shadow", "", |play| spn(play, "add"), |play| spn(play, "delete").map(drop);

@@ -84,7 +84,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let steps = match args.remove {
         true => plan_removal(&seen),
         false => {
-            let wanted = wanted(&config, &args, &id, link.clone(), &mut policies).await?;
+            let wanted = wanted(&config, &args, link.clone(), &mut policies).await?;
             plan(&seen, &wanted, policies.dn(), &policies.path())?
         }
     };
@@ -156,7 +156,6 @@ fn name(config: &ClientConfig) -> String {
 async fn wanted(
     config: &ClientConfig,
     args: &Args,
-    id: &str,
     link: String,
     policies: &mut Policies,
 ) -> Result<Wanted, Failure> {
@@ -175,7 +174,6 @@ async fn wanted(
         }
     }
     Ok(Wanted {
-        id: id.to_owned(),
         name: name(config),
         settings: preg::registry_pol(&settings(config, wishes)?, false),
         link,

@@ -31,8 +31,6 @@ const MAX_FILE: usize = 4 << 20;
 /// What the object is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its id: a GUID in capitals, in braces.
-    pub id: String,
     /// Its name for people.
     pub name: String,
     /// The content of `Registry.pol`.

@@ -132,7 +132,6 @@ mod tests {
 
     fn wanted() -> Wanted {
         Wanted {
-            id: "{A}".into(),
             name: "Crossrealm: contoso".into(),
             settings: b"settings".to_vec(),
             link: "DC=x".into(),

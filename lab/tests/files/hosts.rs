@@ -34,7 +34,7 @@ fn revoked(scene: &mut Scene) -> Result<(), Failure> {
     scene.share(SHARE)?;
     scene.until_served("bob", SHARE)?;
     let stop = scene.story.world.path(Place::Client, "stop-open");
-    let mut bob = writes(scene, "bob", "bob writes", &stop)?;
+    let mut bob = writes(scene, "bob", SHARE, "bob writes", &stop)?;
     for (name, change) in [
         (
             "revoked",
@@ -55,7 +55,7 @@ fn revoked(scene: &mut Scene) -> Result<(), Failure> {
     ] {
         scene.grant(SHARE, "Sales", "contributor")?;
         scene.until_served("alice", SHARE)?;
-        let alice = writes(scene, "alice", &format!("alice {name}"), &stop)?;
+        let alice = writes(scene, "alice", SHARE, &format!("alice {name}"), &stop)?;
         scene.admin(change).ok()?;
         let took = ended(&alice)?;
         println!(
@@ -72,8 +72,14 @@ fn revoked(scene: &mut Scene) -> Result<(), Failure> {
     }
 }
 
-/// A session of a user that writes without pause, once it has begun to. Each has a name, and a log, of its own.
-fn writes(scene: &Scene, user: &str, name: &str, stop: &Path) -> Result<Service, Failure> {
+/// A session of a user that writes to a share without pause, once it has begun to. Each has a name, and a log, of its own.
+pub(super) fn writes(
+    scene: &Scene,
+    user: &str,
+    share: &str,
+    name: &str,
+    stop: &Path,
+) -> Result<Service, Failure> {
     let local = scene.story.world.write(Place::Client, "open.txt", "open")?;
     let ccache = scene
         .story
@@ -82,7 +88,7 @@ fn writes(scene: &Scene, user: &str, name: &str, stop: &Path) -> Result<Service,
     let run = scene.story.user(user, "sh").args(["-c", WRITES, "sh"]);
     let run = run.arg(stop).arg(format!("{user}.txt"));
     let run = run
-        .env("SHARE", format!("//{FILES_HOST}/{SHARE}"))
+        .env("SHARE", format!("//{FILES_HOST}/{share}"))
         .env("LOCAL", local)
         .env("CCACHE", ccache);
     let mut service = scene.story.world.service(Place::Client, name, &run)?;

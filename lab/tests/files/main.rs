@@ -1,6 +1,7 @@
 //! File shares as their users and administrators meet them: roles, file permissions, other clients, changing keys, other
 //! servers. One world for all; the host is the product's own, the witnesses are Samba's tools and the disk.
 
+mod changes;
 mod clients;
 mod foreign;
 mod hosts;
@@ -27,6 +28,7 @@ const TESTS: &[&[(&str, Test)]] = &[
     clients::TESTS,
     rotation::TESTS,
     hosts::TESTS,
+    changes::TESTS,
     wrong::TESTS,
     torture::TESTS,
     foreign::TESTS,

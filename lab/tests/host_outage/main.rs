@@ -1,0 +1,264 @@
+//! An SMB host without its service: for an hour, which a clock of its own lets pass in a minute, and for longer than the
+//! copy of its state is good for.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crossrealm_lab::story::{Account, SHARE, SPN, STEPS, Story};
+use crossrealm_lab::{Failure, Output, Place, Run, Service, build_product, need};
+
+/// Patience for a loaded machine.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How fast the host's clock runs while the service is away, and how long that takes.
+const TIMES: u64 = 60;
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY_S: u64 = 86_400;
+/// What the host may write into its log while the service is away: that it is away, and little more.
+const MOST_LINES: usize = 5;
+
+#[test]
+fn a_host_outlives_its_service() {
+    if need::skipped() {
+        return;
+    }
+    if let Err(failure) = Play::begin().and_then(|mut play| {
+        let outcome = play.all();
+        outcome.map_err(|failure| play.with_logs(failure))
+    }) {
+        panic!("{failure}");
+    }
+}
+
+/// The fields' order is the order of destruction.
+struct Play {
+    host: Option<Service>,
+    /// The library that gives the host its clock.
+    clock: PathBuf,
+    story: Story,
+}
+
+impl Play {
+    /// The story up to a configured workstation, but for the host; alice is signed in and has her ticket.
+    fn begin() -> Result<Self, Failure> {
+        let mut story = Story::begin(&build_product()?, Account::silent())?;
+        for (index, step) in STEPS.iter().enumerate() {
+            if step.name != "files_serve" {
+                story.play(index + 1, step)?;
+            }
+            if step.name == "client_config" {
+                break;
+            }
+        }
+        let clock = story.world.scratch().join("clock_speed.so");
+        let source = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/host_outage/clock_speed.c"
+        );
+        let compile = Run::here("cc").args(["-shared", "-fPIC", "-O1", "-pthread", "-o"]);
+        compile.arg(&clock).arg(source).ok()?;
+        let conf = story.krb5_conf();
+        story.world.kinit("alice", "alice.ccache", &conf)?;
+        story.user("alice", "kvno").arg(SPN).ok()?;
+        Ok(Self {
+            host: None,
+            clock,
+            story,
+        })
+    }
+
+    fn all(&mut self) -> Result<(), Failure> {
+        self.an_hour_passes_without_the_service()?;
+        self.a_copy_is_good_for_a_week()
+    }
+
+    fn an_hour_passes_without_the_service(&mut self) -> Result<(), Failure> {
+        self.clock_runs(1)?;
+        let mut host = self.start_host("host", 0)?;
+        host.wait_for_line("serving acct1", LIMIT)?;
+        self.until("alice is served", |play| Ok(play.ls()?.code == Some(0)))?;
+        let stop = self.story.world.path(Place::Client, "stop-writing");
+        let writer = self.writes_on(&stop)?;
+        self.stop_cloud()?;
+        let mark = host.log_mark();
+        host.wait_for_line("serving on by what was known last", LIMIT)?;
+        self.clock_runs(TIMES)?;
+        let began = Instant::now();
+        while began.elapsed() * u32::try_from(TIMES).unwrap_or(1) < HOUR {
+            // A new session, with the ticket from before.
+            self.ls()?.says("projects.txt")?;
+            std::thread::sleep(Duration::from_secs(2));
+        }
+        self.clock_runs(1)?;
+        let lines = host.log_from(mark);
+        let writes = writer.log_mark();
+        self.until("the open session still writes", |_| {
+            Ok(writer.log_from(writes).matches("putting file").count() > 3)
+        })?;
+        let never = writer.log_from(0);
+        if lines.lines().count() > MOST_LINES || never.contains("NT_STATUS") {
+            return Err(Failure::new("an hour without the service was not quiet")
+                .with(lines)
+                .with(writer.log_tail()));
+        }
+        self.story.start_cloud()?;
+        let began = Instant::now();
+        for words in [
+            &["share", "revoke", "acct1/projects", "--from", "AllStaff"][..],
+            &["share", "create", "acct1/afterwards"],
+            &[
+                "share",
+                "grant",
+                "acct1/afterwards",
+                "--to",
+                "alice@corp.contoso.com",
+                "--role",
+                "reader",
+            ],
+        ] {
+            self.admin(words)?;
+        }
+        let after = SHARE.replace("projects", "afterwards");
+        let ls = self.smb(&after, "ls");
+        self.until("what changed meanwhile is in effect", |play| {
+            let ended = writer.log_from(0).contains("NT_STATUS");
+            let refused = play.ls()?.both().contains("NT_STATUS_ACCESS_DENIED");
+            Ok(ended && refused && ls.output()?.code == Some(0))
+        })?;
+        println!(
+            "after an hour without the service: changes in effect {:.1} s after it was back",
+            began.elapsed().as_secs_f64()
+        );
+        let log = host.log_from(mark);
+        let (away, back) = (
+            told_at(&log, "serving on by what was known last")?,
+            told_at(&log, "the API answers again")?,
+        );
+        if back < away + HOUR.as_secs() {
+            return Err(Failure::new(format!("it was {} s, no hour", back - away)).with(log));
+        }
+        fs::write(&stop, "")?;
+        self.host = Some(host);
+        Ok(())
+    }
+
+    /// The copy was confirmed an hour ahead of everybody else's clock, by the host's.
+    fn a_copy_is_good_for_a_week(&mut self) -> Result<(), Failure> {
+        self.host.take().map_or(Ok(()), |host| host.stop(LIMIT))?;
+        self.stop_cloud()?;
+        let mut late = self.start_host("late host", 7 * DAY_S + 2 * HOUR.as_secs())?;
+        let code = self.ended(&mut late)?;
+        let log = late.log_from(0);
+        if code != 1 || !log.contains("error:") || !log.contains("more than 7 days") {
+            return Err(Failure::new(format!("it ended with code {code}")).with(log));
+        }
+        let mut host = self.start_host("host of the last day", 7 * DAY_S - HOUR.as_secs())?;
+        host.wait_for_line("serving acct1", LIMIT)?;
+        let after = SHARE.replace("projects", "afterwards");
+        let ls = self.smb(&after, "ls");
+        self.until("the share is served from the copy", |_| {
+            Ok(ls.output()?.code == Some(0))
+        })?;
+        host.stop(LIMIT)
+    }
+
+    fn start_host(&self, name: &str, ahead_s: u64) -> Result<Service, Failure> {
+        let run = self.story.crossrealm(Place::Cloud);
+        let run = run.args(["files", "serve", "--account", "acct1", "--data"]);
+        let run = run.arg(self.story.world.path(Place::Cloud, "files"));
+        let run = run
+            .env("LD_PRELOAD", &self.clock)
+            .env("CLOCK_SPEED_FILE", self.speed())
+            .env("CLOCK_AHEAD_S", ahead_s.to_string());
+        self.story.world.service(Place::Cloud, name, &run)
+    }
+
+    fn speed(&self) -> PathBuf {
+        self.story.world.path(Place::Cloud, "clock-speed")
+    }
+
+    fn clock_runs(&self, times: u64) -> Result<(), Failure> {
+        let fresh = self.speed().with_extension("new");
+        fs::write(&fresh, times.to_string())?;
+        Ok(fs::rename(fresh, self.speed())?)
+    }
+
+    fn stop_cloud(&mut self) -> Result<(), Failure> {
+        let cloud = self.story.cloud.take();
+        cloud.map_or(Ok(()), |cloud| cloud.stop(LIMIT))
+    }
+
+    /// A session of alice that writes without pause.
+    fn writes_on(&self, stop: &std::path::Path) -> Result<Service, Failure> {
+        let world = &self.story.world;
+        let local = world.write(Place::Client, "on.txt", "on")?;
+        let script = "( while [ ! -e \"$1\" ]; do echo \"put $2 projects.txt\"; sleep 0.2; done ) | \
+                      stdbuf -oL smbclient \"$3\" --use-kerberos=required --use-krb5-ccache=\"$4\" 2>&1";
+        let run = self.story.user("alice", "sh").args(["-c", script, "sh"]);
+        let run = run.arg(stop).arg(local).arg(SHARE);
+        let run = run.arg(world.path(Place::Client, "alice.ccache"));
+        let mut writer = world.service(Place::Client, "writer", &run)?;
+        writer.wait_for_line("putting file", LIMIT)?;
+        Ok(writer)
+    }
+
+    fn ls(&self) -> Result<Output, Failure> {
+        self.smb(SHARE, "ls").output()
+    }
+
+    fn smb(&self, share: &str, commands: &str) -> Run {
+        let ccache = self.story.world.path(Place::Client, "alice.ccache");
+        let run = self.story.user("alice", "smbclient").arg(share);
+        run.arg("--use-kerberos=required")
+            .arg(format!("--use-krb5-ccache={}", ccache.display()))
+            .args(["-c", commands])
+    }
+
+    fn admin(&self, words: &[&str]) -> Result<(), Failure> {
+        let run = self.story.crossrealm(Place::Admin).args(words);
+        run.ok().map(drop)
+    }
+
+    fn ended(&self, service: &mut Service) -> Result<i32, Failure> {
+        let began = Instant::now();
+        loop {
+            match service.ended() {
+                Some(code) => return Ok(code),
+                None if began.elapsed() > LIMIT => {
+                    return Err(Failure::new("it was to end").with(service.log_tail()));
+                }
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    fn until(
+        &self,
+        what: &str,
+        holds: impl Fn(&Self) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        let began = Instant::now();
+        while !holds(self)? {
+            if began.elapsed() > LIMIT {
+                return Err(Failure::new(format!("not in time: {what}")));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    fn with_logs(&self, failure: Failure) -> Failure {
+        let tail = self.host.as_ref().map(Service::log_tail);
+        self.story.with_logs(failure).with(tail.unwrap_or_default())
+    }
+}
+
+/// When a line of the log was written, in seconds since 1970, as `date` reads its time.
+fn told_at(log: &str, text: &str) -> Result<u64, Failure> {
+    let line = log.lines().find(|line| line.contains(text));
+    let time = line.and_then(|line| line.split_whitespace().next());
+    let time = time.ok_or_else(|| Failure::new(format!("the log does not say `{text}`")))?;
+    let output = Run::here("date").args(["+%s", "--date", time]).ok()?;
+    let seconds = output.out().trim().parse();
+    seconds.map_err(|_| output.failure("was expected to be a time"))
+}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Debian packages that hold everything the lab runs, and the compilers that building the product and the fuzz targets takes. `cargo xtask setup` installs them.
 pub const PACKAGES: &[&str] = &[
+    "btrfs-progs",
     "g++",
     "gcc",
     "git",
@@ -35,6 +36,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("c++", "g++"),
     ("cc", "gcc"),
     ("git", "git"),
+    ("btrfs", "btrfs-progs"),
+    ("mkfs.btrfs", "btrfs-progs"),
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("setpriv", "util-linux"),
@@ -181,6 +184,26 @@ pub fn skipped() -> bool {
     assert!(std::env::var_os(REQUIRE_WORLD).is_none(), "{reason}");
     eprintln!("\n*** SKIPPED, NOTHING WAS TESTED: {reason} ***\n");
     true
+}
+
+/// Whether a test of Btrfs must be skipped, since the kernel has neither it nor loop devices to put it on, which no package
+/// brings; says so loudly.
+pub fn skipped_without_btrfs() -> bool {
+    let kernel = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let has_btrfs = kernel.split_whitespace().any(|word| word == "btrfs") || load("btrfs");
+    let has_loop = Path::new("/dev/loop-control").exists() || load("loop");
+    if has_btrfs && has_loop {
+        return false;
+    }
+    eprintln!(
+        "\n*** SKIPPED, NOTHING WAS TESTED: the kernel has no Btrfs or no loop devices ***\n"
+    );
+    true
+}
+
+fn load(module: &str) -> bool {
+    let loaded = std::process::Command::new("modprobe").arg(module).status();
+    loaded.is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]

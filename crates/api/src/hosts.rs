@@ -113,7 +113,54 @@ pub struct HostReport {
     /// How much of it is free, in bytes.
     #[serde(default)]
     pub disk_free_bytes: Option<u64>,
+    /// How many of its shares have a quota.
+    #[serde(default)]
+    pub quota_count: u32,
+    /// What became of the quotas, at most [`MAX_REPORTED_QUOTAS`], the fullest first.
+    #[serde(default)]
+    pub quotas: Vec<HostQuota>,
 }
+
+/// What a host does about the quota of a share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostQuota {
+    /// The share.
+    pub share: String,
+    /// How much it may hold, in bytes.
+    pub limit_bytes: u64,
+    /// How much it held when that was seen last; absent before the first time.
+    #[serde(default)]
+    pub used_bytes: Option<u64>,
+    /// What holds the users to it.
+    pub how: QuotaHow,
+    /// Why it is not enforced, or why the numbers are not to be relied on; absent where nothing is amiss.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// What to do about that, where it is known.
+    #[serde(default)]
+    pub hint: Option<String>,
+    /// Since when it has been full, as far as this host saw; absent where it is not.
+    #[serde(default)]
+    pub full_since: Option<i64>,
+}
+
+/// What holds users to a quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuotaHow {
+    /// The file system refuses what goes beyond it.
+    Enforced,
+    /// Clients are shown it as the size of the share, and nothing stops one that does not look.
+    ShownOnly,
+    /// The host does not know how much the share holds, so that clients are shown its size alone.
+    Unknown,
+    /// What a newer host says and this program does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// The most quotas in one [`HostReport`].
+pub const MAX_REPORTED_QUOTAS: usize = 500;
 
 /// An SMB session of a user on a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -29,8 +29,9 @@ pub use client::{Client, ClientError, HostStateAnswer, Refusal};
 pub use error::{Code, ErrorBody};
 pub use events::{Event, EventKind, EventQuery, Outcome};
 pub use hosts::{
-    Host, HostReport, HostSession, HostToken, HostTokenCreate, HostTokenCreated,
-    MAX_REPORTED_SESSIONS, MAX_RESOLVED, ResolveNames, ResolvedName, ResolvedNames,
+    Host, HostQuota, HostReport, HostSession, HostToken, HostTokenCreate, HostTokenCreated,
+    MAX_REPORTED_QUOTAS, MAX_REPORTED_SESSIONS, MAX_RESOLVED, QuotaHow, ResolveNames, ResolvedName,
+    ResolvedNames,
 };
 pub use identities::{
     ApplyIdentities, ApplyIdentitiesResult, AttributeOrigin, DisabledReason, DomainIdentitiesPage,
@@ -46,7 +47,7 @@ pub use services::{ServicePrincipal, ServicePrincipalCreate};
 pub use storage::{
     AccessReason, AccessVia, DefaultPermission, Grant, GrantCreate, HostAccount, HostDomain,
     HostShare, HostState, HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry, RotateKey, Share,
-    ShareAccess, ShareCreate, ShareRole, StorageAccount, StorageAccountCreate,
+    ShareAccess, ShareCreate, ShareQuota, ShareRole, StorageAccount, StorageAccountCreate,
 };
 pub use tenants::{
     AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate, TenantPolicy,

@@ -106,6 +106,19 @@ pub struct KeytabEntry {
 pub struct ShareCreate {
     /// Its name: 3 to 63 lower-case letters, digits and single inner hyphens.
     pub name: String,
+    /// How much it may hold, 1 to 102,400 GiB; absent for no limit but the file system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_gib: Option<u32>,
+}
+
+/// `PUT …/shares/{share}/quota`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShareQuota {
+    /// How much the share may hold, 1 to 102,400 GiB; `null` for no limit but the file system's. It must be there: a body
+    /// that forgot it takes no quota away.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub quota_gib: Option<u32>,
 }
 
 /// A share.
@@ -115,6 +128,9 @@ pub struct Share {
     pub account: String,
     /// Its name.
     pub name: String,
+    /// How much it may hold, in GiB; absent where nothing but the file system limits it.
+    #[serde(default)]
+    pub quota_gib: Option<u32>,
     /// Who may do what.
     pub grants: Vec<Grant>,
     /// When it was created.
@@ -259,6 +275,9 @@ pub struct HostDomain {
 pub struct HostShare {
     /// Its name.
     pub name: String,
+    /// How much it may hold, in GiB; absent where nothing but the file system limits it, and from older servers.
+    #[serde(default)]
+    pub quota_gib: Option<u32>,
     /// Who may do what.
     pub grants: Vec<Grant>,
 }

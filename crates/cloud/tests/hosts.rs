@@ -160,6 +160,7 @@ async fn a_host_that_waits_learns_of_its_own_changes_only_and_soon() {
     assert!(!waits.is_finished());
     let share = ShareCreate {
         name: "projects".into(),
+        quota_gib: None,
     };
     let began = Instant::now();
     admin
@@ -266,6 +267,7 @@ async fn what_hosts_say_of_themselves_is_shown_and_bounded() {
     );
     let share = ShareCreate {
         name: "projects".into(),
+        quota_gib: None,
     };
     service
         .admin
@@ -282,7 +284,7 @@ async fn what_hosts_say_of_themselves_is_shown_and_bounded() {
     for bad in ["", "a b", "a/b", "ä", &"x".repeat(64)] {
         assert!(tell(bad, &report).await.is_err(), "{bad}");
     }
-    report.problem = Some("x".repeat(300 << 10));
+    report.problem = Some("x".repeat(600 << 10));
     let code = tell("fs1", &report).await.unwrap_err().code();
     assert_eq!(code, Some(Code::InvalidRequest));
     report.problem = None;

@@ -105,6 +105,7 @@ async fn with_share(service: &Service) {
         .unwrap();
     let share = ShareCreate {
         name: "projects".into(),
+        quota_gib: None,
     };
     service
         .admin

@@ -54,7 +54,10 @@ async fn permitted(client: &Client) -> Vec<&'static str> {
         name: "!".into(),
         aliases: vec![],
     };
-    let share = ShareCreate { name: "!".into() };
+    let share = ShareCreate {
+        name: "!".into(),
+        quota_gib: None,
+    };
     let t = "contoso";
     let results = [
         ("whoami", client.whoami().await.map(drop)),
@@ -135,6 +138,13 @@ async fn permitted(client: &Client) -> Vec<&'static str> {
         (
             "create share",
             client.create_share(t, "acct1", &share).await.map(drop),
+        ),
+        (
+            "set quota",
+            client
+                .set_share_quota(t, "acct1", "gone", Some(1))
+                .await
+                .map(drop),
         ),
         (
             "keytab",
@@ -230,6 +240,7 @@ async fn each_role_may_do_its_own_and_nothing_else() {
     let storage = [
         "create account",
         "create share",
+        "set quota",
         "keytab",
         "host state",
         "other host state",

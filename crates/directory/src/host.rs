@@ -39,6 +39,8 @@ pub struct HostState {
 pub struct HostShare {
     /// Its name.
     pub name: String,
+    /// How much it may hold, in GiB; `None` where nothing but the file system limits it.
+    pub quota_gib: Option<u32>,
     /// The roles granted on it, by SID.
     pub grants: Vec<Grant>,
 }
@@ -70,6 +72,7 @@ impl Directory {
         for (id, share) in load_shares(&mut conn, owner.id, &account.name).await? {
             shares.push(HostShare {
                 name: share.name,
+                quota_gib: share.quota_gib,
                 grants: load_grants(&mut conn, id).await?,
             });
         }

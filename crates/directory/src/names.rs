@@ -98,6 +98,14 @@ pub fn share_name(text: &str) -> Result<String> {
     })
 }
 
+/// A quota in GiB: 1 to 102,400, the range of the original.
+pub fn quota_gib(gib: u32) -> Result<u32> {
+    (1..=102_400)
+        .contains(&gib)
+        .then_some(gib)
+        .ok_or_else(|| invalid("quota", &format!("{gib} GiB"), "expected 1 to 102,400 GiB"))
+}
+
 /// The class and host of a service principal name, in lower case.
 pub fn spn(text: &str) -> Result<(String, String)> {
     let bad = || {

@@ -33,6 +33,8 @@ pub struct Share {
     pub account: String,
     /// Its name, lower case.
     pub name: String,
+    /// How much it may hold, in GiB; `None` where nothing but the file system limits it.
+    pub quota_gib: Option<u32>,
     /// When it was made, Unix seconds.
     pub created_at: i64,
 }
@@ -80,8 +82,10 @@ impl Directory {
         tenant: TenantId,
         account: &str,
         share: &str,
+        quota_gib: Option<u32>,
     ) -> Result<Share> {
         let name = names::share_name(share)?;
+        let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
         let mut tx = self.begin().await?;
         touch(&mut tx, tenant, Touch::Parties).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
@@ -89,26 +93,74 @@ impl Directory {
         let made = Share {
             account: account.to_owned(),
             name,
+            quota_gib,
             created_at: now_s(),
         };
         let done = sql(
-            "INSERT INTO shares (id, account_id, name, created_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (account_id, name) DO UPDATE SET created_at = $4, removed_at = NULL
+            "INSERT INTO shares (id, account_id, name, created_at, quota_gib) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (account_id, name) DO UPDATE SET created_at = $4, removed_at = NULL, quota_gib = $5
              WHERE shares.removed_at IS NOT NULL",
         )
         .bind(uuid_blob(random_uuid()?))
         .bind(uuid_blob(owner.id))
         .bind(made.name.as_str())
         .bind(made.created_at)
+        .bind(quota_gib.map(i64::from))
         .execute(&mut *tx)
         .await?;
         let target = format!("{account}/{share}");
         if done.rows_affected() == 0 {
             return Err(DirectoryError::exists(Kind::Share, target));
         }
-        audit(&mut tx, by, Some(tenant), "share.create", &target, "").await?;
+        let detail = quota_gib.map_or_else(String::new, |gib| format!("quota {gib} GiB"));
+        audit(&mut tx, by, Some(tenant), "share.create", &target, &detail).await?;
         self.commit(tx).await?;
         Ok(made)
+    }
+
+    /// Sets how much a share may hold, in GiB; `None` takes the quota away. A quota that is as it was leaves no event.
+    pub async fn set_share_quota(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        account: &str,
+        share: &str,
+        quota_gib: Option<u32>,
+    ) -> Result<Share> {
+        let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let tenant_info = load_tenant(&mut tx, tenant).await?;
+        let id = share_id(&mut tx, &tenant_info, account, share).await?;
+        let (owner, _) = load_account(&mut tx, &tenant_info, account).await?;
+        let shares = load_shares(&mut tx, owner.id, account).await?;
+        let found = shares.into_iter().find(|(of, _)| *of == id);
+        let (_, mut found) = found.ok_or_else(|| {
+            DirectoryError::not_found(Kind::Share, format!("{account}/{}", names::shown(share)))
+        })?;
+        let before = std::mem::replace(&mut found.quota_gib, quota_gib);
+        if before == quota_gib {
+            return Ok(found);
+        }
+        sql("UPDATE shares SET quota_gib = $2 WHERE id = $1")
+            .bind(uuid_blob(id))
+            .bind(quota_gib.map(i64::from))
+            .execute(&mut *tx)
+            .await?;
+        let words = |gib: Option<u32>| gib.map_or("none".to_owned(), |gib| format!("{gib} GiB"));
+        let target = format!("{account}/{}", found.name);
+        let detail = format!("{}, was {}", words(quota_gib), words(before));
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "share.set-quota",
+            &target,
+            &detail,
+        )
+        .await?;
+        self.commit(tx).await?;
+        Ok(found)
     }
 
     /// The shares of an account, by name. Removed ones are not shown.
@@ -247,7 +299,7 @@ pub(crate) async fn load_shares(
     account_id: Uuid,
     account: &str,
 ) -> Result<Vec<(Uuid, Share)>> {
-    let rows = sql("SELECT id, name, created_at FROM shares WHERE account_id = $1 AND removed_at IS NULL ORDER BY name")
+    let rows = sql("SELECT id, name, created_at, quota_gib FROM shares WHERE account_id = $1 AND removed_at IS NULL ORDER BY name")
         .bind(uuid_blob(account_id))
         .fetch_all(conn)
         .await?;
@@ -255,11 +307,20 @@ pub(crate) async fn load_shares(
         let share = Share {
             account: account.to_owned(),
             name: col(row, "name")?,
+            quota_gib: quota(row)?,
             created_at: col(row, "created_at")?,
         };
         Ok((col_uuid(row, "id")?, share))
     };
     rows.iter().map(share).collect()
+}
+
+fn quota(row: &AnyRow) -> Result<Option<u32>> {
+    let gib: Option<i64> = col(row, "quota_gib")?;
+    gib.map(|gib| {
+        u32::try_from(gib).map_err(|_| DirectoryError::damaged("quota_gib", "out of range"))
+    })
+    .transpose()
 }
 
 pub(crate) async fn share_id(

@@ -9,7 +9,7 @@ use crate::places::Places;
 use crate::poll::{Source, is_dismissal};
 use crate::preflight::{self, StateLock};
 use crate::tools;
-use crossrealm_api::{Client, HostReport, HostState};
+use crossrealm_api::{Client, HostQuota, HostReport, HostState};
 use std::ffi::OsString;
 use std::future::Future;
 use std::path::PathBuf;
@@ -337,6 +337,7 @@ impl Inner {
                 report.session_count = health.session_count;
                 report.sessions = health.sessions;
             }),
+            Ok(Report::Quotas { count, quotas }) => self.take_quotas(count, quotas),
             Ok(Report::Warning(text)) => warn!("{}", self.places.seen_outside(&text)),
             Ok(Report::Failed(mut complaint)) => {
                 complaint.message = self.places.seen_outside(&complaint.message);
@@ -345,6 +346,25 @@ impl Inner {
             Err(_) => warn!("the inner process said something unknown"),
         }
         None
+    }
+
+    /// Numbers that alone changed wait for the next regular report.
+    fn take_quotas(&self, count: u32, mut quotas: Vec<HostQuota>) {
+        for text in quotas.iter_mut().flat_map(|q| [&mut q.reason, &mut q.hint]) {
+            *text = text.take().map(|text| self.places.seen_outside(&text));
+        }
+        self.reports.send_if_modified(|report| {
+            let told = |all: &[HostQuota]| -> Vec<HostQuota> {
+                let mut all = all.to_vec();
+                all.iter_mut().for_each(|quota| quota.used_bytes = None);
+                all.sort_by(|a, b| a.share.cmp(&b.share));
+                all
+            };
+            let news = told(&report.quotas) != told(&quotas);
+            report.quota_count = count;
+            report.quotas = quotas;
+            news
+        });
     }
 
     async fn hand_over(&mut self) {

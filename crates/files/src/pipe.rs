@@ -3,7 +3,7 @@
 //! The end of the orders is itself one: the inner process stops cleanly, whether the outer one asked for it or was killed.
 
 use crate::error::Complaint;
-use crossrealm_api::{HostSession, HostState};
+use crossrealm_api::{HostQuota, HostSession, HostState};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,6 +45,13 @@ pub(crate) enum Report {
     },
     /// What goes on, whenever it differs from what was said before.
     Health(Health),
+    /// What became of the quotas, whenever it differs from what was said before.
+    Quotas {
+        /// How many shares have one.
+        count: u32,
+        /// The fullest of them, as many as a report of the host may hold.
+        quotas: Vec<HostQuota>,
+    },
     /// Something is worth a line in the log.
     Warning(String),
     /// The inner process ends.

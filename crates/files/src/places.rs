@@ -36,6 +36,8 @@ pub(crate) const SHARES: &str = "/run/samba/shares";
 pub(crate) const SMB_CONF: &str = "/run/samba/host/smb.conf";
 /// The account's keys: in memory, so that they are on no disk.
 pub(crate) const KEYTAB: &str = "/run/samba/keytab";
+/// What clients are told of the sizes of shares with a quota: one program for each share, which smbd asks.
+pub(crate) const QUOTA_SIZES: &str = "/run/samba/quota";
 /// The log of smbd and winbindd.
 pub(crate) const LOG: &str = "/run/samba/host/log/samba.log";
 /// Stands in for `/etc/nsswitch.conf`.
@@ -47,7 +49,7 @@ pub(crate) const KRB5_CONF: &str = "/run/samba/host/krb5.conf";
 /// Folders of the state that outlive a restart.
 pub(crate) const STATE_FOLDERS: [&str; 4] = ["private", "state", "cache", "log"];
 /// Folders that are made anew at every start.
-pub(crate) const VOLATILE_FOLDERS: [&str; 4] = ["lock", "pid", "ncalrpc", "winbindd"];
+pub(crate) const VOLATILE_FOLDERS: [&str; 5] = ["lock", "pid", "ncalrpc", "winbindd", "quota"];
 
 /// The folders of one account's host, as the operator sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]

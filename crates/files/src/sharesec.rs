@@ -58,6 +58,7 @@ mod tests {
     fn share(grants: &[(&str, ShareRole)]) -> HostShare {
         HostShare {
             name: "projects".into(),
+            quota_gib: None,
             grants: grants
                 .iter()
                 .map(|(sid, role)| Grant {

@@ -3,8 +3,8 @@
 use crate::check;
 use crate::error::FilesError;
 use crate::listen::Listen;
-use crate::places::{HOST, KEYTAB, LOG, RUN, SHARES};
-use crossrealm_api::HostState;
+use crate::places::{HOST, KEYTAB, LOG, QUOTA_SIZES, RUN, SHARES};
+use crossrealm_api::{HostShare, HostState};
 
 /// `nsswitch.conf` of the host: users and groups are the machine's and those that winbindd learns from tickets; names of
 /// hosts are never looked up in the DNS, for winbindd must find at once that there is no domain controller.
@@ -43,10 +43,17 @@ pub(crate) const ROOT_SDDL: &str = "O:BAG:BAD:PAI(A;OICI;0x001f01ff;;;BA)(A;OICI
 pub(crate) fn render(state: &HostState, listen: Listen) -> Result<String, FilesError> {
     check::state(state)?;
     let mut text = global(state, listen);
-    let mut shares: Vec<&str> = state.shares.iter().map(|s| s.name.as_str()).collect();
-    shares.sort_unstable();
-    for share in shares {
-        text += &format!("\n[{share}]\n    path = {SHARES}/{share}\n    read only = no\n");
+    let mut shares: Vec<&HostShare> = state.shares.iter().collect();
+    shares.sort_unstable_by_key(|share| &share.name);
+    for HostShare {
+        name, quota_gib, ..
+    } in shares
+    {
+        text += &format!("\n[{name}]\n    path = {SHARES}/{name}\n    read only = no\n");
+        if quota_gib.is_some() {
+            text +=
+                &format!("    dfree command = {QUOTA_SIZES}/{name}\n    dfree cache time = 3\n");
+        }
     }
     Ok(text)
 }
@@ -158,6 +165,7 @@ pub(crate) mod tests {
                 .iter()
                 .map(|name| HostShare {
                     name: (*name).to_owned(),
+                    quota_gib: None,
                     grants: vec![],
                 })
                 .collect(),
@@ -167,7 +175,9 @@ pub(crate) mod tests {
     #[test]
     fn the_configuration_is_as_committed() {
         let listen = "10.77.2.1".parse().unwrap();
-        let text = render(&state(&["projects", "archive"]), listen).unwrap();
+        let mut state = state(&["projects", "archive"]);
+        state.shares[1].quota_gib = Some(100);
+        let text = render(&state, listen).unwrap();
         let expected = include_str!("../tests/smb.conf");
         assert!(text == expected, "tests/smb.conf differs from:\n{text}");
     }

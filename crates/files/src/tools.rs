@@ -54,7 +54,8 @@ pub(crate) fn check() -> Result<(), FilesError> {
     Ok(())
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// Where a program is.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     PATH.split(':')
         .map(|dir| Path::new(dir).join(program))
         .find(|path| path.is_file())
@@ -100,6 +101,14 @@ pub(crate) fn command(program: &str) -> Command {
 ///
 /// [`FilesError::Program`] where it cannot be started, fails, or takes longer than 30 s.
 pub(crate) async fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Result<String, FilesError> {
+    run_to_end(program, args).await.map(|(stdout, _)| stdout)
+}
+
+/// The same with what it wrote to stderr behind.
+pub(crate) async fn run_to_end<S: AsRef<OsStr>>(
+    program: &str,
+    args: &[S],
+) -> Result<(String, String), FilesError> {
     let failed = |reason: String| FilesError::Program {
         program: program.to_owned(),
         reason,
@@ -109,7 +118,10 @@ pub(crate) async fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Result<St
         Err(_) => Err(failed(format!("no end within {} s", PATIENCE.as_secs()))),
         Ok(Err(error)) => Err(failed(error.to_string())),
         Ok(Ok(output)) if !output.status.success() => Err(failed(reason(&output))),
-        Ok(Ok(output)) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(Ok(output)) => {
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            Ok((text(&output.stdout), text(&output.stderr)))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::error::ClientError;
 use super::transport::Client;
 use crate::{
     DefaultPermission, Grant, GrantCreate, HostState, KeyName, Keytab, RotateKey, ServicePrincipal,
-    ServicePrincipalCreate, Share, ShareAccess, ShareCreate, ShareRole, StorageAccount,
+    ServicePrincipalCreate, Share, ShareAccess, ShareCreate, ShareQuota, ShareRole, StorageAccount,
     StorageAccountCreate,
 };
 use reqwest::Method;
@@ -212,6 +212,31 @@ impl Client {
                 share,
             ],
         )
+        .fetch()
+        .await
+    }
+
+    /// Sets how much a share may hold, in GiB; `None` takes the quota away.
+    pub async fn set_share_quota(
+        &self,
+        tenant: &str,
+        account: &str,
+        share: &str,
+        quota_gib: Option<u32>,
+    ) -> Result<Share, ClientError> {
+        self.call(
+            Method::PUT,
+            &[
+                "tenants",
+                tenant,
+                "storage-accounts",
+                account,
+                "shares",
+                share,
+                "quota",
+            ],
+        )
+        .json(&ShareQuota { quota_gib })?
         .fetch()
         .await
     }

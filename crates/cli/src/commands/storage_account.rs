@@ -1,5 +1,6 @@
 //! `crossrealm storage-account`: named SMB endpoints with two Kerberos keys each.
 
+use super::share::quota;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keytab;
@@ -148,6 +149,7 @@ const HOSTS: &[Column] = &[
     column("Kvnos", "/kvnos"),
     time_column("ReportedAt", "/reported_at"),
     column("Problem", "/problem"),
+    shown("Quotas", "/quotas", quota::of_shares),
     shown("Sessions", "/sessions", sessions),
 ];
 

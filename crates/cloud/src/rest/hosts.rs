@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use crossrealm_api::{
     Host, HostAccount, HostDomain, HostReport, HostShare, HostState, HostTenant, HostToken,
-    HostTokenCreate, HostTokenCreated, MAX_REPORTED_SESSIONS, MAX_RESOLVED, ResolveNames,
-    ResolvedName, ResolvedNames, SecretText,
+    HostTokenCreate, HostTokenCreated, MAX_REPORTED_QUOTAS, MAX_REPORTED_SESSIONS, MAX_RESOLVED,
+    ResolveNames, ResolvedName, ResolvedNames, SecretText,
 };
 use crossrealm_directory as directory;
 use crossrealm_kdc::{IdentityKind, IdentityState};
@@ -29,7 +29,7 @@ const MAX_WAIT_S: u64 = 25;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The longest report of a host that is kept, in bytes.
-const MAX_REPORT: usize = 256 << 10;
+const MAX_REPORT: usize = 512 << 10;
 /// Hosts report every 30 s; after three times as much something is wrong with one.
 const SILENT_AFTER_S: i64 = 90;
 
@@ -110,6 +110,7 @@ pub(crate) async fn report(
         ));
     }
     report.sessions.truncate(MAX_REPORTED_SESSIONS);
+    report.quotas.truncate(MAX_REPORTED_QUOTAS);
     let text = serde_json::to_string(&report)
         .map_err(|_| ApiError::internal("a host's report cannot be kept"))?;
     if text.len() > MAX_REPORT {
@@ -284,6 +285,7 @@ fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
             .into_iter()
             .map(|share| HostShare {
                 name: share.name,
+                quota_gib: share.quota_gib,
                 grants: share.grants.into_iter().map(convert::grant).collect(),
             })
             .collect(),

@@ -169,6 +169,10 @@ fn tenant_routes() -> Router<App> {
             get(shares::show).delete(shares::delete),
         )
         .route(
+            "/storage-accounts/{account}/shares/{share}/quota",
+            put(shares::set_quota),
+        )
+        .route(
             "/storage-accounts/{account}/shares/{share}/grants",
             put(shares::grant),
         )

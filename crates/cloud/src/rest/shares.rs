@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use crossrealm_api::{
-    AccessReason, AccessVia, Grant, GrantCreate, Page, Share, ShareAccess, ShareCreate,
+    AccessReason, AccessVia, Grant, GrantCreate, Page, Share, ShareAccess, ShareCreate, ShareQuota,
 };
 use crossrealm_directory::{self as directory, Via};
 use crossrealm_kdc::TenantId;
@@ -47,7 +47,7 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<Share>), ApiError> {
     let share = app
         .directory
-        .create_share(&at.actor, at.id(), &account, &wanted.name)
+        .create_share(&at.actor, at.id(), &account, &wanted.name, wanted.quota_gib)
         .await?;
     Ok((StatusCode::CREATED, Json(view(share, Vec::new()))))
 }
@@ -59,6 +59,20 @@ pub(crate) async fn show(
     Path((_, account, share)): SharePath,
 ) -> Result<Json<Share>, ApiError> {
     let share = find(&app, at.id(), &account, &share).await?;
+    Ok(Json(with_grants(&app, at.id(), share).await?))
+}
+
+/// `PUT /tenants/{tenant}/storage-accounts/{account}/shares/{share}/quota`.
+pub(crate) async fn set_quota(
+    State(app): State<App>,
+    at: InTenant<ManageStorage>,
+    Path((_, account, share)): SharePath,
+    JsonBody(wanted): JsonBody<ShareQuota>,
+) -> Result<Json<Share>, ApiError> {
+    let share = app
+        .directory
+        .set_share_quota(&at.actor, at.id(), &account, &share, wanted.quota_gib)
+        .await?;
     Ok(Json(with_grants(&app, at.id(), share).await?))
 }
 
@@ -167,6 +181,7 @@ fn view(share: directory::Share, grants: Vec<directory::Grant>) -> Share {
     Share {
         account: share.account,
         name: share.name,
+        quota_gib: share.quota_gib,
         grants: grants.into_iter().map(convert::grant).collect(),
         created_at: share.created_at,
     }

@@ -175,7 +175,7 @@ async fn writer_that_is_killed() {
     for n in 0.. {
         let name = format!("a{}x{n}", std::process::id());
         account(&d, tenant, &name).await.unwrap();
-        d.create_share(&by(), tenant, &name, "projects")
+        d.create_share(&by(), tenant, &name, "projects", None)
             .await
             .unwrap();
     }

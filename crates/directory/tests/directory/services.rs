@@ -226,7 +226,7 @@ async fn an_account_with_shares_is_kept() {
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
     account(&world, tenant, "acct1", &[]).await.unwrap();
-    d.create_share(&by(), tenant, "acct1", "projects")
+    d.create_share(&by(), tenant, "acct1", "projects", None)
         .await
         .unwrap();
     assert_eq!(

@@ -17,7 +17,7 @@ async fn share(world: &World) -> TenantId {
         aliases: Vec::new(),
     };
     d.create_storage_account(&by(), tenant, new).await.unwrap();
-    d.create_share(&by(), tenant, "acct1", "projects")
+    d.create_share(&by(), tenant, "acct1", "projects", None)
         .await
         .unwrap();
     tenant
@@ -197,11 +197,13 @@ async fn what_is_not_there_cannot_be_granted() {
         }
     );
     assert_fails!(
-        d.create_share(&by(), tenant, "acct1", "projects").await,
+        d.create_share(&by(), tenant, "acct1", "projects", None)
+            .await,
         DirectoryError::Exists { .. }
     );
     assert_fails!(
-        d.create_share(&by(), tenant, "acct9", "projects").await,
+        d.create_share(&by(), tenant, "acct9", "projects", None)
+            .await,
         DirectoryError::NotFound { .. }
     );
     for (account, share) in [
@@ -214,7 +216,7 @@ async fn what_is_not_there_cannot_be_granted() {
     }
     for bad in ["..", "../../etc", "a/b", "global", "C$", "a\0b"] {
         assert_fails!(
-            d.create_share(&by(), tenant, "acct1", bad).await,
+            d.create_share(&by(), tenant, "acct1", bad, None).await,
             DirectoryError::Invalid { .. }
         );
     }
@@ -249,7 +251,7 @@ async fn a_share_made_again_has_no_old_grants() {
         d.delete_share(&by(), tenant, "acct1", "projects").await,
         DirectoryError::NotFound { .. }
     );
-    d.create_share(&by(), tenant, "acct1", "projects")
+    d.create_share(&by(), tenant, "acct1", "projects", None)
         .await
         .unwrap();
     assert_eq!(d.grants(tenant, "acct1", "projects").await.unwrap(), []);

@@ -4,7 +4,9 @@
 //! The permissions of a share are written before the share comes into view, and a share whose folder or permissions
 //! cannot be made is not served at all. What stays as it was is not touched, so that sessions go on.
 
+use super::btrfs::{self, Kind};
 use super::idmap;
+use super::quota::Quotas;
 use crate::check;
 use crate::error::FilesError;
 use crate::listen::Listen;
@@ -32,6 +34,7 @@ pub(super) struct Host {
     /// The domains whose ranges of local ids are fixed, and what could not be fixed.
     domains: Vec<HostDomain>,
     id_problems: Vec<String>,
+    quotas: Quotas,
 }
 
 /// What became of a state.
@@ -62,6 +65,7 @@ impl Host {
             permissions: BTreeMap::new(),
             domains: Vec::new(),
             id_problems: Vec::new(),
+            quotas: Quotas::begin(),
         })
     }
 
@@ -120,6 +124,7 @@ impl Host {
             effective.insert(share, sddl);
         }
         state.shares.retain(|s| effective.contains_key(&s.name));
+        self.quotas.put(&state).await;
         self.configure(smbconf::render(&state, self.listen)?)
             .await?;
         let before = std::mem::replace(&mut self.permissions, effective);
@@ -190,7 +195,9 @@ async fn new_folder(share: &str, path: &Path) -> Result<(), FilesError> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
-    fs::create_dir(&fresh).map_err(failed)?;
+    if !is_new_subvolume(&fresh).await {
+        fs::create_dir(&fresh).map_err(failed)?;
+    }
     // Windows permissions decide; the folder above keeps local users out.
     fs::set_permissions(&fresh, Permissions::from_mode(0o777)).map_err(failed)?;
     let target = fresh.to_string_lossy();
@@ -204,6 +211,16 @@ async fn new_folder(share: &str, path: &Path) -> Result<(), FilesError> {
         done => done.map(drop)?,
     }
     fs::rename(&fresh, path).map_err(|error| FilesError::file("create", path, &error))
+}
+
+/// Makes the folder as a subvolume where the file system has them, so that it can have a quota and snapshots of its own.
+/// Where that fails, an ordinary folder serves too.
+async fn is_new_subvolume(path: &Path) -> bool {
+    let here = matches!(
+        btrfs::kind(Path::new(SHARES)),
+        Ok(Kind::Plain | Kind::Subvolume)
+    );
+    here && btrfs::is_installed() && btrfs::create_subvolume(path).await.is_ok()
 }
 
 /// Runs a program of Samba with the host's configuration and returns what it wrote to stdout.

@@ -5,9 +5,12 @@
 //! that the outer process starts from a clean slate. When winbindd dies it is started anew, for smbd's sessions live on.
 
 mod apply;
+mod btrfs;
+mod count;
 mod daemons;
 mod idmap;
 mod namespace;
+mod quota;
 mod sessions;
 
 use crate::error::FilesError;

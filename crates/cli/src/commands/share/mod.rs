@@ -3,6 +3,7 @@
 mod access;
 mod acl;
 mod folder;
+pub mod quota;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -21,8 +22,20 @@ pub enum Args {
         /// Which share
         #[arg(value_name = "ACCOUNT/SHARE")]
         share: ShareName,
+        /// How much it may hold, e.g. `100GiB`: 1GiB to 102400GiB [default: what the file system holds]
+        #[arg(long, value_name = "SIZE")]
+        quota: Option<quota::Quota>,
     },
-    /// List the shares of a storage account
+    /// Set how much a share may hold
+    SetQuota {
+        /// Which share
+        #[arg(value_name = "ACCOUNT/SHARE")]
+        share: ShareName,
+        /// How much, e.g. `200GiB`: 1GiB to 102400GiB, or `none`
+        #[arg(long, value_name = "SIZE|none")]
+        quota: quota::QuotaOrNone,
+    },
+    /// List the shares of a storage account, with what its hosts say of their quotas
     List {
         /// The account's name
         account: String,
@@ -168,8 +181,18 @@ impl DefaultRoleArg {
 const SHARES: &[Column] = &[
     column("Account", "/account"),
     column("Share", "/name"),
+    shown("Quota", "/quota_gib", quota::gib),
     shown("Grants", "/grants", grants),
     time_column("CreatedAt", "/created_at"),
+];
+
+const LISTED: &[Column] = &[
+    column("Account", "/account"),
+    column("Share", "/name"),
+    shown("Quota", "/quota_gib", quota::gib),
+    shown("Grants", "/grants", grants),
+    time_column("CreatedAt", "/created_at"),
+    shown("Use", "/quota_on_hosts", quota::on_hosts),
 ];
 
 const GRANT: &[Column] = &[
@@ -226,15 +249,30 @@ pub(super) fn path(groups: &Value) -> String {
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
     match args {
-        Args::Create { share } => {
-            let wanted = ShareCreate { name: share.share };
+        Args::Create { share, quota } => {
+            let wanted = ShareCreate {
+                name: share.share,
+                quota_gib: quota.map(|quota| quota.gib),
+            };
             let share = client.create_share(tenant, &share.account, &wanted).await?;
+            context.output.record(&share, SHARES)
+        }
+        Args::SetQuota { share, quota } => {
+            let gib = quota.0.map(|quota| quota.gib);
+            let share = client
+                .set_share_quota(tenant, &share.account, &share.share, gib)
+                .await?;
             context.output.record(&share, SHARES)
         }
         Args::List { account } => {
             let shares = client.shares(tenant, &account).await?;
+            let hosts = match shares.iter().any(|share| share.quota_gib.is_some()) {
+                true => client.hosts(tenant, &account).await?,
+                false => Vec::new(),
+            };
+            let shares = quota::with_use(shares, &hosts);
             let nothing = format!("no shares; `crossrealm share create {account}/NAME` makes one");
-            context.output.list(&shares, SHARES, &nothing)
+            context.output.list(&shares, LISTED, &nothing)
         }
         Args::Delete { share } => {
             client

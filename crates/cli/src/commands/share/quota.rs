@@ -1,0 +1,221 @@
+//! Quotas of shares: how they are written, and what the hosts say of them.
+
+use crate::output;
+use crossrealm_api::{Host, HostQuota, Share};
+use serde::Serialize;
+use serde_json::Value;
+use std::str::FromStr;
+
+/// The least and the most that a quota may be, in GiB.
+const RANGE: std::ops::RangeInclusive<u64> = 1..=102_400;
+
+/// A quota on the command line: `100GiB`, `2TiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// In GiB, 1 to 102,400.
+    pub gib: u32,
+}
+
+/// A quota on the command line, or that there is to be none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaOrNone(pub Option<Quota>);
+
+impl FromStr for Quota {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let each = match unit.trim_start() {
+            "GiB" => 1,
+            "TiB" => 1024,
+            "GB" | "TB" | "G" | "T" | "gb" | "tb" | "" if !number.is_empty() => {
+                return Err(format!(
+                    "a quota is in GiB (2^30 bytes), written as `{number}GiB`, or in TiB"
+                ));
+            }
+            _ => return Err("expected whole GiB or TiB, e.g. `100GiB`".to_owned()),
+        };
+        let gib = number.parse::<u64>().ok();
+        gib.and_then(|n| n.checked_mul(each))
+            .filter(|gib| RANGE.contains(gib))
+            .and_then(|gib| u32::try_from(gib).ok())
+            .map(|gib| Self { gib })
+            .ok_or_else(|| "a quota is 1GiB to 102400GiB (100TiB)".to_owned())
+    }
+}
+
+impl FromStr for QuotaOrNone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self(None)),
+            text => text.parse().map(|quota| Self(Some(quota))),
+        }
+    }
+}
+
+/// A share with what its hosts say of its quota.
+#[derive(Serialize)]
+pub(super) struct WithUse {
+    #[serde(flatten)]
+    share: Share,
+    quota_on_hosts: Vec<OnHost>,
+}
+
+/// What one host says of the quota of a share.
+#[derive(Serialize)]
+struct OnHost {
+    host: String,
+    /// When it said so, Unix seconds.
+    reported_at: i64,
+    /// Whether it has been silent for longer than a host that lives ever is.
+    silent: bool,
+    #[serde(flatten)]
+    quota: HostQuota,
+}
+
+/// Each share with what the hosts say of its quota. What they say of shares without one is out of date.
+pub(super) fn with_use(shares: Vec<Share>, hosts: &[Host]) -> Vec<WithUse> {
+    let on_hosts = |share: &Share| {
+        let said = hosts.iter().filter_map(|host| {
+            let quotas = host.report.quotas.iter();
+            let mut own = quotas.filter(|quota| quota.share == share.name);
+            Some(OnHost {
+                host: host.name.clone(),
+                reported_at: host.reported_at,
+                silent: host.silent,
+                quota: own.next()?.clone(),
+            })
+        });
+        match share.quota_gib {
+            Some(_) => said.collect(),
+            None => Vec::new(),
+        }
+    };
+    let shares = shares.into_iter().map(|share| WithUse {
+        quota_on_hosts: on_hosts(&share),
+        share,
+    });
+    shares.collect()
+}
+
+/// A quota as `100 GiB`.
+pub(super) fn gib(value: &Value) -> String {
+    value.as_u64().map_or(String::new(), |n| format!("{n} GiB"))
+}
+
+/// What hosts say of one share as `fs1: 1.50 GiB used, enforced by btrfs`.
+pub(super) fn on_hosts(hosts: &Value) -> String {
+    let shown = hosts.as_array().into_iter().flatten().map(|said| {
+        let silent = if said["silent"] == true {
+            " (silent)"
+        } else {
+            ""
+        };
+        format!("{}{silent}: {}", output::plain(&said["host"]), facts(said))
+    });
+    shown.collect::<Vec<_>>().join("; ")
+}
+
+/// What a host says of the quotas of its shares as `projects 1.50 of 100 GiB used, enforced by btrfs`.
+pub fn of_shares(quotas: &Value) -> String {
+    let shown = quotas.as_array().into_iter().flatten().map(|said| {
+        let limit = said["limit_bytes"].as_u64().unwrap_or(0) >> 30;
+        format!(
+            "{} {}, of {limit} GiB",
+            output::plain(&said["share"]),
+            facts(said)
+        )
+    });
+    shown.collect::<Vec<_>>().join("; ")
+}
+
+fn facts(said: &Value) -> String {
+    let used = match said["used_bytes"].as_u64() {
+        Some(bytes) => format!("{} GiB used", hundredths(bytes)),
+        None => "use not known".to_owned(),
+    };
+    let how = match said["how"].as_str() {
+        Some("enforced") => "enforced by btrfs",
+        Some("shown-only") => "shown only, not enforced",
+        Some(other) => other,
+        None => "unknown",
+    };
+    let mut text = format!("{used}, {how}");
+    for key in ["reason", "hint"] {
+        if let Some(more) = said[key].as_str() {
+            text += if key == "hint" { " (" } else { ": " };
+            text += more;
+            text += if key == "hint" { ")" } else { "" };
+        }
+    }
+    if !said["full_since"].is_null() {
+        text += &format!(", full since {}", output::time(&said["full_since"]));
+    }
+    text
+}
+
+/// Bytes in GiB with two digits behind the point, rounded down, so that nothing is called full that is not.
+fn hundredths(bytes: u64) -> String {
+    let all = (u128::from(bytes) * 100) >> 30;
+    format!("{}.{:02}", all / 100, all % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_quota_is_whole_gib_in_the_range_of_the_original() {
+        for (text, gib) in [
+            ("1GiB", 1),
+            ("100 GiB", 100),
+            ("102400GiB", 102_400),
+            ("100TiB", 102_400),
+        ] {
+            assert_eq!(text.parse(), Ok(Quota { gib }), "{text}");
+        }
+        for bad in [
+            "0GiB",
+            "-1GiB",
+            "102401GiB",
+            "101TiB",
+            "10GB",
+            "10",
+            "1.5GiB",
+            "GiB",
+            "",
+            "none",
+            "1e3GiB",
+            "18446744073709551616GiB",
+            "18014398509481985TiB",
+            "10gib",
+            "10MiB",
+            "10GiBs",
+            "+1GiB",
+        ] {
+            assert!(bad.parse::<Quota>().is_err(), "{bad}");
+        }
+        assert!("10GB".parse::<Quota>().unwrap_err().contains("`10GiB`"));
+        assert_eq!("none".parse(), Ok(QuotaOrNone(None)));
+        assert_eq!("3GiB".parse(), Ok(QuotaOrNone(Some(Quota { gib: 3 }))));
+    }
+
+    #[test]
+    fn what_hosts_say_is_told_with_its_reason() {
+        let said = json!([
+            {"host": "fs1", "silent": false, "share": "a", "limit_bytes": 1u64 << 30, "used_bytes": (1u64 << 30) - 1,
+             "how": "enforced", "reason": null, "full_since": 1_700_000_000},
+            {"host": "fs2", "silent": true, "share": "a", "limit_bytes": 1u64 << 30, "used_bytes": null,
+             "how": "shown-only", "reason": "ext4", "hint": "use Btrfs"},
+        ]);
+        assert_eq!(
+            on_hosts(&said),
+            "fs1: 0.99 GiB used, enforced by btrfs, full since 2023-11-14T22:13:20Z; \
+             fs2 (silent): use not known, shown only, not enforced: ext4 (use Btrfs)"
+        );
+    }
+}

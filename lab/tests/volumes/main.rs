@@ -1,0 +1,21 @@
+//! Shares on file systems that can hold more than files: quotas, enforced by Btrfs and shown elsewhere. One world; Btrfs is
+//! on a loop device of its own.
+
+mod quotas;
+mod scene;
+
+use crossrealm_lab::need;
+use scene::Scene;
+
+#[test]
+fn shares_on_btrfs_and_elsewhere() {
+    if need::skipped() || need::skipped_without_btrfs() {
+        return;
+    }
+    if let Err(failure) = Scene::set().and_then(|mut scene| {
+        let outcome = quotas::all(&mut scene);
+        outcome.map_err(|failure| scene.with_logs(failure))
+    }) {
+        panic!("{failure}");
+    }
+}

@@ -1,0 +1,279 @@
+//! The world of these tests: `acct1` is served from Btrfs, `acct2` from the ordinary scratch folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crossrealm_lab::story::{Account, STEPS, Story};
+use crossrealm_lab::{Failure, Output, Place, Run, Service, build_product};
+use serde_json::Value;
+
+/// Patience for a loaded machine; what is measured is printed.
+pub const LIMIT: Duration = Duration::from_secs(90);
+const PEOPLE: [&str; 2] = ["alice", "bob"];
+/// The loop device's size: sparse, so that only what is written takes room.
+const BTRFS_SIZE: &str = "6G";
+
+/// A Btrfs of its own, taken away when it is dropped: `umount` frees the loop device that `mount` took.
+pub struct Disk {
+    pub at: PathBuf,
+    image: PathBuf,
+}
+
+impl Disk {
+    fn mount(at: PathBuf) -> Result<Self, Failure> {
+        let image = at.with_extension("img");
+        fs::create_dir_all(&at)?;
+        Run::here("truncate")
+            .args(["-s", BTRFS_SIZE])
+            .arg(&image)
+            .ok()?;
+        Run::here("mkfs.btrfs").arg("-q").arg(&image).ok()?;
+        Run::here("mount")
+            .args(["-o", "loop"])
+            .arg(&image)
+            .arg(&at)
+            .ok()?;
+        Ok(Self { at, image })
+    }
+
+    /// `btrfs` of the machine, on a folder of the disk.
+    pub fn btrfs(&self, words: &[&str], folder: &str) -> Result<Output, Failure> {
+        Run::here("btrfs")
+            .args(words)
+            .arg(self.at.join(folder))
+            .ok()
+    }
+
+    /// Has everything written, so that Btrfs counts it.
+    pub fn sync(&self) -> Result<(), Failure> {
+        self.btrfs(&["filesystem", "sync"], ".").map(drop)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let unmounted = Run::here("umount").arg(&self.at).output();
+        if unmounted.is_ok_and(|output| output.code != Some(0)) {
+            let _ = Run::here("umount").arg("--lazy").arg(&self.at).output();
+        }
+        let left = Run::here("losetup").arg("-j").arg(&self.image).output();
+        for device in left
+            .iter()
+            .flat_map(|output| output.out().lines().map(str::to_owned).collect::<Vec<_>>())
+        {
+            let device = device.split(':').next().unwrap_or_default();
+            let _ = Run::here("losetup").args(["-d", device]).output();
+        }
+    }
+}
+
+/// The fields' order is the order of destruction.
+pub struct Scene {
+    pub hosts: Vec<Service>,
+    pub disk: Disk,
+    pub story: Story,
+}
+
+impl Scene {
+    /// Cloud, trust, sync, workstation; two accounts, each with a host; people with tickets.
+    pub fn set() -> Result<Self, Failure> {
+        let mut story = Story::begin(&build_product()?, Account::silent())?;
+        for (index, step) in STEPS.iter().enumerate() {
+            if step.name != "files_serve" {
+                story.play(index + 1, step)?;
+            }
+            if step.name == "client_config" {
+                break;
+            }
+        }
+        let disk = Disk::mount(story.world.path(Place::Cloud, "btrfs"))?;
+        let mut scene = Self {
+            hosts: Vec::new(),
+            disk,
+            story,
+        };
+        let world = &scene.story.world;
+        world.add_cloud_host("acct2.file.contoso.cloud.example")?;
+        scene.admin(&["storage-account", "create", "acct2"])?;
+        for user in PEOPLE {
+            let ccache = format!("{user}.ccache");
+            world.kinit(user, &ccache, &scene.story.krb5_conf())?;
+            for account in ["acct1", "acct2"] {
+                let spn = format!("cifs/{account}.file.contoso.cloud.example");
+                scene.story.user(user, "kvno").arg(spn).ok()?;
+            }
+        }
+        let btrfs = scene.disk.at.clone();
+        // What is there before the host ever ran is an ordinary folder.
+        let old = scene.folder("old");
+        fs::create_dir_all(&old)?;
+        fs::write(old.join("before.txt"), "before")?;
+        scene.serve("acct1", &btrfs, 445, &[])?;
+        let ordinary = scene.ordinary();
+        scene.serve("acct2", &ordinary, 1445, &[])?;
+        Ok(scene)
+    }
+
+    /// The data of `acct2`.
+    pub fn ordinary(&self) -> PathBuf {
+        self.path("ordinary")
+    }
+
+    /// The folder of a share of `acct1`.
+    pub fn folder(&self, share: &str) -> PathBuf {
+        self.disk.at.join("acct1/shares").join(share)
+    }
+
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.story.world.path(Place::Cloud, file)
+    }
+
+    /// The command that serves an account.
+    pub fn server(&self, account: &str, data: &Path, port: u16) -> Run {
+        let run = self.story.crossrealm(Place::Cloud);
+        run.args(["files", "serve", "--account", account, "--listen"])
+            .arg(format!("10.77.2.1:{port}"))
+            .arg("--data")
+            .arg(data)
+            .arg("--state")
+            .arg(self.path(&format!("state-{account}")))
+    }
+
+    /// Serves an account, and waits until it does.
+    pub fn serve(
+        &mut self,
+        account: &str,
+        data: &Path,
+        port: u16,
+        more: &[&str],
+    ) -> Result<(), Failure> {
+        let run = self.server(account, data, port).args(more);
+        self.start(account, &run)
+    }
+
+    /// A command where the program `btrfs` is not to be found. Other programs meet it as ever: the mount is in the name space
+    /// of the one that `ip netns exec` makes.
+    pub fn without_btrfs(&self, run: &Run) -> Run {
+        let hide = "mount --bind /dev/null \"$(command -v btrfs)\"";
+        let shell = self.story.world.at(Place::Cloud, "sh");
+        let shell = shell
+            .arg("-c")
+            .arg(format!("{hide} && exec {}", run.line()));
+        self.story.with_settings(shell)
+    }
+
+    /// Starts a host, and waits until it serves.
+    pub fn start(&mut self, account: &str, run: &Run) -> Result<(), Failure> {
+        let mut host = self.story.world.service(Place::Cloud, account, run)?;
+        let outcome = host.wait_for_line(&format!("serving {account}.file"), LIMIT);
+        self.hosts.push(host);
+        outcome.map(drop)
+    }
+
+    /// Stops the host of an account.
+    pub fn stop(&mut self, account: &str) -> Result<(), Failure> {
+        let at = self.hosts.iter().position(|host| host.name() == account);
+        let at = at.ok_or_else(|| Failure::new(format!("no host of {account} runs")))?;
+        self.hosts.remove(at).stop(Duration::from_secs(30))
+    }
+
+    /// What the hosts of an account wrote.
+    pub fn said(&self, account: &str) -> String {
+        let own = self.hosts.iter().filter(|host| host.name() == account);
+        own.map(|host| host.log_from(0)).collect()
+    }
+
+    /// Runs an administrator's command, which must succeed.
+    pub fn admin(&self, words: &[&str]) -> Result<Output, Failure> {
+        self.story.crossrealm(Place::Admin).args(words).ok()
+    }
+
+    /// Makes a share for everybody who is given, who may do everything there.
+    pub fn share(&self, name: &str, more: &[&str], people: &[&str]) -> Result<(), Failure> {
+        let words = ["share", "create", name];
+        self.admin(&[&words, more].concat())?;
+        for user in people {
+            let role = "elevated-contributor";
+            self.admin(&["share", "grant", name, "--to", user, "--role", role])?;
+        }
+        Ok(())
+    }
+
+    /// `smbclient` of a user on `ACCOUNT/SHARE`.
+    pub fn smb(&self, user: &str, share: &str, commands: &str) -> Run {
+        let (account, name) = share.split_once('/').unwrap_or((share, ""));
+        let port = if account == "acct1" { "445" } else { "1445" };
+        let world = &self.story.world;
+        let ccache = world.path(Place::Client, &format!("{user}.ccache"));
+        let run = self.story.user(user, "smbclient");
+        run.arg(format!("//{account}.file.contoso.cloud.example/{name}"))
+            .arg("--use-kerberos=required")
+            .arg(format!("--use-krb5-ccache={}", ccache.display()))
+            .args(["-p", port, "-c", commands])
+    }
+
+    /// What the hosts say of the quota of a share, as `share list` tells it.
+    pub fn listed(&self, share: &str) -> Result<Value, Failure> {
+        let (account, name) = share.split_once('/').unwrap_or((share, ""));
+        let list = self
+            .admin(&["-o", "json", "share", "list", account])?
+            .json()?;
+        let found = list.as_array().into_iter().flatten();
+        let mut found = found.filter(|share| share["name"] == name);
+        found
+            .next()
+            .cloned()
+            .ok_or_else(|| Failure::new(format!("no share {share} in {list}")))
+    }
+
+    /// Waits until the first host of the account says of the share's quota what is wanted.
+    pub fn until_told(&self, share: &str, is: impl Fn(&Value) -> bool) -> Result<Value, Failure> {
+        let mut last = Value::Null;
+        let told = self.until("the host tells of the quota", |scene| {
+            last = scene.listed(share)?;
+            let said = last["quota_on_hosts"][0].clone();
+            Ok(is(&said).then_some(said))
+        });
+        told.map_err(|failure| failure.with(last))
+    }
+
+    /// Waits until a command says what is expected: changes take a moment to reach the host.
+    pub fn until_says(&self, run: &Run, what: &str) -> Result<Output, Failure> {
+        let mut last = None;
+        let found = self.until(what, |_| {
+            let output = run.output()?;
+            let found = output.both().contains(what);
+            last = Some(output.both());
+            Ok(found.then_some(output))
+        });
+        found.map_err(|failure| failure.with(last.unwrap_or_default()))
+    }
+
+    /// Waits until something is there.
+    pub fn until<T>(
+        &self,
+        what: &str,
+        mut is: impl FnMut(&Self) -> Result<Option<T>, Failure>,
+    ) -> Result<T, Failure> {
+        let began = Instant::now();
+        loop {
+            if let Some(found) = is(self)? {
+                return Ok(found);
+            }
+            if began.elapsed() > LIMIT {
+                return Err(Failure::new(format!("not in time: {what}")));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    pub fn with_logs(&self, failure: Failure) -> Failure {
+        let tails = self.hosts.iter().map(Service::log_tail);
+        let failure = tails.fold(self.story.with_logs(failure), Failure::with);
+        let log = self.path("state-acct1").join("log/samba.log");
+        let samba = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+        let lines: Vec<&str> = samba.lines().collect();
+        failure.with(lines[lines.len().saturating_sub(40)..].join("\n"))
+    }
+}

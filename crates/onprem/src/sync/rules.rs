@@ -148,6 +148,12 @@ impl Rules {
         let control = entry
             .flags("userAccountControl")
             .ok_or(SkipReason::UnusableValue("userAccountControl"))?;
+        // Read as "never", a damaged time would let in whom the controller keeps out.
+        for time in ["accountExpires", "lockoutTime"] {
+            if entry.has(time) && entry.number(time).is_none() {
+                return Err(SkipReason::UnusableValue(time));
+            }
+        }
         let expires_at = entry.file_time("accountExpires");
         let unlocks_at = self.unlocks_at(entry);
         let turns_at = [expires_at, unlocks_at]
@@ -388,6 +394,10 @@ mod tests {
             why(&user(1104, &[("userAccountControl", &[b"x"])])),
             SkipReason::UnusableValue("userAccountControl")
         );
+        for time in ["accountExpires", "lockoutTime"] {
+            let damaged = user(1104, &[(time, &[b"13333333E7"])]);
+            assert_eq!(why(&damaged), SkipReason::UnusableValue(time));
+        }
         let builtin = sid("S-1-5-32-544");
         assert_eq!(
             why(&user(1104, &[("objectSid", &[&builtin])])),

@@ -4,7 +4,8 @@
 //! holds is asked with the product's `user` and `group` commands; and that somebody's access begins or ends is shown by a
 //! ticket that MIT's `kvno` gets or does not get.
 
-mod sync_hands;
+mod hands;
+mod values;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;

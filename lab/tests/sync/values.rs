@@ -1,0 +1,170 @@
+//! Values that no program should have written into the directory, and that stand there all the same.
+
+use super::*;
+
+type Damage = (&'static str, &'static str, &'static str, &'static [u8]);
+
+/// Users, the attribute that is damaged, a value that no other object has, and what stands there instead. The values
+/// are of one length: they are exchanged in the file of the domain controller's database, past Samba's checks.
+const DAMAGED: &[Damage] = &[
+    (
+        "bob",
+        "displayName",
+        "zqzqzqzq",
+        b"\xff\xfe\xfd\xfc\xff\xfe\xfd\xfc",
+    ),
+    ("carla", "userAccountControl", "66176", b"66i76"),
+    (
+        "dirk",
+        "accountExpires",
+        "133333333333331337",
+        b"1333333333333313E7",
+    ),
+    (
+        "elsa",
+        "userPrincipalName",
+        "zwzwzwzw@corp.contoso.com",
+        b"zwzw\xc3\xc3zw@corp.contoso.com",
+    ),
+    ("Depot", "sAMAccountName", "zxzxzxzx", b"zxzx\xe9xzx"),
+];
+
+/// What Samba lets any program write: the attribute, a value in base64, what is said of it.
+const ODD: &[(&str, &str, &str)] = &[
+    (
+        "userPrincipalName",
+        "YgFiQGNvcnAuY29udG9zby5jb20=",
+        "control characters",
+    ),
+    (
+        "userPrincipalName",
+        "bm9kb21haW4=",
+        "expected `name@domain`",
+    ),
+    (
+        "userPrincipalName",
+        "QGNvcnAuY29udG9zby5jb20=",
+        "expected `name@domain`",
+    ),
+    ("displayName", "YQpi", "control characters"),
+];
+
+#[test]
+fn what_is_malformed_is_told_until_it_is_mended() {
+    if need::skipped() {
+        return;
+    }
+    if let Err(failure) = Play::begin().and_then(|mut play| {
+        let outcome = play.malformed();
+        outcome.map_err(|failure| play.story.with_logs(failure))
+    }) {
+        panic!("{failure}");
+    }
+}
+
+impl Play {
+    fn malformed(&mut self) -> Result<(), Failure> {
+        self.play(&[
+            ("odd values", Self::odd_values_are_refused_by_name),
+            ("damaged values", Self::damaged_values_are_told_by_name),
+        ])
+    }
+
+    fn odd_values_are_refused_by_name(&mut self) -> Result<(), Failure> {
+        for (name, value, said) in ODD {
+            let bob = format!("dn: CN=Bob Baker,CN=Users,{BASE}\nchangetype: modify\n");
+            self.ldif(&format!("{bob}replace: {name}\n{name}:: {value}\n\n"))?;
+            self.sync(&["once"])
+                .ok()?
+                .says("`bob` was refused")?
+                .says(said)?;
+            self.sync(&["status"])
+                .ok()?
+                .says("refused by the tenant: `bob`")?;
+            self.ldif(&format!("{bob}delete: {name}\n\n"))?;
+            self.once(&[])?;
+            self.agrees()?;
+        }
+        Ok(())
+    }
+
+    fn damaged_values_are_told_by_name(&mut self) -> Result<(), Failure> {
+        for user in ["carla", "dirk", "elsa"] {
+            self.tool(&["user", "create", user, USER_PASSWORD])?;
+        }
+        self.tool(&["group", "add", "Depot"])?;
+        self.once(&[])?;
+        self.agrees()?;
+        let before = self.held()?;
+        // Samba's own KDC will trip over the value.
+        self.sign_in("bob")?;
+        for (object, name, value, _) in DAMAGED {
+            self.ldif(&replace(&self.dn(object)?, name, value))?;
+        }
+        self.tool(&["user", "create", "frank", USER_PASSWORD])?;
+        self.exchange(|(_, _, value, damaged)| (value.as_bytes(), damaged))?;
+
+        let told = self.once(&[])?;
+        let status = self.sync(&["status"]).ok()?;
+        for (object, name, ..) in DAMAGED {
+            // The group, whose account name is damaged, is called by its common name.
+            let mut failures = told["failures"].as_array().into_iter().flatten();
+            let named = failures.find(|one| one["name"] == *object);
+            let reason = named.and_then(|one| one["reason"].as_str());
+            assert!(reason.is_some_and(|why| why.contains(name)), "{told}");
+            status.says(&format!("`{object}`: `{name}` is missing or unusable"))?;
+        }
+        // What was synced stays in force, and whoever is well goes on.
+        let mut held = self.held()?;
+        let frank = self.story.world.sid_of("frank")?;
+        let users = held["users"].as_object_mut();
+        assert!(users.is_some_and(|users| users.remove(&frank).is_some()));
+        assert_eq!(held, before);
+        self.ticket("bob")?;
+
+        // Samba does not let go of a value that it cannot read.
+        self.exchange(|(_, _, value, damaged)| (damaged, value.as_bytes()))?;
+        self.tool(&["user", "create", "gina", USER_PASSWORD])?;
+        let mended = self.once(&[])?;
+        assert_eq!(mended["compared"], BY_CHANGES);
+        self.sync(&["status"]).ok()?.says("Failed      : 0")?;
+        self.agrees()
+    }
+
+    fn dn(&self, object: &str) -> Result<String, Failure> {
+        self.attribute(
+            &format!("(|(cn={object})(displayName={object})(cn={object} *))"),
+            "dn",
+        )
+    }
+
+    /// Exchanges values in the file of a domain controller that does not run, wherever they stand in it.
+    fn exchange(
+        &mut self,
+        values: impl Fn(&Damage) -> (&'static [u8], &'static [u8]),
+    ) -> Result<(), Failure> {
+        self.story.world.kill_dc();
+        let folder = self.story.world.dc_folder().join("private/sam.ldb.d");
+        let file = folder.join(format!("{}.ldb", BASE.to_uppercase()));
+        let mut bytes = std::fs::read(&file)?;
+        for damage in DAMAGED {
+            let (from, to) = values(damage);
+            let places: Vec<usize> = (0..bytes.len())
+                .filter(|at| bytes[*at..].starts_with(from))
+                .collect();
+            if places.is_empty() {
+                let what = format!("the value of {} is not in the file", damage.0);
+                return Err(Failure::new(what));
+            }
+            for at in places {
+                bytes[at..at + to.len()].copy_from_slice(to);
+            }
+        }
+        std::fs::write(&file, bytes)?;
+        self.story.world.restart_dc()
+    }
+}
+
+fn replace(dn: &str, name: &str, value: &str) -> String {
+    format!("dn: {dn}\nchangetype: modify\nreplace: {name}\n{name}: {value}\n\n")
+}

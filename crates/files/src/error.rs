@@ -79,6 +79,16 @@ pub enum FilesError {
         /// The folder of the shares.
         path: PathBuf,
     },
+    /// The folder of the snapshots cannot be used.
+    #[error("the snapshots in `{}` cannot be served: {reason}", path.display())]
+    BadSnapshots {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
     /// The account's name is none.
     #[error("`{0}` is not the name of a storage account: 3 to 24 lower-case letters and digits")]
     BadAccountName(String),
@@ -174,6 +184,7 @@ impl FilesError {
             Self::OtherTenant { .. } => Some(
                 "tenants share no folder: choose another one by `--data`".into(),
             ),
+            Self::BadSnapshots { hint, .. } => Some(hint.clone()),
             Self::NoAttributes { .. } => Some(
                 "put the data on ext4, XFS or Btrfs, mounted with extended attributes".into(),
             ),

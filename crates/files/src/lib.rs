@@ -25,6 +25,7 @@ mod poll;
 mod preflight;
 mod sharesec;
 mod smbconf;
+mod snapshots;
 mod tools;
 
 pub use crossrealm_krb::sid::Sid;

@@ -8,11 +8,12 @@ use crate::pipe::{Order, Report};
 use crate::places::Places;
 use crate::poll::{Source, is_dismissal};
 use crate::preflight::{self, StateLock};
+use crate::snapshots;
 use crate::tools;
 use crossrealm_api::{Client, HostQuota, HostReport, HostState};
 use std::ffi::OsString;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// Where to listen.
     pub listen: Listen,
+    /// The folder of the snapshots, those of share `s` in `SNAPSHOTS/ACCOUNT/s`; users see them as previous versions.
+    pub snapshots: Option<PathBuf>,
     /// The name of this host in its reports; other hosts of the account have other names.
     pub name: String,
     /// What the copy of the state is sealed with.
@@ -106,6 +109,9 @@ pub async fn serve(
     check::state_of(&state, &options.account)?;
     let tenant = state.tenant.id.to_string();
     let _lock: StateLock = preflight::folders(&places, &tenant)?;
+    let snapshots = options.snapshots.as_deref();
+    let snapshots = snapshots.map(|folder| snapshots::check(folder, &options.account, &places));
+    let snapshots = snapshots.transpose()?;
     // A copy is as fresh as the API's last word, so what was read from the copy is not written to it.
     if etag.is_some() {
         source.keep(&state);
@@ -134,7 +140,13 @@ pub async fn serve(
         preflight::port(options.listen)
             .or_else(|error| if served { Ok(()) } else { Err(error) })?;
         let began = Instant::now();
-        let mut inner = Inner::start(&options, &places, states.clone(), &reports)?;
+        let mut inner = Inner::start(
+            &options,
+            &places,
+            snapshots.as_deref(),
+            states.clone(),
+            &reports,
+        )?;
         let end = tokio::select! {
             end = inner.live(&options, &mut served, &mut progress) => end,
             () = &mut stop => End::Stopped,
@@ -225,6 +237,7 @@ impl Inner {
     fn start(
         options: &Options,
         places: &Places,
+        snapshots: Option<&Path>,
         states: watch::Receiver<Box<HostState>>,
         told: &watch::Sender<HostReport>,
     ) -> Result<Self, FilesError> {
@@ -257,6 +270,7 @@ impl Inner {
                 shares: places.shares.clone(),
                 state: places.state.clone(),
                 listen: options.listen.address(),
+                snapshots: snapshots.map(Path::to_owned),
             }),
         })
     }

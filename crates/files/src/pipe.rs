@@ -19,6 +19,8 @@ pub(crate) enum Order {
         state: PathBuf,
         /// Where to listen.
         listen: SocketAddr,
+        /// The folder of the snapshots, outside, where users are to see them.
+        snapshots: Option<PathBuf>,
     },
     /// Serve this from now on.
     Serve(Box<HostState>),

@@ -32,6 +32,8 @@ pub(crate) const RUN: &str = "/run/samba";
 pub(crate) const HOST: &str = "/run/samba/host";
 /// The folders of the shares, as the inner process sees them.
 pub(crate) const SHARES: &str = "/run/samba/shares";
+/// The snapshots of the shares, as the inner process sees them: read-only.
+pub(crate) const SNAPSHOTS: &str = "/run/samba/snapshots";
 /// The configuration that every Samba program is given.
 pub(crate) const SMB_CONF: &str = "/run/samba/host/smb.conf";
 /// The account's keys: in memory, so that they are on no disk.

@@ -3,7 +3,8 @@
 use crate::check;
 use crate::error::FilesError;
 use crate::listen::Listen;
-use crate::places::{HOST, KEYTAB, LOG, QUOTA_SIZES, RUN, SHARES};
+use crate::places::{HOST, KEYTAB, LOG, QUOTA_SIZES, RUN, SHARES, SNAPSHOTS};
+use crate::snapshots;
 use crossrealm_api::{HostShare, HostState};
 
 /// `nsswitch.conf` of the host: users and groups are the machine's and those that winbindd learns from tickets; names of
@@ -35,14 +36,23 @@ pub(crate) const KRB5_CONF: &str = "\
 /// without the standard rights.
 pub(crate) const ROOT_SDDL: &str = "O:BAG:BAD:PAI(A;OICI;0x001f01ff;;;BA)(A;OICI;0x001f01ff;;;SY)(A;OICI;0x001200a9;;;BU)(A;OICI;0x001301bf;;;AU)(A;OICIIO;0x001f01ff;;;CO)";
 
+/// What the operator chose of the host.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Serving {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Whether users see snapshots as previous versions.
+    pub snapshots: bool,
+}
+
 /// `smb.conf` for the account.
 ///
 /// # Errors
 ///
 /// [`FilesError::BadState`] where a name could not stand in a configuration or a path.
-pub(crate) fn render(state: &HostState, listen: Listen) -> Result<String, FilesError> {
+pub(crate) fn render(state: &HostState, serving: &Serving) -> Result<String, FilesError> {
     check::state(state)?;
-    let mut text = global(state, listen);
+    let mut text = global(state, serving.listen);
     let mut shares: Vec<&HostShare> = state.shares.iter().collect();
     shares.sort_unstable_by_key(|share| &share.name);
     for HostShare {
@@ -54,8 +64,26 @@ pub(crate) fn render(state: &HostState, listen: Listen) -> Result<String, FilesE
             text +=
                 &format!("    dfree command = {QUOTA_SIZES}/{name}\n    dfree cache time = 3\n");
         }
+        if serving.snapshots {
+            text += &previous_versions(name);
+        }
     }
     Ok(text)
+}
+
+/// Snapshots of a share as previous versions. They are outside of the share, so that no path of a user leads to them but by
+/// their time, and are looked for by absolute names alone.
+fn previous_versions(share: &str) -> String {
+    format!(
+        "    vfs objects = shadow_copy2 acl_xattr
+    shadow:snapdir = {SNAPSHOTS}/{share}
+    shadow:basedir = {SHARES}/{share}
+    shadow:mountpoint = {SHARES}/{share}
+    shadow:format = {}
+    shadow:sort = desc
+",
+        snapshots::FORMAT
+    )
 }
 
 fn global(state: &HostState, listen: Listen) -> String {
@@ -177,14 +205,36 @@ pub(crate) mod tests {
         let listen = "10.77.2.1".parse().unwrap();
         let mut state = state(&["projects", "archive"]);
         state.shares[1].quota_gib = Some(100);
-        let text = render(&state, listen).unwrap();
+        let text = render(
+            &state,
+            &Serving {
+                listen,
+                snapshots: false,
+            },
+        )
+        .unwrap();
         let expected = include_str!("../tests/smb.conf");
         assert!(text == expected, "tests/smb.conf differs from:\n{text}");
     }
 
     #[test]
+    fn snapshots_are_previous_versions_of_each_share() {
+        let serving = Serving {
+            snapshots: true,
+            ..Serving::default()
+        };
+        let text = render(&state(&["projects"]), &serving).unwrap();
+        let lines = [
+            "    vfs objects = shadow_copy2 acl_xattr\n",
+            "    shadow:snapdir = /run/samba/snapshots/projects\n",
+            "    shadow:format = @GMT-%Y.%m.%d-%H.%M.%S\n",
+        ];
+        assert!(lines.iter().all(|line| text.contains(line)), "{text}");
+    }
+
+    #[test]
     fn every_address_needs_no_interfaces() {
-        let text = render(&state(&[]), Listen::default()).unwrap();
+        let text = render(&state(&[]), &Serving::default()).unwrap();
         assert!(!text.contains("interfaces"));
     }
 
@@ -193,7 +243,7 @@ pub(crate) mod tests {
         let mut state = state(&[]);
         state.account.name = "contoso".into();
         state.tenant.flat_name = "Contoso".into();
-        let text = render(&state, Listen::default()).unwrap();
+        let text = render(&state, &Serving::default()).unwrap();
         assert!(
             text.contains("workgroup = CONTOSO\n") && text.contains("netbios name = CONTOSO-F\n")
         );
@@ -202,11 +252,11 @@ pub(crate) mod tests {
     #[test]
     fn nothing_reaches_the_configuration_unchecked() {
         let mut hostile = state(&["projects]\n path = /\n[x"]);
-        assert!(render(&hostile, Listen::default()).is_err());
+        assert!(render(&hostile, &Serving::default()).is_err());
         hostile = state(&["projects"]);
         hostile.tenant.realm = "X\n include = /etc/shadow".into();
-        assert!(render(&hostile, Listen::default()).is_err());
+        assert!(render(&hostile, &Serving::default()).is_err());
         hostile = state(&["global", "homes", "printers"]);
-        assert!(render(&hostile, Listen::default()).is_err());
+        assert!(render(&hostile, &Serving::default()).is_err());
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn check() -> Result<(), FilesError> {
         }
     }
     for (file, package) in FILES {
-        if !library_folders().iter().any(|dir| dir.join(file).exists()) {
+        if !has_library(file) {
             return Err(FilesError::MissingFile { file, package });
         }
     }
@@ -59,6 +59,11 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     PATH.split(':')
         .map(|dir| Path::new(dir).join(program))
         .find(|path| path.is_file())
+}
+
+/// Whether a part of Samba or the system that is no program is there.
+pub(crate) fn has_library(file: &str) -> bool {
+    library_folders().iter().any(|dir| dir.join(file).exists())
 }
 
 /// `/usr/lib`, `/lib` and the folders of Debian's architectures below them.

@@ -1,8 +1,10 @@
-//! Shares on file systems that can hold more than files: quotas, enforced by Btrfs and shown elsewhere. One world; Btrfs is
+//! Shares on file systems that can hold more than files: quotas, enforced by Btrfs and shown elsewhere, and
+//! snapshots as previous versions. One world; Btrfs is
 //! on a loop device of its own.
 
 mod quotas;
 mod scene;
+mod snapshots;
 
 use crossrealm_lab::need;
 use scene::Scene;
@@ -13,7 +15,7 @@ fn shares_on_btrfs_and_elsewhere() {
         return;
     }
     if let Err(failure) = Scene::set().and_then(|mut scene| {
-        let outcome = quotas::all(&mut scene);
+        let outcome = snapshots::all(&mut scene).and_then(|()| quotas::all(&mut scene));
         outcome.map_err(|failure| scene.with_logs(failure))
     }) {
         panic!("{failure}");

@@ -8,6 +8,8 @@ use crossrealm_lab::story::{Account, STEPS, Story};
 use crossrealm_lab::{Failure, Output, Place, Run, Service, build_product};
 use serde_json::Value;
 
+use super::snapshots;
+
 /// Patience for a loaded machine; what is measured is printed.
 pub const LIMIT: Duration = Duration::from_secs(90);
 const PEOPLE: [&str; 2] = ["alice", "bob"];
@@ -109,15 +111,32 @@ impl Scene {
         let old = scene.folder("old");
         fs::create_dir_all(&old)?;
         fs::write(old.join("before.txt"), "before")?;
-        scene.serve("acct1", &btrfs, 445, &[])?;
-        let ordinary = scene.ordinary();
-        scene.serve("acct2", &ordinary, 1445, &[])?;
+        snapshots::prepare(&scene.snapshots(), "acct1")?;
+        snapshots::prepare(&scene.ordinary_snapshots(), "acct2")?;
+        for (account, data, port, snapshots) in [
+            ("acct1", btrfs, 445, scene.snapshots()),
+            ("acct2", scene.ordinary(), 1445, scene.ordinary_snapshots()),
+        ] {
+            let run = scene.server(account, &data, port);
+            let run = run.arg("--snapshots").arg(snapshots);
+            scene.start(account, &run)?;
+        }
         Ok(scene)
     }
 
     /// The data of `acct2`.
     pub fn ordinary(&self) -> PathBuf {
         self.path("ordinary")
+    }
+
+    /// The snapshots of `acct1`, on the Btrfs of its data.
+    pub fn snapshots(&self) -> PathBuf {
+        self.disk.at.join("snapshots")
+    }
+
+    /// The snapshots of `acct2`.
+    pub fn ordinary_snapshots(&self) -> PathBuf {
+        self.path("ordinary-snapshots")
     }
 
     /// The folder of a share of `acct1`.
@@ -138,18 +157,6 @@ impl Scene {
             .arg(data)
             .arg("--state")
             .arg(self.path(&format!("state-{account}")))
-    }
-
-    /// Serves an account, and waits until it does.
-    pub fn serve(
-        &mut self,
-        account: &str,
-        data: &Path,
-        port: u16,
-        more: &[&str],
-    ) -> Result<(), Failure> {
-        let run = self.server(account, data, port).args(more);
-        self.start(account, &run)
     }
 
     /// A command where the program `btrfs` is not to be found. Other programs meet it as ever: the mount is in the name space

@@ -40,6 +40,10 @@ pub struct Serve {
     /// Address of this machine to listen on, with or without a port [default: 0.0.0.0:445]
     #[arg(long = "listen", value_name = "ADDR")]
     listen: Vec<Listen>,
+    /// Folder of snapshots, shown to users as previous versions; those of a share are DIR/ACCOUNT/SHARE/@GMT-2026.01.31-23.59.59,
+    /// called by their time in UTC. The host makes none and deletes none
+    #[arg(long, value_name = "DIR")]
+    snapshots: Option<PathBuf>,
     /// Name of this host in its reports to the service [default: the machine's host name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -150,6 +154,7 @@ fn hosts(serve: Serve, context: &Context) -> Result<Vec<(Client, Options)>, Fail
         .map_err(|error| Failure::new(format!("cannot find this program itself: {error}")))?;
     let data = absolute(serve.data)?;
     let state = serve.state.map(absolute).transpose()?;
+    let snapshots = serve.snapshots.map(absolute).transpose()?;
     let name = match serve.name {
         Some(name) => name,
         None => machine_name(),
@@ -169,6 +174,7 @@ fn hosts(serve: Serve, context: &Context) -> Result<Vec<(Client, Options)>, Fail
                 (state, _) => state.clone(),
             },
             listen: listen.next().unwrap_or_default(),
+            snapshots: snapshots.clone(),
             name: name.clone(),
             seal_key: SealKey::of_token(&token),
             inside: vec![program.clone().into(), "files".into(), "inside".into()],

@@ -9,8 +9,8 @@ use super::idmap;
 use super::quota::Quotas;
 use crate::check;
 use crate::error::FilesError;
-use crate::listen::Listen;
 use crate::places::{KEYTAB, SHARES, SMB_CONF};
+use crate::smbconf::Serving;
 use crate::{file, sharesec, smbconf, tools};
 use crossrealm_api::{HostDomain, HostState};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ const NOT_SUPPORTED: &str = "The request is not supported";
 
 /// What is in effect.
 pub(super) struct Host {
-    listen: Listen,
+    serving: Serving,
     running: bool,
     configuration: String,
     keytab: Zeroizing<Vec<u8>>,
@@ -49,16 +49,16 @@ pub(super) struct Outcome {
 
 impl Host {
     /// Prepares Samba for the account, with no share yet.
-    pub async fn prepare(state: &HostState, listen: Listen) -> Result<Self, FilesError> {
+    pub async fn prepare(state: &HostState, serving: Serving) -> Result<Self, FilesError> {
         let mut bare = state.clone();
         bare.shares.clear();
         file::replace(
             Path::new(SMB_CONF),
-            smbconf::render(&bare, listen)?.as_bytes(),
+            smbconf::render(&bare, &serving)?.as_bytes(),
         )?;
         samba("net", &["setdomainsid", &state.tenant.sid]).await?;
         Ok(Self {
-            listen,
+            serving,
             running: false,
             configuration: String::new(),
             keytab: Zeroizing::default(),
@@ -125,7 +125,7 @@ impl Host {
         }
         state.shares.retain(|s| effective.contains_key(&s.name));
         self.quotas.put(&state).await;
-        self.configure(smbconf::render(&state, self.listen)?)
+        self.configure(smbconf::render(&state, &self.serving)?)
             .await?;
         let before = std::mem::replace(&mut self.permissions, effective);
         self.close(&before, &changed).await?;

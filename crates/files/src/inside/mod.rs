@@ -16,6 +16,7 @@ mod sessions;
 use crate::error::FilesError;
 use crate::listen::Listen;
 use crate::pipe::{Health, Order, Report};
+use crate::smbconf::Serving;
 use apply::Host;
 use crossrealm_api::HostState;
 use daemons::{Daemon, Daemons};
@@ -51,6 +52,7 @@ async fn serve() -> Result<(), FilesError> {
         shares,
         state,
         listen,
+        snapshots,
     }) = orders.next().await?
     else {
         return Err(FilesError::BadState {
@@ -58,12 +60,16 @@ async fn serve() -> Result<(), FilesError> {
             reason: "this command is started by `crossrealm files serve` alone".into(),
         });
     };
-    namespace::enter(&shares, &state).await?;
+    namespace::enter(&shares, &state, snapshots.as_deref()).await?;
     let listen = Listen::from(listen);
+    let serving = Serving {
+        listen,
+        snapshots: snapshots.is_some(),
+    };
     let Some(Order::Serve(first)) = orders.next().await? else {
         return Ok(());
     };
-    let mut host = Host::prepare(&first, listen).await?;
+    let mut host = Host::prepare(&first, serving).await?;
     let mut pending = put(&mut host, first).await?;
     let mut daemons = Daemons::start(listen).await?;
     report(&Report::Serving);

@@ -3,18 +3,22 @@
 //! Nothing of this is seen outside: the namespace is private, and its mounts go with its last process.
 
 use crate::error::FilesError;
-use crate::places::{HOST, NSSWITCH, RESOLV, RUN, SHARES, VOLATILE_FOLDERS};
+use crate::places::{HOST, NSSWITCH, RESOLV, RUN, SHARES, SNAPSHOTS, VOLATILE_FOLDERS};
 use crate::tools;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Makes the host's own `/run/samba`, with its state and the shares below it, and its own view of the name services.
+/// Makes the host's own `/run/samba`, with its state, the shares and their snapshots below it, and its own view of the name services.
 ///
 /// # Errors
 ///
 /// What could not be mounted or made.
-pub(super) async fn enter(shares: &Path, state: &Path) -> Result<(), FilesError> {
+pub(super) async fn enter(
+    shares: &Path,
+    state: &Path,
+    snapshots: Option<&Path>,
+) -> Result<(), FilesError> {
     mount(
         &["-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "crossrealm"],
         RUN,
@@ -27,6 +31,13 @@ pub(super) async fn enter(shares: &Path, state: &Path) -> Result<(), FilesError>
     folder(Path::new(SHARES))?;
     bind(state, HOST).await?;
     bind(shares, SHARES).await?;
+    if let Some(snapshots) = snapshots {
+        folder(Path::new(SNAPSHOTS))?;
+        bind(snapshots, SNAPSHOTS).await?;
+        // Samba follows a link that is called like a snapshot wherever it leads: here the kernel follows none.
+        let options = "remount,bind,ro,nosuid,nodev,nosymfollow";
+        mount(&["-o", options], SNAPSHOTS).await?;
+    }
     bind(Path::new(NSSWITCH), "/etc/nsswitch.conf").await?;
     // Without the file there is no name server to hide either. Where it is a link, its target is what is covered.
     if let Ok(target) = fs::canonicalize("/etc/resolv.conf") {

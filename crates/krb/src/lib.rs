@@ -27,5 +27,6 @@ pub mod ndr;
 pub mod pac;
 pub mod principal;
 pub mod random;
+pub mod security_descriptor;
 pub mod sid;
 pub mod transited;

@@ -16,7 +16,6 @@ pub mod lsa;
 mod net;
 pub mod nrpc;
 pub mod os;
-pub mod security;
 pub mod session;
 pub mod smb;
 pub mod sync;

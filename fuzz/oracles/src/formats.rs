@@ -10,6 +10,7 @@ use crossrealm_krb::messages::{
     PaPacOptions, TgsRep, TgsReq, Ticket, TypedData, decode, encode,
 };
 use crossrealm_krb::pac::Pac;
+use crossrealm_krb::security_descriptor::{Ace, SecurityDescriptor};
 use crossrealm_krb::{fast, pac};
 use std::fmt::Debug;
 
@@ -146,4 +147,22 @@ pub fn ccache(data: &[u8]) {
     assert_eq!(again.principal, cache.principal);
     assert_eq!(again.credentials.len(), cache.credentials.len());
     assert_eq!(again.to_bytes(), Ok(written));
+}
+
+/// A security descriptor: files and objects keep what is not understood of it.
+pub fn security_descriptor(data: &[u8]) {
+    let Ok(read) = SecurityDescriptor::parse(data) else {
+        return;
+    };
+    let bytes = read.to_bytes().expect("what was read fits again");
+    assert_eq!(SecurityDescriptor::parse(&bytes), Ok(read.clone()));
+    let moved = [
+        vec![0; 80],
+        read.to_bytes_at(80).expect("it fits there too"),
+    ]
+    .concat();
+    assert_eq!(SecurityDescriptor::parse_at(&moved, 80), Ok(read.clone()));
+    for entry in read.entries() {
+        assert_eq!(Ace::from(entry.clone()).entry(), Some(entry));
+    }
 }

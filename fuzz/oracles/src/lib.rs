@@ -10,14 +10,14 @@ mod gss;
 pub mod seeds;
 
 pub use exchange::exchange;
-pub use formats::{ccache, keytab, kkdcp, messages, pac};
+pub use formats::{ccache, keytab, kkdcp, messages, pac, security_descriptor};
 pub use gss::gss;
 
 /// A fuzz target: its name, which is also the name of its folders, and its check.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("ccache", ccache),
     ("exchange", exchange),
     ("gss", gss),
@@ -25,6 +25,7 @@ pub const TARGETS: [Target; 7] = [
     ("kkdcp", kkdcp),
     ("messages", messages),
     ("pac", pac),
+    ("security_descriptor", security_descriptor),
 ];
 
 /// Bytes that are the same in every run.

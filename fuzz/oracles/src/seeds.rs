@@ -21,6 +21,7 @@ use crossrealm_krb::pac::{
     Attributes, Buffer, ClientInfo, FileTime, LogonInfo, UpnAccount, UpnDnsInfo, sign,
 };
 use crossrealm_krb::principal::Principal;
+use crossrealm_krb::security_descriptor::{Ace, Entry, SecurityDescriptor};
 use crossrealm_krb::sid::Sid;
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Seed> {
     add("kkdcp", kkdcp());
     add("messages", messages());
     add("pac", pacs());
+    add("security_descriptor", security_descriptors());
     seeds
 }
 
@@ -410,4 +412,34 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     }
     out.extend(content);
     out
+}
+
+fn security_descriptors() -> Vec<(&'static str, Vec<u8>)> {
+    let (admins, users) = (sid("S-1-5-32-544"), sid("S-1-5-11"));
+    let deny = Entry {
+        deny: true,
+        flags: 3,
+        mask: 2,
+        sid: sid("S-1-1-0"),
+    };
+    let with =
+        |entries| SecurityDescriptor::new(Some(admins.clone()), Some(admins.clone()), entries);
+    let file = with(Some(vec![
+        Ace::from(deny),
+        Ace::allow(0, 0x1f_01ff, &users),
+    ]));
+    let mut object = with(Some(vec![Ace::allow_right(2, 0x100, &[7; 16], &users)]));
+    object.set_protected(true);
+    let mut audited = with(None).to_bytes().expect("a descriptor");
+    // SACL_PRESENT, and a list at the end with one conditional entry (type 9).
+    audited[2] |= 0x10;
+    audited[12] = u8::try_from(audited.len()).expect("a short one");
+    audited.extend([2, 0, 20, 0, 1, 0, 0, 0, 9, 0, 12, 0, 1, 0, 0, 0, 7, 7, 7, 7]);
+    [
+        ("file", file.to_bytes()),
+        ("object", object.to_bytes()),
+        ("audited", Ok(audited)),
+    ]
+    .map(|(name, bytes)| (name, bytes.expect("a descriptor")))
+    .to_vec()
 }

@@ -4,7 +4,7 @@
 //! link and from leaving the folder; from then on it is the open file that is read and written, whoever renames what. The
 //! attribute is replaced in one step: there is never a moment with half of it.
 
-use super::descriptor::{Descriptor, DescriptorError, u16_at};
+use crossrealm_krb::security_descriptor::{DescriptorError, SecurityDescriptor};
 use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -162,7 +162,7 @@ impl OnDisk {
     /// # Errors
     ///
     /// [`DiskError::NoPermissions`] where it has none of its own.
-    pub fn permissions(&self) -> Result<Descriptor, DiskError> {
+    pub fn permissions(&self) -> Result<SecurityDescriptor, DiskError> {
         let mut value = vec![0; MAX_ATTRIBUTE];
         let length =
             fs::fgetxattr(&self.file, ATTRIBUTE, &mut value[..]).map_err(|error| match error {
@@ -173,10 +173,10 @@ impl OnDisk {
         self.parse(&value)
     }
 
-    fn parse(&self, value: &[u8]) -> Result<Descriptor, DiskError> {
+    fn parse(&self, value: &[u8]) -> Result<SecurityDescriptor, DiskError> {
         let at = descriptor_at(value).ok_or_else(|| DiskError::Version(self.path.shown()))?;
         // Samba counts the descriptor's offsets from the start of the attribute.
-        Descriptor::parse(value, at, 0).map_err(|reason| self.damaged(reason))
+        SecurityDescriptor::parse_at(value, at).map_err(|reason| self.damaged(reason))
     }
 
     /// Replaces its permissions, and makes sure that they outlive a crash.
@@ -184,7 +184,7 @@ impl OnDisk {
     /// # Errors
     ///
     /// What the system or the size of an attribute refuses; the permissions before stay.
-    pub fn set_permissions(&self, descriptor: &Descriptor) -> Result<(), DiskError> {
+    pub fn set_permissions(&self, descriptor: &SecurityDescriptor) -> Result<(), DiskError> {
         let value = attribute(descriptor).map_err(|reason| self.damaged(reason))?;
         fs::fsetxattr(&self.file, ATTRIBUTE, &value, XattrFlags::empty())
             .and_then(|()| fs::fsync(&self.file))
@@ -230,8 +230,9 @@ fn system(verb: &'static str, path: &str, error: Errno) -> DiskError {
 /// The hashes in it say whether the POSIX permissions were changed behind smbd's back. This host has no use for POSIX
 /// permissions and smbd is told not to look at them (`acl_xattr:ignore system acls`).
 fn descriptor_at(value: &[u8]) -> Option<usize> {
-    let version = u16_at(value, 0)?;
-    if u16_at(value, 2)? != version {
+    let word = |at: usize| Some(u16::from_le_bytes(value.get(at..at + 2)?.try_into().ok()?));
+    let version = word(0)?;
+    if word(2)? != version {
         return None;
     }
     match version {
@@ -250,7 +251,7 @@ fn descriptor_at(value: &[u8]) -> Option<usize> {
 }
 
 /// The attribute as smbd writes it where it ignores POSIX permissions: the third version, with an empty hash.
-fn attribute(descriptor: &Descriptor) -> Result<Vec<u8>, DescriptorError> {
+fn attribute(descriptor: &SecurityDescriptor) -> Result<Vec<u8>, DescriptorError> {
     let mut value = Vec::new();
     value.extend(3_u16.to_le_bytes());
     value.extend(3_u16.to_le_bytes());
@@ -258,7 +259,7 @@ fn attribute(descriptor: &Descriptor) -> Result<Vec<u8>, DescriptorError> {
     value.extend(0x0002_0004_u32.to_le_bytes());
     value.extend(1_u16.to_le_bytes());
     value.resize(V3_AT, 0);
-    value.extend(descriptor.to_bytes(V3_AT)?);
+    value.extend(descriptor.to_bytes_at(V3_AT)?);
     if value.len() > MAX_ATTRIBUTE {
         return Err(DescriptorError::TooLarge);
     }
@@ -290,7 +291,7 @@ mod tests {
             value[78..88].copy_from_slice(b"acl_xattr\0");
         }
         let descriptor = sddl::parse(TEXT).unwrap();
-        value.extend(descriptor.to_bytes(at).unwrap());
+        value.extend(descriptor.to_bytes_at(at).unwrap());
         value
     }
 
@@ -300,7 +301,7 @@ mod tests {
             let value = written_by_samba(version);
             let at = descriptor_at(&value).unwrap();
             assert_eq!(at, HEADS[version - 1].0);
-            let read = Descriptor::parse(&value, at, 0).unwrap();
+            let read = SecurityDescriptor::parse_at(&value, at).unwrap();
             assert_eq!(sddl::text(&read), TEXT);
             for cut in 0..at {
                 let _ = descriptor_at(&value[..cut]);

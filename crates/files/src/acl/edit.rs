@@ -1,7 +1,6 @@
 //! Changes of a security descriptor: entries given and taken, the owner, inheritance; and what a file inherits.
 
-use super::descriptor::{Ace, Descriptor, Entry};
-use super::flag;
+use super::{Ace, Entry, SecurityDescriptor, flag};
 use crossrealm_krb::sid::Sid;
 
 /// One change. Several are made in the order in which they are given.
@@ -39,17 +38,17 @@ pub enum EditError {
 ///
 /// [`EditError`]; then nothing was changed.
 pub fn apply(
-    descriptor: &Descriptor,
+    descriptor: &SecurityDescriptor,
     changes: &[Change],
-    parent: Option<&Descriptor>,
+    parent: Option<&SecurityDescriptor>,
     is_folder: bool,
-) -> Result<Descriptor, EditError> {
+) -> Result<SecurityDescriptor, EditError> {
     let mut edited = descriptor.clone();
     for change in changes {
         match change {
             Change::Owner(sid) => edited.owner = Some(sid.clone()),
             Change::Inherit(true) => {
-                edited.protected = false;
+                edited.set_protected(false);
                 if let Some(parent) = parent {
                     inherit(&mut edited, parent, is_folder);
                 }
@@ -71,7 +70,7 @@ pub fn apply(
 }
 
 fn order(ace: &Ace) -> u8 {
-    let inherited = ace.flags() & flag::INHERITED != 0;
+    let inherited = ace.flags & flag::INHERITED != 0;
     match (inherited, ace.entry().is_some_and(|entry| entry.deny)) {
         (true, _) => 2,
         (false, false) => 1,
@@ -79,9 +78,9 @@ fn order(ace: &Ace) -> u8 {
     }
 }
 
-fn add(descriptor: &mut Descriptor, entry: &Entry) -> Result<(), EditError> {
+fn add(descriptor: &mut SecurityDescriptor, entry: &Entry) -> Result<(), EditError> {
     let aces = descriptor.dacl.as_mut().ok_or(EditError::NoList)?;
-    let ace = Ace::Entry(entry.clone());
+    let ace = Ace::from(entry.clone());
     if !aces.contains(&ace) {
         aces.push(ace);
     }
@@ -89,7 +88,7 @@ fn add(descriptor: &mut Descriptor, entry: &Entry) -> Result<(), EditError> {
 }
 
 /// Takes the own entries of a principal out and says how many there were.
-fn own_entries(descriptor: &mut Descriptor, sid: &Sid) -> Result<usize, EditError> {
+fn own_entries(descriptor: &mut SecurityDescriptor, sid: &Sid) -> Result<usize, EditError> {
     let aces = descriptor.dacl.as_mut().ok_or(EditError::NoList)?;
     let before = aces.len();
     aces.retain(|ace| {
@@ -99,7 +98,7 @@ fn own_entries(descriptor: &mut Descriptor, sid: &Sid) -> Result<usize, EditErro
     Ok(before - aces.len())
 }
 
-fn revoke(descriptor: &mut Descriptor, sid: &Sid) -> Result<(), EditError> {
+fn revoke(descriptor: &mut SecurityDescriptor, sid: &Sid) -> Result<(), EditError> {
     if own_entries(descriptor, sid)? > 0 {
         return Ok(());
     }
@@ -109,33 +108,30 @@ fn revoke(descriptor: &mut Descriptor, sid: &Sid) -> Result<(), EditError> {
     }
 }
 
-fn keep_inherited(descriptor: &mut Descriptor) {
-    descriptor.protected = true;
-    descriptor.auto_inherited = false;
+fn keep_inherited(descriptor: &mut SecurityDescriptor) {
+    descriptor.set_protected(true);
+    descriptor.set_auto_inherited(false);
     for ace in descriptor.dacl.iter_mut().flatten() {
-        match ace {
-            Ace::Entry(entry) => entry.flags &= !flag::INHERITED,
-            Ace::Other(bytes) => {
-                if let Some(flags) = bytes.get_mut(1) {
-                    *flags &= !flag::INHERITED;
-                }
-            }
-        }
+        ace.flags &= !flag::INHERITED;
     }
 }
 
 /// Replaces the inherited entries by those that the folder above passes on now.
-pub fn inherit(descriptor: &mut Descriptor, parent: &Descriptor, is_folder: bool) {
+pub fn inherit(descriptor: &mut SecurityDescriptor, parent: &SecurityDescriptor, is_folder: bool) {
     let passed = passed_on(parent, descriptor, is_folder);
     let aces = descriptor.dacl.get_or_insert_default();
-    aces.retain(|ace| ace.flags() & flag::INHERITED == 0);
-    aces.extend(passed.into_iter().map(Ace::Entry));
-    descriptor.auto_inherited = true;
+    aces.retain(|ace| ace.flags & flag::INHERITED == 0);
+    aces.extend(passed.into_iter().map(Ace::from));
+    descriptor.set_auto_inherited(true);
 }
 
 /// What a folder passes on to a file or folder in it ([MS-DTYP] 2.5.3.4). An entry for Creator Owner becomes one for the
 /// owner, and on a folder also stays for what is below.
-fn passed_on(parent: &Descriptor, child: &Descriptor, is_folder: bool) -> Vec<Entry> {
+fn passed_on(
+    parent: &SecurityDescriptor,
+    child: &SecurityDescriptor,
+    is_folder: bool,
+) -> Vec<Entry> {
     const INHERITABLE: u8 = flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT;
     let mut passed = Vec::new();
     for entry in parent.entries() {
@@ -174,7 +170,7 @@ fn passed_on(parent: &Descriptor, child: &Descriptor, is_folder: bool) -> Vec<En
 }
 
 /// For whom Creator Owner (`S-1-3-0`) or Creator Group (`S-1-3-1`) stands at a file.
-fn creator<'a>(sid: &Sid, child: &'a Descriptor) -> Option<&'a Sid> {
+fn creator<'a>(sid: &Sid, child: &'a SecurityDescriptor) -> Option<&'a Sid> {
     match (sid.authority(), sid.sub_authorities()) {
         (3, [0]) => child.owner.as_ref(),
         (3, [1]) => child.group.as_ref(),

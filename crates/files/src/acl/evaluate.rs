@@ -1,7 +1,6 @@
 //! What a security descriptor permits somebody: the algorithm of [MS-DTYP] 2.5.3.2 as smbd carries it out on files.
 
-use super::descriptor::{Descriptor, Entry};
-use super::{flag, mask};
+use super::{Entry, SecurityDescriptor, flag, mask};
 use crossrealm_krb::sid::Sid;
 
 /// Who somebody is: a user's own SID, those of the groups, and those that everybody has who comes through SMB.
@@ -36,7 +35,7 @@ fn well_known((authority, rid): &(u64, u32)) -> Option<Sid> {
 ///
 /// The first entry that speaks of a right decides it. An owner may always read and change the permissions, even against
 /// an entry that denies it, unless there are entries for Owner Rights.
-pub fn granted(descriptor: &Descriptor, token: &Token) -> u32 {
+pub fn granted(descriptor: &SecurityDescriptor, token: &Token) -> u32 {
     if descriptor.dacl.is_none() {
         return mask::FULL;
     }
@@ -59,9 +58,9 @@ pub fn granted(descriptor: &Descriptor, token: &Token) -> u32 {
 
 /// The entries that speak of somebody, in their order.
 pub fn applying<'a>(
-    descriptor: &'a Descriptor,
+    descriptor: &'a SecurityDescriptor,
     token: &'a Token,
-) -> impl Iterator<Item = &'a Entry> {
+) -> impl Iterator<Item = Entry> + 'a {
     let owner = is_owner(descriptor, token);
     let owner_rights = well_known(&OWNER_RIGHTS);
     descriptor.entries().filter(move |entry| {
@@ -71,12 +70,12 @@ pub fn applying<'a>(
 }
 
 /// Whether somebody is the owner.
-pub fn is_owner(descriptor: &Descriptor, token: &Token) -> bool {
+pub fn is_owner(descriptor: &SecurityDescriptor, token: &Token) -> bool {
     let owner = descriptor.owner.as_ref();
     owner.is_some_and(|owner| token.has(owner))
 }
 
-fn has_owner_rights(descriptor: &Descriptor) -> bool {
+fn has_owner_rights(descriptor: &SecurityDescriptor) -> bool {
     let owner_rights = well_known(&OWNER_RIGHTS);
     let mut entries = descriptor.entries();
     entries.any(|entry| !entry.has(flag::INHERIT_ONLY) && Some(&entry.sid) == owner_rights.as_ref())
@@ -119,9 +118,9 @@ mod tests {
     }
 
     /// A second formulation: for each right alone, look for the first entry that speaks of it.
-    fn one_by_one(descriptor: &Descriptor, token: &Token) -> u32 {
+    fn one_by_one(descriptor: &SecurityDescriptor, token: &Token) -> u32 {
         let owner = descriptor.owner.as_ref().is_some_and(|o| token.has(o));
-        let in_force: Vec<&Entry> = descriptor
+        let in_force: Vec<Entry> = descriptor
             .entries()
             .filter(|e| e.flags & flag::INHERIT_ONLY == 0)
             .collect();
@@ -146,7 +145,7 @@ mod tests {
     }
 
     /// Descriptors of a generator of our own (xorshift): the same ones at every run.
-    fn drawn(count: usize, with_generic: bool) -> Vec<Descriptor> {
+    fn drawn(count: usize, with_generic: bool) -> Vec<SecurityDescriptor> {
         let sids = [
             ALICE,
             SALES,
@@ -170,7 +169,7 @@ mod tests {
             let mut entries = Vec::new();
             for _ in 0..next(7) {
                 let generic: u32 = generic[usize::try_from(next(7)).unwrap()];
-                entries.push(super::super::Ace::Entry(Entry {
+                entries.push(super::super::Ace::from(Entry {
                     deny: next(3) == 0,
                     flags: u8::try_from(next(32)).unwrap(),
                     mask: u32::try_from(next(0x20_0000)).unwrap()
@@ -178,7 +177,7 @@ mod tests {
                     sid: pick(next(7)),
                 }));
             }
-            all.push(Descriptor::new(
+            all.push(SecurityDescriptor::new(
                 Some(pick(next(7))),
                 Some(pick(0)),
                 Some(entries),

@@ -1,17 +1,16 @@
 //! The Windows permissions of a file: what they say, how they are changed, what they let a user do, and where they are.
 //!
-//! A [`Descriptor`] is the security descriptor of [MS-DTYP] 2.4.6 as values. [`sddl`] is its text form, [`words`] the form
+//! They are a [`SecurityDescriptor`]. [`sddl`] is its text form, [`words`] the form
 //! for people, [`edit`] changes it, [`evaluate`] says what it permits, and [`disk`] keeps it where smbd does. All but
 //! [`disk`] is pure.
 
-pub mod descriptor;
 pub mod disk;
 pub mod edit;
 pub mod evaluate;
 pub mod sddl;
 pub mod words;
 
-pub use descriptor::{Ace, Descriptor, Entry};
+pub use crossrealm_krb::security_descriptor::{Ace, Entry, SecurityDescriptor, flag};
 
 /// Rights of files, [MS-DTYP] 2.4.3 and [MS-SMB2] 2.2.13.1.1.
 pub mod mask {
@@ -58,18 +57,4 @@ pub mod mask {
         let mapped = generic.iter().filter(|(bit, _)| mask & bit != 0);
         mapped.fold(mask & !all, |sum, (_, rights)| sum | rights)
     }
-}
-
-/// Flags of an entry, [MS-DTYP] 2.4.4.1.
-pub mod flag {
-    /// Files below inherit it.
-    pub const OBJECT_INHERIT: u8 = 0x01;
-    /// Folders below inherit it.
-    pub const CONTAINER_INHERIT: u8 = 0x02;
-    /// What inherits it does not pass it on.
-    pub const NO_PROPAGATE: u8 = 0x04;
-    /// It says nothing of the folder itself.
-    pub const INHERIT_ONLY: u8 = 0x08;
-    /// It was inherited.
-    pub const INHERITED: u8 = 0x10;
 }

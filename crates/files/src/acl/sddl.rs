@@ -1,7 +1,6 @@
 //! The text form of security descriptors, SDDL ([MS-DTYP] 2.5.1), as Samba writes it: rights as numbers.
 
-use super::descriptor::{Ace, Descriptor, Entry};
-use super::{flag, mask};
+use super::{Ace, Entry, SecurityDescriptor, flag, mask};
 use crossrealm_krb::sid::Sid;
 
 /// The text is no security descriptor.
@@ -52,7 +51,7 @@ const FLAGS: &[(&str, u8)] = &[
 ];
 
 /// The text of a descriptor, without its auditing entries and those of unknown types.
-pub fn text(descriptor: &Descriptor) -> String {
+pub fn text(descriptor: &SecurityDescriptor) -> String {
     let mut text = String::new();
     for (letter, sid) in [('O', &descriptor.owner), ('G', &descriptor.group)] {
         if let Some(sid) = sid {
@@ -60,8 +59,12 @@ pub fn text(descriptor: &Descriptor) -> String {
         }
     }
     text += "D:";
-    text += if descriptor.protected { "P" } else { "" };
-    text += if descriptor.auto_inherited { "AI" } else { "" };
+    text += if descriptor.is_protected() { "P" } else { "" };
+    text += if descriptor.is_auto_inherited() {
+        "AI"
+    } else {
+        ""
+    };
     if descriptor.dacl.is_none() {
         text += "NO_ACCESS_CONTROL";
     }
@@ -80,8 +83,8 @@ pub fn text(descriptor: &Descriptor) -> String {
 /// # Errors
 ///
 /// [`SddlError`] says which part is wrong.
-pub fn parse(text: &str) -> Result<Descriptor, SddlError> {
-    let mut descriptor = Descriptor::new(None, None, None);
+pub fn parse(text: &str) -> Result<SecurityDescriptor, SddlError> {
+    let mut descriptor = SecurityDescriptor::new(None, None, None);
     let mut seen = String::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
@@ -137,7 +140,7 @@ fn end_of_part(text: &str) -> usize {
     text.len()
 }
 
-fn acl(text: &str, descriptor: &mut Descriptor) -> Result<(), SddlError> {
+fn acl(text: &str, descriptor: &mut SecurityDescriptor) -> Result<(), SddlError> {
     let open = text.find('(').unwrap_or(text.len());
     let (mut flags, mut rest) = text.split_at(open);
     if let Some(without) = flags.strip_suffix("NO_ACCESS_CONTROL") {
@@ -154,8 +157,11 @@ fn acl(text: &str, descriptor: &mut Descriptor) -> Result<(), SddlError> {
             .find(|known| flags.starts_with(known));
         let known =
             known.ok_or_else(|| SddlError(format!("unknown flags `{}`", excerpt(flags))))?;
-        descriptor.protected |= known == "P";
-        descriptor.auto_inherited |= known == "AI";
+        match known {
+            "P" => descriptor.set_protected(true),
+            "AI" => descriptor.set_auto_inherited(true),
+            _ => {}
+        }
         flags = flags.strip_prefix(known).unwrap_or_default();
     }
     while !rest.is_empty() {
@@ -164,7 +170,7 @@ fn acl(text: &str, descriptor: &mut Descriptor) -> Result<(), SddlError> {
             .strip_prefix('(')
             .and_then(|inner| inner.split_once(')'))
             .ok_or_else(bad)?;
-        let entry = Ace::Entry(self::entry(inner)?);
+        let entry = Ace::from(self::entry(inner)?);
         descriptor.dacl.get_or_insert_default().push(entry);
         rest = behind;
     }

@@ -4,9 +4,9 @@ use super::observe::{self, Link, Observed};
 use super::permissions::{filtered, of_folder};
 use super::{ALL_OFF, EXTENSIONS, GpoError, Step, USERS_OFF};
 use crate::ldap::{Change, Control, Filter, Ldap, Search, sd_flags};
-use crate::security::SecurityDescriptor;
 use crate::session::Session;
 use crate::smb::{self, FileShare};
+use crossrealm_krb::security_descriptor::SecurityDescriptor;
 use crossrealm_krb::sid::Sid;
 use std::net::SocketAddr;
 
@@ -200,7 +200,7 @@ impl Policies {
 }
 
 fn encoded(security: &SecurityDescriptor) -> Result<Vec<u8>, GpoError> {
-    security.encode().ok_or_else(|| {
+    security.to_bytes().map_err(|_| {
         GpoError::Damaged("the permissions of the group policy have too many entries".to_owned())
     })
 }

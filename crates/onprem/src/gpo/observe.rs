@@ -2,8 +2,8 @@
 
 use super::{GpoError, MAX_FILE};
 use crate::ldap::{Control, Entry, Filter, Ldap, Search, sd_flags};
-use crate::security::SecurityDescriptor;
 use crate::smb::FileShare;
+use crossrealm_krb::security_descriptor::SecurityDescriptor;
 
 /// What there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub(super) async fn container(ldap: &mut Ldap, dn: &str) -> Result<Option<Contai
         security: entry
             .values("nTSecurityDescriptor")
             .first()
-            .and_then(|bytes| SecurityDescriptor::parse(bytes))
+            .and_then(|bytes| SecurityDescriptor::parse(bytes).ok())
             .ok_or_else(|| {
                 GpoError::Damaged(format!("the permissions of `{dn}` cannot be read"))
             })?,
@@ -147,7 +147,7 @@ pub(super) async fn folder(sysvol: &mut FileShare, path: &str) -> Result<Option<
     Ok(Some(Folder {
         version: ini.as_deref().and_then(version),
         settings,
-        security: SecurityDescriptor::parse(&security).ok_or_else(|| {
+        security: SecurityDescriptor::parse(&security).map_err(|_| {
             GpoError::Damaged(format!(
                 "the permissions of the folder `{path}` cannot be read"
             ))

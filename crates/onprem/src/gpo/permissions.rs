@@ -1,9 +1,10 @@
 //! Who may read and apply the object, and what that means for its folder.
 
-use crate::security::{
-    ALLOWED, ALLOWED_OBJECT, Ace, CONTAINER_INHERIT, INHERIT_ONLY, OBJECT_INHERIT,
-    SecurityDescriptor,
+use crossrealm_krb::security_descriptor::flag::{
+    CONTAINER_INHERIT, INHERIT_ONLY, INHERITED, OBJECT_INHERIT,
 };
+use crossrealm_krb::security_descriptor::kind::{ALLOWED, ALLOWED_OBJECT};
+use crossrealm_krb::security_descriptor::{Ace, SecurityDescriptor};
 use crossrealm_krb::sid::Sid;
 
 /// The extended right "Apply Group Policy", edacfd8f-ffb3-11d1-b41d-00a0c968f939 ([MS-ADTS] 5.1.3.2.1), as it travels.
@@ -32,8 +33,6 @@ mod fs {
     pub(super) const ADD: u32 = 0x2 | 0x4;
     pub(super) const DELETE_CHILD: u32 = 0x40;
 }
-/// The entry was inherited, [MS-DTYP] 2.4.4.1.
-const INHERITED: u8 = 0x10;
 
 /// Authenticated Users.
 pub(super) fn authenticated_users() -> Option<Sid> {
@@ -56,17 +55,14 @@ pub(super) fn filtered(security: &SecurityDescriptor, apply_to: &[Sid]) -> Secur
     };
     let mut entries: Vec<Ace> = security.dacl.clone().unwrap_or_default();
     entries.retain(|entry| {
-        entry.object_type() != Some(APPLY)
-            || entry.trustee().is_some_and(|sid| wanted.contains(&sid))
+        !lets_apply(entry) || entry.trustee().is_some_and(|sid| wanted.contains(&sid))
     });
     for sid in wanted {
-        let applies = |entry: &Ace| {
-            entry.object_type() == Some(APPLY) && entry.trustee().as_ref() == Some(sid)
-        };
+        let applies = |entry: &Ace| lets_apply(entry) && entry.trustee().as_ref() == Some(sid);
         let read = ds::READ_PROPERTY | ds::LIST_CONTENTS | ds::LIST_OBJECT | ds::READ_CONTROL;
         let reads = |entry: &Ace| {
             entry.kind == ALLOWED
-                && entry.mask & read == read
+                && entry.mask() & read == read
                 && entry.trustee().as_ref() == Some(sid)
         };
         if !entries.iter().any(reads) {
@@ -77,10 +73,11 @@ pub(super) fn filtered(security: &SecurityDescriptor, apply_to: &[Sid]) -> Secur
             insert(&mut entries, ace);
         }
     }
-    SecurityDescriptor {
-        dacl: Some(entries),
-        ..security.clone()
-    }
+    security.clone().with_dacl(Some(entries))
+}
+
+fn lets_apply(entry: &Ace) -> bool {
+    entry.kind == ALLOWED_OBJECT && entry.object_type() == Some(APPLY)
 }
 
 /// Behind the object's own entries, in front of the inherited ones ([MS-DTYP] 2.4.5).
@@ -96,20 +93,14 @@ pub(super) fn of_folder(container: &SecurityDescriptor) -> SecurityDescriptor {
     let entries = container.dacl.iter().flatten();
     let entries = entries.filter(|entry| matches!(entry.kind, ALLOWED | ALLOWED_OBJECT));
     let entries = entries.map(|entry| {
-        let only_heirs = entry.trustee() == creator_owner;
-        Ace {
-            flags: entry.flags
-                | OBJECT_INHERIT
-                | CONTAINER_INHERIT
-                | if only_heirs { INHERIT_ONLY } else { 0 },
-            mask: file_rights(entry.mask),
-            ..entry.clone()
+        let mut of_files = entry.clone().with_mask(file_rights(entry.mask()));
+        of_files.flags |= OBJECT_INHERIT | CONTAINER_INHERIT;
+        if entry.trustee() == creator_owner {
+            of_files.flags |= INHERIT_ONLY;
         }
+        of_files
     });
-    SecurityDescriptor {
-        dacl: Some(entries.collect()),
-        ..container.clone()
-    }
+    container.clone().with_dacl(Some(entries.collect()))
 }
 
 fn file_rights(mask: u32) -> u32 {
@@ -135,7 +126,7 @@ fn file_rights(mask: u32) -> u32 {
 pub(super) fn same(a: &SecurityDescriptor, b: &SecurityDescriptor) -> bool {
     let granting = |descriptor: &SecurityDescriptor| -> Option<Vec<Ace>> {
         let entries = descriptor.dacl.as_ref()?.iter();
-        Some(entries.filter(|entry| entry.mask != 0).cloned().collect())
+        Some(entries.filter(|entry| entry.mask() != 0).cloned().collect())
     };
     a.owner == b.owner && granting(a) == granting(b)
 }
@@ -150,17 +141,16 @@ mod tests {
 
     /// As AD makes it: administrators, the creator, and all who are authenticated.
     fn usual() -> SecurityDescriptor {
-        SecurityDescriptor {
-            control: 0x9004,
-            owner: Some(sid("S-1-5-21-1-2-3-512")),
-            group: Some(sid("S-1-5-21-1-2-3-512")),
-            dacl: Some(vec![
-                Ace::allow(CONTAINER_INHERIT, 0x000f_00ff, &sid("S-1-5-21-1-2-3-512")),
-                Ace::allow(CONTAINER_INHERIT, 0x000f_00ff, &sid("S-1-3-0")),
-                Ace::allow(CONTAINER_INHERIT, 0x0002_0094, &sid("S-1-5-11")),
-                Ace::allow_right(CONTAINER_INHERIT, 0x100, &APPLY, &sid("S-1-5-11")),
-            ]),
-        }
+        let admins = Some(sid("S-1-5-21-1-2-3-512"));
+        let entries = vec![
+            Ace::allow(CONTAINER_INHERIT, 0x000f_00ff, &sid("S-1-5-21-1-2-3-512")),
+            Ace::allow(CONTAINER_INHERIT, 0x000f_00ff, &sid("S-1-3-0")),
+            Ace::allow(CONTAINER_INHERIT, 0x0002_0094, &sid("S-1-5-11")),
+            Ace::allow_right(CONTAINER_INHERIT, 0x100, &APPLY, &sid("S-1-5-11")),
+        ];
+        let mut usual = SecurityDescriptor::new(admins.clone(), admins, Some(entries));
+        usual.set_protected(true);
+        usual
     }
 
     fn appliers(descriptor: &SecurityDescriptor) -> Vec<Sid> {
@@ -204,9 +194,9 @@ mod tests {
         let folder = of_folder(&usual());
         let entries = folder.dacl.as_ref().unwrap();
         // [MS-DTYP] 2.4.3: full access but for the object's own rights, and read & execute.
-        assert_eq!(entries[0].mask, 0x001f_01ff);
-        assert_eq!(entries[2].mask, 0x0012_00a9);
-        assert_eq!(entries[3].mask, 0);
+        assert_eq!(entries[0].mask(), 0x001f_01ff);
+        assert_eq!(entries[2].mask(), 0x0012_00a9);
+        assert_eq!(entries[3].mask(), 0);
         assert_eq!(entries[1].flags, 0x0b);
         assert_eq!(entries[2].flags, 0x03);
         let mut without = folder.clone();

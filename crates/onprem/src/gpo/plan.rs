@@ -124,7 +124,7 @@ impl Link {
 mod tests {
     use super::super::{Container, Folder};
     use super::*;
-    use crate::security::{Ace, SecurityDescriptor};
+    use crossrealm_krb::security_descriptor::{Ace, SecurityDescriptor};
     use crossrealm_krb::sid::Sid;
 
     const DN: &str = "CN={A},CN=Policies,CN=System,DC=x";
@@ -152,12 +152,11 @@ mod tests {
     /// What AD would hold after the steps.
     fn after(mut seen: Observed, steps: &[Step]) -> Observed {
         let everybody: Sid = "S-1-5-11".parse().unwrap();
-        let security = SecurityDescriptor {
-            control: 0x8004,
-            owner: Some("S-1-5-32-544".parse().unwrap()),
-            group: None,
-            dacl: Some(vec![Ace::allow(2, 0x2_0094, &everybody)]),
-        };
+        let security = SecurityDescriptor::new(
+            Some("S-1-5-32-544".parse().unwrap()),
+            None,
+            Some(vec![Ace::allow(2, 0x2_0094, &everybody)]),
+        );
         let security = super::super::permissions::filtered(&security, &[]);
         for step in steps {
             let version_of = |version: &u16| u32::from(*version);
@@ -186,10 +185,7 @@ mod tests {
                     seen.folder = Some(Folder {
                         version: None,
                         settings: None,
-                        security: SecurityDescriptor {
-                            dacl: None,
-                            ..security.clone()
-                        },
+                        security: security.clone().with_dacl(None),
                     });
                 }
                 Step::FolderPermissions => {

@@ -5,7 +5,7 @@
 
 use crate::error::OnpremError;
 use crate::ldap::{Control, Ldap, Search, sd_flags};
-use crate::security::{ALLOWED, ALLOWED_OBJECT, Ace, INHERIT_ONLY, SecurityDescriptor};
+use crossrealm_krb::security_descriptor::{Ace, SecurityDescriptor, flag, kind};
 use crossrealm_krb::sid::Sid;
 
 /// `ADS_RIGHT_DELETE`, [MS-ADTS] 5.1.3.2.
@@ -20,8 +20,6 @@ const GENERIC_ALL: u32 = 0x1000_0000;
 const RESET_PASSWORD: [u8; 16] = [
     0x70, 0x95, 0x29, 0x00, 0x6d, 0x24, 0xd0, 0x11, 0xa7, 0x68, 0x00, 0xaa, 0x00, 0x6e, 0x05, 0x29,
 ];
-/// Denying entries, [MS-DTYP] 2.4.4: of the two forms.
-const DENIED: [u8; 2] = [0x01, 0x06];
 
 /// Whether the signed-in account may reset the password of an account, as far as can be seen.
 ///
@@ -73,7 +71,7 @@ async fn permissions(ldap: &mut Ldap, dn: &str) -> Result<Option<SecurityDescrip
     let bytes = found
         .first()
         .and_then(|entry| entry.values(attribute).first());
-    Ok(bytes.and_then(|bytes| SecurityDescriptor::parse(bytes)))
+    Ok(bytes.and_then(|bytes| SecurityDescriptor::parse(bytes).ok()))
 }
 
 /// Whether an entry may allow `wanted`; `right` is the extended right that an object entry must be about, where it is
@@ -88,15 +86,17 @@ fn grants(
         return true;
     };
     let may_grant = |entry: &Ace| {
-        let is_here = entry.flags & INHERIT_ONLY == 0;
-        let is_enough = entry.mask & (wanted | GENERIC_ALL) != 0;
+        let is_here = entry.flags & flag::INHERIT_ONLY == 0;
+        let is_enough = entry.mask() & (wanted | GENERIC_ALL) != 0;
         let is_about_it = right.is_none_or(|right| {
             let about = entry.object_type();
             about.is_none_or(|about| about == *right)
         });
         let is_ours = match entry.kind {
-            ALLOWED | ALLOWED_OBJECT => entry.trustee().is_none_or(|sid| who.contains(&sid)),
-            kind => !DENIED.contains(&kind),
+            kind::ALLOWED | kind::ALLOWED_OBJECT => {
+                entry.trustee().is_none_or(|sid| who.contains(&sid))
+            }
+            other => !matches!(other, kind::DENIED | kind::DENIED_OBJECT),
         };
         is_here && is_enough && is_about_it && is_ours
     };
@@ -112,12 +112,7 @@ mod tests {
     }
 
     fn object(dacl: Vec<Ace>) -> SecurityDescriptor {
-        SecurityDescriptor {
-            control: 0x8004,
-            owner: None,
-            group: None,
-            dacl: Some(dacl),
-        }
+        SecurityDescriptor::new(None, None, Some(dacl))
     }
 
     #[test]
@@ -142,7 +137,7 @@ mod tests {
             &me
         )]));
         assert!(!reset(vec![Ace::allow_right(
-            INHERIT_ONLY,
+            flag::INHERIT_ONLY,
             CONTROL_ACCESS,
             &RESET_PASSWORD,
             &me
@@ -161,10 +156,7 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_is_left_to_ad() {
         let who = [sid("S-1-5-21-1-2-3-1104")];
-        let unseen = SecurityDescriptor {
-            dacl: None,
-            ..object(vec![])
-        };
+        let unseen = object(vec![]).with_dacl(None);
         assert!(grants(None, &who, DELETE, None));
         assert!(grants(Some(&unseen), &who, DELETE, None));
         assert!(grants(Some(&object(vec![])), &[], DELETE, None));

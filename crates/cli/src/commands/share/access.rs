@@ -95,7 +95,7 @@ pub async fn of_file(
             deleted_by_folder,
             may: deeds.map(|(deed, _)| *deed).collect(),
             entries: applying(&permissions, &token)
-                .map(|entry| shown_entry(entry, &names))
+                .map(|entry| shown_entry(&entry, &names))
                 .collect(),
         },
         share: access,

@@ -9,7 +9,7 @@ use clap::Args;
 use crossrealm_files::Sid;
 use crossrealm_files::acl::disk::{DiskError, OnDisk, SharePath};
 use crossrealm_files::acl::edit::{self, Change, EditError};
-use crossrealm_files::acl::{Descriptor, Entry, flag, sddl, words};
+use crossrealm_files::acl::{Entry, SecurityDescriptor, flag, sddl, words};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -223,8 +223,8 @@ async fn wanted(
     args: &Acl,
     place: &Place<'_>,
     file: &OnDisk,
-    before: Option<&Descriptor>,
-) -> Result<Option<Descriptor>, Failure> {
+    before: Option<&SecurityDescriptor>,
+) -> Result<Option<SecurityDescriptor>, Failure> {
     if !args.changes() {
         return Ok(None);
     }
@@ -289,7 +289,7 @@ fn entry<const DENY: bool>(wish: &Wish<DENY>, sid: Sid, file: &OnDisk) -> Result
 }
 
 /// A descriptor in SDDL; owner, group and auditing stay where it names none.
-fn whole(text: &str, before: Option<&Descriptor>) -> Result<Descriptor, Failure> {
+fn whole(text: &str, before: Option<&SecurityDescriptor>) -> Result<SecurityDescriptor, Failure> {
     let mut given = sddl::parse(text).map_err(|error| {
         Failure::new(error.to_string())
             .hint("e.g. `--sddl 'D:PAI(A;OICI;FA;;;BA)(A;OICI;0x001301bf;;;AU)'`")
@@ -304,8 +304,8 @@ fn whole(text: &str, before: Option<&Descriptor>) -> Result<Descriptor, Failure>
         (true, _) => {}
         (false, Some(before)) => {
             given.dacl.clone_from(&before.dacl);
-            given.protected = before.protected;
-            given.auto_inherited = before.auto_inherited;
+            given.set_protected(before.is_protected());
+            given.set_auto_inherited(before.is_auto_inherited());
         }
         (false, None) => {
             return Err(Failure::new("the SDDL names no list").hint("begin it with `D:`"));
@@ -342,7 +342,7 @@ enum Write {
 fn propagate(
     place: &Place<'_>,
     top: &SharePath,
-    permissions: &Descriptor,
+    permissions: &SecurityDescriptor,
     write: Write,
 ) -> Result<u64, Failure> {
     let mut changed = 0;
@@ -358,7 +358,7 @@ fn propagate(
             let Some(before) = there(child.permissions())? else {
                 continue;
             };
-            if before.protected {
+            if before.is_protected() {
                 continue;
             }
             let mut after = before.clone();
@@ -391,18 +391,23 @@ fn there<T>(found: Result<T, DiskError>) -> Result<Option<T>, Failure> {
 }
 
 /// Every SID of a descriptor.
-pub(super) fn sids(descriptor: &Descriptor) -> BTreeSet<Sid> {
+pub(super) fn sids(descriptor: &SecurityDescriptor) -> BTreeSet<Sid> {
     let people = descriptor.owner.iter().chain(&descriptor.group).cloned();
-    let entries = descriptor.entries().map(|entry| entry.sid.clone());
+    let entries = descriptor.entries().map(|entry| entry.sid);
     people.chain(entries).collect()
 }
 
-fn shown(share: &ShareName, file: &OnDisk, descriptor: &Descriptor, names: &Names) -> Shown {
+fn shown(
+    share: &ShareName,
+    file: &OnDisk,
+    descriptor: &SecurityDescriptor,
+    names: &Names,
+) -> Shown {
     let named = |sid: &Option<Sid>| sid.as_ref().map(|sid| names.of(sid));
     let all = descriptor.dacl.as_ref().map_or(0, Vec::len);
     let entries: Vec<ShownEntry> = descriptor
         .entries()
-        .map(|entry| shown_entry(entry, names))
+        .map(|entry| shown_entry(&entry, names))
         .collect();
     Shown {
         share: share.to_string(),
@@ -410,7 +415,7 @@ fn shown(share: &ShareName, file: &OnDisk, descriptor: &Descriptor, names: &Name
         kind: if file.is_folder() { "folder" } else { "file" },
         owner: named(&descriptor.owner),
         group: named(&descriptor.group),
-        inherits: !descriptor.protected,
+        inherits: !descriptor.is_protected(),
         restricted: descriptor.dacl.is_some(),
         other_entries: all - entries.len(),
         auditing: descriptor.has_auditing(),

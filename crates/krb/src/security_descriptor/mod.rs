@@ -168,15 +168,15 @@ impl SecurityDescriptor {
             Some(bytes) if control & present != 0 => acl_at_start(bytes).map(Some),
             _ => Ok(None),
         };
-        let dacl = list(16, control::DACL_PRESENT)?;
+        let acl = list(16, control::DACL_PRESENT)?;
+        let dacl = acl.map(parse_entries).transpose()?;
+        let own = acl.and_then(|acl| acl.first()).copied();
+        let needed = needed_revision(dacl.as_deref().unwrap_or_default());
         Ok(Self {
             owner: sid(4)?,
             group: sid(8)?,
-            dacl: dacl.map(parse_entries).transpose()?,
-            revision: dacl
-                .and_then(|acl| acl.first())
-                .copied()
-                .unwrap_or(REVISION),
+            dacl,
+            revision: own.unwrap_or(REVISION).max(needed),
             sacl: list(12, control::SACL_PRESENT)?.map(<[u8]>::to_vec),
             control,
             resource_manager: head.get(1).copied().unwrap_or_default(),
@@ -227,22 +227,26 @@ impl SecurityDescriptor {
     }
 
     fn list(&self, entries: &[Ace]) -> Result<Vec<u8>, DescriptorError> {
-        let needed = match entries.iter().any(Ace::is_for_objects) {
-            true => REVISION_DS,
-            false => REVISION,
-        };
         let mut body = Vec::new();
         for entry in entries {
             entry.write(&mut body)?;
         }
         let length = u16::try_from(ACL_HEADER + body.len()).map_err(|_| TooLarge)?;
         let count = u16::try_from(entries.len()).map_err(|_| TooLarge)?;
-        let mut out = vec![self.revision.max(needed), 0];
+        let mut out = vec![self.revision.max(needed_revision(entries)), 0];
         out.extend(length.to_le_bytes());
         out.extend(count.to_le_bytes());
         out.extend([0, 0]);
         out.extend(body);
         Ok(out)
+    }
+}
+
+/// The least revision of a list with these entries.
+fn needed_revision(entries: &[Ace]) -> u8 {
+    match entries.iter().any(Ace::is_for_objects) {
+        true => REVISION_DS,
+        false => REVISION,
     }
 }
 

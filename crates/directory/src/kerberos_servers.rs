@@ -9,6 +9,7 @@ use crate::domains::{self, NewDomain};
 use crate::error::{DirectoryError, Kind};
 use crate::events::audit;
 use crate::names::{self, invalid};
+use crate::removals::Step;
 use crate::{Actor, Directory, Result};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
@@ -107,24 +108,12 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<()> {
-        let domain = names::dns_name("domain", domain, 2)?;
-        let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
-        let done = sql(
+        let step = Step::Begin(
             "UPDATE kerberos_servers SET removal_begun_at = COALESCE(removal_begun_at, $3)
              WHERE tenant_id = $1 AND dns_name = $2",
-        )
-        .bind(tenant_blob(tenant))
-        .bind(domain.as_str())
-        .bind(now_s())
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Err(DirectoryError::not_found(Kind::KerberosServer, domain));
-        }
-        let action = "kerberos_server.begin_removal";
-        audit(&mut tx, by, Some(tenant), action, &domain, "").await?;
-        self.commit(tx).await
+        );
+        let step = (Kind::KerberosServer, "kerberos_server.begin_removal", step);
+        self.removal(by, tenant, domain, step).await
     }
 
     /// Takes back [`Directory::begin_kerberos_server_removal`], where AD refused the removal and nothing was done.
@@ -134,17 +123,11 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<()> {
-        let domain = names::dns_name("domain", domain, 2)?;
-        let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
-        sql("UPDATE kerberos_servers SET removal_begun_at = NULL WHERE tenant_id = $1 AND dns_name = $2")
-            .bind(tenant_blob(tenant))
-            .bind(domain.as_str())
-            .execute(&mut *tx)
-            .await?;
-        let action = "kerberos_server.cancel_removal";
-        audit(&mut tx, by, Some(tenant), action, &domain, "").await?;
-        self.commit(tx).await
+        let step = Step::Cancel(
+            "UPDATE kerberos_servers SET removal_begun_at = NULL WHERE tenant_id = $1 AND dns_name = $2",
+        );
+        let step = (Kind::KerberosServer, "kerberos_server.cancel_removal", step);
+        self.removal(by, tenant, domain, step).await
     }
 
     /// Forgets the record. The domain stays registered.
@@ -154,27 +137,9 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<()> {
-        let domain = names::dns_name("domain", domain, 2)?;
-        let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
-        let done = sql("DELETE FROM kerberos_servers WHERE tenant_id = $1 AND dns_name = $2")
-            .bind(tenant_blob(tenant))
-            .bind(domain.as_str())
-            .execute(&mut *tx)
-            .await?;
-        if done.rows_affected() == 0 {
-            return Err(DirectoryError::not_found(Kind::KerberosServer, domain));
-        }
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "kerberos_server.delete",
-            &domain,
-            "",
-        )
-        .await?;
-        self.commit(tx).await
+        let step = Step::End("DELETE FROM kerberos_servers WHERE tenant_id = $1 AND dns_name = $2");
+        let step = (Kind::KerberosServer, "kerberos_server.delete", step);
+        self.removal(by, tenant, domain, step).await
     }
 }
 

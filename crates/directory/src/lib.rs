@@ -35,6 +35,7 @@ mod origins;
 mod paths;
 mod principals;
 mod records;
+mod removals;
 mod resolve;
 mod rotation;
 mod seal;

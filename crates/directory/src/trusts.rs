@@ -12,6 +12,7 @@ use crate::domains::{self, NewDomain, lies_below, load_domains};
 use crate::error::{DirectoryError, Kind};
 use crate::events::audit;
 use crate::names::{self, invalid};
+use crate::removals::Step;
 use crate::seal::{Place, Sealer};
 use crate::tenants::load_tenant;
 use crate::{Actor, Directory, Result, Uuid};
@@ -291,31 +292,12 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<()> {
-        let domain = names::dns_name("domain", domain, 2)?;
-        let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
-        let done = sql(
+        let step = Step::Begin(
             "UPDATE trusts SET removal_begun_at = COALESCE(removal_begun_at, $3)
-                        WHERE tenant_id = $1 AND dns_name = $2",
-        )
-        .bind(tenant_blob(tenant))
-        .bind(domain.as_str())
-        .bind(now_s())
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Err(DirectoryError::not_found(Kind::Trust, domain));
-        }
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "trust.begin_removal",
-            &domain,
-            "",
-        )
-        .await?;
-        self.commit(tx).await
+             WHERE tenant_id = $1 AND dns_name = $2",
+        );
+        let step = (Kind::Trust, "trust.begin_removal", step);
+        self.removal(by, tenant, domain, step).await
     }
 
     /// Takes back [`Directory::begin_trust_removal`], where AD refused the removal and nothing was done. Of a trust that
@@ -326,34 +308,18 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<()> {
-        let domain = names::dns_name("domain", domain, 2)?;
-        let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
-        sql("UPDATE trusts SET removal_begun_at = NULL WHERE tenant_id = $1 AND dns_name = $2")
-            .bind(tenant_blob(tenant))
-            .bind(domain.as_str())
-            .execute(&mut *tx)
-            .await?;
-        let action = "trust.cancel_removal";
-        audit(&mut tx, by, Some(tenant), action, &domain, "").await?;
-        self.commit(tx).await
+        let step = Step::Cancel(
+            "UPDATE trusts SET removal_begun_at = NULL WHERE tenant_id = $1 AND dns_name = $2",
+        );
+        let step = (Kind::Trust, "trust.cancel_removal", step);
+        self.removal(by, tenant, domain, step).await
     }
 
     /// Removes the trust and its secrets. The domain stays registered, and its identities stay.
     pub async fn delete_trust(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
-        let domain = names::dns_name("domain", domain, 2)?;
-        let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
-        let done = sql("DELETE FROM trusts WHERE tenant_id = $1 AND dns_name = $2")
-            .bind(tenant_blob(tenant))
-            .bind(domain.as_str())
-            .execute(&mut *tx)
-            .await?;
-        if done.rows_affected() == 0 {
-            return Err(DirectoryError::not_found(Kind::Trust, domain));
-        }
-        audit(&mut tx, by, Some(tenant), "trust.delete", &domain, "").await?;
-        self.commit(tx).await
+        let step = Step::End("DELETE FROM trusts WHERE tenant_id = $1 AND dns_name = $2");
+        let step = (Kind::Trust, "trust.delete", step);
+        self.removal(by, tenant, domain, step).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! ticket that MIT's `kvno` gets or does not get.
 
 mod hands;
+mod sign_in;
 mod values;
 
 use std::collections::BTreeMap;
@@ -114,6 +115,7 @@ impl Play {
             ("the deletion guard", Self::mass_deletion_stops_and_asks),
             ("kills", Self::killed_runs_are_finished_by_the_next),
             ("the service", Self::the_service_follows_within_seconds),
+            ("sign-ins", Self::a_keytab_or_tickets_serve_as_well),
         ];
         self.play(cases)
     }

@@ -161,17 +161,22 @@ impl Service {
         }
     }
 
+    /// Sends the program itself, not what it started, a signal: `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        for program in children(self.child.id())
+            .iter()
+            .flat_map(|init| children(*init))
+        {
+            signal(name, &program.to_string());
+        }
+    }
+
     /// Asks the program to end (SIGTERM) and waits for it; kills it when it does not.
     ///
     /// # Errors
     /// When it had to be killed, or ended with another exit code than 0; with the log's tail.
     pub fn stop(mut self, limit: Duration) -> Result<(), Failure> {
-        for program in children(self.child.id())
-            .iter()
-            .flat_map(|init| children(*init))
-        {
-            signal("TERM", &program.to_string());
-        }
+        self.signal("TERM");
         let began = Instant::now();
         while began.elapsed() < limit {
             match self.ended() {

@@ -103,6 +103,8 @@ codes! {
     StorageAccountExists = "storage_account_exists",
     /// The storage account still has shares (409).
     AccountHasShares = "account_has_shares",
+    /// A host that serves the account lacks the key that would seal after the rotation (409).
+    HostLacksKey = "host_lacks_key",
     /// No such share (404).
     ShareNotFound = "share_not_found",
     /// A share of this name is there already (409).

@@ -72,11 +72,34 @@ pub struct KerberosKey {
     pub retires_at: Option<i64>,
 }
 
-/// `POST /tenants/{tenant}/storage-accounts/{name}/rotate-key` and the same of a service principal.
+/// `POST /tenants/{tenant}/storage-accounts/{name}/rotate-key`. Refused with `host_lacks_key` while a host that serves does
+/// not have the key yet that would seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateAccountKey {
+    /// The key to replace. The other one seals new tickets from then on.
+    pub key: KeyName,
+    /// Whether to rotate although a host lacks the key that will seal; tickets then fail there until it has fetched it.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// The answer to [`RotateAccountKey`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotatedAccount {
+    /// The account with its keys.
+    #[serde(flatten)]
+    pub account: StorageAccount,
+    /// What is to be looked after, in words: hosts that may lack the sealing key, servers with an exported keytab.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// `POST /tenants/{tenant}/service-principals/{spn}/rotate-key`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {
-    /// The key to replace. The other one seals new tickets from then on, until a host has fetched the new one.
+    /// The key to replace. The other one seals new tickets from then on.
     pub key: KeyName,
 }
 

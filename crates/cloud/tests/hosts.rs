@@ -4,8 +4,8 @@ mod common;
 
 use common::Service;
 use crossrealm_api::{
-    Client, Code, HostReport, HostSession, HostStateAnswer, HostTokenCreate, ResolveNames,
-    ShareCreate, StorageAccountCreate,
+    Client, Code, HostReport, HostSession, HostStateAnswer, HostTokenCreate, KeyName, ResolveNames,
+    RotateAccountKey, ShareCreate, StorageAccountCreate,
 };
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -332,4 +332,60 @@ async fn a_domains_id_range_is_its_own_for_ever() {
     register("a.contoso.com", "S-1-5-21-7-7-7").await;
     let expected = [("S-1-5-21-7-7-7".to_owned(), 1), (SID.to_owned(), 0)];
     assert_eq!(ranges().await, expected);
+}
+
+#[tokio::test]
+async fn a_key_is_not_rotated_while_a_host_lacks_the_one_that_would_seal() {
+    let service = service().await;
+    let admin = &service.admin;
+    let made = admin
+        .create_host_token("contoso", "acct1", &named("fs1"))
+        .await
+        .unwrap();
+    let host = service.client(&made.token);
+    let tell = async |kvnos: &[u32]| {
+        let report = HostReport {
+            serving: true,
+            kvnos: kvnos.to_vec(),
+            ..HostReport::default()
+        };
+        host.report_host("contoso", "acct1", "fs1", &report)
+            .await
+            .unwrap();
+    };
+    let rotate = async |key: KeyName, force: bool| {
+        let rotate = RotateAccountKey { key, force };
+        admin
+            .rotate_storage_account_key("contoso", "acct1", rotate)
+            .await
+    };
+    tell(&[1, 2]).await;
+    let rotated = rotate(KeyName::Kerb1, false).await.unwrap();
+    assert_eq!(rotated.account.keys[0].kvno, 2);
+    assert!(rotated.warnings.is_empty(), "{:?}", rotated.warnings);
+    // kerb1 has kvno 3 now, and the host has not.
+    let refused = rotate(KeyName::Kerb2, false).await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::HostLacksKey));
+    assert!(refused.to_string().contains("`fs1`"), "{refused}");
+    let sealing = async || {
+        admin
+            .storage_account("contoso", "acct1")
+            .await
+            .unwrap()
+            .keys[0]
+            .kvno
+    };
+    assert_eq!(sealing().await, 2);
+    // The one that seals already may be replaced by its neighbour again.
+    rotate(KeyName::Kerb1, false).await.unwrap();
+    tell(&[1, 2, 3, 4]).await;
+    rotate(KeyName::Kerb2, false).await.unwrap();
+    assert_eq!(sealing().await, 4);
+    let forced = rotate(KeyName::Kerb1, true).await.unwrap();
+    assert!(
+        forced.warnings[0].contains("`fs1`"),
+        "{:?}",
+        forced.warnings
+    );
+    assert_eq!(sealing().await, 5);
 }

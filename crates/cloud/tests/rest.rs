@@ -6,9 +6,9 @@ use common::Service;
 use crossrealm_api::{
     ApplyIdentities, Client, ClientError, Code, ConfirmTrust, ConnectorCreate, EventQuery,
     GrantCreate, HostStateAnswer, IdentityChange, IdentityKind, IdentityState, KeyName, PageQuery,
-    PrepareTrust, RecordKerberosServer, Role, ServicePrincipalCreate, ShareCreate, ShareRole,
-    StorageAccountCreate, SyncDomain, SyncedIdentity, TokenKind, TrustKeyState, TrustState,
-    UserCreate,
+    PrepareTrust, RecordKerberosServer, Role, RotateAccountKey, ServicePrincipalCreate,
+    ShareCreate, ShareRole, StorageAccountCreate, SyncDomain, SyncedIdentity, TokenKind,
+    TrustKeyState, TrustState, UserCreate,
 };
 use crossrealm_krb::keytab::Keytab;
 use std::time::{Duration, Instant};
@@ -508,10 +508,17 @@ async fn keys_rotate_and_leave_as_keytabs_and_it_is_recorded() {
     let admin = &service.admin;
     let before = admin.storage_account("contoso", "acct1").await.unwrap();
     assert!(before.keys[0].seals && before.keys[0].name == KeyName::Kerb1);
+    let rotate = RotateAccountKey {
+        key: KeyName::Kerb1,
+        force: false,
+    };
     let after = admin
-        .rotate_storage_account_key("contoso", "acct1", KeyName::Kerb1)
+        .rotate_storage_account_key("contoso", "acct1", rotate)
         .await
         .unwrap();
+    // Whoever serves it by an exported keytab is told to export it again.
+    assert!(after.warnings[0].contains("storage-account keytab acct1"));
+    let after = after.account;
     assert!(after.keys[0].seals && after.keys[0].name == KeyName::Kerb2);
     let keytab = admin
         .storage_account_keytab("contoso", "acct1")

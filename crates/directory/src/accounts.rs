@@ -5,6 +5,7 @@ use crate::db::{
 };
 use crate::error::{DirectoryError, Kind};
 use crate::events::audit;
+use crate::host_reports::{self, HostReport};
 use crate::host_tokens;
 use crate::keys::{self, KeyInfo, KeySlot, KeytabMaterial, Owner, OwnerKind};
 use crate::names::{self, invalid};
@@ -186,20 +187,26 @@ impl Directory {
     }
 
     /// Makes a new key in a slot; the other slot seals from now on.
+    ///
+    /// `judge` is given the version that would seal and what the hosts said last, in one transaction with the change. It
+    /// refuses, or returns what the audit is to tell beside the versions.
     pub async fn rotate_storage_key(
         &self,
         by: &Actor,
         tenant: TenantId,
         name: &str,
         slot: KeySlot,
+        judge: impl FnOnce(u32, &[HostReport]) -> Result<String> + Send,
     ) -> Result<StorageAccount> {
         let mut tx = self.begin().await?;
         touch(&mut tx, tenant, Touch::Parties).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (owner, _) = load_account(&mut tx, &tenant_info, name).await?;
+        let (owner, before) = load_account(&mut tx, &tenant_info, name).await?;
+        let seals = keys::sealing_after(&before.keys, slot)?;
+        let judged = judge(seals, &host_reports::load(&mut tx, owner.id).await?)?;
         let life = tenant_info.policy.max_ticket_life_s;
         let kvno = keys::rotate(&mut tx, self.sealer(), &owner, slot, life).await?;
-        let detail = format!("{} kvno {kvno}", slot.as_str());
+        let detail = format!("{} kvno {kvno}; kvno {seals} seals{judged}", slot.as_str());
         audit(
             &mut tx,
             by,

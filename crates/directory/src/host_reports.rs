@@ -4,8 +4,10 @@ use crate::accounts::load_account;
 use crate::db::{col, now_s, sql, uuid_blob};
 use crate::error::DirectoryError;
 use crate::tenants::load_tenant;
-use crate::{Directory, Result};
+use crate::{Directory, Result, Uuid};
 use crossrealm_kdc::TenantId;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 /// The most hosts of one account that are remembered.
 const MAX_HOSTS: i64 = 64;
@@ -72,21 +74,27 @@ impl Directory {
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
         let (owner, _) = load_account(&mut conn, &tenant_info, account).await?;
-        let rows = sql("SELECT host, report, reported_at FROM host_reports WHERE account_id = $1 ORDER BY host")
-            .bind(uuid_blob(owner.id))
-            .fetch_all(&mut *conn)
-            .await?;
-        let now = now_s();
-        rows.iter()
-            .map(|row| {
-                let reported_at = col(row, "reported_at")?;
-                Ok(HostReport {
-                    host: col(row, "host")?,
-                    report: col(row, "report")?,
-                    reported_at,
-                    age_s: now - reported_at,
-                })
-            })
-            .collect()
+        load(&mut conn, owner.id).await
     }
+}
+
+/// The last report of each host of the account with this id, by name.
+pub(crate) async fn load(conn: &mut AnyConnection, account: Uuid) -> Result<Vec<HostReport>> {
+    let rows = sql(
+        "SELECT host, report, reported_at FROM host_reports WHERE account_id = $1 ORDER BY host",
+    )
+    .bind(uuid_blob(account))
+    .fetch_all(conn)
+    .await?;
+    let now = now_s();
+    let report = |row: &AnyRow| {
+        let reported_at = col(row, "reported_at")?;
+        Ok(HostReport {
+            host: col(row, "host")?,
+            report: col(row, "report")?,
+            reported_at,
+            age_s: now - reported_at,
+        })
+    };
+    rows.iter().map(report).collect()
 }

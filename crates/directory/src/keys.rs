@@ -205,6 +205,13 @@ pub(crate) async fn rotate(
     Ok(kvno)
 }
 
+/// The version of the key that seals once this slot is rotated: the newest of the other slot.
+pub(crate) fn sealing_after(keys: &[KeyInfo], slot: KeySlot) -> Result<u32> {
+    let stays = |key: &&KeyInfo| key.slot == slot.other() && key.retires_at.is_none();
+    let stays = keys.iter().find(stays).map(|key| key.kvno);
+    stays.ok_or_else(|| DirectoryError::damaged("storage account key", "a slot has none"))
+}
+
 const SELECT_KEYS: &str = "SELECT owner_id, kvno, slot, enctype, sealing, sealed, created_at, retires_at FROM kerberos_keys
     WHERE tenant_id = $1 AND owner_kind = $2 AND owner_id = $3 AND (retires_at IS NULL OR retires_at >= $4)
     ORDER BY sealing DESC, kvno DESC";

@@ -327,9 +327,12 @@ impl Inner {
                     shares: state.shares.len(),
                 });
             }
-            Ok(Report::Applied { version, left_out }) => {
+            Ok(Report::Applied {
+                version,
+                kvnos,
+                left_out,
+            }) => {
                 info!(version, "the account's state is in effect");
-                let kvnos = self.states.borrow().kvnos.clone();
                 self.reports.send_modify(|report| {
                     report.state_version = Some(version);
                     report.kvnos = kvnos;

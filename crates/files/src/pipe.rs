@@ -35,6 +35,8 @@ pub(crate) enum Report {
     Applied {
         /// Which one.
         version: String,
+        /// The versions of the keys in its keytab.
+        kvnos: Vec<u32>,
         /// Shares whose names Samba cannot serve.
         left_out: Vec<String>,
     },

@@ -1,23 +1,32 @@
 //! The account's keys change while clients write without pause: no error, no dropped session, every file as it was written.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossrealm_lab::story::SPN;
-use crossrealm_lab::{Failure, Place, Run, Service};
+use crossrealm_lab::{Failure, Output, Place, Run, Service};
+use serde_json::Value;
 
 use super::Test;
 use super::clients;
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[("keys_rotate_below_four_writers", rotation)];
+pub const TESTS: &[(&str, Test)] = &[
+    ("keys_rotate_below_four_writers", rotation),
+    ("a_key_that_a_host_lacks_does_not_seal", held_back),
+];
 
 const SHARE: &str = "rotation";
 /// Both keys, and back again.
 const ROTATIONS: [&str; 4] = ["kerb1", "kerb2", "kerb1", "kerb2"];
+/// How often the keys are rotated without a pause.
+const QUICK: usize = 6;
+/// The port of the host that is held back.
+const HELD_PORT: u16 = 1449;
 /// The fewest files that each writer has to have written for the test to mean anything.
 const FEWEST: usize = 5;
 
@@ -66,7 +75,7 @@ fn rotation(scene: &mut Scene) -> Result<(), Failure> {
     scene.story.world.kinit("alice", "tgt.ccache", &conf)?;
     let stop = scene.story.world.path(Place::Client, "stop-writing");
     let mut writers = start(scene, &stop)?;
-    let rotated = all_keys(scene, &mut writers);
+    let rotated = all_keys(scene, &mut writers).and_then(|()| quickly(scene, &mut writers));
     fs::write(&stop, "")?;
     for writer in &mut writers {
         writer.wait_for_line("ended", CHANGE_LIMIT)?;
@@ -131,40 +140,124 @@ fn shell(scene: &Scene, script: &str, number: usize, stop: &PathBuf, folder: &st
 fn all_keys(scene: &Scene, writers: &mut [Service]) -> Result<(), Failure> {
     for key in ROTATIONS {
         let marks: Vec<u64> = writers.iter().map(Service::log_mark).collect();
-        let rotate = [
-            "-o",
-            "json",
-            "storage-account",
-            "rotate-key",
-            "acct1",
-            "--key",
-            key,
-        ];
-        let rotated = scene.admin(&rotate).ok()?;
-        let keys = rotated.json()?["keys"].as_array().cloned();
-        let newest = keys
-            .iter()
-            .flatten()
-            .filter_map(|key| key["kvno"].as_u64())
-            .max();
-        let newest = newest.ok_or_else(|| rotated.failure("was expected to show keys"))?;
-        let began = Instant::now();
-        while !wrote_on(writers, &marks) || !host_has(scene, newest)? {
-            if let Some(writer) = writers
-                .iter_mut()
-                .find_map(|writer| writer.ended().map(|_| writer))
-            {
-                return Err(Failure::new("a writer ended").with(writer.log_tail()));
-            }
-            if began.elapsed() > CHANGE_LIMIT {
-                let tails = writers.iter().map(Service::log_tail);
-                let failure = Failure::new(format!("{key}: not everybody wrote on"));
-                return Err(tails.fold(failure, Failure::with));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let rotated = rotate(scene, key).ok()?;
+        let newest = newest(&rotated)?;
+        until_written(writers, &marks, || host_has(scene, newest))
+            .map_err(|failure| failure.with(format!("after the rotation of {key}")))?;
     }
     Ok(())
+}
+
+/// Waits until every writer wrote since its mark, and `also` holds.
+fn until_written(
+    writers: &mut [Service],
+    marks: &[u64],
+    also: impl Fn() -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let began = Instant::now();
+    while !wrote_on(writers, marks) || !also()? {
+        if let Some(writer) = writers
+            .iter_mut()
+            .find_map(|writer| writer.ended().map(|_| writer))
+        {
+            return Err(Failure::new("a writer ended").with(writer.log_tail()));
+        }
+        if began.elapsed() > CHANGE_LIMIT {
+            let tails = writers.iter().map(Service::log_tail);
+            return Err(tails.fold(Failure::new("not everybody wrote on"), Failure::with));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+fn rotate(scene: &Scene, key: &str) -> Run {
+    let words = ["storage-account", "rotate-key", "acct1", "--key", key];
+    scene.admin(&["-o", "json"]).args(words)
+}
+
+/// Rotates one key and the other as fast as the service lets it be done, and waits for nothing but that.
+fn quickly(scene: &Scene, writers: &mut [Service]) -> Result<(), Failure> {
+    let marks: Vec<u64> = writers.iter().map(Service::log_mark).collect();
+    let refused = Cell::new(0);
+    for key in ["kerb1", "kerb2"].into_iter().cycle().take(QUICK) {
+        scene.until(&rotate(scene, key), "was expected to be done", |output| {
+            let done = output.code == Some(0);
+            refused.set(refused.get() + u32::from(!done));
+            done
+        })?;
+    }
+    let refused = refused.get();
+    println!("{QUICK} rotations in a row were refused {refused} times before they were made");
+    until_written(writers, &marks, || Ok(true))
+}
+
+/// A second host is stopped, so that no key reaches it, and it still counts as one that serves.
+fn held_back(scene: &mut Scene) -> Result<(), Failure> {
+    let run = scene.story.crossrealm(Place::Cloud);
+    let run = run.args(["files", "serve", "--account", "acct1", "--name", "held"]);
+    let run = run.arg("--listen").arg(format!("10.77.2.1:{HELD_PORT}"));
+    let run = run.arg("--data").arg(scene.data());
+    let run = run
+        .arg("--state")
+        .arg(scene.story.world.path(Place::Cloud, "held-host"));
+    let mut host = scene.story.world.service(Place::Cloud, "held host", &run)?;
+    host.wait_for_line("serving acct1", CHANGE_LIMIT)?;
+    let outcome = beside_a_held_host(scene, &host).map_err(|failure| failure.with(host.log_tail()));
+    host.signal("CONT");
+    let stopped = host.stop(Duration::from_secs(30));
+    outcome.and(stopped)
+}
+
+fn beside_a_held_host(scene: &Scene, host: &Service) -> Result<(), Failure> {
+    let share = "held";
+    scene.share(share)?;
+    let ls = scene.smbclient("bob", share, "ls");
+    let ls = ls.args(["-p", &HELD_PORT.to_string()]);
+    let done = |output: &Output| output.code == Some(0);
+    scene.until(&ls, "was expected to be served", done)?;
+    let known = newest(&scene.until(&rotate(scene, "kerb1"), "was expected to be done", done)?)?;
+    let waiting = "was expected to tell of the new key on both hosts";
+    let hosts = scene.admin(&["-o", "json", "storage-account", "hosts", "acct1"]);
+    scene.until(&hosts, waiting, |output| holders(output, known) == 2)?;
+    host.signal("STOP");
+    // Both have the key that seals now; the new one reaches the first host alone.
+    let lacking = newest(&rotate(scene, "kerb2").ok()?)?;
+    let waiting = "was expected to tell of the new key on one host";
+    scene.until(&hosts, waiting, |output| holders(output, lacking) == 1)?;
+    let refused = rotate(scene, "kerb1").refused(1)?;
+    refused.says("error: host `held` of storage account `acct1`")?;
+    refused
+        .says(&format!("not kvno {lacking}"))?
+        .says("--force")?;
+    scene.sign_in("bob")?;
+    ls.ok()?;
+    host.signal("CONT");
+    scene.until(&rotate(scene, "kerb1"), "was expected to be done", done)?;
+    // A ticket sealed with the key that the host lacked before.
+    scene.sign_in("bob")?;
+    ls.ok().map(drop)
+}
+
+/// The newest version of the keys in the answer to a rotation.
+fn newest(rotated: &Output) -> Result<u64, Failure> {
+    let keys = rotated.json()?["keys"].as_array().cloned();
+    let kvnos = keys.iter().flatten().filter_map(|key| key["kvno"].as_u64());
+    let newest = kvnos.max();
+    newest.ok_or_else(|| rotated.failure("was expected to show keys"))
+}
+
+/// How many hosts of the list have a key of this version.
+fn holders(hosts: &Output, kvno: u64) -> usize {
+    let hosts = hosts
+        .json()
+        .ok()
+        .and_then(|hosts| hosts.as_array().cloned());
+    let has = |host: &&Value| {
+        let kvnos = host["kvnos"].as_array().into_iter().flatten();
+        kvnos.into_iter().any(|known| *known == kvno)
+    };
+    hosts.iter().flatten().filter(has).count()
 }
 
 /// Whether each writer wrote two files since its mark.

@@ -4,9 +4,9 @@
 use super::error::ClientError;
 use super::transport::Client;
 use crate::{
-    DefaultPermission, Grant, GrantCreate, HostState, KeyName, Keytab, RotateKey, ServicePrincipal,
-    ServicePrincipalCreate, Share, ShareAccess, ShareCreate, ShareQuota, ShareRole, StorageAccount,
-    StorageAccountCreate,
+    DefaultPermission, Grant, GrantCreate, HostState, KeyName, Keytab, RotateAccountKey, RotateKey,
+    RotatedAccount, ServicePrincipal, ServicePrincipalCreate, Share, ShareAccess, ShareCreate,
+    ShareQuota, ShareRole, StorageAccount, StorageAccountCreate,
 };
 use reqwest::Method;
 
@@ -91,13 +91,13 @@ impl Client {
         &self,
         tenant: &str,
         account: &str,
-        key: KeyName,
-    ) -> Result<StorageAccount, ClientError> {
+        rotate: RotateAccountKey,
+    ) -> Result<RotatedAccount, ClientError> {
         self.call(
             Method::POST,
             &["tenants", tenant, "storage-accounts", account, "rotate-key"],
         )
-        .json(&RotateKey { key })?
+        .json(&rotate)?
         .fetch()
         .await
     }

@@ -8,7 +8,8 @@ use crate::output;
 use crate::output::{Column, Format, column, shown, time_column, write_stdout};
 use clap::{Subcommand, ValueEnum};
 use crossrealm_api::{
-    Host, HostTokenCreate, HostTokenCreated, KeyName, StorageAccount, StorageAccountCreate,
+    Host, HostTokenCreate, HostTokenCreated, KeyName, RotateAccountKey, StorageAccount,
+    StorageAccountCreate,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -49,6 +50,9 @@ pub enum Args {
         /// Which key
         #[arg(long)]
         key: KeyArg,
+        /// Rotate although a host lacks the key that will seal; tickets fail there until it has fetched it
+        #[arg(long)]
+        force: bool,
     },
     /// Write the account's keys as an MIT keytab, for an SMB server that `files serve` does not run
     Keytab {
@@ -254,11 +258,16 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             eprintln!("deleted storage account `{name}`; files on its host stay");
             Ok(())
         }
-        Args::RotateKey { name, key } => {
-            let account = client
-                .rotate_storage_account_key(tenant, &name, key.into())
+        Args::RotateKey { name, key, force } => {
+            let key = key.into();
+            let rotate = RotateAccountKey { key, force };
+            let rotated = client
+                .rotate_storage_account_key(tenant, &name, rotate)
                 .await?;
-            context.output.record(&account, RECORD)
+            for warning in &rotated.warnings {
+                eprintln!("warning: {warning}");
+            }
+            context.output.record(&rotated, RECORD)
         }
         Args::Keytab { name, out } => {
             let answer = client.storage_account_keytab(tenant, &name).await?;

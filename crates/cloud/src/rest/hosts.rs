@@ -31,7 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The longest report of a host that is kept, in bytes.
 const MAX_REPORT: usize = 512 << 10;
 /// Hosts report every 30 s; after three times as much something is wrong with one.
-const SILENT_AFTER_S: i64 = 90;
+pub(crate) const SILENT_AFTER_S: i64 = 90;
 
 type AccountPath = Path<(String, String)>;
 

@@ -15,6 +15,7 @@ mod hosts;
 mod identities;
 mod kerberos_servers;
 mod principals;
+mod rotation;
 mod server;
 mod shares;
 mod storage;

@@ -4,14 +4,16 @@ use super::access::{InTenant, ManageStorage, Read};
 use super::body::{JsonBody, Parameters};
 use super::convert;
 use super::error::ApiError;
+use super::rotation;
 use crate::app::App;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use crossrealm_api::{
-    DefaultPermission, Keytab, Page, PageQuery, RotateKey, StorageAccount, StorageAccountCreate,
+    DefaultPermission, Keytab, Page, PageQuery, RotateAccountKey, RotatedAccount, StorageAccount,
+    StorageAccountCreate,
 };
-use crossrealm_directory::NewStorageAccount;
+use crossrealm_directory::{self as directory, NewStorageAccount};
 use serde::Deserialize;
 
 /// Whether the shares that an account still has go with it.
@@ -92,14 +94,23 @@ pub(crate) async fn rotate_key(
     State(app): State<App>,
     at: InTenant<ManageStorage>,
     Path((_, account)): AccountPath,
-    JsonBody(rotate): JsonBody<RotateKey>,
-) -> Result<Json<StorageAccount>, ApiError> {
+    JsonBody(rotate): JsonBody<RotateAccountKey>,
+) -> Result<Json<RotatedAccount>, ApiError> {
     let slot = convert::slot_in(rotate.key);
-    let account = app
+    let mut warnings = Vec::new();
+    let judge = |seals, reports: &[directory::HostReport]| {
+        let judged = rotation::judge(&account, seals, reports, rotate.force)?;
+        warnings = judged.warnings;
+        Ok(judged.audit)
+    };
+    let rotated = app
         .directory
-        .rotate_storage_key(&at.actor, at.id(), &account, slot)
+        .rotate_storage_key(&at.actor, at.id(), &account, slot, judge)
         .await?;
-    Ok(Json(convert::storage_account(account)))
+    Ok(Json(RotatedAccount {
+        account: convert::storage_account(rotated),
+        warnings,
+    }))
 }
 
 /// `POST /tenants/{tenant}/storage-accounts/{account}/keytab`.

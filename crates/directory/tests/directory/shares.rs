@@ -1,7 +1,7 @@
 //! Shares, roles, and what they come to for a user.
 
 use crate::support::assert_fails;
-use crate::support::{World, apply, by, guid, members, people, rid_sid};
+use crate::support::{World, agreed, apply, by, guid, members, people, rid_sid};
 use crossrealm_directory::{
     AccessReason, Change, Directory, DirectoryError, Kind, NewCloudIdentity, NewStorageAccount,
     ShareRole, Via,
@@ -146,9 +146,15 @@ async fn the_host_sees_each_change() {
         .await
         .unwrap();
     versions.push(d.host_state(tenant, "acct1").await.unwrap().version);
-    d.rotate_storage_key(&by(), tenant, "acct1", crossrealm_directory::KeySlot::Kerb1)
-        .await
-        .unwrap();
+    d.rotate_storage_key(
+        &by(),
+        tenant,
+        "acct1",
+        crossrealm_directory::KeySlot::Kerb1,
+        agreed,
+    )
+    .await
+    .unwrap();
     versions.push(d.host_state(tenant, "acct1").await.unwrap().version);
     d.revoke(&by(), tenant, "acct1", "projects", "AllStaff")
         .await

@@ -152,6 +152,7 @@ async fn put(host: &mut Host, state: Box<HostState>) -> Result<Option<Box<HostSt
             }
             report(&Report::Applied {
                 version,
+                kvnos: state.kvnos.clone(),
                 left_out: outcome.left_out,
             });
             Ok(again.then_some(state))

@@ -373,7 +373,9 @@ impl Inner {
         self.reports.send_if_modified(|report| {
             let told = |all: &[HostQuota]| -> Vec<HostQuota> {
                 let mut all = all.to_vec();
-                all.iter_mut().for_each(|quota| quota.used_bytes = None);
+                for quota in &mut all {
+                    quota.used_bytes = quota.used_bytes.map(|_| 0);
+                }
                 all.sort_by(|a, b| a.share.cmp(&b.share));
                 all
             };

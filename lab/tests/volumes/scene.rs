@@ -113,6 +113,7 @@ impl Scene {
         fs::write(old.join("before.txt"), "before")?;
         snapshots::prepare(&scene.snapshots(), "acct1")?;
         snapshots::prepare(&scene.ordinary_snapshots(), "acct2")?;
+        fs::create_dir_all(scene.ordinary_snapshots().join("acct2/docs/daily.0"))?;
         for (account, data, port, snapshots) in [
             ("acct1", btrfs, 445, scene.snapshots()),
             ("acct2", scene.ordinary(), 1445, scene.ordinary_snapshots()),

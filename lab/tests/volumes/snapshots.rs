@@ -26,6 +26,11 @@ pub fn all(scene: &mut Scene) -> Result<(), Failure> {
     for account in ["acct1", "acct2"] {
         Case::set(scene, account)?.play()?;
     }
+    let log = scene.said("acct2");
+    assert!(
+        log.contains("daily.0` is not shown as a previous version"),
+        "{log}"
+    );
     Ok(())
 }
 
@@ -160,6 +165,7 @@ impl<'a> Case<'a> {
         assert_eq!(self.get("alice", &old("report.txt"))?, "the first version");
         assert_eq!(self.get("bob", &old("report.txt"))?, "the first version");
         assert_eq!(self.get("alice", "report.txt")?, "the second version");
+        info.ok()?.does_not_say("daily")?;
         let list = self.smb("alice", &format!("ls {WHEN}\\*"));
         list.ok()?.says("report.txt")?.says("secret.txt")?;
         // The permissions that the file had then hold for what it was then.

@@ -106,7 +106,7 @@ pub(super) fn gib(value: &Value) -> String {
     value.as_u64().map_or(String::new(), |n| format!("{n} GiB"))
 }
 
-/// What hosts say of one share as `fs1: 1.50 GiB used, enforced by btrfs`.
+/// What hosts say of one share as `fs1: 1.50 of 100 GiB used, enforced by btrfs`.
 pub(super) fn on_hosts(hosts: &Value) -> String {
     let shown = hosts.as_array().into_iter().flatten().map(|said| {
         let silent = if said["silent"] == true {
@@ -119,37 +119,29 @@ pub(super) fn on_hosts(hosts: &Value) -> String {
     shown.collect::<Vec<_>>().join("; ")
 }
 
-/// What a host says of the quotas of its shares as `projects 1.50 of 100 GiB used, enforced by btrfs`.
+/// What a host says of the quotas of its shares as `projects: 1.50 of 100 GiB used, enforced by btrfs`.
 pub fn of_shares(quotas: &Value) -> String {
-    let shown = quotas.as_array().into_iter().flatten().map(|said| {
-        let limit = said["limit_bytes"].as_u64().unwrap_or(0) >> 30;
-        format!(
-            "{} {}, of {limit} GiB",
-            output::plain(&said["share"]),
-            facts(said)
-        )
-    });
+    let shown = quotas.as_array().into_iter().flatten();
+    let shown = shown.map(|said| format!("{}: {}", output::plain(&said["share"]), facts(said)));
     shown.collect::<Vec<_>>().join("; ")
 }
 
 fn facts(said: &Value) -> String {
-    let used = match said["used_bytes"].as_u64() {
-        Some(bytes) => format!("{} GiB used", hundredths(bytes)),
-        None => "use not known".to_owned(),
+    let limit = said["limit_bytes"].as_u64().unwrap_or(0) >> 30;
+    let mut text = match said["used_bytes"].as_u64() {
+        Some(bytes) => format!("{} of {limit} GiB used", hundredths(bytes)),
+        None => format!("use of {limit} GiB not known"),
     };
-    let how = match said["how"].as_str() {
-        Some("enforced") => "enforced by btrfs",
-        Some("shown-only") => "shown only, not enforced",
-        Some(other) => other,
-        None => "unknown",
+    text += match said["how"].as_str() {
+        Some("enforced") => ", enforced by btrfs",
+        Some("shown-only") => ", shown only, not enforced",
+        _ => ", unknown",
     };
-    let mut text = format!("{used}, {how}");
-    for key in ["reason", "hint"] {
-        if let Some(more) = said[key].as_str() {
-            text += if key == "hint" { " (" } else { ": " };
-            text += more;
-            text += if key == "hint" { ")" } else { "" };
-        }
+    if let Some(reason) = said["reason"].as_str() {
+        text += &format!(": {reason}");
+    }
+    if let Some(hint) = said["hint"].as_str() {
+        text += &format!(" ({hint})");
     }
     if !said["full_since"].is_null() {
         text += &format!(", full since {}", output::time(&said["full_since"]));
@@ -214,8 +206,8 @@ mod tests {
         ]);
         assert_eq!(
             on_hosts(&said),
-            "fs1: 0.99 GiB used, enforced by btrfs, full since 2023-11-14T22:13:20Z; \
-             fs2 (silent): use not known, shown only, not enforced: ext4 (use Btrfs)"
+            "fs1: 0.99 of 1 GiB used, enforced by btrfs, full since 2023-11-14T22:13:20Z; \
+             fs2 (silent): use of 1 GiB not known, shown only, not enforced: ext4 (use Btrfs)"
         );
     }
 }

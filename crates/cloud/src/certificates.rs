@@ -1,4 +1,5 @@
-//! The private certificate authority of a first run: made once, able to vouch for nothing but this service.
+//! The private certificate authority of a first run: made once, able to vouch for nothing but this service, whose
+//! certificate it renews.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType,
@@ -38,6 +39,32 @@ pub(crate) fn generate(
     let ca_key_pem = Zeroizing::new(ca_key.serialize_pem());
     let issuer = Issuer::new(ca_params, ca_key);
 
+    let server_key = KeyPair::generate()?;
+    Ok(Certificates {
+        ca: ca_pem,
+        ca_key: ca_key_pem,
+        server: server(base_domain, &server_key, &issuer, now)?,
+        server_key: Zeroizing::new(server_key.serialize_pem()),
+    })
+}
+
+/// A new certificate for the server's key, by the authority that [`generate`] made. All are PEM.
+pub(crate) fn renew(
+    base_domain: &str,
+    ca_key: &str,
+    server_key: &str,
+    now: OffsetDateTime,
+) -> Result<String, rcgen::Error> {
+    let issuer = Issuer::new(ca_params(base_domain, now), KeyPair::from_pem(ca_key)?);
+    server(base_domain, &KeyPair::from_pem(server_key)?, &issuer, now)
+}
+
+fn server(
+    base_domain: &str,
+    key: &KeyPair,
+    issuer: &Issuer<'_, KeyPair>,
+    now: OffsetDateTime,
+) -> Result<String, rcgen::Error> {
     let host = format!("login.{base_domain}");
     let mut params = CertificateParams::new([
         host.clone(),
@@ -52,14 +79,7 @@ pub(crate) fn generate(
     params.use_authority_key_identifier_extension = true;
     params.not_before = now - BACKDATE;
     params.not_after = now + SERVER_LIFE;
-    let server_key = KeyPair::generate()?;
-    let server = params.signed_by(&server_key, &issuer)?;
-    Ok(Certificates {
-        ca: ca_pem,
-        ca_key: ca_key_pem,
-        server: server.pem(),
-        server_key: Zeroizing::new(server_key.serialize_pem()),
-    })
+    Ok(params.signed_by(key, issuer)?.pem())
 }
 
 fn ca_params(base_domain: &str, now: OffsetDateTime) -> CertificateParams {

@@ -24,6 +24,7 @@ mod limits;
 #[cfg(test)]
 mod load_tests;
 mod realms;
+mod renewal;
 mod rest;
 mod serve;
 mod tls;

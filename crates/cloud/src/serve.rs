@@ -11,6 +11,7 @@ use crate::limits::{
     sender,
 };
 use crate::realms::Realms;
+use crate::renewal::{self, Keeper};
 use crate::tls::{self, TlsError};
 use axum::Router;
 use crossrealm_directory::{Directory, DirectoryError, MasterKey, MasterKeyError};
@@ -88,6 +89,7 @@ pub struct Server {
     https: TcpListener,
     kerberos: Option<(TcpListener, UdpSocket)>,
     tls: TlsAcceptor,
+    keeper: Keeper,
     router: Router,
     app: Arc<AppState>,
     writer: Writer,
@@ -136,6 +138,7 @@ impl Server {
         };
         let directory = Directory::open(&config.store, master_key).await?;
         let (audit, writer) = Audit::start(directory.clone());
+        let keeper = Keeper::new(&config, served.current);
         let (end, ending) = watch::channel(false);
         let limits = &config.limits;
         let app = Arc::new(AppState {
@@ -154,6 +157,7 @@ impl Server {
             https,
             kerberos,
             tls: TlsAcceptor::from(served.config),
+            keeper,
             router: router(Arc::clone(&app)),
             app,
             writer,
@@ -186,6 +190,7 @@ impl Server {
             https,
             kerberos,
             tls,
+            keeper,
             router,
             app,
             writer,
@@ -200,6 +205,7 @@ impl Server {
         let (mut shed, mut closed) = (Tally::default(), Tally::default());
         let door = Door { tls, router, app };
         let mut tasks = JoinSet::new();
+        tasks.spawn(renewal::keep(keeper, door.app.ending.clone()));
         let (kerberos, datagrams) = kerberos.unzip();
         if let Some(socket) = datagrams {
             tasks.spawn(kerberos_port::serve_udp(socket, Arc::clone(&door.app)));

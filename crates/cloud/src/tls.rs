@@ -1,12 +1,14 @@
-//! The server's side of TLS: 1.2 and 1.3, one certificate, HTTP/2 or HTTP/1.
+//! The server's side of TLS: 1.2 and 1.3, one certificate that may be exchanged at any time, HTTP/2 or HTTP/1.
 
 use crate::config::Tls;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Why TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -48,34 +50,65 @@ impl TlsError {
     }
 }
 
-/// What is served: the TLS settings, and the authority that clients are told to trust.
+/// What is served: the TLS settings, the certificate, and the authority that clients are told to trust.
 pub(crate) struct Served {
     pub(crate) config: Arc<ServerConfig>,
+    pub(crate) current: Arc<Current>,
     pub(crate) ca_pem: Option<String>,
+}
+
+/// The certificate with its key that new connections get; the open ones keep what they began with.
+#[derive(Debug)]
+pub(crate) struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl Current {
+    pub(crate) fn get(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set(&self, new: CertifiedKey) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.get())
+    }
+}
+
+/// Reads certificate and key, which must belong together.
+pub(crate) fn pair(tls: &Tls) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(&tls.certificate, "certificate")?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key)
+        .map_err(|error| file_error("private key", &tls.key, &error))?;
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
+        .map_err(|error| unusable(tls, &error))
+}
+
+fn unusable(tls: &Tls, error: &rustls::Error) -> TlsError {
+    TlsError::Pair {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        reason: error.to_string(),
+    }
 }
 
 /// Reads the files of `tls`.
 pub(crate) fn load(tls: &Tls) -> Result<Served, TlsError> {
-    let chain = certificates(&tls.certificate, "certificate")?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key)
-        .map_err(|error| file_error("private key", &tls.key, &error))?;
-    let pair = |error: rustls::Error| TlsError::Pair {
-        certificate: tls.certificate.clone(),
-        key: tls.key.clone(),
-        reason: error.to_string(),
-    };
+    let current = Arc::new(Current(RwLock::new(Arc::new(pair(tls)?))));
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(pair)?
+        .map_err(|error| unusable(tls, &error))?
         .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(pair)?;
+        .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = ["h2", "http/1.1", "http/1.0"]
         .map(|p| p.as_bytes().to_vec())
         .to_vec();
     let ca_pem = tls.ca.as_deref().map(authority).transpose()?;
     Ok(Served {
         config: Arc::new(config),
+        current,
         ca_pem,
     })
 }
@@ -85,7 +118,10 @@ fn authority(path: &Path) -> Result<String, TlsError> {
     std::fs::read_to_string(path).map_err(|error| file_error("certificate authority", path, &error))
 }
 
-fn certificates(path: &Path, what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(
+    path: &Path,
+    what: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let list: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| file_error(what, path, &error))?;

@@ -1,0 +1,249 @@
+//! The server's certificate over time: renewed by the private authority that made it, read again when somebody replaces it.
+//!
+//! A certificate from elsewhere is never touched. A renewal keeps the key and replaces one file in one step, so that no
+//! crash leaves a certificate without its key. New connections get the new certificate; the open ones stay.
+
+use crate::certificates;
+use crate::config::{Config, Tls};
+use crate::tls::{self, Current, TlsError};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, RootCertStore};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// How often a certificate's end is looked at.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How long before its end a certificate is renewed, or its end is told of, in seconds.
+const EARLY_S: i64 = 30 * 24 * 3600;
+/// The private authority's key, beside its certificate.
+const CA_KEY: &str = "ca.key";
+/// Beyond the life of any certificate: asking about that time tells when it ends.
+const FAR_S: u64 = 1 << 40;
+/// The mode of the certificate's file, as `init` makes it: nothing in it is secret.
+const MODE: u32 = 0o644;
+
+/// What there is to know of the files: a file that was replaced or written has another one.
+type Stamp = [Option<(u64, u64, i64, i64)>; 2];
+
+/// Keeps the served certificate fresh.
+pub(crate) struct Keeper {
+    tls: Tls,
+    base_domain: String,
+    host: ServerName<'static>,
+    current: Arc<Current>,
+    seen: Stamp,
+    checked: Option<Instant>,
+}
+
+/// Why a certificate is not renewed.
+#[derive(Debug, thiserror::Error)]
+enum RenewError {
+    #[error("`{}`: {reason}", .path.display())]
+    File { path: PathBuf, reason: io::Error },
+    #[error("it cannot be made: {0}")]
+    Make(#[from] rcgen::Error),
+    #[error("the authority's key did not make its certificate")]
+    OtherKey,
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Looks after the certificate until the server is to end.
+pub(crate) async fn keep(mut keeper: Keeper, mut ending: watch::Receiver<bool>) {
+    loop {
+        keeper.look();
+        tokio::select! {
+            _ = ending.wait_for(|end| *end) => return,
+            () = sleep(LOOK) => {}
+        }
+    }
+}
+
+impl Keeper {
+    /// For the certificate that was just read from the files of the configuration.
+    pub(crate) fn new(config: &Config, current: Arc<Current>) -> Self {
+        let host = ServerName::try_from(config.login_host());
+        Self {
+            seen: stamp(&config.tls),
+            tls: config.tls.clone(),
+            base_domain: config.base_domain.clone(),
+            // The configuration was checked: its domain is one.
+            host: host.unwrap_or(ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into())),
+            current,
+            checked: None,
+        }
+    }
+
+    fn look(&mut self) {
+        let seen = stamp(&self.tls);
+        if seen != self.seen {
+            self.seen = seen;
+            match tls::pair(&self.tls) {
+                Ok(new) => {
+                    self.current.set(new);
+                    self.checked = None;
+                    tracing::info!(certificate = %self.tls.certificate.display(), "serving the certificate that was put there");
+                }
+                Err(error) => tracing::error!(
+                    hint = "put certificate and key there that belong together; until then the one before is served",
+                    "refused a new certificate: {error}"
+                ),
+            }
+        }
+        if self.checked.is_none_or(|at| at.elapsed() >= DAY) {
+            self.checked = Some(Instant::now());
+            self.check();
+        }
+    }
+
+    /// Renews the certificate, or tells of its end, where that is near.
+    fn check(&mut self) {
+        let served = self.current.get();
+        let Some((leaf, _)) = served.cert.split_first() else {
+            return;
+        };
+        let Some(end_s) = end(leaf, &self.host) else {
+            return;
+        };
+        let now = OffsetDateTime::now_utc();
+        if end_s - now.unix_timestamp() > EARLY_S {
+            return;
+        }
+        let ends = OffsetDateTime::from_unix_timestamp(end_s).map(|end| end.date().to_string());
+        let ends = ends.unwrap_or_default();
+        let certificate = self.tls.certificate.display().to_string();
+        let Some((ca, ca_key)) = self.authority(leaf, end_s) else {
+            tracing::error!(
+                %ends, %certificate,
+                hint = "the private authority of `crossrealm init` did not make it, or its key `ca.key` is gone: renew it where it came from and put it there; it is taken into use without a restart",
+                "the server's certificate ends soon; clients will refuse it then"
+            );
+            return;
+        };
+        match self.renew(&ca, &ca_key, now) {
+            Ok(()) => tracing::info!(%certificate, was = %ends, "renewed the server's certificate"),
+            Err(error) => tracing::error!(
+                %ends, %certificate,
+                hint = "put that right; it is tried again every day and at every start",
+                "cannot renew the server's certificate: {error}"
+            ),
+        }
+    }
+
+    /// Certificate and key of the private authority, where both are here and made this certificate.
+    fn authority(
+        &self,
+        leaf: &CertificateDer<'_>,
+        end_s: i64,
+    ) -> Option<(CertificateDer<'static>, PathBuf)> {
+        let path = self.tls.ca.as_deref()?;
+        let key = path.with_file_name(CA_KEY);
+        let [ca] =
+            <[_; 1]>::try_from(tls::certificates(path, "certificate authority").ok()?).ok()?;
+        // Also of a certificate that has ended: what counts is who made it.
+        let valid = end_s.min(OffsetDateTime::now_utc().unix_timestamp());
+        let is_own = verify(leaf, &ca, &self.host, valid).is_ok();
+        (is_own && key.is_file()).then_some((ca, key))
+    }
+
+    fn renew(
+        &mut self,
+        ca: &CertificateDer<'_>,
+        ca_key: &Path,
+        now: OffsetDateTime,
+    ) -> Result<(), RenewError> {
+        let (ca_key, key) = (secret(ca_key)?, secret(&self.tls.key)?);
+        let pem = certificates::renew(&self.base_domain, &ca_key, &key, now)?;
+        let leaf = CertificateDer::from_pem_slice(pem.as_bytes());
+        let leaf = leaf.map_err(|_| RenewError::OtherKey)?;
+        verify(&leaf, ca, &self.host, now.unix_timestamp()).map_err(|_| RenewError::OtherKey)?;
+        let path = &self.tls.certificate;
+        replace(path, pem.as_bytes()).map_err(|reason| file_error(path, reason))?;
+        self.seen = stamp(&self.tls);
+        self.current.set(tls::pair(&self.tls)?);
+        Ok(())
+    }
+}
+
+/// Whether an authority made a certificate for this host that is good at a time, Unix seconds.
+fn verify(
+    leaf: &CertificateDer<'_>,
+    ca: &CertificateDer<'_>,
+    host: &ServerName<'_>,
+    at_s: i64,
+) -> Result<(), rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.clone().into_owned())?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| rustls::Error::General(error.to_string()))?;
+    let at = Duration::from_secs(u64::try_from(at_s).unwrap_or_default());
+    let at = UnixTime::since_unix_epoch(at);
+    verifier
+        .verify_server_cert(leaf, &[], host, &[], at)
+        .map(drop)
+}
+
+/// When a certificate ends, Unix seconds, whoever made it: its time is looked at before its maker.
+fn end(leaf: &CertificateDer<'_>, host: &ServerName<'_>) -> Option<i64> {
+    let far = i64::try_from(FAR_S).ok()?;
+    match verify(leaf, leaf, host, far) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after,
+            ..
+        })) => i64::try_from(not_after.as_secs()).ok(),
+        _ => None,
+    }
+}
+
+fn stamp(tls: &Tls) -> Stamp {
+    [&tls.certificate, &tls.key].map(|path| {
+        let data = fs::metadata(path).ok()?;
+        Some((data.ino(), data.len(), data.mtime(), data.mtime_nsec()))
+    })
+}
+
+fn secret(path: &Path) -> Result<Zeroizing<String>, RenewError> {
+    let text = fs::read_to_string(path).map_err(|reason| file_error(path, reason))?;
+    Ok(Zeroizing::new(text))
+}
+
+fn file_error(path: &Path, reason: io::Error) -> RenewError {
+    let path = path.to_owned();
+    RenewError::File { path, reason }
+}
+
+/// Puts `bytes` in the place of the file in one step, and on disk.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    // What a run that was killed left behind is of no use.
+    if let Err(error) = fs::remove_file(&fresh)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(MODE)
+        .open(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)
+}

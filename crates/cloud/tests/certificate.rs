@@ -1,0 +1,242 @@
+//! The server's certificate while it serves: renewed by the authority of `init`, reloaded when it is replaced, and never
+//! exchanged for what cannot be served. OpenSSL makes the certificates and says which one a new connection gets.
+
+mod common;
+
+use common::Service;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// Far more than the files are looked at.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+fn openssl(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("openssl")
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Makes `tls/new.pem` for the server's names: valid for some days, for `key`, by the authority `ca`.
+fn issue(service: &Service, ca: &str, key: &str, days: &str) {
+    let folder = service.path("tls");
+    std::fs::write(
+        folder.join("names"),
+        "subjectAltName=DNS:login.cloud.example\n",
+    )
+    .unwrap();
+    let subject = "/CN=login.cloud.example";
+    openssl(
+        &folder,
+        &[
+            "req", "-new", "-key", key, "-subj", subject, "-out", "new.csr",
+        ],
+    );
+    let (ca_pem, ca_key) = (format!("{ca}.pem"), format!("{ca}.key"));
+    openssl(
+        &folder,
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "new.csr",
+            "-CA",
+            &ca_pem,
+            "-CAkey",
+            &ca_key,
+            "-CAcreateserial",
+            "-days",
+            days,
+            "-extfile",
+            "names",
+            "-out",
+            "new.pem",
+        ],
+    );
+}
+
+fn put(service: &Service, from: &str, to: &str) {
+    let folder = service.path("tls");
+    std::fs::rename(folder.join(from), folder.join(to)).unwrap();
+}
+
+/// Fingerprint of a certificate's file.
+fn of_file(service: &Service, name: &str) -> String {
+    let arguments = ["x509", "-noout", "-fingerprint", "-sha256", "-in", name];
+    openssl(&service.path("tls"), &arguments)
+}
+
+/// The certificate that a new connection gets.
+fn served(service: &Service) -> String {
+    let output = Command::new("openssl")
+        .args(["s_client", "-servername", "login.cloud.example", "-connect"])
+        .arg(service.address.to_string())
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    let path = service.path("tls").join("served.pem");
+    std::fs::write(path, output.stdout).unwrap();
+    of_file(service, "served.pem")
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Whether a connection that was made before still answers.
+async fn answers(stream: &mut TlsStream<TcpStream>) {
+    let request = b"GET /nothing HTTP/1.1\r\nHost: login.cloud.example\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut start = [0; 8];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1");
+    let mut rest = vec![0; 16 * 1024];
+    // Small answers come in one record.
+    assert!(stream.read(&mut rest).await.unwrap() > 0);
+}
+
+/// Everything that the tests of this file log.
+fn log() -> Arc<Mutex<Vec<u8>>> {
+    static LOG: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = LOG.get_or_init(|| {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&log);
+        tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || Sink(Arc::clone(&sink)))
+            .init();
+        log
+    });
+    Arc::clone(log)
+}
+
+/// Whether a line of the log speaks of this service's folder and says this.
+fn told(service: &Service, says: &str) -> bool {
+    let log = log().lock().unwrap().clone();
+    let folder = service.folder.path().display().to_string();
+    String::from_utf8_lossy(&log)
+        .lines()
+        .any(|line| line.contains(&folder) && line.contains(says))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_our_own_is_renewed_under_open_connections() {
+    log();
+    let service = Service::start().await;
+    let first = served(&service);
+    let mut open = service.connect().await;
+    answers(&mut open).await;
+    issue(&service, "ca", "login.key", "5");
+    let short = of_file(&service, "new.pem");
+    put(&service, "new.pem", "login.pem");
+    until("the certificate is renewed", || {
+        let now = served(&service);
+        now != first && now != short
+    })
+    .await;
+    answers(&mut open).await;
+    assert_eq!(served(&service), of_file(&service, "login.pem"));
+    let folder = service.path("tls");
+    let year = (365 * 24 * 3600).to_string();
+    openssl(
+        &folder,
+        &["x509", "-noout", "-checkend", &year, "-in", "login.pem"],
+    );
+    let host = ["-verify_hostname", "login.cloud.example"];
+    openssl(
+        &folder,
+        &["verify", "-CAfile", "ca.pem", host[0], host[1], "login.pem"],
+    );
+    assert!(told(&service, "renewed the server's certificate"));
+    assert!(!folder.join("login.new").exists());
+    service.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_from_elsewhere_is_reloaded_and_never_touched() {
+    log();
+    let service = Service::start().await;
+    let folder = service.path("tls");
+    let own_ca = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-noenc",
+        "-keyout",
+        "other.key",
+        "-out",
+        "other.pem",
+        "-subj",
+        "/CN=Another authority",
+        "-days",
+        "100",
+    ];
+    openssl(&folder, &own_ca);
+    issue(&service, "other", "login.key", "5");
+    let foreign = of_file(&service, "new.pem");
+    put(&service, "new.pem", "login.pem");
+    until("the certificate is reloaded", || {
+        served(&service) == foreign
+    })
+    .await;
+    until("its end is told", || {
+        told(&service, "certificate ends soon")
+    })
+    .await;
+    assert_eq!(of_file(&service, "login.pem"), foreign);
+
+    // One that does not belong to the key is refused, and said.
+    let key = [
+        "ecparam",
+        "-genkey",
+        "-name",
+        "prime256v1",
+        "-noout",
+        "-out",
+        "another.key",
+    ];
+    openssl(&folder, &key);
+    issue(&service, "other", "another.key", "50");
+    let second = of_file(&service, "new.pem");
+    put(&service, "new.pem", "login.pem");
+    until("the refusal is told", || {
+        told(&service, "refused a new certificate")
+    })
+    .await;
+    assert_eq!(served(&service), foreign);
+    // With its key it is served.
+    put(&service, "another.key", "login.key");
+    until("the pair is served", || served(&service) == second).await;
+    assert_eq!(of_file(&service, "login.pem"), second);
+    service.end().await;
+}

@@ -251,7 +251,17 @@ pub struct HostState {
     pub default_role: Option<ShareRole>,
     /// The shares.
     pub shares: Vec<HostShare>,
+    /// The SIDs of users who may not sign in any more and may still hold a ticket: to be refused, and their connections
+    /// ended. At most [`MAX_BARRED`], those of the last changes.
+    #[serde(default)]
+    pub barred: Vec<String>,
+    /// How many more there are: they stay let in until their tickets end.
+    #[serde(default)]
+    pub barred_beyond: u64,
 }
+
+/// The most users in [`HostState::barred`].
+pub const MAX_BARRED: usize = 750;
 
 /// The tenant of a [`HostState`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

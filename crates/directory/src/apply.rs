@@ -282,7 +282,10 @@ impl<'a> Run<'a> {
              VALUES ($1, $2, $3, $4, 'hybrid', $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $13, $14, $15)
              ON CONFLICT (tenant_id, guid) DO UPDATE SET state = $5, disabled_reason = $6, account_name = $7, upn = $8,
                display_name = $9, domain = $10, primary_group_rid = $11, changed_at = $12, name_key = $13,
-               taken_account = $13, taken_upn = $14, origins = $15")
+               taken_account = $13, taken_upn = $14, origins = $15,
+               barred_at = CASE WHEN $5 = 'enabled' OR $6 = 'locked' THEN NULL
+                 WHEN identities.state = 'enabled' OR identities.disabled_reason = 'locked' THEN $12
+                 ELSE identities.barred_at END")
             .bind(tenant_blob(self.tenant))
             .bind(uuid_blob(new.object_guid))
             .bind(new.sid.to_string())
@@ -449,7 +452,7 @@ impl<'a> Run<'a> {
             return self.absolve(conn, guid).await;
         }
         place("UPDATE identities SET state = 'deleted', disabled_reason = NULL, taken_account = NULL, taken_upn = NULL,
-               changed_at = $3, origins = $4 WHERE tenant_id = $1 AND guid = $2")
+               barred_at = CASE WHEN state = 'enabled' OR disabled_reason = 'locked' THEN $3 ELSE barred_at END, changed_at = $3, origins = $4 WHERE tenant_id = $1 AND guid = $2")
             .bind(now_s())
             .bind(self.origins(&known.origins, &["state"]))
             .execute(&mut *conn)

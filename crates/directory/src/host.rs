@@ -1,6 +1,7 @@
 //! All that the SMB host of a storage account needs.
 
 use crate::accounts::{StorageAccount, keytab, load_account};
+use crate::barred::{self, Barred};
 use crate::db::{col, sql, tenant_blob};
 use crate::domains::{DomainInfo, load_domains};
 use crate::error::{DirectoryError, Kind};
@@ -32,6 +33,8 @@ pub struct HostState {
     pub keytab: KeytabMaterial,
     /// Its shares.
     pub shares: Vec<HostShare>,
+    /// Whom it refuses whatever ticket they bring.
+    pub barred: Barred,
 }
 
 /// A share of a host.
@@ -76,6 +79,7 @@ impl Directory {
                 grants: load_grants(&mut conn, id).await?,
             });
         }
+        let barred = barred::load(&mut conn, &tenant).await?;
         let mut state = HostState {
             version: String::new(),
             tenant,
@@ -84,6 +88,7 @@ impl Directory {
             id_ranges,
             keytab,
             shares,
+            barred,
         };
         state.version = version(&state);
         Ok(state)
@@ -97,13 +102,14 @@ fn version(state: &HostState) -> String {
     // Writing to a String does not fail.
     let _ = write!(
         text,
-        "{:?}{:?}{:?}{:?}{:?}{:?}",
+        "{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
         state.tenant,
         state.account,
         state.domains,
         state.id_ranges,
         state.keytab.principals,
-        state.shares
+        state.shares,
+        state.barred
     );
     hash.update(text.as_bytes());
     for key in &state.keytab.keys {

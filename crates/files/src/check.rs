@@ -1,11 +1,12 @@
 //! What the service says is checked before it becomes a path or a line of a configuration, whoever sent it.
 
 use crate::error::FilesError;
-use crossrealm_api::HostState;
+use crossrealm_api::{HostState, MAX_BARRED};
 
 /// The most shares of one account.
 const MAX_SHARES: usize = 5_000;
-/// The most grants of one share: an ACL cannot hold more than 64 KiB.
+/// The most grants of one share: an ACL cannot hold more than 64 KiB, which is 1,800 entries; those who are barred take
+/// [`MAX_BARRED`].
 const MAX_GRANTS: usize = 1_000;
 
 /// Sections of `smb.conf` that are no shares.
@@ -49,6 +50,15 @@ pub(crate) fn state(state: &HostState) -> Result<(), FilesError> {
         if let Some(grant) = share.grants.iter().find(|grant| !is_sid(&grant.sid)) {
             return Err(bad("the SID of a grant", &grant.sid));
         }
+    }
+    if state.barred.len() > MAX_BARRED {
+        return Err(bad(
+            "a list of users",
+            &format!("{} of them", state.barred.len()),
+        ));
+    }
+    if let Some(sid) = state.barred.iter().find(|sid| !is_sid(sid)) {
+        return Err(bad("the SID of a user", sid));
     }
     Ok(())
 }

@@ -318,7 +318,6 @@ impl Inner {
                 *served = true;
                 self.reports.send_modify(|report| {
                     report.serving = true;
-                    report.problem = None;
                 });
                 let state = self.states.borrow();
                 progress(Progress::Serving {
@@ -333,10 +332,14 @@ impl Inner {
                 left_out,
             }) => {
                 info!(version, "the account's state is in effect");
+                let problem = not_barred(self.states.borrow().barred_beyond);
+                if let Some(problem) = &problem {
+                    error!("{problem}");
+                }
                 self.reports.send_modify(|report| {
                     report.state_version = Some(version);
                     report.kvnos = kvnos;
-                    report.problem = None;
+                    report.problem = problem;
                 });
                 for share in left_out {
                     error!("share `{share}` is not served: Samba knows its name as something else");
@@ -435,6 +438,13 @@ impl Inner {
             }
         }
     }
+}
+
+/// What to say where more users are to be refused than a host is told of.
+fn not_barred(beyond: u64) -> Option<String> {
+    (beyond > 0).then(|| {
+        format!("{beyond} more users were disabled or deleted than a host can refuse: those who went first stay let in until their tickets end")
+    })
 }
 
 /// Passes on what the inner process and Samba's programs write to stderr.

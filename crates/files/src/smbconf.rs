@@ -197,6 +197,8 @@ pub(crate) mod tests {
                     grants: vec![],
                 })
                 .collect(),
+            barred: vec![],
+            barred_beyond: 0,
         }
     }
 

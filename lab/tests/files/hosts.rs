@@ -97,7 +97,7 @@ pub(super) fn writes(
 }
 
 /// Waits until the session writes no more, and makes sure that it stays so. Returns how long it took.
-fn ended(service: &Service) -> Result<Duration, Failure> {
+pub(super) fn ended(service: &Service) -> Result<Duration, Failure> {
     let began = Instant::now();
     while !service.log_from(0).contains("NT_STATUS") {
         if began.elapsed() > CHANGE_LIMIT {

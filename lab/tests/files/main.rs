@@ -1,6 +1,7 @@
 //! File shares as their users and administrators meet them: roles, file permissions, other clients, changing keys, other
 //! servers. One world for all; the host is the product's own, the witnesses are Samba's tools and the disk.
 
+mod barred;
 mod changes;
 mod clients;
 mod foreign;
@@ -29,6 +30,7 @@ const TESTS: &[&[(&str, Test)]] = &[
     rotation::TESTS,
     hosts::TESTS,
     changes::TESTS,
+    barred::TESTS,
     wrong::TESTS,
     torture::TESTS,
     foreign::TESTS,

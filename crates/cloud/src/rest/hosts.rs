@@ -289,5 +289,7 @@ fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
                 grants: share.grants.into_iter().map(convert::grant).collect(),
             })
             .collect(),
+        barred: state.barred.sids.iter().map(ToString::to_string).collect(),
+        barred_beyond: state.barred.beyond,
     })
 }

@@ -2,6 +2,7 @@
 
 mod administrators;
 mod authenticator;
+mod barred;
 mod closure;
 mod connectors;
 mod kerberos_servers;

@@ -1,0 +1,114 @@
+//! Whom the hosts of a tenant refuse although their tickets are good.
+
+use crate::support::{World, apply, by, guid, people, rid_sid, user};
+use crossrealm_directory::{Change, MAX_BARRED, NewStorageAccount, SyncedIdentity};
+use crossrealm_kdc::IdentityState;
+
+async fn account(world: &World) -> crossrealm_kdc::TenantId {
+    let tenant = world.tenant("contoso").await.id;
+    let account = NewStorageAccount {
+        name: "acct1".into(),
+        aliases: vec![],
+    };
+    let d = &world.directory;
+    d.create_storage_account(&by(), tenant, account)
+        .await
+        .unwrap();
+    tenant
+}
+
+/// Locked out after wrong passwords.
+fn locked(n: u32, name: &str) -> Change {
+    Change::Upsert(SyncedIdentity {
+        state: IdentityState::Disabled,
+        disabled_reason: Some("locked".to_owned()),
+        ..user(n, name)
+    })
+}
+
+fn disabled(n: u32, name: &str) -> Change {
+    Change::Upsert(SyncedIdentity {
+        state: IdentityState::Disabled,
+        ..user(n, name)
+    })
+}
+
+#[tokio::test]
+async fn who_may_not_sign_in_any_more_is_barred_until_the_last_ticket_ends() {
+    let world = World::new().await;
+    let tenant = account(&world).await;
+    let d = &world.directory;
+    people(d, tenant).await;
+    let state = async || d.host_state(tenant, "acct1").await.unwrap();
+    let barred = async || state().await.barred.sids;
+    // mallory came disabled and never had a ticket.
+    let before = state().await;
+    assert_eq!(before.barred.sids, []);
+    apply(
+        d,
+        tenant,
+        vec![disabled(1, "alice"), Change::Delete(guid(2))],
+    )
+    .await;
+    assert_eq!(barred().await, [rid_sid(1), rid_sid(2)]);
+    assert_ne!(state().await.version, before.version);
+    apply(d, tenant, vec![Change::Upsert(user(4, "dora"))]).await;
+    apply(d, tenant, vec![locked(4, "dora")]).await;
+    assert_eq!(barred().await, [rid_sid(1), rid_sid(2)]);
+    apply(d, tenant, vec![disabled(4, "dora")]).await;
+    assert_eq!(barred().await, [rid_sid(1), rid_sid(2), rid_sid(4)]);
+    apply(d, tenant, vec![Change::Upsert(user(4, "dora"))]).await;
+    // Whatever else becomes of them, it began when it did.
+    let back = |seconds: i64| {
+        let since = "UPDATE identities SET barred_at = barred_at - ";
+        sqlx::query(sqlx::AssertSqlSafe(format!("{since}{seconds}")))
+    };
+    back(10 * 3600)
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    apply(
+        d,
+        tenant,
+        vec![Change::Delete(guid(1)), disabled(3, "mallory the second")],
+    )
+    .await;
+    assert_eq!(barred().await, [rid_sid(1), rid_sid(2)]);
+    // Enabled again: a new ticket is to be had, and the old one is good too.
+    apply(d, tenant, vec![Change::Upsert(user(2, "bob"))]).await;
+    assert_eq!(barred().await, [rid_sid(1)]);
+    let last = state().await.version;
+    back(700).execute(&mut world.raw().await).await.unwrap();
+    let after = state().await;
+    assert_eq!(after.barred.sids, []);
+    assert_ne!(after.version, last);
+}
+
+#[tokio::test]
+async fn a_host_is_told_of_the_last_ones() {
+    let world = World::new().await;
+    let tenant = account(&world).await;
+    let d = &world.directory;
+    let count = u32::try_from(MAX_BARRED).unwrap() + 2;
+    let all = |change: fn(u32, &str) -> Change| {
+        let changes = (1..=count).map(|n| change(n, &format!("u{n}")));
+        changes.collect::<Vec<_>>()
+    };
+    for chunk in all(|n, name| Change::Upsert(user(n, name))).chunks(500) {
+        apply(d, tenant, chunk.to_vec()).await;
+    }
+    for chunk in all(disabled).chunks(500) {
+        apply(d, tenant, chunk.to_vec()).await;
+    }
+    let first =
+        "UPDATE identities SET barred_at = barred_at - 60 WHERE account_name IN ('u7', 'u700')";
+    sqlx::query(first)
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    let barred = d.host_state(tenant, "acct1").await.unwrap().barred;
+    assert_eq!((barred.sids.len(), barred.beyond), (MAX_BARRED, 2));
+    for early in [7, 700] {
+        assert!(!barred.sids.contains(&rid_sid(early)));
+    }
+}

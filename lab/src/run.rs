@@ -106,6 +106,14 @@ impl Run {
         arguments.into_iter().fold(self, Self::arg)
     }
 
+    /// The same command as the last words of another one: `timeout 3 …`.
+    #[must_use]
+    pub fn under(mut self, wrapper: &[&str]) -> Self {
+        let words = wrapper.iter().map(|word| (*word).to_owned());
+        self.argv.splice(0..0, words);
+        self
+    }
+
     /// Sets one environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {

@@ -379,7 +379,8 @@ async fn reads_the_domain_for_the_sync() {
     let members: Vec<_> = find("crossrealm-test-group").members.guids.iter().collect();
     assert_eq!(members, [&user.account.guid]);
     let ranged = ldap.all_values(&group, "member", &[]).await.unwrap();
-    assert_eq!(ranged, [dn.clone().into_bytes()]);
+    assert_eq!(ranged.values, [dn.clone().into_bytes()]);
+    assert!(ranged.steady);
     let everyone = find("Domain Users");
     assert_eq!(
         (everyone.account.kind, everyone.account.sid.rid()),

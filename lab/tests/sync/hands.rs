@@ -1,8 +1,58 @@
 //! The hands and eyes of the sync's cases.
+#![allow(dead_code, reason = "no program of tests needs all of them")]
 
-use super::*;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossrealm_lab::story::{Account, CLOUD_REALM, SPN, STEPS, Story};
+use crossrealm_lab::{
+    DOMAIN, Failure, Output, Place, REALM, Run, Service, USER_PASSWORD, build_product,
+};
+use serde_json::{Value, json};
+
+pub(super) const BASE: &str = "DC=corp,DC=contoso,DC=com";
+/// How long anything may take on a loaded machine before it counts as not happening.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+/// What a run says that did not compare everything.
+pub(super) const BY_CHANGES: &str = "what changed since the last run";
+
+/// A name and what it plays.
+pub(super) type Case = (&'static str, fn(&mut Play) -> Result<(), Failure>);
+
+pub(super) struct Play {
+    pub(super) story: Story,
+    /// The token of the domain's connector.
+    pub(super) connector: String,
+}
 
 impl Play {
+    /// The story up to a workstation that is configured; nothing is served over SMB.
+    pub(super) fn begin() -> Result<Self, Failure> {
+        let mut story = Story::begin(&build_product()?, Account::silent())?;
+        for (index, step) in STEPS.iter().enumerate() {
+            if step.name != "files_serve" {
+                story.play(index + 1, step)?;
+            }
+            if step.name == "client_config" {
+                break;
+            }
+        }
+        let create = ["-o", "json", "connector", "create", "--domain", DOMAIN];
+        let made = story.crossrealm(Place::Admin).args(create).ok()?.json()?;
+        let connector = made["token"].as_str().unwrap_or_default().to_owned();
+        Ok(Self { story, connector })
+    }
+
+    /// Plays the cases in order and says how long each took.
+    pub(super) fn play(&mut self, cases: &[Case]) -> Result<(), Failure> {
+        for (name, case) in cases {
+            let began = Instant::now();
+            case(self).map_err(|failure| failure.with(format!("--- in the case: {name}")))?;
+            println!("{name}: {:.1} s", began.elapsed().as_secs_f64());
+        }
+        Ok(())
+    }
+
     pub(super) fn service(&self, name: &str) -> Result<Service, Failure> {
         let run = self.sync_as("svc-sync", &["run", "--interval", "1s"])?;
         let run = run.env("CROSSREALM_TOKEN", &self.connector);
@@ -128,8 +178,7 @@ impl Play {
 
     /// What the tenant holds of the domain, in the oracle's form.
     pub(super) fn held(&self) -> Result<Value, Failure> {
-        let page = self.curl("identities?limit=1000", None)?.json()?;
-        let all = page["identities"].as_array().cloned().unwrap_or_default();
+        let all = self.pages("identities", "identities")?;
         let live = || all.iter().filter(|one| one["state"] != "deleted");
         let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
         let sids: BTreeMap<String, String> = live()
@@ -151,7 +200,11 @@ impl Play {
                 users.insert(sid, user);
                 continue;
             }
-            let guids = one["members"].as_array().cloned().unwrap_or_default();
+            let mut guids = one["members"].as_array().cloned().unwrap_or_default();
+            if one["more_members"] == true {
+                let path = format!("identities/{}/members", text(one, "object_guid"));
+                guids = self.pages(&path, "items")?;
+            }
             let known = guids.iter().filter_map(|guid| sids.get(guid.as_str()?));
             let mut members: Vec<&String> = known.collect();
             members.sort_unstable();
@@ -161,6 +214,22 @@ impl Play {
             );
         }
         Ok(json!({"users": users, "groups": groups}))
+    }
+
+    /// All records below a path of the service's interface, page by page.
+    fn pages(&self, path: &str, name: &str) -> Result<Vec<Value>, Failure> {
+        let mut all = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = self
+                .curl(&format!("{path}?limit=1000{after}"), None)?
+                .json()?;
+            all.extend(page[name].as_array().cloned().unwrap_or_default());
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return Ok(all),
+            }
+        }
     }
 
     /// Puts another bookmark in the place of the agent's, as if it had been lost or damaged.
@@ -250,4 +319,17 @@ impl Play {
         };
         self.until(told).map(drop)
     }
+}
+
+/// Unix seconds.
+pub(super) fn now_s() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(0)
+}
+
+/// Unix seconds as AD counts time.
+pub(super) fn file_time(seconds: i64) -> i64 {
+    (seconds + 11_644_473_600) * 10_000_000
 }

@@ -8,25 +8,16 @@ mod hands;
 mod sign_in;
 mod values;
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crossrealm_lab::story::{Account, CLOUD_REALM, SPN, STEPS, Story};
-use crossrealm_lab::{
-    DOMAIN, Failure, Output, Place, REALM, Run, Service, USER_PASSWORD, build_product, need,
-};
+use crossrealm_lab::{DOMAIN, Failure, USER_PASSWORD, need};
+use hands::{BASE, BY_CHANGES, Case, LIMIT, Play, file_time, now_s};
 use serde_json::{Value, json};
 
-const BASE: &str = "DC=corp,DC=contoso,DC=com";
-/// How long anything may take on a loaded machine before it counts as not happening.
-const LIMIT: Duration = Duration::from_secs(60);
 /// At how many moments of a run it is killed.
 const MOMENTS: u32 = 6;
 /// "Replicating Directory Changes", [MS-ADTS] 5.1.3.2.1.
 const GET_CHANGES: &str = "1131f6aa-9c07-11d1-f79f-00c04fc2dcd2";
-const BY_CHANGES: &str = "what changed since the last run";
 
 #[test]
 fn the_tenant_follows_the_directory() {
@@ -54,40 +45,7 @@ fn the_service_outlives_what_happens_to_it() {
     }
 }
 
-/// A name and what it plays.
-type Case = (&'static str, fn(&mut Play) -> Result<(), Failure>);
-
-struct Play {
-    story: Story,
-    /// The token of the domain's connector.
-    connector: String,
-    _scripts: tempfile::TempDir,
-}
-
 impl Play {
-    /// The story up to a workstation that is configured; nothing is served over SMB.
-    fn begin() -> Result<Self, Failure> {
-        let scripts = tempfile::tempdir()?;
-        let product = killable(&scripts, &build_product()?)?;
-        let mut story = Story::begin(&product, Account::silent())?;
-        for (index, step) in STEPS.iter().enumerate() {
-            if step.name != "files_serve" {
-                story.play(index + 1, step)?;
-            }
-            if step.name == "client_config" {
-                break;
-            }
-        }
-        let create = ["-o", "json", "connector", "create", "--domain", DOMAIN];
-        let made = story.crossrealm(Place::Admin).args(create).ok()?.json()?;
-        let connector = made["token"].as_str().unwrap_or_default().to_owned();
-        Ok(Self {
-            story,
-            connector,
-            _scripts: scripts,
-        })
-    }
-
     fn all(&mut self) -> Result<(), Failure> {
         let cases: &[Case] = &[
             ("the first sync", Self::the_first_sync_took_all),
@@ -120,17 +78,12 @@ impl Play {
         self.play(cases)
     }
 
-    fn play(&mut self, cases: &[Case]) -> Result<(), Failure> {
-        for (name, case) in cases {
-            let began = Instant::now();
-            case(self).map_err(|failure| failure.with(format!("--- in the case: {name}")))?;
-            println!("{name}: {:.1} s", began.elapsed().as_secs_f64());
-        }
-        Ok(())
-    }
-
     fn the_first_sync_took_all(&mut self) -> Result<(), Failure> {
         self.agrees()?;
+        // Who sees deleted objects is known from the first one on.
+        self.tool(&["user", "create", "nobody", USER_PASSWORD])?;
+        self.tool(&["user", "delete", "nobody"])?;
+        self.once(&["--full"])?;
         let again = self.once(&[])?;
         assert_eq!(again["compared"], BY_CHANGES);
         assert_eq!(
@@ -533,7 +486,8 @@ impl Play {
             }
             let after = whole.mul_f64(f64::from(moment + 1) / f64::from(MOMENTS + 1));
             let after = format!("{:.3}", after.as_secs_f64());
-            self.sync(&["once"]).env("LAB_KILL_AFTER", after).output()?;
+            let killer = ["timeout", "--signal=KILL", &after];
+            self.sync(&["once"]).under(&killer).output()?;
         }
         // A lease that died with its agent ends by itself.
         let told = self.sync(&["once"]).ok()?;
@@ -590,31 +544,4 @@ impl Play {
         self.agrees()?;
         second.stop(LIMIT)
     }
-}
-
-/// The product behind a script that kills it after the time it is told.
-fn killable(folder: &tempfile::TempDir, product: &std::path::Path) -> Result<PathBuf, Failure> {
-    let path = folder.path().join("crossrealm");
-    let product = product.display();
-    std::fs::write(
-        &path,
-        format!(
-            "#!/bin/sh\n[ -z \"$LAB_KILL_AFTER\" ] || exec timeout -s KILL \"$LAB_KILL_AFTER\" '{product}' \"$@\"\nexec '{product}' \"$@\"\n"
-        ),
-    )?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
-    Ok(path)
-}
-
-/// Unix seconds.
-fn now_s() -> i64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(0)
-}
-
-/// Unix seconds as AD counts time.
-fn file_time(seconds: i64) -> i64 {
-    (seconds + 11_644_473_600) * 10_000_000
 }

@@ -1,6 +1,10 @@
 //! The agent without a password: with a keytab of its account, and with tickets that somebody got before.
 
-use super::*;
+use std::path::PathBuf;
+
+use crossrealm_lab::{DOMAIN, Failure, Place, REALM, Run, USER_PASSWORD};
+
+use crate::hands::{BASE, LIMIT, Play};
 
 impl Play {
     pub(super) fn a_keytab_or_tickets_serve_as_well(&mut self) -> Result<(), Failure> {

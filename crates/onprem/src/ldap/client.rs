@@ -12,6 +12,7 @@ use ldap3_proto::proto::{
     LdapAddRequest, LdapAttribute, LdapDerefAliases, LdapModify, LdapModifyRequest, LdapModifyType,
     LdapOp, LdapPartialAttribute, LdapSearchRequest,
 };
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// Objects in a page; AD's own limit is 1,000 (MaxPageSize).
@@ -25,6 +26,13 @@ const MAX_OBJECTS: usize = 10_000_000;
 
 /// The most values of one attribute that are read by ranges.
 const MAX_RANGED_VALUES: usize = 5_000_000;
+
+/// How many values are asked for in one range: no message grows with the attribute. AD on Windows gives 1,500 of them,
+/// Samba as many as are asked for.
+const RANGE: u64 = 5_000;
+
+/// How often an attribute is read from its beginning because the object changed meanwhile.
+const MAX_READINGS: usize = 5;
 
 /// The flags of the SD flags control, [MS-ADTS] 3.1.1.3.4.1.11.
 pub mod sd_flags {
@@ -161,6 +169,21 @@ impl Change {
     }
 }
 
+/// All values of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllValues {
+    /// The values. Of an object that is not [`AllValues::steady`], all that were seen at any time.
+    pub values: Vec<Vec<u8>>,
+    /// Whether the object stayed the same while they were read.
+    pub steady: bool,
+}
+
+/// The name of `count` values of an attribute, from number `start` on.
+pub fn range(attribute: &str, start: u64, count: u64) -> String {
+    let last = start.saturating_add(count).saturating_sub(1);
+    format!("{attribute};range={start}-{last}")
+}
+
 /// A bound, sealed connection to a domain controller.
 pub struct Ldap {
     connection: Connection,
@@ -217,8 +240,14 @@ impl Ldap {
 
     /// What a search finds, page by page (RFC 2696).
     pub fn pages(&mut self, search: Search) -> Pages<'_> {
+        self.pages_of(PAGE_SIZE, search)
+    }
+
+    /// The same with pages of another size.
+    pub fn pages_of(&mut self, size: i64, search: Search) -> Pages<'_> {
         Pages {
             ldap: self,
+            size,
             search,
             cookie: Some(Vec::new()),
         }
@@ -254,22 +283,50 @@ impl Ldap {
         self.connection.root_dse().await
     }
 
-    /// All values of an attribute that may have more than the server gives at once ([MS-ADTS] 3.1.1.3.1.3.3).
+    /// All values of an attribute that may have many, read by ranges ([MS-ADTS] 3.1.1.3.1.3.3). A change of the object
+    /// shifts what is still to come, so then it is read once more, from the beginning.
     pub async fn all_values(
         &mut self,
         dn: &str,
         attribute: &str,
         controls: &[Control],
-    ) -> Result<Vec<Vec<u8>>, OnpremError> {
+    ) -> Result<AllValues, OnpremError> {
+        let mut all = BTreeSet::new();
+        for _ in 0..MAX_READINGS {
+            let (values, steady) = self.read_through(dn, attribute, controls).await?;
+            if steady {
+                return Ok(AllValues { values, steady });
+            }
+            all.extend(values);
+        }
+        Ok(AllValues {
+            values: all.into_iter().collect(),
+            steady: false,
+        })
+    }
+
+    /// One reading of all ranges; whether the object stayed the same from the first to the last.
+    async fn read_through(
+        &mut self,
+        dn: &str,
+        attribute: &str,
+        controls: &[Control],
+    ) -> Result<(Vec<Vec<u8>>, bool), OnpremError> {
+        const VERSION: &str = "uSNChanged";
         let mut all = Vec::new();
         let mut start = 0u64;
+        let mut version = None;
         loop {
-            let ranged = format!("{attribute};range={start}-*");
-            let mut search = Search::object(dn, &[&ranged]);
+            let ranged = range(attribute, start, RANGE);
+            let mut search = Search::object(dn, &[&ranged, VERSION]);
             search.controls = controls.to_vec();
             let Some(entry) = self.search(&search).await?.into_iter().next() else {
                 return Err(LdapError::Missing(dn.to_owned()).into());
             };
+            let now = entry.text(VERSION).map(str::to_owned);
+            if *version.get_or_insert_with(|| now.clone()) != now {
+                return Ok((all, false));
+            }
             let (values, end) = match entry.ranged(attribute) {
                 Some(part) => part,
                 // A server that gives them all leaves the option out; no values at all is the end too.
@@ -284,7 +341,7 @@ impl Ldap {
             }
             match end {
                 Some(end) if end >= start && !values.is_empty() => start = end + 1,
-                _ => return Ok(all),
+                _ => return Ok((all, true)),
             }
         }
     }
@@ -400,6 +457,7 @@ impl Ldap {
 /// The pages of a search.
 pub struct Pages<'a> {
     ldap: &'a mut Ldap,
+    size: i64,
     search: Search,
     /// `None` after the last page.
     cookie: Option<Vec<u8>>,
@@ -413,7 +471,7 @@ impl Pages<'_> {
         };
         let mut controls: Vec<_> = self.search.controls.iter().map(Control::wire).collect();
         controls.push(LdapControl::SimplePagedResults {
-            size: PAGE_SIZE,
+            size: self.size,
             cookie,
         });
         let (entries, answer) = self.ldap.search_once(&self.search, controls).await?;

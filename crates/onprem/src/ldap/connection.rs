@@ -191,9 +191,7 @@ impl Connection {
         // The codec parses from the front of the message each time, so it is only asked when a whole one is there.
         match message_len(&self.opened) {
             Length::Incomplete => Ok(None),
-            Length::Known(length) if length > MAX_MESSAGE_LEN => {
-                Err(LdapError::Protocol("a message is too large".to_owned()).into())
-            }
+            Length::Known(length) if length > MAX_MESSAGE_LEN => Err(LdapError::TooLarge.into()),
             Length::Known(length) if length > self.opened.len() => Ok(None),
             Length::Known(length) => {
                 let mut whole = self.opened.split_to(length);
@@ -223,7 +221,7 @@ impl Connection {
         };
         let length = usize::try_from(u32::from_be_bytes(*head)).unwrap_or(usize::MAX);
         if length > MAX_MESSAGE_LEN {
-            return Err(LdapError::Protocol("a sealed frame is too large".to_owned()).into());
+            return Err(LdapError::TooLarge.into());
         }
         if self.received.len() < length + 4 {
             return Ok(false);

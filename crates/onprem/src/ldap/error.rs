@@ -24,6 +24,9 @@ pub enum LdapError {
     /// An answer breaks the protocol or a bound.
     #[error("unusable answer from the directory: {0}")]
     Protocol(String),
+    /// A message or a sealed frame is larger than is taken.
+    #[error("unusable answer from the directory: a message is too large")]
+    TooLarge,
     /// An object that must be there is not.
     #[error("the directory holds no `{0}`")]
     Missing(String),

@@ -9,7 +9,7 @@ mod entry;
 mod error;
 mod filter;
 
-pub use client::{Change, Control, Ldap, Pages, Search, sd_flags};
+pub use client::{AllValues, Change, Control, Ldap, Pages, Search, range, sd_flags};
 pub use connection::{Connection, MAX_MESSAGE_LEN};
 pub use entry::{Entry, RootDse};
 pub use error::LdapError;

@@ -7,20 +7,19 @@
 //! A change only says *which* objects to look at; what is taken over is always the object as it is now, read whole by the
 //! same rules as at the first time. So it does no harm to see a change twice.
 
+mod members;
 mod read;
 mod why;
 
 use super::cursor::{Cursor, Position};
 use super::model::{Domain, Object, Observed, Seen, SkipReason, Skipped};
-use super::rules::{
-    ATTRIBUTES, NORMAL_USER, Rules, guid_of_dn, guids_of, is_group, lockout_s, name, plain_dn,
-};
+use super::rules::{ATTRIBUTES, NORMAL_USER, Rules, guids_of, is_group, lockout_s, name, plain_dn};
 use super::scope::Scope;
 use super::watched::{Closure, Graph, Node, Watched, privileged_sids};
 use crate::credentials::DomainCredentials;
 use crate::dc::Choice;
 use crate::error::OnpremError;
-use crate::ldap::{Control, Entry, Filter, Ldap, LdapError, LdapResultCode, Search};
+use crate::ldap::{AllValues, Control, Entry, Filter, Ldap, LdapError, LdapResultCode, Search};
 use crate::session::Session;
 use read::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +33,7 @@ const MAX_CHANGES: usize = 50_000;
 /// How often everything is compared where changes are found by `uSNChanged`: some ways of losing sight of an object leave
 /// no trace there.
 const COMPARE_EVERY_S: i64 = 24 * 3600;
-/// How often where deletions leave no trace that the account may read.
+/// The same, where deletions leave no trace that the account may read.
 const COMPARE_FOR_DELETIONS_EVERY_S: i64 = 15 * 60;
 /// How far a controller's clock may be behind the last run.
 const CLOCK_TOLERANCE_S: i64 = 300;
@@ -54,6 +53,8 @@ pub struct Agent {
     scope: Scope,
     rules: Rules,
     invocation: String,
+    /// Whether the account may read deleted objects: it found one.
+    sees_deleted: bool,
     opened: Instant,
     opened_at_s: i64,
     watched: Option<Watched>,
@@ -109,10 +110,12 @@ impl Agent {
                 dn: own,
                 attribute: "invocationId".to_owned(),
             })?;
+        let sees_deleted = !deleted_since(&mut ldap, 0, true).await?.is_empty();
         Ok(Self {
             session,
             ldap,
             invocation,
+            sees_deleted,
             opened: Instant::now(),
             opened_at_s: rules.now_s,
             scope: scope.clone(),
@@ -152,25 +155,32 @@ impl Agent {
         progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Observation, OnpremError> {
         self.rules.now_s = self.now_s();
+        let highest = highest_usn(&mut self.ldap).await?;
         let why = match before {
             _ if ask.everything => Why::Asked,
             None => Why::NoCursor,
-            Some(before) => match self.usable(before, ask.retry) {
+            Some(before) => match self.usable(before, highest, ask.retry) {
                 Some(why) => why,
-                None => match self.changes(before, ask.retry).await? {
-                    Ok(observation) => return Ok(observation),
-                    Err(why) => why,
+                None => match self.changes(before, highest, ask.retry).await {
+                    Ok(Ok(observation)) => return Ok(observation),
+                    Ok(Err(why)) => why,
+                    Err(OnpremError::Ldap(LdapError::TooLarge)) => {
+                        // Read in another way it comes in smaller messages; the rest of this one is still on its way.
+                        self.ldap = Ldap::connect(&self.session).await?;
+                        Why::Many
+                    }
+                    Err(error) => return Err(error),
                 },
             },
         };
-        self.everything(why, before, progress).await
+        self.everything(why, highest, before, progress).await
     }
 
     /// Why a cursor cannot be continued.
-    fn usable(&self, before: &Cursor, retry: bool) -> Option<Why> {
+    fn usable(&self, before: &Cursor, highest_usn: i64, retry: bool) -> Option<Why> {
         let now_s = self.rules.now_s;
         let other = before.invocation != self.invocation || before.controller != self.controller();
-        if other {
+        if other || highest_usn < before.highest_usn {
             return Some(Why::Controller(self.controller().to_owned()));
         }
         if before.scope != self.scope_fingerprint() {
@@ -178,6 +188,9 @@ impl Agent {
         }
         if now_s.saturating_add(CLOCK_TOLERANCE_S) < before.read_at {
             return Some(Why::Clock);
+        }
+        if before.position.sees_deleted() != self.sees_deleted {
+            return Some(Why::Deleted(self.sees_deleted));
         }
         if retry && before.all_pending() {
             return Some(Why::Many);
@@ -202,12 +215,14 @@ impl Agent {
     async fn everything(
         &mut self,
         why: Why,
+        highest_usn: i64,
         before: Option<&Cursor>,
         progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Observation, OnpremError> {
         // The scope's organizational units may be others by now, or gone: then nothing is concluded from that.
         self.rules = rules(&self.session, &mut self.ldap, &self.scope).await?;
-        let (position, read) = self.read_all(progress).await?;
+        self.sees_deleted = !deleted_since(&mut self.ldap, 0, true).await?.is_empty();
+        let (position, read) = self.read_all(highest_usn, progress).await?;
         let watched = self.watched_in(&read.graph)?;
         let mut observed = Observed {
             domain: self.rules.domain.clone(),
@@ -224,6 +239,7 @@ impl Agent {
             controller: self.controller().to_owned(),
             invocation: self.invocation.clone(),
             position,
+            highest_usn,
             scope: self.scope_fingerprint(),
             watched: watched.fingerprint(),
             read_at: now_s,
@@ -244,6 +260,7 @@ impl Agent {
     /// Reads all users and groups, and the position from which changes will be seen that came meanwhile.
     async fn read_all(
         &mut self,
+        highest_usn: i64,
         progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<(Position, Read), OnpremError> {
         let people = Filter::Equality("sAMAccountType".to_owned(), NORMAL_USER.to_owned());
@@ -266,28 +283,23 @@ impl Agent {
         let position = match dirsync(&mut self.ldap, &search, 0, Vec::new(), &mut take).await {
             Ok(cookie) => Position::DirSync {
                 cookie,
-                sees_deleted: !self.deleted_since(0, true).await?.is_empty(),
+                sees_deleted: self.sees_deleted,
             },
             Err(error) if is_denied(&error) => {
-                // Before the objects, so that what changes meanwhile is seen again.
-                let usn = highest_usn(&mut self.ldap).await?;
                 let mut pages = self.ldap.pages(search);
                 while let Some(page) = pages.next().await? {
                     page.into_iter().for_each(&mut take);
                 }
-                let sees_deleted = !self.deleted_since(0, true).await?.is_empty();
-                Position::Usn { usn, sees_deleted }
+                Position::Usn {
+                    // From before the objects: what changed meanwhile is seen again.
+                    usn: highest_usn,
+                    sees_deleted: self.sees_deleted,
+                }
             }
             Err(error) => return Err(error),
         };
         progress(count);
-        for (guid, dn) in std::mem::take(&mut read.unfinished) {
-            let values = self
-                .ldap
-                .all_values(&dn, "member", &[Control::ExtendedDn])
-                .await?;
-            read.complete(&self.rules, &guid, &values);
-        }
+        self.read_members(&mut read).await?;
         Ok((position, read))
     }
 
@@ -295,12 +307,14 @@ impl Agent {
     async fn changes(
         &mut self,
         before: &Cursor,
+        highest_usn: i64,
         retry: bool,
     ) -> Result<Result<Observation, Why>, OnpremError> {
-        let (position, mut changed) = match self.changed_since(&before.position).await? {
-            Ok(found) => found,
-            Err(why) => return Ok(Err(why)),
-        };
+        let (position, mut changed) =
+            match self.changed_since(&before.position, highest_usn).await? {
+                Ok(found) => found,
+                Err(why) => return Ok(Err(why)),
+            };
         if changed.len() > MAX_CHANGES {
             return Ok(Err(Why::Many));
         }
@@ -341,6 +355,7 @@ impl Agent {
         let turns = [turns_at, next_turn(&observed)];
         let cursor = Cursor {
             position,
+            highest_usn,
             watched: self
                 .watched
                 .as_ref()
@@ -361,6 +376,7 @@ impl Agent {
     async fn changed_since(
         &mut self,
         position: &Position,
+        highest_usn: i64,
     ) -> Result<Result<(Position, BTreeMap<String, Changed>), Why>, OnpremError> {
         let mut changed = BTreeMap::new();
         let mut take = |entry: Entry| {
@@ -373,7 +389,9 @@ impl Agent {
                 cookie,
                 sees_deleted,
             } => {
-                let search = self.search(self.followed(), self.attributes());
+                let mut attributes = self.attributes();
+                attributes.push("member".to_owned());
+                let search = self.search(self.followed(), attributes);
                 let cookie = cookie.clone();
                 match dirsync(&mut self.ldap, &search, CHANGED_VALUES, cookie, &mut take).await {
                     Ok(cookie) => {
@@ -390,10 +408,6 @@ impl Agent {
                 }
             }
             Position::Usn { usn, sees_deleted } => {
-                let highest = highest_usn(&mut self.ldap).await?;
-                if highest < *usn {
-                    return Ok(Err(Why::Controller(self.controller().to_owned())));
-                }
                 let since = Filter::GreaterOrEqual("uSNChanged".to_owned(), next(*usn));
                 let attributes = ["objectGUID", "objectClass", "name", "isDeleted"];
                 let search = self.search(
@@ -405,14 +419,15 @@ impl Agent {
                     page.into_iter().for_each(&mut take);
                 }
                 if *sees_deleted {
-                    for entry in self.deleted_since(usn.saturating_add(1), false).await? {
+                    for entry in deleted_since(&mut self.ldap, usn.saturating_add(1), false).await?
+                    {
                         if let Some(guid) = entry.guid("objectGUID") {
                             changed.insert(guid, Changed::of(&entry));
                         }
                     }
                 }
                 let position = Position::Usn {
-                    usn: highest,
+                    usn: highest_usn,
                     sees_deleted: *sees_deleted,
                 };
                 Ok(Ok((position, changed)))
@@ -432,32 +447,6 @@ impl Agent {
             all.push(class("container"));
         }
         Filter::Or(all)
-    }
-
-    /// Objects in the container of deleted objects, as far as the account may read them; at most one page where only
-    /// `any` is asked for.
-    async fn deleted_since(&mut self, usn: i64, any: bool) -> Result<Vec<Entry>, OnpremError> {
-        let base = format!("CN=Deleted Objects,{}", self.ldap.base());
-        let filter = Filter::And(vec![
-            Filter::Equality("isDeleted".to_owned(), "TRUE".to_owned()),
-            Filter::Present("lastKnownParent".to_owned()),
-            Filter::GreaterOrEqual("uSNChanged".to_owned(), usn.to_string()),
-        ]);
-        let search = Search::subtree(&base, filter, &["objectGUID", "objectClass", "isDeleted"])
-            .with(Control::ShowDeleted);
-        let mut pages = self.ldap.pages(search);
-        let mut all = Vec::new();
-        loop {
-            match pages.next().await {
-                Ok(Some(page)) => all.extend(page),
-                Ok(None) => return Ok(all),
-                Err(OnpremError::Ldap(error)) if is_refusal(&error) => return Ok(Vec::new()),
-                Err(error) => return Err(error),
-            }
-            if any {
-                return Ok(all);
-            }
-        }
     }
 
     /// Brings the watched sets up to date where one of the `touched` groups belongs to them, and says which objects are to
@@ -524,14 +513,13 @@ impl Agent {
             for chunk in open.chunks(CHUNK) {
                 let filter = Filter::And(vec![class("group"), Filter::Or(chunk.to_vec())]);
                 for entry in self.query(filter, self.attributes()).await? {
-                    let values = self.member_values(&entry).await?;
+                    let values = self.members_of(&entry).await?.values;
                     for value in &values {
                         let text = String::from_utf8_lossy(value);
                         members.insert(plain_dn(&text).to_owned());
                     }
-                    if let (Some(guid), Some(node)) =
-                        (entry.guid("objectGUID"), node(&entry, &values))
-                    {
+                    if let (Some(guid), Some(mut node)) = (entry.guid("objectGUID"), node(&entry)) {
+                        node.members = guids_of(&values);
                         graph.insert(guid, node);
                     }
                 }
@@ -543,18 +531,6 @@ impl Agent {
                 .collect();
         }
         self.watched_in(&graph)
-    }
-
-    async fn member_values(&mut self, entry: &Entry) -> Result<Vec<Vec<u8>>, OnpremError> {
-        match entry.ranged("member") {
-            None => Ok(entry.values("member").to_vec()),
-            Some(_) => {
-                let dn = plain_dn(entry.dn()).to_owned();
-                self.ldap
-                    .all_values(&dn, "member", &[Control::ExtendedDn])
-                    .await
-            }
-        }
     }
 
     /// The users whom the clock has changed since `since_s`, and when it will next change one.
@@ -637,12 +613,11 @@ impl Agent {
             let chosen = self.chosen(filter).await?;
             for entry in entries {
                 read.take(&self.rules, &entry);
-                if let Some((guid, dn)) = read.unfinished.pop() {
-                    let values = self
-                        .ldap
-                        .all_values(&dn, "member", &[Control::ExtendedDn])
-                        .await?;
-                    read.complete(&self.rules, &guid, &values);
+                if is_group(&entry)
+                    && let Some(guid) = entry.guid("objectGUID")
+                {
+                    let members = self.members_of(&entry).await?;
+                    read.complete(&self.rules, &guid, &members);
                 }
                 read.choose(&entry, chosen.as_ref());
             }
@@ -703,9 +678,10 @@ impl Agent {
                     None => entry.values("memberOf").to_vec(),
                     Some(_) => {
                         let dn = plain_dn(entry.dn()).to_owned();
-                        self.ldap
-                            .all_values(&dn, "memberOf", &[Control::ExtendedDn])
-                            .await?
+                        let all = self
+                            .ldap
+                            .all_values(&dn, "memberOf", &[Control::ExtendedDn]);
+                        all.await?.values
                     }
                 };
                 if let Some(guid) = entry.guid("objectGUID") {

@@ -36,6 +36,15 @@ pub enum Position {
     },
 }
 
+impl Position {
+    /// Whether the account could read deleted objects.
+    pub fn sees_deleted(&self) -> bool {
+        match self {
+            Self::DirSync { sees_deleted, .. } | Self::Usn { sees_deleted, .. } => *sees_deleted,
+        }
+    }
+}
+
 /// The agent's bookmark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
@@ -45,6 +54,8 @@ pub struct Cursor {
     pub invocation: String,
     /// How far was read.
     pub position: Position,
+    /// The controller's highest `uSNChanged` before that. A database that has less by now is an older one.
+    pub highest_usn: i64,
     /// The fingerprint of the scope and of what else decides over objects.
     pub scope: String,
     /// The fingerprint of who is in the groups that decide over objects.
@@ -117,6 +128,7 @@ impl Cursor {
             format!("invocation {}", self.invocation),
             format!("source {source}"),
             format!("position {position}"),
+            format!("highest_usn {}", self.highest_usn),
             format!("scope {}", self.scope),
             format!("watched {}", self.watched),
             format!("read_at {}", self.read_at),
@@ -155,6 +167,7 @@ impl Cursor {
             },
             _ => return None,
         };
+        let highest_usn = field("highest_usn")?.parse().ok()?;
         let scope = field("scope")?.to_owned();
         let watched = field("watched")?.to_owned();
         let read_at = field("read_at")?.parse().ok()?;
@@ -175,6 +188,7 @@ impl Cursor {
             controller,
             invocation,
             position,
+            highest_usn,
             scope,
             watched,
             read_at,
@@ -199,6 +213,7 @@ mod tests {
                 cookie: vec![0, 255, 10],
                 sees_deleted: true,
             },
+            highest_usn: 4711,
             scope: "aa".into(),
             watched: "bb".into(),
             read_at: 1_700_000_000,

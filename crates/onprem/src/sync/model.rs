@@ -160,6 +160,8 @@ pub enum SkipReason {
     NoMappedUpn,
     /// A value that is missing, not text, or too long.
     UnusableValue(&'static str),
+    /// A group that changed each time its members were read.
+    Unsteady,
     /// A member of a group that is no synced user or group: a computer, a contact, someone out of scope.
     ForeignMember,
     /// A member of a group that is a security principal of another forest, or a well-known one.
@@ -172,7 +174,10 @@ impl SkipReason {
     /// Whether the tenant's copy, if there is one, stays as it is: damage in one run must not take anybody's access.
     /// What is left out by a rule is removed instead.
     pub fn keeps_existing(self) -> bool {
-        matches!(self, Self::UnusableValue(_) | Self::NoMappedUpn)
+        matches!(
+            self,
+            Self::UnusableValue(_) | Self::NoMappedUpn | Self::Unsteady
+        )
     }
 
     /// Whether it is worth telling: nobody expects computers to be taken over.
@@ -197,6 +202,9 @@ impl fmt::Display for SkipReason {
                 f.write_str("the attribute named by `--upn-attribute` is missing or unusable")
             }
             Self::UnusableValue(attribute) => write!(f, "`{attribute}` is missing or unusable"),
+            Self::Unsteady => {
+                f.write_str("its members changed each time they were read; it is read again soon")
+            }
             Self::ForeignMember => f.write_str("a member that is no synced user or group"),
             Self::ForeignPrincipal => f.write_str("a member that is a foreign security principal"),
             Self::OtherDomain => f.write_str(

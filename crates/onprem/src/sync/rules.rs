@@ -23,8 +23,8 @@ const MAX_NAME_LEN: usize = 1024;
 /// Where AD keeps the security principals of other forests, and the well-known ones.
 const FOREIGN_CONTAINER: &str = ",cn=foreignsecurityprincipals,";
 
-/// The attributes on which objects depend.
-pub(super) const ATTRIBUTES: [&str; 16] = [
+/// The attributes on which objects depend, but for `member`, which is read by ranges.
+pub(super) const ATTRIBUTES: [&str; 15] = [
     "objectGUID",
     "objectSid",
     "objectClass",
@@ -39,7 +39,6 @@ pub(super) const ATTRIBUTES: [&str; 16] = [
     "groupType",
     "isCriticalSystemObject",
     "msDS-SecondaryKrbTgtNumber",
-    "member",
     "name",
 ];
 

@@ -8,8 +8,6 @@ pub(super) struct Read {
     pub(super) seen: BTreeMap<String, Seen>,
     pub(super) skipped: Vec<Skipped>,
     pub(super) graph: Graph,
-    /// Groups with more members than came at once: `objectGUID` and DN.
-    pub(super) unfinished: Vec<(String, String)>,
     pub(super) places: BTreeMap<String, String>,
 }
 
@@ -20,13 +18,7 @@ impl Read {
         }
         let guid = entry.guid("objectGUID");
         if let Some(guid) = &guid {
-            if entry.ranged("member").is_some() {
-                self.unfinished
-                    .push((guid.clone(), plain_dn(entry.dn()).to_owned()));
-            }
-            if is_group(entry)
-                && let Some(node) = node(entry, entry.values("member"))
-            {
+            if let Some(node) = is_group(entry).then(|| node(entry)).flatten() {
                 self.graph.insert(guid.clone(), node);
             }
             self.places
@@ -48,13 +40,19 @@ impl Read {
         self.skipped.push(Skipped { guid, name, reason });
     }
 
-    /// Adds the members of a group that had too many of them for one answer.
-    pub(super) fn complete(&mut self, rules: &Rules, guid: &str, values: &[Vec<u8>]) {
+    /// Adds the members of a group. One that did not stand still stays as the tenant has it, till it is read again.
+    pub(super) fn complete(&mut self, rules: &Rules, guid: &str, members: &AllValues) {
         if let Some(node) = self.graph.get_mut(guid) {
-            node.members = guids_of(values);
+            node.members = guids_of(&members.values);
         }
-        if let Some(Seen::Present(object)) = self.seen.get_mut(guid) {
-            object.members = rules.members(values);
+        let Some(Seen::Present(object)) = self.seen.get_mut(guid) else {
+            return;
+        };
+        if members.steady {
+            object.members = rules.members(&members.values);
+        } else {
+            let name = object.account.account_name.clone();
+            self.leave_out(Some(guid.to_owned()), name, SkipReason::Unsteady);
         }
     }
 
@@ -113,14 +111,15 @@ pub(super) fn unusable(skipped: &[Skipped]) -> BTreeSet<String> {
         .collect()
 }
 
-pub(super) fn node(entry: &Entry, members: &[Vec<u8>]) -> Option<Node> {
+/// A group, its members not read yet.
+pub(super) fn node(entry: &Entry) -> Option<Node> {
     Some(Node {
         sid: entry.sid("objectSid")?,
         name: entry
             .text("sAMAccountName")
             .unwrap_or_default()
             .to_lowercase(),
-        members: members.iter().filter_map(|one| guid_of_dn(one)).collect(),
+        members: BTreeSet::new(),
     })
 }
 
@@ -140,6 +139,39 @@ pub(super) async fn highest_usn(ldap: &mut Ldap) -> Result<i64, OnpremError> {
     let root = ldap.root_dse().await?;
     root.highest_committed_usn
         .ok_or_else(|| LdapError::Protocol("it lacks highestCommittedUSN".to_owned()).into())
+}
+
+/// Objects in the container of deleted objects, as far as the account may read them; one at most where only `any` is asked
+/// for.
+pub(super) async fn deleted_since(
+    ldap: &mut Ldap,
+    usn: i64,
+    any: bool,
+) -> Result<Vec<Entry>, OnpremError> {
+    let base = format!("CN=Deleted Objects,{}", ldap.base());
+    let filter = Filter::And(vec![
+        Filter::Equality("isDeleted".to_owned(), "TRUE".to_owned()),
+        Filter::Present("lastKnownParent".to_owned()),
+        Filter::GreaterOrEqual("uSNChanged".to_owned(), usn.to_string()),
+    ]);
+    let search = Search::subtree(&base, filter, &["objectGUID", "objectClass", "isDeleted"])
+        .with(Control::ShowDeleted);
+    let mut pages = match any {
+        true => ldap.pages_of(1, search),
+        false => ldap.pages(search),
+    };
+    let mut all = Vec::new();
+    loop {
+        match pages.next().await {
+            Ok(Some(page)) => all.extend(page),
+            Ok(None) => return Ok(all),
+            Err(OnpremError::Ldap(error)) if is_refusal(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        }
+        if any {
+            return Ok(all);
+        }
+    }
 }
 
 /// All pages of a DirSync search from `cookie` on; the cookie behind them.

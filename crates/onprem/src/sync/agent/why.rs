@@ -17,6 +17,8 @@ pub enum Why {
     Refused(String),
     /// The controller's clock is behind the last run.
     Clock,
+    /// The account sees deleted objects now, or does not any more.
+    Deleted(bool),
     /// An organizational unit was moved or renamed, and with it what lies below.
     Moved,
     /// A privileged group or the group of the scope changed.
@@ -46,6 +48,8 @@ impl fmt::Display for Why {
                 )
             }
             Self::Clock => f.write_str("the domain controller's clock is behind the last run"),
+            Self::Deleted(true) => f.write_str("this account sees deleted objects now"),
+            Self::Deleted(false) => f.write_str("this account sees no deleted objects any more"),
             Self::Moved => f.write_str("an organizational unit was made, moved or renamed"),
             Self::Groups => {
                 f.write_str("the members of a privileged group or of the scope's group changed")

@@ -1,0 +1,118 @@
+//! Reading the members of groups: by ranges, so that no message grows with the group.
+//!
+//! Ranges are a matter of ordinary reading. Where that sees no member, DirSync is asked too: it sees those of a group whose
+//! members are hidden from ordinary users.
+
+use super::*;
+use crate::ldap::range;
+
+/// How many members of each group are asked for with the group: the most that AD on Windows gives.
+const FIRST: u64 = 1_500;
+/// How many groups come in one page: bounds the page, with [`FIRST`].
+const GROUPS_IN_PAGE: i64 = 200;
+
+impl Agent {
+    /// The members of one group.
+    pub(super) async fn members_of(&mut self, group: &Entry) -> Result<AllValues, OnpremError> {
+        let dn = plain_dn(group.dn()).to_owned();
+        let found = self
+            .ldap
+            .all_values(&dn, "member", &[Control::ExtendedDn])
+            .await;
+        match found {
+            Ok(members) if !members.values.is_empty() => return Ok(members),
+            Ok(_) | Err(OnpremError::Ldap(LdapError::Missing(_))) => {}
+            Err(OnpremError::Ldap(error)) if is_refusal(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let hidden = self.hidden_members(&[dn]).await?;
+        Ok(hidden.into_values().next().unwrap_or_else(unread))
+    }
+
+    /// The members of all groups that were read.
+    pub(super) async fn read_members(&mut self, read: &mut Read) -> Result<(), OnpremError> {
+        let mut open: BTreeSet<String> = read.graph.keys().cloned().collect();
+        let mut large = Vec::new();
+        let attributes = vec!["objectGUID".to_owned(), range("member", 0, FIRST)];
+        let search = self.search(class("group"), attributes);
+        let mut pages = self.ldap.pages_of(GROUPS_IN_PAGE, search);
+        while let Some(page) = pages.next().await? {
+            for entry in page {
+                let Some(guid) = entry.guid("objectGUID") else {
+                    continue;
+                };
+                let (values, end) = match entry.ranged("member") {
+                    Some(part) => part,
+                    None => (entry.values("member"), None),
+                };
+                if values.is_empty() {
+                    continue;
+                }
+                open.remove(&guid);
+                if end.is_some() {
+                    large.push((guid, plain_dn(entry.dn()).to_owned()));
+                } else {
+                    let values = values.to_vec();
+                    let steady = true;
+                    read.complete(&self.rules, &guid, &AllValues { values, steady });
+                }
+            }
+        }
+        for (guid, dn) in large {
+            let all = self.ldap.all_values(&dn, "member", &[Control::ExtendedDn]);
+            let members = match all.await {
+                Ok(members) => members,
+                Err(OnpremError::Ldap(error)) if is_refusal(&error) => unread(),
+                Err(error) => return Err(error),
+            };
+            read.complete(&self.rules, &guid, &members);
+        }
+        let places: Vec<String> = open
+            .iter()
+            .filter_map(|guid| read.places.get(guid).cloned())
+            .collect();
+        let mut hidden = self.hidden_members(&places).await?;
+        for guid in open {
+            let members = hidden.remove(&guid).unwrap_or_else(unread);
+            read.complete(&self.rules, &guid, &members);
+        }
+        Ok(())
+    }
+
+    /// The members that DirSync sees of the groups at these places, by `objectGUID`. A group that it gives in part alone
+    /// is not steady.
+    async fn hidden_members(
+        &mut self,
+        places: &[String],
+    ) -> Result<BTreeMap<String, AllValues>, OnpremError> {
+        let mut found = BTreeMap::new();
+        for chunk in places.chunks(CHUNK) {
+            let filter = Filter::Or(chunk.iter().cloned().map(by_dn).collect());
+            let attributes = ["objectGUID", "name", "member"].map(str::to_owned);
+            for entry in self.query(filter, attributes.to_vec()).await? {
+                let Some(guid) = entry.guid("objectGUID") else {
+                    continue;
+                };
+                let (values, end) = match entry.ranged("member") {
+                    Some(part) => part,
+                    None => (entry.values("member"), None),
+                };
+                let members = AllValues {
+                    values: values.to_vec(),
+                    steady: end.is_none(),
+                };
+                found.insert(guid, members);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What is known of a group that is not where it was: it was moved, renamed or deleted since, and a change of it is on its
+/// way. Nothing is concluded till then.
+fn unread() -> AllValues {
+    AllValues {
+        values: Vec::new(),
+        steady: false,
+    }
+}

@@ -1,0 +1,72 @@
+//! The sync agent and everything that can go wrong around it, on a real Active Directory: groups too large for one answer,
+//! connections that break at any byte, machines that go away in mid-run.
+//!
+//! After each the same holds: nobody lost access (MIT's `kvno` gets its ticket), the next run completes, and the tenant
+//! holds what `ldbsearch` says that the directory holds.
+
+mod breaks;
+mod crowd;
+#[path = "../sync/hands.rs"]
+mod hands;
+mod surroundings;
+
+use std::path::PathBuf;
+
+use crossrealm_lab::need;
+use hands::{Case, Play};
+
+fn played(cases: &[Case]) {
+    if need::skipped() {
+        return;
+    }
+    if let Err(failure) = Play::begin().and_then(|mut play| {
+        let outcome = play.play(cases);
+        outcome.map_err(|failure| play.story.with_logs(failure))
+    }) {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn a_group_may_be_large() {
+    played(&[
+        ("a large group", Play::a_large_group_comes_by_ranges),
+        (
+            "a changing group",
+            Play::a_group_may_change_while_it_is_read,
+        ),
+    ]);
+}
+
+#[test]
+fn a_run_may_break_anywhere() {
+    played(&[
+        ("a large group", Play::a_crowd_gathers),
+        ("the wire breaks", Play::the_wire_breaks_at_any_byte),
+        ("the controller dies", Play::the_controller_dies_in_mid_run),
+    ]);
+}
+
+#[test]
+fn the_service_may_go_in_mid_run() {
+    played(&[
+        ("a small group", Play::some_gather),
+        ("the service's wire", Play::the_way_to_the_service_breaks),
+        ("the service dies", Play::the_service_dies_in_mid_run),
+    ]);
+}
+
+#[test]
+fn the_agent_outlives_its_surroundings() {
+    played(&[
+        ("deletions", Play::a_right_to_see_deletions_is_enough),
+        ("the account", Play::an_account_may_fail_and_be_mended),
+        ("the clock", Play::the_agents_clock_may_jump),
+        ("an older database", Play::an_older_database_is_noticed),
+    ]);
+}
+
+/// A script beside this file.
+fn script(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sync_faults")).join(name)
+}

@@ -36,17 +36,33 @@ const GROUPS: &[(&str, &str)] = &[("Sales", "alice,müller"), ("AllStaff", "Sale
 const PORTS: &[u16] = &[53, 88, 135, 389, 445, 464, 3268];
 const START_LIMIT: Duration = Duration::from_secs(60);
 const PROVISION_LIMIT: Duration = Duration::from_secs(180);
+/// One batch of a population: thousands of objects.
+const BATCH_LIMIT: Duration = Duration::from_secs(900);
 
 /// Raise when the steps of provisioning change in a way the constants above do not show.
 const TEMPLATE_VERSION: u32 = 2;
 
-/// Starts a domain controller in a namespace, on its own copy of the template. `run` makes commands for the namespace.
+/// People and groups that a domain has besides the usual ones.
+#[derive(Debug, Hash)]
+pub struct Population {
+    /// A word for the template's folder.
+    pub name: String,
+    /// LDIF, each batch one transaction: with more than some thousand objects in one, Samba's database becomes very slow.
+    pub batches: Vec<String>,
+}
+
+/// Starts a domain controller in a namespace, on its own copy of the template, with this population in it. `run` makes
+/// commands for the namespace.
 pub(crate) fn start(
     folder: &Path,
     cache: &Path,
+    population: Option<&Population>,
     run: &dyn Fn(&str) -> Run,
 ) -> Result<Service, Failure> {
-    let template = template(cache, run)?;
+    let mut template = template(cache, run)?;
+    if let Some(population) = population {
+        template = populated(&template, cache, population, run)?;
+    }
     Run::here("cp")
         .args(["-a", "--sparse=always"])
         .arg(&template)
@@ -127,15 +143,53 @@ fn template(cache: &Path, run: &dyn Fn(&str) -> Run) -> Result<PathBuf, Failure>
     )
         .hash(&mut hash);
     let template = cache.join(format!("dc-{:016x}", hash.finish()));
+    made_once(template, |draft| provision(draft, run))
+}
+
+/// The template `base` with a population in it; kept beside it.
+fn populated(
+    base: &Path,
+    cache: &Path,
+    population: &Population,
+    run: &dyn Fn(&str) -> Run,
+) -> Result<PathBuf, Failure> {
+    let mut hash = DefaultHasher::new();
+    (base.file_name(), population).hash(&mut hash);
+    let template = cache.join(format!("dc-{}-{:016x}", population.name, hash.finish()));
+    made_once(template, |draft| {
+        Run::here("cp")
+            .args(["-a", "--sparse=always"])
+            .arg(base)
+            .arg(draft)
+            .ok()?;
+        let database = draft.join("private/sam.ldb");
+        for batch in &population.batches {
+            run("ldbadd")
+                .arg("-H")
+                .arg(&database)
+                .stdin(batch.as_str())
+                .timeout(BATCH_LIMIT)
+                .ok()?;
+        }
+        Ok(())
+    })
+}
+
+/// The folder `template`, made by `make` where it is not there yet.
+fn made_once(
+    template: PathBuf,
+    make: impl FnOnce(&Path) -> Result<(), Failure>,
+) -> Result<PathBuf, Failure> {
     if template.is_dir() {
         return Ok(template);
     }
+    let cache = template.parent().unwrap_or(&template);
     std::fs::create_dir_all(cache)?;
     // Made beside its final place and renamed: whoever sees the template sees a complete one, and two makers do no harm.
     let draft = tempfile::Builder::new()
         .prefix("dc-draft-")
         .tempdir_in(cache)?;
-    provision(&draft.path().join("dc"), run)?;
+    make(&draft.path().join("dc"))?;
     match std::fs::rename(draft.path().join("dc"), &template) {
         Err(error) if !template.is_dir() => Err(error.into()),
         _ => Ok(template),

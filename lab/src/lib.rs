@@ -25,7 +25,7 @@ pub mod story;
 mod world;
 
 pub use child::Service;
-pub use dc::{ADMIN_PASSWORD, DOMAIN, FLAT_NAME, REALM, USER_PASSWORD};
+pub use dc::{ADMIN_PASSWORD, DOMAIN, FLAT_NAME, Population, REALM, USER_PASSWORD};
 pub use halt::kill_at_line;
 pub use net::Place;
 pub use product::{build_product, executables};

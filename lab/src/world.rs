@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::child::Service;
-use crate::dc;
+use crate::dc::{self, Population};
 use crate::need;
 use crate::net::{self, Network, Place};
 use crate::run::{Failure, Run};
@@ -30,6 +30,19 @@ impl World {
     /// # Errors
     /// When root, a program or a package is missing, or a part did not start; the message says which and shows its log.
     pub fn start() -> Result<Self, Failure> {
+        Self::start_with(None)
+    }
+
+    /// The same with a domain that has these people and groups too. The first time it takes as long as writing them does;
+    /// they are kept in the template folder.
+    ///
+    /// # Errors
+    /// As [`World::start`].
+    pub fn start_populated(population: &Population) -> Result<Self, Failure> {
+        Self::start_with(Some(population))
+    }
+
+    fn start_with(population: Option<&Population>) -> Result<Self, Failure> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if let Some(reason) = need::unmet() {
             return Err(Failure::new(reason));
@@ -58,13 +71,13 @@ impl World {
             scratch,
             started_in: Duration::ZERO,
         };
-        world.start_dc()?;
+        world.start_dc(population)?;
         world.started_in = began.elapsed();
         Ok(world)
     }
 
-    fn start_dc(&mut self) -> Result<(), Failure> {
-        let dc = dc::start(&self.dc_folder(), &cache_folder(), &|program| {
+    fn start_dc(&mut self, population: Option<&Population>) -> Result<(), Failure> {
+        let dc = dc::start(&self.dc_folder(), &cache_folder(), population, &|program| {
             self.at(Place::Onprem, program)
         })?;
         self.dc = Some(dc);

@@ -1,9 +1,10 @@
 //! `cargo xtask`: the chores of this repository, in Rust, so that a bare machine needs nothing but Rust to do them.
 //!
 //! `setup` installs the Debian packages the test world needs; `test` runs every test; `demo` plays the story for people;
-//! `world` keeps a test world for trying things; `fuzz` runs the fuzz targets; `sim` the simulation of the
+//! `world` keeps a test world for trying things; `bench` measures; `fuzz` runs the fuzz targets; `sim` the simulation of the
 //! KDC; `ci` is all that CI runs. Nothing here is part of the product.
 
+mod bench;
 mod ci;
 mod conformance;
 mod demo;
@@ -28,6 +29,8 @@ usage: cargo xtask COMMAND
   world               setup, start the test world alone, keep it until Enter is pressed
   fuzz [--seconds N]  run every fuzz target for N seconds each (20)
   sim [--seeds N]     play N simulated lives of a tenant through the KDC (200)
+  bench [NAME…] [--smoke] [--rounds N] [-o json]
+                      measure against peers and promises in the same run: sync, load, tickets (all of them)
   conformance [WORD…] [--keep]
                       send every forgery to the running service, print the table (only cases that hold a WORD)
   check               the quick part of ci: format, tidiness, walls, licences
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             Err(_) => Err(format!("`--seeds` takes a number, not `{seeds}`")),
         },
         ["conformance", rest @ ..] => conformance::run(rest),
+        ["bench", rest @ ..] => bench::run(rest),
         ["world"] => demo::world(),
         ["check"] => ci::check(),
         ["ci"] => ci::run(),

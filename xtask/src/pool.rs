@@ -16,7 +16,7 @@ use crate::Outcome;
 use crate::process::{cargo, run};
 
 /// The packages whose tests play in test worlds.
-const WORLDS: [&str; 3] = ["lab", "conformance", "crates/cli"];
+const WORLDS: [&str; 4] = ["lab", "conformance", "crates/cli", "benches"];
 
 /// A test program that cargo built.
 struct Program {

@@ -44,6 +44,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["crossrealm-krb", "crossrealm-kdc"],
     ),
     ("crossrealm-lab", &[]),
+    (
+        "crossrealm-benches",
+        &[
+            "crossrealm-krb",
+            "crossrealm-kdc",
+            "crossrealm-directory",
+            "crossrealm-api",
+            "crossrealm-lab",
+        ],
+    ),
     ("crossrealm-conformance", &["crossrealm-lab"]),
     ("xtask", &["crossrealm-lab", "crossrealm-conformance"]),
 ];

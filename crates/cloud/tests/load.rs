@@ -1,5 +1,5 @@
-//! A large organisation through the front door: HTTPS, a connector's token, the database on disk. Run with
-//! `cargo test --release -p crossrealm-cloud --test load -- --ignored --nocapture`.
+//! More identities than fit in one request or one page, through the front door: HTTPS, a connector's token, the database on
+//! disk. How fast it is with a hundred thousand is measured by `cargo xtask bench load`.
 
 mod common;
 
@@ -8,13 +8,12 @@ use crossrealm_api::{
     ApplyIdentities, ConnectorCreate, IdentityChange, IdentityKind, IdentityState, PageQuery,
     SyncDomain, SyncedIdentity,
 };
-use std::time::Instant;
 
 const T: &str = "contoso";
 const DOMAIN: &str = "corp.contoso.com";
 const SID: &str = "S-1-5-21-1111-2222-3333";
-const USERS: u32 = 98_000;
-const GROUPS: u32 = 2_000;
+const USERS: u32 = 1_940;
+const GROUPS: u32 = 60;
 
 fn object_guid(n: u32) -> String {
     // Scattered, as those of AD are.
@@ -62,9 +61,8 @@ fn request(changes: Vec<IdentityChange>) -> ApplyIdentities {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes a minute; measures, and fails below the rate that is promised"]
-async fn a_hundred_thousand_identities_over_https() {
+#[tokio::test]
+async fn many_identities_over_https() {
     let service = Service::start().await;
     service.contoso().await;
     service
@@ -83,8 +81,6 @@ async fn a_hundred_thousand_identities_over_https() {
         .unwrap()
         .token;
     let agent = service.client(&token);
-
-    let start = Instant::now();
     for first in (0..USERS + GROUPS).step_by(1000) {
         let changes = (first..first + 1000).map(object).collect();
         let result = agent
@@ -93,11 +89,8 @@ async fn a_hundred_thousand_identities_over_https() {
             .unwrap();
         assert_eq!((result.created, result.refused.len()), (1000, 0));
     }
-    let rate = f64::from(USERS + GROUPS) / start.elapsed().as_secs_f64();
-    println!("identities made over HTTPS: {rate:.0}/s");
 
     // Each group has 50 users and the group behind it, in chains of ten.
-    let start = Instant::now();
     let member = |n: u32| {
         let mut add: Vec<String> = (0..50).map(|k| object_guid((n * 50 + k) % USERS)).collect();
         if n % 10 != 9 {
@@ -109,19 +102,13 @@ async fn a_hundred_thousand_identities_over_https() {
             remove: vec![],
         }
     };
-    let mut added = 0;
-    for first in (0..GROUPS).step_by(200) {
-        let changes = (first..first + 200).map(member).collect();
-        added += agent
-            .apply_identities(T, DOMAIN, &request(changes))
-            .await
-            .unwrap()
-            .memberships_added;
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    println!("memberships made over HTTPS: {added} in {seconds:.1} s");
+    let changes = (0..GROUPS).map(member).collect();
+    let result = agent
+        .apply_identities(T, DOMAIN, &request(changes))
+        .await
+        .unwrap();
+    assert_eq!(result.memberships_added, 60 * 50 + 54);
 
-    let start = Instant::now();
     let (mut after, mut read) = (None, 0);
     loop {
         let page = agent
@@ -134,20 +121,12 @@ async fn a_hundred_thousand_identities_over_https() {
             None => break,
         }
     }
-    println!(
-        "all {read} read back by the agent in {:.1} s",
-        start.elapsed().as_secs_f64()
-    );
-    assert_eq!(read, (USERS + GROUPS) as usize);
-
-    let start = Instant::now();
+    assert_eq!(read, 2000);
     let one = agent
         .apply_identities(T, DOMAIN, &request(vec![object(17)]))
         .await
         .unwrap();
-    println!("a run in which nothing changed: {:?}", start.elapsed());
-    assert_eq!(one.unchanged, 1);
+    assert_eq!((one.unchanged, one.created), (1, 0));
     let page = service.admin.users(T, &PageQuery::default()).await.unwrap();
     assert_eq!(page.items.len(), 500);
-    assert!(rate >= 5000.0, "{rate}");
 }

@@ -71,22 +71,27 @@ impl Story {
     ///
     /// # Errors
     /// When the world cannot start.
-    pub fn begin(binary: &Path, mut account: Account) -> Result<Self, Failure> {
+    pub fn begin(binary: &Path, account: Account) -> Result<Self, Failure> {
         account.say("Starting the test world: four network namespaces and a real Samba AD domain controller …");
         let world = World::start()?;
-        account.leave_out(world.scratch());
         account.say(&format!(
             "… it answered after {:.1} s\n",
             world.started_in().as_secs_f64()
         ));
-        Ok(Self {
+        Ok(Self::begin_in(world, binary, account))
+    }
+
+    /// The same in a world that has started.
+    pub fn begin_in(world: World, binary: &Path, mut account: Account) -> Self {
+        account.leave_out(world.scratch());
+        Self {
             cloud: None,
             files: None,
             world,
             account,
             binary: binary.into(),
             token: String::new(),
-        })
+        }
     }
 
     /// Plays one step; a failure comes with the logs of everything that runs.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,13 @@ use crossrealm_lab::{Failure, Place, Run, Service};
 use serde_json::json;
 
 use super::Test;
-use super::hosts::writes;
+use super::hosts::{ended, writes};
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
 pub const TESTS: &[(&str, Test)] = &[
     ("a_domain_is_added_below_a_running_host", added_domain),
+    ("an_order_that_failed_is_given_again", failed_order),
     ("a_share_made_again_adopts_its_folder", made_again),
     ("a_host_killed_while_it_keeps_its_state_starts", killed),
 ];
@@ -42,7 +44,7 @@ fn added_domain(scene: &mut Scene) -> Result<(), Failure> {
     let carol = format!("carol@{SECOND_DOMAIN}");
     scene.grant(share, &carol, "contributor")?;
     let expected = FIRST_ID + OF_EACH_DOMAIN + 1234;
-    let ask = wbinfo(scene)?.args(["--sid-to-uid", &format!("{SECOND_SID}-1234")]);
+    let ask = inside_host(scene, "wbinfo")?.args(["--sid-to-uid", &format!("{SECOND_SID}-1234")]);
     scene.until(
         &ask,
         "was expected to know the new domain's range",
@@ -112,8 +114,8 @@ fn add_domain(scene: &Scene) -> Result<(), Failure> {
     curl.arg(url).ok().map(drop)
 }
 
-/// Samba's `wbinfo`, asking the host's own winbindd.
-fn wbinfo(scene: &Scene) -> Result<Run, Failure> {
+/// A program among the files that the host's own winbindd sees.
+fn inside_host(scene: &Scene, program: &str) -> Result<Run, Failure> {
     let data = scene.data().display().to_string();
     let pids = fs::read_dir("/proc")?
         .flatten()
@@ -127,7 +129,34 @@ fn wbinfo(scene: &Scene) -> Result<Run, Failure> {
     let pid = winbindds
         .next()
         .ok_or_else(|| Failure::new("the host has no winbindd"))?;
-    Ok(Run::here("nsenter").args(["--mount", "--target", &pid.to_string(), "wbinfo"]))
+    Ok(Run::here("nsenter").args(["--mount", "--pid", "--target", &pid.to_string(), program]))
+}
+
+/// The program that tells smbd to end connections fails, after the new permissions were written.
+fn failed_order(scene: &mut Scene) -> Result<(), Failure> {
+    let share = "orders";
+    scene.share(share)?;
+    scene.grant(share, "Sales", "contributor")?;
+    scene.until_served("alice", share)?;
+    let stop = scene.story.world.path(Place::Client, "stop-orders");
+    let alice = writes(scene, "alice", share, "alice through a failed order", &stop)?;
+    let control = Path::new("/usr/bin/smbcontrol");
+    let mount = inside_host(scene, "mount")?.args(["--bind", "/bin/false"]);
+    mount.arg(control).ok()?;
+    let revoked = scene.admin(&["share", "revoke", "acct1/orders", "--from", "Sales"]);
+    let told = revoked.ok().and_then(|_| {
+        let show = scene.admin(&["storage-account", "hosts", "acct1"]);
+        scene.until(
+            &show,
+            "was expected to tell that smbcontrol fails",
+            |output| output.both().contains("smbcontrol"),
+        )
+    });
+    inside_host(scene, "umount")?.arg(control).ok()?;
+    told?;
+    ended(&alice)?;
+    fs::write(&stop, "")?;
+    Ok(())
 }
 
 fn made_again(scene: &mut Scene) -> Result<(), Failure> {

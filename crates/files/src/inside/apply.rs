@@ -127,8 +127,8 @@ impl Host {
         self.quotas.put(&state).await;
         self.configure(smbconf::render(&state, &self.serving)?)
             .await?;
-        let before = std::mem::replace(&mut self.permissions, effective);
-        self.close(&before, &changed).await?;
+        self.close(&effective, &changed).await?;
+        self.permissions = effective;
         Ok(Outcome {
             left_out,
             failed,
@@ -139,30 +139,33 @@ impl Host {
     async fn configure(&mut self, configuration: String) -> Result<(), FilesError> {
         if configuration != self.configuration {
             file::replace(Path::new(SMB_CONF), configuration.as_bytes())?;
-            self.configuration = configuration;
             if self.running {
                 samba("smbcontrol", &["all", "reload-config"]).await?;
             }
+            self.configuration = configuration;
         }
         Ok(())
     }
 
-    /// Ends open connections to shares that are gone, and those that the permissions no longer allow.
+    /// Ends open connections to shares that are gone, and those that the permissions no longer allow. What fails here is
+    /// done again with the next attempt: only then the state counts as the one in effect.
     async fn close(
         &self,
-        before: &BTreeMap<String, String>,
+        effective: &BTreeMap<String, String>,
         changed: &[String],
     ) -> Result<(), FilesError> {
         if !self.running {
             return Ok(());
         }
-        for share in before.keys() {
-            if !self.permissions.contains_key(share) {
+        for share in self.permissions.keys() {
+            if !effective.contains_key(share) {
                 samba("smbcontrol", &["smbd", "close-share", share]).await?;
             }
         }
-        for share in changed.iter().filter(|share| before.contains_key(*share)) {
-            samba("smbcontrol", &["smbd", "close-denied-share", share]).await?;
+        for share in changed {
+            if self.permissions.contains_key(share) {
+                samba("smbcontrol", &["smbd", "close-denied-share", share]).await?;
+            }
         }
         Ok(())
     }

@@ -30,8 +30,8 @@ pub use why::Why;
 const CHUNK: usize = 100;
 /// With more changes than this, reading everything is the shorter way.
 const MAX_CHANGES: usize = 50_000;
-/// How often everything is compared where changes are found by `uSNChanged`: some ways of losing sight of an object leave
-/// no trace there.
+/// How often everything is compared: some ways of losing sight of an object leave no trace, such as a database that was put
+/// back to an older state and has counted on since.
 const COMPARE_EVERY_S: i64 = 24 * 3600;
 /// The same, where deletions leave no trace that the account may read.
 const COMPARE_FOR_DELETIONS_EVERY_S: i64 = 15 * 60;
@@ -195,14 +195,9 @@ impl Agent {
         if retry && before.all_pending() {
             return Some(Why::Many);
         }
-        let every = match before.position {
-            Position::DirSync {
-                sees_deleted: true, ..
-            } => return None,
-            Position::Usn {
-                sees_deleted: true, ..
-            } => COMPARE_EVERY_S,
-            Position::DirSync { .. } | Position::Usn { .. } => COMPARE_FOR_DELETIONS_EVERY_S,
+        let every = match before.position.sees_deleted() {
+            true => COMPARE_EVERY_S,
+            false => COMPARE_FOR_DELETIONS_EVERY_S,
         };
         (before.compared_at.saturating_add(every) <= now_s).then_some(Why::Periodic)
     }

@@ -25,7 +25,7 @@ pub enum Why {
     Groups,
     /// So much changed or failed that this is the shorter way.
     Many,
-    /// Changes are found by `uSNChanged`: it is time.
+    /// It was long ago.
     Periodic,
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Why {
                 f.write_str("the members of a privileged group or of the scope's group changed")
             }
             Self::Many => f.write_str("so much changed or failed that it is the shorter way"),
-            Self::Periodic => f.write_str("it is time: this account does not see every change"),
+            Self::Periodic => f.write_str("it was time for that"),
         }
     }
 }

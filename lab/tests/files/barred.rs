@@ -16,7 +16,7 @@ pub const TESTS: &[(&str, Test)] = &[
 ];
 
 const SHARES: [&str; 2] = ["barred", "barred-too"];
-const GONE: [&str; 2] = ["gone", "gone-too"];
+const GONE: [&str; 2] = ["left", "left-too"];
 const DENIED: &str = "NT_STATUS_ACCESS_DENIED";
 
 fn disabled(scene: &mut Scene) -> Result<(), Failure> {

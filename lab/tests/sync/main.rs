@@ -4,14 +4,15 @@
 //! holds is asked with the product's `user` and `group` commands; and that somebody's access begins or ends is shown by a
 //! ticket that MIT's `kvno` gets or does not get.
 
+mod forest;
 mod hands;
 mod sign_in;
 mod values;
 
 use std::time::Duration;
 
-use crossrealm_lab::{DOMAIN, Failure, USER_PASSWORD, need};
-use hands::{BASE, BY_CHANGES, Case, LIMIT, Play, file_time, now_s};
+use crossrealm_lab::{DOMAIN, Failure, USER_PASSWORD};
+use hands::{BASE, BY_CHANGES, LIMIT, Play, file_time, now_s, played};
 use serde_json::{Value, json};
 
 /// At how many moments of a run it is killed.
@@ -21,63 +22,48 @@ const GET_CHANGES: &str = "1131f6aa-9c07-11d1-f79f-00c04fc2dcd2";
 
 #[test]
 fn the_tenant_follows_the_directory() {
-    if need::skipped() {
-        return;
-    }
-    if let Err(failure) = Play::begin().and_then(|mut play| {
-        let outcome = play.all();
-        outcome.map_err(|failure| play.story.with_logs(failure))
-    }) {
-        panic!("{failure}");
-    }
+    played(&[
+        ("the first sync", Play::the_first_sync_took_all),
+        ("changes", Play::changes_are_followed),
+        (
+            "deletion and revival",
+            Play::what_is_deleted_goes_and_what_is_revived_comes_back,
+        ),
+        (
+            "disabled users",
+            Play::who_is_disabled_or_locked_gets_no_ticket,
+        ),
+        ("administrators", Play::administrators_stay_out),
+        ("scopes", Play::scopes_choose),
+        ("refusals", Play::what_is_refused_is_not_forgotten),
+        ("lost bookmarks", Play::a_lost_bookmark_takes_nobodys_access),
+        ("least privilege", Play::accounts_with_few_rights_do),
+    ]);
 }
 
 #[test]
 fn the_service_outlives_what_happens_to_it() {
-    if need::skipped() {
-        return;
-    }
-    if let Err(failure) = Play::begin().and_then(|mut play| {
-        let outcome = play.as_a_service();
-        outcome.map_err(|failure| play.story.with_logs(failure))
-    }) {
-        panic!("{failure}");
-    }
+    played(&[
+        ("changes", Play::changes_are_followed),
+        ("the deletion guard", Play::mass_deletion_stops_and_asks),
+        ("kills", Play::killed_runs_are_finished_by_the_next),
+        ("the service", Play::the_service_follows_within_seconds),
+        ("sign-ins", Play::a_keytab_or_tickets_serve_as_well),
+    ]);
+}
+
+#[test]
+fn tickets_end_and_forests_have_many_domains() {
+    played(&[
+        ("tickets that end", Play::tickets_that_end_are_told),
+        (
+            "another domain",
+            Play::members_of_another_domain_count_once_it_is_synced,
+        ),
+    ]);
 }
 
 impl Play {
-    fn all(&mut self) -> Result<(), Failure> {
-        let cases: &[Case] = &[
-            ("the first sync", Self::the_first_sync_took_all),
-            ("changes", Self::changes_are_followed),
-            (
-                "deletion and revival",
-                Self::what_is_deleted_goes_and_what_is_revived_comes_back,
-            ),
-            (
-                "disabled users",
-                Self::who_is_disabled_or_locked_gets_no_ticket,
-            ),
-            ("administrators", Self::administrators_stay_out),
-            ("scopes", Self::scopes_choose),
-            ("refusals", Self::what_is_refused_is_not_forgotten),
-            ("lost bookmarks", Self::a_lost_bookmark_takes_nobodys_access),
-            ("least privilege", Self::accounts_with_few_rights_do),
-        ];
-        self.play(cases)
-    }
-
-    fn as_a_service(&mut self) -> Result<(), Failure> {
-        let cases: &[Case] = &[
-            ("changes", Self::changes_are_followed),
-            ("the deletion guard", Self::mass_deletion_stops_and_asks),
-            ("kills", Self::killed_runs_are_finished_by_the_next),
-            ("the service", Self::the_service_follows_within_seconds),
-            ("sign-ins", Self::a_keytab_or_tickets_serve_as_well),
-        ];
-        self.play(cases)
-    }
-
     fn the_first_sync_took_all(&mut self) -> Result<(), Failure> {
         self.agrees()?;
         // Who sees deleted objects is known from the first one on.

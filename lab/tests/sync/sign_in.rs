@@ -1,10 +1,11 @@
 //! The agent without a password: with a keytab of its account, and with tickets that somebody got before.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crossrealm_lab::{DOMAIN, Failure, Place, REALM, Run, USER_PASSWORD};
 
-use crate::hands::{BASE, LIMIT, Play};
+use crate::hands::{LIMIT, Play};
 
 impl Play {
     pub(super) fn a_keytab_or_tickets_serve_as_well(&mut self) -> Result<(), Failure> {
@@ -14,7 +15,7 @@ impl Play {
             let run = run.args(["--domain", DOMAIN, "--domain-keytab"]);
             run.arg(&keytab).env("CROSSREALM_TOKEN", &self.connector)
         };
-        self.rename_bob("Bob by keytab")?;
+        self.rename("Bob by keytab")?;
         let once = by_keytab(&["once", "-o", "json"]).ok()?.json()?;
         assert_eq!(once["updated"], 1, "{once}");
         self.agrees()?;
@@ -24,31 +25,68 @@ impl Play {
             .story
             .world
             .service(Place::Admin, "sync by keytab", &run)?;
-        self.rename_bob("Bob by service")?;
+        self.rename("Bob by service")?;
         service.wait_for_line("synced", LIMIT)?;
         self.until(|play| Ok(play.agrees().is_ok()))?;
         service.stop(LIMIT)?;
 
-        let ccache = self.story.world.path(Place::Admin, "svc-sync.ccache");
-        let conf = self.story.world.path(Place::Client, "corp-krb5.conf");
-        let with_tickets = |run: Run| {
-            run.env("KRB5_CONFIG", &conf)
-                .env("KRB5CCNAME", format!("FILE:{}", ccache.display()))
-        };
-        let kinit = self.story.world.at(Place::Admin, "kinit");
-        let kinit = with_tickets(kinit).arg(format!("svc-sync@{REALM}"));
-        kinit.stdin(format!("{USER_PASSWORD}\n")).ok()?;
-        self.rename_bob("Bob by tickets")?;
-        let once = with_tickets(self.admin(&["sync", "once", "-o", "json", "--domain", DOMAIN]));
-        let once = once.env("CROSSREALM_TOKEN", &self.connector).ok()?.json()?;
+        self.kinit("10h")?;
+        self.rename("Bob by tickets")?;
+        let once = self.by_tickets(&["once", "-o", "json"]).ok()?.json()?;
         assert_eq!(once["updated"], 1, "{once}");
         self.agrees()
     }
 
-    fn rename_bob(&self, name: &str) -> Result<(), Failure> {
-        self.ldif(&format!(
-            "dn: CN=Bob Baker,CN=Users,{BASE}\nchangetype: modify\nreplace: displayName\ndisplayName: {name}\n\n"
-        ))
+    /// The service works with tickets that end while it runs; somebody gets new ones then.
+    pub(super) fn tickets_that_end_are_told(&mut self) -> Result<(), Failure> {
+        self.sign_in("alice")?;
+        // Samba takes tickets of two minutes and less for those of a change of password.
+        self.kinit("125s")?;
+        let run = self.by_tickets(&["run", "--interval", "1s"]);
+        let service = self
+            .story
+            .world
+            .service(Place::Admin, "sync by tickets", &run)?;
+        self.rename("Bob in time")?;
+        self.knows("Bob in time")
+            .map_err(|failure| failure.with(service.log_tail()))?;
+        let klist = self.with_tickets(self.story.world.at(Place::Admin, "klist"));
+        let klist = klist.arg("-s");
+        std::thread::sleep(Duration::from_secs(100));
+        self.until(|_| Ok(klist.output()?.code != Some(0)))?;
+        // A connection that stands goes on; the next one has to be signed in for.
+        self.story.world.kill_dc();
+        self.story.world.restart_dc()?;
+        let mark = service.log_mark();
+        self.tells(&service, mark, "hold no valid ticket-granting ticket")?;
+        self.tells(&service, mark, "hint: sign in with `kinit`")?;
+        self.ticket("alice")?;
+        self.kinit("10h")?;
+        self.rename("Bob with new tickets")?;
+        self.knows("Bob with new tickets")?;
+        self.ticket("alice")?;
+        self.agrees()?;
+        service.stop(LIMIT)
+    }
+
+    fn by_tickets(&self, words: &[&str]) -> Run {
+        let run = self.admin(&["sync"]).args(words).args(["--domain", DOMAIN]);
+        self.with_tickets(run)
+            .env("CROSSREALM_TOKEN", &self.connector)
+    }
+
+    fn with_tickets(&self, run: Run) -> Run {
+        let world = &self.story.world;
+        let ccache = world.path(Place::Admin, "svc-sync.ccache");
+        run.env("KRB5_CONFIG", world.path(Place::Client, "corp-krb5.conf"))
+            .env("KRB5CCNAME", format!("FILE:{}", ccache.display()))
+    }
+
+    /// Signs the agent's account in at the administration host.
+    fn kinit(&self, life: &str) -> Result<(), Failure> {
+        let kinit = self.with_tickets(self.story.world.at(Place::Admin, "kinit"));
+        let kinit = kinit.args(["-l", life, &format!("svc-sync@{REALM}")]);
+        kinit.stdin(format!("{USER_PASSWORD}\n")).ok().map(drop)
     }
 
     /// Samba writes the account's keys into a keytab.

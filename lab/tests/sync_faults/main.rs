@@ -12,20 +12,7 @@ mod surroundings;
 
 use std::path::PathBuf;
 
-use crossrealm_lab::need;
-use hands::{Case, Play};
-
-fn played(cases: &[Case]) {
-    if need::skipped() {
-        return;
-    }
-    if let Err(failure) = Play::begin().and_then(|mut play| {
-        let outcome = play.play(cases);
-        outcome.map_err(|failure| play.story.with_logs(failure))
-    }) {
-        panic!("{failure}");
-    }
-}
+use hands::{Play, played};
 
 #[test]
 fn a_group_may_be_large() {

@@ -1,6 +1,6 @@
 //! What surrounds the agent: its account's rights, its password, its clock, the domain controller's past.
 
-use crossrealm_lab::{DOMAIN, Failure, Place, Run, Service, USER_PASSWORD};
+use crossrealm_lab::{Failure, Place, Run, USER_PASSWORD};
 use serde_json::Value;
 
 use crate::hands::{BASE, BY_CHANGES, LIMIT, Play, file_time, now_s};
@@ -22,27 +22,6 @@ impl Play {
     fn agent_once(&self, words: &[&str]) -> Result<Value, Failure> {
         let words = [&["once", "-o", "json"], words].concat();
         self.as_agent(&words)?.ok()?.json()
-    }
-
-    fn rename(&self, name: &str) -> Result<(), Failure> {
-        self.ldif(&format!(
-            "dn: CN=Bob Baker,CN=Users,{BASE}\nchangetype: modify\nreplace: displayName\ndisplayName: {name}\n\n"
-        ))
-    }
-
-    /// Waits until the tenant knows Bob by this name.
-    fn knows(&self, name: &str) -> Result<(), Failure> {
-        let show = ["user", "show", &format!("bob@{DOMAIN}")];
-        let took = self.until(|play| Ok(play.admin(&show).ok()?.both().contains(name)))?;
-        println!("`{name}` arrived after {:.1} s", took.as_secs_f64());
-        Ok(())
-    }
-
-    /// Waits until the log of a service says this behind the mark.
-    fn tells(&self, service: &Service, mark: u64, text: &str) -> Result<(), Failure> {
-        let told = self.until(|_| Ok(service.log_from(mark).contains(text)));
-        told.map(drop)
-            .map_err(|failure| failure.with(text).with(service.log_from(mark)))
     }
 
     /// The one further right with which an account that may replicate sees deletions, too.

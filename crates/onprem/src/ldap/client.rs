@@ -191,6 +191,13 @@ pub struct Ldap {
 }
 
 impl Ldap {
+    /// Over a connection to a server of a test, not bound.
+    #[cfg(test)]
+    pub(crate) fn over(connection: Connection) -> Self {
+        let base = String::new();
+        Self { connection, base }
+    }
+
     /// Connects to the session's domain controller and binds. The ticket is one for `ldap/host/domain`: a server that
     /// can open it is a controller of the domain, whatever DNS said.
     pub async fn connect(session: &Session) -> Result<Self, OnpremError> {

@@ -260,3 +260,107 @@ pub(super) async fn rules(
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ldap::{Connection, Scope};
+    use ldap3_proto::control::LdapControl;
+    use ldap3_proto::proto::{LdapMsg, LdapOp, LdapResult};
+    use ldap3_proto::{LdapCodec, LdapPartialAttribute, LdapSearchResultEntry};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::bytes::BytesMut;
+    use tokio_util::codec::{Decoder, Encoder};
+
+    /// Answers searches with one object each and the next of these pages: whether there is more, and the cookie. Returns
+    /// the cookies that it was asked with.
+    async fn serve(mut stream: TcpStream, pages: &[(i64, &[u8])]) -> Vec<Vec<u8>> {
+        let (mut codec, mut asked) = (LdapCodec::default(), Vec::new());
+        let mut incoming = BytesMut::new();
+        for (more, cookie) in pages {
+            let request = loop {
+                match codec.decode(&mut incoming).unwrap() {
+                    Some(request) => break request,
+                    None if stream.read_buf(&mut incoming).await.unwrap() == 0 => return asked,
+                    None => {}
+                }
+            };
+            asked.extend(request.ctrl.iter().find_map(|control| match control {
+                LdapControl::AdDirsync { cookie, .. } => cookie.clone(),
+                _ => None,
+            }));
+            let entry = LdapSearchResultEntry {
+                dn: format!("CN={}", asked.len()),
+                attributes: vec![LdapPartialAttribute {
+                    atype: "cn".into(),
+                    vals: Vec::new(),
+                }],
+            };
+            let done = LdapResult {
+                code: LdapResultCode::Success,
+                matcheddn: String::new(),
+                message: String::new(),
+                referral: Vec::new(),
+            };
+            let page = LdapControl::AdDirsync {
+                flags: *more,
+                max_bytes: 0,
+                cookie: Some(cookie.to_vec()),
+            };
+            let mut outgoing = BytesMut::new();
+            for (op, ctrl) in [
+                (LdapOp::SearchResultEntry(entry), Vec::new()),
+                (LdapOp::SearchResultDone(done), vec![page]),
+            ] {
+                let msgid = request.msgid;
+                codec
+                    .encode(LdapMsg { msgid, op, ctrl }, &mut outgoing)
+                    .unwrap();
+            }
+            stream.write_all(&outgoing).await.unwrap();
+        }
+        asked
+    }
+
+    /// What the agent gets of these pages: the objects' names, the last cookie; and the cookies it asked with.
+    async fn read(
+        pages: &'static [(i64, &[u8])],
+    ) -> (Vec<String>, Result<Vec<u8>, OnpremError>, Vec<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server =
+            tokio::spawn(async move { serve(listener.accept().await.unwrap().0, pages).await });
+        let mut ldap = Ldap::over(Connection::open("dc", address).await.unwrap());
+        let search = Search {
+            base: "DC=corp".into(),
+            scope: Scope::Subtree,
+            filter: class("user"),
+            attributes: Vec::new(),
+            controls: Vec::new(),
+        };
+        let mut names = Vec::new();
+        let mut take = |entry: Entry| names.push(entry.dn().to_owned());
+        let read = dirsync(&mut ldap, &search, 0, b"before".to_vec(), &mut take).await;
+        drop(ldap);
+        (names, read, server.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn pages_are_read_as_long_as_there_are_more() {
+        let (names, last, asked) = read(&[(1, b"one"), (1, b"two"), (0, b"three")]).await;
+        assert_eq!(names, ["CN=1", "CN=2", "CN=3"]);
+        assert_eq!(last.unwrap(), b"three");
+        assert_eq!(asked, [&b"before"[..], b"one", b"two"]);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_leads_nowhere_is_refused() {
+        let (_, refused, _) = read(&[(1, b"one"), (1, b"one")]).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(
+            refused.contains("its DirSync pages do not end"),
+            "{refused}"
+        );
+    }
+}

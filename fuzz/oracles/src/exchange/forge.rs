@@ -1,6 +1,6 @@
-//! Signing and sealing a draft, by a second pair of hands: nothing here uses the product's own PAC signing.
+//! Signing and sealing a draft, by a second pair of hands: nothing here uses the product's own PAC signing or checking.
 
-use super::draft::{Draft, Layer};
+use super::draft::{AES256_SIGNATURE, Draft, Layer};
 use super::world::World;
 use crossrealm_kdc::two_realms::TENANT_REALM;
 use crossrealm_krb::crypto::Key;
@@ -182,4 +182,40 @@ fn signed_pac(draft: &Draft) -> Option<Vec<u8>> {
     raw.get_mut(server_at..server_at + mac_len)?
         .copy_from_slice(&mac);
     Some(raw)
+}
+
+/// Whether the PAC bears the server signature of an AES-256 `key` over its own bytes, [MS-PAC] 2.8.1; `None` where its
+/// table names no such place.
+pub(super) fn is_signed(pac: &[u8], key: &Key) -> Option<bool> {
+    let (made_type, made_len) = AES256_SIGNATURE;
+    let server_at = signature_at(pac, BufferKind::SERVER_SIGNATURE)?;
+    let found = pac.get(server_at + 4..server_at + 4 + made_len)?;
+    let mut unsigned = pac.to_vec();
+    for kind in [BufferKind::SERVER_SIGNATURE, BufferKind::KDC_SIGNATURE] {
+        let at = signature_at(pac, kind)?;
+        let len = match signature_type(pac, at)? {
+            -138 | 19 => 16,
+            20 => 24,
+            _ => 12,
+        };
+        unsigned.get_mut(at + 4..at + 4 + len)?.fill(0);
+    }
+    let made = key.checksum(key_usage::PAC_SIGNATURE, &unsigned);
+    Some(signature_type(pac, server_at)? == made_type && made == found)
+}
+
+/// Where the buffer of this kind starts, by the table in front of the PAC: each entry is kind, size (4 bytes each) and
+/// offset (8 bytes), [MS-PAC] 2.4.
+fn signature_at(pac: &[u8], kind: BufferKind) -> Option<usize> {
+    let table = pac.get(8..)?.as_chunks::<16>().0;
+    let entry = table
+        .iter()
+        .find(|entry| entry[..4] == kind.0.to_le_bytes())?;
+    let offset = entry[8..].try_into().ok().map(u64::from_le_bytes)?;
+    usize::try_from(offset).ok()
+}
+
+fn signature_type(pac: &[u8], at: usize) -> Option<i32> {
+    let bytes = pac.get(at..at.checked_add(4)?)?;
+    bytes.try_into().ok().map(i32::from_le_bytes)
 }

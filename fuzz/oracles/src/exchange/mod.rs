@@ -24,7 +24,7 @@ use crossrealm_krb::messages::{
 use crossrealm_krb::pac::{BufferKind, FileTime, Pac};
 use crossrealm_krb::sid::Sid;
 use draft::Draft;
-use forge::{Forged, forge};
+use forge::{Forged, forge, is_signed};
 use world::{CHILD_REALM, DOMAINS, World, sid};
 
 /// Edits an honest request as `script` says, seals it, and drives the exchange to its end.
@@ -79,12 +79,16 @@ fn run(world: &mut World, draft: &Draft, message: &[u8]) -> (Option<Vec<u8>>, Ev
 
 /// Everything that must hold of an issued ticket.
 fn issued(world: &World, draft: &Draft, forged: &Forged, reply: &[u8], event: &Event) {
-    assert!(draft.own_tgt || draft.sealed_by_the_trust());
     // Without a record of the trust only a TGT of our own is of use, without one of the identity nothing is.
     assert!(
         matches!(draft.faults, [0 | 4 | 5, 0 | 4 | 5]) || draft.own_tgt && draft.faults[0] == 2
     );
     let presented = forged.presented.as_ref().expect("a ticket was presented");
+    if !draft.own_tgt {
+        assert!(draft.sealed_by_the_trust());
+        let signed = is_signed(&pac_bytes(presented), &draft.sealing_key());
+        assert_eq!(signed, Some(true), "the PAC's signature");
+    }
     let identity = granted_identity(world, draft, presented, event);
     check_request(world, forged, presented);
 
@@ -273,6 +277,11 @@ fn check_pac(
 
 /// The one PAC of a ticket.
 fn pac_of(part: &EncTicketPart) -> Pac {
+    Pac::decode(&pac_bytes(part)).expect("a well-formed PAC")
+}
+
+/// The bytes of a ticket's one PAC.
+fn pac_bytes(part: &EncTicketPart) -> Vec<u8> {
     let elements = part.authorization_data.as_deref().unwrap_or_default();
     let inner: Vec<AuthorizationData> = elements
         .iter()
@@ -283,7 +292,7 @@ fn pac_of(part: &EncTicketPart) -> Pac {
     let mut pacs = pacs.iter().filter(|e| e.ad_type == ad_type::WIN2K_PAC);
     let pac = pacs.next().expect("a PAC");
     assert!(pacs.next().is_none(), "two PACs");
-    Pac::decode(&pac.data).expect("a well-formed PAC")
+    pac.data.to_vec()
 }
 
 /// The ticket with `pac` in the place of its PAC.

@@ -184,15 +184,17 @@ fn signed_pac(draft: &Draft) -> Option<Vec<u8>> {
     Some(raw)
 }
 
-/// Whether the PAC bears the server signature of an AES-256 `key` over its own bytes, [MS-PAC] 2.8.1; `None` where its
-/// table names no such place.
+/// Whether the PAC bears the server signature of an AES-256 `key` over its own bytes, [MS-PAC] 2.8.1; `None` where it
+/// has no such signature. The KDC's, which only the foreign KDC can check, may be missing.
 pub(super) fn is_signed(pac: &[u8], key: &Key) -> Option<bool> {
     let (made_type, made_len) = AES256_SIGNATURE;
     let server_at = signature_at(pac, BufferKind::SERVER_SIGNATURE)?;
     let found = pac.get(server_at + 4..server_at + 4 + made_len)?;
     let mut unsigned = pac.to_vec();
     for kind in [BufferKind::SERVER_SIGNATURE, BufferKind::KDC_SIGNATURE] {
-        let at = signature_at(pac, kind)?;
+        let Some(at) = signature_at(pac, kind) else {
+            continue;
+        };
         let len = match signature_type(pac, at)? {
             -138 | 19 => 16,
             20 => 24,
@@ -204,12 +206,14 @@ pub(super) fn is_signed(pac: &[u8], key: &Key) -> Option<bool> {
     Some(signature_type(pac, server_at)? == made_type && made == found)
 }
 
-/// Where the buffer of this kind starts, by the table in front of the PAC: each entry is kind, size (4 bytes each) and
-/// offset (8 bytes), [MS-PAC] 2.4.
+/// Where the buffer of this kind starts, by the table in front of the PAC: after count and version each entry is kind,
+/// size (4 bytes each) and offset (8 bytes), [MS-PAC] 2.3 and 2.4.
 fn signature_at(pac: &[u8], kind: BufferKind) -> Option<usize> {
+    let count = pac.first_chunk().copied().map(u32::from_le_bytes)?;
     let table = pac.get(8..)?.as_chunks::<16>().0;
     let entry = table
         .iter()
+        .take(usize::try_from(count).ok()?)
         .find(|entry| entry[..4] == kind.0.to_le_bytes())?;
     let offset = entry[8..].try_into().ok().map(u64::from_le_bytes)?;
     usize::try_from(offset).ok()

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crossrealm_lab::story::{Account, CLOUD_REALM, FILES_HOST, SERVER, STEPS, Story, TENANT};
+use crossrealm_lab::story::{Account, CLOUD_REALM, FILES_HOST, SERVER, Story, TENANT, TRUST_STEPS};
 use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Place, REALM, USER_PASSWORD};
 use serde_json::{Value, json};
 
@@ -24,15 +24,6 @@ pub const ROTATION_TENANT: &str = "rotation";
 const ALIAS: &str = "files.contoso.com";
 /// A service that is no storage account.
 const DATABASE: &str = "postgres/db.contoso.cloud.example";
-
-/// The steps of the lab's story that are played; the cloud is set up in our own way, with a port for Kerberos over TCP.
-const PLAYED: &[&str] = &[
-    "tenant_create",
-    "trust_is_set",
-    "sync_once",
-    "share_is_granted",
-    "client_config",
-];
 
 /// Users whose referrals are at hand, and what is special about them.
 const USERS: &[&str] = &["alice", "bob", "müller", "mallory", "erin", "crowd"];
@@ -150,13 +141,9 @@ fn prepare(story: &mut Story) -> Result<(Value, Value), Failure> {
             .samba_tool(&["user", "create", user, USER_PASSWORD])
             .ok()?;
     }
-    for (index, step) in STEPS
-        .iter()
-        .filter(|step| PLAYED.contains(&step.name))
-        .enumerate()
-    {
-        story.play(index + 1, step)?;
-    }
+    // The cloud was set up in a way of our own, with a port for Kerberos over TCP.
+    story.play_steps(&["tenant_create"])?;
+    story.play_steps(TRUST_STEPS)?;
     second_tenant(story)?;
     for user in USERS {
         sign_in(story, user, USER_PASSWORD, CLOUD_REALM)?;

@@ -22,6 +22,7 @@ mod net;
 mod product;
 mod run;
 pub mod story;
+mod wait;
 mod world;
 
 pub use child::Service;
@@ -30,4 +31,5 @@ pub use halt::kill_at_line;
 pub use net::Place;
 pub use product::{build_product, executables};
 pub use run::{Failure, Output, Run};
+pub use wait::until;
 pub use world::World;

@@ -5,11 +5,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use crossrealm_lab::story::{Account, STEPS, Story};
+use crossrealm_lab::story::{Account, Story, TENANT_STEPS};
 use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Output, Place, Run, build_product, need};
 
 /// The part of the story that comes before: a cloud with a tenant.
-const LAST_STEP: &str = "tenant_create";
 const DEPLOY: &[&str] = &["client", "deploy-gpo"];
 /// Runs the product and kills it when it begins its n-th step.
 const KILL_AT_STEP: &str = r#"#!/usr/bin/python3
@@ -62,12 +61,7 @@ impl Play {
         std::fs::write(&script, KILL_AT_STEP.replace("PRODUCT", &product))?;
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
         let mut story = Story::begin(&script, Account::silent())?;
-        for (index, step) in STEPS.iter().enumerate() {
-            story.play(index + 1, step)?;
-            if step.name == LAST_STEP {
-                break;
-            }
-        }
+        story.play_steps(TENANT_STEPS)?;
         let show = ["-o", "json", "tenant", "show", "contoso"];
         let shown = story.crossrealm(Place::Admin).args(show).ok()?.json()?;
         let tenant = shown["id"].as_str().unwrap_or_default().to_owned();

@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crossrealm_lab::story::{Account, SERVER, STEPS, Story, TENANT};
-use crossrealm_lab::{Failure, Output, Place, Run, Service, build_product, need};
+use crossrealm_lab::story::{SERVER, Story, TENANT};
+use crossrealm_lab::{Failure, Output, Place, Run, Service, need, until};
 
 /// Patience for a loaded machine; what is measured is printed.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -57,15 +57,7 @@ struct Play {
 impl Play {
     /// The story up to a configured workstation; then two accounts, their shares, and a host with a token for each.
     fn begin() -> Result<Self, Failure> {
-        let mut story = Story::begin(&build_product()?, Account::silent())?;
-        for (index, step) in STEPS.iter().enumerate() {
-            if step.name != "files_serve" {
-                story.play(index + 1, step)?;
-            }
-            if step.name == "client_config" {
-                break;
-            }
-        }
+        let story = Story::prepared()?;
         let disk = Disk::mount(story.world.path(Place::Cloud, "files"))?;
         let play = Self {
             second: None,
@@ -667,16 +659,7 @@ impl Play {
         what: &str,
         mut is: impl FnMut(&Self) -> Result<Option<T>, Failure>,
     ) -> Result<T, Failure> {
-        let began = Instant::now();
-        loop {
-            if let Some(found) = is(self)? {
-                return Ok(found);
-            }
-            if began.elapsed() > LIMIT {
-                return Err(Failure::new(format!("not in time: {what}")));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        until(what, LIMIT, || is(self))
     }
 
     fn with_logs(&self, failure: Failure) -> Failure {

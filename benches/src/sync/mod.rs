@@ -11,7 +11,7 @@ use crossrealm_krb::messages::{
     AuthorizationDataElement, EncTicketPart, Ticket, ad_type, decode, key_usage,
 };
 use crossrealm_krb::pac::Pac;
-use crossrealm_lab::story::{Account, CLOUD_REALM, SPN, STEPS, Story};
+use crossrealm_lab::story::{Account, CLOUD_REALM, SPN, Story};
 use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Output, Place, REALM, Run, Service, World};
 
 use crate::Size;
@@ -83,20 +83,13 @@ impl Play {
 
     /// The cloud and the trust, and the administrator's tickets for `ldapsearch`.
     fn prepare(&mut self) -> Result<(), Failure> {
-        for name in ["init_and_serve", "tenant_create", "trust_is_set"] {
-            self.step(name)?;
-        }
+        let steps = ["init_and_serve", "tenant_create", "trust_is_set"];
+        self.story.play_steps(&steps)?;
         self.ldap_user("kinit")
             .arg(format!("administrator@{REALM}"))
             .stdin(format!("{ADMIN_PASSWORD}\n"))
             .ok()
             .map(drop)
-    }
-
-    fn step(&mut self, name: &str) -> Result<(), Failure> {
-        let step = STEPS.iter().find(|step| step.name == name);
-        let step = step.ok_or_else(|| Failure::new(format!("the story has no step `{name}`")))?;
-        self.story.play(0, step)
     }
 
     /// A program of the administrator at the administration host.
@@ -218,7 +211,7 @@ impl Play {
     fn delays(&mut self, samples: usize, report: &mut Report) -> Result<(), Failure> {
         self.sync_once("contoso")?;
         self.admin(&["storage-account", "create", "acct1"])?;
-        self.step("client_config")?;
+        self.story.play_steps(&["client_config"])?;
         let words = ["sync", "run", "--interval", "1s"];
         let agent = self.story.with_domain_admin(&words)?;
         let world = &self.story.world;

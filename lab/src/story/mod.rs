@@ -17,6 +17,7 @@ pub use account::Account;
 
 use crate::child::Service;
 use crate::net::Place;
+use crate::product::build_product;
 use crate::run::{Failure, Output, Run};
 use crate::world::World;
 
@@ -35,6 +36,16 @@ pub const SHARE: &str = "//acct1.file.contoso.cloud.example/projects";
 
 const EVENT_LIMIT: Duration = Duration::from_secs(10);
 const SERVE_LIMIT: Duration = Duration::from_secs(30);
+
+/// What makes a service with a tenant, before anything is said to Active Directory.
+pub const TENANT_STEPS: &[&str] = &["the_wall", "init_and_serve", "tenant_create"];
+/// What leads from there to a share and a workstation that finds it; the SMB host is the step `files_serve`.
+pub const TRUST_STEPS: &[&str] = &[
+    "trust_is_set",
+    "sync_once",
+    "share_is_granted",
+    "client_config",
+];
 
 /// One step of the story.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +103,31 @@ impl Story {
             binary: binary.into(),
             token: String::new(),
         }
+    }
+
+    /// A world with the product as built, silently played up to a workstation that finds a share in the cloud. The SMB
+    /// host is left to the caller.
+    ///
+    /// # Errors
+    /// When the product cannot be built, or anything is not as the story says; with all logs.
+    pub fn prepared() -> Result<Self, Failure> {
+        let mut story = Self::begin(&build_product()?, Account::silent())?;
+        story.play_steps(TENANT_STEPS)?;
+        story.play_steps(TRUST_STEPS)?;
+        Ok(story)
+    }
+
+    /// Plays the steps of these names, in this order.
+    ///
+    /// # Errors
+    /// When a step has another name, or anything is not as the story says; with all logs.
+    pub fn play_steps(&mut self, names: &[&str]) -> Result<(), Failure> {
+        for name in names {
+            let at = STEPS.iter().position(|step| step.name == *name);
+            let at = at.ok_or_else(|| Failure::new(format!("the story has no step `{name}`")))?;
+            self.play(at + 1, &STEPS[at])?;
+        }
+        Ok(())
     }
 
     /// Plays one step; a failure comes with the logs of everything that runs.

@@ -548,12 +548,7 @@ fn files_down(play: &mut Play) -> Broken {
 
 /// Starts the SMB host again, and waits until it takes sessions.
 fn files_up(play: &mut Play) -> Mended {
-    let step = crossrealm_lab::story::STEPS
-        .iter()
-        .position(|step| step.name == "files_serve");
-    let index = step.ok_or_else(|| Failure::new("the story has no `files_serve`"))?;
-    play.story
-        .play(index + 1, &crossrealm_lab::story::STEPS[index])?;
+    play.story.play_steps(&["files_serve"])?;
     hosts_are_well(play)
 }
 

@@ -1,6 +1,6 @@
 //! The world of the fault matrix, and how a fault is tried.
 
-use crossrealm_lab::story::{Account, FILES_HOST, STEPS, Story};
+use crossrealm_lab::story::{Account, FILES_HOST, Story, TENANT_STEPS, TRUST_STEPS};
 use crossrealm_lab::{DOMAIN, Failure, Output, Place, REALM, Run, USER_PASSWORD, build_product};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -33,9 +33,7 @@ pub struct Play {
 impl Play {
     pub fn begin() -> Result<Self, Failure> {
         let mut story = Story::begin(&build_product()?, Account::silent())?;
-        for (index, step) in STEPS.iter().enumerate().take(3) {
-            story.play(index + 1, step)?;
-        }
+        story.play_steps(TENANT_STEPS)?;
         let keytab = story.world.path(Place::Client, "acct1.keytab");
         Ok(Self { story, keytab })
     }
@@ -65,18 +63,9 @@ impl Play {
 
     /// The story up to a configured workstation where alice, and others, are signed in.
     pub fn set_up(&mut self) -> Result<(), Failure> {
-        let steps = STEPS.iter().enumerate().skip(3);
-        for (index, step) in steps {
-            if step.name == "trust_is_set" {
-                self.people()?;
-            }
-            if step.name != "no_trust_yet" {
-                self.story.play(index + 1, step)?;
-            }
-            if step.name == "client_config" {
-                break;
-            }
-        }
+        self.people()?;
+        self.story.play_steps(TRUST_STEPS)?;
+        self.story.play_steps(&["files_serve"])?;
         for user in ["alice", "bob", "mallory", "crowd", "svc-sync"] {
             self.sign_in(user)?;
         }

@@ -1,10 +1,10 @@
 //! The world of these tests: the story up to a configured workstation, with people signed in, and hands for them.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossrealm_lab::story::{Account, FILES_HOST, SPN, STEPS, Story};
-use crossrealm_lab::{Failure, Output, Place, Run, build_product};
+use crossrealm_lab::story::{FILES_HOST, SPN, Story};
+use crossrealm_lab::{Failure, Output, Place, Run, until};
 
 /// A change is seen within two seconds; the rest is patience for a loaded machine.
 pub const CHANGE_LIMIT: Duration = Duration::from_secs(40);
@@ -19,13 +19,8 @@ pub struct Scene {
 impl Scene {
     /// Sets up cloud, trust, sync, the account `acct1` with its host, and the workstation; signs people in.
     pub fn set() -> Result<Self, Failure> {
-        let mut story = Story::begin(&build_product()?, Account::silent())?;
-        for (index, step) in STEPS.iter().enumerate() {
-            story.play(index + 1, step)?;
-            if step.name == "client_config" {
-                break;
-            }
-        }
+        let mut story = Story::prepared()?;
+        story.play_steps(&["files_serve"])?;
         let scene = Self { story };
         for user in PEOPLE {
             scene.sign_in(user)?;
@@ -121,17 +116,16 @@ impl Scene {
         what: &str,
         expected: impl Fn(&Output) -> bool,
     ) -> Result<Output, Failure> {
-        let began = Instant::now();
-        loop {
+        let mut last = None;
+        let answer = until(what, CHANGE_LIMIT, || {
             let output = run.output()?;
             if expected(&output) {
-                return Ok(output);
+                return Ok(Some(output));
             }
-            if began.elapsed() > CHANGE_LIMIT {
-                return Err(output.failure(what));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
+            last = Some(output);
+            Ok(None)
+        });
+        answer.map_err(|failure| last.map_or(failure, |output| output.failure(what)))
     }
 
     /// Waits until the host serves a share to a user.

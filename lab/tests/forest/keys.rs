@@ -4,18 +4,15 @@
 //! `kvno` opens a referral with that. The very same referral is then accepted by the tenant, which opens it with its own
 //! key: both opened one sealed and authenticated message, so both keys are one.
 
-use crossrealm_lab::story::{CLOUD_REALM, SPN, STEPS};
+use crossrealm_lab::story::{CLOUD_REALM, SPN};
 use crossrealm_lab::{Failure, Place, REALM, Run, USER_PASSWORD};
 
 use crate::{Forest, GET, JSON, WHOLE};
 
 impl Forest {
     pub(crate) fn keys(&mut self) -> Result<(), Failure> {
-        for (index, step) in STEPS.iter().enumerate() {
-            if ["sync_once", "share_is_granted", "client_config"].contains(&step.name) {
-                self.story.play(index + 1, step)?;
-            }
-        }
+        let steps = ["sync_once", "share_is_granted", "client_config"];
+        self.story.play_steps(&steps)?;
         self.ads_key_is_the_tenants("first", "current")?;
         self.run(&[WHOLE, &["--rotate-server-key", "--force"]])?
             .ok()?;

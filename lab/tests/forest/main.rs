@@ -12,7 +12,7 @@ mod view;
 
 use std::path::PathBuf;
 
-use crossrealm_lab::story::{Account, STEPS, Story};
+use crossrealm_lab::story::{Account, Story, TENANT_STEPS};
 use crossrealm_lab::{DOMAIN, Failure, Output, Place, Run, build_product, need};
 
 const SET: &[&str] = &["kerberos-server", "set"];
@@ -41,12 +41,7 @@ impl Forest {
     /// The service runs and has a tenant; Active Directory knows nothing of it.
     fn begin() -> Result<Self, Failure> {
         let mut story = Story::begin(&build_product()?, Account::silent())?;
-        for (index, step) in STEPS.iter().enumerate() {
-            story.play(index + 1, step)?;
-            if step.name == "tenant_create" {
-                break;
-            }
-        }
+        story.play_steps(TENANT_STEPS)?;
         Ok(Self { story })
     }
 

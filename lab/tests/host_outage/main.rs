@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crossrealm_lab::story::{Account, SHARE, SPN, STEPS, Story};
-use crossrealm_lab::{Failure, Output, Place, Run, Service, build_product, need};
+use crossrealm_lab::story::{SHARE, SPN, Story};
+use crossrealm_lab::{Failure, Output, Place, Run, Service, need, until};
 
 /// Patience for a loaded machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -41,15 +41,7 @@ struct Play {
 impl Play {
     /// The story up to a configured workstation, but for the host; alice is signed in and has her ticket.
     fn begin() -> Result<Self, Failure> {
-        let mut story = Story::begin(&build_product()?, Account::silent())?;
-        for (index, step) in STEPS.iter().enumerate() {
-            if step.name != "files_serve" {
-                story.play(index + 1, step)?;
-            }
-            if step.name == "client_config" {
-                break;
-            }
-        }
+        let story = Story::prepared()?;
         let clock = story.world.scratch().join("clock_speed.so");
         let source = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -220,16 +212,8 @@ impl Play {
     }
 
     fn ended(&self, service: &mut Service) -> Result<i32, Failure> {
-        let began = Instant::now();
-        loop {
-            match service.ended() {
-                Some(code) => return Ok(code),
-                None if began.elapsed() > LIMIT => {
-                    return Err(Failure::new("it was to end").with(service.log_tail()));
-                }
-                None => std::thread::sleep(Duration::from_millis(50)),
-            }
-        }
+        let ended = until("the host ends", LIMIT, || Ok(service.ended()));
+        ended.map_err(|failure| failure.with(service.log_tail()))
     }
 
     fn until(
@@ -237,14 +221,7 @@ impl Play {
         what: &str,
         holds: impl Fn(&Self) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
-        let began = Instant::now();
-        while !holds(self)? {
-            if began.elapsed() > LIMIT {
-                return Err(Failure::new(format!("not in time: {what}")));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
+        until(what, LIMIT, || Ok(holds(self)?.then_some(())))
     }
 
     fn with_logs(&self, failure: Failure) -> Failure {

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossrealm_lab::story::{Account, CLOUD_REALM, SPN, STEPS, Story};
+use crossrealm_lab::story::{CLOUD_REALM, SPN, Story};
 use crossrealm_lab::{
-    DOMAIN, Failure, Output, Place, REALM, Run, Service, USER_PASSWORD, build_product, need,
+    DOMAIN, Failure, Output, Place, REALM, Run, Service, USER_PASSWORD, need, until,
 };
 use serde_json::{Value, json};
 
@@ -41,15 +41,7 @@ pub(super) fn played(cases: &[Case]) {
 impl Play {
     /// The story up to a workstation that is configured; nothing is served over SMB.
     pub(super) fn begin() -> Result<Self, Failure> {
-        let mut story = Story::begin(&build_product()?, Account::silent())?;
-        for (index, step) in STEPS.iter().enumerate() {
-            if step.name != "files_serve" {
-                story.play(index + 1, step)?;
-            }
-            if step.name == "client_config" {
-                break;
-            }
-        }
+        let story = Story::prepared()?;
         let create = ["-o", "json", "connector", "create", "--domain", DOMAIN];
         let made = story.crossrealm(Place::Admin).args(create).ok()?.json()?;
         let connector = made["token"].as_str().unwrap_or_default().to_owned();
@@ -78,12 +70,9 @@ impl Play {
         holds: impl Fn(&Self) -> Result<bool, Failure>,
     ) -> Result<Duration, Failure> {
         let began = Instant::now();
-        while !holds(self)? {
-            if began.elapsed() > LIMIT {
-                return Err(Failure::new("what was waited for did not happen"));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        until("what the case waits for", LIMIT, || {
+            Ok(holds(self)?.then_some(()))
+        })?;
         Ok(began.elapsed())
     }
 

@@ -9,10 +9,8 @@ mod life;
 mod rights;
 mod unattended;
 
-use crossrealm_lab::story::{Account, CLOUD_REALM, SPN, STEPS, Story};
-use crossrealm_lab::{
-    DOMAIN, Failure, Output, Place, REALM, Run, USER_PASSWORD, build_product, need,
-};
+use crossrealm_lab::story::{CLOUD_REALM, SPN, Story};
+use crossrealm_lab::{DOMAIN, Failure, Output, Place, REALM, Run, USER_PASSWORD, need};
 
 const SET: &[&str] = &["kerberos-server", "set"];
 const WHOLE: &[&str] = &["kerberos-server", "set", "--setup-cloud-trust"];
@@ -54,16 +52,9 @@ struct Play {
 impl Play {
     /// Nothing is served over SMB.
     fn begin() -> Result<Self, Failure> {
-        let mut story = Story::begin(&build_product()?, Account::silent())?;
-        for (index, step) in STEPS.iter().enumerate() {
-            if step.name != "files_serve" {
-                story.play(index + 1, step)?;
-            }
-            if step.name == "client_config" {
-                break;
-            }
-        }
-        Ok(Self { story })
+        Ok(Self {
+            story: Story::prepared()?,
+        })
     }
 
     /// One world for all of it; each part leaves the trust as it found it: whole.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crossrealm_lab::{DOMAIN, Failure, Place, Run, Service, USER_PASSWORD, kill_at_line};
+use crossrealm_lab::{DOMAIN, Failure, Place, Run, Service, USER_PASSWORD, kill_at_line, until};
 
 use crate::{Play, WHOLE, value};
 
@@ -205,13 +205,6 @@ impl Play {
         what: &str,
         mut probe: impl FnMut() -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
-        let began = std::time::Instant::now();
-        while !probe()? {
-            if began.elapsed() > PATIENCE {
-                return Err(Failure::new(format!("in vain waited until {what}")));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
+        until(what, PATIENCE, || Ok(probe()?.then_some(())))
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossrealm_lab::story::{Account, STEPS, Story};
-use crossrealm_lab::{Failure, Output, Place, Run, Service, build_product};
+use crossrealm_lab::story::Story;
+use crossrealm_lab::{Failure, Output, Place, Run, Service, until};
 use serde_json::Value;
 
 use super::snapshots;
@@ -80,15 +80,7 @@ pub struct Scene {
 impl Scene {
     /// Cloud, trust, sync, workstation; two accounts, each with a host; people with tickets.
     pub fn set() -> Result<Self, Failure> {
-        let mut story = Story::begin(&build_product()?, Account::silent())?;
-        for (index, step) in STEPS.iter().enumerate() {
-            if step.name != "files_serve" {
-                story.play(index + 1, step)?;
-            }
-            if step.name == "client_config" {
-                break;
-            }
-        }
+        let story = Story::prepared()?;
         let disk = Disk::mount(story.world.path(Place::Cloud, "btrfs"))?;
         let mut scene = Self {
             hosts: Vec::new(),
@@ -264,16 +256,7 @@ impl Scene {
         what: &str,
         mut is: impl FnMut(&Self) -> Result<Option<T>, Failure>,
     ) -> Result<T, Failure> {
-        let began = Instant::now();
-        loop {
-            if let Some(found) = is(self)? {
-                return Ok(found);
-            }
-            if began.elapsed() > LIMIT {
-                return Err(Failure::new(format!("not in time: {what}")));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        until(what, LIMIT, || is(self))
     }
 
     pub fn with_logs(&self, failure: Failure) -> Failure {

@@ -175,9 +175,11 @@ impl<'a> Reader<'a> {
             .0
             .iter()
             .map(|unit| u16::from_le_bytes(*unit));
-        char::decode_utf16(units)
-            .collect::<Result<String, _>>()
-            .map_err(|_| NdrError::NotUtf16)
+        let mut text = String::with_capacity(len / 2);
+        for character in char::decode_utf16(units) {
+            text.push(character.map_err(|_| NdrError::NotUtf16)?);
+        }
+        Ok(text)
     }
 
     /// The part of an RPC_UNICODE_STRING that stands in its structure; [`Self::string`] reads the characters.

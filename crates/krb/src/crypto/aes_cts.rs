@@ -5,21 +5,22 @@
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroizing;
 
-const BLOCK: usize = 16;
+/// Bytes of a block.
+pub(super) const BLOCK: usize = 16;
 type Block = [u8; BLOCK];
 
 #[allow(
     clippy::large_enum_variant,
     reason = "lives on the stack for one call; a box would cost an allocation for each"
 )]
-enum Cipher {
+pub(super) enum Cipher {
     Aes128(aes::Aes128),
     Aes256(aes::Aes256),
 }
 
 impl Cipher {
     /// The cipher for a key of 32 bytes, else of 16. Keys have a checked length by construction of `Key`.
-    fn new(key: &[u8]) -> Self {
+    pub(super) fn new(key: &[u8]) -> Self {
         let mut wide = Zeroizing::new([0u8; 32]);
         for (to, from) in wide.iter_mut().zip(key) {
             *to = *from;
@@ -34,7 +35,7 @@ impl Cipher {
         Self::Aes128(aes::Aes128::new(&Array::from(*narrow)))
     }
 
-    fn encrypt(&self, block: &mut Block) {
+    pub(super) fn encrypt(&self, block: &mut Block) {
         let mut array = Array::from(*block);
         match self {
             Self::Aes128(c) => c.encrypt_block(&mut array),
@@ -92,11 +93,15 @@ pub(super) fn encrypt(key: &[u8], plain: &[u8], out: &mut Vec<u8>) {
 /// The decryption of `text` (one block or more); as long as `text`.
 pub(super) fn decrypt(key: &[u8], text: &[u8]) -> Zeroizing<Vec<u8>> {
     let cipher = Cipher::new(key);
-    let mut blocks: Vec<Block> = text.chunks(BLOCK).map(padded).collect();
-    let last_len = text.len() - BLOCK * blocks.len().saturating_sub(1);
+    let len = text.len().next_multiple_of(BLOCK);
+    let mut out = Zeroizing::new(Vec::with_capacity(len));
+    out.extend_from_slice(text);
+    out.resize(len, 0);
+    let blocks = out.as_chunks_mut::<BLOCK>().0;
     // Undo the stealing: the last two blocks change places, and the shortened one gets back the bytes that its
     // successor's decryption reveals.
-    if let [.., before, last] = blocks.as_mut_slice() {
+    if let [.., before, last] = blocks {
+        let last_len = text.len() - (len - BLOCK);
         let mut revealed = *before;
         cipher.decrypt(&mut revealed);
         for (to, from) in last.iter_mut().zip(&revealed).skip(last_len) {
@@ -104,14 +109,12 @@ pub(super) fn decrypt(key: &[u8], text: &[u8]) -> Zeroizing<Vec<u8>> {
         }
         std::mem::swap(before, last);
     }
-    let mut out = Zeroizing::new(Vec::with_capacity(blocks.len() * BLOCK));
     let mut previous = [0; BLOCK];
     for block in blocks {
-        let mut plain = Zeroizing::new(block);
-        cipher.decrypt(&mut plain);
-        xor(&mut plain, &previous);
-        out.extend_from_slice(plain.as_slice());
-        previous = block;
+        let sealed = *block;
+        cipher.decrypt(block);
+        xor(block, &previous);
+        previous = sealed;
     }
     out.truncate(text.len());
     out

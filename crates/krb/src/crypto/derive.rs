@@ -1,6 +1,7 @@
 //! Keys made from keys: DK of RFC 3961 §5.1 for encryption types 17 and 18, KDF-HMAC-SHA2 of RFC 8009 §3 for 19 and 20.
 
-use super::{Enctype, Key, aes_cts};
+use super::aes_cts::{BLOCK, Cipher};
+use super::{Enctype, Key};
 use hmac::{Hmac, KeyInit, Mac};
 use zeroize::Zeroizing;
 
@@ -47,13 +48,13 @@ pub(super) fn kerberos_constant(enctype: Enctype, seed: &[u8]) -> Zeroizing<Vec<
 /// DK, RFC 3961 §5.1: the n-folded constant, encrypted over and over until there are enough bytes.
 pub(super) fn dk(key: &Key, constant: &[u8]) -> Zeroizing<Vec<u8>> {
     let len = key.enctype.key_len();
-    let mut block = Zeroizing::new(n_fold(constant, 16));
+    let cipher = Cipher::new(&key.bytes);
+    let mut block = Zeroizing::new([0; BLOCK]);
+    n_fold(constant, block.as_mut_slice());
     let mut out = Zeroizing::new(Vec::with_capacity(len));
     while out.len() < len {
-        let mut next = Vec::with_capacity(16);
-        aes_cts::encrypt(&key.bytes, &block, &mut next);
-        out.extend_from_slice(&next);
-        block = Zeroizing::new(next);
+        cipher.encrypt(&mut block);
+        out.extend_from_slice(block.as_slice());
     }
     out
 }
@@ -72,49 +73,51 @@ pub(super) fn kdf_sha2(key: &Key, label: &[u8], context: &[u8], len: usize) -> Z
     out
 }
 
-/// n-fold, RFC 3961 §5.1: stretches or folds `input` to `len` bytes.
-pub(super) fn n_fold(input: &[u8], len: usize) -> Vec<u8> {
-    let total = lcm(input.len(), len);
-    let mut sum = vec![0u32; len];
-    for copy in 0..total / input.len().max(1) {
-        let rotated = rotate_right(input, copy * 13);
-        let start = copy * input.len();
-        for (offset, byte) in rotated.iter().enumerate() {
-            if let Some(slot) = sum.get_mut((start + offset) % len) {
-                *slot += u32::from(*byte);
-            }
+/// n-fold, RFC 3961 §5.1: stretches or folds `input` to fill `out`, both of at least one byte.
+///
+/// The input is written again and again, each time rotated right by 13 more bits, until it ends where a copy of `out`
+/// ends; the pieces as long as `out` are then added in ones' complement. Here the addition goes along, from the last byte
+/// to the first: a carry out of one piece's top belongs to the bottom of the piece before, where the next addition is.
+/// Every derived key starts here, so there is no division and no allocation for a byte.
+pub(super) fn n_fold(input: &[u8], out: &mut [u8]) {
+    out.fill(0);
+    let len = input.len();
+    let (mut slot, mut carry) = (0, 0);
+    for copy in (0..lcm(len, out.len()) / len).rev() {
+        let (whole, part) = ((copy * 13 / 8) % len, (copy * 13) % 8);
+        let mut at = (2 * len - 1 - whole) % len;
+        for _ in 0..len {
+            let before = one_down(at, len);
+            let byte = (byte_of(input, before) << 8 | byte_of(input, at)) >> part & 0xFF;
+            at = before;
+            slot = one_down(slot, out.len());
+            carry = add(out, slot, carry + byte);
         }
     }
-    // Ones'-complement addition: the carry out of the top comes back in at the bottom.
-    let mut carry = 0;
-    loop {
-        for slot in sum.iter_mut().rev() {
-            let value = *slot + carry;
-            *slot = value & 0xFF;
-            carry = value >> 8;
-        }
-        if carry == 0 {
-            break;
+    while carry != 0 {
+        for slot in (0..out.len()).rev() {
+            carry = add(out, slot, carry);
         }
     }
-    sum.into_iter()
-        .map(|value| u8::try_from(value & 0xFF).unwrap_or_default())
-        .collect()
 }
 
-/// `bytes` as one bit string, rotated right by `bits`.
-fn rotate_right(bytes: &[u8], bits: usize) -> Vec<u8> {
-    let len = bytes.len().max(1);
-    let (whole, part) = ((bits / 8) % len, bits % 8);
-    let at = |index: usize| u16::from(bytes.get(index % len).copied().unwrap_or_default());
-    (0..bytes.len())
-        .map(|index| {
-            let high = at(index + 2 * len - whole - 1);
-            let low = at(index + len - whole);
-            let [_, byte] = (((high << 8 | low) >> part) & 0xFF).to_be_bytes();
-            byte
-        })
-        .collect()
+/// The index before this one, around the end.
+fn one_down(index: usize, len: usize) -> usize {
+    index.checked_sub(1).unwrap_or(len - 1)
+}
+
+fn byte_of(bytes: &[u8], index: usize) -> u16 {
+    bytes.get(index).copied().unwrap_or_default().into()
+}
+
+/// Adds to one byte and gives the carry.
+fn add(out: &mut [u8], slot: usize, addend: u16) -> u16 {
+    let Some(byte) = out.get_mut(slot) else {
+        return 0;
+    };
+    let [carry, low] = (u16::from(*byte) + addend).to_be_bytes();
+    *byte = low;
+    carry.into()
 }
 
 fn lcm(a: usize, b: usize) -> usize {

@@ -202,7 +202,8 @@ impl Key {
     pub fn encrypt(&self, usage: u32, plain: &[u8], random: &mut dyn Random) -> Vec<u8> {
         let encryption = derive_key(self, usage, Purpose::Encryption);
         let integrity = derive_key(self, usage, Purpose::Integrity);
-        let mut text = Zeroizing::new(vec![0; CONFOUNDER_LEN]);
+        let mut text = Zeroizing::new(Vec::with_capacity(CONFOUNDER_LEN + plain.len()));
+        text.resize(CONFOUNDER_LEN, 0);
         random.fill(&mut text);
         text.extend_from_slice(plain);
         let mut cipher = Vec::with_capacity(text.len() + self.enctype.mac_len());
@@ -268,10 +269,9 @@ impl Key {
             Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => {
                 let key = derive::dk(self, b"prf");
                 let digest = sha1::Sha1::digest(input);
-                let block: Vec<u8> = digest.iter().copied().take(16).collect();
-                let mut out = Vec::with_capacity(16);
-                aes_cts::encrypt(&key, &block, &mut out);
-                Zeroizing::new(out)
+                let mut out = Zeroizing::new(Vec::with_capacity(16));
+                aes_cts::encrypt(&key, digest.get(..16).unwrap_or_default(), &mut out);
+                out
             }
             Enctype::Aes128Sha2 | Enctype::Aes256Sha2 => derive::kdf_sha2(
                 self,

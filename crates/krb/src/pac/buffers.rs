@@ -231,7 +231,9 @@ fn utf16_len(text: &str) -> Result<u16, NdrError> {
 }
 
 fn utf16_bytes(text: &str) -> Vec<u8> {
-    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    let mut bytes = Vec::with_capacity(2 * text.len());
+    bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+    bytes
 }
 
 fn bytes_at(bytes: &[u8], len: u16, offset: u16) -> Result<&[u8], NdrError> {

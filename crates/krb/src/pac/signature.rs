@@ -100,12 +100,8 @@ impl Pac {
         let mut raw = self.raw.clone();
         for kind in kinds {
             if let Some(signature) = self.signature(*kind) {
-                put_mac(
-                    &mut raw,
-                    &self.entries,
-                    *kind,
-                    &vec![0; signature.mac.len()],
-                )?;
+                let len = signature.mac.len();
+                mac_place(&mut raw, &self.entries, *kind, len)?.fill(0);
             }
         }
         Ok(raw)
@@ -168,12 +164,11 @@ pub fn sign(
 
 /// A signature buffer of the key's type with a checksum of zeros.
 fn unsigned(key: &Key) -> Vec<u8> {
-    Signature {
-        checksum_type: key.enctype().checksum_type(),
-        mac: vec![0; key.enctype().mac_len()],
-        rodc_id: None,
+    let mut bytes = vec![0; Signature::MAC_OFFSET + key.enctype().mac_len()];
+    if let Some(checksum_type) = bytes.first_chunk_mut() {
+        *checksum_type = key.enctype().checksum_type().to_le_bytes();
     }
-    .encode()
+    bytes
 }
 
 /// Writes a checksum into its place in the PAC's bytes.
@@ -183,14 +178,23 @@ fn put_mac(
     kind: BufferKind,
     mac: &[u8],
 ) -> Result<(), PacError> {
+    mac_place(raw, entries, kind, mac.len())?.copy_from_slice(mac);
+    Ok(())
+}
+
+/// The place of a checksum of this length in the PAC's bytes.
+fn mac_place<'a>(
+    raw: &'a mut [u8],
+    entries: &[Entry],
+    kind: BufferKind,
+    len: usize,
+) -> Result<&'a mut [u8], PacError> {
     let place = entries
         .iter()
         .find(|entry| entry.kind == kind)
         .ok_or(PacError::Missing(kind))?;
     raw.get_mut(place.range.clone())
         .and_then(|buffer| buffer.get_mut(Signature::MAC_OFFSET..))
-        .and_then(|sum| sum.get_mut(..mac.len()))
-        .ok_or(PacError::SignatureLength(kind))?
-        .copy_from_slice(mac);
-    Ok(())
+        .and_then(|sum| sum.get_mut(..len))
+        .ok_or(PacError::SignatureLength(kind))
 }

@@ -1,8 +1,10 @@
-//! AES in CBC mode with ciphertext stealing and a zero initial vector, RFC 3962 §5.
+//! AES in CBC mode with ciphertext stealing and a zero initial vector, RFC 3962 §5: what NIST calls CBC-CS3.
 //!
-//! Inputs are at least one block long: every caller puts a confounder in front or passes exactly one block.
+//! Texts are changed in place and are at least one block long: every caller puts a confounder in front or passes exactly
+//! one block.
 
-use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, InnerIvInit, KeyInit};
+use cts::{CbcCs3, Decrypt, Encrypt};
 use zeroize::Zeroizing;
 
 /// Bytes of a block.
@@ -54,68 +56,35 @@ impl Cipher {
     }
 }
 
-/// `bytes`, at most one block, padded with zeros to a block.
-fn padded(bytes: &[u8]) -> Block {
-    let mut block = [0; BLOCK];
-    for (to, from) in block.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    block
-}
-
-fn xor(block: &mut Block, other: &Block) {
-    for (to, from) in block.iter_mut().zip(other) {
-        *to ^= from;
-    }
-}
-
-/// Appends the encryption of `plain` (one block or more) to `out`; as long as `plain`.
-pub(super) fn encrypt(key: &[u8], plain: &[u8], out: &mut Vec<u8>) {
+/// Encrypts one block or more. Where nothing can be stolen from a block before, it is encrypted as it is.
+pub(super) fn encrypt(key: &[u8], text: &mut [u8]) {
     let cipher = Cipher::new(key);
-    let start = out.len();
-    let mut previous = [0; BLOCK];
-    for chunk in plain.chunks(BLOCK) {
-        let mut block = padded(chunk);
-        xor(&mut block, &previous);
-        cipher.encrypt(&mut block);
-        out.extend_from_slice(&block);
-        previous = block;
+    if let ([block], []) = text.as_chunks_mut() {
+        return cipher.encrypt(block);
     }
-    if plain.len() > BLOCK
-        && let Some((rest, last)) = out.split_last_chunk_mut::<BLOCK>()
-        && let Some((_, before)) = rest.split_last_chunk_mut::<BLOCK>()
-    {
-        std::mem::swap(before, last);
-    }
-    out.truncate(start + plain.len());
+    let done = match cipher {
+        Cipher::Aes128(c) => CbcCs3::inner_iv_init(c, &Array::default()).encrypt(text),
+        Cipher::Aes256(c) => CbcCs3::inner_iv_init(c, &Array::default()).encrypt(text),
+    };
+    wiped_unless(done, text);
 }
 
-/// The decryption of `text` (one block or more); as long as `text`.
-pub(super) fn decrypt(key: &[u8], text: &[u8]) -> Zeroizing<Vec<u8>> {
+/// Decrypts one block or more.
+pub(super) fn decrypt(key: &[u8], text: &mut [u8]) {
     let cipher = Cipher::new(key);
-    let len = text.len().next_multiple_of(BLOCK);
-    let mut out = Zeroizing::new(Vec::with_capacity(len));
-    out.extend_from_slice(text);
-    out.resize(len, 0);
-    let blocks = out.as_chunks_mut::<BLOCK>().0;
-    // Undo the stealing: the last two blocks change places, and the shortened one gets back the bytes that its
-    // successor's decryption reveals.
-    if let [.., before, last] = blocks {
-        let last_len = text.len() - (len - BLOCK);
-        let mut revealed = *before;
-        cipher.decrypt(&mut revealed);
-        for (to, from) in last.iter_mut().zip(&revealed).skip(last_len) {
-            *to = *from;
-        }
-        std::mem::swap(before, last);
+    if let ([block], []) = text.as_chunks_mut() {
+        return cipher.decrypt(block);
     }
-    let mut previous = [0; BLOCK];
-    for block in blocks {
-        let sealed = *block;
-        cipher.decrypt(block);
-        xor(block, &previous);
-        previous = sealed;
+    let done = match cipher {
+        Cipher::Aes128(c) => CbcCs3::inner_iv_init(c, &Array::default()).decrypt(text),
+        Cipher::Aes256(c) => CbcCs3::inner_iv_init(c, &Array::default()).decrypt(text),
+    };
+    wiped_unless(done, text);
+}
+
+/// Less than a block is refused, and must not leave as it came.
+fn wiped_unless(done: Result<(), cts::Error>, text: &mut [u8]) {
+    if done.is_err() {
+        text.fill(0);
     }
-    out.truncate(text.len());
-    out
 }

@@ -202,18 +202,25 @@ impl Key {
     pub fn encrypt(&self, usage: u32, plain: &[u8], random: &mut dyn Random) -> Vec<u8> {
         let encryption = derive_key(self, usage, Purpose::Encryption);
         let integrity = derive_key(self, usage, Purpose::Integrity);
-        let mut text = Zeroizing::new(Vec::with_capacity(CONFOUNDER_LEN + plain.len()));
+        let len = CONFOUNDER_LEN + plain.len() + self.enctype.mac_len();
+        // As long as the whole from the beginning: a vector that grows would leave the plaintext behind.
+        let mut text = Vec::with_capacity(len);
         text.resize(CONFOUNDER_LEN, 0);
         random.fill(&mut text);
         text.extend_from_slice(plain);
-        let mut cipher = Vec::with_capacity(text.len() + self.enctype.mac_len());
-        aes_cts::encrypt(&encryption, &text, &mut cipher);
         let mac = match self.enctype {
-            Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => hmac_sha1(&integrity, &text),
-            _ => self.sha2_tag(&integrity, &cipher),
+            Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => {
+                let mac = hmac_sha1(&integrity, &text);
+                aes_cts::encrypt(&encryption, &mut text);
+                mac
+            }
+            _ => {
+                aes_cts::encrypt(&encryption, &mut text);
+                self.sha2_tag(&integrity, &text)
+            }
         };
-        cipher.extend(mac.iter().take(self.enctype.mac_len()));
-        cipher
+        text.extend(mac.iter().take(self.enctype.mac_len()));
+        text
     }
 
     /// Verifies and decrypts `cipher` for a key usage; the confounder is removed.
@@ -226,18 +233,18 @@ impl Key {
         let (body, tag) = cipher.split_at(text_len);
         let encryption = derive_key(self, usage, Purpose::Encryption);
         let integrity = derive_key(self, usage, Purpose::Integrity);
-        let mut text = match self.enctype {
+        let mut text = Zeroizing::new(body.to_vec());
+        match self.enctype {
             // RFC 3962 authenticates the plaintext, so it must be decrypted before the check.
             Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => {
-                let text = aes_cts::decrypt(&encryption, body);
+                aes_cts::decrypt(&encryption, &mut text);
                 same(&hmac_sha1(&integrity, &text), tag)?;
-                text
             }
             _ => {
                 same(&self.sha2_tag(&integrity, body), tag)?;
-                aes_cts::decrypt(&encryption, body)
+                aes_cts::decrypt(&encryption, &mut text);
             }
-        };
+        }
         text.drain(..CONFOUNDER_LEN);
         Ok(text)
     }
@@ -268,9 +275,9 @@ impl Key {
         match self.enctype {
             Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => {
                 let key = derive::dk(self, b"prf");
-                let digest = sha1::Sha1::digest(input);
-                let mut out = Zeroizing::new(Vec::with_capacity(16));
-                aes_cts::encrypt(&key, digest.get(..16).unwrap_or_default(), &mut out);
+                let mut out = Zeroizing::new(sha1::Sha1::digest(input).to_vec());
+                out.truncate(aes_cts::BLOCK);
+                aes_cts::encrypt(&key, &mut out);
                 out
             }
             Enctype::Aes128Sha2 | Enctype::Aes256Sha2 => derive::kdf_sha2(

@@ -156,8 +156,16 @@ impl World {
     /// # Errors
     /// When it does not answer in time.
     pub fn restart_dc(&mut self) -> Result<(), Failure> {
+        self.restart_dc_with(&|run| run)
+    }
+
+    /// The same with its command changed: another environment, say.
+    ///
+    /// # Errors
+    /// As [`World::restart_dc`].
+    pub fn restart_dc_with(&mut self, change: &dyn Fn(Run) -> Run) -> Result<(), Failure> {
         let dc = dc::serve("the domain controller", &self.dc_folder(), &|program| {
-            self.at(Place::Onprem, program)
+            change(self.at(Place::Onprem, program))
         })?;
         self.dc = Some(dc);
         Ok(())

@@ -45,22 +45,19 @@ impl Play {
     }
 
     fn add_member_of_the_child(&mut self) -> Result<(), Failure> {
-        let world = &mut self.story.world;
-        let file = world
-            .dc_folder()
-            .join(format!("private/sam.ldb.d/{}.ldb", BASE.to_uppercase()));
-        world.kill_dc();
+        self.story.world.kill_dc();
         let member = format!(
             "<GUID={EVE}>;<RMD_ADDTIME=134000000000000000>;<RMD_CHANGETIME=134000000000000000>;<RMD_FLAGS=0>;\
              <RMD_INVOCID={EVE}>;<RMD_LOCAL_USN=1>;<RMD_ORIGINATING_USN=1>;<RMD_VERSION=1>;\
              <SID={CHILD_SID}-1234>;CN=Eve,CN=Users,DC=child,{BASE}"
         );
-        let raw = world.at(Place::Onprem, "ldbmodify").arg("-H").arg(file);
-        raw.stdin(format!(
-            "dn: CN=Sales,CN=Users,{BASE}\nchangetype: modify\nadd: member\nmember: {member}\n\n"
-        ))
-        .ok()?;
-        world.restart_dc()
+        self.raw_ldif(
+            BASE,
+            &format!(
+                "dn: CN=Sales,CN=Users,{BASE}\nchangetype: modify\nadd: member\nmember: {member}\n\n"
+            ),
+        )?;
+        self.story.world.restart_dc()
     }
 
     /// Writes the child domain's one user, as that domain's agent would.

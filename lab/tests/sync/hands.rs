@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "no program of tests needs all of them")]
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossrealm_lab::story::{CLOUD_REALM, SPN, Story};
@@ -15,6 +16,8 @@ pub(super) const BASE: &str = "DC=corp,DC=contoso,DC=com";
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 /// What a run says that did not compare everything.
 pub(super) const BY_CHANGES: &str = "what changed since the last run";
+/// "Replicating Directory Changes", [MS-ADTS] 5.1.3.2.1.
+const GET_CHANGES: &str = "1131f6aa-9c07-11d1-f79f-00c04fc2dcd2";
 
 /// A name and what it plays.
 pub(super) type Case = (&'static str, fn(&mut Play) -> Result<(), Failure>);
@@ -59,8 +62,7 @@ impl Play {
     }
 
     pub(super) fn service(&self, name: &str) -> Result<Service, Failure> {
-        let run = self.sync_as("svc-sync", &["run", "--interval", "1s"])?;
-        let run = run.env("CROSSREALM_TOKEN", &self.connector);
+        let run = self.as_agent(&["run", "--interval", "1s"])?;
         self.story.world.service(Place::Admin, name, &run)
     }
 
@@ -95,6 +97,29 @@ impl Play {
             .args(options)
             .ok()
             .map(drop)
+    }
+
+    /// Changes the database of a domain controller that does not run: what it holds below the head of a partition, past its
+    /// checks and its counting.
+    pub(super) fn raw_ldif(&self, head: &str, text: &str) -> Result<(), Failure> {
+        let world = &self.story.world;
+        let run = world.at(Place::Onprem, "ldbmodify").arg("-H");
+        run.arg(self.partition(head)).stdin(text).ok().map(drop)
+    }
+
+    /// The file that holds a partition of the domain controller's database.
+    pub(super) fn partition(&self, head: &str) -> PathBuf {
+        let name = format!("private/sam.ldb.d/{}.ldb", head.to_uppercase());
+        self.story.world.dc_folder().join(name)
+    }
+
+    /// Gives an account the right "Replicating Directory Changes". Says its SID.
+    pub(super) fn may_replicate(&self, account: &str) -> Result<String, Failure> {
+        let sid = self.story.world.sid_of(account)?;
+        let right = format!("(OA;;CR;{GET_CHANGES};;{sid})");
+        let grant = ["dsacl", "set", "--action=allow", "--objectdn", BASE];
+        self.tool(&[&grant[..], &["--sddl", &right]].concat())?;
+        Ok(sid)
     }
 
     /// Gives Bob another display name in the directory.
@@ -137,16 +162,14 @@ impl Play {
         }
     }
 
-    pub(super) fn sync_as(&self, user: &str, words: &[&str]) -> Result<Run, Failure> {
-        let password = self
-            .story
-            .world
-            .write(Place::Admin, "user.password", USER_PASSWORD)?;
+    /// `crossrealm sync …` as the agent's account, with the connector's token.
+    pub(super) fn as_agent(&self, words: &[&str]) -> Result<Run, Failure> {
+        let world = &self.story.world;
+        let password = world.write(Place::Admin, "agent.password", USER_PASSWORD)?;
         let run = self.admin(&["sync"]).args(words).args(["--domain", DOMAIN]);
-        Ok(run
-            .args(["--domain-user", &format!("{user}@{DOMAIN}")])
-            .arg("--domain-password-file")
-            .arg(password))
+        let run = run.args(["--domain-user", &format!("svc-sync@{DOMAIN}")]);
+        let run = run.arg("--domain-password-file").arg(password);
+        Ok(run.env("CROSSREALM_TOKEN", &self.connector))
     }
 
     pub(super) fn once_told(&self, words: &[&str]) -> Result<Output, Failure> {
@@ -258,13 +281,21 @@ impl Play {
 
     /// Puts another bookmark in the place of the agent's, as if it had been lost or damaged.
     pub(super) fn store_cursor(&self, cursor: &Value) -> Result<(), Failure> {
+        self.write_as_connector(
+            json!({"changes": [], "cursor": cursor, "last": true, "incremental": true}),
+        )
+    }
+
+    /// Writes to the tenant what an agent's request says beside its run and its domain.
+    pub(super) fn write_as_connector(&self, mut request: Value) -> Result<(), Failure> {
         let sid = self.attribute("(objectClass=domainDNS)", "objectSid")?;
-        let body = json!({
-            "run_id": "00000000-0000-4000-8000-000000000001",
-            "domain": {"dns_name": DOMAIN, "flat_name": "CORP", "sid": sid},
-            "changes": [], "cursor": cursor, "last": true, "incremental": true,
-        });
-        self.curl("identities", Some(&body)).map(drop)
+        request["run_id"] = json!("00000000-0000-4000-8000-000000000001");
+        request["domain"] = json!({"dns_name": DOMAIN, "flat_name": "CORP", "sid": sid});
+        let written = self.curl("identities", Some(&request))?;
+        match written.json()?["refused"] == json!([]) {
+            true => Ok(()),
+            false => Err(written.failure("was expected to be taken as a whole")),
+        }
     }
 
     /// The service's interface for sync agents, asked with the connector's token.

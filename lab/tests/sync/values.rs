@@ -132,8 +132,7 @@ impl Play {
         values: impl Fn(&Damage) -> (&'static [u8], &'static [u8]),
     ) -> Result<(), Failure> {
         self.story.world.kill_dc();
-        let folder = self.story.world.dc_folder().join("private/sam.ldb.d");
-        let file = folder.join(format!("{}.ldb", BASE.to_uppercase()));
+        let file = self.partition(BASE);
         let mut bytes = std::fs::read(&file)?;
         for damage in DAMAGED {
             let (from, to) = values(damage);

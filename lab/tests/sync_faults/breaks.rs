@@ -1,6 +1,7 @@
 //! Connections that break and machines that die, at every stage of a run.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use crossrealm_lab::{Failure, Output, Place, Run, Service};
 
@@ -11,9 +12,9 @@ use crate::script;
 const PLACES: u64 = 6;
 /// The same on the way from the service. Few: the lease of such a run ends by itself after half a minute.
 const SERVICE_PLACES: u64 = 2;
-/// At how many moments the domain controller dies, and the service.
-const MOMENTS: u32 = 2;
-const SERVICE_MOMENTS: u32 = 1;
+/// At how many places of a run the domain controller dies, and the service.
+const DEATHS: u64 = 2;
+const SERVICE_DEATHS: u64 = 2;
 /// More bytes than any run takes.
 const WHOLE: u64 = 1 << 40;
 /// Where the relays listen.
@@ -41,7 +42,26 @@ impl Wire {
 
     /// The wire is whole, and breaks after so many bytes.
     fn breaks_after(&self, bytes: u64) -> Result<(), Failure> {
-        Ok(std::fs::write(&self.budget, bytes.to_string())?)
+        self.order(&bytes.to_string())
+    }
+
+    /// The wire is whole, and after so many bytes lets nothing more through till it gets another order.
+    fn holds_after(&self, bytes: u64) -> Result<(), Failure> {
+        let held = self.budget.with_extension("held");
+        if held.exists() {
+            std::fs::remove_file(&held)?;
+        }
+        self.order(&format!("{bytes} hold"))
+    }
+
+    fn holds(&self) -> bool {
+        self.budget.with_extension("held").exists()
+    }
+
+    fn order(&self, text: &str) -> Result<(), Failure> {
+        let fresh = self.budget.with_extension("new");
+        std::fs::write(&fresh, text)?;
+        Ok(std::fs::rename(fresh, &self.budget)?)
     }
 
     /// How many bytes came over it since then.
@@ -73,22 +93,17 @@ impl Play {
         self.agrees().map_err(|failure| failure.with(next.both()))
     }
 
-    fn broken_at_many_places(
-        &self,
-        wire: &Wire,
-        places: u64,
-        run: &dyn Fn() -> Run,
-    ) -> Result<(), Failure> {
+    fn broken_at_many_places(&self, wire: &Wire, places: u64, run: &Run) -> Result<(), Failure> {
         self.sign_in("alice")?;
         self.something_changes(0)?;
         wire.breaks_after(WHOLE)?;
-        run().ok()?;
+        run.ok()?;
         let whole = wire.used()?;
         let mut broken = 0;
         for place in 1..=places {
             self.something_changes(place)?;
             wire.breaks_after(whole * place / (places + 1))?;
-            let output = run().output()?;
+            let output = run.output()?;
             if output.code != Some(0) {
                 output.says("error: ")?;
                 broken += 1;
@@ -98,73 +113,118 @@ impl Play {
         println!("broken off {broken} times within {whole} bytes");
         // A run that has less to carry than the first may end before the last place.
         assert!(broken >= places - 1, "{broken} of {places}");
-        for place in 0..=places {
-            let dn = format!("CN=newcomer{place},OU=Crowd,{BASE}");
-            self.ldif(&format!("dn: {dn}\nchangetype: delete\n\n"))?;
-        }
-        self.nothing_is_lost()
+        self.newcomers_leave(places + 1)
     }
 
     pub(super) fn the_wire_breaks_at_any_byte(&mut self) -> Result<(), Failure> {
-        let wires = [88, 389].map(|port| format!("{RELAYED_DC}:{port}=10.77.1.1:{port}"));
-        let wire = Wire::lay(self, Place::Admin, &wires, 389)?;
-        let run = || self.sync(&["once", "--full", "--dc", RELAYED_DC]);
+        let wire = self.wire_to_the_controller()?;
+        let run = self.sync(&["once", "--full", "--dc", RELAYED_DC]);
         self.broken_at_many_places(&wire, PLACES, &run)
     }
 
     pub(super) fn the_way_to_the_service_breaks(&mut self) -> Result<(), Failure> {
-        let wires = [format!("10.77.2.1:{RELAYED_PORT}=10.77.2.1:443")];
-        let wire = Wire::lay(self, Place::Cloud, &wires, RELAYED_PORT)?;
-        let server = format!("https://login.cloud.example:{RELAYED_PORT}");
-        let run = || {
-            self.sync(&["once", "--full"])
-                .env("CROSSREALM_SERVER", &server)
-        };
+        let wire = self.wire_to_the_service()?;
+        let run = self.by_relay(&["once", "--full"]);
         self.broken_at_many_places(&wire, SERVICE_PLACES, &run)
     }
 
-    /// Plays a run, and in its middle `dies`.
+    fn wire_to_the_controller(&self) -> Result<Wire, Failure> {
+        let wires = [88, 389].map(|port| format!("{RELAYED_DC}:{port}=10.77.1.1:{port}"));
+        Wire::lay(self, Place::Admin, &wires, 389)
+    }
+
+    fn wire_to_the_service(&self) -> Result<Wire, Failure> {
+        let wires = [format!("10.77.2.1:{RELAYED_PORT}=10.77.2.1:443")];
+        Wire::lay(self, Place::Cloud, &wires, RELAYED_PORT)
+    }
+
+    /// `crossrealm sync …` over the wire to the service.
+    fn by_relay(&self, words: &[&str]) -> Run {
+        let server = format!("https://login.cloud.example:{RELAYED_PORT}");
+        self.sync(words).env("CROSSREALM_SERVER", server)
+    }
+
+    /// Plays runs that stand still while `dies` plays, the last of them shortly before its end; none may end well. `returns`
+    /// undoes it.
     fn interrupted(
         &mut self,
-        (moment, of): (u32, u32),
-        dies: impl FnOnce(&mut Self),
+        wire: &Wire,
+        deaths: u64,
+        run: &Run,
+        dies: fn(&mut Self),
+        returns: fn(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.sign_in("alice")?;
+        wire.breaks_after(WHOLE)?;
+        run.ok()?;
+        let whole = wire.used()?;
+        for death in 0..deaths {
+            self.something_changes(death)?;
+            let bytes = whole * (death + 1) / deaths - 1;
+            wire.holds_after(bytes)?;
+            let output = self.dies_while_held(wire, run, dies)?;
+            println!(
+                "died after {bytes} of {whole} bytes: {}",
+                first_error(&output)
+            );
+            if output.code != Some(1) {
+                return Err(output.failure("was expected to fail"));
+            }
+            output.says("error: ")?;
+            returns(self)?;
+            self.nothing_is_lost()?;
+        }
+        self.newcomers_leave(deaths)
+    }
+
+    fn dies_while_held(
+        &mut self,
+        wire: &Wire,
+        run: &Run,
+        dies: fn(&mut Self),
     ) -> Result<Output, Failure> {
-        let whole = self.sync(&["once", "--full"]).ok()?.took;
-        self.something_changes(u64::from(moment))?;
-        let run = self.sync(&["once", "--full"]);
+        let run = run.clone().timeout(LIMIT * 3);
         let running = std::thread::spawn(move || run.output());
-        std::thread::sleep(whole.mul_f64(f64::from(moment + 1) / f64::from(of + 1)));
-        dies(self);
-        running
+        let began = Instant::now();
+        while !wire.holds() && !running.is_finished() && began.elapsed() < LIMIT {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let in_mid_run = wire.holds() && !running.is_finished();
+        if in_mid_run {
+            dies(self);
+        }
+        wire.breaks_after(WHOLE)?;
+        let output = running
             .join()
-            .map_err(|_| Failure::new("the run ended badly"))?
+            .map_err(|_| Failure::new("the run ended badly"))??;
+        match in_mid_run {
+            true => Ok(output),
+            false => Err(output.failure("was expected to be in mid-run")),
+        }
     }
 
     pub(super) fn the_controller_dies_in_mid_run(&mut self) -> Result<(), Failure> {
-        for moment in 0..MOMENTS {
-            let output = self.interrupted((moment, MOMENTS), |play| play.story.world.kill_dc())?;
-            println!("ended with {:?}: {}", output.code, first_error(&output));
-            self.ticket("alice")?;
-            self.story.world.restart_dc()?;
-            self.nothing_is_lost()?;
-        }
-        self.newcomers_leave(MOMENTS)
+        let wire = self.wire_to_the_controller()?;
+        let run = self.sync(&["once", "--full", "--dc", RELAYED_DC]);
+        let dies = |play: &mut Self| play.story.world.kill_dc();
+        self.interrupted(&wire, DEATHS, &run, dies, |play| {
+            play.ticket("alice")?;
+            play.story.world.restart_dc()
+        })
     }
 
     pub(super) fn the_service_dies_in_mid_run(&mut self) -> Result<(), Failure> {
-        for moment in 0..SERVICE_MOMENTS {
-            let output =
-                self.interrupted((moment, SERVICE_MOMENTS), |play| play.story.cloud = None)?;
-            println!("ended with {:?}: {}", output.code, first_error(&output));
-            self.story.start_cloud()?;
-            self.nothing_is_lost()?;
-        }
-        self.newcomers_leave(SERVICE_MOMENTS)
+        let wire = self.wire_to_the_service()?;
+        let run = self.by_relay(&["once", "--full"]);
+        let dies = |play: &mut Self| play.story.cloud = None;
+        self.interrupted(&wire, SERVICE_DEATHS, &run, dies, |play| {
+            play.story.start_cloud().map(drop)
+        })
     }
 
-    fn newcomers_leave(&self, moments: u32) -> Result<(), Failure> {
-        for moment in 0..moments {
-            let dn = format!("CN=newcomer{moment},OU=Crowd,{BASE}");
+    fn newcomers_leave(&self, count: u64) -> Result<(), Failure> {
+        for number in 0..count {
+            let dn = format!("CN=newcomer{number},OU=Crowd,{BASE}");
             self.ldif(&format!("dn: {dn}\nchangetype: delete\n\n"))?;
         }
         self.nothing_is_lost()

@@ -4,11 +4,13 @@
 //! After each the same holds: nobody lost access (MIT's `kvno` gets its ticket), the next run completes, and the tenant
 //! holds what `ldbsearch` says that the directory holds.
 
+mod account;
 mod breaks;
+mod clock;
+mod controllers;
 mod crowd;
 #[path = "../sync/hands.rs"]
 mod hands;
-mod surroundings;
 
 use std::path::PathBuf;
 
@@ -49,7 +51,16 @@ fn the_agent_outlives_its_surroundings() {
         ("deletions", Play::a_right_to_see_deletions_is_enough),
         ("the account", Play::an_account_may_fail_and_be_mended),
         ("the clock", Play::the_agents_clock_may_jump),
+        ("a day", Play::a_day_heals_what_no_change_tells),
+    ]);
+}
+
+#[test]
+fn controllers_have_a_past() {
+    played(&[
         ("an older database", Play::an_older_database_is_noticed),
+        ("a restore", Play::a_restored_controller_is_noticed),
+        ("another controller", Play::another_controller_may_answer),
     ]);
 }
 

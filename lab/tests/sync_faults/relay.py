@@ -1,16 +1,20 @@
 """A wire that breaks: relays TCP connections until so many bytes came from the servers, then resets them all and refuses new
 ones. Arguments: the file that holds the number of bytes, then LISTEN-ADDRESS:PORT=TARGET-ADDRESS:PORT for each wire.
-A new number in the file makes everything whole again. How many bytes came since then is written to FILE.used."""
+A new number in the file makes everything whole again. How many bytes came since then is written to FILE.used.
+
+With the word "hold" behind the number nothing breaks there: FILE.held appears, and nothing more comes through till there is a
+new number."""
 
 import os
 import socket
 import struct
 import sys
 import threading
+import time
 
 budget_file = sys.argv[1]
 lock = threading.Lock()
-state = {"stamp": None, "left": 0, "used": 0, "open": set()}
+state = {"stamp": None, "left": 0, "hold": False, "used": 0, "open": set()}
 
 
 def reset(sock):
@@ -26,7 +30,8 @@ def refresh():
     stamp = os.stat(budget_file).st_mtime_ns
     if stamp != state["stamp"]:
         with open(budget_file) as file:
-            state.update(stamp=stamp, left=int(file.read()), used=0)
+            number, *hold = file.read().split()
+        state.update(stamp=stamp, left=int(number), hold=hold == ["hold"], used=0)
 
 
 def spend(count):
@@ -37,7 +42,14 @@ def spend(count):
         state["used"] += allowed
         with open(budget_file + ".used", "w") as file:
             file.write(str(state["used"]))
-        return allowed
+        if allowed == count or not state["hold"]:
+            return allowed
+        stamp = state["stamp"]
+    with open(budget_file + ".held", "w"):
+        pass
+    while os.stat(budget_file).st_mtime_ns == stamp:
+        time.sleep(0.01)
+    return count
 
 
 def cut_all():

@@ -37,7 +37,8 @@ const COMPARE_EVERY_S: i64 = 24 * 3600;
 const COMPARE_FOR_DELETIONS_EVERY_S: i64 = 15 * 60;
 /// How far a controller's clock may be behind the last run.
 const CLOCK_TOLERANCE_S: i64 = 300;
-/// How long one connection is used: tickets end, and so do sessions.
+/// How long one connection is used, where its ticket lasts as long: a controller that let an account in asks no more whether
+/// it is disabled since, or has another password.
 const MAX_AGE: Duration = Duration::from_secs(600);
 /// LDAP_DIRSYNC_INCREMENTAL_VALUES: of a group's members only those that changed come along. Which they are does not
 /// matter, but a large group would come whole.
@@ -137,7 +138,7 @@ impl Agent {
 
     /// Whether it is time for a new connection.
     pub fn is_old(&self) -> bool {
-        self.opened.elapsed() > MAX_AGE
+        self.opened.elapsed() > MAX_AGE || self.session.tgt().end_time <= self.now_s()
     }
 
     /// Now, by the controller's clock: jumps of this computer's clock change nothing.

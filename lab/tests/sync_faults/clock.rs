@@ -1,0 +1,181 @@
+//! Clocks that jump: the agent's, and the domain controller's with it.
+
+use std::path::PathBuf;
+
+use crossrealm_lab::{Failure, Place, Run};
+use serde_json::{Value, json};
+
+use crate::hands::{BASE, BY_CHANGES, LIMIT, Play, file_time, now_s};
+use crate::script;
+
+const HOUR_S: i64 = 3600;
+/// How often the agent compares everything, and how long it uses a connection; `docs/sync.md` promises both.
+const COMPARE_EVERY_S: i64 = 24 * HOUR_S;
+const CONNECTION_S: i64 = 600;
+
+/// Clocks in the hands of the test, for the programs that are given them.
+pub(super) struct Clock {
+    library: PathBuf,
+    file: PathBuf,
+}
+
+impl Clock {
+    /// Clocks that are right, as yet.
+    pub(super) fn make(play: &Play) -> Result<Self, Failure> {
+        let world = &play.story.world;
+        let clock = Self {
+            library: world.path(Place::Admin, "file_clock.so"),
+            file: world.path(Place::Admin, "clock"),
+        };
+        let compile = Run::here("cc").args(["-shared", "-fPIC", "-O1", "-o"]);
+        compile
+            .arg(&clock.library)
+            .arg(script("file_clock.c"))
+            .ok()?;
+        clock.is_ahead(0, 0)?;
+        Ok(clock)
+    }
+
+    /// The command with these clocks.
+    pub(super) fn of(&self, run: Run) -> Run {
+        run.env("LD_PRELOAD", &self.library)
+            .env("CLOCK_FILE", &self.file)
+            // Else Samba's database asks the machine's own clock, past what is preloaded.
+            .env("LDB_MODULES_DISABLE_DEEPBIND", "1")
+    }
+
+    /// The time of day is as many seconds ahead, and so many more have passed, by the clocks that only count.
+    fn is_ahead(&self, day_s: i64, passed_s: i64) -> Result<(), Failure> {
+        let fresh = self.file.with_extension("new");
+        std::fs::write(&fresh, format!("{day_s} {passed_s}"))?;
+        Ok(std::fs::rename(fresh, &self.file)?)
+    }
+
+    /// For the first, the second, … time so much time passes that a connection is too old; the time of day stays right.
+    pub(super) fn connections_grow_old(&self, times: i64) -> Result<(), Failure> {
+        self.is_ahead(0, times * CONNECTION_S)
+    }
+}
+
+impl Play {
+    /// The clock of the agent's computer jumps by hours while the service runs.
+    pub(super) fn the_agents_clock_may_jump(&mut self) -> Result<(), Failure> {
+        let clock = Clock::make(self)?;
+        let at = now_s() + HOUR_S;
+        self.alice_expires(file_time(at))?;
+        let run = clock.of(self.as_agent(&["run", "--interval", "1s"])?);
+        let mut service = self.story.world.service(Place::Admin, "sync clock", &run)?;
+        self.rename("Bob in time")?;
+        self.knows("Bob in time")?;
+        self.sign_in("alice")?;
+        for hours in [6, -6] {
+            clock.is_ahead(hours * HOUR_S, 0)?;
+            // The connection stands, and the domain controller's clock counts: nobody expires.
+            self.rename(&format!("Bob {hours} h off"))?;
+            self.knows(&format!("Bob {hours} h off"))?;
+            self.ticket("alice")?;
+            self.agrees()?;
+            // A new connection is one for Kerberos, which wants clocks that agree.
+            let mark = service.log_mark();
+            self.story.world.kill_dc();
+            self.story.world.restart_dc()?;
+            self.tells(
+                &service,
+                mark,
+                "the clocks differ by more than five minutes",
+            )?;
+            self.tells(&service, mark, "hint: synchronise this computer's clock")?;
+            self.ticket("alice")?;
+            self.rename(&format!("Bob after {hours} h"))?;
+            clock.is_ahead(0, 0)?;
+            self.knows(&format!("Bob after {hours} h"))?;
+            self.ticket("alice")?;
+        }
+        assert_eq!(service.ended(), None);
+        service.stop(LIMIT)?;
+        self.alice_expires(0)?;
+        self.sync(&["once"]).ok()?;
+        self.agrees()
+    }
+
+    fn alice_expires(&self, at: i64) -> Result<(), Failure> {
+        self.ldif(&format!(
+            "dn: CN=Alice Archer,CN=Users,{BASE}\nchangetype: modify\nreplace: accountExpires\naccountExpires: {at}\n\n"
+        ))
+    }
+
+    /// Differences of which no change tells anything, on either side, stand till everything is compared a day later.
+    pub(super) fn a_day_heals_what_no_change_tells(&mut self) -> Result<(), Failure> {
+        let clock = Clock::make(self)?;
+        self.once(&["--full"])?;
+        self.the_tenant_is_changed_under_the_agent()?;
+        self.story.world.kill_dc();
+        // Past the controller's counting: no DirSync answer carries it.
+        self.raw_ldif(
+            BASE,
+            &format!(
+                "dn: CN=Alice Archer,CN=Users,{BASE}\nchangetype: modify\nreplace: displayName\ndisplayName: Alice unseen\n\n"
+            ),
+        )?;
+        self.story.world.restart_dc_with(&|run| clock.of(run))?;
+        let once = |words: &[&str]| -> Result<Value, Failure> {
+            let words = [&["once", "-o", "json"], words].concat();
+            clock.of(self.sync(&words)).ok()?.json()
+        };
+        for (ahead_s, name) in [(0, "Bob at once"), (COMPARE_EVERY_S - HOUR_S, "Bob late")] {
+            clock.is_ahead(ahead_s, 0)?;
+            self.rename(name)?;
+            let seen = once(&[])?;
+            assert_eq!(
+                (&seen["compared"], &seen["updated"]),
+                (&json!(BY_CHANGES), &json!(1)),
+                "{seen}"
+            );
+            assert!(self.agrees().is_err(), "nobody looked at it: {seen}");
+        }
+        clock.is_ahead(COMPARE_EVERY_S, 0)?;
+        let healed = once(&[])?;
+        let counts = ["updated", "memberships_added", "memberships_removed"];
+        assert_eq!(
+            (&healed["compared"], counts.map(|name| &healed[name])),
+            (
+                &json!("everything: it was time for that"),
+                [&json!(3), &json!(1), &json!(1)]
+            ),
+            "{healed}"
+        );
+        self.agrees()?;
+        assert_eq!(once(&[])?["compared"], BY_CHANGES);
+
+        // The clocks go back to where they were.
+        clock.is_ahead(0, 0)?;
+        let back = once(&[])?;
+        assert_eq!(
+            back["compared"],
+            "everything: the domain controller's clock is behind the last run"
+        );
+        self.agrees()
+    }
+
+    /// Somebody with the connector's token writes what the directory does not say: two names, a member more, a member less.
+    fn the_tenant_is_changed_under_the_agent(&self) -> Result<(), Failure> {
+        let page = self.curl("identities?limit=1000", None)?.json()?;
+        let find = |name: &str| -> Result<Value, Failure> {
+            let mut all = page["identities"].as_array().into_iter().flatten();
+            let found = all.find(|one| one["account_name"] == name).cloned();
+            found.ok_or_else(|| Failure::new(format!("the tenant has no `{name}`")))
+        };
+        let upsert = |name: &str| -> Result<Value, Failure> {
+            let mut identity = find(name)?;
+            identity["display_name"] = json!("nobody's name");
+            Ok(json!({"op": "upsert", "identity": identity}))
+        };
+        let member = |name: &str| Ok::<_, Failure>(find(name)?["object_guid"].clone());
+        let sales = json!({
+            "op": "members", "object_guid": member("Sales")?,
+            "add": [member("mallory")?], "remove": [member("alice")?],
+        });
+        let changes = [upsert("mallory")?, upsert("AllStaff")?, sales];
+        self.write_as_connector(json!({"changes": changes}))
+    }
+}

@@ -336,6 +336,10 @@ impl<'a> Run<'a> {
             known.kind == IdentityKind::Group && known.state != IdentityState::Deleted
         });
         let Some(known) = known else {
+            if self.blamed.contains(&group) {
+                // It is not here because it was refused itself: that reason stands.
+                return Ok(());
+            }
             let message = format!(
                 "no synced group of domain `{}` has this GUID",
                 self.domain.dns_name
@@ -505,7 +509,14 @@ impl<'a> Run<'a> {
             }
             None => false,
         };
-        if before.is_none() && self.blamed.len() >= MAX_BLAMED {
+        let blamed = self.blamed.contains(&guid);
+        if blamed {
+            // The newest word about an object is the one that stands.
+            place("DELETE FROM sync_failures WHERE tenant_id = $1 AND domain = $2 AND guid = $3")
+                .execute(&mut *conn)
+                .await?;
+        }
+        if !blamed && self.blamed.len() >= MAX_BLAMED {
             // Told to the agent and the audit, which has a bound of its own; not kept.
             self.audit_refusal(conn, guid, &name, code, &message)
                 .await?;

@@ -661,7 +661,7 @@ async fn failures(
 }
 
 /// Stores what the agent could not make sense of, and how many objects that are. After a run that looked only at what
-/// changed, what was told before stands too, but for the objects that are told anew.
+/// changed, what was told before stands too, but for the objects that are told anew. Of these no earlier refusal stands.
 async fn keep_failures(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -678,6 +678,14 @@ async fn keep_failures(
         .filter_map(|f| f.object_guid)
         .collect();
     all.retain(|old| !old.object_guid.is_some_and(|guid| told.contains(&guid)));
+    for guid in &told {
+        sql("DELETE FROM sync_refusals WHERE tenant_id = $1 AND domain = $2 AND guid = $3")
+            .bind(tenant_blob(tenant))
+            .bind(domain)
+            .bind(uuid_blob(*guid))
+            .execute(&mut *conn)
+            .await?;
+    }
     let standing = u64::try_from(all.len()).unwrap_or(u64::MAX);
     let listed = u64::try_from(wanted.failures.len()).unwrap_or(u64::MAX);
     all.extend(wanted.failures.iter().cloned());

@@ -1,7 +1,7 @@
 //! Connectors, the lease of a sync, and what a run leaves behind beside the identities.
 
 use crate::support::{
-    CORP, World, apply, assert_fails, by, code, corp, group, guid, members, people, run, user,
+    CORP, World, apply, assert_fails, by, code, corp, group, guid, members, people, run, sid, user,
 };
 use crossrealm_directory::{
     ApplyIdentities, Change, DirectoryError, Kind, MAX_CURSOR, MAX_FAILURES, MAX_MEMBERS_READ,
@@ -249,6 +249,43 @@ async fn failures_stand_until_they_are_mended() {
     assert_eq!(d.sync_state(tenant, CORP).await.unwrap().failed, 5000);
     let name = d.sync_failures(tenant, CORP).await.unwrap().remove(0).name;
     assert!(name.chars().count() == 256 && !name.contains('\u{1b}'));
+}
+
+/// Of an object that was refused and failed, in whatever order, the last word is told and no other.
+#[tokio::test]
+async fn one_object_has_one_reason() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let bad = Change::Upsert(SyncedIdentity {
+        sid: sid("S-1-5-21-9-9-9-1001"),
+        ..user(1, "alice")
+    });
+    let told = async |incremental, failures: Vec<SyncFailure>, changes| {
+        let wanted = ApplyIdentities {
+            failures,
+            incremental,
+            last: true,
+            ..run(changes)
+        };
+        d.apply_identities(&by(), tenant, wanted).await.unwrap();
+        let refused = d.sync_refusals(tenant, CORP).await.unwrap().len();
+        let failed = d.sync_failures(tenant, CORP).await.unwrap().len();
+        let state = d.sync_state(tenant, CORP).await.unwrap();
+        assert_eq!(
+            (state.refused, state.failed),
+            (refused as u64, failed as u64)
+        );
+        (refused, failed)
+    };
+    let unusable = || vec![failure(Some(1), "no name")];
+    for incremental in [true, false] {
+        assert_eq!(told(incremental, vec![], vec![bad.clone()]).await, (1, 0));
+        assert_eq!(told(incremental, unusable(), vec![]).await, (0, 1));
+        assert_eq!(told(true, vec![], vec![bad.clone()]).await, (1, 0));
+    }
+    let mended = Change::Upsert(user(1, "alice"));
+    assert_eq!(told(true, vec![], vec![mended]).await, (0, 0));
 }
 
 #[tokio::test]

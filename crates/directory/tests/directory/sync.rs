@@ -241,6 +241,33 @@ async fn a_refusal_is_audited_once_and_forgotten_when_mended() {
     assert_eq!(d.sync_refusals(tenant, CORP).await.unwrap(), []);
 }
 
+/// The members of a group that was refused say nothing new of it.
+#[tokio::test]
+async fn a_refused_group_is_told_by_its_own_reason() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    d.register_domain(&by(), tenant, &corp()).await.unwrap();
+    let bad = Change::Upsert(SyncedIdentity {
+        sid: sid("S-1-5-21-9-9-9-1010"),
+        ..group(10, "sales")
+    });
+    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    for changes in [
+        vec![bad.clone(), members(10, &[1], &[])],
+        vec![members(10, &[1], &[])],
+        vec![bad],
+    ] {
+        refusals(d, tenant, changes).await;
+        let told = d.sync_refusals(tenant, CORP).await.unwrap();
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].account_name, "sales");
+        assert_eq!(told[0].code, RefusalCode::SidOutsideDomain);
+    }
+    let audited = "SELECT COUNT(*) FROM events WHERE action = 'sync.refuse'";
+    assert_eq!(world.count(audited).await, 1);
+}
+
 /// Whoever sends ever new objects that are refused fills neither the table nor the disk.
 #[tokio::test]
 async fn what_is_kept_of_refusals_is_bounded() {

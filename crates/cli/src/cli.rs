@@ -30,7 +30,7 @@ enum Command {
     Init(init::Args),
     /// Sign in as an administrator, with password and one-time code; the session is kept for later commands
     Login(login::Args),
-    /// End the session that `login` keeps, or the token of `--token-file`, for good
+    /// End the token of `--token-file` or `CROSSREALM_TOKEN` for good; without one, the session that `login` keeps
     Logout,
     /// Administrators: who may change what
     #[command(subcommand)]
@@ -117,9 +117,13 @@ impl Command {
 }
 
 /// Logs go to stderr; `CROSSREALM_LOG` chooses what, e.g. `info,crossrealm_files=debug`.
+///
+/// A server that is not trusted is told once, as the failure of the command, and not by the verifier too.
 fn init_tracing() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CROSSREALM_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("CROSSREALM_LOG").unwrap_or_else(|_| {
+            tracing_subscriber::EnvFilter::new("info,rustls_platform_verifier=off")
+        });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -4,7 +4,8 @@ use crate::failure::Failure;
 use crate::output::Format;
 use crate::session;
 use clap::Args;
-use crossrealm_api::{Client, SecretText};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use crossrealm_api::{Client, ClientError, SecretText};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -52,6 +53,7 @@ pub struct Global {
         global = true,
         env = "CROSSREALM_CA",
         hide_env_values = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
         value_name = "FILE"
     )]
     pub ca: Option<PathBuf>,
@@ -69,8 +71,11 @@ pub struct Context {
 }
 
 impl Context {
-    /// The context of one run.
-    pub fn new(global: Global) -> Self {
+    /// The context of one run. A variable that is set to nothing counts as not set.
+    pub fn new(mut global: Global) -> Self {
+        global.server = global.server.filter(|server| !server.is_empty());
+        global.tenant = global.tenant.filter(|tenant| !tenant.is_empty());
+        global.ca = global.ca.filter(|ca| !ca.as_os_str().is_empty());
         Self {
             output: global.output,
             global,
@@ -91,9 +96,7 @@ impl Context {
 
     /// A client of the service's API with a token of its own.
     pub fn client_with(&self, token: SecretText) -> Result<Client, Failure> {
-        let server = self.server()?;
-        let ca = self.ca_pem()?;
-        Ok(Client::new(server, Some(token), ca.as_deref())?)
+        self.client_that_sends(Some(token))
     }
 
     /// Whether a token was given for this run, by `--token-file` or the environment.
@@ -104,11 +107,22 @@ impl Context {
 
     /// A client of the service's API that sends no token.
     pub fn anonymous_client(&self) -> Result<Client, Failure> {
-        Ok(Client::new(
-            self.server()?,
-            None,
-            self.ca_pem()?.as_deref(),
-        )?)
+        self.client_that_sends(None)
+    }
+
+    fn client_that_sends(&self, token: Option<SecretText>) -> Result<Client, Failure> {
+        let ca = self.ca_pem()?;
+        Client::new(self.server()?, token, ca.as_deref()).map_err(|error| {
+            match (&error, self.ca_path()) {
+                // The client was given the file's bytes and cannot name it.
+                (ClientError::BadCa { reason }, Some(path)) => Failure::new(format!(
+                    "the CA file `{}` holds no usable PEM certificate: {reason}",
+                    path.display()
+                ))
+                .maybe_hint(error.hint()),
+                _ => error.into(),
+            }
+        })
     }
 
     /// The address of the service.
@@ -134,12 +148,10 @@ impl Context {
 
     /// The API token: from `--token-file`, else from the environment, else of the session that `crossrealm login` keeps.
     pub fn token(&self) -> Result<SecretText, Failure> {
-        let text = match &self.global.token_file {
-            Some(path) => String::from_utf8(read_bounded(path, MAX_TOKEN_BYTES, "token")?)
-                .map_err(|_| Failure::new(format!("`{}` is not a token file", path.display())))?,
-            None => std::env::var("CROSSREALM_TOKEN").unwrap_or_default(),
-        };
-        let text = Zeroizing::new(text);
+        if let Some(path) = &self.global.token_file {
+            return token_in(path);
+        }
+        let text = Zeroizing::new(std::env::var("CROSSREALM_TOKEN").unwrap_or_default());
         match text.trim() {
             "" => session::token(self.server()?),
             token => Ok(SecretText::new(token)),
@@ -153,7 +165,7 @@ pub fn token_in(path: &Path) -> Result<SecretText, Failure> {
     let text = std::str::from_utf8(&text).unwrap_or_default().trim();
     match text {
         "" => Err(Failure::new(format!(
-            "`{}` is not a token file",
+            "the token file `{}` holds no token",
             path.display()
         ))),
         token => Ok(SecretText::new(token)),

@@ -131,7 +131,8 @@ impl Format {
         write_stdout(&text)
     }
 
-    fn render_list(self, value: &Value, columns: &[Column]) -> String {
+    /// A list as [`Format::list`] prints it.
+    pub fn render_list(self, value: &Value, columns: &[Column]) -> String {
         match self {
             Self::Json => json_text(value),
             Self::Table => {

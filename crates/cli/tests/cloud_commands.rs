@@ -216,6 +216,33 @@ fn what_is_not_there_is_named() {
         ],
         "nosuch",
     );
+    for (args, next) in [
+        (
+            &["storage-account", "show", "nosuch"][..],
+            "storage-account list`",
+        ),
+        (
+            &["service-principal", "show", "x/y.example"],
+            "service-principal list`",
+        ),
+        (&["share", "delete", "acct1/nosuch"], "share list acct1`"),
+        (
+            &["share", "revoke", "acct1/projects", "--from", "nobody"],
+            "user list`",
+        ),
+        (&["admin", "reset", "x@contoso.com"], "admin list`"),
+        (
+            &["connector", "revoke", "--domain", "x.example"],
+            "connector list`",
+        ),
+    ] {
+        refused(&cloud, args, &format!("hint: `crossrealm {next}"));
+        let list: Vec<&str> = next.trim_end_matches('`').split(' ').collect();
+        cloud.ok(&list);
+    }
+    let spn = ["service-principal", "create", "x/y.contoso.cloud.example"];
+    cloud.ok(&spn);
+    refused(&cloud, &spn, "`x/y.contoso.cloud.example` already exists\n");
     refused(&cloud, &["user", "show", "nobody"], "nobody");
     refused(&cloud, &["group", "show", "nobody"], "nobody");
     refused(&cloud, &["tenant", "delete", "contoso"], "contoso");
@@ -229,7 +256,27 @@ fn what_is_not_there_is_named() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("token"));
     let mut command = cloud.command(&["tenant", "list"]);
     let output = command.env_remove("CROSSREALM_CA").output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: a server with a private CA"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("error: cannot trust the server"), "{said}");
+    assert!(said.contains("hint: a server with a private CA"), "{said}");
+}
+
+#[test]
+fn the_doctor_says_that_no_user_is_known_and_asks_for_no_token_that_it_has() {
+    let cloud = Cloud::start();
+    let output = cloud
+        .command(&["doctor", "--share", "acct1/projects", "-o", "json"])
+        .env("KRB5_CONFIG", "/dev/null")
+        .env("KRB5CCNAME", "FILE:/no/such/tickets")
+        .output()
+        .unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for id in ["user-synced", "user-enabled", "user-sid", "group-count"] {
+        let checks = told["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["id"] == id).unwrap();
+        let seen = check["seen"].as_str().unwrap();
+        assert!(seen.starts_with("no user is known"), "{check:#}");
+    }
 }
 
 #[test]

@@ -118,10 +118,38 @@ fn what_is_missing_is_asked_for_by_name() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let run = |server: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crossrealm"));
+        for name in ["TENANT", "TOKEN", "CA"] {
+            command.env(format!("CROSSREALM_{name}"), "");
+        }
+        let output = command
+            .env("CROSSREALM_SERVER", server)
+            .args(args)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        stderr(&output)
+    };
+    assert!(run("", &["tenant", "list"]).contains("which service?"));
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("a.token");
+    std::fs::write(&token, "xr_00").unwrap();
+    let args = ["user", "list", "--token-file", token.to_str().unwrap()];
+    let said = run("https://127.0.0.1:9", &args);
+    assert!(said.contains("which tenant?"), "{said}");
+}
+
+#[test]
 fn files_that_are_not_what_they_should_be_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let huge = folder.path().join("huge");
     std::fs::write(&huge, vec![b'x'; 5000]).unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "\n").unwrap();
+    let empty = empty.to_str().unwrap();
+    let no_token = format!("the token file `{empty}` holds no token");
     let args = [
         "tenant",
         "list",
@@ -135,11 +163,19 @@ fn files_that_are_not_what_they_should_be_are_named() {
             "/no/such/file",
             "cannot read the token file `/no/such/file`",
         ),
+        (empty, no_token.as_str()),
     ] {
         let output = crossrealm(&[&args[..], &[path]].concat());
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains(reason), "{}", stderr(&output));
     }
+    let token = folder.path().join("a.token");
+    std::fs::write(&token, "xr_00").unwrap();
+    assert_fails(
+        &[&args[..], &[token.to_str().unwrap(), "--ca", empty]].concat(),
+        &format!("the CA file `{empty}` holds no usable PEM certificate"),
+        "give the `tls/ca.pem`",
+    );
 }
 
 #[test]
@@ -155,6 +191,23 @@ fn a_first_run_leaves_an_installation_and_a_second_one_changes_nothing() {
         "--dir",
         dir.to_str().unwrap(),
     ];
+    // A value that is wrong leaves nothing that the right one would trip over.
+    for (option, value) in [
+        ("--base-domain", "not a domain"),
+        ("--store", "mysql:x"),
+        ("--store", "sqlite:/no/such/folder/x.db"),
+    ] {
+        let mut wrong = args.to_vec();
+        match option {
+            "--base-domain" => wrong[2] = value,
+            _ => wrong.extend([option, value]),
+        }
+        let output = crossrealm(&wrong);
+        assert_eq!(output.status.code(), Some(1));
+        let said = format!("error: `{option} {value}` is not valid");
+        assert!(stderr(&output).contains(&said), "{}", stderr(&output));
+        assert!(!dir.exists(), "{option} {value}");
+    }
     let output = crossrealm(&args);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -172,8 +225,9 @@ fn a_first_run_leaves_an_installation_and_a_second_one_changes_nothing() {
     );
     let again = crossrealm(&args);
     assert_eq!(again.status.code(), Some(1));
+    let next = format!("serve --config {}`", made["config"].as_str().unwrap());
     assert!(
-        stderr(&again).contains("installation"),
+        stderr(&again).contains("installation") && stderr(&again).contains(&next),
         "{}",
         stderr(&again)
     );

@@ -54,10 +54,12 @@ pub struct InitReport {
 #[non_exhaustive]
 pub enum InitError {
     /// An option makes no sense.
-    #[error("`{option}` is not valid: {reason}")]
+    #[error("`{option} {value}` is not valid: {reason}")]
     Option {
         /// The option.
         option: &'static str,
+        /// What was given.
+        value: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -108,16 +110,19 @@ impl InitError {
     /// What to do next, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Present { .. } => Some(
-                "start it with `crossrealm serve`, or give another folder with `--dir`; nothing was changed".into(),
+            Self::Present { dir, .. } => Some(format!(
+                "start it with `crossrealm serve --config {}`, or give another folder with `--dir`; nothing was changed",
+                dir.join(CONFIG).display()
+            )),
+            Self::Unfinished { .. } => Some(
+                "nothing serves from there yet: remove these files and run `init` again".into(),
             ),
-            Self::Unfinished { .. } => {
-                Some("nothing serves from there yet: remove these files and run `init` again".into())
+            Self::HalfCertificate { .. } => Some(
+                "give both to use a certificate of your own, or neither to have one made".into(),
+            ),
+            Self::Write { .. } => {
+                Some("check the folder's owner and mode, and the space on its disk".into())
             }
-            Self::HalfCertificate { .. } => {
-                Some("give both to use a certificate of your own, or neither to have one made".into())
-            }
-            Self::Write { .. } => Some("check the folder's owner and mode, and the space on its disk".into()),
             Self::MasterKey(error) => error.hint().map(ToOwned::to_owned),
             Self::Store(error) => error.hint().map(ToOwned::to_owned),
             Self::Option { .. } | Self::Certificates(_) => None,
@@ -136,13 +141,18 @@ pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
     let dir = options.dir.as_path();
     let own_certificate = refuse_what_is_there(dir, &options.store)?;
     let config = configuration(options, own_certificate && !dir.join(CA).exists());
-    config.check().map_err(|(key, reason)| InitError::Option {
-        option: match key {
-            "base_domain" => "--base-domain",
-            _ => "--store",
-        },
-        reason,
+    config.check().map_err(|(key, reason)| {
+        let (option, value) = match key {
+            "base_domain" => ("--base-domain", &options.base_domain),
+            _ => ("--store", &options.store),
+        };
+        InitError::Option {
+            option,
+            value: value.clone(),
+            reason,
+        }
     })?;
+    refuse_a_store_in_no_folder(&options.store, dir)?;
     make_dir(dir)?;
     make_dir(&dir.join("tls"))?;
     if !own_certificate {
@@ -205,6 +215,20 @@ fn refuse_what_is_there(dir: &Path, store: &str) -> Result<bool, InitError> {
             present: key,
             absent: certificate,
         }),
+    }
+}
+
+/// A database outside `dir` needs a folder that is there: said before anything is made, so that a corrected run finds
+/// nothing in its way.
+fn refuse_a_store_in_no_folder(store: &str, dir: &Path) -> Result<(), InitError> {
+    let database = resolve_store(store, dir).replacen("sqlite:", "", 1);
+    match Path::new(&database).parent() {
+        Some(folder) if folder != dir && !folder.is_dir() => Err(InitError::Option {
+            option: "--store",
+            value: store.to_owned(),
+            reason: format!("there is no folder `{}`", folder.display()),
+        }),
+        _ => Ok(()),
     }
 }
 

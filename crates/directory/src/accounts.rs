@@ -450,10 +450,13 @@ pub(crate) async fn insert_name(
     .await?;
     if let Some(row) = holder {
         let holder: Option<String> = col(&row, "holder")?;
+        let name = format!("{class}/{host}");
         return Err(DirectoryError::Exists {
             kind: Kind::ServicePrincipal,
-            name: format!("{class}/{host}"),
-            by: holder.map(|name| format!("`{name}`")),
+            by: holder
+                .filter(|holder| *holder != name)
+                .map(|holder| format!("`{holder}`")),
+            name,
         });
     }
     sql("INSERT INTO service_names (tenant_id, class, host, owner_kind, owner_id) VALUES ($1, $2, $3, $4, $5)")

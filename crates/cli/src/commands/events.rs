@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// The arguments of `crossrealm events`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Only since then: `15m`, `2h`, `3d` ago, an RFC 3339 time or Unix seconds
+    /// Only since then: `15m`, `2h`, `3d` ago, an RFC 3339 time or Unix seconds [default: the newest 1000]
     #[arg(long, value_name = "T", value_parser = since)]
     since: Option<i64>,
     /// Only of this user or administrator: a UPN, an account name or a SID
@@ -40,6 +40,8 @@ const COLUMNS: &[Column] = &[
     column("Reason", "/reason"),
     column("Address", "/address"),
     column("Detail", "/detail"),
+    column("Id", "/id"),
+    column("Next", "/hint"),
 ];
 
 /// Runs `crossrealm events`.
@@ -130,6 +132,15 @@ fn since_at(text: &str, now: i64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::since_at;
+    use crate::output::Format;
+    use serde_json::json;
+
+    #[test]
+    fn a_refusal_is_shown_with_its_id_and_the_next_step() {
+        let event = json!({"at_ms": 0, "outcome": "refused", "reason": "clock-skew", "id": "4f0c", "hint": "set the clock"});
+        let table = Format::Table.render_list(&json!([event]), super::COLUMNS);
+        assert!(table.trim_end().ends_with("4f0c  set the clock"), "{table}");
+    }
 
     #[test]
     fn a_full_page_is_as_long_as_the_most_that_may_be_asked_for() {

@@ -88,6 +88,7 @@ pub enum Args {
         /// The account's name
         name: String,
         /// The token's id, from `host-tokens`
+        #[arg(value_parser = token_id)]
         id: Uuid,
     },
 }
@@ -300,6 +301,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// A token's id as given on the command line.
+fn token_id(text: &str) -> Result<Uuid, String> {
+    text.parse()
+        .map_err(|_| "expected an id, as `host-tokens` shows it".into())
 }
 
 /// Gives a new token to the caller: in a file for its owner only, or alone on stdout.

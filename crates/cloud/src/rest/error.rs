@@ -101,8 +101,10 @@ impl From<DirectoryError> for ApiError {
             } => Self::new(StatusCode::NOT_FOUND, Code::DomainNotFound, message).hint(format!(
                 "`crossrealm kerberos-server set --domain {name}` makes it known to the tenant"
             )),
-            DirectoryError::NotFound { kind, .. } => {
-                Self::new(StatusCode::NOT_FOUND, not_found(*kind), message)
+            DirectoryError::NotFound { kind, name } => {
+                let mut refusal = Self::new(StatusCode::NOT_FOUND, not_found(*kind), message);
+                refusal.body.hint = what_there_is(*kind, name);
+                refusal
             }
             DirectoryError::Exists { kind, .. } => {
                 Self::new(StatusCode::CONFLICT, exists(*kind), message)
@@ -131,6 +133,26 @@ impl From<DirectoryError> for ApiError {
         }
         refusal
     }
+}
+
+/// The command that shows what there is of this kind. Shares and grants are named `ACCOUNT/SHARE…`.
+fn what_there_is(kind: Kind, name: &str) -> Option<String> {
+    let list = match kind {
+        Kind::StorageAccount => "storage-account list".to_owned(),
+        Kind::ServicePrincipal => "service-principal list".to_owned(),
+        Kind::Administrator => "admin list".to_owned(),
+        Kind::Connector => "connector list".to_owned(),
+        Kind::HostToken => "storage-account host-tokens ACCOUNT".to_owned(),
+        Kind::Share | Kind::Grant => format!("share list {}", name.split_once('/')?.0),
+        Kind::Principal => {
+            let lists = "`crossrealm user list` and `crossrealm group list` show those there are";
+            return Some(format!(
+                "{lists}; one that is new in AD comes with the next sync"
+            ));
+        }
+        _ => return None,
+    };
+    Some(format!("`crossrealm {list}` shows those there are"))
 }
 
 fn refused(code: &str, message: String) -> ApiError {

@@ -51,7 +51,7 @@ pub(crate) fn judge(
     }
     if reports.is_empty() {
         warnings.push(format!(
-            "no host has reported: a server with an exported keytab goes on while kvno {seals} seals; give it a new one by `crossrealm storage-account keytab {account}` before the other key is rotated"
+            "no host has reported: a server with an exported keytab goes on while kvno {seals} seals; give it a new one by `crossrealm storage-account keytab {account} --out FILE` before the other key is rotated"
         ));
     }
     let audit = match lacking.is_empty() {

@@ -21,6 +21,14 @@ fn api<'p>(patient: &'p Patient<'_>) -> Option<(&'p Client, String)> {
     Some((patient.client.as_ref()?, cloud.tenant.id.to_string()))
 }
 
+/// Why the tenant's record of the user was not looked at.
+fn no_user(patient: &Patient<'_>) -> &'static str {
+    match api(patient) {
+        None => NO_RECORDS,
+        Some(_) => NO_USER,
+    }
+}
+
 /// What a failed call means: nothing, where the token may not ask.
 fn refused(error: &ClientError) -> Finding {
     match error.code() {
@@ -202,7 +210,7 @@ pub async fn user_synced(patient: &mut Patient<'_>) -> Finding {
 
 /// Whether the user may sign in.
 pub fn user_enabled(patient: &Patient<'_>) -> Finding {
-    let details = need!(&patient.user, NO_RECORDS);
+    let details = need!(&patient.user, no_user(patient));
     let upn = &details.user.upn;
     match details.user.state {
         IdentityState::Enabled => passed(format!("`{upn}` is enabled")),
@@ -224,7 +232,7 @@ pub fn user_enabled(patient: &Patient<'_>) -> Finding {
 pub async fn user_sid(patient: &mut Patient<'_>) -> Finding {
     let user = need!(
         patient.user.as_ref().map(|details| details.user.clone()),
-        NO_RECORDS
+        no_user(patient)
     );
     let (client, tenant) = need!(
         api(patient).map(|(client, tenant)| (client.clone(), tenant)),
@@ -273,7 +281,7 @@ pub async fn user_sid(patient: &mut Patient<'_>) -> Finding {
 
 /// Whether the user's groups fit.
 pub fn group_count(patient: &Patient<'_>) -> Finding {
-    let details = need!(&patient.user, NO_RECORDS);
+    let details = need!(&patient.user, no_user(patient));
     let count = details.effective_groups.len();
     match count {
         0..=MAX_GROUPS => passed(format!("{count} groups, of at most {MAX_GROUPS}")),
@@ -341,7 +349,7 @@ pub async fn storage_account(patient: &mut Patient<'_>) -> Finding {
 pub async fn role(patient: &Patient<'_>) -> Finding {
     let (client, tenant) = need!(api(patient), NO_RECORDS);
     let share = need!(&patient.args.share, NO_SHARE);
-    let user = need!(&patient.user, NO_USER);
+    let user = need!(&patient.user, no_user(patient));
     let access = client
         .share_access(&tenant, &share.account, &share.share, &user.user.sid)
         .await;

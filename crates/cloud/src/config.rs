@@ -13,7 +13,7 @@ const MAX_CONFIG_LEN: u64 = 1 << 20;
 pub struct Config {
     /// The DNS domain that the operator owns; the service answers at `login.<base_domain>`.
     pub base_domain: String,
-    /// The database: `sqlite:PATH`.
+    /// The database: `sqlite:PATH`, or `postgres://USER@HOST/DATABASE` without a password.
     pub store: String,
     /// Where HTTPS is served: `ADDRESS:PORT`.
     pub https_listen: SocketAddr,
@@ -155,10 +155,7 @@ impl Config {
 
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         check_domain(&self.base_domain).map_err(|reason| ("base_domain", reason.into()))?;
-        if self.store.strip_prefix("sqlite:").is_none_or(str::is_empty) {
-            let reason = "expected `sqlite:PATH`, such as `sqlite:crossrealm.db`";
-            return Err(("store", reason.into()));
-        }
+        crossrealm_directory::check_store_url(&self.store).map_err(|reason| ("store", reason))?;
         let limits = [
             ("limits.connections", self.limits.connections),
             (
@@ -330,6 +327,12 @@ mod tests {
         assert!(error.contains("`limits.connections`"), "{error}");
         let error = text(load(&GOOD.replace("sqlite:x.db", "mysql:x")).unwrap_err());
         assert!(error.contains("`store`"), "{error}");
+        let with_password = "postgres://u:s3cret@db.example/x";
+        let error = text(load(&GOOD.replace("sqlite:x.db", with_password)).unwrap_err());
+        assert!(
+            error.contains("PGPASSFILE") && !error.contains("s3cret"),
+            "{error}"
+        );
         let error = text(load("\u{0}\u{1}garbage").unwrap_err());
         assert!(error.contains("line 1"), "{error}");
         let missing = Config::load(Path::new("/nonexistent/crossrealm.toml")).unwrap_err();

@@ -4,6 +4,7 @@ use crate::certificates;
 use crate::config::{Config, Limits, Tls, resolve_store};
 use crossrealm_directory::{
     Actor, Directory, DirectoryError, MasterKey, MasterKeyError, NewToken, TokenRole,
+    check_new_store, shown_store_url,
 };
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -28,7 +29,8 @@ pub struct InitOptions {
     pub dir: PathBuf,
     /// The DNS domain that the operator owns.
     pub base_domain: String,
-    /// The database, `sqlite:PATH`; a relative path is in `dir`.
+    /// The database: `sqlite:PATH`, a relative path is in `dir`; or `postgres://USER@HOST/DATABASE` without a password, made
+    /// and empty.
     pub store: String,
     /// Where HTTPS is to be served.
     pub https_listen: SocketAddr,
@@ -143,16 +145,17 @@ pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
     let config = configuration(options, own_certificate && !dir.join(CA).exists());
     config.check().map_err(|(key, reason)| {
         let (option, value) = match key {
-            "base_domain" => ("--base-domain", &options.base_domain),
-            _ => ("--store", &options.store),
+            "base_domain" => ("--base-domain", options.base_domain.clone()),
+            _ => ("--store", shown_store_url(&options.store)),
         };
         InitError::Option {
             option,
-            value: value.clone(),
+            value,
             reason,
         }
     })?;
     refuse_a_store_in_no_folder(&options.store, dir)?;
+    check_new_store(&config.store).await?;
     make_dir(dir)?;
     make_dir(&dir.join("tls"))?;
     if !own_certificate {
@@ -183,8 +186,9 @@ pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
 
 /// Whether the operator has put a certificate of their own there; refuses everything else that is there.
 fn refuse_what_is_there(dir: &Path, store: &str) -> Result<bool, InitError> {
-    let database = resolve_store(store, Path::new("")).replacen("sqlite:", "", 1);
-    let own_files = [CONFIG, MASTER_KEY, ADMIN_TOKEN, CA_KEY, database.as_str()];
+    let store = resolve_store(store, Path::new(""));
+    let database = store.strip_prefix("sqlite:").unwrap_or_default();
+    let own_files = [CONFIG, MASTER_KEY, ADMIN_TOKEN, CA_KEY, database];
     let mut found: Vec<String> = own_files
         .into_iter()
         .filter(|name| !name.is_empty() && dir.join(name).exists())

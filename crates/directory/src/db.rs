@@ -1,24 +1,19 @@
 //! How this crate speaks to its database: connections, transactions, and the small conversions between rows and values.
 //!
 //! Statements keep to what SQLite and PostgreSQL both understand: numbered parameters, `ON CONFLICT`, `WITH RECURSIVE`,
-//! 64-bit integers, text and bytes. What differs between the two lives in the migrations and in this file.
+//! 64-bit integers, text and bytes. What differs between the two lives in the migrations, in this file and in
+//! `opening`.
 
 use crate::error::{DirectoryError, Kind};
+use crate::opening::{self, Opened};
 use crate::{Result, Uuid};
 use crossrealm_kdc::TenantId;
 use crossrealm_krb::sid::Sid;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
-use sqlx::migrate::Migrator;
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Decode, Executor, Row, Type};
-use std::fs::OpenOptions;
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Decode, Executor, Row, Type};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+use tokio::time::timeout;
 
 /// How long a statement waits for a connection before the directory counts as overloaded.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +31,7 @@ pub(crate) type Statement<'q> = Query<'q, Any, AnyArguments>;
 
 /// The two databases that are spoken.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Dialect {
+pub(crate) enum Dialect {
     /// One file, one writer at a time, readers that it never keeps waiting.
     Sqlite,
     /// A server that many nodes share.
@@ -51,11 +46,24 @@ pub(crate) struct Pools {
 }
 
 impl Dialect {
-    /// What each connection is told before it is used.
-    fn every(self) -> &'static [&'static str] {
+    /// What the first connection is told, which looks at the database and brings it to the schema.
+    pub(crate) fn first(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => &["PRAGMA busy_timeout = 10000", "PRAGMA foreign_keys = ON"],
-            Self::Postgres => &["SET lock_timeout = '10s'"],
+            Self::Postgres => &[],
+        }
+    }
+
+    /// What each connection is told before it is used. A server ends what takes too long, also where this node has
+    /// stopped and holds locks that others wait for.
+    fn every(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => self.first(),
+            Self::Postgres => &[
+                "SET lock_timeout = '10s'",
+                "SET statement_timeout = '30s'",
+                "SET idle_in_transaction_session_timeout = '60s'",
+            ],
         }
     }
 
@@ -78,32 +86,23 @@ impl Dialect {
 impl Pools {
     /// Opens the database, makes the file where there is none, and brings it to this program's schema.
     pub(crate) async fn open(url: &str) -> Result<Self> {
-        let failed = |reason: String| DirectoryError::Open {
-            url: without_password(url),
-            reason,
+        let Opened {
+            dialect,
+            connect_url,
+        } = opening::open(url).await?;
+        let writer_count = match dialect {
+            Dialect::Sqlite => 1,
+            Dialect::Postgres => WRITERS,
         };
-        let (dialect, connect_url) = dialect_of(url).map_err(failed)?;
-        sqlx::any::install_default_drivers();
-        let (writer_count, migrations) = match dialect {
-            Dialect::Sqlite => (1, &SQLITE_MIGRATIONS),
-            Dialect::Postgres => (WRITERS, &POSTGRES_MIGRATIONS),
+        let pool = async |size, own| {
+            let options = pool_options(dialect, size, own);
+            let pool = options.connect(&connect_url).await;
+            pool.map_err(|error| opening::cannot_open(url, &error))
         };
-        let writers = pool_options(dialect, writer_count, dialect.writer())
-            .connect(&connect_url)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        migrations
-            .run(&writers)
-            .await
-            .map_err(|error| failed(format!("its schema cannot be brought up to date: {error}")))?;
-        let readers = pool_options(dialect, READERS, dialect.reader())
-            .connect(&connect_url)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
         Ok(Self {
             dialect,
-            writers,
-            readers,
+            writers: pool(writer_count, dialect.writer()).await?,
+            readers: pool(READERS, dialect.reader()).await?,
         })
     }
 
@@ -137,38 +136,6 @@ impl Pools {
     }
 }
 
-/// The database that a URL means, and the URL to connect to it with.
-fn dialect_of(url: &str) -> std::result::Result<(Dialect, String), String> {
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return match cfg!(feature = "postgres") {
-            true => Ok((Dialect::Postgres, url.to_owned())),
-            false => Err("this program was built without PostgreSQL".to_owned()),
-        };
-    }
-    let path = url
-        .strip_prefix("sqlite://")
-        .or_else(|| url.strip_prefix("sqlite:"))
-        .filter(|path| !path.is_empty() && !path.contains('\0'))
-        .ok_or("expected `sqlite:` and the path of a file, or `postgres://host/database`")?;
-    make_private_file(Path::new(path)).map_err(|error| error.to_string())?;
-    Ok((
-        Dialect::Sqlite,
-        format!("sqlite://{}", percent_encoded(path)),
-    ))
-}
-
-/// A URL as it may be shown: without the user and password in front of the host.
-fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.starts_with("sqlite:")) {
-        (Some((scheme, rest)), false) => {
-            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-            let host = host.split('?').next().unwrap_or_default();
-            format!("{scheme}://{host}")
-        }
-        _ => url.to_owned(),
-    }
-}
-
 fn pool_options(dialect: Dialect, size: u32, own: &'static [&'static str]) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(size)
@@ -181,30 +148,15 @@ fn pool_options(dialect: Dialect, size: u32, own: &'static [&'static str]) -> An
                 Ok(())
             })
         })
-}
-
-/// The database holds sealed keys and the names of people: its owner alone may read it, from the first moment on.
-fn make_private_file(path: &Path) -> std::io::Result<()> {
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn percent_encoded(path: &str) -> String {
-    path.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
+        // A connection on which nothing arrives any more must not keep its place in the pool.
+        .after_release(|conn, _| {
+            Box::pin(async move {
+                match timeout(ACQUIRE_TIMEOUT, conn.ping()).await {
+                    Ok(answer) => answer.map(|()| true),
+                    Err(_) => Err(sqlx::Error::PoolTimedOut),
+                }
+            })
         })
-        .collect()
 }
 
 /// A statement of fixed text.
@@ -341,25 +293,4 @@ pub(crate) fn random_uuid() -> Result<Uuid> {
     let mut bytes = [0; 16];
     random(&mut bytes)?;
     Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shown_url_has_no_password() {
-        for (url, shown) in [
-            ("postgres://u:p@db.example/x", "postgres://db.example/x"),
-            (
-                "postgres://u:p@q@db.example/x?password=p",
-                "postgres://db.example/x",
-            ),
-            ("postgres:///x?host=/run", "postgres:///x"),
-            ("sqlite:/var/lib/a@b.db", "sqlite:/var/lib/a@b.db"),
-            ("nonsense", "nonsense"),
-        ] {
-            assert_eq!(without_password(url), shown);
-        }
-    }
 }

@@ -136,6 +136,8 @@ pub enum DirectoryError {
         url: String,
         /// What is wrong.
         reason: String,
+        /// What to do about it, where that is known.
+        hint: Option<String>,
     },
     /// The database did not do what it was asked.
     #[error("the database failed: {0}")]
@@ -177,7 +179,7 @@ impl DirectoryError {
     /// The next step for a person, where one is known.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Refused { hint, .. } => hint.as_deref(),
+            Self::Refused { hint, .. } | Self::Open { hint, .. } => hint.as_deref(),
             Self::MasterKey(error) => error.hint(),
             _ => None,
         }

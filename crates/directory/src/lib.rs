@@ -32,6 +32,7 @@ mod keys;
 mod losses;
 pub mod master_key;
 pub mod names;
+mod opening;
 mod origins;
 mod paths;
 mod principals;
@@ -43,6 +44,7 @@ mod seal;
 mod shares;
 mod sign_in;
 mod store;
+mod store_url;
 mod sync;
 mod tenants;
 mod tokens;
@@ -66,6 +68,7 @@ pub use identities::{IdentityFilter, IdentityInfo, NewCloudIdentity};
 pub use kerberos_servers::{KerberosServerInfo, NewKerberosServer};
 pub use keys::{KeyInfo, KeySlot, KeytabMaterial};
 pub use master_key::{MasterKey, MasterKeyError};
+pub use opening::check_new_store;
 pub use origins::Origin;
 pub use paths::EffectiveGroup;
 pub use principals::ServicePrincipal;
@@ -74,6 +77,7 @@ pub use seal::UnsealError;
 pub use shares::{Grant, Share, ShareRole};
 pub use sign_in::{SESSION_LIFE_S, Session, SignInAs};
 pub use store::Directory;
+pub use store_url::{check_store_url, shown_store_url};
 pub use sync::{
     ApplyIdentities, ApplyOutcome, Change, DomainIdentities, MAX_CURSOR, MAX_FAILURES,
     MAX_MEMBERS_READ, Refusal, RefusalCode, SyncFailure, SyncState, SyncedIdentity,

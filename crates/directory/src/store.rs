@@ -32,8 +32,8 @@ struct Inner {
 
 impl Directory {
     /// Opens (makes, migrates) the database at `url`: `sqlite:PATH` or `sqlite://PATH`, the path as it is, or
-    /// `postgres://…` where the program is built with it. A file that is made can be read by its owner only. A database
-    /// that was made under another master key is refused.
+    /// what [`check_store_url`](crate::check_store_url) says of `postgres://…`. A file that is made can be read by its owner
+    /// only. A database that was made under another master key, or holds something else, is refused.
     pub async fn open(url: &str, master_key: MasterKey) -> Result<Self> {
         let pools = Pools::open(url).await?;
         let sealer = Sealer::new(&master_key);

@@ -20,7 +20,8 @@ pub struct Args {
     /// DNS domain that you own; the service will answer at login.BASE-DOMAIN
     #[arg(long, value_name = "D")]
     base_domain: String,
-    /// Database; a relative path is in DIR
+    /// Database: `sqlite:PATH`, a relative path is in DIR; or `postgres://USER@HOST/DATABASE`, the password in the file that
+    /// PGPASSFILE names
     #[arg(long, value_name = "URL", default_value = "sqlite:crossrealm.db")]
     store: String,
     /// Where to serve HTTPS: KDC proxy and API

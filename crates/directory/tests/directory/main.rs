@@ -8,7 +8,6 @@ mod connectors;
 mod kerberos_servers;
 mod load;
 mod opening;
-#[cfg(feature = "postgres")]
 mod postgres;
 mod records;
 mod repeats;

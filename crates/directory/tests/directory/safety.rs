@@ -4,7 +4,7 @@ use crate::support::{CORP, World, by, corp_trust, grant_of, guid, open, rid_sid,
 use crossrealm_directory::{Change, Directory, DirectoryError, NewStorageAccount, NewTenant, Page};
 use crossrealm_kdc::{Lookups, Records, TenantId, Wanted};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 async fn account(d: &Directory, tenant: TenantId, name: &str) -> crossrealm_directory::Result<()> {
     let new = NewStorageAccount {
@@ -185,7 +185,9 @@ async fn writer_that_is_killed() {
 async fn a_killed_process_leaves_a_sound_database() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
-    for wait_ms in [150, 220, 290, 360] {
+    for wait_ms in [0, 3, 11, 27] {
+        let accounts = "SELECT COUNT(*) FROM storage_accounts";
+        let before = world.count(accounts).await;
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "safety::writer_that_is_killed"])
             .env(CHILD, world.url())
@@ -193,12 +195,16 @@ async fn a_killed_process_leaves_a_sound_database() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        // Killed while it writes, somewhere.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while world.count(accounts).await == before {
+            assert!(Instant::now() < deadline, "the writer did not get to write");
+        }
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         child.kill().unwrap();
         child.wait().unwrap();
     }
     let accounts = world.count("SELECT COUNT(*) FROM storage_accounts").await;
-    assert!(accounts > 0, "the writer did not get to write");
     assert_eq!(
         world
             .count("SELECT COUNT(*) FROM kerberos_keys WHERE owner_kind = 'account'")

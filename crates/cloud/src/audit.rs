@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Events that may wait for the writer: some seconds of the highest load, a few MiB.
 const QUEUE: usize = 16_384;
@@ -16,8 +17,12 @@ const QUEUE: usize = 16_384;
 const BATCH: usize = 500;
 /// How long events gather before they are written: short, so that an administrator who looks sees them.
 const GATHER: Duration = Duration::from_millis(100);
-/// How often a failed write is tried again before its events are given up.
+/// How often a write that fails, and not because the database is away for a while, is tried before its events are given up.
 const TRIES: u32 = 5;
+/// How long a write may take before it is tried again.
+const LONGEST_WRITE: Duration = Duration::from_secs(60);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How many users' names the writer keeps, and for how long.
 const NAMES: usize = 10_000;
@@ -143,20 +148,29 @@ impl Names {
     }
 }
 
+/// Writes the events of a batch, however long the database is away: meanwhile the queue fills, and what it cannot take is
+/// counted.
 async fn write_batch(directory: &Directory, batch: Vec<NewEvent>) {
-    let mut wait = Duration::from_millis(100);
-    for attempt in 1..=TRIES {
-        match directory.record_events(batch.clone()).await {
-            Ok(()) => return,
-            Err(error) if attempt == TRIES => {
-                tracing::error!(%error, count = batch.len(), "events were lost: they cannot be written");
-            }
-            Err(error) => {
+    let mut pause = Duration::from_millis(100);
+    let mut failures = 0;
+    loop {
+        match timeout(LONGEST_WRITE, directory.record_events(batch.clone())).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) if !error.is_passing() => {
+                failures += 1;
+                if failures == TRIES {
+                    tracing::error!(%error, count = batch.len(), "events were lost: they cannot be written");
+                    return;
+                }
                 tracing::warn!(%error, "events cannot be written, trying again");
-                tokio::time::sleep(wait).await;
-                wait *= 2;
             }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "events wait: the database is away, trying again");
+            }
+            Err(_) => tracing::warn!("events wait: the database does not answer, trying again"),
         }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

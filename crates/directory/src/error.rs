@@ -176,6 +176,24 @@ impl DirectoryError {
         }
     }
 
+    /// Whether the same may succeed later as it is: the database is away, starting, overloaded, or was interrupted.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Database(
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::WorkerCrashed,
+            ) => true,
+            // PostgreSQL's classes of errors: connection, rollback, resources, state, intervention; and a standby.
+            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+                let classes = ["08", "40", "53", "55", "57", "25006"];
+                code.len() == 5 && classes.iter().any(|class| code.starts_with(class))
+            }),
+            _ => false,
+        }
+    }
+
     /// The next step for a person, where one is known.
     pub fn hint(&self) -> Option<&str> {
         match self {

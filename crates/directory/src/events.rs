@@ -291,8 +291,8 @@ async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result<i64> {
     col(&row, "sequence")
 }
 
-/// Keeps others from recording events of the tenant until the transaction ends: who follows a tenant's events by their
-/// sequence must not find an older one later. (A change locks its tenant itself.)
+/// Locks the tenant until the transaction ends, as every change does before it records an event: two that write events and
+/// each wait for what the other holds would wait for ever.
 async fn lock(conn: &mut AnyConnection, tenant: TenantId) -> Result<()> {
     sql("UPDATE tenants SET name = name WHERE id = $1")
         .bind(tenant_blob(tenant))

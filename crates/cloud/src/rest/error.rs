@@ -78,6 +78,17 @@ impl ApiError {
         )
     }
 
+    /// The database does not answer as it should: the caller learns that, the log what it was.
+    pub(crate) fn store_unavailable(fault: impl Into<String>) -> Self {
+        let mut error = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Code::StoreUnavailable,
+            "the directory does not answer",
+        );
+        error.fault = Some(fault.into());
+        error
+    }
+
     /// A fault of the server: the caller learns that there was one, the log what it was.
     pub(crate) fn internal(fault: impl Into<String>) -> Self {
         let mut error = Self::new(
@@ -117,15 +128,7 @@ impl From<DirectoryError> for ApiError {
                     .hint("name it by its UPN or SID")
             }
             DirectoryError::Refused { code, .. } => refused(code, message),
-            DirectoryError::Database(_) => {
-                let mut refusal = Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    Code::StoreUnavailable,
-                    "the directory does not answer",
-                );
-                refusal.fault = Some(message);
-                refusal
-            }
+            DirectoryError::Database(_) => Self::store_unavailable(message),
             _ => Self::internal(message),
         };
         if hint.is_some() {

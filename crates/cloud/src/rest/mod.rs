@@ -28,11 +28,16 @@ use axum::extract::{Extension, Request};
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use error::ApiError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
 use uuid::Uuid;
+
+/// The longest that a request may take. The directory's own bounds are shorter, but a network that drops everything knows
+/// none.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// All endpoints. What is not one is answered as the API answers.
 pub(crate) fn router(app: App) -> Router {
@@ -200,12 +205,16 @@ fn tenant_routes() -> Router<App> {
         .route("/service-principals/{spn}/keytab", post(principals::keytab))
 }
 
-/// Gives every request an id, which its answer and its log line carry, and forbids caches to keep answers.
+/// Gives every request an id, which its answer and its log line carry, and a time to end, and forbids caches to keep answers.
 async fn trace(Extension(Peer(peer)): Extension<Peer>, request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().simple().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let started = Instant::now();
-    let mut response = next.run(request).await;
+    // What is under way then is rolled back.
+    let mut response = match timeout(LONGEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::store_unavailable("the request took too long").into_response(),
+    };
     let status = response.status().as_u16();
     let elapsed_ms = started.elapsed().as_millis();
     if let Some(fault) = response.extensions().get::<error::Fault>() {

@@ -13,6 +13,7 @@ mod records;
 mod repeats;
 mod rotation;
 mod safety;
+mod scratch_postgres;
 mod services;
 mod shares;
 mod support;

@@ -1,0 +1,2 @@
+-- Only PostgreSQL needs something here: SQLite has one writer at a time.
+SELECT 1;

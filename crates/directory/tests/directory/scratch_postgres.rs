@@ -1,0 +1,148 @@
+//! A PostgreSQL server of a test's own: in a temporary folder, reached by a socket in it, gone with the test.
+#![allow(dead_code, reason = "every test program uses another part of it")]
+
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Set where nothing may be skipped, as CI does.
+const REQUIRE: &str = "CROSSREALM_REQUIRE_WORLD";
+/// A certificate for `localhost`, and the authority that signed it.
+const CERTIFICATES: &str = "set -e
+new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
+openssl req -x509 $new -keyout ca.key -out ca.pem -subj /CN=test-ca -days 2
+openssl req $new -keyout server.key -out server.csr -subj /CN=localhost -addext subjectAltName=DNS:localhost
+openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy -out server.pem";
+
+pub struct Server {
+    programs: PathBuf,
+    folder: tempfile::TempDir,
+    /// The port of the loopback address, for encrypted connections with a password.
+    pub port: u16,
+}
+
+impl Server {
+    /// `None` where no server is installed and tests may be skipped.
+    pub fn start() -> Option<Self> {
+        let Some(programs) = programs() else {
+            let reason = "no PostgreSQL server is installed: run `cargo xtask setup`";
+            assert!(std::env::var_os(REQUIRE).is_none(), "{reason}");
+            println!("skipped: {reason}");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        // The server refuses to run as root: then the folder and the processes are those of its own user.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let server = Self {
+            programs,
+            folder,
+            port,
+        };
+        server.by_owner(Path::new("sh"), &["-c", CERTIFICATES]);
+        server.run("initdb", &["-A", "trust", "-U", "postgres", "-E", "UTF8"]);
+        server.write_hba("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n");
+        server.start_again();
+        Some(server)
+    }
+
+    /// Who may come in how.
+    pub fn write_hba(&self, lines: &str) {
+        fs::write(self.path("data/pg_hba.conf"), lines).unwrap();
+    }
+
+    /// Starts the server that was stopped. A test's database need not outlive a power cut.
+    pub fn start_again(&self) {
+        let folder = self.folder.path().display();
+        let options = format!(
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories={folder} -c ssl=on \
+             -c ssl_cert_file={folder}/server.pem -c ssl_key_file={folder}/server.key \
+             -c fsync=off -c full_page_writes=off -c max_connections=300",
+            self.port
+        );
+        self.run(
+            "pg_ctl",
+            &["-w", "-l", "/dev/null", "-o", &options, "start"],
+        );
+    }
+
+    /// Stops it: `fast`, or `immediate` as a crash would.
+    pub fn stop(&self, mode: &str) {
+        self.run("pg_ctl", &["-w", "-m", mode, "stop"]);
+    }
+
+    pub fn reload(&self) {
+        self.run("pg_ctl", &["reload"]);
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// By the socket, where everybody is believed.
+    pub fn url(&self, user: &str, database: &str) -> String {
+        let (folder, port) = (self.folder.path().display(), self.port);
+        format!("postgres:///{database}?host={folder}&port={port}&user={user}")
+    }
+
+    /// Has the superuser say this to a database; each statement by itself.
+    pub fn tell(&self, database: &str, statements: &[&str]) {
+        let folder = self.folder.path().display().to_string();
+        let port = self.port.to_string();
+        let mut arguments = vec!["-h", &folder, "-p", &port, "-U", "postgres", "-d", database];
+        arguments.extend(["-q", "-v", "ON_ERROR_STOP=1"]);
+        arguments.extend(statements.iter().flat_map(|statement| ["-c", statement]));
+        self.by_owner(&self.programs.join("psql"), &arguments);
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let data = self.path("data").display().to_string();
+        let arguments = [&["-D", &data], arguments].concat();
+        self.by_owner(&self.programs.join(program), &arguments);
+    }
+
+    fn by_owner(&self, program: &Path, arguments: &[&str]) {
+        let mut command = match is_root() {
+            true => {
+                let mut command = Command::new("runuser");
+                command.args(["-u", "postgres", "--"]).arg(program);
+                command
+            }
+            false => Command::new(program),
+        };
+        let output = command.args(arguments).current_dir(self.folder.path());
+        let output = output.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.path("data/postmaster.pid").exists() {
+            self.stop("immediate");
+        }
+    }
+}
+
+/// The folder of the newest installed server's programs.
+fn programs() -> Option<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|folder| folder.join("initdb").exists())
+        .collect();
+    found.sort();
+    found.pop()
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}

@@ -225,8 +225,11 @@ fn refuse_what_is_there(dir: &Path, store: &str) -> Result<bool, InitError> {
 /// A database outside `dir` needs a folder that is there: said before anything is made, so that a corrected run finds
 /// nothing in its way.
 fn refuse_a_store_in_no_folder(store: &str, dir: &Path) -> Result<(), InitError> {
-    let database = resolve_store(store, dir).replacen("sqlite:", "", 1);
-    match Path::new(&database).parent() {
+    let store_in_dir = resolve_store(store, dir);
+    let Some(database) = store_in_dir.strip_prefix("sqlite:") else {
+        return Ok(());
+    };
+    match Path::new(database).parent() {
         Some(folder) if folder != dir && !folder.is_dir() => Err(InitError::Option {
             option: "--store",
             value: store.to_owned(),

@@ -223,7 +223,7 @@ impl Ldap {
         dn: &str,
         attributes: &[&str],
     ) -> Result<Option<Entry>, OnpremError> {
-        match self.search(&Search::object(dn, attributes)).await {
+        match self.few(&Search::object(dn, attributes)).await {
             Ok(entries) => Ok(entries.into_iter().next()),
             Err(OnpremError::Ldap(error)) if error.is_no_such_object() => Ok(None),
             Err(error) => Err(error),
@@ -243,6 +243,13 @@ impl Ldap {
             }
         }
         Ok(all)
+    }
+
+    /// All that a search finds which cannot find more than a hundred objects or so: one answer, without pages. Of what it
+    /// gives in pages, Samba reads each object a second time.
+    pub async fn few(&mut self, search: &Search) -> Result<Vec<Entry>, OnpremError> {
+        let controls = search.controls.iter().map(Control::wire).collect();
+        Ok(self.search_once(search, controls).await?.0)
     }
 
     /// What a search finds, page by page (RFC 2696).
@@ -327,7 +334,7 @@ impl Ldap {
             let ranged = range(attribute, start, RANGE);
             let mut search = Search::object(dn, &[&ranged, VERSION]);
             search.controls = controls.to_vec();
-            let Some(entry) = self.search(&search).await?.into_iter().next() else {
+            let Some(entry) = self.few(&search).await?.into_iter().next() else {
                 return Err(LdapError::Missing(dn.to_owned()).into());
             };
             let now = entry.text(VERSION).map(str::to_owned);

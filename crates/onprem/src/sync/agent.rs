@@ -669,7 +669,7 @@ impl Agent {
             let filter = Filter::Or(chunk.iter().cloned().map(by_dn).collect());
             let attributes = ["objectGUID", "memberOf"].map(str::to_owned).to_vec();
             let search = self.search(filter, attributes);
-            for entry in self.ldap.search(&search).await? {
+            for entry in self.ldap.few(&search).await? {
                 let values = match entry.ranged("memberOf") {
                     None => entry.values("memberOf").to_vec(),
                     Some(_) => {

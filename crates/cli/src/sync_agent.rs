@@ -90,17 +90,17 @@ impl Worker {
         if self.agent.as_ref().is_some_and(Agent::is_old) {
             *self = Self::default();
         }
-        if self.known.is_none() {
-            progress("asking the tenant");
-            let state = task.client.sync_state(task.tenant, task.domain).await?;
-            self.known = Some(Known {
-                cursor: state.cursor.as_deref().and_then(Cursor::parse),
-                stored: state.cursor,
-                held: usize::try_from(state.users + state.groups).unwrap_or(usize::MAX),
-            });
-        }
-        let Some(known) = &self.known else {
-            return Err(Failure::new("the tenant's state is unknown"));
+        let known = match &mut self.known {
+            Some(known) => known,
+            none => {
+                progress("asking the tenant");
+                let state = task.client.sync_state(task.tenant, task.domain).await?;
+                none.insert(Known {
+                    cursor: state.cursor.as_deref().and_then(Cursor::parse),
+                    stored: state.cursor,
+                    held: usize::try_from(state.users + state.groups).unwrap_or(usize::MAX),
+                })
+            }
         };
         let agent = match &mut self.agent {
             Some(agent) => agent,

@@ -10,6 +10,14 @@ const SECONDS: u32 = 30;
 /// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
+/// A name under which something is held, of this process alone: people see from it which computer to look at.
+pub fn holder() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().take(64).collect();
+    let own = uuid::Uuid::new_v4().simple().to_string();
+    format!("{host}/{}/{}", std::process::id(), &own[..8])
+}
+
 /// A lease that may be held.
 pub struct Lease {
     client: Client,
@@ -22,14 +30,11 @@ pub struct Lease {
 impl Lease {
     /// A lease that is not held yet, under a name of this process alone.
     pub fn new(client: Client, tenant: &str, domain: &str) -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host: String = host.trim().chars().take(64).collect();
-        let own = uuid::Uuid::new_v4().simple().to_string();
         Self {
             client,
             tenant: tenant.to_owned(),
             domain: domain.to_owned(),
-            holder: format!("{host}/{}/{}", std::process::id(), &own[..8]),
+            holder: holder(),
             renewing: None,
         }
     }

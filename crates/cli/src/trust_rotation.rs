@@ -11,6 +11,7 @@ use crate::commands::kerberos_server::journal::Journal;
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
+use crate::sync_lease::holder;
 use crossrealm_api::{ConfirmTrustRotation, PreparedTrust, RotateTrust, TrustRotation};
 use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::dc::Choice;
@@ -43,11 +44,9 @@ enum Attempt {
 impl Rotator {
     /// Rotates keys that are as old as `every`; the first attempt is due at once.
     pub fn new(every: Duration) -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host: String = host.trim().chars().take(64).collect();
         Self {
             every,
-            holder: format!("{host}/{}", uuid::Uuid::new_v4()),
+            holder: holder(),
             next_s: 0,
             failures: 0,
         }

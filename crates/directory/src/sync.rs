@@ -186,7 +186,7 @@ pub struct SyncState {
     pub groups: u64,
     /// Objects the agent left out in the last run.
     pub skipped: u64,
-    /// Objects refused in the last run.
+    /// Objects that were refused the last time they were sent.
     pub refused: u64,
     /// Objects that the agent could not make sense of.
     pub failed: u64,

@@ -71,6 +71,14 @@ pub enum OnpremError {
     /// The host answers LDAP but does not look like a domain controller.
     #[error("`{0}` is not an Active Directory domain controller")]
     NotAController(String),
+    /// An option of the sync's scope names what is not there.
+    #[error("the directory holds no `{name}`, which `{option}` names; nothing was changed")]
+    NoScope {
+        /// `--scope-ou` or `--scope-group`.
+        option: &'static str,
+        /// What it names.
+        name: String,
+    },
     /// The credentials could not be read.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -105,6 +113,10 @@ impl OnpremError {
                 "run this on-premises, on a computer that reaches the domain controller on TCP ports 88, 389 and 445".to_owned(),
             ),
             Self::OtherDomain { found, .. } => Some(format!("give `--domain {found}` or another `--dc HOST`")),
+            Self::NoScope { option: "--scope-group", .. } => {
+                Some("give the group's account name (`sAMAccountName`), such as `Sales`".to_owned())
+            }
+            Self::NoScope { .. } => Some("give the whole DN, such as `OU=Sales,DC=corp,DC=contoso,DC=com`".to_owned()),
             Self::Credentials(error) => error.hint().map(str::to_owned),
             Self::Kerberos(error) => error.hint().map(str::to_owned),
             Self::Ldap(error) => error.hint().map(str::to_owned),

@@ -172,6 +172,12 @@ impl Play {
         Ok(run.env("CROSSREALM_TOKEN", &self.connector))
     }
 
+    /// `crossrealm sync status`: a question to the tenant alone.
+    pub(super) fn status(&self, words: &[&str]) -> Run {
+        let run = self.admin(&["sync", "status", "--domain", DOMAIN]);
+        run.args(words)
+    }
+
     pub(super) fn once_told(&self, words: &[&str]) -> Result<Output, Failure> {
         let words = [&["once", "-o", "json"], words].concat();
         self.sync(&words).ok()

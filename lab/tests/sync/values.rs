@@ -66,7 +66,7 @@ impl Play {
                 .ok()?
                 .says("`bob` was refused")?
                 .says(said)?;
-            self.sync(&["status"])
+            self.status(&[])
                 .ok()?
                 .says("refused by the tenant: `bob`")?;
             self.ldif(&format!("{bob}delete: {name}\n\n"))?;
@@ -93,7 +93,7 @@ impl Play {
         self.exchange(|(_, _, value, damaged)| (value.as_bytes(), damaged))?;
 
         let told = self.once(&[])?;
-        let status = self.sync(&["status"]).ok()?;
+        let status = self.status(&[]).ok()?;
         for (object, name, ..) in DAMAGED {
             // The group, whose account name is damaged, is called by its common name.
             let mut failures = told["failures"].as_array().into_iter().flatten();
@@ -115,7 +115,7 @@ impl Play {
         self.tool(&["user", "create", "gina", USER_PASSWORD])?;
         let mended = self.once(&[])?;
         assert_eq!(mended["compared"], BY_CHANGES);
-        self.sync(&["status"]).ok()?.says("Failed      : 0")?;
+        self.status(&[]).ok()?.says("Failed      : 0")?;
         self.agrees()
     }
 

@@ -88,6 +88,7 @@ struct Changed {
     dn: String,
     deleted: bool,
     group: bool,
+    /// Whether it is a container that got its name or place: the DNs of what lies below changed with it.
     container: bool,
 }
 
@@ -478,7 +479,10 @@ impl Agent {
                 let wanted = group.to_lowercase();
                 let found = Closure::from(graph, |node| node.name == wanted);
                 if found.groups.is_empty() {
-                    return Err(LdapError::Missing(group.clone()).into());
+                    return Err(OnpremError::NoScope {
+                        option: "--scope-group",
+                        name: group.clone(),
+                    });
                 }
                 Some(found)
             }

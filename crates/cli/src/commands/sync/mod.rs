@@ -63,7 +63,11 @@ pub enum Args {
         full: bool,
     },
     /// Show the last successful run, and what failed, as the tenant knows it
-    Status(DomainArgs),
+    Status {
+        /// DNS name of the AD domain
+        #[arg(long, value_name = "DOMAIN")]
+        domain: String,
+    },
 }
 
 /// Which users and groups are taken over.
@@ -244,7 +248,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             scope,
             full,
         } => plan(&domain, &scope.scope()?, full, context).await,
-        Args::Status(domain) => status(&domain, context).await,
+        Args::Status { domain } => status(&dns_name(&domain), context).await,
     }
 }
 
@@ -255,7 +259,7 @@ async fn once(
     full: bool,
     context: &Context,
 ) -> Result<(), Failure> {
-    let (client, name) = (context.client()?, dns_name(domain));
+    let (client, name) = (context.client()?, dns_name(&domain.domain));
     let credentials = domain.credentials()?;
     let began = Instant::now();
     let mut lease = Lease::new(client.clone(), context.tenant()?, &name);
@@ -336,7 +340,7 @@ async fn plan(
     full: bool,
     context: &Context,
 ) -> Result<(), Failure> {
-    let (client, name) = (context.client()?, dns_name(domain));
+    let (client, name) = (context.client()?, dns_name(&domain.domain));
     let credentials = domain.credentials()?;
     let task = Task {
         client: &client,
@@ -365,11 +369,9 @@ async fn plan(
     )
 }
 
-async fn status(domain: &DomainArgs, context: &Context) -> Result<(), Failure> {
+async fn status(domain: &str, context: &Context) -> Result<(), Failure> {
     let client: Client = context.client()?;
-    let state = client
-        .sync_state(context.tenant()?, &dns_name(domain))
-        .await?;
+    let state = client.sync_state(context.tenant()?, domain).await?;
     if state.last_success_at.is_none() {
         eprintln!("never synced; `crossrealm sync once` does it");
     }
@@ -437,8 +439,8 @@ fn warn(result: &ApplyIdentitiesResult) {
 }
 
 /// The domain's name as the tenant keeps it.
-fn dns_name(domain: &DomainArgs) -> String {
-    domain.domain.trim_end_matches('.').to_lowercase()
+fn dns_name(domain: &str) -> String {
+    domain.trim_end_matches('.').to_lowercase()
 }
 
 fn report(

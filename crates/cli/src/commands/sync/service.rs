@@ -36,7 +36,7 @@ pub async fn keep_running(
 ) -> Result<(), Failure> {
     let client = context.client()?;
     let tenant = context.tenant()?;
-    let name = dns_name(domain);
+    let name = dns_name(&domain.domain);
     let cannot = |error| Failure::new(format!("cannot wait for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;

@@ -196,8 +196,7 @@ pub(super) async fn dirsync(
 
 /// Whether the account lacks the right to replicate.
 pub(super) fn is_denied(error: &OnpremError) -> bool {
-    matches!(error, OnpremError::Ldap(error)
-        if error.code() == Some(&LdapResultCode::InsufficentAccessRights))
+    matches!(error, OnpremError::Ldap(error) if error.is_access_denied())
 }
 
 /// Whether the controller understood and said no, rather than being busy or breaking off.
@@ -237,8 +236,19 @@ pub(super) async fn rules(
         .ok_or(LdapError::Missing(partitions))??;
     let mut ous = Vec::new();
     for ou in &scope.ous {
-        let found = ldap.object(ou, &["objectClass"]).await?;
-        let found = found.ok_or_else(|| LdapError::Missing(ou.clone()))?;
+        let found = match ldap.object(ou, &["objectClass"]).await {
+            Ok(found) => found,
+            Err(OnpremError::Ldap(error))
+                if error.code() == Some(&LdapResultCode::InvalidDNSyntax) =>
+            {
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let found = found.ok_or_else(|| OnpremError::NoScope {
+            option: "--scope-ou",
+            name: ou.clone(),
+        })?;
         ous.push(found.dn().to_owned());
     }
     let root = ldap.root_dse().await?;

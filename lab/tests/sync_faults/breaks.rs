@@ -45,7 +45,7 @@ impl Wire {
         self.order(&bytes.to_string())
     }
 
-    /// The wire is whole, and after so many bytes lets nothing more through till it gets another order.
+    /// The wire is whole, and after so many bytes stands still; with the next order all connections break.
     fn holds_after(&self, bytes: u64) -> Result<(), Failure> {
         let held = self.budget.with_extension("held");
         if held.exists() {

@@ -2,8 +2,8 @@
 ones. Arguments: the file that holds the number of bytes, then LISTEN-ADDRESS:PORT=TARGET-ADDRESS:PORT for each wire.
 A new number in the file makes everything whole again. How many bytes came since then is written to FILE.used.
 
-With the word "hold" behind the number nothing breaks there: FILE.held appears, and nothing more comes through till there is a
-new number."""
+With the word "hold" behind the number everything stands still there: FILE.held appears, and only the next number resets the
+connections; what was on its way then is lost."""
 
 import os
 import socket
@@ -49,7 +49,7 @@ def spend(count):
         pass
     while os.stat(budget_file).st_mtime_ns == stamp:
         time.sleep(0.01)
-    return count
+    return allowed
 
 
 def cut_all():

@@ -194,16 +194,13 @@ pub(crate) fn cannot_open(url: &str, error: &sqlx::Error) -> DirectoryError {
             };
             (refusal.message().to_owned(), hint)
         }
+        // What is wrong with a certificate comes as invalid data.
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData => not_proven(error),
+        sqlx::Error::Tls(error) => not_proven(error),
         sqlx::Error::Io(error) => (
             format!("no server answers there: {error}"),
             Some(
                 "start PostgreSQL, or correct the host, port or socket folder in the URL; `serve` waits 10 s for it and then leaves waiting to whatever starts it",
-            ),
-        ),
-        sqlx::Error::Tls(error) => (
-            format!("no encrypted connection to a server that shows who it is: {error}"),
-            Some(
-                "the server needs `ssl = on` and a certificate for the host name in the URL; `sslrootcert=/FILE` names the authority that signed it, unless that is a public one",
             ),
         ),
         sqlx::Error::PoolTimedOut => (
@@ -213,6 +210,15 @@ pub(crate) fn cannot_open(url: &str, error: &sqlx::Error) -> DirectoryError {
         other => (other.to_string(), None),
     };
     failed(url, reason, hint)
+}
+
+fn not_proven(error: &dyn std::fmt::Display) -> (String, Option<&'static str>) {
+    (
+        format!("no encrypted connection to a server that shows who it is: {error}"),
+        Some(
+            "the server needs `ssl = on` and a certificate for the host name in the URL; `sslrootcert=/FILE` names the authority that signed it, unless that is a public one",
+        ),
+    )
 }
 
 fn cannot_migrate(url: &str, known: &Migrator, error: &MigrateError) -> DirectoryError {

@@ -63,11 +63,37 @@ impl Service {
     /// Starts a fresh installation with a changed configuration.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let report = init(&options(folder.path())).await.unwrap();
-        let mut config = Config::load(&report.config).unwrap();
+        init(&options(folder.path())).await.unwrap();
+        Self::serve(folder, change).await
+    }
+
+    /// Starts a fresh installation on this database.
+    pub async fn start_on(store: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = InitOptions {
+            store: store.into(),
+            ..options(folder.path())
+        };
+        init(&options).await.unwrap();
+        Self::serve(folder, |_| {}).await
+    }
+
+    /// Starts another node of this installation, from a copy of its folder.
+    pub async fn another_node(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut copy = std::process::Command::new("cp");
+        copy.arg("-aT").args([self.folder.path(), folder.path()]);
+        assert!(copy.status().unwrap().success());
+        Self::serve(folder, |_| {}).await
+    }
+
+    /// Serves the installation in this folder.
+    async fn serve(folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let path = |name: &str| folder.path().join(name);
+        let mut config = Config::load(&path("crossrealm.toml")).unwrap();
         change(&mut config);
-        let token = std::fs::read_to_string(&report.admin_token).unwrap();
-        let ca_pem = std::fs::read(report.ca.unwrap()).unwrap();
+        let token = std::fs::read_to_string(path("admin.token")).unwrap();
+        let ca_pem = std::fs::read(path("tls/ca.pem")).unwrap();
         let server = Server::bind(config).await.unwrap();
         let (address, kerberos) = (server.https_address(), server.kerberos_address());
         let (stop, stopped) = oneshot::channel();

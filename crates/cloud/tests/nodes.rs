@@ -1,0 +1,290 @@
+//! Two nodes on one PostgreSQL: what one of them changes the other knows, and neither can be used to get round the other;
+//! and what becomes of tickets while the database is away.
+
+#[path = "../../directory/tests/directory/authenticator.rs"]
+mod authenticator;
+mod common;
+#[path = "../../directory/tests/directory/scratch_postgres.rs"]
+mod scratch_postgres;
+
+use common::Service;
+use common::trusted::{DOMAIN, ask, honest, refusal, sync_alice, world};
+use crossrealm_api::{
+    AdministratorCreate, Client, EnrolmentBegin, EnrolmentFinish, EventQuery, HostTokenCreate,
+    IdentityState, Role, SecretText, SignIn, StorageAccountCreate, SyncLeaseRequest,
+};
+use crossrealm_kdc::two_realms::{TENANT_REALM, TwoRealms};
+use crossrealm_krb::kkdcp;
+use crossrealm_krb::messages::{KrbError, TgsRep, decode};
+use scratch_postgres::Server;
+use std::time::{Duration, Instant};
+
+/// Within this a change is known everywhere: promised is a second, the rest is for a machine that is busy.
+const SEEN_WITHIN: Duration = Duration::from_secs(4);
+/// How long anything else may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a request for a ticket may take, whatever the database does.
+const ANSWER: Duration = Duration::from_secs(8);
+/// How long the database is away: longer than a few tries to write an event.
+const OUTAGE: Duration = Duration::from_secs(5);
+const UPN: &str = "ada@contoso.com";
+const PASSWORD: &str = "correct horse battery";
+
+/// A database, and two nodes of one installation on it.
+async fn two_nodes() -> Option<(Server, Service, Service)> {
+    let database = Server::start()?;
+    database.tell(
+        "postgres",
+        &[
+            "CREATE ROLE crossrealm LOGIN",
+            "CREATE DATABASE crossrealm OWNER crossrealm",
+        ],
+    );
+    let one = Service::start_on(&database.url("crossrealm", "crossrealm")).await;
+    let two = one.another_node().await;
+    Some((database, one, two))
+}
+
+#[tokio::test]
+async fn what_one_node_changes_the_other_knows_within_a_second() {
+    let Some((_database, one, two)) = two_nodes().await else {
+        return;
+    };
+    let mut world = world(&one).await;
+    sync_alice(&one, &world, IdentityState::Enabled).await;
+    until_it_says(&two, &mut world, "issued").await;
+
+    sync_alice(&one, &world, IdentityState::Disabled).await;
+    until_it_says(&two, &mut world, "identity-disabled").await;
+    sync_alice(&two, &world, IdentityState::Enabled).await;
+    until_it_says(&one, &mut world, "issued").await;
+
+    // A name that was not there a moment ago, and that both nodes remember as unknown.
+    let acct2 = StorageAccountCreate {
+        name: "acct2".into(),
+        aliases: vec![],
+    };
+    for node in [&one, &two] {
+        let answer = answer_for(node, &mut world, "acct2.file.contoso.cloud.example").await;
+        assert!(answer.contains("service-unknown"), "{answer}");
+    }
+    one.admin
+        .create_storage_account("contoso", &acct2)
+        .await
+        .unwrap();
+    let began = Instant::now();
+    while answer_for(&two, &mut world, "acct2.file.contoso.cloud.example").await != "issued" {
+        assert!(began.elapsed() < SEEN_WITHIN, "the account is not seen");
+    }
+
+    // The trust goes: what its key sealed opens nowhere any more.
+    one.admin
+        .begin_trust_removal("contoso", DOMAIN)
+        .await
+        .unwrap();
+    one.admin.delete_trust("contoso", DOMAIN).await.unwrap();
+    until_it_says(&two, &mut world, "trust").await;
+    one.end().await;
+    two.end().await;
+}
+
+#[tokio::test]
+async fn tokens_codes_and_leases_count_once_for_all_nodes() {
+    let Some((_database, one, two)) = two_nodes().await else {
+        return;
+    };
+    let world = world(&one).await;
+    sync_alice(&one, &world, IdentityState::Enabled).await;
+
+    // A revoked token is refused by the other node at once.
+    let new = HostTokenCreate {
+        name: "host1".into(),
+    };
+    let made = one
+        .admin
+        .create_host_token("contoso", "acct1", &new)
+        .await
+        .unwrap();
+    let host = two.client(&made.token);
+    host.whoami().await.unwrap();
+    let id = made.host_token.id;
+    one.admin
+        .revoke_host_token("contoso", "acct1", id)
+        .await
+        .unwrap();
+    host.whoami().await.unwrap_err();
+
+    // A one-time code is good once, at whichever node; of two at once, one.
+    let app = enrolled(&one).await;
+    let sign_in = SignIn {
+        upn: UPN.into(),
+        password: SecretText::new(PASSWORD),
+        code: SecretText::new(app.code(0)),
+    };
+    let (at_one, at_two) = (one.client_without_token(), two.client_without_token());
+    let (first, second) = tokio::join!(at_one.sign_in(&sign_in), at_two.sign_in(&sign_in));
+    assert_ne!(
+        first.is_ok(),
+        second.is_ok(),
+        "a code was good twice, or never"
+    );
+    at_one.sign_in(&sign_in).await.unwrap_err();
+    at_two.sign_in(&sign_in).await.unwrap_err();
+    // A session that began at one node is known to both, and ended by either.
+    let session = first.or(second).unwrap();
+    let at_both: Vec<Client> = [&one, &two].map(|node| node.client(&session.token)).into();
+    for client in &at_both {
+        client.whoami().await.unwrap();
+    }
+    at_both[0].sign_out().await.unwrap();
+    at_both[1].whoami().await.unwrap_err();
+
+    // One agent at a time, also where two ask two nodes at once.
+    let lease = |holder: &str| SyncLeaseRequest {
+        holder: holder.into(),
+        seconds: 60,
+    };
+    let (here, there) = (lease("agent-1"), lease("agent-2"));
+    let (here, there) = tokio::join!(
+        one.admin.take_sync_lease("contoso", DOMAIN, &here),
+        two.admin.take_sync_lease("contoso", DOMAIN, &there)
+    );
+    let (here, there) = (here.unwrap(), there.unwrap());
+    assert_ne!(here.granted, there.granted);
+    assert_eq!(here.holder, there.holder);
+    one.end().await;
+    two.end().await;
+}
+
+#[tokio::test]
+async fn a_database_that_dies_under_load_is_waited_for_and_nothing_is_lost() {
+    let Some((database, one, two)) = two_nodes().await else {
+        return;
+    };
+    let mut world = world(&one).await;
+    sync_alice(&one, &world, IdentityState::Enabled).await;
+    let (mut issued, mut refused) = (0, 0);
+    let (mut died, mut restarted, mut back) = (None::<Instant>, false, false);
+    let began = Instant::now();
+    while !back {
+        for node in [&one, &two] {
+            let asked = Instant::now();
+            let said = answer(node, &mut world).await;
+            assert!(
+                asked.elapsed() < ANSWER,
+                "{said} after {:?}",
+                asked.elapsed()
+            );
+            match said.as_str() {
+                "issued" => issued += 1,
+                // A Kerberos error that lets clients try again, or the same of HTTP.
+                "29" | "503" => refused += 1,
+                other => panic!("{other}"),
+            }
+            back = restarted && said == "issued";
+        }
+        match died {
+            None if issued >= 20 => {
+                database.stop("immediate");
+                died = Some(Instant::now());
+            }
+            Some(died) if !restarted && refused >= 2 && died.elapsed() > OUTAGE => {
+                database.start_again();
+                restarted = true;
+            }
+            _ => assert!(
+                began.elapsed() < PATIENCE,
+                "{issued} issued, {refused} refused"
+            ),
+        }
+    }
+    // Each ticket that left has its event, those of the time when nothing could be written too.
+    let all = || async {
+        let query = EventQuery {
+            limit: Some(1000),
+            ..EventQuery::default()
+        };
+        let events = one.admin.events("contoso", &query).await.unwrap();
+        let tickets = events.iter().filter(|e| e.action == "ticket.issue");
+        tickets.filter(|e| e.reason.is_empty()).count()
+    };
+    while all().await < issued {
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{issued} issued, {} told",
+            all().await
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(all().await, issued);
+    one.end().await;
+    two.end().await;
+}
+
+/// Asks until this is the answer.
+async fn until_it_says(node: &Service, world: &mut TwoRealms, wanted: &str) {
+    let began = Instant::now();
+    loop {
+        let said = answer(node, world).await;
+        if said.contains(wanted) {
+            return;
+        }
+        assert!(began.elapsed() < SEEN_WITHIN, "not `{wanted}` but `{said}`");
+    }
+}
+
+/// What a node answers alice: `issued`, the code of a refusal that is the directory's, the text of another, or a status of HTTP.
+async fn answer(node: &Service, world: &mut TwoRealms) -> String {
+    let body = kkdcp::wrap_request(&honest(world), TENANT_REALM).unwrap();
+    let answer = node.post("contoso.cloud.example", &body).await;
+    if answer.status != 200 {
+        return answer.status.to_string();
+    }
+    let reply = kkdcp::open_reply(&answer.body).unwrap();
+    if decode::<TgsRep>(&reply).is_ok() {
+        return "issued".into();
+    }
+    let error: KrbError = decode(&reply).unwrap();
+    match error.error_code {
+        29 => "29".into(),
+        _ => refusal(&reply),
+    }
+}
+
+/// The same for a service on this host.
+async fn answer_for(node: &Service, world: &mut TwoRealms, host: &str) -> String {
+    let mut wanted = world.ask();
+    wanted.body.sname.as_mut().unwrap().components[1] = host.into();
+    let ticket = world.seal(world.referral());
+    let message = world.request(ticket, wanted);
+    let reply = ask(node, "contoso.cloud.example", &message).await;
+    match decode::<TgsRep>(&reply) {
+        Ok(_) => "issued".into(),
+        Err(_) => refusal(&reply),
+    }
+}
+
+/// Somebody with a password and an authenticator, whose code of the step before was used to enrol.
+async fn enrolled(node: &Service) -> authenticator::Authenticator {
+    let wanted = AdministratorCreate {
+        upn: UPN.into(),
+        role: Role::GlobalAdministrator,
+        tenant: None,
+    };
+    let made = node.admin.create_administrator(&wanted).await.unwrap();
+    let anybody = node.client_without_token();
+    let begin = EnrolmentBegin {
+        upn: UPN.into(),
+        enrolment_code: made.enrolment_code.clone(),
+    };
+    let begun = anybody.begin_enrolment(&begin).await.unwrap();
+    let app = authenticator::Authenticator::new(begun.otpauth_uri.expose());
+    let finish = EnrolmentFinish {
+        upn: UPN.into(),
+        enrolment_code: made.enrolment_code,
+        password: SecretText::new(PASSWORD),
+        code: SecretText::new(app.code(-1)),
+    };
+    anybody.finish_enrolment(&finish).await.unwrap();
+    app
+}

@@ -4,6 +4,8 @@
 //! slow, only because something was wrong; what it finds is told, losing cases too. Each has a count or a time that ends it.
 
 mod load;
+mod process;
+mod proxy;
 mod report;
 mod service;
 mod sync;
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 use report::Report;
 
 const USAGE: &str =
-    "usage: crossrealm-bench [sync|load|tickets]… [--smoke] [--rounds N] [-o table|json]";
+    "usage: crossrealm-bench [sync|load|tickets|proxy]… [--smoke] [--rounds N] [-o table|json]";
 
 /// Counts allocations, for the bench that tells them.
 #[global_allocator]
@@ -50,6 +52,7 @@ const BENCHES: &[Bench] = &[
     ("sync", sync::run),
     ("load", load::run),
     ("tickets", tickets::run),
+    ("proxy", proxy::run),
 ];
 
 fn main() -> ExitCode {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ pub struct Service {
     pub kerberos: SocketAddr,
     /// The authority of its certificate, PEM.
     pub ca: Vec<u8>,
+    /// The folder of its certificate `login.pem` and the key `login.key`.
+    pub tls: PathBuf,
     /// A client with the first administrator's token.
     pub admin: Client,
 }
@@ -74,8 +76,14 @@ impl Service {
             https: addresses.0,
             kerberos: addresses.1,
             ca,
+            tls: home.join("tls"),
             admin,
         })
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// A client with another token.

@@ -1,6 +1,6 @@
 //! Every bench works: with very little to measure, each finds what it is there to find. Nothing is said about how fast.
 
-use crossrealm_lab::{Run, need};
+use crossrealm_lab::{Run, need, python};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -18,11 +18,13 @@ fn every_bench_measures_something() {
         "CARGO_HOME",
         "CARGO_TARGET_DIR",
         "RUSTUP_HOME",
-        "HOME",
     ] {
         if let Ok(value) = std::env::var(name) {
             run = run.env(name, value);
         }
+    }
+    for (name, value) in python::settings() {
+        run = run.env(&name, value);
     }
     let output = run.ok().unwrap_or_else(|failure| panic!("{failure}"));
     let reports = output.json().unwrap_or_else(|failure| panic!("{failure}"));
@@ -31,7 +33,7 @@ fn every_bench_measures_something() {
         .iter()
         .filter_map(|report| report["bench"].as_str())
         .collect();
-    assert_eq!(names, ["sync", "load", "tickets"]);
+    assert_eq!(names, ["sync", "load", "tickets", "proxy"]);
     for report in reports {
         let lines = report["lines"]
             .as_array()

@@ -20,6 +20,7 @@ mod halt;
 pub mod need;
 mod net;
 mod product;
+pub mod python;
 mod run;
 pub mod story;
 mod wait;

@@ -353,8 +353,8 @@ impl World {
     }
 }
 
-/// Where the templates are kept: beside the build, so that `cargo clean` removes them.
-fn cache_folder() -> PathBuf {
+/// Where the templates, and whatever else is made once, are kept: beside the build, so that `cargo clean` removes them.
+pub fn cache_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))

@@ -30,7 +30,7 @@ usage: cargo xtask COMMAND
   fuzz [--seconds N]  run every fuzz target for N seconds each (20)
   sim [--seeds N]     play N simulated lives of a tenant through the KDC (200)
   bench [NAME…] [--smoke] [--rounds N] [-o json]
-                      measure against peers and promises in the same run: sync, load, tickets (all of them)
+                      measure against peers and promises in the same run: sync, load, tickets, proxy (all of them)
   conformance [WORD…] [--keep]
                       send every forgery to the running service, print the table (only cases that hold a WORD)
   check               the quick part of ci: format, tidiness, walls, licences

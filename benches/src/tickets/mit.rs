@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use crossrealm_kdc::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM};
 use crossrealm_krb::crypto::{Enctype, Key};
 
+use crate::process;
+
 const START_LIMIT: Duration = Duration::from_secs(20);
 const SHARED: &str = "what-both-realms-know-1";
 const SERVICE: &str = "what-the-service-knows-1";
@@ -75,22 +77,16 @@ impl Mit {
         }
         Ok(mit)
     }
+
+    /// The process whose children do the work.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Mit {
     fn drop(&mut self) {
-        // SIGTERM, so that the parent ends its workers.
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-s", "TERM", &pid]).status();
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(5) {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        process::terminate(&mut self.child);
     }
 }
 

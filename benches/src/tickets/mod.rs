@@ -2,8 +2,8 @@
 //! against the cryptography that it cannot do without.
 
 mod exchange;
-mod mit;
-mod ours;
+pub mod mit;
+pub mod ours;
 
 use std::path::Path;
 
@@ -19,9 +19,9 @@ use ours::{Ours, TENANT};
 
 /// Requests at once: no more than MIT's KDC lets wait for it. It listens with a queue of five connections; the client's
 /// kernel comes back a second later to one that was full, and that second would be all that is measured.
-const CONNECTIONS: usize = 4;
+pub const CONNECTIONS: usize = 4;
 /// So many answers of each load are opened with the service's key.
-const OPENED: usize = 20;
+pub const OPENED: usize = 20;
 
 /// Runs it all.
 pub fn run(product: &Path, size: Size) -> Result<Report, String> {
@@ -121,7 +121,8 @@ async fn served(
     Ok(())
 }
 
-fn is_ticket(answer: &[u8]) -> Result<(), String> {
+/// Whether an answer is a ticket; else what it is.
+pub fn is_ticket(answer: &[u8]) -> Result<(), String> {
     match decode::<TgsRep>(answer) {
         Ok(_) => Ok(()),
         Err(_) => Err(decode::<KrbError>(answer).map_or_else(
@@ -132,7 +133,7 @@ fn is_ticket(answer: &[u8]) -> Result<(), String> {
 }
 
 /// The inside of the ticket in an answer, opened as the service does it.
-fn opened(answer: &[u8], service: &Key) -> Result<EncTicketPart, String> {
+pub fn opened(answer: &[u8], service: &Key) -> Result<EncTicketPart, String> {
     let said = |error: &dyn std::fmt::Display| format!("the ticket does not open: {error}");
     let TgsRep(reply) = decode(answer).map_err(|error| said(&error))?;
     let plain = reply.ticket.enc_part.open(service, key_usage::TICKET);

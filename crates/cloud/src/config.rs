@@ -153,6 +153,14 @@ impl Config {
         format!("https://{}:{port}/{tenant}/kerberos", self.login_host())
     }
 
+    /// The file of the database; `None` for a store that is no file.
+    pub(crate) fn database_file(&self) -> Option<&Path> {
+        let path = self.store.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let path = path.split('?').next()?;
+        (!path.starts_with(':')).then(|| Path::new(path))
+    }
+
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         check_domain(&self.base_domain).map_err(|reason| ("base_domain", reason.into()))?;
         crossrealm_directory::check_store_url(&self.store).map_err(|reason| ("store", reason))?;

@@ -18,7 +18,7 @@ use crossrealm_directory::{Directory, DirectoryError, MasterKey, MasterKeyError}
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -47,6 +47,9 @@ pub enum ServeError {
     /// The master key cannot be used.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
+    /// The database that `init` made is not there. A new one would be an empty service with the old one's name.
+    #[error("the database `{}` does not exist", .0.display())]
+    NoDatabase(PathBuf),
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] DirectoryError),
@@ -72,6 +75,9 @@ impl ServeError {
             Self::Config(error) => error.hint(),
             Self::Tls(error) => error.hint(),
             Self::MasterKey(error) => error.hint().map(ToOwned::to_owned),
+            Self::NoDatabase(_) => Some(
+                "restore it from your backup, or see that its disk is mounted; for a first installation `crossrealm init` makes one".into(),
+            ),
             Self::Store(error) => error.hint().map(ToOwned::to_owned),
             Self::Listen { taken: true, .. } => Some(
                 "another program listens there, perhaps another `crossrealm serve`: stop it, or change `https_listen` or `kdc_listen` in the configuration".into(),
@@ -131,6 +137,10 @@ impl Server {
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
         let served = tls::load(&config.tls)?;
         let master_key = MasterKey::load(&config.master_key)?;
+        match config.database_file() {
+            Some(path) if !path.exists() => return Err(ServeError::NoDatabase(path.to_owned())),
+            _ => {}
+        }
         let https = listen(config.https_listen).await?;
         let kerberos = match config.kdc_listen {
             Some(address) => Some(listen_kerberos(address).await?),

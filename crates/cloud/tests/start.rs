@@ -105,6 +105,20 @@ async fn a_base_domain_that_is_none_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let (folder, config) = installed().await;
+    let database = folder.path().join("crossrealm.db");
+    std::fs::rename(&database, folder.path().join("elsewhere")).unwrap();
+    let (message, hint) = refused(config).await;
+    assert!(
+        message.contains("crossrealm.db` does not exist"),
+        "{message}"
+    );
+    assert!(hint.is_some_and(|hint| hint.contains("backup")));
+    assert!(!database.exists());
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named() {
     let running = Service::start().await;
     let (_folder, mut config) = installed().await;

@@ -24,6 +24,16 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// requests that are under way at once: a kept connection never waits for another.
 const THREADS: usize = 8;
 
+/// What gunicorn reads from its folder. As it comes, it reads certificate, key and all authorities of the machine for each
+/// connection anew; here it keeps them, which is the best it can do.
+const GUNICORN_CONF: &str = "\
+made = []
+def ssl_context(conf, default_ssl_context_factory):
+    if not made:
+        made.append(default_ssl_context_factory())
+    return made[0]
+";
+
 /// A running proxy, ended on drop with its workers.
 pub struct KdcProxy {
     child: Child,
@@ -45,6 +55,7 @@ impl KdcProxy {
         let home = folder.path();
         let config = home.join("kdcproxy.conf");
         std::fs::write(&config, kdcproxy_conf(kdc)).map_err(said)?;
+        std::fs::write(home.join("gunicorn.conf.py"), GUNICORN_CONF).map_err(said)?;
         let free = TcpListener::bind("127.0.0.1:0").map_err(said)?;
         let address = free.local_addr().map_err(said)?;
         drop(free);

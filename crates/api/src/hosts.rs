@@ -95,6 +95,9 @@ pub struct HostReport {
     /// What keeps it from serving, or from putting the newest state into effect.
     #[serde(default)]
     pub problem: Option<String>,
+    /// How many users keep a role until their tickets end that they should not have any more, since no more can be refused.
+    #[serde(default)]
+    pub not_refused: u64,
     /// How often smbd was started again since the host began.
     pub smbd_restarts: u32,
     /// How often winbindd was.

@@ -46,9 +46,9 @@ pub use secret::{Base64Secret, SecretText};
 pub use services::{ServicePrincipal, ServicePrincipalCreate};
 pub use storage::{
     AccessReason, AccessVia, DefaultPermission, Grant, GrantCreate, HostAccount, HostDomain,
-    HostShare, HostState, HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry, MAX_BARRED,
-    RotateAccountKey, RotateKey, RotatedAccount, Share, ShareAccess, ShareCreate, ShareQuota,
-    ShareRole, StorageAccount, StorageAccountCreate,
+    HostShare, HostState, HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry, LoweredRole,
+    MAX_BARRED, RotateAccountKey, RotateKey, RotatedAccount, Share, ShareAccess, ShareCreate,
+    ShareQuota, ShareRole, StorageAccount, StorageAccountCreate,
 };
 pub use tenants::{
     AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate, TenantPolicy,

@@ -260,7 +260,7 @@ pub struct HostState {
     pub barred_beyond: u64,
 }
 
-/// The most users in [`HostState::barred`].
+/// The most users in [`HostState::barred`] and one [`HostShare::lowered`] together.
 pub const MAX_BARRED: usize = 750;
 
 /// The tenant of a [`HostState`].
@@ -313,6 +313,25 @@ pub struct HostShare {
     pub quota_gib: Option<u32>,
     /// Who may do what.
     pub grants: Vec<Grant>,
+    /// Users whose role is less than the groups of their tickets may make it: to be refused the difference. Together with
+    /// [`HostState::barred`] at most [`MAX_BARRED`], those of the last changes.
+    #[serde(default)]
+    pub lowered: Vec<LoweredRole>,
+    /// How many more there are, at least: they keep what their tickets say until these end.
+    #[serde(default)]
+    pub lowered_beyond: u64,
+}
+
+/// A user's role on a share that was higher while a ticket was issued which may still live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoweredRole {
+    /// The user's SID.
+    pub sid: String,
+    /// The highest role that a ticket may still say.
+    pub had: ShareRole,
+    /// The role that counts now; absent where none does.
+    #[serde(default)]
+    pub has: Option<ShareRole>,
 }
 
 impl ShareRole {

@@ -4,8 +4,8 @@ mod common;
 
 use common::Service;
 use crossrealm_api::{
-    Client, Code, HostReport, HostSession, HostStateAnswer, HostTokenCreate, KeyName, ResolveNames,
-    RotateAccountKey, ShareCreate, StorageAccountCreate,
+    Client, Code, EventQuery, HostReport, HostSession, HostStateAnswer, HostTokenCreate, KeyName,
+    ResolveNames, RotateAccountKey, ShareCreate, StorageAccountCreate,
 };
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -284,6 +284,20 @@ async fn what_hosts_say_of_themselves_is_shown_and_bounded() {
     for bad in ["", "a b", "a/b", "ä", &"x".repeat(64)] {
         assert!(tell(bad, &report).await.is_err(), "{bad}");
     }
+    // Told once, and again when there are more.
+    for not_refused in [0, 3, 3, 2, 2, 4, 4] {
+        report.not_refused = not_refused;
+        tell("fs1", &report).await.unwrap();
+    }
+    report.not_refused = 0;
+    let query = EventQuery::default();
+    let events = service.admin.events("contoso", &query).await.unwrap();
+    let events = events.iter().filter(|e| e.action == "host.not-refused");
+    let details: Vec<_> = events.map(|e| (&*e.target, &e.detail[..7])).collect();
+    assert_eq!(
+        details,
+        [("acct1 on fs1", "3 users"), ("acct1 on fs1", "4 users")]
+    );
     report.problem = Some("x".repeat(600 << 10));
     let code = tell("fs1", &report).await.unwrap_err().code();
     assert_eq!(code, Some(Code::InvalidRequest));

@@ -5,9 +5,11 @@ use crate::closure::Closure;
 use crate::db::{CHUNK, col, col_uuid, now_s, places, sql, sql_list, tenant_blob, uuid_blob};
 use crate::domains::DomainInfo;
 use crate::events::{self, Outcome, audit_event};
-use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info, kind_word, state_word};
+use crate::identities::{
+    IdentityInfo, SELECT_IDENTITY, identity_info, kind_word, primary_group_sid, state_word,
+};
 use crate::sync::{ApplyOutcome, Change, Refusal, RefusalCode, SyncedIdentity};
-use crate::{Actor, Result, names, origins};
+use crate::{Actor, Result, memberships, names, origins};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, Policy, TenantId};
 use sqlx::AnyConnection;
 use std::collections::HashSet;
@@ -84,6 +86,7 @@ impl<'a> Run<'a> {
 
     pub(crate) async fn finish(self, conn: &mut AnyConnection) -> Result<ApplyOutcome> {
         self.closure.finish(conn).await?;
+        memberships::forget(conn, self.tenant, &self.policy).await?;
         Ok(self.outcome)
     }
 
@@ -109,6 +112,13 @@ impl<'a> Run<'a> {
                 match changed.is_empty() {
                     true => self.outcome.unchanged += 1,
                     false => {
+                        if changed.contains(&"primary_group")
+                            && let Some(group) = primary_group_sid(known)
+                        {
+                            let user = known.guid;
+                            memberships::primary_group_ended(conn, self.tenant, user, &group)
+                                .await?;
+                        }
                         self.write(conn, new, &known.origins, &changed).await?;
                         self.outcome.updated += 1;
                     }
@@ -352,7 +362,8 @@ impl<'a> Run<'a> {
             for member in self.groups_among(conn, chunk).await? {
                 self.closure.shrunk(member);
             }
-            self.outcome.memberships_removed += self.remove_members(conn, group, chunk).await?;
+            self.outcome.memberships_removed +=
+                memberships::end(conn, self.tenant, group, chunk).await?;
         }
         for chunk in add.chunks(CHUNK) {
             self.outcome.memberships_added += self.add_members(conn, group, chunk).await?;
@@ -371,24 +382,6 @@ impl<'a> Run<'a> {
             .execute(conn)
             .await?;
         Ok(())
-    }
-
-    async fn remove_members(
-        &self,
-        conn: &mut AnyConnection,
-        group: Uuid,
-        members: &[Uuid],
-    ) -> Result<u64> {
-        let mut statement = sql_list(format!(
-            "DELETE FROM memberships WHERE tenant_id = $1 AND group_guid = $2 AND member_guid IN ({})",
-            places(3, members.len())
-        ))
-        .bind(tenant_blob(self.tenant))
-        .bind(uuid_blob(group));
-        for member in members {
-            statement = statement.bind(uuid_blob(*member));
-        }
-        Ok(statement.execute(conn).await?.rows_affected())
     }
 
     async fn add_members(
@@ -444,12 +437,7 @@ impl<'a> Run<'a> {
                 .bind(uuid_blob(guid))
         };
         // Of a tombstone too: a group may have been given it as a member since, and it must not come back with that.
-        let removed = place(
-            "DELETE FROM memberships WHERE tenant_id = $1 AND (group_guid = $2 OR member_guid = $2)",
-        )
-        .execute(&mut *conn)
-        .await?
-        .rows_affected();
+        let removed = memberships::end_all(conn, self.tenant, guid).await?;
         self.outcome.memberships_removed += removed;
         if known.state == IdentityState::Deleted {
             self.outcome.unchanged += 1;

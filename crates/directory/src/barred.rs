@@ -4,15 +4,14 @@
 //! A user whom AD locked out for a while is none of them: anybody who types wrong passwords could end somebody's sessions.
 
 use crate::Result;
-use crate::db::{col, col_sid, now_s, sql, tenant_blob};
+use crate::db::{col, col_sid, sql, tenant_blob};
+use crate::memberships::oldest_ticket;
 use crate::tenants::TenantInfo;
 use crossrealm_krb::sid::Sid;
 use sqlx::AnyConnection;
 
-/// The most users that a host is told of: each takes an entry of every share's permissions, which hold 64 KiB.
+/// The most users that a host is told to refuse, whole or in part: each takes an entry of every share's permissions, which hold 64 KiB.
 pub const MAX_BARRED: usize = 750;
-/// Beyond the longest life of a ticket: the clock skew of both sides, in seconds.
-const SKEW_S: i64 = 600;
 
 /// Whom the hosts of a tenant refuse, whatever ticket they bring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub struct Barred {
 
 /// Whom the hosts of the tenant refuse now: who stopped being enabled within the longest life of a ticket.
 pub(crate) async fn load(conn: &mut AnyConnection, tenant: &TenantInfo) -> Result<Barred> {
-    let since = now_s() - i64::from(tenant.policy.max_ticket_life_s) - SKEW_S;
+    let since = oldest_ticket(&tenant.policy);
     let rows = sql(
         "SELECT sid FROM identities WHERE tenant_id = $1 AND barred_at >= $2 AND kind = 'user'
          ORDER BY barred_at DESC, sid LIMIT $3",

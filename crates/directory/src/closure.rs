@@ -260,6 +260,16 @@ impl Closure {
     }
 }
 
+/// For each of these groups that lives: itself and what it is in, directly or through others.
+pub(crate) async fn above(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    groups: &BTreeSet<Uuid>,
+) -> Result<BTreeMap<Uuid, BTreeSet<Uuid>>> {
+    let closure = Closure::new(tenant);
+    closure.pairs_at(conn, "group_guid", groups).await
+}
+
 /// Every pair of one of `left` and one of `right`, in blocks that fit into a statement.
 fn blocks<'a>(
     left: &'a [Uuid],

@@ -7,6 +7,7 @@ use crate::domains::{DomainInfo, load_domains};
 use crate::error::{DirectoryError, Kind};
 use crate::id_ranges;
 use crate::keys::KeytabMaterial;
+use crate::lowered::{self, Lowered};
 use crate::shares::{Grant, load_grants, load_shares};
 use crate::tenants::{TenantInfo, load_tenant};
 use crate::{Directory, Result};
@@ -46,6 +47,8 @@ pub struct HostShare {
     pub quota_gib: Option<u32>,
     /// The roles granted on it, by SID.
     pub grants: Vec<Grant>,
+    /// Whose role is less than their tickets may say.
+    pub lowered: Lowered,
 }
 
 impl Directory {
@@ -77,9 +80,12 @@ impl Directory {
                 name: share.name,
                 quota_gib: share.quota_gib,
                 grants: load_grants(&mut conn, id).await?,
+                lowered: Lowered::default(),
             });
         }
         let barred = barred::load(&mut conn, &tenant).await?;
+        let default_role = account.default_role;
+        lowered::find(&mut conn, &tenant, default_role, &barred, &mut shares).await?;
         let mut state = HostState {
             version: String::new(),
             tenant,

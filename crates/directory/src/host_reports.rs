@@ -3,8 +3,9 @@
 use crate::accounts::load_account;
 use crate::db::{col, now_s, sql, uuid_blob};
 use crate::error::DirectoryError;
+use crate::events::{self, NewEvent, audit_event};
 use crate::tenants::load_tenant;
-use crate::{Directory, Result, Uuid};
+use crate::{Actor, Directory, Result, Uuid};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -29,13 +30,15 @@ pub struct HostReport {
 
 impl Directory {
     /// Keeps what a host of the account says of itself. Not audited, and no change of the tenant: hosts report every
-    /// half minute. Refused with `too_many_hosts` where 64 others reported within the last week.
+    /// half minute. An `alarm` is what the tenant is to be told of it, as an event. Refused with `too_many_hosts` where 64 others reported within the last week.
     pub async fn record_host_report(
         &self,
+        by: &Actor,
         tenant: TenantId,
         account: &str,
         host: &str,
         report: &str,
+        alarm: Option<&str>,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
@@ -66,6 +69,15 @@ impl Directory {
             .bind(now_s())
             .execute(&mut *tx)
             .await?;
+        if let Some(alarm) = alarm {
+            let target = format!("{account} on {host}");
+            let event = NewEvent {
+                target,
+                detail: alarm.to_owned(),
+                ..audit_event(by, Some(tenant), "host.not-refused")
+            };
+            events::record(&mut tx, &event).await?;
+        }
         self.commit(tx).await
     }
 

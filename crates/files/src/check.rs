@@ -5,7 +5,7 @@ use crossrealm_api::{HostState, MAX_BARRED};
 
 /// The most shares of one account.
 const MAX_SHARES: usize = 5_000;
-/// The most grants of one share: an ACL cannot hold more than 64 KiB, which is 1,800 entries; those who are barred take
+/// The most grants of one share: an ACL cannot hold more than 64 KiB, which is 1,800 entries; users who are refused take
 /// [`MAX_BARRED`].
 const MAX_GRANTS: usize = 1_000;
 
@@ -51,13 +51,14 @@ pub(crate) fn state(state: &HostState) -> Result<(), FilesError> {
             return Err(bad("the SID of a grant", &grant.sid));
         }
     }
-    if state.barred.len() > MAX_BARRED {
-        return Err(bad(
-            "a list of users",
-            &format!("{} of them", state.barred.len()),
-        ));
+    let lowered = state.shares.iter().map(|share| share.lowered.len()).max();
+    let refused = state.barred.len() + lowered.unwrap_or_default();
+    if refused > MAX_BARRED {
+        return Err(bad("a list of users", &format!("{refused} of them")));
     }
-    if let Some(sid) = state.barred.iter().find(|sid| !is_sid(sid)) {
+    let lowered = state.shares.iter().flat_map(|share| &share.lowered);
+    let mut refused = state.barred.iter().chain(lowered.map(|role| &role.sid));
+    if let Some(sid) = refused.find(|sid| !is_sid(sid)) {
         return Err(bad("the SID of a user", sid));
     }
     Ok(())

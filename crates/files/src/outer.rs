@@ -332,7 +332,10 @@ impl Inner {
                 left_out,
             }) => {
                 info!(version, "the account's state is in effect");
-                let problem = not_barred(self.states.borrow().barred_beyond);
+                let not_refused = not_refused(&self.states.borrow());
+                let problem = (not_refused > 0).then(|| {
+                    format!("{not_refused} more users lost their role than a host can refuse: those who lost it first keep it until their tickets end")
+                });
                 if let Some(problem) = &problem {
                     error!("{problem}");
                 }
@@ -340,6 +343,7 @@ impl Inner {
                     report.state_version = Some(version);
                     report.kvnos = kvnos;
                     report.problem = problem;
+                    report.not_refused = not_refused;
                 });
                 for share in left_out {
                     error!("share `{share}` is not served: Samba knows its name as something else");
@@ -440,11 +444,10 @@ impl Inner {
     }
 }
 
-/// What to say where more users are to be refused than a host is told of.
-fn not_barred(beyond: u64) -> Option<String> {
-    (beyond > 0).then(|| {
-        format!("{beyond} more users were disabled or deleted than a host can refuse: those who went first stay let in until their tickets end")
-    })
+/// How many users are to be refused beside those that a host can be told of: on the share where it is most.
+fn not_refused(state: &HostState) -> u64 {
+    let shares = state.shares.iter().map(|share| share.lowered_beyond);
+    state.barred_beyond + shares.max().unwrap_or_default()
 }
 
 /// Passes on what the inner process and Samba's programs write to stderr.

@@ -10,7 +10,8 @@ use std::fmt::Write;
 /// *authenticated users*: the host lets nobody in without a ticket, and tickets are for synced users only. Where there is
 /// neither grant nor default role, everyone is denied in so many words, since Samba takes a missing list as full access.
 ///
-/// Before all of them stand those who are barred: what they are denied first nothing gives.
+/// Before all of them stand those who are barred, and those who have less than their tickets say: what they are denied first
+/// nothing gives.
 pub(crate) fn sddl(
     share: &HostShare,
     default_role: Option<ShareRole>,
@@ -20,6 +21,11 @@ pub(crate) fn sddl(
     for sid in barred {
         // Writing to a String cannot fail.
         let _ = write!(text, "(D;;{:#010x};;;{sid})", mask::FULL);
+    }
+    for lowered in &share.lowered {
+        let has = lowered.has.map_or(0, rights_of_role);
+        let lost = rights_of_role(lowered.had) & !has;
+        let _ = write!(text, "(D;;{lost:#010x};;;{})", lowered.sid);
     }
     let without = text.len();
     let mut grants: Vec<&Grant> = share.grants.iter().collect();
@@ -60,12 +66,14 @@ pub fn rights_of_role(role: ShareRole) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossrealm_api::IdentityKind;
+    use crossrealm_api::{IdentityKind, LoweredRole};
 
     fn share(grants: &[(&str, ShareRole)]) -> HostShare {
         HostShare {
             name: "projects".into(),
             quota_gib: None,
+            lowered: vec![],
+            lowered_beyond: 0,
             grants: grants
                 .iter()
                 .map(|(sid, role)| Grant {
@@ -107,6 +115,24 @@ mod tests {
         assert_eq!(
             sddl(&share(&[]), None, &barred),
             format!("{deny}(D;;0x001f01ff;;;WD)")
+        );
+    }
+
+    #[test]
+    fn whose_role_is_less_than_a_ticket_says_is_denied_the_difference() {
+        let mut share = share(&[("S-1-5-21-1-2-3-1", ShareRole::Contributor)]);
+        let lowered = |rid: u32, had, has| LoweredRole {
+            sid: format!("S-1-5-21-1-2-3-{rid}"),
+            had,
+            has,
+        };
+        share.lowered = vec![
+            lowered(7, ShareRole::Contributor, Some(ShareRole::Reader)),
+            lowered(8, ShareRole::Reader, None),
+        ];
+        assert_eq!(
+            sddl(&share, None, &[]),
+            "D:(D;;0x00010116;;;S-1-5-21-1-2-3-7)(D;;0x001200a9;;;S-1-5-21-1-2-3-8)(A;;0x001301bf;;;S-1-5-21-1-2-3-1)"
         );
     }
 

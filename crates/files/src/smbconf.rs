@@ -195,6 +195,8 @@ pub(crate) mod tests {
                     name: (*name).to_owned(),
                     quota_gib: None,
                     grants: vec![],
+                    lowered: vec![],
+                    lowered_beyond: 0,
                 })
                 .collect(),
             barred: vec![],

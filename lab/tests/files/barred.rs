@@ -17,7 +17,7 @@ pub const TESTS: &[(&str, Test)] = &[
 
 const SHARES: [&str; 2] = ["barred", "barred-too"];
 const GONE: [&str; 2] = ["left", "left-too"];
-const DENIED: &str = "NT_STATUS_ACCESS_DENIED";
+pub(super) const DENIED: &str = "NT_STATUS_ACCESS_DENIED";
 
 fn disabled(scene: &mut Scene) -> Result<(), Failure> {
     for share in SHARES {
@@ -83,7 +83,7 @@ fn after_sync(
     seen()
 }
 
-fn sync(scene: &Scene) -> Result<(), Failure> {
+pub(super) fn sync(scene: &Scene) -> Result<(), Failure> {
     scene
         .story
         .with_domain_admin(&["sync", "once"])?

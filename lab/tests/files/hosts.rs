@@ -22,10 +22,10 @@ pub const TESTS: &[(&str, Test)] = &[
 const SHARE: &str = "open";
 const SECOND: &str = "1447";
 
-/// One session that writes the same file again and again; what smbclient says is the log, line by
-/// line. `$1` ends it, `$2` is the file.
-const WRITES: &str = r#"
-( while [ ! -e "$1" ]; do echo "put $LOCAL $2"; sleep 0.1; done ) |
+/// One session that gives the same command again and again; what smbclient says is the log, line by
+/// line. `$1` ends it, `$2` is the command.
+const REPEATS: &str = r#"
+( while [ ! -e "$1" ]; do echo "$2"; sleep 0.1; done ) |
   stdbuf -oL smbclient "$SHARE" --use-kerberos=required --use-krb5-ccache="$CCACHE" 2>&1
 echo ended
 "#;
@@ -81,19 +81,30 @@ pub(super) fn writes(
     stop: &Path,
 ) -> Result<Service, Failure> {
     let local = scene.story.world.write(Place::Client, "open.txt", "open")?;
+    let put = format!("put {} {user}.txt", local.display());
+    let mut service = repeats(scene, user, share, (name, &put), stop)?;
+    service.wait_for_line("putting file", CHANGE_LIMIT)?;
+    Ok(service)
+}
+
+/// A session of a user that gives a command of smbclient without pause, under a name of its own.
+pub(super) fn repeats(
+    scene: &Scene,
+    user: &str,
+    share: &str,
+    (name, command): (&str, &str),
+    stop: &Path,
+) -> Result<Service, Failure> {
     let ccache = scene
         .story
         .world
         .path(Place::Client, &format!("{user}.ccache"));
-    let run = scene.story.user(user, "sh").args(["-c", WRITES, "sh"]);
-    let run = run.arg(stop).arg(format!("{user}.txt"));
+    let run = scene.story.user(user, "sh").args(["-c", REPEATS, "sh"]);
+    let run = run.arg(stop).arg(command);
     let run = run
         .env("SHARE", format!("//{FILES_HOST}/{share}"))
-        .env("LOCAL", local)
         .env("CCACHE", ccache);
-    let mut service = scene.story.world.service(Place::Client, name, &run)?;
-    service.wait_for_line("putting file", CHANGE_LIMIT)?;
-    Ok(service)
+    scene.story.world.service(Place::Client, name, &run)
 }
 
 /// Waits until the session writes no more, and makes sure that it stays so. Returns how long it took.

@@ -6,6 +6,7 @@ mod changes;
 mod clients;
 mod foreign;
 mod hosts;
+mod lowered;
 mod matrix;
 mod permissions;
 mod rotation;
@@ -31,6 +32,7 @@ const TESTS: &[&[(&str, Test)]] = &[
     hosts::TESTS,
     changes::TESTS,
     barred::TESTS,
+    lowered::TESTS,
     wrong::TESTS,
     torture::TESTS,
     foreign::TESTS,

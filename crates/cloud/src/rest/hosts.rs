@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use crossrealm_api::{
     Host, HostAccount, HostDomain, HostReport, HostShare, HostState, HostTenant, HostToken,
-    HostTokenCreate, HostTokenCreated, MAX_REPORTED_QUOTAS, MAX_REPORTED_SESSIONS, MAX_RESOLVED,
-    ResolveNames, ResolvedName, ResolvedNames, SecretText,
+    HostTokenCreate, HostTokenCreated, LoweredRole, MAX_BARRED, MAX_REPORTED_QUOTAS,
+    MAX_REPORTED_SESSIONS, MAX_RESOLVED, ResolveNames, ResolvedName, ResolvedNames, SecretText,
 };
 use crossrealm_directory as directory;
 use crossrealm_kdc::{IdentityKind, IdentityState};
@@ -119,10 +119,32 @@ pub(crate) async fn report(
             text.len()
         )));
     }
+    let alarm = alarm(&app, &at, (&account, &host), report.not_refused).await?;
     app.directory
-        .record_host_report(at.id(), &account, &host, &text)
+        .record_host_report(&at.actor, at.id(), &account, &host, &text, alarm.as_deref())
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the tenant is told of users who keep a role that they lost: once, and again when there are more of them.
+async fn alarm(
+    app: &AppState,
+    at: &InTenant<ServeFiles>,
+    (account, host): (&str, &str),
+    not_refused: u64,
+) -> Result<Option<String>, ApiError> {
+    if not_refused == 0 {
+        return Ok(None);
+    }
+    let reports = app.directory.host_reports(at.id(), account).await?;
+    let before = reports.into_iter().find(|kept| kept.host == host);
+    let before = before.and_then(|kept| serde_json::from_str::<HostReport>(&kept.report).ok());
+    let told = before.is_some_and(|before| before.not_refused >= not_refused);
+    Ok((!told).then(|| {
+        format!(
+            "{not_refused} users keep a role that they lost until their tickets end: a host can refuse {MAX_BARRED}"
+        )
+    }))
 }
 
 /// `GET /tenants/{tenant}/storage-accounts/{account}/hosts`.
@@ -280,16 +302,23 @@ fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
         kvnos: state.keytab.keys.iter().map(|key| key.kvno).collect(),
         keytab,
         default_role: state.account.default_role.map(convert::role),
-        shares: state
-            .shares
-            .into_iter()
-            .map(|share| HostShare {
-                name: share.name,
-                quota_gib: share.quota_gib,
-                grants: share.grants.into_iter().map(convert::grant).collect(),
-            })
-            .collect(),
+        shares: state.shares.into_iter().map(share_view).collect(),
         barred: state.barred.sids.iter().map(ToString::to_string).collect(),
         barred_beyond: state.barred.beyond,
     })
+}
+
+fn share_view(share: directory::HostShare) -> HostShare {
+    let lowered = |role: directory::LoweredRole| LoweredRole {
+        sid: role.sid.to_string(),
+        had: convert::role(role.had),
+        has: role.has.map(convert::role),
+    };
+    HostShare {
+        name: share.name,
+        quota_gib: share.quota_gib,
+        grants: share.grants.into_iter().map(convert::grant).collect(),
+        lowered: share.lowered.roles.into_iter().map(lowered).collect(),
+        lowered_beyond: share.lowered.beyond,
+    }
 }

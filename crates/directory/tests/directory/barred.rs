@@ -4,7 +4,7 @@ use crate::support::{World, apply, by, guid, people, rid_sid, user};
 use crossrealm_directory::{Change, MAX_BARRED, NewStorageAccount, SyncedIdentity};
 use crossrealm_kdc::IdentityState;
 
-async fn account(world: &World) -> crossrealm_kdc::TenantId {
+pub async fn account(world: &World) -> crossrealm_kdc::TenantId {
     let tenant = world.tenant("contoso").await.id;
     let account = NewStorageAccount {
         name: "acct1".into(),

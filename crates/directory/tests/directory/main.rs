@@ -7,6 +7,7 @@ mod closure;
 mod connectors;
 mod kerberos_servers;
 mod load;
+mod lowered;
 mod opening;
 mod postgres;
 mod records;

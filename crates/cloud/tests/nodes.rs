@@ -221,6 +221,43 @@ async fn a_database_that_dies_under_load_is_waited_for_and_nothing_is_lost() {
     two.end().await;
 }
 
+#[tokio::test]
+async fn a_database_that_hangs_keeps_no_ticket_waiting_and_is_used_again() {
+    let Some((database, one, two)) = two_nodes().await else {
+        return;
+    };
+    let mut world = world(&one).await;
+    sync_alice(&one, &world, IdentityState::Enabled).await;
+    until_it_says(&two, &mut world, "issued").await;
+    database.signal_all("STOP");
+    let began = Instant::now();
+    let mut refused = 0;
+    // Longer than a connection is waited for, and more requests than there are connections.
+    while began.elapsed() < Duration::from_secs(14) || refused < 12 {
+        let asked = Instant::now();
+        let said = answer(&two, &mut world).await;
+        assert!(
+            asked.elapsed() < ANSWER,
+            "{said} after {:?}",
+            asked.elapsed()
+        );
+        match said.as_str() {
+            "issued" => assert!(began.elapsed() < SEEN_WITHIN, "issued from memory alone"),
+            "29" | "503" => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    database.signal_all("CONT");
+    let began = Instant::now();
+    for node in [&one, &two] {
+        while answer(node, &mut world).await != "issued" {
+            assert!(began.elapsed() < PATIENCE, "it is not used again");
+        }
+    }
+    one.end().await;
+    two.end().await;
+}
+
 /// Asks until this is the answer.
 async fn until_it_says(node: &Service, world: &mut TwoRealms, wanted: &str) {
     let began = Instant::now();

@@ -75,6 +75,15 @@ impl Server {
         self.run("pg_ctl", &["-w", "-m", mode, "stop"]);
     }
 
+    /// Sends a signal to all its processes. `STOP` makes it hang, as one whose disk does: connections stay, and nothing is
+    /// answered until `CONT`.
+    pub fn signal_all(&self, signal: &str) {
+        let file = fs::read_to_string(self.path("data/postmaster.pid")).unwrap();
+        let server = file.lines().next().unwrap();
+        let script = format!("kill -{signal} {server}; pkill -{signal} -P {server}; true");
+        self.by_owner(Path::new("sh"), &["-c", &script]);
+    }
+
     pub fn reload(&self) {
         self.run("pg_ctl", &["reload"]);
     }
@@ -127,6 +136,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.path("data/postmaster.pid").exists() {
+            // A test that failed may have left it hanging.
+            self.signal_all("CONT");
             self.stop("immediate");
         }
     }

@@ -15,11 +15,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What is about files, or about a process that could not be told apart.
 const SQLITE_ONLY: [&str; 2] = ["opening::files", "opening::what_is_no_database"];
 
-#[test]
-fn every_other_test_passes_on_postgresql() {
+#[tokio::test]
+async fn every_other_test_passes_on_postgresql() {
     let Some(server) = Server::start() else {
         return;
     };
+    // What new databases are copied from gets the schema, once for all tests.
+    let template = server.url("postgres", "template1");
+    open(&template, 7).await.unwrap().close().await;
     let mut run = Command::new(env::current_exe().unwrap());
     // They wait for the server more than they compute.
     run.args(["--skip", "postgres::", "--test-threads", "8"]);

@@ -58,6 +58,9 @@ pub(crate) const SECOND_DC_ADDRESS: &str = "10.77.1.4";
 /// The cloud's address.
 pub(crate) const CLOUD_ADDRESS: &str = "10.77.2.1";
 
+/// The hardware address of each wire's bridge: locally administered, and alone on its wire.
+const BRIDGE_ADDRESS: &str = "02:00:00:00:00:01";
+
 /// Wires: (machine, its interface, the side it is plugged into, its address there).
 const WIRES: [(Place, &str, Place, &str); 4] = [
     (Place::Client, "corp0", Place::Onprem, "10.77.1.2/24"),
@@ -83,7 +86,10 @@ impl Network {
         }
         for (switch, address) in [(Place::Onprem, DC_ADDRESS), (Place::Cloud, CLOUD_ADDRESS)] {
             let space = network.namespace(switch);
-            ip(&["-n", &space, "link", "add", "lan0", "type", "bridge"])?;
+            // With a hardware address of its own, which the kernel would change when the branch office is plugged in:
+            // the other machines would look for the domain controller at the old one for many seconds.
+            let bridge = ["lan0", "address", BRIDGE_ADDRESS, "type", "bridge"];
+            ip(&[&["-n", &space, "link", "add"][..], &bridge].concat())?;
             ip(&[
                 "-n",
                 &space,

@@ -172,11 +172,30 @@ impl ClientError {
     }
 }
 
-/// The innermost cause says it best ("Connection refused"); the outer ones only repeat "error sending request".
+/// The innermost cause says it best ("Connection refused"); the outer ones only repeat "error sending request". What it says
+/// behind an address of its library's manual is for that library's programmers.
 fn innermost(error: &dyn StdError) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    let text = cause.to_string();
+    match text.split_once(": https://") {
+        Some((said, _)) => said.to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_is_told_without_the_address_of_a_manual() {
+        let lost = "peer closed connection without sending TLS close_notify";
+        let told = format!("{lost}: https://docs.example/manual#unexpected-eof");
+        assert_eq!(innermost(&std::io::Error::other(told)), lost);
+        let refused = std::io::Error::other("Connection refused (os error 111)");
+        assert_eq!(innermost(&refused), "Connection refused (os error 111)");
+    }
 }

@@ -373,7 +373,10 @@ async fn status(domain: &str, context: &Context) -> Result<(), Failure> {
     let client: Client = context.client()?;
     let state = client.sync_state(context.tenant()?, domain).await?;
     if state.last_success_at.is_none() {
-        eprintln!("never synced; `crossrealm sync once` does it");
+        eprintln!(
+            "`{}` was never synced; `crossrealm sync once` does it",
+            printable(domain)
+        );
     }
     for one in &state.refusals {
         eprintln!(

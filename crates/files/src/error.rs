@@ -79,6 +79,16 @@ pub enum FilesError {
         /// The folder of the shares.
         path: PathBuf,
     },
+    /// smbd could not be told to end what the permissions of a share no longer allow.
+    #[error(
+        "the open connections to share `{share}` that its permissions no longer allow were not ended: {reason}"
+    )]
+    NotClosed {
+        /// The share.
+        share: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// The folder of the snapshots cannot be used.
     #[error("the snapshots in `{}` cannot be served: {reason}", path.display())]
     BadSnapshots {
@@ -187,6 +197,9 @@ impl FilesError {
             Self::BadSnapshots { hint, .. } => Some(hint.clone()),
             Self::NoAttributes { .. } => Some(
                 "put the data on ext4, XFS or Btrfs, mounted with extended attributes".into(),
+            ),
+            Self::NotClosed { .. } => Some(
+                "the host tries again; where it goes on, start it again: that ends every connection".into(),
             ),
             Self::Api(error) => error.hint(),
             Self::BadCopy { .. } | Self::NothingKnown { .. } => Some(

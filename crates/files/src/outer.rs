@@ -243,7 +243,7 @@ impl Inner {
     ) -> Result<Self, FilesError> {
         let mut command = tools::command("unshare");
         command
-            .args(["--mount", "--propagation", "private", "--pid", "--fork"])
+            .args(["--mount", "--propagation", "slave", "--pid", "--fork"])
             .args(["--kill-child", "--mount-proc", "--"])
             .args(&options.inside)
             .stdin(Stdio::piped())

@@ -20,7 +20,7 @@ pub const TESTS: &[(&str, Test)] = &[
 ];
 
 const SHARE: &str = "open";
-const SECOND: &str = "1447";
+pub(super) const SECOND: &str = "1447";
 
 /// One session that gives the same command again and again; what smbclient says is the log, line by
 /// line. `$1` ends it, `$2` is the command.
@@ -136,6 +136,14 @@ fn two_hosts(scene: &mut Scene) -> Result<(), Failure> {
     let share = "two-hosts";
     scene.share(share)?;
     scene.grant(share, "Sales", "contributor")?;
+    second_host(scene, |scene| owners_agree(scene, share))
+}
+
+/// Has a second host on the data of the first, at the port [`SECOND`], while something is done.
+pub(super) fn second_host(
+    scene: &mut Scene,
+    done: impl FnOnce(&Scene) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let run = scene.story.crossrealm(Place::Cloud);
     let run = run.args(["files", "serve", "--account", "acct1", "--name", "second"]);
     let run = run.arg("--listen").arg(format!("10.77.2.1:{SECOND}"));
@@ -151,7 +159,7 @@ fn two_hosts(scene: &mut Scene) -> Result<(), Failure> {
         &[SECOND.parse().unwrap_or_default()],
         Duration::from_secs(90),
     )?;
-    let outcome = owners_agree(scene, share).map_err(|failure| failure.with(second.log_tail()));
+    let outcome = done(scene).map_err(|failure| failure.with(second.log_tail()));
     let stopped = second.stop(Duration::from_secs(30));
     outcome.and(stopped)
 }

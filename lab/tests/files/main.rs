@@ -7,6 +7,7 @@ mod clients;
 mod foreign;
 mod hosts;
 mod lowered;
+mod many;
 mod matrix;
 mod permissions;
 mod rotation;
@@ -36,6 +37,7 @@ const TESTS: &[&[(&str, Test)]] = &[
     wrong::TESTS,
     torture::TESTS,
     foreign::TESTS,
+    many::TESTS,
 ];
 
 static SCENE: Mutex<Result<Option<Scene>, ()>> = Mutex::new(Ok(None));

@@ -7,21 +7,26 @@
 use super::btrfs::{self, Kind};
 use super::idmap;
 use super::quota::Quotas;
+use super::sessions;
 use crate::check;
 use crate::error::FilesError;
 use crate::places::{KEYTAB, SHARES, SMB_CONF};
 use crate::smbconf::Serving;
 use crate::{file, sharesec, smbconf, tools};
 use crossrealm_api::{HostDomain, HostState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 /// How `samba-tool` says NT_STATUS_NOT_SUPPORTED.
 const NOT_SUPPORTED: &str = "The request is not supported";
+
+/// How many shares are worked on at once.
+const AT_ONCE: usize = 8;
 
 /// What is in effect.
 pub(super) struct Host {
@@ -106,28 +111,25 @@ impl Host {
         let wanted: BTreeMap<String, String> = sharesec::all(&state)
             .map(|(name, sddl)| (name.to_owned(), sddl))
             .collect();
-        let mut effective = BTreeMap::new();
-        let mut changed = Vec::new();
+        let (mut effective, other): (BTreeMap<_, _>, BTreeMap<_, _>) = wanted
+            .into_iter()
+            .partition(|(share, sddl)| self.permissions.get(share) == Some(sddl));
         let mut failed = Vec::new();
-        for (share, sddl) in wanted {
-            if self.permissions.get(&share) != Some(&sddl) {
-                match bring(&share, &sddl).await {
-                    Ok(()) => changed.push(share.clone()),
-                    // This is so for every share.
-                    Err(error @ FilesError::NoAttributes { .. }) => return Err(error),
-                    Err(error) => {
-                        failed.push((share, error));
-                        continue;
-                    }
+        for (share, sddl, done) in self.bring_all(other).await {
+            match done {
+                Ok(()) => drop(effective.insert(share, sddl)),
+                // The first is so for every share; the second would leave connections open.
+                Err(error @ (FilesError::NoAttributes { .. } | FilesError::NotClosed { .. })) => {
+                    return Err(error);
                 }
+                Err(error) => failed.push((share, error)),
             }
-            effective.insert(share, sddl);
         }
         state.shares.retain(|s| effective.contains_key(&s.name));
         self.quotas.put(&state).await;
         self.configure(smbconf::render(&state, &self.serving)?)
             .await?;
-        self.close(&effective, &changed).await?;
+        self.close(&effective).await?;
         self.permissions = effective;
         Ok(Outcome {
             left_out,
@@ -147,13 +149,39 @@ impl Host {
         Ok(())
     }
 
-    /// Ends open connections to shares that are gone, and those that the permissions no longer allow. What fails here is
-    /// done again with the next attempt: only then the state counts as the one in effect.
-    async fn close(
+    /// Makes the folders of these shares, where they are missing, sets their permissions, and ends the open connections that
+    /// these no longer allow; the shares that somebody is connected to come first.
+    async fn bring_all(
         &self,
-        effective: &BTreeMap<String, String>,
-        changed: &[String],
-    ) -> Result<(), FilesError> {
+        shares: BTreeMap<String, String>,
+    ) -> Vec<(String, String, Result<(), FilesError>)> {
+        let in_use = match self.running && shares.len() > AT_ONCE {
+            true => sessions::shares_in_use().await.unwrap_or_default(),
+            false => BTreeSet::new(),
+        };
+        let mut shares: Vec<_> = shares.into_iter().collect();
+        shares.sort_by_key(|(share, _)| !in_use.contains(share));
+        together(shares, |(share, sddl)| {
+            let in_view = self.running && self.permissions.contains_key(&share);
+            async move {
+                let mut done = bring(&share, &sddl).await;
+                if done.is_ok() && in_view {
+                    let order = ["smbd", "close-denied-share", &share];
+                    let closed = samba("smbcontrol", &order).await;
+                    done = closed.map(drop).map_err(|error| FilesError::NotClosed {
+                        share: share.clone(),
+                        reason: error.to_string(),
+                    });
+                }
+                (share, sddl, done)
+            }
+        })
+        .await
+    }
+
+    /// Ends open connections to shares that are gone. What fails here is done again with the next attempt: only then the
+    /// state counts as the one in effect.
+    async fn close(&self, effective: &BTreeMap<String, String>) -> Result<(), FilesError> {
         if !self.running {
             return Ok(());
         }
@@ -162,12 +190,29 @@ impl Host {
                 samba("smbcontrol", &["smbd", "close-share", share]).await?;
             }
         }
-        for share in changed {
-            if self.permissions.contains_key(share) {
-                samba("smbcontrol", &["smbd", "close-denied-share", share]).await?;
-            }
-        }
         Ok(())
+    }
+}
+
+/// Does the work for each item, for [`AT_ONCE`] of them at once: each waits for a program of Samba, and that for the disk.
+/// The results are in the order in which they come.
+async fn together<T, R, W>(items: impl IntoIterator<Item = T>, work: impl Fn(T) -> W) -> Vec<R>
+where
+    R: Send + 'static,
+    W: Future<Output = R> + Send + 'static,
+{
+    let mut items = items.into_iter();
+    let mut running = JoinSet::new();
+    let mut results = Vec::new();
+    loop {
+        for item in items.by_ref().take(AT_ONCE - running.len()) {
+            running.spawn(work(item));
+        }
+        match running.join_next().await {
+            Some(Ok(result)) => results.push(result),
+            Some(Err(ended)) => std::panic::resume_unwind(ended.into_panic()),
+            None => return results,
+        }
     }
 }
 

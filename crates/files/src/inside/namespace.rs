@@ -1,6 +1,7 @@
 //! The inside of the host's mount namespace, made before any Samba program runs.
 //!
-//! Nothing of this is seen outside: the namespace is private, and its mounts go with its last process.
+//! Nothing of this is seen outside, and its mounts go with its last process. What is mounted and unmounted outside happens
+//! here too, where the machine shares its mounts, as systemd does.
 
 use crate::error::FilesError;
 use crate::places::{HOST, NSSWITCH, RESOLV, RUN, SHARES, SNAPSHOTS, VOLATILE_FOLDERS};
@@ -30,7 +31,8 @@ pub(super) async fn enter(
     folder(Path::new(HOST))?;
     folder(Path::new(SHARES))?;
     bind(state, HOST).await?;
-    bind(shares, SHARES).await?;
+    // With the file systems that are mounted on the folders of shares.
+    bound("--rbind", shares, SHARES).await?;
     if let Some(snapshots) = snapshots {
         folder(Path::new(SNAPSHOTS))?;
         bind(snapshots, SNAPSHOTS).await?;
@@ -61,7 +63,11 @@ async fn mount(what: &[&str], at: &str) -> Result<(), FilesError> {
 }
 
 async fn bind(from: &Path, at: &str) -> Result<(), FilesError> {
-    let args = [Path::new("--bind"), from, Path::new(at)];
+    bound("--bind", from, at).await
+}
+
+async fn bound(how: &str, from: &Path, at: &str) -> Result<(), FilesError> {
+    let args = [Path::new(how), from, Path::new(at)];
     tools::run("mount", &args).await.map(|_| ())
 }
 

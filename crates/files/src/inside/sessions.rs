@@ -5,7 +5,7 @@ use crate::places::SMB_CONF;
 use crate::tools;
 use crossrealm_api::{HostSession, MAX_REPORTED_SESSIONS};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is used of the answer of `smbstatus --json`.
 #[derive(Deserialize)]
@@ -47,11 +47,29 @@ struct TreeConnect {
 ///
 /// [`FilesError::Program`] where `smbstatus` fails or says something else.
 pub(super) async fn list() -> Result<(u32, Vec<HostSession>), FilesError> {
-    let text = tools::run("smbstatus", &["--json", "--configfile", SMB_CONF]).await?;
-    parse(&text).map_err(|error| FilesError::Program {
+    parse(&status().await?).map_err(unclear)
+}
+
+/// The shares that somebody is connected to.
+///
+/// # Errors
+///
+/// As [`list`].
+pub(super) async fn shares_in_use() -> Result<BTreeSet<String>, FilesError> {
+    let status: Status = serde_json::from_str(&status().await?).map_err(unclear)?;
+    let tcons = status.tcons.into_values();
+    Ok(tcons.map(|connect| connect.service).collect())
+}
+
+async fn status() -> Result<String, FilesError> {
+    tools::run("smbstatus", &["--json", "--configfile", SMB_CONF]).await
+}
+
+fn unclear(error: serde_json::Error) -> FilesError {
+    FilesError::Program {
         program: "smbstatus".into(),
         reason: format!("its answer is not understood: {error}"),
-    })
+    }
 }
 
 fn parse(text: &str) -> serde_json::Result<(u32, Vec<HostSession>)> {

@@ -3,20 +3,29 @@
 use std::fs;
 use std::time::Duration;
 
-use crossrealm_lab::{Failure, Place, USER_PASSWORD};
+use crossrealm_lab::{Failure, Place, Service, USER_PASSWORD, until};
 
 use super::Test;
-use super::hosts::{ended, writes};
+use super::hosts::{ended, undisturbed, writes};
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
 pub const TESTS: &[(&str, Test)] = &[
     ("a_disabled_users_connections_end", disabled),
     ("a_deleted_users_connections_end", deleted),
+    (
+        "who_leaves_the_scope_is_refused_also_behind_a_crowd",
+        out_of_scope,
+    ),
 ];
 
 const SHARES: [&str; 2] = ["barred", "barred-too"];
 const GONE: [&str; 2] = ["left", "left-too"];
+const SCOPE: [&str; 2] = ["scope", "scope-too"];
+/// More than a host can be told of.
+const CROWD: usize = 760;
+/// How long the directory of a loaded machine may take over a crowd.
+const PATIENCE: Duration = Duration::from_secs(240);
 pub(super) const DENIED: &str = "NT_STATUS_ACCESS_DENIED";
 
 fn disabled(scene: &mut Scene) -> Result<(), Failure> {
@@ -45,11 +54,7 @@ fn disabled(scene: &mut Scene) -> Result<(), Failure> {
         scene.until_served("alice", share)?;
     }
     fs::write(&stop, "")?;
-    bob.wait_for_line("ended", CHANGE_LIMIT)?;
-    match bob.log_from(0).contains("NT_STATUS") {
-        false => Ok(()),
-        true => Err(Failure::new("bob was disturbed").with(bob.log_tail())),
-    }
+    undisturbed(&mut bob)
 }
 
 fn deleted(scene: &mut Scene) -> Result<(), Failure> {
@@ -72,6 +77,70 @@ fn deleted(scene: &mut Scene) -> Result<(), Failure> {
     outcome
 }
 
+/// zoe leaves the scope of the sync after more people than a host can be told of.
+fn out_of_scope(scene: &mut Scene) -> Result<(), Failure> {
+    let one = |number| {
+        format!(
+            "dn: CN=crowd-{number},CN=Users,DC=corp,DC=contoso,DC=com\nchangetype: add\nobjectClass: user\n\
+             sAMAccountName: crowd-{number}\ndescription: crowd\nuserAccountControl: 544\n\n"
+        )
+    };
+    let crowd: String = (0..CROWD).map(one).collect();
+    let world = &scene.story.world;
+    world.ldbmodify(&crowd).timeout(PATIENCE).ok()?;
+    world
+        .samba_tool(&["user", "create", "zoe", USER_PASSWORD])
+        .ok()?;
+    sync(scene)?;
+    for share in SCOPE {
+        scene.share(share)?;
+        scene.grant(share, "zoe", "contributor")?;
+    }
+    scene.sign_in("zoe")?;
+    for share in SCOPE {
+        scene.until_served("zoe", share)?;
+    }
+    let stop = scene.story.world.path(Place::Client, "stop-scope");
+    let mut bob = writes(scene, "bob", SCOPE[0], "bob stays in the scope", &stop)?;
+    let zoe = writes(scene, "zoe", SCOPE[0], "zoe leaves the scope", &stop)?;
+    let outcome = first_the_crowd_then_her(scene, &zoe);
+    sync(scene)?;
+    outcome?;
+    // Back in the scope, with the ticket that she has.
+    scene.until_served("zoe", SCOPE[0])?;
+    fs::write(&stop, "")?;
+    undisturbed(&mut bob)
+}
+
+fn first_the_crowd_then_her(scene: &Scene, zoe: &Service) -> Result<(), Failure> {
+    sync_within(scene, "(!(description=crowd))")?;
+    let events = scene.admin(&["events", "--since", "1h"]);
+    let what = "was expected to tell the tenant of those whom no host can refuse";
+    scene.until(&events, what, |output| {
+        output.both().contains("host.not-refused")
+    })?;
+    let mark = zoe.log_mark();
+    until("zoe still writes", CHANGE_LIMIT, || {
+        Ok(zoe.log_from(mark).contains("putting file").then_some(()))
+    })?;
+    sync_within(scene, "(&(!(description=crowd))(!(sAMAccountName=zoe)))")?;
+    let took = ended(zoe)?;
+    println!(
+        "out of the scope behind {CROWD} others: the open connection ended after {} ms",
+        took.as_millis()
+    );
+    held_ticket_is_refused(scene, "zoe", SCOPE)
+}
+
+fn sync_within(scene: &Scene, filter: &str) -> Result<(), Failure> {
+    let words = ["sync", "once", "--scope-filter", filter];
+    let run = scene.story.with_domain_admin(&words)?;
+    run.args(["--accept-deletions", "1000"])
+        .timeout(PATIENCE)
+        .ok()
+        .map(drop)
+}
+
 /// Changes AD, syncs, and sees what comes of it.
 fn after_sync(
     scene: &Scene,
@@ -87,6 +156,7 @@ pub(super) fn sync(scene: &Scene) -> Result<(), Failure> {
     scene
         .story
         .with_domain_admin(&["sync", "once"])?
+        .timeout(PATIENCE)
         .ok()
         .map(drop)
 }

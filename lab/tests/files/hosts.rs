@@ -194,3 +194,12 @@ fn owners_agree(scene: &Scene, share: &str) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// Waits for the session's end, and sees that nothing was refused.
+pub(super) fn undisturbed(session: &mut Service) -> Result<(), Failure> {
+    session.wait_for_line("ended", CHANGE_LIMIT)?;
+    match session.log_from(0).contains("NT_STATUS") {
+        false => Ok(()),
+        true => Err(Failure::new("the session was disturbed").with(session.log_tail())),
+    }
+}

@@ -7,7 +7,7 @@ use crossrealm_lab::{Failure, Place, Service, USER_PASSWORD, until};
 
 use super::Test;
 use super::barred::{DENIED, sync};
-use super::hosts::{ended, repeats, writes};
+use super::hosts::{ended, repeats, undisturbed, writes};
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
@@ -98,15 +98,6 @@ fn reads(scene: &Scene, stop: &Path) -> Result<Service, Failure> {
     )?;
     service.wait_for_line("getting file", CHANGE_LIMIT)?;
     Ok(service)
-}
-
-/// Waits for the session's end, and sees that nothing was refused.
-fn undisturbed(session: &mut Service) -> Result<(), Failure> {
-    session.wait_for_line("ended", CHANGE_LIMIT)?;
-    match session.log_from(0).contains("NT_STATUS") {
-        false => Ok(()),
-        true => Err(Failure::new("the session was disturbed").with(session.log_tail())),
-    }
 }
 
 fn tool(scene: &Scene, words: &[&str]) -> Result<(), Failure> {

@@ -55,6 +55,15 @@ const BENCHES: &[Bench] = &[
     ("proxy", proxy::run),
 ];
 
+/// Does the work of a bench that waits for many answers at once, on as many threads as there are processors.
+fn block_on(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(work)
+}
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,

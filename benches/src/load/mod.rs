@@ -33,11 +33,7 @@ pub fn run(product: &Path, size: Size) -> Result<Report, String> {
             people.users, people.groups
         ),
     );
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    runtime.block_on(measure(product, people, depth, size.rounds(3), &mut report))?;
+    crate::block_on(measure(product, people, depth, size.rounds(3), &mut report))?;
     Ok(report)
 }
 

@@ -32,11 +32,7 @@ pub fn run(product: &Path, size: Size) -> Result<Report, String> {
             "{count} requests in each round over {CONNECTIONS} connections, MS-KKDCP over TLS: referral in, service ticket out, AES256, FAST"
         ),
     );
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    runtime.block_on(compared(product, count, size.rounds(5), &mut report))?;
+    crate::block_on(compared(product, count, size.rounds(5), &mut report))?;
     Ok(report)
 }
 

@@ -194,18 +194,27 @@ fn failure(n: Option<u32>, reason: &str) -> SyncFailure {
     }
 }
 
+/// A run of one request, with what the agent could not make sense of.
+fn whole_run(
+    incremental: bool,
+    failures: Vec<SyncFailure>,
+    changes: Vec<Change>,
+) -> ApplyIdentities {
+    ApplyIdentities {
+        failures,
+        incremental,
+        last: true,
+        ..run(changes)
+    }
+}
+
 #[tokio::test]
 async fn failures_stand_until_they_are_mended() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
     let told = async |incremental, failures: Vec<SyncFailure>, changes| {
-        let wanted = ApplyIdentities {
-            failures,
-            incremental,
-            last: true,
-            ..run(changes)
-        };
+        let wanted = whole_run(incremental, failures, changes);
         d.apply_identities(&by(), tenant, wanted).await.unwrap();
         let kept = d.sync_failures(tenant, CORP).await.unwrap();
         let state = d.sync_state(tenant, CORP).await.unwrap();
@@ -262,12 +271,7 @@ async fn one_object_has_one_reason() {
         ..user(1, "alice")
     });
     let told = async |incremental, failures: Vec<SyncFailure>, changes| {
-        let wanted = ApplyIdentities {
-            failures,
-            incremental,
-            last: true,
-            ..run(changes)
-        };
+        let wanted = whole_run(incremental, failures, changes);
         d.apply_identities(&by(), tenant, wanted).await.unwrap();
         let refused = d.sync_refusals(tenant, CORP).await.unwrap().len();
         let failed = d.sync_failures(tenant, CORP).await.unwrap().len();

@@ -1,36 +1,24 @@
 //! One request of the sync agent, object by object: the rules that decide whether a change may be made, and the change.
 
-use crate::access::short_name;
+mod members;
+mod nearby;
+mod upserts;
+
 use crate::closure::Closure;
-use crate::db::{CHUNK, col, col_uuid, now_s, places, sql, sql_list, tenant_blob, uuid_blob};
+use crate::db::{col, col_uuid, now_s, sql, sql_list, tenant_blob, uuid_blob};
 use crate::domains::DomainInfo;
 use crate::events::{self, Outcome, audit_event};
-use crate::identities::{
-    IdentityInfo, SELECT_IDENTITY, identity_info, kind_word, primary_group_sid, state_word,
-};
-use crate::sync::{ApplyOutcome, Change, Refusal, RefusalCode, SyncedIdentity};
+use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info};
+use crate::sync::{ApplyOutcome, Change, Refusal, RefusalCode};
 use crate::{Actor, Result, memberships, names, origins};
-use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, Policy, TenantId};
+use crossrealm_kdc::{IdentityKind, IdentityState, Policy, TenantId};
 use sqlx::AnyConnection;
 use std::collections::HashSet;
+use std::mem::discriminant;
 use uuid::Uuid;
-
-/// Below this are built-in accounts, [MS-DTYP] 2.4.2.4.
-const FIRST_ORDINARY_RID: u32 = 1000;
 
 /// The most objects of a domain of which it is kept that they were refused or failed.
 const MAX_BLAMED: usize = 10_000;
-
-/// What a synced identity is made of, by the names of the API; a group has `members` beside it.
-const ATTRIBUTES: &[&str] = &[
-    "sid",
-    "account_name",
-    "upn",
-    "display_name",
-    "state",
-    "primary_group",
-    "domain",
-];
 
 /// The request under way.
 pub(crate) struct Run<'a> {
@@ -44,9 +32,6 @@ pub(crate) struct Run<'a> {
     blamed: HashSet<Uuid>,
     outcome: ApplyOutcome,
 }
-
-/// Why an object is refused.
-type Verdict = std::result::Result<(), (RefusalCode, String)>;
 
 impl<'a> Run<'a> {
     pub(crate) async fn begin(
@@ -76,244 +61,31 @@ impl<'a> Run<'a> {
         })
     }
 
-    pub(crate) async fn apply(&mut self, conn: &mut AnyConnection, change: &Change) -> Result<()> {
-        match change {
-            Change::Upsert(identity) => self.upsert(conn, identity).await,
-            Change::Members { group, add, remove } => self.members(conn, *group, add, remove).await,
-            Change::Delete(guid) => self.delete(conn, *guid).await,
+    /// Makes the changes in their order. Those of one kind that follow each other share their statements.
+    pub(crate) async fn apply(
+        &mut self,
+        conn: &mut AnyConnection,
+        changes: &[Change],
+    ) -> Result<()> {
+        for alike in changes.chunk_by(|a, b| discriminant(a) == discriminant(b)) {
+            let (mut objects, mut groups) = (Vec::new(), Vec::new());
+            for change in alike {
+                match change {
+                    Change::Upsert(object) => objects.push(object),
+                    Change::Members { group, add, remove } => groups.push((*group, add, remove)),
+                    Change::Delete(guid) => self.delete(conn, *guid).await?,
+                }
+            }
+            self.upserts(conn, &objects).await?;
+            self.members(conn, &groups).await?;
         }
+        Ok(())
     }
 
     pub(crate) async fn finish(self, conn: &mut AnyConnection) -> Result<ApplyOutcome> {
         self.closure.finish(conn).await?;
         memberships::forget(conn, self.tenant, &self.policy).await?;
         Ok(self.outcome)
-    }
-
-    async fn upsert(&mut self, conn: &mut AnyConnection, new: &SyncedIdentity) -> Result<()> {
-        if let Err((code, message)) = self.form(new) {
-            return self
-                .refuse(conn, new.object_guid, &new.account_name, code, message)
-                .await;
-        }
-        let near = self.near(conn, new).await?;
-        let (same, others): (Vec<_>, Vec<_>) = near
-            .into_iter()
-            .partition(|known| known.guid == new.object_guid);
-        let known = same.into_iter().next();
-        if let Err((code, message)) = self.against(new, known.as_ref(), &others) {
-            return self
-                .refuse(conn, new.object_guid, &new.account_name, code, message)
-                .await;
-        }
-        match &known {
-            Some(known) => {
-                let changed = self.changed(known, new);
-                match changed.is_empty() {
-                    true => self.outcome.unchanged += 1,
-                    false => {
-                        if changed.contains(&"primary_group")
-                            && let Some(group) = primary_group_sid(known)
-                        {
-                            let user = known.guid;
-                            memberships::primary_group_ended(conn, self.tenant, user, &group)
-                                .await?;
-                        }
-                        self.write(conn, new, &known.origins, &changed).await?;
-                        self.outcome.updated += 1;
-                    }
-                }
-                if (known.state, new.state) == (IdentityState::Enabled, IdentityState::Disabled) {
-                    self.outcome.disabled += 1;
-                }
-            }
-            None => {
-                self.write(conn, new, "", ATTRIBUTES).await?;
-                self.outcome.created += 1;
-            }
-        }
-        let lives = known.is_some_and(|known| known.state != IdentityState::Deleted);
-        if new.kind == IdentityKind::Group && !lives {
-            self.closure.group_added(conn, new.object_guid).await?;
-        }
-        self.absolve(conn, new.object_guid).await
-    }
-
-    /// What can be said of an object alone.
-    fn form(&self, new: &SyncedIdentity) -> Verdict {
-        let invalid = |error: crate::DirectoryError| (RefusalCode::Invalid, error.to_string());
-        names::plain_text("account name", &new.account_name, 256, false).map_err(invalid)?;
-        names::plain_text("display name", &new.display_name, 256, true).map_err(invalid)?;
-        names::plain_text(
-            "reason",
-            new.disabled_reason.as_deref().unwrap_or_default(),
-            64,
-            true,
-        )
-        .map_err(invalid)?;
-        if !new.upn.is_empty() {
-            names::upn(&new.upn).map_err(invalid)?;
-        }
-        if new.state == IdentityState::Deleted {
-            let message = "a deletion is a change of its own".to_owned();
-            return Err((RefusalCode::Invalid, message));
-        }
-        if !new.sid.is_in_domain(&self.domain.sid) {
-            let message = format!(
-                "its SID `{}` does not lie in domain `{}` (`{}`)",
-                new.sid, self.domain.dns_name, self.domain.sid
-            );
-            return Err((RefusalCode::SidOutsideDomain, message));
-        }
-        let reserved = new.kind == IdentityKind::User && new.sid.rid() < FIRST_ORDINARY_RID;
-        if reserved && !self.policy.allow_low_rids {
-            let message = format!(
-                "its RID {} is that of a built-in account, which the tenant's policy leaves out",
-                new.sid.rid()
-            );
-            return Err((RefusalCode::RidReserved, message));
-        }
-        Ok(())
-    }
-
-    /// The identities that have the object's GUID, SID, UPN or account name.
-    async fn near(
-        &self,
-        conn: &mut AnyConnection,
-        new: &SyncedIdentity,
-    ) -> Result<Vec<IdentityInfo>> {
-        let rows = sql_list(format!(
-            "{SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.guid = $2
-             UNION {SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.sid = $3
-             UNION {SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.domain = $4 AND i.taken_account = $5
-             UNION {SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.taken_upn = $6"
-        ))
-        .persistent(true)
-        .bind(tenant_blob(self.tenant))
-        .bind(uuid_blob(new.object_guid))
-        .bind(new.sid.to_string())
-        .bind(self.domain.dns_name.as_str())
-        .bind(new.account_name.to_lowercase())
-        .bind(taken_upn(new))
-        .fetch_all(conn)
-        .await?;
-        rows.iter().map(identity_info).collect()
-    }
-
-    /// What can be said of an object beside what is there.
-    fn against(
-        &self,
-        new: &SyncedIdentity,
-        known: Option<&IdentityInfo>,
-        others: &[IdentityInfo],
-    ) -> Verdict {
-        if let Some(known) = known {
-            if known.source == IdentitySource::CloudOnly {
-                let message = "an identity that exists only in the tenant has its GUID".to_owned();
-                return Err((RefusalCode::CloudOnly, message));
-            }
-            if known.sid != new.sid {
-                let message = format!(
-                    "it was synced with SID `{}` and now has `{}`; a SID never changes",
-                    known.sid, new.sid
-                );
-                return Err((RefusalCode::SidChanged, message));
-            }
-            if known.kind != new.kind {
-                let message = format!("it was synced as a {}", kind_word(known.kind));
-                return Err((RefusalCode::Invalid, message));
-            }
-        }
-        match others.first() {
-            Some(other) => Err(self.taken(new, other)),
-            None => Ok(()),
-        }
-    }
-
-    /// Another identity has the object's SID, UPN or account name.
-    fn taken(&self, new: &SyncedIdentity, other: &IdentityInfo) -> (RefusalCode, String) {
-        let kind = kind_word(other.kind);
-        let name = short_name(other.kind, &other.upn, &other.account_name);
-        if other.sid == new.sid {
-            let tombstone = match other.state {
-                IdentityState::Deleted => "deleted ",
-                _ => "",
-            };
-            let message = format!(
-                "its SID `{}` belongs to the {tombstone}{kind} `{name}`",
-                new.sid
-            );
-            return (RefusalCode::SidDuplicate, message);
-        }
-        let same_upn = !new.upn.is_empty() && other.upn.to_lowercase() == new.upn.to_lowercase();
-        let what = match same_upn {
-            true => format!("UPN `{}`", new.upn),
-            false => format!("account name `{}`", new.account_name),
-        };
-        let (code, whose) = match other.source {
-            IdentitySource::CloudOnly => (RefusalCode::CloudOnly, "cloud-only "),
-            IdentitySource::Hybrid => (RefusalCode::UpnConflict, ""),
-        };
-        (
-            code,
-            format!("its {what} belongs to the {whose}{kind} `{name}`"),
-        )
-    }
-
-    /// The attributes in which an object differs from its record.
-    fn changed(&self, known: &IdentityInfo, new: &SyncedIdentity) -> Vec<&'static str> {
-        let state = (known.state, &known.disabled_reason) != (new.state, &new.disabled_reason);
-        let compared = [
-            ("account_name", known.account_name != new.account_name),
-            ("upn", known.upn != new.upn),
-            ("display_name", known.display_name != new.display_name),
-            ("state", state),
-            (
-                "primary_group",
-                known.primary_group_rid != new.primary_group_rid,
-            ),
-            ("domain", known.domain_dns_name != self.domain.dns_name),
-        ];
-        let changed = compared.into_iter().filter(|(_, differs)| *differs);
-        changed.map(|(name, _)| name).collect()
-    }
-
-    /// Inserts or updates; GUID, SID, kind and source of a known identity are what they were.
-    async fn write(
-        &self,
-        conn: &mut AnyConnection,
-        new: &SyncedIdentity,
-        origins: &str,
-        changed: &[&str],
-    ) -> Result<()> {
-        let name_key = new.account_name.to_lowercase();
-        sql("INSERT INTO identities (tenant_id, guid, sid, kind, source, state, disabled_reason, account_name, upn,
-               display_name, domain, primary_group_rid, created_at, changed_at, name_key, taken_account, taken_upn, origins)
-             VALUES ($1, $2, $3, $4, 'hybrid', $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $13, $14, $15)
-             ON CONFLICT (tenant_id, guid) DO UPDATE SET state = $5, disabled_reason = $6, account_name = $7, upn = $8,
-               display_name = $9, domain = $10, primary_group_rid = $11, changed_at = $12, name_key = $13,
-               taken_account = $13, taken_upn = $14, origins = $15,
-               barred_at = CASE WHEN $5 = 'enabled' OR $6 = 'locked' THEN NULL
-                 WHEN identities.state = 'enabled' OR identities.disabled_reason = 'locked' THEN $12
-                 ELSE identities.barred_at END")
-            .bind(tenant_blob(self.tenant))
-            .bind(uuid_blob(new.object_guid))
-            .bind(new.sid.to_string())
-            .bind(kind_word(new.kind))
-            .bind(state_word(new.state))
-            .bind(new.disabled_reason.as_deref())
-            .bind(new.account_name.as_str())
-            .bind(new.upn.as_str())
-            .bind(new.display_name.as_str())
-            .bind(self.domain.dns_name.as_str())
-            .bind(i64::from(new.primary_group_rid))
-            .bind(now_s())
-            .bind(name_key)
-            .bind(taken_upn(new))
-            .bind(self.origins(origins, changed))
-            .execute(conn)
-            .await?;
-        Ok(())
     }
 
     /// What is stored of where attributes came from, once this run wrote these.
@@ -333,93 +105,6 @@ impl<'a> Run<'a> {
         .fetch_optional(conn)
         .await?;
         row.as_ref().map(identity_info).transpose()
-    }
-
-    async fn members(
-        &mut self,
-        conn: &mut AnyConnection,
-        group: Uuid,
-        add: &[Uuid],
-        remove: &[Uuid],
-    ) -> Result<()> {
-        let known = self.own(conn, group).await?.filter(|known| {
-            known.kind == IdentityKind::Group && known.state != IdentityState::Deleted
-        });
-        let Some(known) = known else {
-            if self.blamed.contains(&group) {
-                // It is not here because it was refused itself: that reason stands.
-                return Ok(());
-            }
-            let message = format!(
-                "no synced group of domain `{}` has this GUID",
-                self.domain.dns_name
-            );
-            let code = RefusalCode::UnknownObject;
-            return self.refuse(conn, group, "", code, message).await;
-        };
-        let before = self.outcome.memberships_added + self.outcome.memberships_removed;
-        for chunk in remove.chunks(CHUNK) {
-            for member in self.groups_among(conn, chunk).await? {
-                self.closure.shrunk(member);
-            }
-            self.outcome.memberships_removed +=
-                memberships::end(conn, self.tenant, group, chunk).await?;
-        }
-        for chunk in add.chunks(CHUNK) {
-            self.outcome.memberships_added += self.add_members(conn, group, chunk).await?;
-            for member in self.groups_among(conn, chunk).await? {
-                self.closure.edge_added(conn, member, group).await?;
-            }
-        }
-        if self.outcome.memberships_added + self.outcome.memberships_removed == before {
-            return Ok(());
-        }
-        sql("UPDATE identities SET origins = $3, changed_at = $4 WHERE tenant_id = $1 AND guid = $2")
-            .bind(tenant_blob(self.tenant))
-            .bind(uuid_blob(group))
-            .bind(self.origins(&known.origins, &["members"]))
-            .bind(now_s())
-            .execute(conn)
-            .await?;
-        Ok(())
-    }
-
-    async fn add_members(
-        &self,
-        conn: &mut AnyConnection,
-        group: Uuid,
-        members: &[Uuid],
-    ) -> Result<u64> {
-        let rows: Vec<String> = (0..members.len())
-            .map(|index| format!("($1, $2, ${})", index + 3))
-            .collect();
-        let mut statement = sql_list(format!(
-            "INSERT INTO memberships (tenant_id, group_guid, member_guid) VALUES {} ON CONFLICT DO NOTHING",
-            rows.join(",")
-        ))
-        .bind(tenant_blob(self.tenant))
-        .bind(uuid_blob(group));
-        for member in members {
-            statement = statement.bind(uuid_blob(*member));
-        }
-        Ok(statement.execute(conn).await?.rows_affected())
-    }
-
-    /// The living groups among these identities; at most [`CHUNK`] are given.
-    async fn groups_among(&self, conn: &mut AnyConnection, guids: &[Uuid]) -> Result<Vec<Uuid>> {
-        if guids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut statement = sql_list(format!(
-            "SELECT guid FROM identities WHERE tenant_id = $1 AND kind = 'group' AND state <> 'deleted' AND guid IN ({})",
-            places(2, guids.len())
-        ))
-        .bind(tenant_blob(self.tenant));
-        for guid in guids {
-            statement = statement.bind(uuid_blob(*guid));
-        }
-        let rows = statement.fetch_all(conn).await?;
-        rows.iter().map(|row| col_uuid(row, "guid")).collect()
     }
 
     /// A tombstone: the SID stays taken for ever, the names are free again, the memberships are gone. Roles stay with
@@ -569,9 +254,4 @@ impl<'a> Run<'a> {
         }
         Ok(())
     }
-}
-
-/// The UPN that the identity holds for itself, for comparison.
-fn taken_upn(new: &SyncedIdentity) -> Option<String> {
-    (!new.upn.is_empty()).then(|| new.upn.to_lowercase())
 }

@@ -32,32 +32,41 @@ impl Closure {
         }
     }
 
-    /// A group came to life: it is in itself, and the memberships that waited for it count.
-    pub(crate) async fn group_added(&self, conn: &mut AnyConnection, group: Uuid) -> Result<()> {
-        sql("INSERT INTO group_closure (tenant_id, group_guid, ancestor_guid) VALUES ($1, $2, $2) ON CONFLICT DO NOTHING")
-            .bind(tenant_blob(self.tenant))
-            .bind(uuid_blob(group))
-            .execute(&mut *conn)
-            .await?;
-        let parents = sql(
-            "SELECT group_guid AS guid FROM memberships WHERE tenant_id = $1 AND member_guid = $2",
-        )
-        .bind(tenant_blob(self.tenant))
-        .bind(uuid_blob(group))
-        .fetch_all(&mut *conn)
-        .await?;
-        for row in &parents {
-            self.edge_added(conn, group, col_uuid(row, "guid")?).await?;
+    /// Groups came to life: each is in itself, and the memberships that waited for them count.
+    pub(crate) async fn groups_added(
+        &self,
+        conn: &mut AnyConnection,
+        groups: &[Uuid],
+    ) -> Result<()> {
+        for groups in groups.chunks(CHUNK) {
+            let own: Vec<String> = (0..groups.len())
+                .map(|n| format!("($1,${0},${0})", n + 2))
+                .collect();
+            let mut statement = sql_list(format!(
+                "INSERT INTO group_closure (tenant_id, group_guid, ancestor_guid) VALUES {} ON CONFLICT DO NOTHING",
+                own.join(",")
+            ))
+            .bind(tenant_blob(self.tenant));
+            for group in groups {
+                statement = statement.bind(uuid_blob(*group));
+            }
+            statement.execute(&mut *conn).await?;
         }
-        let members = sql(
-            "SELECT member_guid AS guid FROM memberships WHERE tenant_id = $1 AND group_guid = $2",
-        )
-        .bind(tenant_blob(self.tenant))
-        .bind(uuid_blob(group))
-        .fetch_all(&mut *conn)
-        .await?;
-        for row in &members {
-            self.edge_added(conn, col_uuid(row, "guid")?, group).await?;
+        let mut waited = Pairs::new();
+        for column in ["member_guid", "group_guid"] {
+            let text = |places| {
+                format!(
+                    "SELECT member_guid AS low, group_guid AS high FROM memberships WHERE tenant_id = $1 AND {column} IN ({places})"
+                )
+            };
+            for (member, above) in pairs(&self.select_in(conn, text, groups.iter()).await?)? {
+                waited.entry(member).or_default().extend(above);
+            }
+        }
+        for (member, above) in waited {
+            for group in above {
+                self.edge_added(conn, member, group).await?;
+            }
         }
         Ok(())
     }

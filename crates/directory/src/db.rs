@@ -67,9 +67,16 @@ impl Dialect {
         }
     }
 
+    /// The cache is for the indexes, which a sync writes all over, in KiB; what a statement may have to take back is kept in
+    /// memory, since there it costs next to nothing.
     fn writer(self) -> &'static [&'static str] {
         match self {
-            Self::Sqlite => &["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"],
+            Self::Sqlite => &[
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                "PRAGMA cache_size = -65536",
+                "PRAGMA temp_store = MEMORY",
+            ],
             Self::Postgres => &[],
         }
     }

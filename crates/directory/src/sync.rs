@@ -379,9 +379,7 @@ impl Directory {
         check_cursor(&mut tx, tenant, &domain.dns_name, wanted).await?;
         let policy = load_tenant(&mut tx, tenant).await?.policy;
         let mut run = Run::begin(&mut tx, by, tenant, &domain, wanted.run_id, policy).await?;
-        for change in &wanted.changes {
-            run.apply(&mut tx, change).await?;
-        }
+        run.apply(&mut tx, &wanted.changes).await?;
         let outcome = run.finish(&mut tx).await?;
         losses::check(&mut tx, by, tenant, &domain.dns_name, wanted, &outcome).await?;
         if wanted.last {

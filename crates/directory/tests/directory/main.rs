@@ -20,4 +20,5 @@ mod shares;
 mod support;
 mod sync;
 mod tenants;
+mod together;
 mod trusts;

@@ -1,0 +1,214 @@
+//! Changes of one request share their statements; what comes of them is what comes of each change alone, in their order.
+
+use crate::support::{CORP, World, by, group, guid, rid_sid, run, user};
+use crossrealm_directory::{
+    ApplyOutcome, Change, Directory, IdentityFilter, NewCloudIdentity, Page, SyncedIdentity,
+};
+use crossrealm_kdc::{IdentityKind, IdentityState, TenantId};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use sqlx::Row;
+use std::cell::Cell;
+
+/// So few objects and names that they meet all the time.
+const OBJECTS: u32 = 8;
+const NAMES: u32 = 6;
+
+fn kind(n: u32) -> IdentityKind {
+    match n < OBJECTS / 2 {
+        true => IdentityKind::Group,
+        false => IdentityKind::User,
+    }
+}
+
+fn upsert() -> impl Strategy<Value = Change> {
+    let who = (0..OBJECTS, 0..10_u32, 0..20_u32);
+    let names = (0..NAMES, prop::option::weighted(0.6, 0..=NAMES), 0..30_u32);
+    let state = (0..4_u32, 1000..1003_u32);
+    (who, names, state).prop_map(|((n, other, odd), (account, upn, bad), (state, primary))| {
+        // Now and then with the SID of another object, or with another kind.
+        let sid = if other == 0 {
+            rid_sid((n + 1) % OBJECTS)
+        } else {
+            rid_sid(n)
+        };
+        let kind = if odd == 0 {
+            kind(OBJECTS - 1 - n)
+        } else {
+            kind(n)
+        };
+        let disabled = state == 0;
+        let account_name = match bad {
+            0 => "line\nbreak".to_owned(),
+            1 => "zero\0".to_owned(),
+            _ => format!("{}{account}", if bad % 2 == 0 { "name" } else { "NAME" }),
+        };
+        Change::Upsert(SyncedIdentity {
+            object_guid: guid(n),
+            sid,
+            kind,
+            account_name,
+            upn: upn.map_or(String::new(), |upn| format!("upn{upn}@{CORP}")),
+            state: if disabled {
+                IdentityState::Disabled
+            } else {
+                IdentityState::Enabled
+            },
+            disabled_reason: disabled.then(|| "disabled".to_owned()),
+            primary_group_rid: if kind == IdentityKind::User {
+                primary
+            } else {
+                0
+            },
+            ..user(n, "anybody")
+        })
+    })
+}
+
+fn members() -> impl Strategy<Value = Change> {
+    let some = || prop::collection::vec(0..OBJECTS, 0..4);
+    (0..=OBJECTS / 2, some(), some()).prop_map(|(group, add, remove)| Change::Members {
+        group: guid(group),
+        add: add.into_iter().map(guid).collect(),
+        remove: remove.into_iter().map(guid).collect(),
+    })
+}
+
+/// Changes in any order, many of a kind behind each other.
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let stretch = prop_oneof![
+        4 => prop::collection::vec(upsert(), 1..12),
+        4 => prop::collection::vec(members(), 1..16),
+        1 => (0..OBJECTS).prop_map(|n| vec![Change::Delete(guid(n))]),
+        // More than one statement takes.
+        1 => prop::collection::vec(upsert(), 41..90),
+    ];
+    let groups = (0..OBJECTS / 2).map(|n| Change::Upsert(group(n, &format!("group{n}"))));
+    let groups: Vec<Change> = groups.collect();
+    prop::collection::vec(stretch, 1..6)
+        .prop_map(move |stretches| [groups.clone(), stretches.concat()].concat())
+}
+
+/// A tenant in which somebody else has a name that AD's objects want too.
+async fn tenant(world: &World, name: &str) -> TenantId {
+    let tenant = world.tenant(name).await.id;
+    let new = NewCloudIdentity {
+        kind: IdentityKind::User,
+        upn: format!("upn{NAMES}@{CORP}"),
+        account_name: "cloud".to_owned(),
+        display_name: String::new(),
+    };
+    let actor = by();
+    let made = world.directory.create_cloud_identity(&actor, tenant, new);
+    made.await.unwrap();
+    tenant
+}
+
+async fn apply(d: &Directory, tenant: TenantId, changes: &[Change]) -> ApplyOutcome {
+    let wanted = run(changes.to_vec());
+    d.apply_identities(&by(), tenant, wanted).await.unwrap()
+}
+
+fn sum(all: Vec<ApplyOutcome>) -> ApplyOutcome {
+    let mut sum = ApplyOutcome::default();
+    for one in all {
+        sum.created += one.created;
+        sum.updated += one.updated;
+        sum.deleted += one.deleted;
+        sum.disabled += one.disabled;
+        sum.unchanged += one.unchanged;
+        sum.memberships_added += one.memberships_added;
+        sum.memberships_removed += one.memberships_removed;
+        sum.refused.extend(one.refused);
+    }
+    sum
+}
+
+/// Everything that is kept of AD's objects, without its times.
+async fn state(world: &World, tenant: TenantId) -> String {
+    let d = &world.directory;
+    let held = d
+        .domain_identities(tenant, CORP, &Page::first())
+        .await
+        .unwrap();
+    let refusals = d.sync_refusals(tenant, CORP).await.unwrap();
+    let mut text = format!("{:#?}\n{refusals:#?}\n", held.identities.items);
+    for item in &held.identities.items {
+        let groups = d.effective_groups(tenant, item.object_guid).await.unwrap();
+        let record = crate::support::grant_of(d, tenant, &item.sid, "cifs/none.example")
+            .await
+            .0;
+        let groups_in_ticket = record.map(|record| record.groups.clone());
+        text += &format!("{groups:?}\n{groups_in_ticket:?}\n");
+    }
+    let everybody = IdentityFilter {
+        deleted: true,
+        ..IdentityFilter::default()
+    };
+    let infos = d
+        .identities(tenant, &everybody, &Page::first())
+        .await
+        .unwrap();
+    for info in infos.items {
+        let mut origins = Vec::new();
+        for origin in info.origins() {
+            let of = (origin.changed_by, origin.run_id);
+            origins.extend(origin.attributes.into_iter().map(|name| (name, of.clone())));
+        }
+        origins.sort();
+        text += &format!("{} {:?} {origins:?}\n", info.account_name, info.source);
+    }
+    let ended = "SELECT group_guid, member_guid FROM ended_memberships WHERE tenant_id = $1
+                 ORDER BY group_guid, member_guid";
+    let ended = sqlx::query(ended).bind(tenant.as_bytes().to_vec());
+    for row in ended.fetch_all(&mut world.raw().await).await.unwrap() {
+        let (group, member): (Vec<u8>, Vec<u8>) = (row.get(0), row.get(1));
+        text += &format!("ended: {member:?} in {group:?}\n");
+    }
+    text
+}
+
+/// Names the first line that differs: the whole would be unreadable.
+fn same(at_once: &str, alone: &str) -> Result<(), TestCaseError> {
+    let mut lines = at_once.lines().zip(alone.lines());
+    match lines.find(|(at_once, alone)| at_once != alone) {
+        Some((at_once, alone)) => Err(TestCaseError::fail(format!(
+            "at once: {at_once}\nalone:   {alone}"
+        ))),
+        None => {
+            prop_assert_eq!(at_once.lines().count(), alone.lines().count());
+            Ok(())
+        }
+    }
+}
+
+#[test]
+fn changes_of_one_request_do_what_each_does_alone() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let world = runtime.block_on(World::new());
+    let case = Cell::new(0);
+    let default = Config::default();
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    let config = Config {
+        cases: if asked { default.cases } else { 24 },
+        failure_persistence: None,
+        ..default
+    };
+    TestRunner::new(config)
+        .run(&changes(), |changes| {
+            case.set(case.get() + 1);
+            runtime.block_on(async {
+                let d = &world.directory;
+                let at_once = tenant(&world, &format!("once{}", case.get())).await;
+                let alone = tenant(&world, &format!("alone{}", case.get())).await;
+                let outcome = apply(d, at_once, &changes).await;
+                let mut outcomes = Vec::new();
+                for change in changes.chunks(1) {
+                    outcomes.push(apply(d, alone, change).await);
+                }
+                same(&format!("{outcome:#?}"), &format!("{:#?}", sum(outcomes)))?;
+                same(&state(&world, at_once).await, &state(&world, alone).await)
+            })
+        })
+        .unwrap();
+}

@@ -27,6 +27,9 @@ pub struct Administrator {
     /// The only tenant they may administer; absent for all tenants.
     #[serde(default)]
     pub tenant: Option<Uuid>,
+    /// Its name.
+    #[serde(default)]
+    pub tenant_name: Option<String>,
     /// When they were made, Unix seconds.
     pub created_at: i64,
     /// When they enrolled, Unix seconds; absent until they do.

@@ -243,6 +243,18 @@ fn what_is_not_there_is_named() {
     let spn = ["service-principal", "create", "x/y.contoso.cloud.example"];
     cloud.ok(&spn);
     refused(&cloud, &spn, "`x/y.contoso.cloud.example` already exists\n");
+    for args in [
+        &["user", "create", "some one@contoso.cloud.example"][..],
+        &[
+            "admin",
+            "create",
+            "some one@contoso.com",
+            "--role",
+            "reader",
+        ],
+    ] {
+        refused(&cloud, args, "without spaces");
+    }
     refused(&cloud, &["user", "show", "nobody"], "nobody");
     refused(&cloud, &["group", "show", "nobody"], "nobody");
     refused(&cloud, &["tenant", "delete", "contoso"], "contoso");
@@ -259,6 +271,38 @@ fn what_is_not_there_is_named() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.starts_with("error: cannot trust the server"), "{said}");
     assert!(said.contains("hint: a server with a private CA"), "{said}");
+}
+
+#[test]
+fn a_host_token_that_nobody_got_does_not_live_on() {
+    let cloud = Cloud::start();
+    let nowhere = cloud.data().join("no/such/folder/host.token");
+    let token = ["storage-account", "host-token", "acct1", "--out"];
+    let path = nowhere.to_str().unwrap();
+    refused(
+        &cloud,
+        &[&token[..], &[path]].concat(),
+        "the token was revoked",
+    );
+    let list = ["-o", "json", "storage-account", "host-tokens", "acct1"];
+    let list: Value = serde_json::from_slice(&cloud.ok(&list).stdout).unwrap();
+    let live = |token: &&Value| token["revoked_at"].is_null();
+    assert_eq!(
+        list.as_array().unwrap().iter().filter(live).count(),
+        0,
+        "{list}"
+    );
+}
+
+#[test]
+fn a_change_of_policy_names_its_tenant() {
+    let cloud = Cloud::start();
+    cloud.ok(&["tenant", "policy", "contoso", "--allow-low-rids", "true"]);
+    let events = cloud.ok(&["-o", "json", "events"]).stdout;
+    let events: Value = serde_json::from_slice(&events).unwrap();
+    let all = events.as_array().unwrap();
+    let change = all.iter().find(|event| event["action"] == "tenant.policy");
+    assert_eq!(change.unwrap()["target"], "contoso", "{events}");
 }
 
 #[test]

@@ -137,6 +137,28 @@ fn an_administrator_enrols_signs_in_works_and_signs_out() {
     for action in ["admin.create", "admin.enrol", "admin.sign-in"] {
         assert!(events.contains(action), "{action}: {events}");
     }
+    let confined = [
+        "admin",
+        "create",
+        "carol@contoso.com",
+        "--role",
+        "reader",
+        "--only",
+        "contoso",
+    ];
+    cloud.ok(&confined);
+    let list = cloud.ok(&["-o", "json", "admin", "list"]).stdout;
+    let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+    let of = |upn: &str| {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["upn"] == upn)
+            .unwrap()
+    };
+    assert_eq!(of("carol@contoso.com")["tenant_name"], "contoso", "{list}");
+    assert!(of(upn)["tenant_name"].is_null(), "{list}");
+    assert!(text(&cloud.ok(&["admin", "list"]).stdout).contains(" contoso "));
     cloud.ok(&["admin", "reset", upn]);
     cloud.ok(&["admin", "remove", upn]);
     assert!(!text(&cloud.ok(&["admin", "list"]).stdout).contains(upn));

@@ -41,7 +41,7 @@ impl TlsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File { what, .. } => Some(format!(
-                "`crossrealm init` made it; restore it, or name another PEM file in the `[tls]` part of the configuration ({what})"
+                "`crossrealm init` made it: see that this user may read it, else restore it, or name another PEM file in the `[tls]` part of the configuration ({what})"
             )),
             Self::Pair { .. } => {
                 Some("give the private key that the certificate was made for, as PEM".into())

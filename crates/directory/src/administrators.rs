@@ -9,6 +9,7 @@ use crate::db::{
 use crate::error::{DirectoryError, Kind};
 use crate::events::audit;
 use crate::names::{self, invalid};
+use crate::tenants::load_tenant;
 use crate::totp::base32;
 use crate::{Actor, Directory, Result, TokenInfo, TokenRole};
 use crossrealm_kdc::TenantId;
@@ -29,7 +30,8 @@ const MOST: i64 = 10_000;
 
 pub(crate) const COLUMNS: &str =
     "a.id, a.tenant_id, a.upn, a.upn_key, a.role, a.created_at, a.code_hash, a.code_expires_at,
-    a.password, a.totp_version, a.totp_sealed, a.totp_step, a.enrolled_at, a.signed_in_at";
+    a.password, a.totp_version, a.totp_sealed, a.totp_step, a.enrolled_at, a.signed_in_at,
+    (SELECT t.name FROM tenants t WHERE t.id = a.tenant_id) AS tenant_name";
 
 /// An administrator, without what proves them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct AdministratorInfo {
     pub upn: String,
     /// The tenant they are confined to; `None` is the whole installation.
     pub tenant: Option<TenantId>,
+    /// Its name.
+    pub tenant_name: Option<String>,
     /// What they may do: an administrator's role.
     pub role: TokenRole,
     /// When they were made, Unix seconds.
@@ -74,7 +78,7 @@ impl Directory {
         upn: &str,
         role: TokenRole,
     ) -> Result<Enrolment> {
-        names::upn(upn)?;
+        names::new_upn(upn)?;
         names::plain_text("user principal name", upn, MAX_UPN, false)?;
         if !is_administrators(&role) {
             return Err(invalid(
@@ -84,16 +88,21 @@ impl Directory {
             ));
         }
         let (code, code_hash) = new_code()?;
+        let mut tx = self.begin_in(tenant).await?;
+        let tenant_name = match tenant {
+            Some(tenant) => Some(load_tenant(&mut tx, tenant).await?.name),
+            None => None,
+        };
         let info = AdministratorInfo {
             upn: upn.to_owned(),
             tenant,
+            tenant_name,
             role,
             created_at: now_s(),
             code_expires_at: Some(now_s() + CODE_LIFE_S),
             enrolled_at: None,
             signed_in_at: None,
         };
-        let mut tx = self.begin_in(tenant).await?;
         let row = sql("SELECT COUNT(*) AS held FROM administrators")
             .fetch_one(&mut *tx)
             .await?;
@@ -357,6 +366,7 @@ fn administrator(row: &AnyRow) -> Result<Administrator> {
         info: AdministratorInfo {
             upn: col(row, "upn")?,
             tenant,
+            tenant_name: col(row, "tenant_name")?,
             role: col_word(row, "role", TokenRole::administrator)?,
             created_at: col(row, "created_at")?,
             code_expires_at: col(row, "code_expires_at")?,

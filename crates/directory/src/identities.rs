@@ -472,7 +472,7 @@ fn cloud_sid(guid: Uuid) -> Result<Sid> {
 
 fn checked(mut new: NewCloudIdentity) -> Result<NewCloudIdentity> {
     match new.kind {
-        IdentityKind::User => names::upn(&new.upn)?,
+        IdentityKind::User => names::new_upn(&new.upn)?,
         IdentityKind::Group if !new.upn.is_empty() => {
             return Err(invalid("user principal name", &new.upn, "a group has none"));
         }

@@ -167,6 +167,15 @@ pub fn plain_text(what: &'static str, text: &str, max: usize, may_be_empty: bool
     })
 }
 
+/// A user principal name that is given here, not in AD, which takes spaces too: as [`upn`], without any.
+pub fn new_upn(text: &str) -> Result<()> {
+    if text.contains(char::is_whitespace) {
+        let expected = "expected `name@domain`, without spaces";
+        return Err(invalid("user principal name", text, expected));
+    }
+    upn(text)
+}
+
 /// A user principal name: `name@suffix`, at most 1024 characters.
 pub fn upn(text: &str) -> Result<()> {
     plain_text("user principal name", text, 1024, false)?;

@@ -225,7 +225,8 @@ impl Directory {
             "ticket life {} s, renewable {} s, low RIDs {}",
             policy.max_ticket_life_s, policy.max_renewable_life_s, policy.allow_low_rids
         );
-        audit(&mut tx, by, Some(tenant), "tenant.policy", "", &detail).await?;
+        let name = load_tenant(&mut tx, tenant).await?.name;
+        audit(&mut tx, by, Some(tenant), "tenant.policy", &name, &detail).await?;
         self.commit(tx).await
     }
 

@@ -37,7 +37,7 @@ pub enum Args {
 const LIST: &[Column] = &[
     column("Upn", "/upn"),
     column("Role", "/role"),
-    column("Tenant", "/tenant"),
+    column("Tenant", "/tenant_name"),
     time_column("EnrolledAt", "/enrolled_at"),
     time_column("CodeExpiresAt", "/code_expires_at"),
     time_column("SignedInAt", "/signed_in_at"),
@@ -46,7 +46,7 @@ const LIST: &[Column] = &[
 const ENROLMENT: &[Column] = &[
     column("Upn", "/administrator/upn"),
     column("Role", "/administrator/role"),
-    column("Tenant", "/administrator/tenant"),
+    column("Tenant", "/administrator/tenant_name"),
     column("EnrolmentCode", "/enrolment_code"),
     time_column("CodeExpiresAt", "/administrator/code_expires_at"),
 ];

@@ -288,7 +288,15 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             };
             let new = HostTokenCreate { name: host };
             let created = client.create_host_token(tenant, &name, &new).await?;
-            hand_out(&created, &name, out.as_deref(), context)
+            if let Some(path) = &out
+                && let Err(error) = keep(&created, path)
+            {
+                // Nobody has the token: it must not live on.
+                let id = created.host_token.id;
+                client.revoke_host_token(tenant, &name, id).await?;
+                return Err(error);
+            }
+            show_token(&created, out.as_deref(), context)
         }
         Args::HostTokens { name } => {
             let tokens = client.host_tokens(tenant, &name).await?;
@@ -309,27 +317,31 @@ fn token_id(text: &str) -> Result<Uuid, String> {
         .map_err(|_| "expected an id, as `host-tokens` shows it".into())
 }
 
-/// Gives a new token to the caller: in a file for its owner only, or alone on stdout.
-fn hand_out(
+/// Writes a new token to a file for its owner alone.
+fn keep(created: &HostTokenCreated, path: &Path) -> Result<(), Failure> {
+    let line = Zeroizing::new(format!("{}\n", created.token.expose()));
+    keytab::replace(path, line.as_bytes(), 0o600).map_err(|error| {
+        Failure::new(format!(
+            "cannot write the token to `{}`: {error}; the token was revoked",
+            path.display()
+        ))
+    })
+}
+
+/// Shows what was made; the token where no file has it, alone on stdout.
+fn show_token(
     created: &HostTokenCreated,
-    account: &str,
     out: Option<&Path>,
     context: &Context,
 ) -> Result<(), Failure> {
-    let id = created.host_token.id;
     match (out, context.output) {
         (Some(path), _) => {
-            let line = Zeroizing::new(format!("{}\n", created.token.expose()));
-            keytab::replace(path, line.as_bytes(), 0o600).map_err(|error| {
-                Failure::new(format!("cannot write the token to `{}`: {error}", path.display()))
-                    .hint(format!("it is of no use now: `crossrealm storage-account revoke-host-token {account} {id}`"))
-            })?;
             eprintln!("wrote `{}`", path.display());
             context.output.record(&created.host_token, TOKENS)
         }
         (None, Format::Json) => context.output.record(created, TOKENS),
         (None, Format::Table) => {
-            eprintln!("token `{id}`, shown this once:");
+            eprintln!("token `{}`, shown this once:", created.host_token.id);
             write_stdout(&format!("{}\n", created.token.expose()))
         }
     }

@@ -199,6 +199,7 @@ fn view(info: AdministratorInfo) -> Result<Administrator, ApiError> {
         role: people_role(&info.role)?,
         upn: info.upn,
         tenant: info.tenant.map(convert::uuid),
+        tenant_name: info.tenant_name,
         created_at: info.created_at,
         enrolled_at: info.enrolled_at,
         code_expires_at: info.code_expires_at,

@@ -1,6 +1,6 @@
 //! Every bench works: with very little to measure, each finds what it is there to find. Nothing is said about how fast.
 
-use crossrealm_lab::{Run, need, python};
+use crossrealm_lab::{Run, build_product, need, python};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -9,20 +9,11 @@ fn every_bench_measures_something() {
     if need::skipped() {
         return;
     }
+    let product = build_product().unwrap_or_else(|failure| panic!("{failure}"));
     let mut run = Run::here(env!("CARGO_BIN_EXE_crossrealm-bench"))
         .args(["--smoke", "-o", "json"])
+        .env("CROSSREALM_BIN", product)
         .timeout(Duration::from_secs(300));
-    for name in [
-        "CROSSREALM_BIN",
-        "CARGO",
-        "CARGO_HOME",
-        "CARGO_TARGET_DIR",
-        "RUSTUP_HOME",
-    ] {
-        if let Ok(value) = std::env::var(name) {
-            run = run.env(name, value);
-        }
-    }
     for (name, value) in python::settings() {
         run = run.env(&name, value);
     }

@@ -14,6 +14,7 @@
 //! Neither client nor admin forwards, and neither onprem nor cloud has a route to the other.
 
 mod child;
+mod clock;
 mod dc;
 mod halt;
 
@@ -27,6 +28,7 @@ mod wait;
 mod world;
 
 pub use child::Service;
+pub use clock::Clock;
 pub use dc::{ADMIN_PASSWORD, DOMAIN, FLAT_NAME, Population, REALM, USER_PASSWORD};
 pub use halt::kill_at_line;
 pub use net::Place;

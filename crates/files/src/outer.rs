@@ -13,8 +13,8 @@ use crate::tools;
 use crossrealm_api::{Client, HostQuota, HostReport, HostState};
 use std::ffi::OsString;
 use std::future::Future;
-use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -122,70 +122,92 @@ pub async fn serve(
         listen: options.listen.address().to_string(),
         ..HostReport::default()
     });
-    let mut gone = pin!(async {
+    let host = Host {
+        options: &options,
+        places: &places,
+        snapshots,
+        states,
+        reports,
+    };
+    let gone = pin!(async {
+        let reports = host.reports.subscribe();
         tokio::select! {
             error = source.follow(etag, &sender) => error,
-            error = source.tell(&options.name, reports.subscribe(), &places.shares) => error,
+            error = source.tell(&options.name, reports, &places.shares) => error,
         }
     });
-    let mut served = false;
-    let mut pause = FIRST_PAUSE;
-    let goodbye = async || {
-        let mut last = reports.borrow().clone();
-        last.serving = false;
-        let told = source.tell_once(&options.name, &mut last, &places.shares);
-        let _ = tokio::time::timeout(GOODBYE, told).await;
-    };
-    loop {
-        preflight::port(options.listen)
-            .or_else(|error| if served { Ok(()) } else { Err(error) })?;
-        let began = Instant::now();
-        let mut inner = Inner::start(
-            &options,
-            &places,
-            snapshots.as_deref(),
-            states.clone(),
-            &reports,
-        )?;
-        let end = tokio::select! {
-            end = inner.live(&options, &mut served, &mut progress) => end,
-            () = &mut stop => End::Stopped,
-            error = &mut gone => {
-                inner.stop().await;
+    host.live(stop, gone, &mut progress).await?;
+    let mut last = host.reports.borrow().clone();
+    last.serving = false;
+    let told = source.tell_once(&options.name, &mut last, &places.shares);
+    let _ = tokio::time::timeout(GOODBYE, told).await;
+    Ok(())
+}
+
+/// What stays the same from one life of the inner process to the next.
+struct Host<'a> {
+    options: &'a Options,
+    places: &'a Places,
+    snapshots: Option<PathBuf>,
+    states: watch::Receiver<Box<HostState>>,
+    /// What the service is told of the host.
+    reports: watch::Sender<HostReport>,
+}
+
+impl Host<'_> {
+    /// Starts the inner process again and again, after ever longer pauses, until `stop` completes or `gone` says why the
+    /// host may serve no more.
+    async fn live(
+        &self,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+        mut gone: Pin<&mut impl Future<Output = FilesError>>,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<(), FilesError> {
+        let mut served = false;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            preflight::port(self.options.listen)
+                .or_else(|error| if served { Ok(()) } else { Err(error) })?;
+            let began = Instant::now();
+            let mut inner = Inner::start(self)?;
+            let end = tokio::select! {
+                end = inner.live(self.options, &mut served, progress) => end,
+                () = &mut stop => End::Stopped,
+                error = &mut gone => {
+                    inner.stop().await;
+                    return Err(error);
+                }
+            };
+            inner.stop().await;
+            let error = match end {
+                End::Stopped => return Ok(()),
+                End::Failed(error) => error,
+            };
+            if !served {
                 return Err(error);
             }
-        };
-        inner.stop().await;
-        let error = match end {
-            End::Stopped => {
-                goodbye().await;
-                return Ok(());
+            if began.elapsed() > HEALTHY {
+                pause = FIRST_PAUSE;
             }
-            End::Failed(error) => error,
-        };
-        if !served {
-            return Err(error);
+            error!("{error}; starting again in {} s", pause.as_secs());
+            self.note_failure(&error);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                error = &mut gone => return Err(error),
+                () = &mut stop => return Ok(()),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        if began.elapsed() > HEALTHY {
-            pause = FIRST_PAUSE;
-        }
-        error!("{error}; starting again in {} s", pause.as_secs());
-        reports.send_modify(|report| {
+    }
+
+    fn note_failure(&self, error: &FilesError) {
+        self.reports.send_modify(|report| {
             report.serving = false;
             report.smbd_restarts += 1;
             report.problem = Some(error.to_string());
             report.session_count = 0;
             report.sessions.clear();
         });
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            error = &mut gone => return Err(error),
-            () = &mut stop => {
-                goodbye().await;
-                return Ok(());
-            }
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -234,13 +256,8 @@ impl Inner {
     /// `unshare` is its parent there and process 1 of the new process namespace is the inner process: when that ends, the
     /// kernel ends all that is left of Samba; when `unshare` is killed, `--kill-child` takes the inner process along; when
     /// this process ends, the inner one reads the end of its orders.
-    fn start(
-        options: &Options,
-        places: &Places,
-        snapshots: Option<&Path>,
-        states: watch::Receiver<Box<HostState>>,
-        told: &watch::Sender<HostReport>,
-    ) -> Result<Self, FilesError> {
+    fn start(host: &Host<'_>) -> Result<Self, FilesError> {
+        let (options, places) = (host.options, host.places);
         let mut command = tools::command("unshare");
         command
             .args(["--mount", "--propagation", "slave", "--pid", "--fork"])
@@ -262,15 +279,15 @@ impl Inner {
             child,
             orders,
             lines: BufReader::new(lines).lines(),
-            states,
+            states: host.states.clone(),
             places: places.clone(),
-            winbindd_restarts: told.borrow().winbindd_restarts,
-            reports: told.clone(),
+            winbindd_restarts: host.reports.borrow().winbindd_restarts,
+            reports: host.reports.clone(),
             begin: Some(Order::Begin {
                 shares: places.shares.clone(),
                 state: places.state.clone(),
                 listen: options.listen.address(),
-                snapshots: snapshots.map(Path::to_owned),
+                snapshots: host.snapshots.clone(),
             }),
         })
     }

@@ -1,10 +1,9 @@
 //! Each finding of the preflight, on the real domain controller where it can be made there.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crossrealm_lab::story::CLOUD_REALM;
-use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Place, Run, Service, USER_PASSWORD};
+use crossrealm_lab::{ADMIN_PASSWORD, Clock, DOMAIN, Failure, Place, Run, Service, USER_PASSWORD};
 
 use crate::{Forest, GET, JSON, SET, WHOLE, script};
 
@@ -12,7 +11,7 @@ use crate::{Forest, GET, JSON, SET, WHOLE, script};
 const STAND_IN: &str = "10.77.1.2";
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// Ten minutes: more than Kerberos allows.
-const SHIFT_S: &str = "600";
+const SHIFT_S: i64 = 600;
 
 impl Forest {
     pub(crate) fn preflight(&mut self) -> Result<(), Failure> {
@@ -237,15 +236,10 @@ impl Forest {
     }
 
     fn clocks_that_are_off_are_told(&mut self) -> Result<(), Failure> {
-        let shift = self.clock_shift()?;
-        let off =
-            |run: Run, seconds: &str| run.env("LD_PRELOAD", &shift).env("CLOCK_SHIFT_S", seconds);
-        for (seconds, says) in [
-            (SHIFT_S.to_owned(), "ahead of"),
-            (format!("-{SHIFT_S}"), "behind"),
-        ] {
-            let run = self.run(&[WHOLE])?;
-            let refused = off(run, &seconds).refused(1)?;
+        let clock = Clock::make(&self.story.world)?;
+        for (ahead_s, says) in [(-SHIFT_S, "behind"), (SHIFT_S, "ahead of")] {
+            clock.is_ahead(ahead_s, 0)?;
+            let refused = clock.of(self.run(&[WHOLE])?).refused(1)?;
             refused
                 .says("error: the clock of this computer is ")?
                 .says(&format!(
@@ -255,14 +249,13 @@ impl Forest {
                 .does_not_say("the clock of the service")?;
         }
         // A command without a preflight is told so by the domain controller.
-        let run = self.run(&[GET])?;
-        let refused = off(run, SHIFT_S).refused(1)?;
+        let refused = clock.of(self.run(&[GET])?).refused(1)?;
         refused.says("error: the clocks differ by more than five minutes")?;
         // The service's clock.
         self.story.cloud = None;
         let serve = self.story.bare(Place::Cloud).arg("serve").arg("--config");
         let serve = serve.arg(self.story.cloud_folder().join("crossrealm.toml"));
-        let serve = off(serve, SHIFT_S);
+        let serve = clock.of(serve);
         let mut service = self
             .story
             .world
@@ -279,13 +272,5 @@ impl Forest {
         self.story.start_cloud()?;
         let fine = self.run(&[WHOLE, &["--dry-run"]])?.ok()?;
         fine.does_not_say("clock")?.says(CLOUD_REALM).map(drop)
-    }
-
-    /// The library that shifts the clock of what it is loaded into.
-    fn clock_shift(&self) -> Result<PathBuf, Failure> {
-        let library = self.story.world.scratch().join("clock_shift.so");
-        let compile = Run::here("cc").args(["-shared", "-fPIC", "-O1", "-o"]);
-        compile.arg(&library).arg(script("clock_shift.c")).ok()?;
-        Ok(library)
     }
 }

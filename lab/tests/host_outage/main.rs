@@ -2,18 +2,18 @@
 //! copy of its state is good for.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossrealm_lab::story::{SHARE, SPN, Story};
-use crossrealm_lab::{Failure, Output, Place, Run, Service, need, until};
+use crossrealm_lab::{Clock, Failure, Output, Place, Run, Service, need, until};
 
 /// Patience for a loaded machine.
 const LIMIT: Duration = Duration::from_secs(60);
 /// How fast the host's clock runs while the service is away, and how long that takes.
 const TIMES: u64 = 60;
 const HOUR: Duration = Duration::from_secs(3_600);
-const DAY_S: u64 = 86_400;
+const HOUR_S: i64 = 3_600;
+const DAY_S: i64 = 86_400;
 /// What the host may write into its log while the service is away: that it is away, and little more.
 const MOST_LINES: usize = 5;
 
@@ -33,8 +33,8 @@ fn a_host_outlives_its_service() {
 /// The fields' order is the order of destruction.
 struct Play {
     host: Option<Service>,
-    /// The library that gives the host its clock.
-    clock: PathBuf,
+    /// The host's.
+    clock: Clock,
     story: Story,
 }
 
@@ -42,13 +42,7 @@ impl Play {
     /// The story up to a configured workstation, but for the host; alice is signed in and has her ticket.
     fn begin() -> Result<Self, Failure> {
         let story = Story::prepared()?;
-        let clock = story.world.scratch().join("clock_speed.so");
-        let source = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/host_outage/clock_speed.c"
-        );
-        let compile = Run::here("cc").args(["-shared", "-fPIC", "-O1", "-pthread", "-o"]);
-        compile.arg(&clock).arg(source).ok()?;
+        let clock = Clock::make(&story.world)?;
         let conf = story.krb5_conf();
         story.world.kinit("alice", "alice.ccache", &conf)?;
         story.user("alice", "kvno").arg(SPN).ok()?;
@@ -65,7 +59,6 @@ impl Play {
     }
 
     fn an_hour_passes_without_the_service(&mut self) -> Result<(), Failure> {
-        self.clock_runs(1)?;
         let mut host = self.start_host("host", 0)?;
         host.wait_for_line("serving acct1", LIMIT)?;
         self.until("alice is served", |play| Ok(play.ls()?.code == Some(0)))?;
@@ -74,14 +67,14 @@ impl Play {
         self.stop_cloud()?;
         let mark = host.log_mark();
         host.wait_for_line("serving on by what was known last", LIMIT)?;
-        self.clock_runs(TIMES)?;
+        self.clock.runs(TIMES)?;
         let began = Instant::now();
         while began.elapsed() * u32::try_from(TIMES).unwrap_or(1) < HOUR {
             // A new session, with the ticket from before.
             self.ls()?.says("projects.txt")?;
             std::thread::sleep(Duration::from_secs(2));
         }
-        self.clock_runs(1)?;
+        self.clock.runs(1)?;
         let lines = host.log_from(mark);
         let writes = writer.log_mark();
         self.until("the open session still writes", |_| {
@@ -138,13 +131,13 @@ impl Play {
     fn a_copy_is_good_for_a_week(&mut self) -> Result<(), Failure> {
         self.host.take().map_or(Ok(()), |host| host.stop(LIMIT))?;
         self.stop_cloud()?;
-        let mut late = self.start_host("late host", 7 * DAY_S + 2 * HOUR.as_secs())?;
+        let mut late = self.start_host("late host", 7 * DAY_S + 2 * HOUR_S)?;
         let code = self.ended(&mut late)?;
         let log = late.log_from(0);
         if code != 1 || !log.contains("error:") || !log.contains("more than 7 days") {
             return Err(Failure::new(format!("it ended with code {code}")).with(log));
         }
-        let mut host = self.start_host("host of the last day", 7 * DAY_S - HOUR.as_secs())?;
+        let mut host = self.start_host("host of the last day", 7 * DAY_S - HOUR_S)?;
         host.wait_for_line("serving acct1", LIMIT)?;
         let after = SHARE.replace("projects", "afterwards");
         let ls = self.smb(&after, "ls");
@@ -154,25 +147,14 @@ impl Play {
         host.stop(LIMIT)
     }
 
-    fn start_host(&self, name: &str, ahead_s: u64) -> Result<Service, Failure> {
+    /// A host whose clocks begin so far ahead.
+    fn start_host(&self, name: &str, ahead_s: i64) -> Result<Service, Failure> {
+        self.clock.is_ahead(ahead_s, ahead_s)?;
         let run = self.story.crossrealm(Place::Cloud);
         let run = run.args(["files", "serve", "--account", "acct1", "--data"]);
         let run = run.arg(self.story.world.path(Place::Cloud, "files"));
-        let run = run
-            .env("LD_PRELOAD", &self.clock)
-            .env("CLOCK_SPEED_FILE", self.speed())
-            .env("CLOCK_AHEAD_S", ahead_s.to_string());
+        let run = self.clock.of(run);
         self.story.world.service(Place::Cloud, name, &run)
-    }
-
-    fn speed(&self) -> PathBuf {
-        self.story.world.path(Place::Cloud, "clock-speed")
-    }
-
-    fn clock_runs(&self, times: u64) -> Result<(), Failure> {
-        let fresh = self.speed().with_extension("new");
-        fs::write(&fresh, times.to_string())?;
-        Ok(fs::rename(fresh, self.speed())?)
     }
 
     fn stop_cloud(&mut self) -> Result<(), Failure> {

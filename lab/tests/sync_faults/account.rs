@@ -1,9 +1,9 @@
 //! The agent's account: its rights, whether it may sign in, its password.
 
-use crossrealm_lab::{Failure, Place, USER_PASSWORD};
+use crossrealm_lab::{Clock, Failure, Place, USER_PASSWORD};
 use serde_json::Value;
 
-use crate::clock::Clock;
+use crate::clock::connections_grow_old;
 use crate::hands::{BASE, LIMIT, Play};
 
 /// Who may what in the container of deleted objects, as Samba sets it up.
@@ -73,7 +73,7 @@ impl Play {
     /// The agent's account is disabled, and gets another password, while the service runs and its connection stands.
     pub(super) fn an_account_may_fail_and_be_mended(&mut self) -> Result<(), Failure> {
         self.sign_in("alice")?;
-        let clock = Clock::make(self)?;
+        let clock = Clock::make(&self.story.world)?;
         let run = clock.of(self.as_agent(&["run", "--interval", "1s"])?);
         let mut service = self
             .story
@@ -100,7 +100,7 @@ impl Play {
             let mark = service.log_mark();
             self.tool(breaks)?;
             // A connection that stands goes on, but not for long; the next one has to be signed in for.
-            clock.connections_grow_old(times)?;
+            connections_grow_old(&clock, times)?;
             self.tells(&service, mark, told)?;
             self.ticket("alice")?;
             self.rename(&format!("Bob after {told}"))?;

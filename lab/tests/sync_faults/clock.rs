@@ -1,66 +1,24 @@
 //! Clocks that jump: the agent's, and the domain controller's with it.
 
-use std::path::PathBuf;
-
-use crossrealm_lab::{Failure, Place, Run};
+use crossrealm_lab::{Clock, Failure, Place};
 use serde_json::{Value, json};
 
 use crate::hands::{BASE, BY_CHANGES, LIMIT, Play, file_time, now_s};
-use crate::script;
 
 const HOUR_S: i64 = 3600;
 /// How often the agent compares everything, and how long it uses a connection; `docs/sync.md` promises both.
 const COMPARE_EVERY_S: i64 = 24 * HOUR_S;
 const CONNECTION_S: i64 = 600;
 
-/// Clocks in the hands of the test, for the programs that are given them.
-pub(super) struct Clock {
-    library: PathBuf,
-    file: PathBuf,
-}
-
-impl Clock {
-    /// Clocks that are right, as yet.
-    pub(super) fn make(play: &Play) -> Result<Self, Failure> {
-        let world = &play.story.world;
-        let clock = Self {
-            library: world.path(Place::Admin, "file_clock.so"),
-            file: world.path(Place::Admin, "clock"),
-        };
-        let compile = Run::here("cc").args(["-shared", "-fPIC", "-O1", "-o"]);
-        compile
-            .arg(&clock.library)
-            .arg(script("file_clock.c"))
-            .ok()?;
-        clock.is_ahead(0, 0)?;
-        Ok(clock)
-    }
-
-    /// The command with these clocks.
-    pub(super) fn of(&self, run: Run) -> Run {
-        run.env("LD_PRELOAD", &self.library)
-            .env("CLOCK_FILE", &self.file)
-            // Else Samba's database asks the machine's own clock, past what is preloaded.
-            .env("LDB_MODULES_DISABLE_DEEPBIND", "1")
-    }
-
-    /// The time of day is as many seconds ahead, and so many more have passed, by the clocks that only count.
-    fn is_ahead(&self, day_s: i64, passed_s: i64) -> Result<(), Failure> {
-        let fresh = self.file.with_extension("new");
-        std::fs::write(&fresh, format!("{day_s} {passed_s}"))?;
-        Ok(std::fs::rename(fresh, &self.file)?)
-    }
-
-    /// For the first, the second, … time so much time passes that a connection is too old; the time of day stays right.
-    pub(super) fn connections_grow_old(&self, times: i64) -> Result<(), Failure> {
-        self.is_ahead(0, times * CONNECTION_S)
-    }
+/// For the first, the second, … time so much time passes that a connection is too old; the time of day stays right.
+pub(super) fn connections_grow_old(clock: &Clock, times: i64) -> Result<(), Failure> {
+    clock.is_ahead(0, times * CONNECTION_S)
 }
 
 impl Play {
     /// The clock of the agent's computer jumps by hours while the service runs.
     pub(super) fn the_agents_clock_may_jump(&mut self) -> Result<(), Failure> {
-        let clock = Clock::make(self)?;
+        let clock = Clock::make(&self.story.world)?;
         let at = now_s() + HOUR_S;
         self.alice_expires(file_time(at))?;
         let run = clock.of(self.as_agent(&["run", "--interval", "1s"])?);
@@ -106,7 +64,7 @@ impl Play {
 
     /// Differences of which no change tells anything, on either side, stand till everything is compared a day later.
     pub(super) fn a_day_heals_what_no_change_tells(&mut self) -> Result<(), Failure> {
-        let clock = Clock::make(self)?;
+        let clock = Clock::make(&self.story.world)?;
         self.once(&["--full"])?;
         self.the_tenant_is_changed_under_the_agent()?;
         self.story.world.kill_dc();

@@ -201,7 +201,7 @@ impl Play {
             report.add(
                 Line::new(format!("a run of `sync once`: {what}"), Unit::Seconds, Samples::new(ours))
                     .against("ldapsearch of the changed object alone", Samples::new(theirs))
-                    .note("most of both is signing in, key exchange and start; ldapsearch does not sign in, needs to be told the name and does no HTTPS"),
+                    .note("more than half is the controller's search for what changed; ldapsearch does not sign in, needs to be told the name and does no HTTPS"),
             );
         }
         Ok(())

@@ -112,7 +112,7 @@ impl Agent {
                 dn: own,
                 attribute: "invocationId".to_owned(),
             })?;
-        let sees_deleted = !deleted_since(&mut ldap, 0, true).await?.is_empty();
+        let sees_deleted = sees_deleted(&mut ldap).await?;
         Ok(Self {
             session,
             ldap,
@@ -218,7 +218,7 @@ impl Agent {
     ) -> Result<Observation, OnpremError> {
         // The scope's organizational units may be others by now, or gone: then nothing is concluded from that.
         self.rules = rules(&self.session, &mut self.ldap, &self.scope).await?;
-        self.sees_deleted = !deleted_since(&mut self.ldap, 0, true).await?.is_empty();
+        self.sees_deleted = sees_deleted(&mut self.ldap).await?;
         let (position, read) = self.read_all(highest_usn, progress).await?;
         let watched = self.watched_in(&read.graph)?;
         let mut observed = Observed {
@@ -416,8 +416,7 @@ impl Agent {
                     page.into_iter().for_each(&mut take);
                 }
                 if *sees_deleted {
-                    for entry in deleted_since(&mut self.ldap, usn.saturating_add(1), false).await?
-                    {
+                    for entry in deleted_since(&mut self.ldap, usn.saturating_add(1)).await? {
                         if let Some(guid) = entry.guid("objectGUID") {
                             changed.insert(guid, Changed::of(&entry));
                         }

@@ -1,6 +1,7 @@
 //! What was read so far of a domain, and the small questions on the way.
 
 use super::*;
+use crate::ldap;
 
 /// What was read so far.
 #[derive(Default)]
@@ -141,25 +142,21 @@ pub(super) async fn highest_usn(ldap: &mut Ldap) -> Result<i64, OnpremError> {
         .ok_or_else(|| LdapError::Protocol("it lacks highestCommittedUSN".to_owned()).into())
 }
 
-/// Objects in the container of deleted objects, as far as the account may read them; one at most where only `any` is asked
-/// for.
-pub(super) async fn deleted_since(
-    ldap: &mut Ldap,
-    usn: i64,
-    any: bool,
-) -> Result<Vec<Entry>, OnpremError> {
-    let base = format!("CN=Deleted Objects,{}", ldap.base());
-    let filter = Filter::And(vec![
-        Filter::Equality("isDeleted".to_owned(), "TRUE".to_owned()),
-        Filter::Present("lastKnownParent".to_owned()),
-        Filter::GreaterOrEqual("uSNChanged".to_owned(), usn.to_string()),
-    ]);
-    let search = Search::subtree(&base, filter, &["objectGUID", "objectClass", "isDeleted"])
-        .with(Control::ShowDeleted);
-    let mut pages = match any {
-        true => ldap.pages_of(1, search),
-        false => ldap.pages(search),
-    };
+/// Whether the account may read deleted objects: it finds one.
+pub(super) async fn sees_deleted(ldap: &mut Ldap) -> Result<bool, OnpremError> {
+    let search = deleted(ldap, Vec::new());
+    match ldap.pages_of(1, search).next().await {
+        Ok(page) => Ok(page.is_some_and(|page| !page.is_empty())),
+        Err(OnpremError::Ldap(error)) if is_refusal(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The objects that were deleted since, as far as the account may read them.
+pub(super) async fn deleted_since(ldap: &mut Ldap, usn: i64) -> Result<Vec<Entry>, OnpremError> {
+    let since = Filter::GreaterOrEqual("uSNChanged".to_owned(), usn.to_string());
+    let search = deleted(ldap, vec![since]);
+    let mut pages = ldap.pages(search);
     let mut all = Vec::new();
     loop {
         match pages.next().await {
@@ -168,10 +165,24 @@ pub(super) async fn deleted_since(
             Err(OnpremError::Ldap(error)) if is_refusal(&error) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         }
-        if any {
-            return Ok(all);
-        }
     }
+}
+
+/// A search for the objects in the container of deleted objects to which `more` applies too. They lie in it side by side,
+/// and Samba finds what lies in a container by an index, what lies below it by looking at everything.
+fn deleted(ldap: &Ldap, more: Vec<Filter>) -> Search {
+    let base = format!("CN=Deleted Objects,{}", ldap.base());
+    let mut filters = vec![
+        Filter::Equality("isDeleted".to_owned(), "TRUE".to_owned()),
+        Filter::Present("lastKnownParent".to_owned()),
+    ];
+    filters.extend(more);
+    let attributes = ["objectGUID", "objectClass", "isDeleted"];
+    Search {
+        scope: ldap::Scope::OneLevel,
+        ..Search::subtree(&base, Filter::And(filters), &attributes)
+    }
+    .with(Control::ShowDeleted)
 }
 
 /// All pages of a DirSync search from `cookie` on; the cookie behind them.

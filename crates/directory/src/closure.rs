@@ -8,7 +8,7 @@
 //! the transaction ([`Closure::finish`]); until then the closure holds too much, never too little. Only pairs that led
 //! through a noted group can be lost, so that only those are looked at: what a cut costs is what it cuts.
 
-use crate::db::{CHUNK, Statement, col_uuid, places, sql, sql_list, tenant_blob, uuid_blob};
+use crate::db::{CHUNK, Statement, col_uuid, places, rows, sql, sql_list, tenant_blob, uuid_blob};
 use crate::{Result, Uuid};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
@@ -39,12 +39,9 @@ impl Closure {
         groups: &[Uuid],
     ) -> Result<()> {
         for groups in groups.chunks(CHUNK) {
-            let own: Vec<String> = (0..groups.len())
-                .map(|n| format!("($1,${0},${0})", n + 2))
-                .collect();
             let mut statement = sql_list(format!(
                 "INSERT INTO group_closure (tenant_id, group_guid, ancestor_guid) VALUES {} ON CONFLICT DO NOTHING",
-                own.join(",")
+                rows(groups.len(), |n| format!("($1,${0},${0})", n + 2))
             ))
             .bind(tenant_blob(self.tenant));
             for group in groups {

@@ -178,10 +178,12 @@ pub(crate) fn sql_list<'q>(text: String) -> Statement<'q> {
 
 /// `$first,$first+1,…`: the places of `count` parameters.
 pub(crate) fn places(first: usize, count: usize) -> String {
-    (first..first + count)
-        .map(|n| format!("${n}"))
-        .collect::<Vec<_>>()
-        .join(",")
+    rows(count, |n| format!("${}", first + n))
+}
+
+/// `count` rows with a comma between them, the `n`th made by `row`, which writes places of parameters alone.
+pub(crate) fn rows(count: usize, row: impl Fn(usize) -> String) -> String {
+    (0..count).map(row).collect::<Vec<_>>().join(",")
 }
 
 /// What a writing transaction changes, for the caches.

@@ -1,7 +1,7 @@
 //! The direct members that a request adds to groups and takes from them, and what becomes of the closure.
 
 use super::Run;
-use crate::db::{CHUNK, col_uuid, now_s, places, sql_list, tenant_blob, uuid_blob};
+use crate::db::{CHUNK, col_uuid, now_s, places, rows, sql_list, tenant_blob, uuid_blob};
 use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::sync::RefusalCode;
 use crate::{Result, memberships};
@@ -94,12 +94,9 @@ impl Run<'_> {
         if pairs.is_empty() {
             return Ok(());
         }
-        let rows: Vec<String> = (0..pairs.len())
-            .map(|n| format!("($1,${},${})", 2 * n + 2, 2 * n + 3))
-            .collect();
         let mut statement = sql_list(format!(
             "INSERT INTO memberships (tenant_id, group_guid, member_guid) VALUES {} ON CONFLICT DO NOTHING RETURNING group_guid",
-            rows.join(",")
+            rows(pairs.len(), |n| format!("($1,${},${})", 2 * n + 2, 2 * n + 3))
         ))
         .persistent(pairs.len() == TOGETHER)
         .bind(tenant_blob(self.tenant));
@@ -124,13 +121,10 @@ impl Run<'_> {
         conn: &mut AnyConnection,
         groups: &[&IdentityInfo],
     ) -> Result<()> {
-        let rows: Vec<String> = (0..groups.len())
-            .map(|n| format!("(${},${})", 2 * n + 3, 2 * n + 4))
-            .collect();
         let mut statement = sql_list(format!(
             "UPDATE identities SET changed_at = $2, origins = new.column2 FROM (VALUES {}) AS new
              WHERE tenant_id = $1 AND guid = new.column1",
-            rows.join(",")
+            rows(groups.len(), |n| format!("(${},${})", 2 * n + 3, 2 * n + 4))
         ))
         .persistent(groups.len() == TOGETHER)
         .bind(tenant_blob(self.tenant))

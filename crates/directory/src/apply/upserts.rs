@@ -5,7 +5,7 @@ use super::Run;
 use super::nearby::{Nearby, upn_of};
 use crate::Result;
 use crate::access::short_name;
-use crate::db::{now_s, sql_list, tenant_blob, uuid_blob};
+use crate::db::{now_s, places, rows, sql_list, tenant_blob, uuid_blob};
 use crate::identities::{IdentityInfo, kind_word, primary_group_sid, state_word};
 use crate::sync::{RefusalCode, SyncedIdentity};
 use crate::{memberships, names};
@@ -50,13 +50,16 @@ impl Run<'_> {
         objects: &[&SyncedIdentity],
     ) -> Result<()> {
         for objects in objects.chunks(TOGETHER) {
+            let judged: Vec<(&SyncedIdentity, Verdict)> =
+                objects.iter().map(|new| (*new, self.form(new))).collect();
             // What is malformed is not even asked for: not every database takes every text.
-            let formed = |new: &&SyncedIdentity| self.form(new).is_ok();
-            let formed: Vec<_> = objects.iter().copied().filter(formed).collect();
+            let formed = judged.iter().filter(|(_, form)| form.is_ok());
+            let formed: Vec<_> = formed.map(|(new, _)| *new).collect();
             let mut nearby = Nearby::of(conn, self.tenant, self.domain, &formed).await?;
             let mut unwritten = Unwritten::default();
-            for new in objects {
-                self.upsert(conn, new, &mut nearby, &mut unwritten).await?;
+            for (new, form) in judged {
+                self.upsert(conn, new, form, &mut nearby, &mut unwritten)
+                    .await?;
             }
             self.write(conn, &mut unwritten).await?;
         }
@@ -67,14 +70,13 @@ impl Run<'_> {
         &mut self,
         conn: &mut AnyConnection,
         new: &SyncedIdentity,
+        form: Verdict,
         nearby: &mut Nearby<'_>,
         unwritten: &mut Unwritten,
     ) -> Result<()> {
         let guid = new.object_guid;
         let known = nearby.get(guid);
-        let fine = self
-            .form(new)
-            .and_then(|()| self.against(new, known, nearby.other(new)));
+        let fine = form.and_then(|()| self.against(new, known, nearby.other(new)));
         if let Err((code, message)) = fine {
             return self
                 .refuse(conn, guid, &new.account_name, code, message)
@@ -273,7 +275,6 @@ impl Run<'_> {
     async fn write(&self, conn: &mut AnyConnection, unwritten: &mut Unwritten) -> Result<()> {
         let identities = std::mem::take(&mut unwritten.identities);
         if !identities.is_empty() {
-            let rows: Vec<String> = (0..identities.len()).map(row_places).collect();
             let text = format!(
                 "INSERT INTO identities (tenant_id, domain, source, guid, sid, kind, state, disabled_reason, account_name, upn,
                    display_name, primary_group_rid, created_at, changed_at, name_key, taken_account, taken_upn, origins)
@@ -286,7 +287,7 @@ impl Run<'_> {
                    barred_at = CASE WHEN excluded.state = 'enabled' OR excluded.disabled_reason = 'locked' THEN NULL
                      WHEN identities.state = 'enabled' OR identities.disabled_reason = 'locked' THEN excluded.changed_at
                      ELSE identities.barred_at END",
-                rows.join(",")
+                rows(identities.len(), row_places)
             );
             let mut statement = sql_list(text)
                 .persistent(identities.len() == TOGETHER)
@@ -319,11 +320,9 @@ impl Run<'_> {
 fn row_places(n: usize) -> String {
     const SHARED: usize = 2;
     const OWN: usize = 13;
-    let at = |k: usize| SHARED + OWN * n + k;
-    let places: Vec<String> = (1..=10).map(|k| format!("${}", at(k))).collect();
-    let [written, key, upn, origins] = [10, 11, 12, 13].map(at);
-    format!(
-        "($1,$2,'hybrid',{},${written},${key},${key},${upn},${origins})",
-        places.join(",")
-    )
+    let first = SHARED + OWN * n + 1;
+    // Time and name stand in two columns each.
+    let [time, name, upn, origins] = [9, 10, 11, 12].map(|k| first + k);
+    let before = places(first, 9);
+    format!("($1,$2,'hybrid',{before},${time},${time},${name},${name},${upn},${origins})")
 }

@@ -1,13 +1,13 @@
 //! Nested groups: cycles, depth, and any sequence of changes against a naive walk.
 
 use crate::support::{
-    World, apply, domain_users, group, guid, identity_of, members, people, rid_sid, sid, user,
+    World, apply, domain_users, few_cases, group, guid, identity_of, members, people, rid_sid, sid,
+    user,
 };
 use crossrealm_directory::{Change, Directory};
 use crossrealm_kdc::TenantId;
 use crossrealm_krb::sid::Sid;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -259,15 +259,7 @@ fn any_sequence_of_changes_equals_a_naive_walk() {
     let world = runtime.block_on(World::new());
     let case = Cell::new(0);
     let batches = prop::collection::vec(prop::collection::vec(op(), 1..8), 1..10);
-    // Each case is many transactions on a disk; `PROPTEST_CASES` asks for more.
-    let default = Config::default();
-    let asked = std::env::var_os("PROPTEST_CASES").is_some();
-    let config = Config {
-        cases: if asked { default.cases } else { 48 },
-        failure_persistence: None,
-        ..default
-    };
-    TestRunner::new(config)
+    few_cases(48)
         .run(&batches, |batches| {
             case.set(case.get() + 1);
             runtime.block_on(async {

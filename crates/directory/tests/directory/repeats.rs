@@ -1,10 +1,9 @@
 //! Whatever becomes of requests on their way (dropped, killed, told again), the same state comes of them.
 
-use crate::support::{CORP, World, by, group, guid, members, open, run, user};
+use crate::support::{CORP, World, by, few_cases, group, guid, members, open, run, user};
 use crossrealm_directory::{ApplyIdentities, Change, Directory, Page, SyncedIdentity, Uuid};
 use crossrealm_kdc::{IdentityState, TenantId};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use std::cell::Cell;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -102,14 +101,7 @@ fn any_mishaps_end_in_the_state_of_none() {
     let world = runtime.block_on(World::new());
     let case = Cell::new(0);
     let requests = prop::collection::vec((request(), mishap()), 1..7);
-    let default = Config::default();
-    let asked = std::env::var_os("PROPTEST_CASES").is_some();
-    let config = Config {
-        cases: if asked { default.cases } else { 24 },
-        failure_persistence: None,
-        ..default
-    };
-    TestRunner::new(config)
+    few_cases(24)
         .run(&requests, |requests| {
             case.set(case.get() + 1);
             runtime.block_on(async {

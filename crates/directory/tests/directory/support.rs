@@ -9,6 +9,7 @@ use crossrealm_kdc::{
     Wanted,
 };
 use crossrealm_krb::sid::Sid;
+use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AnyConnection, Connection};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -117,6 +118,17 @@ pub fn corp_trust() -> PrepareTrust {
         top_level_names: Vec::new(),
         rotate: false,
     }
+}
+
+/// Runs a property of which each case is many transactions on a disk; `PROPTEST_CASES` asks for more.
+pub fn few_cases(cases: u32) -> TestRunner {
+    let default = Config::default();
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    TestRunner::new(Config {
+        cases: if asked { default.cases } else { cases },
+        failure_persistence: None,
+        ..default
+    })
 }
 
 pub fn sid(text: &str) -> Sid {

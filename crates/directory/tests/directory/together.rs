@@ -1,12 +1,12 @@
 //! Changes of one request share their statements; what comes of them is what comes of each change alone, in their order.
 
-use crate::support::{CORP, World, by, group, guid, rid_sid, run, user};
+use crate::support::{CORP, World, by, few_cases, group, guid, rid_sid, run, user};
 use crossrealm_directory::{
     ApplyOutcome, Change, Directory, IdentityFilter, NewCloudIdentity, Page, SyncedIdentity,
 };
 use crossrealm_kdc::{IdentityKind, IdentityState, TenantId};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use sqlx::Row;
 use std::cell::Cell;
 
@@ -187,14 +187,7 @@ fn changes_of_one_request_do_what_each_does_alone() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::new());
     let case = Cell::new(0);
-    let default = Config::default();
-    let asked = std::env::var_os("PROPTEST_CASES").is_some();
-    let config = Config {
-        cases: if asked { default.cases } else { 24 },
-        failure_persistence: None,
-        ..default
-    };
-    TestRunner::new(config)
+    few_cases(24)
         .run(&changes(), |changes| {
             case.set(case.get() + 1);
             runtime.block_on(async {

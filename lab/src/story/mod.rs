@@ -299,12 +299,21 @@ impl Story {
     /// # Errors
     /// When it ends or does not listen in time.
     pub fn start_cloud(&mut self) -> Result<Duration, Failure> {
+        self.start_cloud_with(&|run| run)
+    }
+
+    /// The same with its command changed: another environment, say.
+    ///
+    /// # Errors
+    /// As [`Story::start_cloud`].
+    pub fn start_cloud_with(&mut self, change: &dyn Fn(Run) -> Run) -> Result<Duration, Failure> {
         let began = Instant::now();
         let run = self
             .bare(Place::Cloud)
             .arg("serve")
             .arg("--config")
             .arg(self.cloud_folder().join("crossrealm.toml"));
+        let run = change(run);
         let mut service = self.world.service(Place::Cloud, "crossrealm serve", &run)?;
         service.wait_for_ports(&[443], SERVE_LIMIT)?;
         self.cloud = Some(service);

@@ -15,9 +15,6 @@ use crossrealm_lab::{DOMAIN, Failure, USER_PASSWORD};
 use hands::{BASE, BY_CHANGES, LIMIT, Play, file_time, now_s, played};
 use serde_json::{Value, json};
 
-/// At how many moments of a run it is killed.
-const MOMENTS: u32 = 6;
-
 #[test]
 fn the_tenant_follows_the_directory() {
     played(&[
@@ -44,7 +41,6 @@ fn the_service_outlives_what_happens_to_it() {
     played(&[
         ("changes", Play::changes_are_followed),
         ("the deletion guard", Play::mass_deletion_stops_and_asks),
-        ("kills", Play::killed_runs_are_finished_by_the_next),
         ("the service", Play::the_service_follows_within_seconds),
         ("sign-ins", Play::a_keytab_or_tickets_serve_as_well),
     ]);
@@ -455,30 +451,6 @@ impl Play {
         );
         let done = self.once(&["--accept-deletions", "100"])?;
         assert_eq!(done["deleted"], 10);
-        self.agrees()
-    }
-
-    /// Runs that die at any moment: nothing is lost, nothing is applied twice.
-    fn killed_runs_are_finished_by_the_next(&mut self) -> Result<(), Failure> {
-        let whole = self.sync(&["once"]).ok()?.took;
-        for moment in 0..MOMENTS {
-            let name = format!("grace{moment}");
-            self.tool(&["user", "create", &name, USER_PASSWORD])?;
-            self.tool(&["group", "addmembers", "Engineers", &name])?;
-            if moment > 0 {
-                self.tool(&["user", "delete", &format!("grace{}", moment - 1)])?;
-            }
-            let after = whole.mul_f64(f64::from(moment + 1) / f64::from(MOMENTS + 1));
-            let after = format!("{:.3}", after.as_secs_f64());
-            let killer = ["timeout", "--signal=KILL", &after];
-            self.sync(&["once"]).under(&killer).output()?;
-        }
-        // A lease that died with its agent ends by itself.
-        let told = self.sync(&["once"]).ok()?;
-        println!(
-            "after {MOMENTS} kills: {}",
-            told.err().lines().next().unwrap_or_default()
-        );
         self.agrees()
     }
 

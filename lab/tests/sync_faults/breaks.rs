@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crossrealm_lab::{Failure, Output, Place, Run, Service};
+use crossrealm_lab::{Clock, Failure, Output, Place, Run, Service, until};
 
 use crate::hands::{BASE, LIMIT, Play};
 use crate::script;
@@ -15,13 +15,18 @@ const SERVICE_PLACES: u64 = 2;
 /// At how many places of a run the domain controller dies, and the service.
 const DEATHS: u64 = 2;
 const SERVICE_DEATHS: u64 = 2;
+/// What a run that writes so much asks the service at least: for a connection, the lease, the state, what is there, a change, the last
+/// change, the exact bookmark, the lease's end, the state again.
+const REQUESTS: u64 = 9;
+/// For longer than the lease of an agent that died, in seconds.
+const LEASE_S: i64 = 60;
 /// More bytes than any run takes.
 const WHOLE: u64 = 1 << 40;
 /// Where the relays listen.
 const RELAYED_DC: &str = "127.0.0.2";
 const RELAYED_PORT: u16 = 8443;
 
-/// A wire that breaks after so many bytes.
+/// A wire that breaks after so much came over it.
 struct Wire {
     budget: PathBuf,
     _relay: Service,
@@ -29,7 +34,10 @@ struct Wire {
 
 impl Wire {
     fn lay(play: &Play, place: Place, wires: &[String], port: u16) -> Result<Self, Failure> {
-        let budget = play.story.world.write(place, "wire", WHOLE.to_string())?;
+        let budget = play
+            .story
+            .world
+            .write(place, "wire", format!("{WHOLE} bytes"))?;
         let run = play.story.world.at(place, "/usr/bin/python3");
         let run = run.arg(script("relay.py")).arg(&budget).args(wires);
         let mut relay = play.story.world.service(place, "the relay", &run)?;
@@ -42,16 +50,16 @@ impl Wire {
 
     /// The wire is whole, and breaks after so many bytes.
     fn breaks_after(&self, bytes: u64) -> Result<(), Failure> {
-        self.order(&bytes.to_string())
+        self.order(&format!("{bytes} bytes"))
     }
 
-    /// The wire is whole, and after so many bytes stands still; with the next order all connections break.
-    fn holds_after(&self, bytes: u64) -> Result<(), Failure> {
+    /// The wire is whole, and after so many `bytes` or `answers` stands still; with the next order all connections break.
+    fn holds_after(&self, number: u64, unit: &str) -> Result<(), Failure> {
         let held = self.budget.with_extension("held");
         if held.exists() {
             std::fs::remove_file(&held)?;
         }
-        self.order(&format!("{bytes} hold"))
+        self.order(&format!("{number} {unit} hold"))
     }
 
     fn holds(&self) -> bool {
@@ -161,7 +169,7 @@ impl Play {
         for death in 0..deaths {
             self.something_changes(death)?;
             let bytes = whole * (death + 1) / deaths - 1;
-            wire.holds_after(bytes)?;
+            wire.holds_after(bytes, "bytes")?;
             let output = self.dies_while_held(wire, run, dies)?;
             println!(
                 "died after {bytes} of {whole} bytes: {}",
@@ -222,10 +230,63 @@ impl Play {
         })
     }
 
+    /// The agent is killed behind each of its requests, before it hears the answer: no time and no chance are in it.
+    pub(super) fn the_agent_dies_after_each_request(&mut self) -> Result<(), Failure> {
+        let clock = Clock::make(&self.story.world)?;
+        self.story.cloud = None;
+        self.story.start_cloud_with(&|run| clock.of(run))?;
+        let wire = self.wire_to_the_service()?;
+        let run = self.by_relay(&["once"]);
+        self.sign_in("alice")?;
+        self.something_changes(0)?;
+        let mut heard = 0;
+        loop {
+            self.something_changes(heard + 1)?;
+            self.newcomer_leaves(heard)?;
+            self.all_are_renamed(&format!("the {heard}th name of"))?;
+            wire.holds_after(heard, "answers")?;
+            let killed = self.is_killed_while_held(&wire, &run)?;
+            self.ticket("alice")?;
+            // The lease of the dead agent ends.
+            clock.is_ahead(LEASE_S, 0)?;
+            self.nothing_is_lost()?;
+            clock.is_ahead(0, 0)?;
+            if !killed {
+                break;
+            }
+            heard += 1;
+        }
+        println!("killed at each of {heard} answers");
+        assert!(heard >= REQUESTS, "{heard}");
+        Ok(())
+    }
+
+    /// Kills a run that waits for an answer. Says whether it came to that.
+    fn is_killed_while_held(&self, wire: &Wire, run: &Run) -> Result<bool, Failure> {
+        let mut agent = self.story.world.service(Place::Admin, "the agent", run)?;
+        let held = until("what becomes of the agent", LIMIT, || {
+            match (wire.holds(), agent.ended()) {
+                (true, None) => Ok(Some(true)),
+                (_, Some(0)) => Ok(Some(false)),
+                (_, Some(_)) => {
+                    Err(Failure::new("the agent failed by itself").with(agent.log_tail()))
+                }
+                (false, None) => Ok(None),
+            }
+        })?;
+        drop(agent);
+        wire.breaks_after(WHOLE)?;
+        Ok(held)
+    }
+
+    fn newcomer_leaves(&self, number: u64) -> Result<(), Failure> {
+        let dn = format!("CN=newcomer{number},OU=Crowd,{BASE}");
+        self.ldif(&format!("dn: {dn}\nchangetype: delete\n\n"))
+    }
+
     fn newcomers_leave(&self, count: u64) -> Result<(), Failure> {
         for number in 0..count {
-            let dn = format!("CN=newcomer{number},OU=Crowd,{BASE}");
-            self.ldif(&format!("dn: {dn}\nchangetype: delete\n\n"))?;
+            self.newcomer_leaves(number)?;
         }
         self.nothing_is_lost()
     }

@@ -10,6 +10,9 @@ use crate::script;
 
 /// How many members the group has, unless `CROSSREALM_LAB_CROWD` says another number: more than one range of 5,000.
 const MEMBERS: usize = 6_000;
+/// How many a small one has: a dozen may leave within an hour without a question, and changes to all of them take a run
+/// more than one request.
+const SOME: usize = 150;
 /// How long filling and reading may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -55,9 +58,20 @@ impl Play {
 
     /// The group for those who want it small.
     pub(super) fn some_gather(&mut self) -> Result<(), Failure> {
-        self.gather(50)?;
+        self.gather(SOME)?;
         self.sync(&["once"]).ok()?;
         self.agrees()
+    }
+
+    /// Gives everybody in the small group another display name.
+    pub(super) fn all_are_renamed(&self, name: &str) -> Result<(), Failure> {
+        let renamed = |number: usize| {
+            format!(
+                "dn: CN=crowd{number:05},OU=Crowd,{BASE}\nchangetype: modify\nreplace: displayName\n\
+                 displayName: {name} {number}\n\n"
+            )
+        };
+        self.ldif(&(0..SOME).map(renamed).collect::<String>())
     }
 
     /// Makes so many users and the group that they are in. Says how long it took.

@@ -46,6 +46,14 @@ fn the_service_may_go_in_mid_run() {
 }
 
 #[test]
+fn the_agent_may_die_in_mid_run() {
+    played(&[
+        ("a small group", Play::some_gather),
+        ("the agent dies", Play::the_agent_dies_after_each_request),
+    ]);
+}
+
+#[test]
 fn the_agent_outlives_its_surroundings() {
     played(&[
         ("deletions", Play::a_right_to_see_deletions_is_enough),

@@ -1,9 +1,10 @@
-"""A wire that breaks: relays TCP connections until so many bytes came from the servers, then resets them all and refuses new
-ones. Arguments: the file that holds the number of bytes, then LISTEN-ADDRESS:PORT=TARGET-ADDRESS:PORT for each wire.
-A new number in the file makes everything whole again. How many bytes came since then is written to FILE.used.
+"""A wire that breaks: relays TCP connections until so much came from the servers, then resets them all and refuses new ones.
+Arguments: the file that says how much, as "NUMBER bytes" or "NUMBER answers", then LISTEN-ADDRESS:PORT=TARGET-ADDRESS:PORT for
+each wire. An answer is what a server sends until a client asks again. A new order in the file makes everything whole.
+How many bytes came since then is written to FILE.used.
 
-With the word "hold" behind the number everything stands still there: FILE.held appears, and only the next number resets the
-connections; what was on its way then is lost."""
+With the word "hold" at the end of the order everything stands still there: FILE.held appears, and only the next order resets
+the connections; what was on its way then is lost."""
 
 import os
 import socket
@@ -12,9 +13,13 @@ import sys
 import threading
 import time
 
+# Shorter is the end of TLS's handshake or of a connection (80 and 24 bytes): whether a server's tickets come for it alone or
+# with the answer to the first request is chance, and is not to be counted.
+LEAST_REQUEST = 100
+
 budget_file = sys.argv[1]
 lock = threading.Lock()
-state = {"stamp": None, "left": 0, "hold": False, "used": 0, "open": set()}
+state = {"stamp": None, "limit": 0, "unit": "bytes", "hold": False, "bytes": 0, "answers": 0, "asked": False, "open": set()}
 
 
 def reset(sock):
@@ -30,18 +35,37 @@ def refresh():
     stamp = os.stat(budget_file).st_mtime_ns
     if stamp != state["stamp"]:
         with open(budget_file) as file:
-            number, *hold = file.read().split()
-        state.update(stamp=stamp, left=int(number), hold=hold == ["hold"], used=0)
+            number, unit, *hold = file.read().split()
+        state.update(stamp=stamp, limit=int(number), unit=unit, hold=hold == ["hold"], bytes=0, answers=0)
+
+
+def takes_connections():
+    return state["hold"] or state[state["unit"]] < state["limit"]
+
+
+def allowance(count):
+    """How many of these bytes from a server may pass."""
+    if state["asked"]:
+        state["asked"] = False
+        state["answers"] += 1
+    if state["unit"] == "answers":
+        return count if state["answers"] <= state["limit"] else 0
+    return min(count, state["limit"] - state["bytes"])
+
+
+def asked(count):
+    if count >= LEAST_REQUEST:
+        with lock:
+            state["asked"] = True
 
 
 def spend(count):
-    """How many of these bytes may pass."""
+    """How many of these bytes pass, once they may."""
     with lock:
-        allowed = min(count, state["left"])
-        state["left"] -= allowed
-        state["used"] += allowed
+        allowed = allowance(count)
+        state["bytes"] += allowed
         with open(budget_file + ".used", "w") as file:
-            file.write(str(state["used"]))
+            file.write(str(state["bytes"]))
         if allowed == count or not state["hold"]:
             return allowed
         stamp = state["stamp"]
@@ -61,13 +85,15 @@ def cut_all():
                 pass
 
 
-def pump(source, sink, counted):
+def pump(source, sink, of_server):
     try:
         while True:
             data = source.recv(65536)
             if not data:
                 break
-            passed = spend(len(data)) if counted else len(data)
+            if not of_server:
+                asked(len(data))
+            passed = spend(len(data)) if of_server else len(data)
             sink.sendall(data[:passed])
             if passed < len(data):
                 cut_all()
@@ -88,9 +114,9 @@ def serve(listener, target):
         client, _ = listener.accept()
         with lock:
             refresh()
-            whole = state["left"] > 0
+            welcome = takes_connections()
         try:
-            server = socket.create_connection(target, 5) if whole else None
+            server = socket.create_connection(target, 5) if welcome else None
         except OSError:
             server = None
         if server is None:

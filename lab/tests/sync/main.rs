@@ -51,6 +51,10 @@ fn tickets_end_and_forests_have_many_domains() {
     played(&[
         ("tickets that end", Play::tickets_that_end_are_told),
         (
+            "a ticket's end",
+            Play::a_connection_lasts_as_long_as_its_ticket,
+        ),
+        (
             "another domain",
             Play::members_of_another_domain_count_once_it_is_synced,
         ),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crossrealm_lab::{DOMAIN, Failure, Place, REALM, Run, USER_PASSWORD};
+use crossrealm_lab::{Clock, DOMAIN, Failure, Place, REALM, Run, USER_PASSWORD};
 
 use crate::hands::{LIMIT, Play};
 
@@ -55,7 +55,6 @@ impl Play {
         std::thread::sleep(Duration::from_secs(100));
         let mark = service.log_mark();
         self.until(|_| Ok(klist.output()?.code != Some(0)))?;
-        // The domain controller would let the connection stand; the agent does not.
         self.tells(&service, mark, "hold no valid ticket-granting ticket")?;
         self.tells(&service, mark, "hint: sign in with `kinit`")?;
         self.ticket("alice")?;
@@ -64,6 +63,28 @@ impl Play {
         self.knows("Bob with new tickets")?;
         self.ticket("alice")?;
         self.agrees()?;
+        service.stop(LIMIT)
+    }
+
+    /// The tickets are gone, and the connection stands to the end of the one that it was made with.
+    pub(super) fn a_connection_lasts_as_long_as_its_ticket(&mut self) -> Result<(), Failure> {
+        const LIFE_S: i64 = 300;
+        let clock = Clock::make(&self.story.world)?;
+        self.kinit(&format!("{LIFE_S}s"))?;
+        let run = clock.of(self.by_tickets(&["run", "--interval", "1s"]));
+        let service = self
+            .story
+            .world
+            .service(Place::Admin, "sync by a ticket", &run)?;
+        self.rename("Bob with a ticket")?;
+        self.knows("Bob with a ticket")?;
+        let kdestroy = self.story.world.at(Place::Admin, "kdestroy");
+        self.with_tickets(kdestroy).ok()?;
+        let mark = service.log_mark();
+        self.rename("Bob without a ticket")?;
+        self.knows("Bob without a ticket")?;
+        clock.is_ahead(0, LIFE_S)?;
+        self.tells(&service, mark, "hint: sign in with `kinit`")?;
         service.stop(LIMIT)
     }
 

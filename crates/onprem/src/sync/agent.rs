@@ -40,6 +40,8 @@ const CLOCK_TOLERANCE_S: i64 = 300;
 /// How long one connection is used, where its ticket lasts as long: a controller that let an account in asks no more whether
 /// it is disabled since, or has another password.
 const MAX_AGE: Duration = Duration::from_secs(600);
+/// How long before its ticket's end a connection is given up, in seconds. A controller breaks it off there, in mid-run.
+const TICKET_LEFT_S: i64 = 5;
 /// LDAP_DIRSYNC_INCREMENTAL_VALUES: of a group's members only those that changed come along. Which they are does not
 /// matter, but a large group would come whole.
 const CHANGED_VALUES: i64 = -0x8000_0000;
@@ -139,7 +141,8 @@ impl Agent {
 
     /// Whether it is time for a new connection.
     pub fn is_old(&self) -> bool {
-        self.opened.elapsed() > MAX_AGE || self.session.tgt().end_time <= self.now_s()
+        let ticket_left_s = self.session.tgt().end_time.saturating_sub(self.now_s());
+        self.opened.elapsed() > MAX_AGE || ticket_left_s < TICKET_LEFT_S
     }
 
     /// Now, by the controller's clock: jumps of this computer's clock change nothing.

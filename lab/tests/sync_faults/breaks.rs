@@ -1,9 +1,8 @@
 //! Connections that break and machines that die, at every stage of a run.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
-use crossrealm_lab::{Clock, Failure, Output, Place, Run, Service, until};
+use crossrealm_lab::{Clock, Failure, Place, Run, Service, until};
 
 use crate::hands::{BASE, LIMIT, Play};
 use crate::script;
@@ -170,45 +169,31 @@ impl Play {
             self.something_changes(death)?;
             let bytes = whole * (death + 1) / deaths - 1;
             wire.holds_after(bytes, "bytes")?;
-            let output = self.dies_while_held(wire, run, dies)?;
+            let mut agent = self.agent(run)?;
+            let mark = agent.log_mark();
+            if !stands_still(&mut agent, wire)? {
+                return Err(Failure::new("the run was over").with(agent.log_tail()));
+            }
+            dies(self);
+            wire.breaks_after(WHOLE)?;
+            let code = until("the run's end", LIMIT * 3, || Ok(agent.ended()))?;
+            let told = agent.log_from(mark);
+            let error = told.lines().find(|line| line.starts_with("error: "));
             println!(
                 "died after {bytes} of {whole} bytes: {}",
-                first_error(&output)
+                error.unwrap_or("no error")
             );
-            if output.code != Some(1) {
-                return Err(output.failure("was expected to fail"));
+            if code != 1 || error.is_none() {
+                return Err(Failure::new(format!("the run ended with {code}")).with(told));
             }
-            output.says("error: ")?;
             returns(self)?;
             self.nothing_is_lost()?;
         }
         self.newcomers_leave(deaths)
     }
 
-    fn dies_while_held(
-        &mut self,
-        wire: &Wire,
-        run: &Run,
-        dies: fn(&mut Self),
-    ) -> Result<Output, Failure> {
-        let run = run.clone().timeout(LIMIT * 3);
-        let running = std::thread::spawn(move || run.output());
-        let began = Instant::now();
-        while !wire.holds() && !running.is_finished() && began.elapsed() < LIMIT {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        let in_mid_run = wire.holds() && !running.is_finished();
-        if in_mid_run {
-            dies(self);
-        }
-        wire.breaks_after(WHOLE)?;
-        let output = running
-            .join()
-            .map_err(|_| Failure::new("the run ended badly"))??;
-        match in_mid_run {
-            true => Ok(output),
-            false => Err(output.failure("was expected to be in mid-run")),
-        }
+    fn agent(&self, run: &Run) -> Result<Service, Failure> {
+        self.story.world.service(Place::Admin, "the agent", run)
     }
 
     pub(super) fn the_controller_dies_in_mid_run(&mut self) -> Result<(), Failure> {
@@ -245,7 +230,10 @@ impl Play {
             self.newcomer_leaves(heard)?;
             self.all_are_renamed(&format!("the {heard}th name of"))?;
             wire.holds_after(heard, "answers")?;
-            let killed = self.is_killed_while_held(&wire, &run)?;
+            let mut agent = self.agent(&run)?;
+            let killed = stands_still(&mut agent, &wire)?;
+            drop(agent);
+            wire.breaks_after(WHOLE)?;
             self.ticket("alice")?;
             // The lease of the dead agent ends.
             clock.is_ahead(LEASE_S, 0)?;
@@ -261,24 +249,6 @@ impl Play {
         Ok(())
     }
 
-    /// Kills a run that waits for an answer. Says whether it came to that.
-    fn is_killed_while_held(&self, wire: &Wire, run: &Run) -> Result<bool, Failure> {
-        let mut agent = self.story.world.service(Place::Admin, "the agent", run)?;
-        let held = until("what becomes of the agent", LIMIT, || {
-            match (wire.holds(), agent.ended()) {
-                (true, None) => Ok(Some(true)),
-                (_, Some(0)) => Ok(Some(false)),
-                (_, Some(_)) => {
-                    Err(Failure::new("the agent failed by itself").with(agent.log_tail()))
-                }
-                (false, None) => Ok(None),
-            }
-        })?;
-        drop(agent);
-        wire.breaks_after(WHOLE)?;
-        Ok(held)
-    }
-
     fn newcomer_leaves(&self, number: u64) -> Result<(), Failure> {
         let dn = format!("CN=newcomer{number},OU=Crowd,{BASE}");
         self.ldif(&format!("dn: {dn}\nchangetype: delete\n\n"))
@@ -292,8 +262,14 @@ impl Play {
     }
 }
 
-fn first_error(output: &Output) -> String {
-    let all = output.err();
-    let line = all.lines().find(|line| line.starts_with("error: "));
-    line.unwrap_or("no error").to_owned()
+/// Waits until a run stands still since its wire does; not where it ends well before.
+fn stands_still(agent: &mut Service, wire: &Wire) -> Result<bool, Failure> {
+    until("what becomes of the run", LIMIT, || {
+        match (wire.holds(), agent.ended()) {
+            (true, None) => Ok(Some(true)),
+            (_, Some(0)) => Ok(Some(false)),
+            (_, Some(_)) => Err(Failure::new("the run failed by itself").with(agent.log_tail())),
+            (false, None) => Ok(None),
+        }
+    })
 }

@@ -80,7 +80,7 @@ pub async fn check_new_store(url: &str) -> Result<()> {
         Content::Directory => Err(DirectoryError::Refused {
             code: "store_in_use",
             message: format!("the database `{}` holds an installation already", shown_store_url(url)),
-            hint: Some("for a second node of it copy the folder of the first one instead of `init` (docs/store.md); else make another database".into()),
+            hint: Some("for a second node of it copy the folder of the first one instead of `init` (docs/guide/operations.md); else make another database".into()),
         }),
     }
 }

@@ -25,7 +25,7 @@ pub const TESTS: &[(&str, Test)] = &[
 
 const SECOND_DOMAIN: &str = "second.contoso.com";
 const SECOND_SID: &str = "S-1-5-21-444-555-666";
-/// Ids of one range, and where those of AD domains begin: docs/smb-host.md.
+/// Ids of one range, and where those of AD domains begin: docs/guide/smb-host.md.
 const RANGE: u32 = 1_000_000;
 const FIRST_ID: u32 = 100_000_000 + 8 * RANGE;
 const OF_EACH_DOMAIN: u32 = 4 * RANGE;

@@ -1,4 +1,4 @@
-//! Not only ours: a plain smbd that somebody set up by hand, with an exported keytab, as `docs/files.md` shows.
+//! Not only ours: a plain smbd that somebody set up by hand, with an exported keytab, as `docs/guide/shares.md` shows.
 //!
 //! It does not insist on encryption, as the product's host does. So it is also where those of smbtorture's tests are run
 //! that need sessions without it.

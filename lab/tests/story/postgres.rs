@@ -1,6 +1,6 @@
 //! Any other Kerberos service: a PostgreSQL server that knows the tenant's users by their tickets alone.
 //!
-//! What runs here is what `docs/services.md` tells people to run. The server is Debian's own, on a scratch cluster, in the
+//! What runs here is what `docs/guide/services.md` tells people to run. The server is Debian's own, on a scratch cluster, in the
 //! cloud's namespace; the system's own clusters are never touched.
 
 use std::ffi::OsStr;

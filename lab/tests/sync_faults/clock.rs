@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::hands::{BASE, BY_CHANGES, LIMIT, Play, file_time, now_s};
 
 const HOUR_S: i64 = 3600;
-/// How often the agent compares everything, and how long it uses a connection; `docs/sync.md` promises both.
+/// How often the agent compares everything, and how long it uses a connection; `docs/guide/sync.md` promises both.
 const COMPARE_EVERY_S: i64 = 24 * HOUR_S;
 const CONNECTION_S: i64 = 600;
 

@@ -164,8 +164,8 @@ impl Examination {
                 outcome.seen = failed.seen;
                 outcome.next = Some(failed.next.unwrap_or_else(|| check.next.to_owned()));
                 outcome.page = Some(match &failed.reason {
-                    Some(reason) => format!("docs/troubleshooting.md#{reason}"),
-                    None => format!("docs/doctor.md#{}", check.id),
+                    Some(reason) => format!("docs/reference/refusal-reasons.md#{reason}"),
+                    None => format!("docs/reference/doctor-checks.md#{}", check.id),
                 });
                 outcome.reason = failed.reason;
             }
@@ -270,6 +270,9 @@ mod tests {
         };
         exam.record(&check("ticket", &[]), Finding::Failed(failed));
         let page = exam.cause().unwrap().page.as_deref();
-        assert_eq!(page, Some("docs/troubleshooting.md#identity-disabled"));
+        assert_eq!(
+            page,
+            Some("docs/reference/refusal-reasons.md#identity-disabled")
+        );
     }
 }

@@ -275,7 +275,7 @@ mod tests {
             "FAILED   stray-proxy",
             "why:  a web proxy",
             "next: unset",
-            "page: docs/doctor.md#stray-proxy",
+            "page: docs/reference/doctor-checks.md#stray-proxy",
             "skipped  dns-login",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

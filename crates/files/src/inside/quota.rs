@@ -285,7 +285,7 @@ impl Keeper {
                     QuotaHow::ShownOnly,
                     Why::new(
                         "its folder is an ordinary one, and Btrfs limits subvolumes",
-                        "docs/smb-host.md tells how to move the files into a subvolume",
+                        "docs/guide/smb-host.md tells how to move the files into a subvolume",
                     ),
                 ),
                 Ok(Kind::Subvolume) if !btrfs::is_installed() => (

@@ -117,7 +117,7 @@ fn with_right(error: OnpremError, step: &ObjectStep) -> Failure {
         }
     };
     failure.refused(true).hint(format!(
-        "the account needs the right {right}; `docs/trust.md` says how it is delegated"
+        "the account needs the right {right}; `docs/guide/trust.md` says how it is delegated"
     ))
 }
 

@@ -384,7 +384,7 @@ fn missing_right(message: String) -> Finding {
     Finding::new(
         "missing_right",
         message,
-        "use a member of Domain Admins or Enterprise Admins of the forest's root domain, or delegate the right as `docs/trust.md` says",
+        "use a member of Domain Admins or Enterprise Admins of the forest's root domain, or delegate the right as `docs/guide/trust.md` says",
     )
 }
 

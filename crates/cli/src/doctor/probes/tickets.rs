@@ -233,7 +233,7 @@ fn refused(code: i32, text: &str) -> Finding {
         seen: format!("refused: {text} (Kerberos error {code})"),
         next: known.map(|reason| {
             format!(
-                "read docs/troubleshooting.md#{reason}; `crossrealm events` shows what was seen"
+                "read docs/reference/refusal-reasons.md#{reason}; `crossrealm events` shows what was seen"
             )
         }),
         reason: known.map(str::to_owned),

@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod circles;
 mod conformance;
 mod demo;
 mod fuzz;
@@ -33,6 +34,7 @@ usage: cargo xtask COMMAND
                       measure against peers and promises in the same run: sync, load, tickets, proxy (all of them)
   conformance [WORD…] [--keep]
                       send every forgery to the running service, print the table (only cases that hold a WORD)
+  circles             find modules of the product that import each other
   check               the quick part of ci: format, tidiness, walls, licences
   ci                  all that CI runs: format, walls, licences, lints, tests, fuzz targets
 ";
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         ["conformance", rest @ ..] => conformance::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["world"] => demo::world(),
+        ["circles"] => circles::run(),
         ["check"] => ci::check(),
         ["ci"] => ci::run(),
         ["help" | "--help" | "-h"] => {

@@ -11,7 +11,7 @@ use crossrealm_directory::{
 use crossrealm_kdc::{
     Identity, IdentityKind, IdentityState, Lookups, Records, ServiceName, TenantId, Wanted,
 };
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 use super::People;
 

@@ -2,7 +2,7 @@
 
 use crossrealm_directory::{Directory, EventCategory, NewEvent, Outcome};
 use crossrealm_kdc::{IdentityKind, TenantId};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

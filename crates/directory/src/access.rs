@@ -8,7 +8,7 @@ use crate::shares::{ShareRole, load_grants, share_id};
 use crate::tenants::load_tenant;
 use crate::{Directory, Result};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, TenantId};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::any::AnyRow;
 use std::cmp::Reverse;
 use std::collections::HashMap;

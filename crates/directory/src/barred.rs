@@ -7,7 +7,7 @@ use crate::Result;
 use crate::db::{col, col_sid, sql, tenant_blob};
 use crate::memberships::oldest_ticket;
 use crate::tenants::TenantInfo;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 
 /// The most users that a host is told to refuse, whole or in part: each takes an entry of every share's permissions, which hold 64 KiB.

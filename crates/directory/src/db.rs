@@ -8,7 +8,7 @@ use crate::error::{DirectoryError, Kind};
 use crate::opening::{self, Opened};
 use crate::{Result, Uuid};
 use crossrealm_kdc::TenantId;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Decode, Executor, Row, Type};

@@ -8,7 +8,7 @@ use crate::names::{self, invalid};
 use crate::tenants::load_tenant;
 use crate::{Actor, Directory, Result};
 use crossrealm_kdc::TenantId;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 

@@ -4,7 +4,7 @@
 use crate::Result;
 use crate::db::{col, col_u32, sql, tenant_blob};
 use crossrealm_kdc::TenantId;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ use crate::origins::{self, Origin};
 use crate::paths::{EffectiveGroup, GroupWalk};
 use crate::{Actor, Directory, Page, Paged, Result};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, TenantId};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;

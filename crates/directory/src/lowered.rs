@@ -16,7 +16,7 @@ use crate::memberships::oldest_ticket;
 use crate::shares::ShareRole;
 use crate::tenants::TenantInfo;
 use crossrealm_kdc::TenantId;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::cmp::Reverse;

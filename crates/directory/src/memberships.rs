@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::db::{now_s, places, sql, sql_list, tenant_blob, uuid_blob};
 use crossrealm_kdc::{Policy, TenantId};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use uuid::Uuid;
 

@@ -20,7 +20,7 @@ use crossrealm_kdc::{
     TenantId, Trust, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use moka::future::Cache;
 use sqlx::AnyConnection;
 use std::sync::Arc;

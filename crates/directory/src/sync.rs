@@ -13,7 +13,7 @@ use crate::losses::{self, TOO_MANY_DELETIONS};
 use crate::tenants::load_tenant;
 use crate::{Actor, Directory, Page, Paged, Result, names};
 use crossrealm_kdc::{IdentityKind, IdentityState, TenantId};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::collections::{HashMap, HashSet};

@@ -10,7 +10,7 @@ use crate::keys::{KeySlot, Owner, OwnerKind, insert_key};
 use crate::names::{self, invalid};
 use crate::{Actor, Directory, Page, Paged, Result, Uuid};
 use crossrealm_kdc::{Policy, TenantId};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use crate::seal::{Place, Sealer};
 use crate::tenants::load_tenant;
 use crate::{Actor, Directory, Result, Uuid};
 use crossrealm_kdc::TenantId;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use zeroize::Zeroizing;

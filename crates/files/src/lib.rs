@@ -28,7 +28,7 @@ mod smbconf;
 mod snapshots;
 mod tools;
 
-pub use crossrealm_krb::sid::Sid;
+pub use crossrealm_types::Sid;
 pub use error::FilesError;
 pub use kept::SealKey;
 pub use listen::Listen;

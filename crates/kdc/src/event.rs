@@ -2,7 +2,7 @@
 
 use crate::TenantId;
 use crossrealm_krb::messages::error_code;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::fmt;
 
 /// The identity of an event: 128 random bits, shown as 32 hexadecimal digits. Refusals carry it in their e-text, so that

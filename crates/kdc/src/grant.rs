@@ -2,7 +2,7 @@
 
 use crate::event::{Reason, Refusal};
 use crate::records::{ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// The most group SIDs of a ticket. More are refused, never truncated: a server that saw only some of a user's groups
 /// would miss a denial.

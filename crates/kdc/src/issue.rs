@@ -19,7 +19,7 @@ use crossrealm_krb::pac::{
     self, Attributes, Buffer, ClientInfo, FileTime, LogonInfo, Pac, UpnAccount, UpnDnsInfo,
 };
 use crossrealm_krb::random::Random;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// The encryption types that every Kerberos service of today understands, RFC 3962.
 const EVERYWHERE: [Enctype; 2] = [Enctype::Aes256Sha1, Enctype::Aes128Sha1];

@@ -14,8 +14,8 @@ use crossrealm_krb::messages::{
     flags, kdc_option, key_usage, pa_type,
 };
 use crossrealm_krb::pac::{FileTime, Pac, PacError};
-use crossrealm_krb::sid::Sid;
 use crossrealm_krb::transited;
+use crossrealm_types::Sid;
 
 /// The least RID of an account that an administrator made; those below are built in ([MS-SAMR] 3.1.1.9.2.1).
 const FIRST_ACCOUNT_RID: u32 = 1000;

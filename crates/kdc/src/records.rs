@@ -5,7 +5,7 @@
 //! a cache can hand them out without copying keys.
 
 use crossrealm_krb::crypto::Key;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use crossrealm_krb::messages::{
     key_usage, name_type,
 };
 use crossrealm_krb::pac::Pac;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// How long AD goes on with the previous key after a change, in seconds (an hour, as AD does).
 const AD_KEEPS_PREVIOUS_S: i64 = 3600;

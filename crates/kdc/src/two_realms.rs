@@ -28,7 +28,7 @@ use crossrealm_krb::messages::{
     decode, encode, flags, kdc_option, key_usage, name_type, pa_type,
 };
 use crossrealm_krb::pac::{self, Buffer, ClientInfo, FileTime, LogonInfo, UpnAccount, UpnDnsInfo};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::sync::Arc;
 
 pub const AD_REALM: &str = "CORP.CONTOSO.COM";

@@ -28,5 +28,4 @@ pub mod pac;
 pub mod principal;
 pub mod random;
 pub mod security_descriptor;
-pub mod sid;
 pub mod transited;

@@ -5,7 +5,7 @@
 //! what the values mean. The reader takes bytes from anyone: a count is believed only when the bytes that it promises
 //! are there, so memory is never taken for more than the input itself holds.
 
-use crate::sid::{MAX_SUB_AUTHORITIES, Sid};
+use crossrealm_types::{MAX_SUB_AUTHORITIES, Sid};
 
 /// Version 1, little-endian, header length 8, filler: [MS-RPCE] 2.2.6.1.
 const COMMON_HEADER: [u8; 8] = [1, 0x10, 8, 0, 0xcc, 0xcc, 0xcc, 0xcc];

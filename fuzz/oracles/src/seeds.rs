@@ -22,7 +22,7 @@ use crossrealm_krb::pac::{
 };
 use crossrealm_krb::principal::Principal;
 use crossrealm_krb::security_descriptor::{Ace, Entry, SecurityDescriptor};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::time::Duration;
 
 const NOW_S: i64 = 1_700_000_000;

@@ -10,7 +10,7 @@ use crossrealm_kdc as kdc;
 use crossrealm_kdc::TenantId;
 use crossrealm_krb::keytab::{Keytab, KeytabEntry};
 use crossrealm_krb::principal::Principal;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// A SID from its text.
 pub(crate) fn sid(text: &str) -> Result<Sid, ApiError> {

@@ -9,7 +9,7 @@ use crossrealm_krb::messages::{
     TransitedEncoding, ad_type, encode, flags, kdc_option, name_type, pa_type,
 };
 use crossrealm_krb::pac::{Buffer, SidAndAttributes};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// An attack, the error code of RFC 4120 §7.5.9 by its own number, the reason, and how it is made.
 pub type Attack = (

@@ -19,7 +19,7 @@ use crossrealm_krb::keytab::Keytab;
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{AuthorizationDataElement, KrbError, PrincipalName, decode, flags};
 use crossrealm_krb::pac::Pac;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::time::{Duration, Instant};
 
 /// RIDs of the domain. Alice is 1104.

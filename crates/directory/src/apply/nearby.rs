@@ -8,7 +8,7 @@ use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::sync::SyncedIdentity;
 use crate::{Result, Uuid};
 use crossrealm_kdc::{IdentitySource, IdentityState, TenantId};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use std::collections::HashMap;
 

@@ -10,7 +10,7 @@ use crate::identities::{IdentityInfo, kind_word, primary_group_sid, state_word};
 use crate::sync::{RefusalCode, SyncedIdentity};
 use crate::{memberships, names};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use uuid::Uuid;
 

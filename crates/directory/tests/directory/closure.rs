@@ -6,7 +6,7 @@ use crate::support::{
 };
 use crossrealm_directory::{Change, Directory};
 use crossrealm_kdc::TenantId;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,7 +8,7 @@ use crossrealm_kdc::{
     Identity, IdentityKind, IdentityState, Lookups, Records, Service, ServiceName, TenantId, Trust,
     Wanted,
 };
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AnyConnection, Connection};
 use std::path::PathBuf;

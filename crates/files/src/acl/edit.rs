@@ -1,7 +1,7 @@
 //! Changes of a security descriptor: entries given and taken, the owner, inheritance; and what a file inherits.
 
 use super::{Ace, Entry, SecurityDescriptor, flag};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// One change. Several are made in the order in which they are given.
 #[derive(Clone, Debug, PartialEq, Eq)]

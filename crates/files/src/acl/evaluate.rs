@@ -1,7 +1,7 @@
 //! What a security descriptor permits somebody: the algorithm of [MS-DTYP] 2.5.3.2 as smbd carries it out on files.
 
 use super::{Entry, SecurityDescriptor, flag, mask};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// Who somebody is: a user's own SID, those of the groups, and those that everybody has who comes through SMB.
 #[derive(Clone, Debug, PartialEq, Eq)]

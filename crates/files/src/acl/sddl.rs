@@ -1,7 +1,7 @@
 //! The text form of security descriptors, SDDL ([MS-DTYP] 2.5.1), as Samba writes it: rights as numbers.
 
 use super::{Ace, Entry, SecurityDescriptor, flag, mask};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// The text is no security descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Rights, inheritance and well-known SIDs in words: those that people know from the permissions dialogue of Windows.
 
 use super::{flag, mask};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// Rights that have a name, the most first.
 const RIGHTS: &[(&str, u32)] = &[

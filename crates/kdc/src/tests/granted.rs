@@ -120,7 +120,7 @@ fn keys_are_tried_current_previous_retired_until_their_end() {
 #[test]
 fn a_child_domains_users_come_through_the_root() {
     let mut world = TwoRealms::new();
-    let child: crossrealm_krb::sid::Sid = "S-1-5-21-7-7-7".parse().unwrap();
+    let child: crossrealm_types::Sid = "S-1-5-21-7-7-7".parse().unwrap();
     world.trust.domains.push(ForestDomain {
         realm: "EU.CORP.CONTOSO.COM".into(),
         dns_name: "eu.corp.contoso.com".into(),

@@ -39,7 +39,7 @@ fn rule_1_the_client_must_come_from_the_forest() {
     refused(
         Reason::SidOutsideDomain,
         |r| {
-            let foreign: crossrealm_krb::sid::Sid = "S-1-5-21-9-9-9-1104".parse().unwrap();
+            let foreign: crossrealm_types::Sid = "S-1-5-21-9-9-9-1104".parse().unwrap();
             for buffer in r.pac.as_mut().unwrap() {
                 match buffer {
                     Buffer::LogonInfo(info) => info.domain_sid = foreign.domain().unwrap(),

@@ -2,7 +2,7 @@
 
 use super::{BufferKind, FileTime, PacError};
 use crate::ndr::{NdrError, Reader, Writer};
-use crate::sid::Sid;
+use crossrealm_types::Sid;
 
 /// PAC_CLIENT_INFO, [MS-PAC] 2.7: ties the PAC to the ticket's client and authentication time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::FileTime;
 use crate::ndr::{NdrError, Reader, UnicodeString, Writer};
-use crate::sid::{MAX_SUB_AUTHORITIES, Sid};
+use crossrealm_types::{MAX_SUB_AUTHORITIES, Sid};
 
 /// The most entries of one list of groups or SIDs that are read. AD itself stops at 1,015 SIDs in a token.
 pub const MAX_GROUPS: usize = 4096;

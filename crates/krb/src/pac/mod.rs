@@ -28,7 +28,7 @@ pub use signature::sign;
 pub use time::FileTime;
 
 use crate::ndr::NdrError;
-use crate::sid::Sid;
+use crossrealm_types::Sid;
 use std::fmt;
 
 /// The longest PAC that is read or made, in bytes. The largest that AD makes is below 64 KiB.

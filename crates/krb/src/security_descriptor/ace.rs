@@ -2,7 +2,7 @@
 
 use super::DescriptorError::{self, Malformed, TooLarge};
 use super::{sid_at_start, u16_at, u32_at};
-use crate::sid::Sid;
+use crossrealm_types::Sid;
 
 /// Types of entries, [MS-DTYP] 2.4.4.1.
 pub mod kind {

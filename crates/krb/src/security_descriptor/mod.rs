@@ -8,7 +8,7 @@ mod ace;
 
 pub use ace::{Ace, Entry, flag, kind};
 
-use crate::sid::Sid;
+use crossrealm_types::Sid;
 
 /// Control bits, [MS-DTYP] 2.4.6.
 mod control {

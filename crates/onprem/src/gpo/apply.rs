@@ -7,7 +7,7 @@ use crate::ldap::{Change, Control, Filter, Ldap, Search, sd_flags};
 use crate::session::Session;
 use crate::smb::{self, FileShare};
 use crossrealm_krb::security_descriptor::SecurityDescriptor;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::net::SocketAddr;
 
 /// One group policy object on one domain controller.

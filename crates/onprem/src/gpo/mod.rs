@@ -16,7 +16,7 @@ pub use plan::{plan, plan_removal};
 
 use crate::error::OnpremError;
 use crate::smb::SmbError;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::fmt;
 
 /// The client-side extension that applies `Registry.pol`, and the editor of administrative templates: [MS-GPREG] 1.9.

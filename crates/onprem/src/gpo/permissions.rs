@@ -5,7 +5,7 @@ use crossrealm_krb::security_descriptor::flag::{
 };
 use crossrealm_krb::security_descriptor::kind::{ALLOWED, ALLOWED_OBJECT};
 use crossrealm_krb::security_descriptor::{Ace, SecurityDescriptor};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// The extended right "Apply Group Policy", edacfd8f-ffb3-11d1-b41d-00a0c968f939 ([MS-ADTS] 5.1.3.2.1), as it travels.
 const APPLY: [u8; 16] = [

@@ -125,7 +125,7 @@ mod tests {
     use super::super::{Container, Folder};
     use super::*;
     use crossrealm_krb::security_descriptor::{Ace, SecurityDescriptor};
-    use crossrealm_krb::sid::Sid;
+    use crossrealm_types::Sid;
 
     const DN: &str = "CN={A},CN=Policies,CN=System,DC=x";
     const PATH: &str = r"\\x\sysvol\x\Policies\{A}";

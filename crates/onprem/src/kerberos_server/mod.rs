@@ -14,7 +14,7 @@ pub mod preflight;
 pub mod replication;
 mod rights;
 
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 pub use apply::apply;
 pub use observe::{observe, trust_key};

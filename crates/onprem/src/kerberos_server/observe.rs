@@ -3,7 +3,7 @@
 use super::{COMPUTER_NAME, Computer, Object, RevealGroups, TrustKey, USER_NAME, User, group_sids};
 use crate::error::OnpremError;
 use crate::ldap::{Entry, Filter, Ldap, LdapError, Search};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// The attribute id of `unicodePwd` ([MS-ADA3], OID 1.2.840.113556.1.4.90) in replication metadata.
 const ATTID_PASSWORD: u32 = 0x0009_005A;

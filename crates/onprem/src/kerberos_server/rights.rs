@@ -6,7 +6,7 @@
 use crate::error::OnpremError;
 use crate::ldap::{Control, Ldap, Search, sd_flags};
 use crossrealm_krb::security_descriptor::{Ace, SecurityDescriptor, flag, kind};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// `ADS_RIGHT_DELETE`, [MS-ADTS] 5.1.3.2.
 const DELETE: u32 = 0x0001_0000;

@@ -1,7 +1,7 @@
 //! Entries and their values, as AD encodes them.
 
 use super::LdapError;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use ldap3_proto::LdapSearchResultEntry;
 use std::fmt::Write;
 

@@ -10,7 +10,7 @@ mod status;
 mod stub;
 
 use crate::smb::SmbError;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::future::Future;
 
 pub use status::NtStatus;

@@ -4,7 +4,7 @@
 //! structure. The reader takes nothing on trust: every length is checked against the bytes that are there, and every
 //! count against [`MAX_COUNT`], before memory is taken.
 
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// The most elements of one array, and the most UTF-16 units of one string, that are accepted.
 pub(super) const MAX_COUNT: usize = 4096;
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
     /// An RPC_SID.
     pub(super) fn sid(&mut self) -> Result<Sid, Malformed> {
         let subs = self.count()?;
-        if subs > crossrealm_krb::sid::MAX_SUB_AUTHORITIES {
+        if subs > crossrealm_types::MAX_SUB_AUTHORITIES {
             return Err(Malformed);
         }
         Sid::from_bytes(self.raw(8 + 4 * subs)?).map_err(|_| Malformed)

@@ -1,6 +1,6 @@
 //! The two states that a plan compares.
 
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 

@@ -12,7 +12,7 @@ fn account(guid: &str, kind: Kind) -> Account {
         guid: guid.to_owned(),
         kind,
         sid: DOMAIN
-            .parse::<crossrealm_krb::sid::Sid>()
+            .parse::<crossrealm_types::Sid>()
             .unwrap()
             .with_rid(rid)
             .unwrap(),

@@ -300,7 +300,7 @@ mod tests {
     }
 
     fn sid(text: &str) -> Vec<u8> {
-        text.parse::<crossrealm_krb::sid::Sid>().unwrap().to_bytes()
+        text.parse::<crossrealm_types::Sid>().unwrap().to_bytes()
     }
 
     fn user(rid: u32, more: &[(&str, &[&[u8]])]) -> Entry {

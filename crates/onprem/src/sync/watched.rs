@@ -3,7 +3,7 @@
 
 use super::model::{Kind, Object, SkipReason};
 use super::scope::hex;
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 

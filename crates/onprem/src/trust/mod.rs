@@ -13,7 +13,7 @@ mod plan;
 mod verify;
 
 use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, DomainInfo, TYPE_UPLEVEL};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 pub use apply::{ApplyError, apply, observe};
 pub use names::{NameError, overlap, top_level_names};

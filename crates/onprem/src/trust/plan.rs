@@ -2,7 +2,7 @@
 
 use super::names::{NameError, overlap, top_level_names};
 use super::{Deletion, KeyMatch, Observed, Step, Tdo, Wanted};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 /// The longest flat (NetBIOS) name.
 const MAX_FLAT_NAME: usize = 15;

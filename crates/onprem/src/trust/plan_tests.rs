@@ -3,7 +3,7 @@
 use super::*;
 use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, TYPE_UPLEVEL};
 use crate::lsa::{DomainInfo, ENCTYPES_AES};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
 

@@ -12,7 +12,7 @@ use crossrealm_krb::messages::{
     PaData, PrincipalName, key_usage, name_type, pa_type,
 };
 use crossrealm_krb::pac::{Buffer, BufferKind, FileTime, GroupMembership, SidAndAttributes};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 
 const ENCTYPES: [Enctype; 4] = [
     Enctype::Aes256Sha1,

@@ -22,7 +22,7 @@ use crossrealm_krb::messages::{
     pa_type,
 };
 use crossrealm_krb::pac::{BufferKind, FileTime, Pac};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use draft::Draft;
 use forge::{Forged, forge, is_signed};
 use world::{CHILD_REALM, DOMAINS, World, sid};

@@ -6,7 +6,7 @@ use crossrealm_kdc::{
     Service, ServiceKey, Tenant, TenantId, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
-use crossrealm_krb::sid::Sid;
+use crossrealm_types::Sid;
 use std::sync::Arc;
 
 pub(super) const CHILD_REALM: &str = "CHILD.CORP.CONTOSO.COM";

@@ -1,5 +1,6 @@
 //! Security identifiers, [MS-DTYP] 2.4.2.
 
+use crate::text::serde_as_text;
 use std::fmt;
 use std::str::FromStr;
 
@@ -145,6 +146,8 @@ impl FromStr for Sid {
     }
 }
 
+serde_as_text!(Sid);
+
 /// A decimal number without sign, blank or leading plus, which `u64::from_str` alone would let pass.
 fn number(text: &str) -> Result<u64, SidError> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
@@ -165,6 +168,15 @@ mod tests {
         assert_eq!(sid.rid(), 1104);
         assert!(sid.is_in_domain(&sid.domain().unwrap()));
         assert!(sid.domain().unwrap().is_account_domain());
+    }
+
+    #[test]
+    fn sids_travel_as_their_text() {
+        let sid: Sid = serde_json::from_str("\"s-1-5-21-1-2-3-1104\"").unwrap();
+        assert_eq!(
+            serde_json::to_string(&sid).unwrap(),
+            "\"S-1-5-21-1-2-3-1104\""
+        );
     }
 
     #[test]

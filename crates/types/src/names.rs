@@ -1,0 +1,252 @@
+//! Names, parsed once into their canonical spelling.
+
+use crate::text::serde_as_text;
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+/// Share names that are sections of smbd's configuration.
+const RESERVED_SHARES: [&str; 4] = ["global", "homes", "printers", "ipc"];
+/// The longest user principal name, in characters (the limit of AD's `userPrincipalName`).
+const MAX_UPN: usize = 1024;
+
+/// The text is not a name of the expected form. The text itself is left to the caller, who may have to shorten it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{expected}")]
+pub struct NameError {
+    /// What was expected.
+    pub expected: &'static str,
+}
+
+/// Declares a name: a text that `$parse` accepts, in the spelling that `$parse` returns.
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident, $parse:path, $expected:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The canonical spelling.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                $parse(text).map(Self).ok_or(NameError { expected: $expected })
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        serde_as_text!($name);
+    )+};
+}
+
+names! {
+    /// A tenant's name: one DNS label, in lower case.
+    TenantName, tenant_name, "expected 1 to 63 letters, digits and hyphens, no hyphen at either end";
+    /// A storage account's name: 3 to 24 lower-case letters and digits.
+    AccountName, account_name, "expected 3 to 24 lower-case letters and digits";
+    /// A share's name: 3 to 63 lower-case letters, digits and single inner hyphens.
+    ShareName, share_name, "expected 3 to 63 lower-case letters, digits and single hyphens, and none of `global`, `homes`, `printers`, `ipc`";
+    /// A DNS name of at least two labels, in lower case (RFC 1123 §2.1, RFC 1035 §2.3.4).
+    DnsName, domain_name, "expected a DNS name such as `contoso.cloud.example`";
+    /// A DNS name of at least one label, in lower case (RFC 1123 §2.1, RFC 1035 §2.3.4).
+    HostName, host_name, "expected a DNS name such as `contoso.cloud.example`";
+    /// A Kerberos realm of the domain style (RFC 4120 §6.1), in upper case.
+    Realm, realm, "expected a realm such as `KERBEROS.CONTOSO.CLOUD.EXAMPLE`";
+    /// A NetBIOS domain name: 1 to 15 letters, digits and hyphens, in upper case.
+    NetbiosName, netbios_name, "expected 1 to 15 letters, digits and hyphens";
+    /// A user principal name of AD: `name@suffix`, at most 1024 characters. AD admits spaces.
+    Upn, upn, "expected `name@domain`";
+}
+
+fn tenant_name(text: &str) -> Option<String> {
+    is_label(text).then(|| text.to_ascii_lowercase())
+}
+
+fn account_name(text: &str) -> Option<String> {
+    let valid = (3..=24).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    valid.then(|| text.to_owned())
+}
+
+fn share_name(text: &str) -> Option<String> {
+    let valid = text.len() >= 3
+        && is_label(text)
+        && !text.contains("--")
+        && !text.bytes().any(|b| b.is_ascii_uppercase())
+        && !RESERVED_SHARES.contains(&text);
+    valid.then(|| text.to_owned())
+}
+
+fn host_name(text: &str) -> Option<String> {
+    dns_name(text, 1)
+}
+
+fn domain_name(text: &str) -> Option<String> {
+    dns_name(text, 2)
+}
+
+fn realm(text: &str) -> Option<String> {
+    dns_name(text, 2).map(|name| name.to_ascii_uppercase())
+}
+
+fn netbios_name(text: &str) -> Option<String> {
+    (text.len() <= 15 && is_label(text)).then(|| text.to_ascii_uppercase())
+}
+
+fn upn(text: &str) -> Option<String> {
+    let valid = text.chars().count() <= MAX_UPN
+        && !text.trim().is_empty()
+        && !text.chars().any(char::is_control)
+        && text
+            .rsplit_once('@')
+            .is_some_and(|(name, suffix)| !name.is_empty() && !suffix.is_empty());
+    valid.then(|| text.to_owned())
+}
+
+fn dns_name(text: &str, min_labels: usize) -> Option<String> {
+    // An IPv4 address is not a name: a name's last label is never all digits (RFC 1123 §2.1).
+    let ends_in_number = text
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let valid = text.len() <= 253
+        && text.split('.').count() >= min_labels
+        && text.split('.').all(is_label)
+        && !ends_in_number;
+    valid.then(|| text.to_ascii_lowercase())
+}
+
+/// Whether the text is a DNS label of letters, digits and inner hyphens.
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refuses<T: FromStr>(texts: &[&str]) {
+        for text in texts {
+            assert!(text.parse::<T>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn dns_names_are_lower_cased_and_have_two_labels() {
+        let name: DnsName = "Contoso.Cloud.EXAMPLE".parse().unwrap();
+        assert_eq!(name.as_str(), "contoso.cloud.example");
+        let long_label = format!("{}.example", "a".repeat(64));
+        let long_name = format!("{}example", "a23.".repeat(70));
+        refuses::<DnsName>(&[
+            "",
+            ".",
+            "a",
+            "a..b",
+            ".a.b",
+            "a.b.",
+            "-a.b",
+            "a-.b",
+            "a_b.c",
+            "ä.example",
+            "a b.c",
+            "10.0.0.1",
+            "a.b\n",
+            "a/b.c",
+            &long_label,
+            &long_name,
+        ]);
+        assert!("files".parse::<HostName>().is_ok());
+    }
+
+    #[test]
+    fn realms_and_netbios_names_are_upper_cased() {
+        let realm: Realm = "kerberos.microsoftonline.com".parse().unwrap();
+        assert_eq!(realm.as_str(), "KERBEROS.MICROSOFTONLINE.COM");
+        refuses::<Realm>(&["", "A", "A.B@C", "A/B.C", "A.B:C"]);
+        let name: NetbiosName = "contoso-krb".parse().unwrap();
+        assert_eq!(name.as_str(), "CONTOSO-KRB");
+        refuses::<NetbiosName>(&[
+            "",
+            "SIXTEEN-LETTERS-",
+            "ABCDEFGHIJKLMNOP",
+            "A.B",
+            "A B",
+            "-A",
+            "Ä",
+        ]);
+    }
+
+    #[test]
+    fn account_and_share_names_are_in_lower_case() {
+        assert!("acct1".parse::<AccountName>().is_ok());
+        refuses::<AccountName>(&["ab", "Acct1", "acct-1", &"a".repeat(25), "../x", ""]);
+        assert!("projects-2".parse::<ShareName>().is_ok());
+        refuses::<ShareName>(&[
+            "ab",
+            "Projects",
+            "a--b",
+            "-ab",
+            "../etc",
+            "global",
+            "homes",
+            "ipc$",
+            "a/b",
+            "a\\b",
+            "a b",
+            &"a".repeat(64),
+        ]);
+    }
+
+    #[test]
+    fn user_principal_names_need_a_name_and_a_suffix() {
+        for good in ["alice@corp.contoso.com", "Müller@corp", "a@b@c"] {
+            assert!(good.parse::<Upn>().is_ok(), "{good}");
+        }
+        refuses::<Upn>(&["", "alice", "@x", "x@", "a\0@b", "a\n@b"]);
+    }
+
+    #[test]
+    fn names_travel_as_their_text() {
+        let name: TenantName = serde_json::from_str("\"Contoso\"").unwrap();
+        assert_eq!(serde_json::to_string(&name).unwrap(), "\"contoso\"");
+        assert!(serde_json::from_str::<TenantName>("\"a.b\"").is_err());
+    }
+}

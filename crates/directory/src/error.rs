@@ -1,8 +1,11 @@
 //! Why the directory refused or failed, split by who is to blame.
 
-use crate::master_key::MasterKeyError;
-use crate::seal::UnsealError;
+use crate::sealing::master_key::MasterKeyError;
+use crate::sealing::seal::UnsealError;
 use std::fmt;
+
+/// The result of everything this crate does.
+pub type Result<T> = std::result::Result<T, DirectoryError>;
 
 /// What kind of record an error speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,165 @@
+//! Failed sign-ins: how many an account and a sender may have before they must wait, and for how long.
+//!
+//! An attempt is counted before it is judged, so that many at once count as many. Names that nobody has are counted as well:
+//! waiting says nothing about who exists. Kept in the database, where a restart does not forget it and every node sees it.
+
+use crate::clock::now_s;
+use crate::db::{col, sql};
+use crate::directory::Directory;
+use crate::error::Result;
+use sha2::{Digest, Sha256};
+use sqlx::{AnyConnection, Row as _};
+use std::net::IpAddr;
+
+/// Failures in a row before an account must wait.
+pub const FREE_FAILURES: i64 = 5;
+/// The same for a sender.
+pub const FREE_FAILURES_OF_SENDER: i64 = 20;
+/// The first wait, which doubles with each further failure, and the longest, in seconds.
+const FIRST_WAIT_S: i64 = 30;
+const LONGEST_WAIT_S: i64 = 900;
+/// Failures are forgotten after this time without another, in seconds.
+const FORGOTTEN_AFTER_S: i64 = 24 * 3600;
+/// The most accounts and senders that are remembered; the ones longest ago go first.
+const REMEMBERED: i64 = 50_000;
+
+/// An account and where somebody tries to sign in to it from.
+#[derive(Clone, Debug)]
+pub(crate) struct Subjects {
+    account: String,
+    sender: String,
+}
+
+impl Subjects {
+    /// `upn_key` is the lower-cased name that was sent; a hash of it is as long as any other.
+    pub(crate) fn new(upn_key: &str, sender: IpAddr) -> Self {
+        Self {
+            account: account(upn_key),
+            sender: format!("sender {sender}"),
+        }
+    }
+}
+
+/// The subject of an account.
+pub(crate) fn account(upn_key: &str) -> String {
+    format!("account {}", hex::encode(Sha256::digest(upn_key)))
+}
+
+impl Directory {
+    /// Counts an attempt; where one of the two must wait, nothing is counted, and says for how many seconds.
+    pub(crate) async fn reserve_attempt(&self, subjects: &Subjects) -> Result<Option<i64>> {
+        // Whoever must wait costs one read.
+        let mut reader = self.readers().acquire().await?;
+        if let Some(wait) = wait(&mut reader, subjects).await? {
+            return Ok(Some(wait));
+        }
+        drop(reader);
+        let (mut tx, now) = (self.begin().await?, now_s());
+        // Locked before they are looked at, the account first: of attempts at once each sees those before it.
+        for subject in [&subjects.account, &subjects.sender] {
+            lock(&mut tx, subject, now).await?;
+        }
+        if let Some(wait) = wait(&mut tx, subjects).await? {
+            tx.rollback().await?;
+            return Ok(Some(wait));
+        }
+        sql("DELETE FROM sign_in_attempts WHERE last_at < $1")
+            .bind(now - FORGOTTEN_AFTER_S)
+            .execute(&mut *tx)
+            .await?;
+        sql("DELETE FROM sign_in_attempts WHERE subject IN
+             (SELECT subject FROM sign_in_attempts ORDER BY last_at DESC LIMIT 1000 OFFSET $1)")
+        .bind(REMEMBERED)
+        .execute(&mut *tx)
+        .await?;
+        count(&mut tx, &subjects.account, FREE_FAILURES, now).await?;
+        count(&mut tx, &subjects.sender, FREE_FAILURES_OF_SENDER, now).await?;
+        self.commit(tx).await?;
+        Ok(None)
+    }
+}
+
+/// Takes a counted attempt back that succeeded. The account starts afresh; the sender loses this one alone, so that nobody
+/// buys attempts on others' accounts by signing in to their own.
+pub(crate) async fn succeeded(conn: &mut AnyConnection, subjects: &Subjects) -> Result<()> {
+    forget(conn, &subjects.account).await?;
+    sql("UPDATE sign_in_attempts SET failures = failures - 1, locked_until = 0 WHERE subject = $1 AND failures > 0")
+        .bind(subjects.sender.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Lets an account start afresh.
+pub(crate) async fn forget(conn: &mut AnyConnection, subject: &str) -> Result<()> {
+    sql("DELETE FROM sign_in_attempts WHERE subject = $1")
+        .bind(subject)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Makes a subject's row, or locks it until the transaction ends.
+async fn lock(conn: &mut AnyConnection, subject: &str, now: i64) -> Result<()> {
+    sql(
+        "INSERT INTO sign_in_attempts (subject, failures, last_at, locked_until) VALUES ($1, 0, $2, 0)
+         ON CONFLICT (subject) DO UPDATE SET last_at = $2",
+    )
+    .bind(subject)
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn wait(conn: &mut AnyConnection, subjects: &Subjects) -> Result<Option<i64>> {
+    let row = sql(
+        "SELECT COALESCE(MAX(locked_until), 0) AS until FROM sign_in_attempts
+                   WHERE subject = $1 OR subject = $2",
+    )
+    .bind(subjects.account.as_str())
+    .bind(subjects.sender.as_str())
+    .fetch_one(conn)
+    .await?;
+    let wait = row.try_get::<i64, _>("until")? - now_s();
+    Ok((wait > 0).then_some(wait))
+}
+
+async fn count(conn: &mut AnyConnection, subject: &str, free: i64, now: i64) -> Result<()> {
+    let row = sql("SELECT failures FROM sign_in_attempts WHERE subject = $1")
+        .bind(subject)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let before: i64 = row.as_ref().map_or(Ok(0), |row| col(row, "failures"))?;
+    let failures = before.saturating_add(1);
+    sql("INSERT INTO sign_in_attempts (subject, failures, last_at, locked_until) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (subject) DO UPDATE SET failures = $2, last_at = $3, locked_until = $4")
+    .bind(subject)
+    .bind(failures)
+    .bind(now)
+    .bind(wait_after(failures, free).map_or(0, |wait| now + wait))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// How long to wait after so many failures of which `free` cost nothing, in seconds.
+fn wait_after(failures: i64, free: i64) -> Option<i64> {
+    let beyond = u32::try_from(failures - free).ok()?;
+    let doubled = FIRST_WAIT_S.checked_shl(beyond.min(16));
+    Some(doubled.unwrap_or(LONGEST_WAIT_S).min(LONGEST_WAIT_S))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_bound() {
+        let waits: Vec<_> = [1, 4, 5, 6, 7, 9, 10, 100, i64::from(u32::MAX)]
+            .map(|failures| wait_after(failures, FREE_FAILURES))
+            .into();
+        let wanted = [0, 0, 30, 60, 120, 480, 900, 900, 900].map(|s| (s > 0).then_some(s));
+        assert_eq!(waits, wanted);
+    }
+}

@@ -1,0 +1,368 @@
+//! Signing in: a password (Argon2id) and a one-time code (RFC 6238), both or nothing; and enrolment, which sets the two.
+//!
+//! Every refusal says the same, whichever half was wrong and whether or not there is such an account, and takes the same
+//! time. A code is good once. Attempts are counted before they are judged (`attempts`). Passwords and secrets are wiped.
+
+use crate::administrators::attempts;
+use crate::administrators::attempts::Subjects;
+use crate::administrators::tokens::add_token;
+use crate::administrators::tokens::{NewToken, TokenInfo};
+use crate::administrators::totp;
+use crate::administrators::{Administrator, code_hash, find, refused};
+use crate::audit::events::{Actor, Outcome};
+use crate::audit::events::{audit, audit_event, record};
+use crate::clock::now_s;
+use crate::db::{sql, uuid_blob};
+use crate::directory::Directory;
+use crate::error::DirectoryError;
+use crate::error::Result;
+use crate::random::random;
+use crate::sealing::seal::Place;
+use argon2::{Algorithm, Argon2, Params, Version};
+use crossrealm_kdc::TenantId;
+use std::net::IpAddr;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// How long a session lasts, in seconds.
+pub const SESSION_LIFE_S: i64 = 8 * 3600;
+/// Sessions of one administrator at once; the oldest end first.
+const SESSIONS: i64 = 20;
+/// The shortest and the longest password, in characters and bytes.
+const MIN_PASSWORD_CHARS: usize = 12;
+const MAX_PASSWORD_LEN: usize = 256;
+/// The format of a stored password: Argon2id, version 0x13, 19 MiB, two passes, one lane; salt, hash.
+const FORMAT: u8 = 1;
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+const SALT_LEN: usize = 16;
+const HASH_LEN: usize = 32;
+
+/// Who says to be whom, and from where.
+#[derive(Clone, Debug)]
+pub struct SignInAs {
+    /// The name that was sent.
+    pub upn: String,
+    /// The address that the request came from.
+    pub address: IpAddr,
+    /// What of it counts as one sender.
+    pub sender: IpAddr,
+}
+
+/// A session: a token for a bounded time, shown once.
+pub type Session = (Zeroizing<String>, TokenInfo);
+
+impl SignInAs {
+    fn key(&self) -> String {
+        self.upn.to_lowercase()
+    }
+
+    fn subjects(&self) -> Subjects {
+        Subjects::new(&self.key(), self.sender)
+    }
+
+    fn actor(&self, name: &str) -> Actor {
+        Actor {
+            name: name.to_owned(),
+            address: Some(self.address),
+        }
+    }
+}
+
+impl Directory {
+    /// Signs an enrolled administrator in.
+    pub async fn sign_in(
+        &self,
+        who: &SignInAs,
+        password: Zeroizing<String>,
+        code: &str,
+    ) -> Result<Session> {
+        let found = self.attempt(who).await?;
+        let stored = found.as_ref().and_then(|found| found.password.clone());
+        let known = stored.is_some();
+        // Without an account as much is computed as with one.
+        let right = verified(
+            password,
+            stored.unwrap_or_else(|| vec![FORMAT; 1 + SALT_LEN + HASH_LEN]),
+        )
+        .await?;
+        let step = match &found {
+            Some(found) => self.step_of(found, code)?,
+            None => None,
+        };
+        let (Some(found), Some(step), true, true) = (found, step, right, known) else {
+            return Err(self.refuse(who, "admin.sign-in").await?);
+        };
+        let mut tx = self.begin_in(found.info.tenant).await?;
+        // A code that was used, here or at another node a moment ago, is good no more.
+        let done = sql("UPDATE administrators SET totp_step = $2, signed_in_at = $3
+                        WHERE id = $1 AND totp_version = $4 AND totp_step < $2 AND password IS NOT NULL")
+            .bind(uuid_blob(found.id))
+            .bind(step)
+            .bind(now_s())
+            .bind(found.totp_version)
+            .execute(&mut *tx)
+            .await?;
+        if done.rows_affected() != 1 {
+            tx.rollback().await?;
+            return Err(self.refuse(who, "admin.sign-in").await?);
+        }
+        self.begin_session(tx, who, &found, "admin.sign-in").await
+    }
+
+    /// Makes the secret of an administrator's authenticator, for whoever has the enrolment code: an `otpauth` URI that names
+    /// `issuer`. Each call makes another; the last one counts.
+    pub async fn begin_enrolment(
+        &self,
+        who: &SignInAs,
+        code: &str,
+        issuer: &str,
+    ) -> Result<Zeroizing<String>> {
+        let Some(found) = self
+            .attempt(who)
+            .await?
+            .filter(|found| may_enrol(found, code))
+        else {
+            return Err(self.refuse(who, "admin.enrol").await?);
+        };
+        let mut secret = Zeroizing::new([0; totp::SECRET_LEN]);
+        random(secret.as_mut())?;
+        let version = found.totp_version + 1;
+        let sealed = self
+            .sealer()
+            .seal(place(&found, version)?, secret.as_ref())?;
+        let mut tx = self.begin_in(found.info.tenant).await?;
+        let done = sql(
+            "UPDATE administrators SET totp_version = $2, totp_sealed = $3, totp_step = 0
+                        WHERE id = $1 AND totp_version = $2 - 1 AND code_hash IS NOT NULL",
+        )
+        .bind(uuid_blob(found.id))
+        .bind(version)
+        .bind(sealed)
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() != 1 {
+            tx.rollback().await?;
+            return Err(self.refuse(who, "admin.enrol").await?);
+        }
+        attempts::succeeded(&mut tx, &who.subjects()).await?;
+        let (by, upn) = (who.actor(&found.info.upn), &found.info.upn);
+        audit(
+            &mut tx,
+            &by,
+            found.info.tenant,
+            "admin.enrol-begin",
+            upn,
+            "a new authenticator secret",
+        )
+        .await?;
+        self.commit(tx).await?;
+        Ok(totp::uri(secret.as_ref(), issuer, upn))
+    }
+
+    /// Ends an enrolment: the authenticator's current code shows that the secret arrived, the password is set, the enrolment
+    /// code is used up, and a session begins.
+    pub async fn finish_enrolment(
+        &self,
+        who: &SignInAs,
+        enrolment_code: &str,
+        password: Zeroizing<String>,
+        code: &str,
+    ) -> Result<Session> {
+        check_password(&password, &who.upn)?;
+        let found = self
+            .attempt(who)
+            .await?
+            .filter(|found| may_enrol(found, enrolment_code));
+        let step = match &found {
+            Some(found) => self.step_of(found, code)?,
+            None => None,
+        };
+        let (Some(found), Some(step)) = (found, step) else {
+            return Err(self.refuse(who, "admin.enrol").await?);
+        };
+        let stored = hashed(password).await?;
+        let mut tx = self.begin_in(found.info.tenant).await?;
+        let done = sql("UPDATE administrators SET password = $2, totp_step = $3, enrolled_at = $4, signed_in_at = $4,
+                        code_hash = NULL, code_expires_at = NULL WHERE id = $1 AND totp_version = $5 AND code_hash IS NOT NULL")
+            .bind(uuid_blob(found.id))
+            .bind(stored)
+            .bind(step)
+            .bind(now_s())
+            .bind(found.totp_version)
+            .execute(&mut *tx)
+            .await?;
+        if done.rows_affected() != 1 {
+            tx.rollback().await?;
+            return Err(self.refuse(who, "admin.enrol").await?);
+        }
+        self.begin_session(tx, who, &found, "admin.enrol").await
+    }
+
+    /// Counts the attempt and reads the record of the name, if there is one.
+    async fn attempt(&self, who: &SignInAs) -> Result<Option<Administrator>> {
+        if let Some(wait) = self.reserve_attempt(&who.subjects()).await? {
+            return Err(locked(wait));
+        }
+        let mut conn = self.readers().acquire().await?;
+        find(&mut conn, &who.key()).await
+    }
+
+    /// The step whose code this is, where the administrator has an authenticator and did not use it yet.
+    fn step_of(&self, found: &Administrator, code: &str) -> Result<Option<i64>> {
+        let Some(sealed) = &found.totp_sealed else {
+            return Ok(None);
+        };
+        let secret = self
+            .sealer()
+            .unseal(place(found, found.totp_version)?, sealed)?;
+        Ok(totp::step_of(&secret, code, now_s()).filter(|step| *step > found.totp_step))
+    }
+
+    async fn begin_session(
+        &self,
+        mut tx: crate::db::Tx,
+        who: &SignInAs,
+        found: &Administrator,
+        action: &'static str,
+    ) -> Result<Session> {
+        let id = uuid_blob(found.id);
+        sql("DELETE FROM tokens WHERE administrator_id = $1 AND (expires_at <= $2 OR revoked_at IS NOT NULL OR id IN
+             (SELECT id FROM tokens WHERE administrator_id = $1 ORDER BY created_at DESC, id LIMIT 1000 OFFSET $3))")
+            .bind(id.clone())
+            .bind(now_s())
+            .bind(SESSIONS - 1)
+            .execute(&mut *tx)
+            .await?;
+        let info = &found.info;
+        let new = NewToken {
+            tenant: info.tenant,
+            role: info.role.clone(),
+            name: info.upn.clone(),
+            expires_at: Some(now_s() + SESSION_LIFE_S),
+        };
+        let (token, made) = add_token(&mut tx, &who.actor(&info.upn), new, action).await?;
+        sql("UPDATE tokens SET administrator_id = $2 WHERE id = $1")
+            .bind(uuid_blob(made.id))
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        attempts::succeeded(&mut tx, &who.subjects()).await?;
+        self.commit(tx).await?;
+        Ok((token, made))
+    }
+
+    /// Records a refusal. Those that must wait are not recorded: they were refused before anything was looked at.
+    async fn refuse(&self, who: &SignInAs, action: &'static str) -> Result<DirectoryError> {
+        let shown = crate::names::shown(&who.upn);
+        let mut tx = self.begin().await?;
+        let tenant = find(&mut tx, &who.key())
+            .await?
+            .and_then(|found| found.info.tenant);
+        let mut event = audit_event(&who.actor(&shown), tenant, action);
+        event.outcome = Outcome::Refused;
+        event.reason = "sign_in_refused".into();
+        event.user.clone_from(&shown);
+        event.target = shown;
+        record(&mut tx, &event).await?;
+        self.commit(tx).await?;
+        Ok(refused(
+            "sign_in_refused",
+            "name, password or code is wrong, or the code was used already".into(),
+            Some(
+                "wait for the authenticator's next code; who has not enrolled yet runs `crossrealm login --enrol`; `crossrealm admin reset UPN` by another administrator lets one enrol again",
+            ),
+        ))
+    }
+}
+
+fn locked(wait_s: i64) -> DirectoryError {
+    refused(
+        "sign_in_locked",
+        format!("too many sign-ins of this name or from this address failed: wait {wait_s} s"),
+        Some(
+            "another administrator lets the account start afresh with `crossrealm admin reset UPN`",
+        ),
+    )
+}
+
+/// Whether a code that is not used up or too old lets this administrator enrol.
+fn may_enrol(found: &Administrator, code: &str) -> bool {
+    let stored = found.code_hash.as_deref().unwrap_or_default();
+    let same = bool::from(stored.ct_eq(&code_hash(code)));
+    same && found.info.code_expires_at.is_some_and(|end| end > now_s())
+}
+
+fn place(found: &Administrator, version: i64) -> Result<Place<'_>> {
+    Ok(Place {
+        tenant: found.info.tenant.unwrap_or(TenantId([0; 16])),
+        kind: "administrator's authenticator",
+        id: found.id.as_bytes(),
+        version: version
+            .try_into()
+            .map_err(|_| DirectoryError::damaged("administrator", "its version is out of range"))?,
+    })
+}
+
+/// Refuses passwords that are too short, too long, or the name itself.
+fn check_password(password: &str, upn: &str) -> Result<()> {
+    let bad = |reason: String| {
+        Err(refused(
+            "bad_password",
+            format!("the password {reason}"),
+            None,
+        ))
+    };
+    if password.chars().count() < MIN_PASSWORD_CHARS {
+        return bad(format!("is shorter than {MIN_PASSWORD_CHARS} characters"));
+    }
+    if password.len() > MAX_PASSWORD_LEN {
+        return bad(format!("is longer than {MAX_PASSWORD_LEN} bytes"));
+    }
+    if password.to_lowercase().contains(&upn.to_lowercase()) {
+        return bad("holds the name it is for".into());
+    }
+    Ok(())
+}
+
+/// What is stored of a password.
+async fn hashed(password: Zeroizing<String>) -> Result<Vec<u8>> {
+    let mut stored = vec![FORMAT; 1 + SALT_LEN];
+    random(&mut stored[1..])?;
+    let hash = hash(password, stored[1..].to_vec()).await?;
+    stored.extend_from_slice(hash.as_ref());
+    Ok(stored)
+}
+
+/// Whether this is the password that was stored.
+async fn verified(password: Zeroizing<String>, stored: Vec<u8>) -> Result<bool> {
+    let damaged = || DirectoryError::damaged("administrator's password", "an unknown format");
+    let (format, rest) = stored.split_first().ok_or_else(damaged)?;
+    let (salt, wanted) = rest.split_at_checked(SALT_LEN).ok_or_else(damaged)?;
+    if *format != FORMAT || wanted.len() != HASH_LEN {
+        return Err(damaged());
+    }
+    if password.len() > MAX_PASSWORD_LEN {
+        return Ok(false);
+    }
+    let computed = hash(password, salt.to_vec()).await?;
+    Ok(bool::from(computed.as_ref().ct_eq(wanted)))
+}
+
+/// Beside the tasks that serve: it takes tens of milliseconds and 19 MiB.
+async fn hash(password: Zeroizing<String>, salt: Vec<u8>) -> Result<Zeroizing<[u8; HASH_LEN]>> {
+    let failed = |error: &dyn std::fmt::Display| DirectoryError::damaged("password hash", error);
+    tokio::task::spawn_blocking(move || {
+        let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_LEN))
+            .map_err(|error| failed(&error))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let mut hash = Zeroizing::new([0; HASH_LEN]);
+        argon2
+            .hash_password_into(password.as_bytes(), &salt, hash.as_mut())
+            .map_err(|error| failed(&error))?;
+        Ok(hash)
+    })
+    .await
+    .map_err(|error| failed(&error))?
+}

@@ -1,0 +1,371 @@
+//! Events: what was changed by whom, and which tickets were issued or refused and why. Bounded.
+
+use crate::clock::now_ms;
+use crate::db::{Tx, col, col_word, sql, sql_list, tenant_blob};
+use crate::directory::Directory;
+use crate::error::DirectoryError;
+use crate::error::Result;
+use crate::names::visible;
+use crossrealm_kdc::TenantId;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
+
+/// How many events of a tenant and category are kept.
+pub const KEPT_EVENTS: i64 = 100_000;
+/// How many events of changes are recorded between two cuts, all streams together.
+const CUT_EVERY: i64 = 61;
+/// The longest text of an event, in bytes.
+const MAX_TEXT: usize = 500;
+
+/// Who does something, for the audit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The name of the token or program.
+    pub name: String,
+    /// Where from, where that is known.
+    pub address: Option<IpAddr>,
+}
+
+/// What kind of event it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventCategory {
+    /// A request to the KDC.
+    Ticket,
+    /// A change of the directory, an export of keys, a refused attempt.
+    Audit,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Issued or done.
+    Done,
+    /// Refused with an answer.
+    Refused,
+    /// Dropped without an answer.
+    Dropped,
+}
+
+/// An event to be recorded. Texts are cut to 500 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// The id that the client was told, where there is one; unique.
+    pub id: Option<String>,
+    /// When, Unix milliseconds.
+    pub at_ms: i64,
+    /// Of which tenant.
+    pub tenant: Option<TenantId>,
+    /// Its kind.
+    pub category: EventCategory,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was done (`trust.prepare`, `ticket.issue`), a stable word.
+    pub action: String,
+    /// Why it was refused, a stable word; empty where it was not.
+    pub reason: String,
+    /// Who did it: the token's name, or the client principal of a ticket.
+    pub actor: String,
+    /// The user it concerns: UPN where known, else the name or SID the client sent; may be empty.
+    pub user: String,
+    /// What it was done to: a service, a share, a trust.
+    pub target: String,
+    /// Where it came from.
+    pub address: Option<IpAddr>,
+    /// More for people; never a secret.
+    pub detail: String,
+    /// The trust key that opened the presented referral; sets when that version was last seen.
+    pub trust_key: Option<TrustKeySeen>,
+}
+
+/// Which version of a trust key opened a referral.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustKeySeen {
+    /// The AD realm of the trust.
+    pub realm: String,
+    /// The version.
+    pub version: u32,
+}
+
+/// A recorded event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its place in the order of recording; rises.
+    pub sequence: i64,
+    /// What was recorded. `trust_key` is not kept.
+    pub event: NewEvent,
+}
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Of which tenant; `None` is all, those of no tenant included.
+    pub tenant: Option<TenantId>,
+    /// Only those of no tenant.
+    pub installation: bool,
+    /// Not older than this, Unix milliseconds.
+    pub since_ms: Option<i64>,
+    /// Concerning this user, compared without case.
+    pub user: Option<String>,
+    /// Recorded behind this `sequence`; for following.
+    pub after: Option<i64>,
+    /// The most events wanted, 1 to 1000. Without `after` the newest are given; always in the order of recording.
+    pub limit: u32,
+}
+
+impl Actor {
+    /// An actor on this machine.
+    pub fn local(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            address: None,
+        }
+    }
+}
+
+impl EventCategory {
+    /// `ticket` or `audit`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ticket => "ticket",
+            Self::Audit => "audit",
+        }
+    }
+
+    fn from_word(text: &str) -> Option<Self> {
+        [Self::Ticket, Self::Audit]
+            .into_iter()
+            .find(|category| category.as_str() == text)
+    }
+}
+
+impl Outcome {
+    /// `done`, `refused` or `dropped`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Dropped => "dropped",
+        }
+    }
+
+    fn from_word(text: &str) -> Option<Self> {
+        [Self::Done, Self::Refused, Self::Dropped]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
+    }
+}
+
+impl Directory {
+    /// Records events in one transaction, and cuts each tenant's of each category to the newest [`KEPT_EVENTS`] or a
+    /// few more.
+    pub async fn record_events(&self, events: Vec<NewEvent>) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let tenants: BTreeSet<TenantId> = events.iter().filter_map(|event| event.tenant).collect();
+        for tenant in tenants {
+            lock(&mut tx, tenant).await?;
+        }
+        let mut streams = HashSet::new();
+        for event in &events {
+            insert(&mut tx, event).await?;
+            streams.insert((event.tenant, event.category));
+            if let (Some(tenant), Some(seen)) = (event.tenant, &event.trust_key) {
+                note_seen(&mut tx, tenant, seen, event.at_ms / 1000).await?;
+            }
+        }
+        for (tenant, category) in streams {
+            trim(&mut tx, tenant, category).await?;
+        }
+        // Nothing that a cache holds has changed: this commit goes past the caches.
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The events that pass the filter, in the order of recording.
+    pub async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>> {
+        let mut text = "SELECT sequence, id, at_ms, tenant_id, category, outcome, action, reason, actor, user_name,
+            target, address, detail FROM events WHERE at_ms >= $1 AND sequence > $2"
+            .to_owned();
+        // Only what is asked for is in the statement: that lets the database use its indexes.
+        let mut next = 4;
+        for (column, wanted) in [
+            ("tenant_id", filter.tenant.is_some()),
+            ("user_key", filter.user.is_some()),
+        ] {
+            if wanted {
+                text.push_str(&format!(" AND {column} = ${next}"));
+                next += 1;
+            }
+        }
+        if filter.installation {
+            text.push_str(" AND tenant_id IS NULL");
+        }
+        // Following goes on where it was; else the newest are taken from the end and turned round.
+        text.push_str(match filter.after {
+            Some(_) => " ORDER BY sequence LIMIT $3",
+            None => " ORDER BY sequence DESC LIMIT $3",
+        });
+        let mut statement = sql_list(text)
+            .bind(filter.since_ms.unwrap_or(i64::MIN))
+            .bind(filter.after.unwrap_or(i64::MIN))
+            .bind(i64::from(filter.limit.clamp(1, 1000)));
+        if let Some(tenant) = filter.tenant {
+            statement = statement.bind(tenant_blob(tenant));
+        }
+        if let Some(user) = &filter.user {
+            statement = statement.bind(visible(user).to_lowercase());
+        }
+        let rows = statement.fetch_all(self.readers()).await?;
+        let mut events = rows.iter().map(event).collect::<Result<Vec<_>>>()?;
+        if filter.after.is_none() {
+            events.reverse();
+        }
+        Ok(events)
+    }
+}
+
+/// Records a change in the transaction that makes it.
+pub(crate) async fn audit(
+    conn: &mut AnyConnection,
+    by: &Actor,
+    tenant: Option<TenantId>,
+    action: &'static str,
+    target: &str,
+    detail: &str,
+) -> Result<()> {
+    let event = NewEvent {
+        target: target.to_owned(),
+        detail: detail.to_owned(),
+        ..audit_event(by, tenant, action)
+    };
+    record(conn, &event).await
+}
+
+/// Records an event in the transaction of what it speaks of. Now and then its stream is cut: a prime keeps two streams
+/// that alternate from being missed for ever.
+pub(crate) async fn record(conn: &mut AnyConnection, event: &NewEvent) -> Result<()> {
+    let sequence = insert(conn, event).await?;
+    if sequence % CUT_EVERY == 0 {
+        trim(conn, event.tenant, event.category).await?;
+    }
+    Ok(())
+}
+
+/// An audit event of something done now, to be completed.
+pub(crate) fn audit_event(by: &Actor, tenant: Option<TenantId>, action: &str) -> NewEvent {
+    NewEvent {
+        id: None,
+        at_ms: now_ms(),
+        tenant,
+        category: EventCategory::Audit,
+        outcome: Outcome::Done,
+        action: action.to_owned(),
+        reason: String::new(),
+        actor: by.name.clone(),
+        user: String::new(),
+        target: String::new(),
+        address: by.address,
+        detail: String::new(),
+        trust_key: None,
+    }
+}
+
+async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result<i64> {
+    let user = cut(&event.user);
+    let row = sql("INSERT INTO events (id, at_ms, tenant_id, category, outcome, action, reason, actor, user_name, user_key,
+         target, address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING sequence")
+        .bind(event.id.as_deref().map(cut))
+        .bind(event.at_ms)
+        .bind(event.tenant.map(tenant_blob))
+        .bind(event.category.as_str())
+        .bind(event.outcome.as_str())
+        .bind(cut(&event.action))
+        .bind(cut(&event.reason))
+        .bind(cut(&event.actor))
+        .bind(user.as_str())
+        .bind(user.to_lowercase())
+        .bind(cut(&event.target))
+        .bind(event.address.map(|address| address.to_string()))
+        .bind(cut(&event.detail))
+        .fetch_one(conn)
+        .await?;
+    col(&row, "sequence")
+}
+
+/// Locks the tenant until the transaction ends, as every change does before it records an event: two that write events and
+/// each wait for what the other holds would wait for ever.
+async fn lock(conn: &mut AnyConnection, tenant: TenantId) -> Result<()> {
+    sql("UPDATE tenants SET name = name WHERE id = $1")
+        .bind(tenant_blob(tenant))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Keeps the newest [`KEPT_EVENTS`] of a tenant and category.
+async fn trim(
+    conn: &mut AnyConnection,
+    tenant: Option<TenantId>,
+    category: EventCategory,
+) -> Result<()> {
+    sql("DELETE FROM events WHERE tenant_id IS NOT DISTINCT FROM $1 AND category = $2 AND sequence <= (
+           SELECT sequence FROM events WHERE tenant_id IS NOT DISTINCT FROM $1 AND category = $2
+           ORDER BY sequence DESC LIMIT 1 OFFSET $3)")
+        .bind(tenant.map(tenant_blob))
+        .bind(category.as_str())
+        .bind(KEPT_EVENTS)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn note_seen(tx: &mut Tx, tenant: TenantId, seen: &TrustKeySeen, at: i64) -> Result<()> {
+    sql("UPDATE trust_secrets SET last_seen_at = $4 WHERE version = $3 AND (last_seen_at IS NULL OR last_seen_at < $4)
+         AND trust_id IN (SELECT id FROM trusts WHERE tenant_id = $1 AND dns_name = $2)")
+        .bind(tenant_blob(tenant))
+        .bind(seen.realm.to_ascii_lowercase())
+        .bind(i64::from(seen.version))
+        .bind(at)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// At most [`MAX_TEXT`] bytes, cut between characters. Control characters, which a client can put into a name, are
+/// replaced: they have no business on an administrator's terminal, and PostgreSQL takes no NUL.
+fn cut(text: &str) -> String {
+    let end = text
+        .char_indices()
+        .map(|(start, c)| start + c.len_utf8())
+        .take_while(|end| *end <= MAX_TEXT)
+        .last()
+        .unwrap_or_default();
+    visible(text.get(..end).unwrap_or_default())
+}
+
+fn event(row: &AnyRow) -> Result<Event> {
+    let tenant: Option<Vec<u8>> = col(row, "tenant_id")?;
+    let address: Option<String> = col(row, "address")?;
+    Ok(Event {
+        sequence: col(row, "sequence")?,
+        event: NewEvent {
+            id: col(row, "id")?,
+            at_ms: col(row, "at_ms")?,
+            tenant: tenant
+                .map(|id| id.try_into().map(TenantId))
+                .transpose()
+                .map_err(|_| DirectoryError::damaged("event's tenant", "not a UUID"))?,
+            category: col_word(row, "category", EventCategory::from_word)?,
+            outcome: col_word(row, "outcome", Outcome::from_word)?,
+            action: col(row, "action")?,
+            reason: col(row, "reason")?,
+            actor: col(row, "actor")?,
+            user: col(row, "user_name")?,
+            target: col(row, "target")?,
+            address: address.and_then(|text| text.parse().ok()),
+            detail: col(row, "detail")?,
+            trust_key: None,
+        },
+    })
+}

@@ -1,0 +1,4 @@
+//! The record of what was changed by whom, and of the tickets that were issued or refused.
+
+pub(crate) mod ad_steps;
+pub(crate) mod events;

@@ -1,0 +1,281 @@
+//! Opening a database: connecting to it, looking at what it holds, bringing it to this program's schema; and saying in
+//! plain words why that cannot be.
+
+use crate::db::url::{PASSWORD_HINT, StoreUrl, shown_store_url};
+use crate::db::{Dialect, col, sql};
+use crate::error::DirectoryError;
+use crate::error::Result;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AnyConnection, Connection, Executor};
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// How long a server that is not there yet is waited for: it may be starting, at the same time as this machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait before the next try.
+const BREATH: Duration = Duration::from_millis(250);
+
+/// What the database holds: tables and views; among them those by which this program's are known.
+const HOLDS_SQLITE: &str =
+    "SELECT COUNT(*) AS things, COUNT(*) FILTER (WHERE name = '_sqlx_migrations') AS marks,
+    COUNT(*) FILTER (WHERE name = 'meta') AS metas, 'UTF8' AS encoding, 1 AS may_create
+    FROM sqlite_master WHERE type IN ('table', 'view')";
+const HOLDS_POSTGRES: &str = "SELECT COUNT(*) AS things, COUNT(*) FILTER (WHERE c.relname = '_sqlx_migrations') AS marks,
+    COUNT(*) FILTER (WHERE c.relname = 'meta') AS metas, current_setting('server_encoding') AS encoding,
+    CASE WHEN has_schema_privilege(current_schema(), 'CREATE') THEN 1 ELSE 0 END AS may_create
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+
+/// A database that was opened and has this program's schema: how to connect to it again.
+pub(crate) struct Opened {
+    pub(crate) dialect: Dialect,
+    /// Never shown.
+    pub(crate) connect_url: String,
+}
+
+/// What is in a database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Nothing,
+    Directory,
+}
+
+/// Opens the database, makes the file where there is none, and brings it to this program's schema.
+pub(crate) async fn open(url: &str) -> Result<Opened> {
+    let (opened, mut conn) = connect(url).await?;
+    content(url, opened.dialect, &mut conn).await?;
+    // No time-out: a migration takes as long as it takes, and another node that starts meanwhile waits for it.
+    let migrations = match opened.dialect {
+        Dialect::Sqlite => &SQLITE_MIGRATIONS,
+        Dialect::Postgres => &POSTGRES_MIGRATIONS,
+    };
+    let run = migrations.run(&mut conn).await;
+    run.map_err(|error| cannot_migrate(url, migrations, &error))?;
+    let _ = conn.close().await;
+    Ok(opened)
+}
+
+/// Checks, before a new installation writes anything, that its PostgreSQL database can be used and is empty. A file of SQLite
+/// is not touched.
+///
+/// # Errors
+///
+/// [`DirectoryError::Open`] where it cannot be used, [`DirectoryError::Refused`] with `store_in_use` where it holds a directory.
+pub async fn check_new_store(url: &str) -> Result<()> {
+    if !matches!(StoreUrl::parse(url), Ok(StoreUrl::Postgres(_))) {
+        return Ok(());
+    }
+    let (opened, mut conn) = connect(url).await?;
+    let found = content(url, opened.dialect, &mut conn).await?;
+    let _ = conn.close().await;
+    match found {
+        Content::Nothing => Ok(()),
+        Content::Directory => Err(DirectoryError::Refused {
+            code: "store_in_use",
+            message: format!("the database `{}` holds an installation already", shown_store_url(url)),
+            hint: Some("for a second node of it copy the folder of the first one instead of `init` (docs/guide/operations.md); else make another database".into()),
+        }),
+    }
+}
+
+async fn connect(url: &str) -> Result<(Opened, AnyConnection)> {
+    let opened = match StoreUrl::parse(url).map_err(|reason| failed(url, reason, None))? {
+        StoreUrl::Postgres(connect_url) => Opened {
+            dialect: Dialect::Postgres,
+            connect_url,
+        },
+        StoreUrl::Sqlite(path) => {
+            make_private_file(Path::new(&path)).map_err(|e| failed(url, e.to_string(), None))?;
+            Opened {
+                dialect: Dialect::Sqlite,
+                connect_url: format!("sqlite://{}", percent_encoded(&path)),
+            }
+        }
+    };
+    sqlx::any::install_default_drivers();
+    let deadline = Instant::now() + PATIENCE;
+    let mut conn = loop {
+        match timeout_at(deadline, AnyConnection::connect(&opened.connect_url)).await {
+            Ok(Ok(conn)) => break conn,
+            Ok(Err(error)) if is_starting(&error) && Instant::now() + BREATH < deadline => {
+                sleep(BREATH).await;
+            }
+            Ok(Err(error)) => return Err(cannot_open(url, &error)),
+            Err(_) => return Err(cannot_open(url, &sqlx::Error::PoolTimedOut)),
+        }
+    };
+    for statement in opened.dialect.first() {
+        let told = conn.execute(*statement).await;
+        told.map_err(|error| cannot_open(url, &error))?;
+    }
+    Ok((opened, conn))
+}
+
+/// Whether a server may only not be there yet.
+fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound | ErrorKind::ConnectionReset
+        ),
+        sqlx::Error::Database(error) => error.code().as_deref() == Some("57P03"),
+        _ => false,
+    }
+}
+
+/// Looks at what is there, and refuses what is not this program's.
+async fn content(url: &str, dialect: Dialect, conn: &mut AnyConnection) -> Result<Content> {
+    let statement = match dialect {
+        Dialect::Sqlite => HOLDS_SQLITE,
+        Dialect::Postgres => HOLDS_POSTGRES,
+    };
+    let row = sql(statement).fetch_one(conn).await;
+    let row = row.map_err(|error| cannot_open(url, &error))?;
+    let number = |name| col::<i64>(&row, name);
+    let (things, marks, metas) = (number("things")?, number("marks")?, number("metas")?);
+    let encoding: String = col(&row, "encoding")?;
+    if encoding != "UTF8" {
+        let hint = "make one with `createdb --encoding UTF8 --template template0 …`";
+        return Err(failed(
+            url,
+            format!("its encoding is {encoding}, not UTF8"),
+            Some(hint),
+        ));
+    }
+    if things > marks && (marks == 0 || metas == 0) {
+        let reason = "it holds tables of something else; nothing was changed".into();
+        return Err(failed(
+            url,
+            reason,
+            Some("give Crossrealm a database of its own"),
+        ));
+    }
+    if things == 0 && number("may_create")? == 0 {
+        let reason = "its user may not make tables in it".into();
+        return Err(failed(url, reason, Some(RIGHTS_HINT)));
+    }
+    Ok(match things > marks {
+        true => Content::Directory,
+        false => Content::Nothing,
+    })
+}
+
+const RIGHTS_HINT: &str = "the user must own the database: `createdb --owner crossrealm crossrealm`, or `ALTER DATABASE … OWNER TO …`";
+
+fn failed(url: &str, reason: String, hint: Option<&str>) -> DirectoryError {
+    DirectoryError::Open {
+        url: shown_store_url(url),
+        reason,
+        hint: hint.map(str::to_owned),
+    }
+}
+
+/// Why a database could not be connected to, and what to do. No message of a server holds a password.
+pub(crate) fn cannot_open(url: &str, error: &sqlx::Error) -> DirectoryError {
+    let (reason, hint) = match error {
+        sqlx::Error::Database(refusal) => {
+            let hint = match refusal.code().as_deref() {
+                Some("28P01" | "28000") => Some(PASSWORD_HINT),
+                Some("3D000") => Some("make it: `createdb --owner crossrealm crossrealm`"),
+                Some("42501" | "3F000") => Some(RIGHTS_HINT),
+                Some("25006") => Some("this is a standby; the store must be the primary"),
+                Some("53300") => Some(
+                    "each node takes up to 13 connections: raise `max_connections` of the server",
+                ),
+                Some("57P03") => Some("the server is starting or ending: try again when it has"),
+                _ => None,
+            };
+            (refusal.message().to_owned(), hint)
+        }
+        // What is wrong with a certificate comes as invalid data.
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData => not_proven(error),
+        sqlx::Error::Tls(error) => not_proven(error),
+        sqlx::Error::Io(error) => (
+            format!("no server answers there: {error}"),
+            Some(
+                "start PostgreSQL, or correct the host, port or socket folder in the URL; `serve` waits 10 s for it and then leaves waiting to whatever starts it",
+            ),
+        ),
+        sqlx::Error::PoolTimedOut => (
+            "it did not answer within 10 s".to_owned(),
+            Some("look whether the server hangs, and whether a firewall drops what is sent to it"),
+        ),
+        other => (other.to_string(), None),
+    };
+    failed(url, reason, hint)
+}
+
+fn not_proven(error: &dyn std::fmt::Display) -> (String, Option<&'static str>) {
+    (
+        format!("no encrypted connection to a server that shows who it is: {error}"),
+        Some(
+            "the server needs `ssl = on` and a certificate for the host name in the URL; `sslrootcert=/FILE` names the authority that signed it, unless that is a public one",
+        ),
+    )
+}
+
+fn cannot_migrate(url: &str, known: &Migrator, error: &MigrateError) -> DirectoryError {
+    let newest = known.iter().map(|m| m.version).max().unwrap_or_default();
+    match error {
+        MigrateError::VersionMissing(version) if *version > newest => failed(
+            url,
+            format!(
+                "its schema {version} is newer than this program, which knows {newest}; nothing was changed"
+            ),
+            Some(
+                "run the newer `crossrealm`: a schema does not go back, only the backup from before does",
+            ),
+        ),
+        MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => failed(
+            url,
+            format!("its schema {version} is not one that this program made; nothing was changed"),
+            Some("restore the backup, or run the program that made it"),
+        ),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            match cannot_open(url, error) {
+                DirectoryError::Open { url, reason, hint } => DirectoryError::Open {
+                    url,
+                    reason: format!("its schema cannot be brought up to date: {reason}"),
+                    hint,
+                },
+                other => other,
+            }
+        }
+        other => failed(
+            url,
+            format!("its schema cannot be brought up to date: {other}"),
+            None,
+        ),
+    }
+}
+
+/// The database holds sealed keys and the names of people: its owner alone may read it, from the first moment on.
+fn make_private_file(path: &Path) -> std::io::Result<()> {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn percent_encoded(path: &str) -> String {
+    path.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

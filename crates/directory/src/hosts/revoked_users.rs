@@ -1,0 +1,53 @@
+//! Users who may not sign in any more and may still hold a ticket of the time when they could. An SMB host takes a ticket at
+//! its word, so it is told whom to refuse until the last of these tickets has ended.
+//!
+//! A user whom AD locked out for a while is none of them: anybody who types wrong passwords could end somebody's sessions.
+
+use crate::db::{col, col_sid, sql, tenant_blob};
+use crate::error::Result;
+use crate::identities::memberships::oldest_ticket;
+use crate::tenants::TenantInfo;
+use crossrealm_types::Sid;
+use sqlx::AnyConnection;
+
+/// The most users that a host is told to refuse, whole or in part: each takes an entry of every share's permissions, which hold 64 KiB.
+pub const MAX_BARRED: usize = 750;
+
+/// Whom the hosts of a tenant refuse, whatever ticket they bring.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Barred {
+    /// Their SIDs, sorted: of the [`MAX_BARRED`] who were disabled, deleted or taken out of the scope last.
+    pub sids: Vec<Sid>,
+    /// How many there are beside these.
+    pub beyond: u64,
+}
+
+/// Whom the hosts of the tenant refuse now: who stopped being enabled within the longest life of a ticket.
+pub(crate) async fn load(conn: &mut AnyConnection, tenant: &TenantInfo) -> Result<Barred> {
+    let since = oldest_ticket(&tenant.policy);
+    let rows = sql(
+        "SELECT sid FROM identities WHERE tenant_id = $1 AND barred_at >= $2 AND kind = 'user'
+         ORDER BY barred_at DESC, sid LIMIT $3",
+    )
+    .bind(tenant_blob(tenant.id))
+    .bind(since)
+    .bind(i64::try_from(MAX_BARRED).unwrap_or(i64::MAX))
+    .fetch_all(&mut *conn)
+    .await?;
+    let sids = rows.iter().map(|row| col_sid(row, "sid"));
+    let mut sids: Vec<Sid> = sids.collect::<Result<_>>()?;
+    sids.sort();
+    let mut beyond = 0;
+    if sids.len() == MAX_BARRED {
+        let row = sql("SELECT COUNT(*) AS count FROM identities WHERE tenant_id = $1 AND barred_at >= $2 AND kind = 'user'")
+            .bind(tenant_blob(tenant.id))
+            .bind(since)
+            .fetch_one(conn)
+            .await?;
+        let told = u64::try_from(sids.len()).unwrap_or(u64::MAX);
+        beyond = col::<i64>(&row, "count")?
+            .unsigned_abs()
+            .saturating_sub(told);
+    }
+    Ok(Barred { sids, beyond })
+}

@@ -1,0 +1,129 @@
+//! All that the SMB host of a storage account needs.
+
+use crate::db::{col, sql, tenant_blob};
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::error::{DirectoryError, Kind};
+use crate::hosts::reduced_roles;
+use crate::hosts::reduced_roles::Lowered;
+use crate::hosts::revoked_users;
+use crate::hosts::revoked_users::Barred;
+use crate::service_keys::KeytabMaterial;
+use crate::storage::accounts::{StorageAccount, keytab, load_account};
+use crate::storage::shares::{Grant, load_grants, load_shares};
+use crate::tenants::domains::{DomainInfo, load_domains};
+use crate::tenants::id_ranges;
+use crate::tenants::{TenantInfo, load_tenant};
+use crossrealm_kdc::TenantId;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use zeroize::Zeroizing;
+
+/// The state of a storage account for its SMB host.
+#[derive(Clone, Debug)]
+pub struct HostState {
+    /// Changes whenever anything below changes.
+    pub version: String,
+    /// The tenant: realm, flat name, SID.
+    pub tenant: TenantInfo,
+    /// The account: host name, aliases, default role.
+    pub account: StorageAccount,
+    /// The AD domains of the tenant.
+    pub domains: Vec<DomainInfo>,
+    /// The numbers of the id ranges of the tenant's domains, by domain SID; of domains that are gone too.
+    pub id_ranges: BTreeMap<String, u32>,
+    /// What its keytab is made of.
+    pub keytab: KeytabMaterial,
+    /// Its shares.
+    pub shares: Vec<HostShare>,
+    /// Whom it refuses whatever ticket they bring.
+    pub barred: Barred,
+}
+
+/// A share of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostShare {
+    /// Its name.
+    pub name: String,
+    /// How much it may hold, in GiB; `None` where nothing but the file system limits it.
+    pub quota_gib: Option<u32>,
+    /// The roles granted on it, by SID.
+    pub grants: Vec<Grant>,
+    /// Whose role is less than their tickets may say.
+    pub lowered: Lowered,
+}
+
+impl Directory {
+    /// A number pair that changes whenever anything of the tenant does: one read by the primary key, to be asked often.
+    pub async fn tenant_version(&self, tenant: TenantId) -> Result<(i64, i64)> {
+        let row = sql("SELECT parties_change, identities_change FROM tenants WHERE id = $1")
+            .bind(tenant_blob(tenant))
+            .fetch_optional(self.readers())
+            .await?
+            .ok_or_else(|| DirectoryError::not_found(Kind::Tenant, tenant))?;
+        Ok((
+            col(&row, "parties_change")?,
+            col(&row, "identities_change")?,
+        ))
+    }
+
+    /// The state of a storage account for its SMB host. Not audited: the host asks every second or two.
+    pub async fn host_state(&self, tenant: TenantId, account: &str) -> Result<HostState> {
+        // One snapshot: a role is never seen with the members of another moment.
+        let mut conn = self.snapshot().await?;
+        let tenant = load_tenant(&mut conn, tenant).await?;
+        let (owner, account) = load_account(&mut conn, &tenant, account).await?;
+        let domains = load_domains(&mut conn, tenant.id).await?;
+        let id_ranges = id_ranges::load(&mut conn, tenant.id).await?;
+        let keytab = keytab(&mut conn, self.sealer(), &tenant, &owner, &account).await?;
+        let mut shares = Vec::new();
+        for (id, share) in load_shares(&mut conn, owner.id, &account.name).await? {
+            shares.push(HostShare {
+                name: share.name,
+                quota_gib: share.quota_gib,
+                grants: load_grants(&mut conn, id).await?,
+                lowered: Lowered::default(),
+            });
+        }
+        let barred = revoked_users::load(&mut conn, &tenant).await?;
+        let default_role = account.default_role;
+        reduced_roles::find(&mut conn, &tenant, default_role, &barred, &mut shares).await?;
+        let mut state = HostState {
+            version: String::new(),
+            tenant,
+            account,
+            domains,
+            id_ranges,
+            keytab,
+            shares,
+            barred,
+        };
+        state.version = version(&state);
+        Ok(state)
+    }
+}
+
+/// A hash of all that the state holds. The keys are in it through their hashes: their `Debug` form is redacted.
+fn version(state: &HostState) -> String {
+    let mut hash = Sha256::new();
+    let mut text = Zeroizing::new(String::new());
+    // Writing to a String does not fail.
+    let _ = write!(
+        text,
+        "{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
+        state.tenant,
+        state.account,
+        state.domains,
+        state.id_ranges,
+        state.keytab.principals,
+        state.shares,
+        state.barred
+    );
+    hash.update(text.as_bytes());
+    for key in &state.keytab.keys {
+        hash.update(key.kvno.to_be_bytes());
+        hash.update(Sha256::digest(key.key.as_bytes()));
+    }
+    hex::encode(&hash.finalize()[..16])
+}

@@ -1,0 +1,32 @@
+//! SIDs to names and names to SIDs, many at once: for those who show or write the permissions of files.
+
+use crate::directory::Directory;
+use crate::error::DirectoryError;
+use crate::error::Result;
+use crate::identities::{IdentityInfo, find_principal};
+use crossrealm_kdc::{IdentityState, TenantId};
+
+impl Directory {
+    /// The user or group that each text names, in their order: a SID, a UPN, `FLAT\\name` or an account name. `None`
+    /// where there is none or a name fits several. A SID finds deleted ones too, for their files are still there.
+    pub async fn who_is_meant(
+        &self,
+        tenant: TenantId,
+        texts: &[String],
+    ) -> Result<Vec<Option<IdentityInfo>>> {
+        // One snapshot: a name that moves between two questions is not seen twice.
+        let mut conn = self.snapshot().await?;
+        let mut found = Vec::with_capacity(texts.len());
+        for text in texts {
+            found.push(match find_principal(&mut conn, tenant, text, None).await {
+                Ok(info) if info.state == IdentityState::Deleted && !text.starts_with("S-1-") => {
+                    None
+                }
+                Ok(info) => Some(info),
+                Err(DirectoryError::NotFound { .. } | DirectoryError::Ambiguous { .. }) => None,
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,452 @@
+//! The answers to the KDC: from memory, checked against the database's change counters, never writing.
+//!
+//! Every tenant has two counters, one for its parties (itself, its trusts, its services) and one for its identities;
+//! every writing transaction raises one first. What is kept in memory is kept under the counter it was read at, so a
+//! raised counter makes it unreachable and nothing has to be hunted down. A counter itself is trusted for
+//! [`FRESH_FOR`], and not at all after a change made by this node.
+
+use crate::clock::now_s;
+use crate::db::{col, col_sid, col_uuid, col_word, sql, tenant_blob};
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::error::{DirectoryError, Kind};
+use crate::identities::{IdentityInfo, by_sid, primary_group_sid};
+use crate::names::visible;
+use crate::service_keys::{Owner, OwnerKind, service_keys};
+use crate::storage::accounts::service_name;
+use crate::tenants::domains::load_domains;
+use crate::tenants::{TenantInfo, krbtgt, load_tenant};
+use crate::trusts;
+use crate::trusts::{StoredSecret, TrustKeyState};
+use crossrealm_kdc::{
+    ForestDomain, Identity, IdentityKind, KeyState, Lookups, Records, Service, ServiceName, Tenant,
+    TenantId, Trust, TrustKey, Wanted,
+};
+use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_types::Sid;
+use moka::future::Cache;
+use sqlx::AnyConnection;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// How long a counter read from the database is trusted: with it, another node's change is seen within a second.
+const FRESH_FOR: Duration = Duration::from_millis(500);
+/// How long an exchange waits for the directory.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long anything is kept that is not asked for.
+const IDLE: Duration = Duration::from_secs(600);
+/// Beyond this many group SIDs no ticket is issued, so more need not be read; the KDC counts, and refuses.
+const MAX_GROUPS: i64 = 4096;
+
+/// The change counters of a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Changes {
+    parties: i64,
+    identities: i64,
+}
+
+/// What a tenant's counter of parties covers.
+struct Parties {
+    tenant: Arc<Tenant>,
+    trusts: Vec<Arc<Trust>>,
+    /// The first second in which a retired key is no longer to be returned.
+    valid_before: i64,
+}
+
+/// What is kept in memory. All of it is bounded.
+pub(crate) struct Caches {
+    /// Rises with each change made by this node; part of every key below that has no counter.
+    epoch: AtomicU64,
+    changes: Cache<(u64, TenantId), Changes>,
+    parties: Cache<(TenantId, i64), Arc<Parties>>,
+    services: Cache<(TenantId, i64, ServiceName), Option<Arc<Service>>>,
+    identities: Cache<(TenantId, i64, Sid), Option<Arc<Identity>>>,
+    labels: Cache<(u64, String), Option<Arc<TenantInfo>>>,
+    /// Trust keys by trust and version: the costly step from password to key is done once.
+    derived: Cache<(Uuid, u32), Arc<[Key]>>,
+}
+
+impl Caches {
+    pub(crate) fn new() -> Self {
+        Self {
+            epoch: AtomicU64::new(0),
+            changes: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(FRESH_FOR)
+                .build(),
+            parties: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_idle(IDLE)
+                .build(),
+            services: Cache::builder()
+                .max_capacity(100_000)
+                .time_to_idle(IDLE)
+                .build(),
+            identities: Cache::builder()
+                .max_capacity(100_000)
+                .time_to_idle(IDLE)
+                .build(),
+            labels: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(Duration::from_secs(1))
+                .build(),
+            derived: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_idle(IDLE)
+                .build(),
+        }
+    }
+
+    /// This node changed something: no counter read before counts any more.
+    pub(crate) fn invalidate(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The number of changes by this node; read before the database is, kept with what the database said.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn label(&self, text: &str) -> Option<Option<Arc<TenantInfo>>> {
+        self.labels.get(&(self.epoch(), text.to_owned())).await
+    }
+
+    pub(crate) async fn keep_label(
+        &self,
+        epoch: u64,
+        text: String,
+        found: Option<Arc<TenantInfo>>,
+    ) {
+        self.labels.insert((epoch, text), found).await;
+    }
+}
+
+impl Directory {
+    /// Answers the exchange. Where the database does not answer in time, or something in it does not open, this is
+    /// [`Records::Unavailable`]; it never fails otherwise. A change made here counts from the next call on, one made
+    /// by another node within a second.
+    pub async fn records(&self, lookups: &Lookups) -> Records {
+        match timeout(PATIENCE, self.answer(lookups)).await {
+            Ok(Ok(records)) => records,
+            Ok(Err(error)) => {
+                tracing::error!(tenant = %lookups.tenant, %error, "the directory cannot answer the KDC");
+                Records::Unavailable(error.to_string())
+            }
+            Err(_) => Records::Unavailable("the database did not answer in time".to_owned()),
+        }
+    }
+
+    async fn answer(&self, lookups: &Lookups) -> Result<Records> {
+        let tenant = lookups.tenant;
+        let changes = self.changes(tenant).await?;
+        Ok(match &lookups.wanted {
+            Wanted::Parties { issuer } => {
+                let parties = self.parties(tenant, changes).await?;
+                let trust = parties
+                    .trusts
+                    .iter()
+                    .find(|trust| trust.realm.eq_ignore_ascii_case(issuer));
+                Records::Parties {
+                    tenant: parties.tenant.clone(),
+                    trust: trust.cloned(),
+                }
+            }
+            Wanted::Grant { sid, service } => Records::Grant {
+                identity: self.identity(tenant, changes, sid).await?,
+                service: self.service(tenant, changes, service).await?,
+            },
+        })
+    }
+
+    async fn changes(&self, tenant: TenantId) -> Result<Changes> {
+        let key = (self.caches().epoch(), tenant);
+        if let Some(known) = self.caches().changes.get(&key).await {
+            return Ok(known);
+        }
+        let row = sql("SELECT parties_change, identities_change FROM tenants WHERE id = $1")
+            .bind(tenant_blob(tenant))
+            .fetch_optional(self.readers())
+            .await?
+            .ok_or_else(|| DirectoryError::not_found(Kind::Tenant, tenant))?;
+        let changes = Changes {
+            parties: col(&row, "parties_change")?,
+            identities: col(&row, "identities_change")?,
+        };
+        self.caches().changes.insert(key, changes).await;
+        Ok(changes)
+    }
+
+    async fn parties(&self, tenant: TenantId, changes: Changes) -> Result<Arc<Parties>> {
+        let key = (tenant, changes.parties);
+        if let Some(known) = self.caches().parties.get(&key).await
+            && now_s() < known.valid_before
+        {
+            return Ok(known);
+        }
+        // One snapshot: the keys and the domains of a trust belong together.
+        let mut conn = self.snapshot().await?;
+        let info = load_tenant(&mut conn, tenant).await?;
+        let now = now_s();
+        let mut trusts = Vec::new();
+        let mut valid_before = i64::MAX;
+        for domain in trusts::trusted_domains(&mut conn, tenant).await? {
+            if let Some((id, _)) = trusts::find(&mut conn, tenant, &domain).await? {
+                let (trust, until) = self
+                    .trust_record(&mut conn, &info, id, &domain, now)
+                    .await?;
+                trusts.push(Arc::new(trust));
+                valid_before = valid_before.min(until);
+            }
+        }
+        let parties = Arc::new(Parties {
+            tenant: Arc::new(Tenant {
+                id: tenant,
+                krbtgt_keys: service_keys(&mut conn, self.sealer(), &krbtgt(tenant)).await?,
+                name: info.name,
+                realm: info.realm,
+                policy: info.policy,
+                forests: trusts.iter().map(|trust| trust.domains.clone()).collect(),
+            }),
+            trusts,
+            valid_before,
+        });
+        self.caches().parties.insert(key, parties.clone()).await;
+        Ok(parties)
+    }
+
+    /// A trust with the keys that still open tickets, and the first second in which one of them no longer does.
+    async fn trust_record(
+        &self,
+        conn: &mut AnyConnection,
+        tenant: &TenantInfo,
+        id: Uuid,
+        domain: &str,
+        now: i64,
+    ) -> Result<(Trust, i64)> {
+        let realm = domain.to_ascii_uppercase();
+        let domains = load_domains(conn, tenant.id)
+            .await?
+            .into_iter()
+            .filter(|member| member.forest_root == domain)
+            .map(|member| ForestDomain {
+                realm: member.realm,
+                dns_name: member.dns_name,
+                flat_name: member.flat_name,
+                sid: member.sid,
+            })
+            .collect();
+        let mut keys = Vec::new();
+        let mut valid_before = i64::MAX;
+        for secret in trusts::secrets(conn, id).await? {
+            let until = secret.info.retires_at.unwrap_or_default();
+            let state = match secret.info.state {
+                // AD may seal with a pending version as soon as it holds it, before that is confirmed.
+                TrustKeyState::Pending | TrustKeyState::Current => KeyState::Current,
+                TrustKeyState::Previous => KeyState::Previous,
+                TrustKeyState::Retired if until < now => continue,
+                TrustKeyState::Retired => {
+                    valid_before = valid_before.min(until.saturating_add(1));
+                    KeyState::Retired { until }
+                }
+            };
+            keys.push(TrustKey {
+                version: secret.info.version,
+                state,
+                keys: self.derived(tenant, id, &realm, &secret).await?.to_vec(),
+            });
+        }
+        let trust = Trust {
+            realm,
+            domains,
+            keys,
+        };
+        Ok((trust, valid_before))
+    }
+
+    /// The keys of a trust password. Derived once: it costs thousands of hashes.
+    async fn derived(
+        &self,
+        tenant: &TenantInfo,
+        trust: Uuid,
+        ad_realm: &str,
+        secret: &StoredSecret,
+    ) -> Result<Arc<[Key]>> {
+        let key = (trust, secret.info.version);
+        if let Some(known) = self.caches().derived.get(&key).await {
+            return Ok(known);
+        }
+        let password = secret.open(self.sealer(), tenant.id, trust)?;
+        let salt = format!("{ad_realm}krbtgt{}", tenant.realm.to_ascii_uppercase());
+        let derive = move || {
+            [Enctype::Aes256Sha1, Enctype::Aes128Sha1]
+                .into_iter()
+                .map(|enctype| Key::from_password(enctype, &password, &salt, None))
+                .collect::<std::result::Result<Vec<Key>, _>>()
+        };
+        let keys: Arc<[Key]> = tokio::task::spawn_blocking(derive)
+            .await
+            .map_err(|error| DirectoryError::damaged("trust secret", error))?
+            .map_err(|error| DirectoryError::damaged("trust secret", error))?
+            .into();
+        self.caches().derived.insert(key, keys.clone()).await;
+        Ok(keys)
+    }
+
+    async fn service(
+        &self,
+        tenant: TenantId,
+        changes: Changes,
+        name: &ServiceName,
+    ) -> Result<Option<Arc<Service>>> {
+        let name = ServiceName::new(&name.class, &name.host);
+        let key = (tenant, changes.parties, name);
+        if let Some(known) = self.caches().services.get(&key).await {
+            return Ok(known);
+        }
+        let mut conn = self.snapshot().await?;
+        let row = sql("SELECT owner_kind, owner_id FROM service_names WHERE tenant_id = $1 AND class = $2 AND host = $3")
+            .bind(tenant_blob(tenant))
+            .bind(visible(&key.2.class))
+            .bind(visible(&key.2.host))
+            .fetch_optional(&mut *conn)
+            .await?;
+        let service = match row {
+            None => None,
+            Some(row) => {
+                let owner = Owner {
+                    tenant,
+                    kind: col_word(&row, "owner_kind", OwnerKind::from_word)?,
+                    id: col_uuid(&row, "owner_id")?,
+                };
+                Some(Arc::new(Service {
+                    name: service_name(&mut conn, owner.kind, owner.id).await?,
+                    keys: service_keys(&mut conn, self.sealer(), &owner).await?,
+                }))
+            }
+        };
+        self.caches().services.insert(key, service.clone()).await;
+        Ok(service)
+    }
+
+    async fn identity(
+        &self,
+        tenant: TenantId,
+        changes: Changes,
+        sid: &Sid,
+    ) -> Result<Option<Arc<Identity>>> {
+        let key = (tenant, changes.identities, sid.clone());
+        if let Some(known) = self.caches().identities.get(&key).await {
+            return Ok(known);
+        }
+        let mut conn = self.snapshot().await?;
+        let identity = match by_sid(&mut conn, tenant, sid).await? {
+            None => None,
+            Some(info) => {
+                let groups = group_sids(&mut conn, tenant, &info).await?;
+                Some(Arc::new(identity_record(info, groups)))
+            }
+        };
+        self.caches().identities.insert(key, identity.clone()).await;
+        Ok(identity)
+    }
+}
+
+/// Of a tenant ($1), an identity ($2) and the SID of its primary group ($3), at most $4: the closure of its direct groups.
+const GROUP_SIDS: &str = "SELECT DISTINCT g.sid FROM group_closure c
+    JOIN identities g ON g.tenant_id = c.tenant_id AND g.guid = c.ancestor_guid
+    WHERE c.tenant_id = $1 AND c.group_guid IN (
+      SELECT m.group_guid FROM memberships m WHERE m.tenant_id = $1 AND m.member_guid = $2
+      UNION SELECT p.guid FROM identities p WHERE p.tenant_id = $1 AND p.sid = $3)
+    AND g.kind = 'group' AND g.source = 'hybrid' AND g.state <> 'deleted' AND g.guid <> $2
+    ORDER BY g.sid LIMIT $4";
+
+/// The SIDs of every synced group an identity is in: its direct groups and its primary group, and what they are in. One
+/// read, however deep the nesting.
+async fn group_sids(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    identity: &IdentityInfo,
+) -> Result<Vec<Sid>> {
+    let primary = primary_group_sid(identity).map(|sid| sid.to_string());
+    let rows = sql(GROUP_SIDS)
+        .bind(tenant_blob(tenant))
+        .bind(identity.guid.as_bytes().to_vec())
+        .bind(primary)
+        .bind(MAX_GROUPS)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| col_sid(row, "sid")).collect()
+}
+
+fn identity_record(info: IdentityInfo, groups: Vec<Sid>) -> Identity {
+    // AD's implicit UPN, where none is set.
+    let upn = match (info.upn.is_empty(), info.kind) {
+        (true, IdentityKind::User) => format!("{}@{}", info.account_name, info.domain_dns_name),
+        _ => info.upn,
+    };
+    Identity {
+        sid: info.sid,
+        kind: info.kind,
+        source: info.source,
+        state: info.state,
+        account_name: info.account_name,
+        upn,
+        display_name: info.display_name,
+        domain_dns_name: info.domain_dns_name,
+        domain_flat_name: info.domain_flat_name,
+        primary_group_rid: info.primary_group_rid,
+        groups,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::sql_list;
+    use crate::sealing::master_key::MasterKey;
+    use sqlx::Row;
+
+    /// However large the tables are, a ticket's groups are found by searching indexes: nothing is scanned, nothing
+    /// walked.
+    #[tokio::test]
+    async fn the_groups_of_a_ticket_are_one_indexed_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("d.db").display());
+        let directory = Directory::open(&url, MasterKey::from_bytes([7; 32]))
+            .await
+            .unwrap();
+        let rows = sql_list(format!("EXPLAIN QUERY PLAN {GROUP_SIDS}"))
+            .bind(vec![0_u8; 16])
+            .bind(vec![0_u8; 16])
+            .bind("S-1-5-21-1-2-3-513")
+            .bind(MAX_GROUPS)
+            .fetch_all(directory.readers())
+            .await
+            .unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        let reads: Vec<&String> = steps
+            .iter()
+            .filter(|s| s.starts_with("SEARCH") || s.starts_with("SCAN"))
+            .collect();
+        for (table, index) in [
+            ("c", "PRIMARY KEY (tenant_id=? AND group_guid=?)"),
+            ("g", "(tenant_id=? AND guid=?)"),
+            ("m", "memberships_by_member (tenant_id=? AND member_guid=?)"),
+            ("p", "(tenant_id=? AND sid=?)"),
+        ] {
+            let searched = |step: &&&String| {
+                step.starts_with(&format!("SEARCH {table} USING")) && step.contains(index)
+            };
+            assert_eq!(
+                reads.iter().filter(searched).count(),
+                1,
+                "{table}: {steps:#?}"
+            );
+        }
+        assert_eq!(reads.len(), 4, "{steps:#?}");
+        directory.close().await;
+    }
+}

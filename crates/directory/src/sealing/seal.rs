@@ -1,0 +1,197 @@
+//! Sealing keys at rest: AES-256-GCM with a random nonce, bound to the place of the record.
+//!
+//! A sealed value opens only as the value of the tenant, kind, id and version it was sealed for, so that somebody who
+//! can write to the database, but has not the master key, can neither read a key nor put one record's key into another.
+
+use crate::error::DirectoryError;
+use crate::sealing::master_key::MasterKey;
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use crossrealm_kdc::TenantId;
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// The first byte of a sealed value: the format, so that another one can follow.
+const FORMAT: u8 = 1;
+const NONCE_LEN: usize = 12;
+
+/// A sealed key of the database does not open. Names the record, never what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the sealed {record} does not open: it was changed, moved from another record, or sealed under another master key"
+)]
+pub struct UnsealError {
+    /// Which record.
+    pub record: String,
+}
+
+/// The place of a sealed value: what it is bound to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// The tenant; all zero for what belongs to the installation.
+    pub(crate) tenant: TenantId,
+    /// What kind of record: `trust secret`, `account key`.
+    pub(crate) kind: &'static str,
+    /// The record's id.
+    pub(crate) id: &'a [u8],
+    /// The version of the value.
+    pub(crate) version: u32,
+}
+
+/// Seals and unseals under one master key.
+pub(crate) struct Sealer {
+    cipher: Aes256Gcm,
+}
+
+impl Place<'_> {
+    /// Every part has a fixed length or its length in front, so that no two places have the same bytes.
+    fn associated_data(&self) -> Vec<u8> {
+        let mut data = Vec::with_capacity(64);
+        data.extend(self.tenant.as_bytes());
+        for part in [self.kind.as_bytes(), self.id] {
+            data.extend((part.len() as u64).to_be_bytes());
+            data.extend(part);
+        }
+        data.extend(self.version.to_be_bytes());
+        data
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} version {} of tenant {}",
+            self.kind,
+            hex::encode(self.id),
+            self.version,
+            self.tenant
+        )
+    }
+}
+
+impl Sealer {
+    pub(crate) fn new(key: &MasterKey) -> Self {
+        Self {
+            cipher: Aes256Gcm::new(key.bytes().into()),
+        }
+    }
+
+    /// Format byte, nonce, ciphertext and tag.
+    pub(crate) fn seal(&self, place: Place<'_>, secret: &[u8]) -> crate::error::Result<Vec<u8>> {
+        let mut nonce = [0; NONCE_LEN];
+        crate::random::random(&mut nonce)?;
+        let payload = Payload {
+            msg: secret,
+            aad: &place.associated_data(),
+        };
+        let sealed = self
+            .cipher
+            .encrypt(&Nonce::from(nonce), payload)
+            .map_err(|_| DirectoryError::damaged(place, "it is too long to be sealed"))?;
+        let mut out = Vec::with_capacity(1 + NONCE_LEN + sealed.len());
+        out.push(FORMAT);
+        out.extend(nonce);
+        out.extend(sealed);
+        Ok(out)
+    }
+
+    pub(crate) fn unseal(
+        &self,
+        place: Place<'_>,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
+        let fail = || UnsealError {
+            record: place.to_string(),
+        };
+        let (head, body) = sealed.split_at_checked(1 + NONCE_LEN).ok_or_else(fail)?;
+        let (format, nonce) = head.split_at(1);
+        let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| fail())?;
+        if format != [FORMAT] {
+            return Err(fail());
+        }
+        let payload = Payload {
+            msg: body,
+            aad: &place.associated_data(),
+        };
+        self.cipher
+            .decrypt(&Nonce::from(nonce), payload)
+            .map(Zeroizing::new)
+            .map_err(|_| fail())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place<'static> = Place {
+        tenant: TenantId([7; 16]),
+        kind: "trust secret",
+        id: &[1, 2, 3],
+        version: 4,
+    };
+
+    fn sealer(byte: u8) -> Sealer {
+        Sealer::new(&MasterKey::from_bytes([byte; 32]))
+    }
+
+    #[test]
+    fn opens_only_in_its_own_place() {
+        let sealer = sealer(1);
+        let sealed = sealer.seal(PLACE, b"secret").unwrap();
+        assert_eq!(sealer.unseal(PLACE, &sealed).unwrap().as_slice(), b"secret");
+        let elsewhere = [
+            Place {
+                tenant: TenantId([8; 16]),
+                ..PLACE
+            },
+            Place {
+                kind: "trust secre",
+                ..PLACE
+            },
+            Place {
+                kind: "account key",
+                ..PLACE
+            },
+            Place {
+                id: &[1, 2],
+                ..PLACE
+            },
+            Place {
+                id: &[1, 2, 4],
+                ..PLACE
+            },
+            Place {
+                version: 5,
+                ..PLACE
+            },
+        ];
+        for place in elsewhere {
+            let error = sealer.unseal(place, &sealed).unwrap_err();
+            assert!(!error.to_string().contains("secret`"), "{error}");
+            assert_eq!(error.record, place.to_string());
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_or_another_key_opens_nothing() {
+        let sealed = sealer(1).seal(PLACE, b"secret").unwrap();
+        assert!(sealer(2).unseal(PLACE, &sealed).is_err());
+        for index in 0..sealed.len() {
+            let mut edited = sealed.clone();
+            edited[index] ^= 1;
+            assert!(sealer(1).unseal(PLACE, &edited).is_err(), "byte {index}");
+            assert!(sealer(1).unseal(PLACE, &sealed[..index]).is_err());
+        }
+    }
+
+    #[test]
+    fn two_sealings_differ() {
+        let sealer = sealer(1);
+        assert_ne!(
+            sealer.seal(PLACE, b"secret").unwrap(),
+            sealer.seal(PLACE, b"secret").unwrap()
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! Service principals: Kerberos services other than storage accounts.
+
+use crate::audit::events::Actor;
+use crate::audit::events::audit;
+use crate::clock::now_s;
+use crate::db::{Touch, col, col_uuid, is_taken, sql, tenant_blob, touch, uuid_blob};
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::error::{DirectoryError, Kind};
+use crate::names;
+use crate::page::{Page, Paged};
+use crate::random::random_uuid;
+use crate::service_keys;
+use crate::service_keys::{KeyInfo, KeySlot, KeytabMaterial, Owner, OwnerKind};
+use crate::storage::accounts::{delete_names, insert_name};
+use crate::tenants::load_tenant;
+use crossrealm_kdc::TenantId;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+/// A service principal without its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePrincipal {
+    /// `class/host`, lower case.
+    pub spn: String,
+    /// When it was made, Unix seconds.
+    pub created_at: i64,
+    /// Its keys, the sealing one first.
+    pub keys: Vec<KeyInfo>,
+}
+
+impl Directory {
+    /// Makes a service principal `class/host` with both keys.
+    pub async fn create_service_principal(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        spn: &str,
+    ) -> Result<ServicePrincipal> {
+        let (class, host) = names::spn(spn)?;
+        let spn = format!("{class}/{host}");
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let owner = Owner {
+            tenant,
+            kind: OwnerKind::Principal,
+            id: random_uuid()?,
+        };
+        insert_name(&mut tx, &owner, &class, &host).await?;
+        sql("INSERT INTO service_principals (id, tenant_id, spn, created_at) VALUES ($1, $2, $3, $4)")
+            .bind(uuid_blob(owner.id))
+            .bind(tenant_blob(tenant))
+            .bind(spn.as_str())
+            .bind(now_s())
+            .execute(&mut *tx)
+            .await
+            .map_err(|error| match is_taken(&error) {
+                true => DirectoryError::exists(Kind::ServicePrincipal, &spn),
+                false => error.into(),
+            })?;
+        service_keys::insert_both(&mut tx, self.sealer(), &owner).await?;
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "service-principal.create",
+            &spn,
+            "",
+        )
+        .await?;
+        let (_, principal) = load(&mut tx, tenant, &spn).await?;
+        self.commit(tx).await?;
+        Ok(principal)
+    }
+
+    /// The service principals, by SPN.
+    pub async fn service_principals(
+        &self,
+        tenant: TenantId,
+        page: &Page,
+    ) -> Result<Paged<ServicePrincipal>> {
+        let mut conn = self.snapshot().await?;
+        let rows = sql("SELECT id, spn, created_at FROM service_principals
+                        WHERE tenant_id = $1 AND spn > $2 ORDER BY spn LIMIT $3")
+        .bind(tenant_blob(tenant))
+        .bind(page.after())
+        .bind(page.limit())
+        .fetch_all(&mut *conn)
+        .await?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in &rows {
+            items.push(principal_of(&mut conn, tenant, row).await?.1);
+        }
+        Ok(page.paged(items, |principal| principal.spn.clone()))
+    }
+
+    /// The service principal with this SPN, compared without case.
+    pub async fn service_principal(&self, tenant: TenantId, spn: &str) -> Result<ServicePrincipal> {
+        let mut conn = self.snapshot().await?;
+        Ok(load(&mut conn, tenant, spn).await?.1)
+    }
+
+    /// Makes a new key in a slot; the other slot seals from now on.
+    pub async fn rotate_service_principal_key(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        spn: &str,
+        slot: KeySlot,
+    ) -> Result<ServicePrincipal> {
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let life = load_tenant(&mut tx, tenant).await?.policy.max_ticket_life_s;
+        let (owner, principal) = load(&mut tx, tenant, spn).await?;
+        let kvno = service_keys::rotate(&mut tx, self.sealer(), &owner, slot, life).await?;
+        let detail = format!("{} kvno {kvno}", slot.as_str());
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "service-principal.rotate-key",
+            &principal.spn,
+            &detail,
+        )
+        .await?;
+        let (_, principal) = load(&mut tx, tenant, spn).await?;
+        self.commit(tx).await?;
+        Ok(principal)
+    }
+
+    /// What the service principal's keytab is made of. Audited: it is an export of keys.
+    pub async fn service_principal_keytab(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        spn: &str,
+    ) -> Result<KeytabMaterial> {
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
+        let realm = load_tenant(&mut tx, tenant).await?.realm;
+        let (owner, principal) = load(&mut tx, tenant, spn).await?;
+        let material = KeytabMaterial {
+            realm,
+            principals: vec![principal.spn.clone()],
+            keys: service_keys::service_keys(&mut tx, self.sealer(), &owner).await?,
+        };
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "service-principal.keytab",
+            &principal.spn,
+            "",
+        )
+        .await?;
+        self.commit(tx).await?;
+        Ok(material)
+    }
+
+    /// Removes a service principal and its keys.
+    pub async fn delete_service_principal(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        spn: &str,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let (owner, principal) = load(&mut tx, tenant, spn).await?;
+        delete_names(&mut tx, &owner).await?;
+        service_keys::delete_keys(&mut tx, &owner).await?;
+        sql("DELETE FROM service_principals WHERE id = $1")
+            .bind(uuid_blob(owner.id))
+            .execute(&mut *tx)
+            .await?;
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "service-principal.delete",
+            &principal.spn,
+            "",
+        )
+        .await?;
+        self.commit(tx).await
+    }
+}
+
+async fn load(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    spn: &str,
+) -> Result<(Owner, ServicePrincipal)> {
+    let (class, host) = names::spn(spn)?;
+    let spn = format!("{class}/{host}");
+    let row =
+        sql("SELECT id, spn, created_at FROM service_principals WHERE tenant_id = $1 AND spn = $2")
+            .bind(tenant_blob(tenant))
+            .bind(spn.as_str())
+            .fetch_optional(&mut *conn)
+            .await?
+            .ok_or_else(|| DirectoryError::not_found(Kind::ServicePrincipal, &spn))?;
+    principal_of(conn, tenant, &row).await
+}
+
+async fn principal_of(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    row: &AnyRow,
+) -> Result<(Owner, ServicePrincipal)> {
+    let owner = Owner {
+        tenant,
+        kind: OwnerKind::Principal,
+        id: col_uuid(row, "id")?,
+    };
+    let principal = ServicePrincipal {
+        spn: col(row, "spn")?,
+        created_at: col(row, "created_at")?,
+        keys: service_keys::key_infos(conn, &owner).await?,
+    };
+    Ok((owner, principal))
+}

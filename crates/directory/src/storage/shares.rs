@@ -1,0 +1,386 @@
+//! Shares and the roles granted on them.
+
+use crate::audit::events;
+use crate::audit::events::Actor;
+use crate::audit::events::{audit, audit_event};
+use crate::clock::now_s;
+use crate::db::{Touch, col, col_uuid, col_word, sql, tenant_blob, touch, uuid_blob};
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::error::{DirectoryError, Kind};
+use crate::identities::{IdentityInfo, find_principal};
+use crate::names;
+use crate::random::random_uuid;
+use crate::storage::accounts::load_account;
+use crate::storage::effective_access::{PrincipalRef, principal_ref};
+use crate::tenants::{TenantInfo, load_tenant};
+use crossrealm_kdc::{IdentityState, TenantId};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+use std::fmt;
+use uuid::Uuid;
+
+/// A share-level role, weakest first, so that the highest of several is their maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ShareRole {
+    /// Reads.
+    Reader,
+    /// Reads, writes, deletes.
+    Contributor,
+    /// Also changes permissions.
+    ElevatedContributor,
+}
+
+/// A share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The storage account.
+    pub account: String,
+    /// Its name, lower case.
+    pub name: String,
+    /// How much it may hold, in GiB; `None` where nothing but the file system limits it.
+    pub quota_gib: Option<u32>,
+    /// When it was made, Unix seconds.
+    pub created_at: i64,
+}
+
+/// A role granted to a user or group on a share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// To whom.
+    pub principal: PrincipalRef,
+    /// Which.
+    pub role: ShareRole,
+    /// When, Unix seconds.
+    pub created_at: i64,
+}
+
+impl ShareRole {
+    /// `reader`, `contributor` or `elevated-contributor`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Contributor => "contributor",
+            Self::ElevatedContributor => "elevated-contributor",
+        }
+    }
+
+    /// The role of this name.
+    pub fn from_word(text: &str) -> Option<Self> {
+        [Self::Reader, Self::Contributor, Self::ElevatedContributor]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+    }
+}
+
+impl fmt::Display for ShareRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Directory {
+    /// Makes a share. One that was removed under the same name comes back without its grants.
+    pub async fn create_share(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        account: &str,
+        share: &str,
+        quota_gib: Option<u32>,
+    ) -> Result<Share> {
+        let name = names::share_name(share)?;
+        let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let tenant_info = load_tenant(&mut tx, tenant).await?;
+        let (owner, _) = load_account(&mut tx, &tenant_info, account).await?;
+        let made = Share {
+            account: account.to_owned(),
+            name,
+            quota_gib,
+            created_at: now_s(),
+        };
+        let done = sql(
+            "INSERT INTO shares (id, account_id, name, created_at, quota_gib) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (account_id, name) DO UPDATE SET created_at = $4, removed_at = NULL, quota_gib = $5
+             WHERE shares.removed_at IS NOT NULL",
+        )
+        .bind(uuid_blob(random_uuid()?))
+        .bind(uuid_blob(owner.id))
+        .bind(made.name.as_str())
+        .bind(made.created_at)
+        .bind(quota_gib.map(i64::from))
+        .execute(&mut *tx)
+        .await?;
+        let target = format!("{account}/{share}");
+        if done.rows_affected() == 0 {
+            return Err(DirectoryError::exists(Kind::Share, target));
+        }
+        let detail = quota_gib.map_or_else(String::new, |gib| format!("quota {gib} GiB"));
+        audit(&mut tx, by, Some(tenant), "share.create", &target, &detail).await?;
+        self.commit(tx).await?;
+        Ok(made)
+    }
+
+    /// Sets how much a share may hold, in GiB; `None` takes the quota away. A quota that is as it was leaves no event.
+    pub async fn set_share_quota(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        account: &str,
+        share: &str,
+        quota_gib: Option<u32>,
+    ) -> Result<Share> {
+        let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let tenant_info = load_tenant(&mut tx, tenant).await?;
+        let id = share_id(&mut tx, &tenant_info, account, share).await?;
+        let (owner, _) = load_account(&mut tx, &tenant_info, account).await?;
+        let shares = load_shares(&mut tx, owner.id, account).await?;
+        let found = shares.into_iter().find(|(of, _)| *of == id);
+        let (_, mut found) = found.ok_or_else(|| {
+            DirectoryError::not_found(Kind::Share, format!("{account}/{}", names::shown(share)))
+        })?;
+        let before = std::mem::replace(&mut found.quota_gib, quota_gib);
+        if before == quota_gib {
+            return Ok(found);
+        }
+        sql("UPDATE shares SET quota_gib = $2 WHERE id = $1")
+            .bind(uuid_blob(id))
+            .bind(quota_gib.map(i64::from))
+            .execute(&mut *tx)
+            .await?;
+        let words = |gib: Option<u32>| gib.map_or("none".to_owned(), |gib| format!("{gib} GiB"));
+        let target = format!("{account}/{}", found.name);
+        let detail = format!("{}, was {}", words(quota_gib), words(before));
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "share.set-quota",
+            &target,
+            &detail,
+        )
+        .await?;
+        self.commit(tx).await?;
+        Ok(found)
+    }
+
+    /// The shares of an account, by name. Removed ones are not shown.
+    pub async fn shares(&self, tenant: TenantId, account: &str) -> Result<Vec<Share>> {
+        let mut conn = self.snapshot().await?;
+        let tenant_info = load_tenant(&mut conn, tenant).await?;
+        let (owner, _) = load_account(&mut conn, &tenant_info, account).await?;
+        let shares = load_shares(&mut conn, owner.id, account).await?;
+        Ok(shares.into_iter().map(|(_, share)| share).collect())
+    }
+
+    /// Takes a share out of view and its grants away. Its data is not touched.
+    pub async fn delete_share(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        account: &str,
+        share: &str,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let tenant_info = load_tenant(&mut tx, tenant).await?;
+        let id = share_id(&mut tx, &tenant_info, account, share).await?;
+        sql("DELETE FROM grants WHERE share_id = $1")
+            .bind(uuid_blob(id))
+            .execute(&mut *tx)
+            .await?;
+        sql("UPDATE shares SET removed_at = $2 WHERE id = $1")
+            .bind(uuid_blob(id))
+            .bind(now_s())
+            .execute(&mut *tx)
+            .await?;
+        let target = format!("{account}/{share}");
+        audit(&mut tx, by, Some(tenant), "share.delete", &target, "").await?;
+        self.commit(tx).await
+    }
+
+    /// Grants a role on a share to a user or group named as in [`Directory::principal`]; replaces the role where one
+    /// was granted.
+    pub async fn grant(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        account: &str,
+        share: &str,
+        principal: &str,
+        role: ShareRole,
+    ) -> Result<Grant> {
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let tenant_info = load_tenant(&mut tx, tenant).await?;
+        let id = share_id(&mut tx, &tenant_info, account, share).await?;
+        let info = find_principal(&mut tx, tenant, principal, None).await?;
+        if info.state == IdentityState::Deleted {
+            return Err(DirectoryError::not_found(Kind::Principal, principal));
+        }
+        let grant = Grant {
+            role,
+            created_at: now_s(),
+            principal: PrincipalRef::from(info),
+        };
+        sql("INSERT INTO grants (share_id, tenant_id, guid, role, created_at) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (share_id, guid) DO UPDATE SET role = $4, created_at = $5")
+            .bind(uuid_blob(id))
+            .bind(tenant_blob(tenant))
+            .bind(uuid_blob(grant.principal.guid))
+            .bind(role.as_str())
+            .bind(grant.created_at)
+            .execute(&mut *tx)
+            .await?;
+        audit_grant(&mut tx, by, tenant, "share.grant", account, share, &grant).await?;
+        self.commit(tx).await?;
+        Ok(grant)
+    }
+
+    /// Takes a principal's role on a share away.
+    pub async fn revoke(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        account: &str,
+        share: &str,
+        principal: &str,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let tenant_info = load_tenant(&mut tx, tenant).await?;
+        let id = share_id(&mut tx, &tenant_info, account, share).await?;
+        let info = find_principal(&mut tx, tenant, principal, None).await?;
+        let grants = load_grants(&mut tx, id).await?;
+        let grant = grants
+            .into_iter()
+            .find(|grant| grant.principal.guid == info.guid)
+            .ok_or_else(|| {
+                DirectoryError::not_found(Kind::Grant, format!("{account}/{share} to {principal}"))
+            })?;
+        sql("DELETE FROM grants WHERE share_id = $1 AND guid = $2")
+            .bind(uuid_blob(id))
+            .bind(uuid_blob(info.guid))
+            .execute(&mut *tx)
+            .await?;
+        audit_grant(&mut tx, by, tenant, "share.revoke", account, share, &grant).await?;
+        self.commit(tx).await
+    }
+
+    /// The roles granted on a share, by principal.
+    pub async fn grants(&self, tenant: TenantId, account: &str, share: &str) -> Result<Vec<Grant>> {
+        let mut conn = self.snapshot().await?;
+        let tenant_info = load_tenant(&mut conn, tenant).await?;
+        let id = share_id(&mut conn, &tenant_info, account, share).await?;
+        load_grants(&mut conn, id).await
+    }
+}
+
+async fn audit_grant(
+    conn: &mut AnyConnection,
+    by: &Actor,
+    tenant: TenantId,
+    action: &str,
+    account: &str,
+    share: &str,
+    grant: &Grant,
+) -> Result<()> {
+    let event = events::NewEvent {
+        user: grant.principal.name.clone(),
+        target: format!("{account}/{share}"),
+        detail: format!("{} {}", grant.role, grant.principal.sid),
+        ..audit_event(by, Some(tenant), action)
+    };
+    events::record(conn, &event).await
+}
+
+/// The shares of an account that are in view, by name, with their ids.
+pub(crate) async fn load_shares(
+    conn: &mut AnyConnection,
+    account_id: Uuid,
+    account: &str,
+) -> Result<Vec<(Uuid, Share)>> {
+    let rows = sql("SELECT id, name, created_at, quota_gib FROM shares WHERE account_id = $1 AND removed_at IS NULL ORDER BY name")
+        .bind(uuid_blob(account_id))
+        .fetch_all(conn)
+        .await?;
+    let share = |row: &AnyRow| {
+        let share = Share {
+            account: account.to_owned(),
+            name: col(row, "name")?,
+            quota_gib: quota(row)?,
+            created_at: col(row, "created_at")?,
+        };
+        Ok((col_uuid(row, "id")?, share))
+    };
+    rows.iter().map(share).collect()
+}
+
+fn quota(row: &AnyRow) -> Result<Option<u32>> {
+    let gib: Option<i64> = col(row, "quota_gib")?;
+    gib.map(|gib| {
+        u32::try_from(gib).map_err(|_| DirectoryError::damaged("quota_gib", "out of range"))
+    })
+    .transpose()
+}
+
+pub(crate) async fn share_id(
+    conn: &mut AnyConnection,
+    tenant: &TenantInfo,
+    account: &str,
+    share: &str,
+) -> Result<Uuid> {
+    let (owner, _) = load_account(conn, tenant, account).await?;
+    let row =
+        sql("SELECT id FROM shares WHERE account_id = $1 AND name = $2 AND removed_at IS NULL")
+            .bind(uuid_blob(owner.id))
+            .bind(names::shown(share))
+            .fetch_optional(conn)
+            .await?;
+    let Some(row) = row else {
+        return Err(DirectoryError::not_found(
+            Kind::Share,
+            format!("{account}/{}", names::shown(share)),
+        ));
+    };
+    col_uuid(&row, "id")
+}
+
+/// The grants on a share to principals that are not deleted, by name.
+pub(crate) async fn load_grants(conn: &mut AnyConnection, share: Uuid) -> Result<Vec<Grant>> {
+    let rows = sql(
+        "SELECT i.guid, i.sid, i.kind, i.upn, i.account_name, g.role, g.created_at FROM grants g
+                    JOIN identities i ON i.tenant_id = g.tenant_id AND i.guid = g.guid
+                    WHERE g.share_id = $1 AND i.state <> 'deleted' ORDER BY i.name_key, i.guid",
+    )
+    .bind(uuid_blob(share))
+    .fetch_all(conn)
+    .await?;
+    let grant = |row: &AnyRow| {
+        Ok(Grant {
+            principal: principal_ref(row)?,
+            role: col_word(row, "role", ShareRole::from_word)?,
+            created_at: col(row, "created_at")?,
+        })
+    };
+    rows.iter().map(grant).collect()
+}
+
+impl From<IdentityInfo> for PrincipalRef {
+    fn from(info: IdentityInfo) -> Self {
+        Self {
+            name: crate::storage::effective_access::short_name(
+                info.kind,
+                &info.upn,
+                &info.account_name,
+            ),
+            guid: info.guid,
+            sid: info.sid,
+            kind: info.kind,
+        }
+    }
+}

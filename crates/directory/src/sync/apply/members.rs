@@ -1,0 +1,210 @@
+//! The direct members that a request adds to groups and takes from them, and what becomes of the closure.
+
+use super::Run;
+use crate::clock::now_s;
+use crate::db::{CHUNK, col_uuid, places, rows, sql_list, tenant_blob, uuid_blob};
+use crate::error::Result;
+use crate::identities::memberships;
+use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info};
+use crate::sync::RefusalCode;
+use crossrealm_kdc::{IdentityKind, IdentityState};
+use sqlx::AnyConnection;
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// So many members, and so many groups, are written by one statement.
+const TOGETHER: usize = 100;
+
+/// A group, whom to add, whom to take away.
+pub(super) type MemberChange<'a> = (Uuid, &'a Vec<Uuid>, &'a Vec<Uuid>);
+
+/// What was decided of some groups and is not written yet.
+struct Unwritten<'a> {
+    /// The living groups among all that are added or taken away.
+    living: &'a HashSet<Uuid>,
+    /// Members to add, each behind its group.
+    pairs: Vec<(Uuid, Uuid)>,
+    /// Groups of which it is known that they changed.
+    changed: HashSet<Uuid>,
+}
+
+impl Run<'_> {
+    /// Adds and takes away direct members, group by group. Adding a present one or taking an absent one away is fine.
+    pub(super) async fn members(
+        &mut self,
+        conn: &mut AnyConnection,
+        changes: &[MemberChange<'_>],
+    ) -> Result<()> {
+        for changes in changes.chunks(CHUNK) {
+            let groups = self.own_groups(conn, changes).await?;
+            let living = self.groups_among(conn, changes).await?;
+            let mut unwritten = Unwritten {
+                living: &living,
+                pairs: Vec::new(),
+                changed: HashSet::new(),
+            };
+            for change in changes {
+                match groups.contains_key(&change.0) {
+                    true => self.change(conn, change, &mut unwritten).await?,
+                    false => self.no_group(conn, change.0).await?,
+                }
+            }
+            self.add(conn, &mut unwritten).await?;
+            let changed = unwritten.changed.iter().filter_map(|guid| groups.get(guid));
+            let changed: Vec<&IdentityInfo> = changed.collect();
+            for groups in changed.chunks(TOGETHER) {
+                self.members_changed(conn, groups).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn change(
+        &mut self,
+        conn: &mut AnyConnection,
+        (group, add, remove): &MemberChange<'_>,
+        unwritten: &mut Unwritten<'_>,
+    ) -> Result<()> {
+        if !remove.is_empty() {
+            // What is taken away may be among what waits to be added.
+            self.add(conn, unwritten).await?;
+        }
+        for chunk in remove.chunks(CHUNK) {
+            for member in chunk {
+                if unwritten.living.contains(member) {
+                    self.closure.shrunk(*member);
+                }
+            }
+            let ended = memberships::end(conn, self.tenant, *group, chunk).await?;
+            if ended > 0 {
+                unwritten.changed.insert(*group);
+            }
+            self.outcome.memberships_removed += ended;
+        }
+        for member in *add {
+            unwritten.pairs.push((*group, *member));
+            if unwritten.pairs.len() >= TOGETHER {
+                self.add(conn, unwritten).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the members that wait to be added.
+    async fn add(&mut self, conn: &mut AnyConnection, unwritten: &mut Unwritten<'_>) -> Result<()> {
+        let pairs = std::mem::take(&mut unwritten.pairs);
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let mut statement = sql_list(format!(
+            "INSERT INTO memberships (tenant_id, group_guid, member_guid) VALUES {} ON CONFLICT DO NOTHING RETURNING group_guid",
+            rows(pairs.len(), |n| format!("($1,${},${})", 2 * n + 2, 2 * n + 3))
+        ))
+        .persistent(pairs.len() == TOGETHER)
+        .bind(tenant_blob(self.tenant));
+        for (group, member) in &pairs {
+            statement = statement.bind(uuid_blob(*group)).bind(uuid_blob(*member));
+        }
+        for row in &statement.fetch_all(&mut *conn).await? {
+            unwritten.changed.insert(col_uuid(row, "group_guid")?);
+            self.outcome.memberships_added += 1;
+        }
+        for (group, member) in pairs {
+            if unwritten.living.contains(&member) {
+                self.closure.edge_added(conn, member, group).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes in these groups that their members come from this run.
+    async fn members_changed(
+        &self,
+        conn: &mut AnyConnection,
+        groups: &[&IdentityInfo],
+    ) -> Result<()> {
+        let mut statement = sql_list(format!(
+            "UPDATE identities SET changed_at = $2, origins = new.column2 FROM (VALUES {}) AS new
+             WHERE tenant_id = $1 AND guid = new.column1",
+            rows(groups.len(), |n| format!("(${},${})", 2 * n + 3, 2 * n + 4))
+        ))
+        .persistent(groups.len() == TOGETHER)
+        .bind(tenant_blob(self.tenant))
+        .bind(now_s());
+        for group in groups {
+            statement = statement
+                .bind(uuid_blob(group.guid))
+                .bind(self.origins(&group.origins, &["members"]));
+        }
+        statement.execute(conn).await?;
+        Ok(())
+    }
+
+    async fn no_group(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
+        if self.blamed.contains(&guid) {
+            // It is not here because it was refused itself: that reason stands.
+            return Ok(());
+        }
+        let domain = &self.domain.dns_name;
+        let message = format!("no synced group of domain `{domain}` has this GUID");
+        let code = RefusalCode::UnknownObject;
+        self.refuse(conn, guid, "", code, message).await
+    }
+
+    /// The living groups of this domain that the changes are about; at most [`CHUNK`] changes are given.
+    async fn own_groups(
+        &self,
+        conn: &mut AnyConnection,
+        changes: &[MemberChange<'_>],
+    ) -> Result<HashMap<Uuid, IdentityInfo>> {
+        if changes.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut statement = sql_list(format!(
+            "{SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.source = 'hybrid' AND i.domain = $2 AND i.guid IN ({})",
+            places(3, changes.len())
+        ))
+        .bind(tenant_blob(self.tenant))
+        .bind(self.domain.dns_name.as_str());
+        for (group, ..) in changes {
+            statement = statement.bind(uuid_blob(*group));
+        }
+        let rows = statement.fetch_all(conn).await?;
+        let mut groups = HashMap::new();
+        for row in &rows {
+            let known = identity_info(row)?;
+            if known.kind == IdentityKind::Group && known.state != IdentityState::Deleted {
+                groups.insert(known.guid, known);
+            }
+        }
+        Ok(groups)
+    }
+
+    /// The living groups among all that the changes add or take away.
+    async fn groups_among(
+        &self,
+        conn: &mut AnyConnection,
+        changes: &[MemberChange<'_>],
+    ) -> Result<HashSet<Uuid>> {
+        let all = changes
+            .iter()
+            .flat_map(|(_, add, remove)| add.iter().chain(*remove));
+        let all: HashSet<Uuid> = all.copied().collect();
+        let all: Vec<Uuid> = all.into_iter().collect();
+        let mut groups = HashSet::new();
+        for chunk in all.chunks(CHUNK) {
+            let mut statement = sql_list(format!(
+                "SELECT guid FROM identities WHERE tenant_id = $1 AND kind = 'group' AND state <> 'deleted' AND guid IN ({})",
+                places(2, chunk.len())
+            ))
+            .bind(tenant_blob(self.tenant));
+            for guid in chunk {
+                statement = statement.bind(uuid_blob(*guid));
+            }
+            for row in &statement.fetch_all(&mut *conn).await? {
+                groups.insert(col_uuid(row, "guid")?);
+            }
+        }
+        Ok(groups)
+    }
+}

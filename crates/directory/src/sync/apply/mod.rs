@@ -1,0 +1,262 @@
+//! One request of the sync agent, object by object: the rules that decide whether a change may be made, and the change.
+
+mod lookup;
+mod members;
+mod upserts;
+
+use crate::audit::events;
+use crate::audit::events::Actor;
+use crate::audit::events::{Outcome, audit_event};
+use crate::clock::now_s;
+use crate::db::{col, col_uuid, sql, sql_list, tenant_blob, uuid_blob};
+use crate::error::Result;
+use crate::identities::closure::Closure;
+use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info};
+use crate::identities::{memberships, provenance};
+use crate::names;
+use crate::sync::{ApplyOutcome, Change, Refusal, RefusalCode};
+use crate::tenants::domains::DomainInfo;
+use crossrealm_kdc::{IdentityKind, IdentityState, Policy, TenantId};
+use sqlx::AnyConnection;
+use std::collections::HashSet;
+use std::mem::discriminant;
+use uuid::Uuid;
+
+/// The most objects of a domain of which it is kept that they were refused or failed.
+const MAX_BLAMED: usize = 10_000;
+
+/// The request under way.
+pub(crate) struct Run<'a> {
+    by: &'a Actor,
+    tenant: TenantId,
+    domain: &'a DomainInfo,
+    run_id: Uuid,
+    policy: Policy,
+    closure: Closure,
+    /// The objects that were refused or failed before: the few of which more is known than their record.
+    blamed: HashSet<Uuid>,
+    outcome: ApplyOutcome,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) async fn begin(
+        conn: &mut AnyConnection,
+        by: &'a Actor,
+        tenant: TenantId,
+        domain: &'a DomainInfo,
+        run_id: Uuid,
+        policy: Policy,
+    ) -> Result<Self> {
+        let rows = sql("SELECT guid FROM sync_refusals WHERE tenant_id = $1 AND domain = $2
+                        UNION SELECT guid FROM sync_failures WHERE tenant_id = $1 AND domain = $2 AND guid IS NOT NULL")
+            .bind(tenant_blob(tenant))
+            .bind(domain.dns_name.as_str())
+            .fetch_all(conn)
+            .await?;
+        let blamed = rows.iter().map(|row| col_uuid(row, "guid"));
+        Ok(Self {
+            by,
+            tenant,
+            domain,
+            run_id,
+            policy,
+            closure: Closure::new(tenant),
+            blamed: blamed.collect::<Result<_>>()?,
+            outcome: ApplyOutcome::default(),
+        })
+    }
+
+    /// Makes the changes in their order. Those of one kind that follow each other share their statements.
+    pub(crate) async fn apply(
+        &mut self,
+        conn: &mut AnyConnection,
+        changes: &[Change],
+    ) -> Result<()> {
+        for alike in changes.chunk_by(|a, b| discriminant(a) == discriminant(b)) {
+            let (mut objects, mut groups) = (Vec::new(), Vec::new());
+            for change in alike {
+                match change {
+                    Change::Upsert(object) => objects.push(object),
+                    Change::Members { group, add, remove } => groups.push((*group, add, remove)),
+                    Change::Delete(guid) => self.delete(conn, *guid).await?,
+                }
+            }
+            self.upserts(conn, &objects).await?;
+            self.members(conn, &groups).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn finish(self, conn: &mut AnyConnection) -> Result<ApplyOutcome> {
+        self.closure.finish(conn).await?;
+        memberships::forget(conn, self.tenant, &self.policy).await?;
+        Ok(self.outcome)
+    }
+
+    /// What is stored of where attributes came from, once this run wrote these.
+    fn origins(&self, stored: &str, changed: &[&str]) -> String {
+        provenance::written(stored, changed, &self.by.name, Some(self.run_id))
+    }
+
+    /// The hybrid identity of this domain with this GUID.
+    async fn own(&self, conn: &mut AnyConnection, guid: Uuid) -> Result<Option<IdentityInfo>> {
+        let row = sql_list(format!(
+            "{SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.guid = $2 AND i.source = 'hybrid' AND i.domain = $3"
+        ))
+        .persistent(true)
+        .bind(tenant_blob(self.tenant))
+        .bind(uuid_blob(guid))
+        .bind(self.domain.dns_name.as_str())
+        .fetch_optional(conn)
+        .await?;
+        row.as_ref().map(identity_info).transpose()
+    }
+
+    /// A tombstone: the SID stays taken for ever, the names are free again, the memberships are gone. Roles stay with
+    /// the SID without effect, for the day the object is restored.
+    async fn delete(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
+        let Some(known) = self.own(conn, guid).await? else {
+            return self.delete_unknown(conn, guid).await;
+        };
+        if known.kind == IdentityKind::Group {
+            self.closure.shrunk(guid);
+        }
+        let place = |text| {
+            sql(text)
+                .bind(tenant_blob(self.tenant))
+                .bind(uuid_blob(guid))
+        };
+        // Of a tombstone too: a group may have been given it as a member since, and it must not come back with that.
+        let removed = memberships::end_all(conn, self.tenant, guid).await?;
+        self.outcome.memberships_removed += removed;
+        if known.state == IdentityState::Deleted {
+            self.outcome.unchanged += 1;
+            return self.absolve(conn, guid).await;
+        }
+        place("UPDATE identities SET state = 'deleted', disabled_reason = NULL, taken_account = NULL, taken_upn = NULL,
+               barred_at = CASE WHEN state = 'enabled' OR disabled_reason = 'locked' THEN $3 ELSE barred_at END, changed_at = $3, origins = $4 WHERE tenant_id = $1 AND guid = $2")
+            .bind(now_s())
+            .bind(self.origins(&known.origins, &["state"]))
+            .execute(&mut *conn)
+            .await?;
+        self.outcome.deleted += 1;
+        self.absolve(conn, guid).await
+    }
+
+    /// What is not here need not be deleted, a refused object for one; what is another's may not be.
+    async fn delete_unknown(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
+        let other = sql("SELECT guid FROM identities WHERE tenant_id = $1 AND guid = $2")
+            .bind(tenant_blob(self.tenant))
+            .bind(uuid_blob(guid))
+            .fetch_optional(&mut *conn)
+            .await?;
+        if other.is_some() {
+            let message = format!("it is not an identity of domain `{}`", self.domain.dns_name);
+            return self
+                .refuse(conn, guid, "", RefusalCode::UnknownObject, message)
+                .await;
+        }
+        self.outcome.unchanged += 1;
+        self.absolve(conn, guid).await
+    }
+
+    /// Notes a refusal; audited when it is new, not each time an agent tries again.
+    async fn refuse(
+        &mut self,
+        conn: &mut AnyConnection,
+        guid: Uuid,
+        account_name: &str,
+        code: RefusalCode,
+        message: String,
+    ) -> Result<()> {
+        let place = |text| {
+            sql(text)
+                .bind(tenant_blob(self.tenant))
+                .bind(self.domain.dns_name.as_str())
+                .bind(uuid_blob(guid))
+        };
+        let name = names::shown(account_name);
+        let message = names::visible(&message);
+        let before = place("SELECT code, message FROM sync_refusals WHERE tenant_id = $1 AND domain = $2 AND guid = $3")
+            .fetch_optional(&mut *conn)
+            .await?;
+        let known = match &before {
+            Some(row) => {
+                col::<String>(row, "code")? == code.as_str()
+                    && col::<String>(row, "message")? == message
+            }
+            None => false,
+        };
+        let blamed = self.blamed.contains(&guid);
+        if blamed {
+            // The newest word about an object is the one that stands.
+            place("DELETE FROM sync_failures WHERE tenant_id = $1 AND domain = $2 AND guid = $3")
+                .execute(&mut *conn)
+                .await?;
+        }
+        if !blamed && self.blamed.len() >= MAX_BLAMED {
+            // Told to the agent and the audit, which has a bound of its own; not kept.
+            self.audit_refusal(conn, guid, &name, code, &message)
+                .await?;
+        } else if !known {
+            place("INSERT INTO sync_refusals (tenant_id, domain, guid, account_name, code, message, refused_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7)
+                   ON CONFLICT (tenant_id, domain, guid) DO UPDATE SET account_name = $4, code = $5, message = $6, refused_at = $7")
+                .bind(name.as_str())
+                .bind(code.as_str())
+                .bind(message.as_str())
+                .bind(now_s())
+                .execute(&mut *conn)
+                .await?;
+            self.audit_refusal(conn, guid, &name, code, &message)
+                .await?;
+            self.blamed.insert(guid);
+        }
+        self.outcome.refused.push(Refusal {
+            object_guid: guid,
+            account_name: name,
+            code,
+            message,
+        });
+        Ok(())
+    }
+
+    async fn audit_refusal(
+        &self,
+        conn: &mut AnyConnection,
+        guid: Uuid,
+        name: &str,
+        code: RefusalCode,
+        message: &str,
+    ) -> Result<()> {
+        let event = events::NewEvent {
+            outcome: Outcome::Refused,
+            reason: code.as_str().to_owned(),
+            user: name.to_owned(),
+            target: guid.to_string(),
+            detail: message.to_owned(),
+            ..audit_event(self.by, Some(self.tenant), "sync.refuse")
+        };
+        events::record(conn, &event).await
+    }
+
+    /// An object that is as it should be is no longer one that was refused or failed.
+    async fn absolve(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
+        if !self.blamed.remove(&guid) {
+            return Ok(());
+        }
+        let texts = [
+            "DELETE FROM sync_refusals WHERE tenant_id = $1 AND domain = $2 AND guid = $3",
+            "DELETE FROM sync_failures WHERE tenant_id = $1 AND domain = $2 AND guid = $3",
+        ];
+        for text in texts {
+            sql(text)
+                .bind(tenant_blob(self.tenant))
+                .bind(self.domain.dns_name.as_str())
+                .bind(uuid_blob(guid))
+                .execute(&mut *conn)
+                .await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,331 @@
+//! The users and groups of a request: the rules each must keep, alone and beside what the tenant holds, and how they are
+//! written, many at once.
+
+use super::Run;
+use super::lookup::{Nearby, upn_of};
+use crate::clock::now_s;
+use crate::db::{places, rows, sql_list, tenant_blob, uuid_blob};
+use crate::error::Result;
+use crate::identities::memberships;
+use crate::identities::{IdentityInfo, kind_word, primary_group_sid, state_word};
+use crate::names;
+use crate::storage::effective_access::short_name;
+use crate::sync::{RefusalCode, SyncedIdentity};
+use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState};
+use crossrealm_types::Sid;
+use sqlx::AnyConnection;
+use uuid::Uuid;
+
+/// So many objects are looked up together, and so many are written by one statement.
+pub(super) const TOGETHER: usize = 40;
+
+/// Below this are built-in accounts, [MS-DTYP] 2.4.2.4.
+const FIRST_ORDINARY_RID: u32 = 1000;
+
+/// What a synced identity is made of, by the names of the API; a group has `members` beside it.
+const ATTRIBUTES: &[&str] = &[
+    "sid",
+    "account_name",
+    "upn",
+    "display_name",
+    "state",
+    "primary_group",
+    "domain",
+];
+
+/// Why an object is refused.
+type Verdict = std::result::Result<(), (RefusalCode, String)>;
+
+/// What was decided to write and is not written yet, in this order.
+#[derive(Default)]
+struct Unwritten {
+    identities: Vec<IdentityInfo>,
+    /// Groups among them that come to life.
+    groups: Vec<Uuid>,
+}
+
+impl Run<'_> {
+    /// Makes, updates or revives identities, one after the other.
+    pub(super) async fn upserts(
+        &mut self,
+        conn: &mut AnyConnection,
+        objects: &[&SyncedIdentity],
+    ) -> Result<()> {
+        for objects in objects.chunks(TOGETHER) {
+            let judged: Vec<(&SyncedIdentity, Verdict)> =
+                objects.iter().map(|new| (*new, self.form(new))).collect();
+            // What is malformed is not even asked for: not every database takes every text.
+            let formed = judged.iter().filter(|(_, form)| form.is_ok());
+            let formed: Vec<_> = formed.map(|(new, _)| *new).collect();
+            let mut nearby = Nearby::of(conn, self.tenant, self.domain, &formed).await?;
+            let mut unwritten = Unwritten::default();
+            for (new, form) in judged {
+                self.upsert(conn, new, form, &mut nearby, &mut unwritten)
+                    .await?;
+            }
+            self.write(conn, &mut unwritten).await?;
+        }
+        Ok(())
+    }
+
+    async fn upsert(
+        &mut self,
+        conn: &mut AnyConnection,
+        new: &SyncedIdentity,
+        form: Verdict,
+        nearby: &mut Nearby<'_>,
+        unwritten: &mut Unwritten,
+    ) -> Result<()> {
+        let guid = new.object_guid;
+        let known = nearby.get(guid);
+        let fine = form.and_then(|()| self.against(new, known, nearby.other(new)));
+        if let Err((code, message)) = fine {
+            return self
+                .refuse(conn, guid, &new.account_name, code, message)
+                .await;
+        }
+        let changed = match known {
+            Some(known) => self.changed(known, new),
+            None => ATTRIBUTES.to_vec(),
+        };
+        let before = known.map_or(IdentityState::Deleted, |known| known.state);
+        match known {
+            None => self.outcome.created += 1,
+            Some(_) if changed.is_empty() => self.outcome.unchanged += 1,
+            Some(_) => self.outcome.updated += 1,
+        }
+        if (before, new.state) == (IdentityState::Enabled, IdentityState::Disabled) {
+            self.outcome.disabled += 1;
+        }
+        if !changed.is_empty() {
+            let left = known
+                .filter(|_| changed.contains(&"primary_group"))
+                .and_then(primary_group_sid);
+            let wanted = self.wanted(known, new, &changed);
+            nearby.put(wanted.clone());
+            self.put(conn, wanted, left, unwritten).await?;
+        }
+        if new.kind == IdentityKind::Group && before == IdentityState::Deleted {
+            unwritten.groups.push(guid);
+        }
+        self.absolve(conn, guid).await
+    }
+
+    /// Has an identity written, which `left` the primary group with this SID.
+    async fn put(
+        &self,
+        conn: &mut AnyConnection,
+        wanted: IdentityInfo,
+        left: Option<Sid>,
+        unwritten: &mut Unwritten,
+    ) -> Result<()> {
+        let again = unwritten
+            .identities
+            .iter()
+            .any(|one| one.guid == wanted.guid);
+        if again || left.is_some() {
+            // A statement writes an identity once; and the group that was left may be among those that wait.
+            self.write(conn, unwritten).await?;
+        }
+        if let Some(group) = left {
+            memberships::primary_group_ended(conn, self.tenant, wanted.guid, &group).await?;
+        }
+        unwritten.identities.push(wanted);
+        Ok(())
+    }
+
+    /// What can be said of an object alone.
+    fn form(&self, new: &SyncedIdentity) -> Verdict {
+        let invalid =
+            |error: crate::error::DirectoryError| (RefusalCode::Invalid, error.to_string());
+        names::plain_text("account name", &new.account_name, 256, false).map_err(invalid)?;
+        names::plain_text("display name", &new.display_name, 256, true).map_err(invalid)?;
+        names::plain_text(
+            "reason",
+            new.disabled_reason.as_deref().unwrap_or_default(),
+            64,
+            true,
+        )
+        .map_err(invalid)?;
+        if !new.upn.is_empty() {
+            names::upn(&new.upn).map_err(invalid)?;
+        }
+        if new.state == IdentityState::Deleted {
+            let message = "a deletion is a change of its own".to_owned();
+            return Err((RefusalCode::Invalid, message));
+        }
+        if !new.sid.is_in_domain(&self.domain.sid) {
+            let message = format!(
+                "its SID `{}` does not lie in domain `{}` (`{}`)",
+                new.sid, self.domain.dns_name, self.domain.sid
+            );
+            return Err((RefusalCode::SidOutsideDomain, message));
+        }
+        let reserved = new.kind == IdentityKind::User && new.sid.rid() < FIRST_ORDINARY_RID;
+        if reserved && !self.policy.allow_low_rids {
+            let message = format!(
+                "its RID {} is that of a built-in account, which the tenant's policy leaves out",
+                new.sid.rid()
+            );
+            return Err((RefusalCode::RidReserved, message));
+        }
+        Ok(())
+    }
+
+    /// What can be said of an object beside what is there.
+    fn against(
+        &self,
+        new: &SyncedIdentity,
+        known: Option<&IdentityInfo>,
+        other: Option<&IdentityInfo>,
+    ) -> Verdict {
+        if let Some(known) = known {
+            if known.source == IdentitySource::CloudOnly {
+                let message = "an identity that exists only in the tenant has its GUID".to_owned();
+                return Err((RefusalCode::CloudOnly, message));
+            }
+            if known.sid != new.sid {
+                let message = format!(
+                    "it was synced with SID `{}` and now has `{}`; a SID never changes",
+                    known.sid, new.sid
+                );
+                return Err((RefusalCode::SidChanged, message));
+            }
+            if known.kind != new.kind {
+                let message = format!("it was synced as a {}", kind_word(known.kind));
+                return Err((RefusalCode::Invalid, message));
+            }
+        }
+        other.map_or(Ok(()), |other| Err(self.taken(new, other)))
+    }
+
+    /// Another identity has the object's SID, UPN or account name.
+    fn taken(&self, new: &SyncedIdentity, other: &IdentityInfo) -> (RefusalCode, String) {
+        let kind = kind_word(other.kind);
+        let name = short_name(other.kind, &other.upn, &other.account_name);
+        if other.sid == new.sid {
+            let tombstone = match other.state {
+                IdentityState::Deleted => "deleted ",
+                _ => "",
+            };
+            let message = format!(
+                "its SID `{}` belongs to the {tombstone}{kind} `{name}`",
+                new.sid
+            );
+            return (RefusalCode::SidDuplicate, message);
+        }
+        let same_upn = !new.upn.is_empty() && other.upn.to_lowercase() == new.upn.to_lowercase();
+        let what = match same_upn {
+            true => format!("UPN `{}`", new.upn),
+            false => format!("account name `{}`", new.account_name),
+        };
+        let (code, whose) = match other.source {
+            IdentitySource::CloudOnly => (RefusalCode::CloudOnly, "cloud-only "),
+            IdentitySource::Hybrid => (RefusalCode::UpnConflict, ""),
+        };
+        (
+            code,
+            format!("its {what} belongs to the {whose}{kind} `{name}`"),
+        )
+    }
+
+    /// The attributes in which an object differs from its record.
+    fn changed(&self, known: &IdentityInfo, new: &SyncedIdentity) -> Vec<&'static str> {
+        let state = (known.state, &known.disabled_reason) != (new.state, &new.disabled_reason);
+        let compared = [
+            ("account_name", known.account_name != new.account_name),
+            ("upn", known.upn != new.upn),
+            ("display_name", known.display_name != new.display_name),
+            ("state", state),
+            (
+                "primary_group",
+                known.primary_group_rid != new.primary_group_rid,
+            ),
+            ("domain", known.domain_dns_name != self.domain.dns_name),
+        ];
+        let changed = compared.into_iter().filter(|(_, differs)| *differs);
+        changed.map(|(name, _)| name).collect()
+    }
+
+    /// The identity as it is to be; GUID, SID, kind and source of a known one are what they were.
+    fn wanted(
+        &self,
+        known: Option<&IdentityInfo>,
+        new: &SyncedIdentity,
+        changed: &[&str],
+    ) -> IdentityInfo {
+        let now = now_s();
+        IdentityInfo {
+            guid: new.object_guid,
+            sid: new.sid.clone(),
+            kind: new.kind,
+            source: IdentitySource::Hybrid,
+            state: new.state,
+            disabled_reason: new.disabled_reason.clone(),
+            account_name: new.account_name.clone(),
+            upn: new.upn.clone(),
+            display_name: new.display_name.clone(),
+            domain_dns_name: self.domain.dns_name.clone(),
+            domain_flat_name: self.domain.flat_name.clone(),
+            primary_group_rid: new.primary_group_rid,
+            created_at: known.map_or(now, |known| known.created_at),
+            changed_at: now,
+            origins: self.origins(known.map_or("", |known| &known.origins), changed),
+        }
+    }
+
+    /// Writes what was decided, by one statement, in its order: a name may have changed hands.
+    async fn write(&self, conn: &mut AnyConnection, unwritten: &mut Unwritten) -> Result<()> {
+        let identities = std::mem::take(&mut unwritten.identities);
+        if !identities.is_empty() {
+            let text = format!(
+                "INSERT INTO identities (tenant_id, domain, source, guid, sid, kind, state, disabled_reason, account_name, upn,
+                   display_name, primary_group_rid, created_at, changed_at, name_key, taken_account, taken_upn, origins)
+                 VALUES {}
+                 ON CONFLICT (tenant_id, guid) DO UPDATE SET state = excluded.state, disabled_reason = excluded.disabled_reason,
+                   account_name = excluded.account_name, upn = excluded.upn, display_name = excluded.display_name,
+                   domain = excluded.domain, primary_group_rid = excluded.primary_group_rid, changed_at = excluded.changed_at,
+                   name_key = excluded.name_key, taken_account = excluded.taken_account, taken_upn = excluded.taken_upn,
+                   origins = excluded.origins,
+                   barred_at = CASE WHEN excluded.state = 'enabled' OR excluded.disabled_reason = 'locked' THEN NULL
+                     WHEN identities.state = 'enabled' OR identities.disabled_reason = 'locked' THEN excluded.changed_at
+                     ELSE identities.barred_at END",
+                rows(identities.len(), row_places)
+            );
+            let mut statement = sql_list(text)
+                .persistent(identities.len() == TOGETHER)
+                .bind(tenant_blob(self.tenant))
+                .bind(self.domain.dns_name.as_str());
+            for identity in &identities {
+                statement = statement
+                    .bind(uuid_blob(identity.guid))
+                    .bind(identity.sid.to_string())
+                    .bind(kind_word(identity.kind))
+                    .bind(state_word(identity.state))
+                    .bind(identity.disabled_reason.as_deref())
+                    .bind(identity.account_name.as_str())
+                    .bind(identity.upn.as_str())
+                    .bind(identity.display_name.as_str())
+                    .bind(i64::from(identity.primary_group_rid))
+                    .bind(identity.changed_at)
+                    .bind(identity.account_name.to_lowercase())
+                    .bind(upn_of(identity))
+                    .bind(identity.origins.as_str());
+            }
+            statement.execute(&mut *conn).await?;
+        }
+        let groups = std::mem::take(&mut unwritten.groups);
+        self.closure.groups_added(conn, &groups).await
+    }
+}
+
+/// The places of the values of the `n`th row: what is bound for all rows comes first.
+fn row_places(n: usize) -> String {
+    const SHARED: usize = 2;
+    const OWN: usize = 13;
+    let first = SHARED + OWN * n + 1;
+    // Time and name stand in two columns each.
+    let [time, name, upn, origins] = [9, 10, 11, 12].map(|k| first + k);
+    let before = places(first, 9);
+    format!("($1,$2,'hybrid',{before},${time},${time},${name},${name},${upn},${origins})")
+}

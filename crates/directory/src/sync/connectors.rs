@@ -1,0 +1,246 @@
+//! Connectors: the registered link between one AD domain and a tenant. What its bearer may do is in its token; at most
+//! one sync agent works for it at a time, by a lease that ends by itself.
+
+use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token};
+use crate::audit::events::Actor;
+use crate::audit::events::audit;
+use crate::clock::now_s;
+use crate::db::{Touch, col, sql, tenant_blob, touch};
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::error::{DirectoryError, Kind};
+use crate::names;
+use crate::names::invalid;
+use crate::tenants::domains::find_domain;
+use crossrealm_kdc::TenantId;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+use zeroize::Zeroizing;
+
+/// The shortest time a lease may be asked for, in seconds.
+pub const MIN_LEASE_S: u32 = 10;
+/// The longest time a lease may be asked for, in seconds.
+pub const MAX_LEASE_S: u32 = 300;
+/// The longest name of the holder of a lease, in characters.
+const MAX_HOLDER: usize = 128;
+
+/// A connector, without its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectorInfo {
+    /// The DNS name of its AD domain, lower case.
+    pub domain: String,
+    /// Whether it may also rotate the trust of that domain.
+    pub rotate_trust: bool,
+    /// When it was made, Unix seconds.
+    pub created_at: i64,
+    /// When a sync of the domain last ended well, Unix seconds.
+    pub last_success_at: Option<i64>,
+}
+
+/// Who syncs a domain now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncLease {
+    /// The agent's name for itself.
+    pub holder: String,
+    /// When the lease ends unless it is renewed, Unix seconds.
+    pub expires_at: i64,
+}
+
+impl Directory {
+    /// Makes the connector of a registered domain and hands out its token, once. Refused with `connector_exists` where
+    /// the domain has one.
+    pub async fn create_connector(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+        rotate_trust: bool,
+    ) -> Result<(Zeroizing<String>, TokenInfo)> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
+        if find_domain(&mut tx, tenant, &domain).await?.is_none() {
+            return Err(DirectoryError::not_found(Kind::Domain, domain));
+        }
+        let known = sql("SELECT id FROM tokens WHERE tenant_id = $1 AND role = 'connector' AND scope = $2 AND revoked_at IS NULL")
+            .bind(tenant_blob(tenant))
+            .bind(domain.as_str())
+            .fetch_optional(&mut *tx)
+            .await?;
+        if known.is_some() {
+            return Err(DirectoryError::Refused {
+                code: "connector_exists",
+                message: format!("there is a connector for `{domain}` already"),
+                hint: Some(format!(
+                    "`crossrealm connector revoke --domain {domain}` ends it and its token; then make another"
+                )),
+            });
+        }
+        let new = NewToken {
+            tenant: Some(tenant),
+            name: format!("connector {domain}"),
+            role: TokenRole::Connector {
+                domain,
+                rotate_trust,
+            },
+            expires_at: None,
+        };
+        let made = add_token(&mut tx, by, new, "connector.create").await?;
+        self.commit(tx).await?;
+        Ok(made)
+    }
+
+    /// The connectors that are not revoked, by domain.
+    pub async fn connectors(&self, tenant: TenantId) -> Result<Vec<ConnectorInfo>> {
+        let rows = sql(
+            "SELECT t.scope, t.rotate_trust, t.created_at, d.sync_success_at FROM tokens t
+                        LEFT JOIN domains d ON d.tenant_id = t.tenant_id AND d.dns_name = t.scope
+                        WHERE t.tenant_id = $1 AND t.role = 'connector' AND t.revoked_at IS NULL
+                        ORDER BY t.scope, t.created_at LIMIT 1000",
+        )
+        .bind(tenant_blob(tenant))
+        .fetch_all(self.readers())
+        .await?;
+        let info = |row: &AnyRow| {
+            Ok(ConnectorInfo {
+                domain: col(row, "scope")?,
+                rotate_trust: col::<i64>(row, "rotate_trust")? != 0,
+                created_at: col(row, "created_at")?,
+                last_success_at: col(row, "sync_success_at")?,
+            })
+        };
+        rows.iter().map(info).collect()
+    }
+
+    /// Ends a connector: its token, at once, and the lease of the agent that worked with it.
+    pub async fn revoke_connector(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
+        let done = sql("UPDATE tokens SET revoked_at = $3
+                        WHERE tenant_id = $1 AND role = 'connector' AND scope = $2 AND revoked_at IS NULL")
+            .bind(tenant_blob(tenant))
+            .bind(domain.as_str())
+            .bind(now_s())
+            .execute(&mut *tx)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Err(DirectoryError::not_found(Kind::Connector, domain));
+        }
+        sql("DELETE FROM sync_leases WHERE tenant_id = $1 AND domain = $2")
+            .bind(tenant_blob(tenant))
+            .bind(domain.as_str())
+            .execute(&mut *tx)
+            .await?;
+        audit(&mut tx, by, Some(tenant), "connector.revoke", &domain, "").await?;
+        self.commit(tx).await
+    }
+
+    /// Takes or renews the lease of a domain's sync for `seconds`. Where another agent holds it, nothing changes; the
+    /// answer says in either case who holds it from now on.
+    pub async fn take_sync_lease(
+        &self,
+        tenant: TenantId,
+        domain: &str,
+        holder: &str,
+        seconds: u32,
+    ) -> Result<SyncLease> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        names::plain_text("holder", holder, MAX_HOLDER, false)?;
+        if !(MIN_LEASE_S..=MAX_LEASE_S).contains(&seconds) {
+            return Err(invalid(
+                "time of the lease",
+                &seconds.to_string(),
+                "expected 10 to 300 seconds",
+            ));
+        }
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
+        if let Some(other) = sync_lease(&mut tx, tenant, &domain).await?
+            && other.holder != holder
+        {
+            return Ok(other);
+        }
+        let lease = SyncLease {
+            holder: holder.to_owned(),
+            expires_at: now_s().saturating_add(i64::from(seconds)),
+        };
+        sql("INSERT INTO sync_leases (tenant_id, domain, holder, expires_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (tenant_id, domain) DO UPDATE SET holder = $3, expires_at = $4")
+            .bind(tenant_blob(tenant))
+            .bind(domain)
+            .bind(lease.holder.as_str())
+            .bind(lease.expires_at)
+            .execute(&mut *tx)
+            .await?;
+        self.commit(tx).await?;
+        Ok(lease)
+    }
+
+    /// Gives the lease back; that of another holder stands.
+    pub async fn release_sync_lease(
+        &self,
+        tenant: TenantId,
+        domain: &str,
+        holder: &str,
+    ) -> Result<()> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        names::plain_text("holder", holder, MAX_HOLDER, false)?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Nothing).await?;
+        sql("DELETE FROM sync_leases WHERE tenant_id = $1 AND domain = $2 AND holder = $3")
+            .bind(tenant_blob(tenant))
+            .bind(domain)
+            .bind(holder)
+            .execute(&mut *tx)
+            .await?;
+        self.commit(tx).await
+    }
+}
+
+/// The lease of a domain's sync that stands now. One that ends later than any could was given before the clock was set
+/// back: it does not stand.
+pub(crate) async fn sync_lease(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    domain: &str,
+) -> Result<Option<SyncLease>> {
+    let now = now_s();
+    let row = sql("SELECT holder, expires_at FROM sync_leases
+         WHERE tenant_id = $1 AND domain = $2 AND expires_at > $3 AND expires_at <= $4")
+    .bind(tenant_blob(tenant))
+    .bind(domain)
+    .bind(now)
+    .bind(now.saturating_add(i64::from(MAX_LEASE_S)))
+    .fetch_optional(conn)
+    .await?;
+    let lease = |row: &AnyRow| {
+        Ok(SyncLease {
+            holder: col(row, "holder")?,
+            expires_at: col(row, "expires_at")?,
+        })
+    };
+    row.as_ref().map(lease).transpose()
+}
+
+/// Refuses with `lease_lost` what comes from an agent while another one holds the lease.
+pub(crate) async fn check_lease(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    domain: &str,
+    holder: Option<&str>,
+) -> Result<()> {
+    match sync_lease(conn, tenant, domain).await? {
+        Some(lease) if Some(lease.holder.as_str()) != holder => Err(DirectoryError::Refused {
+            code: "lease_lost",
+            message: format!(
+                "another sync agent works on domain `{domain}`: `{}`",
+                lease.holder
+            ),
+            hint: Some(format!(
+                "wait for its end; its lease ends within {MAX_LEASE_S} s where it has died"
+            )),
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,118 @@
+//! How much a sync may take away unasked. The agent has a bound of its own and asks the administrator; this one holds
+//! where the agent is not what it seems: a connector's token that was stolen does not empty a tenant, and does nothing
+//! unseen.
+
+use crate::audit::events::Actor;
+use crate::audit::events::audit;
+use crate::clock::now_s;
+use crate::db::{col, sql, tenant_blob};
+use crate::error::DirectoryError;
+use crate::error::Result;
+use crate::sync::{ApplyIdentities, ApplyOutcome};
+use crossrealm_kdc::TenantId;
+use sqlx::AnyConnection;
+
+/// The code of the refusal.
+pub(crate) const TOO_MANY_DELETIONS: &str = "too_many_deletions";
+/// What is taken away within this time counts together, in seconds.
+const WINDOW_S: i64 = 86_400;
+/// So many may always go within the window: in a small domain the agent's own bound is the one that counts.
+const FEWEST: i64 = 50;
+/// More than so many never go unasked.
+const MOST: i64 = 500;
+
+/// Refuses what takes away more than a tenth of the domain's identities within a day, unless the run declared it; what
+/// is taken away, and what was declared, is audited.
+pub(crate) async fn check(
+    conn: &mut AnyConnection,
+    by: &Actor,
+    tenant: TenantId,
+    domain: &str,
+    wanted: &ApplyIdentities,
+    outcome: &ApplyOutcome,
+) -> Result<()> {
+    let losses = i64::try_from(outcome.deleted + outcome.disabled).unwrap_or(i64::MAX);
+    if losses == 0 {
+        return Ok(());
+    }
+    let row = sql(
+        "SELECT losses, losses_since, declared_run, declared_losses FROM domains
+                   WHERE tenant_id = $1 AND dns_name = $2",
+    )
+    .bind(tenant_blob(tenant))
+    .bind(domain)
+    .fetch_one(&mut *conn)
+    .await?;
+    let (now, run) = (now_s(), wanted.run_id.to_string());
+    let mut since: i64 = col(&row, "losses_since")?;
+    let mut lost: i64 = col(&row, "losses")?;
+    // A time that has not come yet was written before the clock was set back.
+    if since > now || now - since >= WINDOW_S {
+        (since, lost) = (now, 0);
+    }
+    let same_run = col::<Option<String>>(&row, "declared_run")?.as_deref() == Some(&run);
+    let declared: i64 = if same_run {
+        col(&row, "declared_losses")?
+    } else {
+        0
+    };
+    let by_run = declared.saturating_add(losses);
+    let accepted = wanted
+        .accept_deletions
+        .map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+    let (lost, declared_run, declared) = match accepted {
+        Some(accepted) if by_run <= accepted => (lost, Some(run), by_run),
+        _ => {
+            let lost = lost.saturating_add(losses);
+            let held = living(conn, tenant, domain).await?.saturating_add(lost);
+            let allowed = (held / 10).clamp(FEWEST, MOST);
+            if lost > allowed {
+                return Err(refused(domain, lost, held, allowed, by_run));
+            }
+            (lost, None, 0)
+        }
+    };
+    sql(
+        "UPDATE domains SET losses = $3, losses_since = $4, declared_run = $5, declared_losses = $6
+         WHERE tenant_id = $1 AND dns_name = $2",
+    )
+    .bind(tenant_blob(tenant))
+    .bind(domain)
+    .bind(lost)
+    .bind(since)
+    .bind(declared_run)
+    .bind(declared)
+    .execute(&mut *conn)
+    .await?;
+    let asked = match accepted {
+        Some(accepted) => format!(", {accepted} were declared"),
+        None => String::new(),
+    };
+    let detail = format!(
+        "run {}: {} deleted, {} disabled{asked}",
+        wanted.run_id, outcome.deleted, outcome.disabled
+    );
+    audit(conn, by, Some(tenant), "sync.take_away", domain, &detail).await
+}
+
+/// The identities of a domain that are enabled.
+async fn living(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Result<i64> {
+    let row = sql("SELECT COUNT(*) AS held FROM identities WHERE tenant_id = $1 AND domain = $2 AND state = 'enabled'")
+        .bind(tenant_blob(tenant))
+        .bind(domain)
+        .fetch_one(conn)
+        .await?;
+    col(&row, "held")
+}
+
+fn refused(domain: &str, lost: i64, held: i64, allowed: i64, by_run: i64) -> DirectoryError {
+    DirectoryError::Refused {
+        code: TOO_MANY_DELETIONS,
+        message: format!(
+            "this would make {lost} of the {held} identities of domain `{domain}` deleted or disabled within 24 hours, more than the {allowed} that may go unasked; the request changed nothing"
+        ),
+        hint: Some(format!(
+            "look at `crossrealm sync plan --domain {domain}`; if it is right, run `crossrealm sync once` with `--accept-deletions {by_run}` or more"
+        )),
+    }
+}

@@ -1,0 +1,249 @@
+//! The AD domains registered with a tenant: whose users may arrive, and whose SIDs count.
+
+use crate::audit::events::Actor;
+use crate::audit::events::audit;
+use crate::clock::now_s;
+use crate::db::{Touch, col, col_sid, sql, tenant_blob, touch};
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::error::{DirectoryError, Kind};
+use crate::names;
+use crate::names::invalid;
+use crate::tenants::id_ranges;
+use crate::tenants::load_tenant;
+use crossrealm_kdc::TenantId;
+use crossrealm_types::Sid;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+/// An AD domain as its administrator's tools see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDomain {
+    /// Its DNS name, e.g. `corp.contoso.com`; any case. Its realm is this in upper case.
+    pub dns_name: String,
+    /// Its flat (NetBIOS) name.
+    pub flat_name: String,
+    /// Its domain SID.
+    pub sid: Sid,
+    /// The DNS name of the root of its forest, where that is known.
+    pub forest_root: Option<String>,
+}
+
+/// A registered AD domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainInfo {
+    /// Its DNS name, lower case.
+    pub dns_name: String,
+    /// Its realm, upper case.
+    pub realm: String,
+    /// Its flat (NetBIOS) name.
+    pub flat_name: String,
+    /// Its domain SID. It never changes.
+    pub sid: Sid,
+    /// The DNS name of the root of its forest, lower case; its users arrive through the trust with that domain.
+    pub forest_root: String,
+    /// When it was registered, Unix seconds.
+    pub created_at: i64,
+}
+
+impl Directory {
+    /// Registers an AD domain, or does nothing where the same one is registered. Where `forest_root` is not given, it
+    /// is the trusted domain that the name lies below, and else the domain itself.
+    ///
+    /// Refused with `domain_sid_mismatch` where the name is registered with another SID, and with `domain_sid_taken`
+    /// where the SID belongs to another domain or to the tenant itself.
+    pub async fn register_domain(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        new: &NewDomain,
+    ) -> Result<DomainInfo> {
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let domain = register(&mut tx, by, tenant, new).await?;
+        self.commit(tx).await?;
+        Ok(domain)
+    }
+
+    /// The registered domains, by name.
+    pub async fn domains(&self, tenant: TenantId) -> Result<Vec<DomainInfo>> {
+        let mut conn = self.readers().acquire().await?;
+        load_domains(&mut conn, tenant).await
+    }
+
+    /// The registered domain with this DNS name.
+    pub async fn domain(&self, tenant: TenantId, dns_name: &str) -> Result<DomainInfo> {
+        let name = names::dns_name("domain", dns_name, 2)?;
+        let mut conn = self.readers().acquire().await?;
+        find_domain(&mut conn, tenant, &name)
+            .await?
+            .ok_or_else(|| DirectoryError::not_found(Kind::Domain, name))
+    }
+}
+
+pub(crate) async fn load_domains(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+) -> Result<Vec<DomainInfo>> {
+    let rows = sql(
+        "SELECT dns_name, flat_name, sid, forest_root, created_at FROM domains
+                    WHERE tenant_id = $1 ORDER BY dns_name",
+    )
+    .bind(tenant_blob(tenant))
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(domain_info).collect()
+}
+
+/// The registered domain with this DNS name, which is in lower case already.
+pub(crate) async fn find_domain(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    dns_name: &str,
+) -> Result<Option<DomainInfo>> {
+    let row = sql(
+        "SELECT dns_name, flat_name, sid, forest_root, created_at FROM domains
+                   WHERE tenant_id = $1 AND dns_name = $2",
+    )
+    .bind(tenant_blob(tenant))
+    .bind(dns_name)
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(domain_info).transpose()
+}
+
+fn domain_info(row: &AnyRow) -> Result<DomainInfo> {
+    let dns_name: String = col(row, "dns_name")?;
+    Ok(DomainInfo {
+        realm: dns_name.to_ascii_uppercase(),
+        dns_name,
+        flat_name: col(row, "flat_name")?,
+        sid: col_sid(row, "sid")?,
+        forest_root: col(row, "forest_root")?,
+        created_at: col(row, "created_at")?,
+    })
+}
+
+/// What [`Directory::register_domain`] does, within a transaction that has touched the tenant.
+pub(crate) async fn register(
+    conn: &mut AnyConnection,
+    by: &Actor,
+    tenant: TenantId,
+    new: &NewDomain,
+) -> Result<DomainInfo> {
+    let dns_name = names::dns_name("domain", &new.dns_name, 2)?;
+    let flat_name = names::flat_name(&new.flat_name)?;
+    if !new.sid.is_account_domain() {
+        return Err(invalid(
+            "domain SID",
+            &new.sid.to_string(),
+            "expected `S-1-5-21-a-b-c`",
+        ));
+    }
+    let domains = load_domains(conn, tenant).await?;
+    let known = domains.iter().find(|domain| domain.dns_name == dns_name);
+    refuse_other_sid(conn, tenant, &dns_name, known, &domains, new).await?;
+    let forest_root = match (&new.forest_root, known) {
+        (Some(root), _) => names::dns_name("forest root", root, 2)?,
+        (None, Some(known)) => known.forest_root.clone(),
+        (None, None) => trusted_above(conn, tenant, &dns_name).await?,
+    };
+    let domain = DomainInfo {
+        realm: dns_name.to_ascii_uppercase(),
+        created_at: known.map_or_else(now_s, |known| known.created_at),
+        sid: new.sid.clone(),
+        dns_name,
+        flat_name,
+        forest_root,
+    };
+    if known == Some(&domain) {
+        return Ok(domain);
+    }
+    sql(
+        "INSERT INTO domains (tenant_id, dns_name, flat_name, sid, forest_root, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (tenant_id, dns_name) DO UPDATE SET flat_name = $3, forest_root = $5",
+    )
+    .bind(tenant_blob(tenant))
+    .bind(domain.dns_name.as_str())
+    .bind(domain.flat_name.as_str())
+    .bind(domain.sid.to_string())
+    .bind(domain.forest_root.as_str())
+    .bind(domain.created_at)
+    .execute(&mut *conn)
+    .await?;
+    id_ranges::assign(conn, tenant, &domain.sid).await?;
+    let detail = format!("SID {}, forest {}", domain.sid, domain.forest_root);
+    audit(
+        conn,
+        by,
+        Some(tenant),
+        "domain.register",
+        &domain.dns_name,
+        &detail,
+    )
+    .await?;
+    Ok(domain)
+}
+
+async fn refuse_other_sid(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    dns_name: &str,
+    known: Option<&DomainInfo>,
+    domains: &[DomainInfo],
+    new: &NewDomain,
+) -> Result<()> {
+    if let Some(known) = known.filter(|known| known.sid != new.sid) {
+        return Err(DirectoryError::Refused {
+            code: "domain_sid_mismatch",
+            message: format!(
+                "domain `{dns_name}` is registered with SID `{}`, not `{}`",
+                known.sid, new.sid
+            ),
+            hint: Some("check that the domain controller is one of the domain that was registered; a domain that was set up anew under the old name needs a new tenant".to_owned()),
+        });
+    }
+    let holder = domains
+        .iter()
+        .find(|domain| domain.sid == new.sid && domain.dns_name != dns_name)
+        .map(|domain| format!("domain `{}`", domain.dns_name));
+    let tenant_sid = load_tenant(conn, tenant).await?.sid;
+    let holder = holder.or_else(|| (tenant_sid == new.sid).then(|| "the tenant itself".to_owned()));
+    match holder {
+        None => Ok(()),
+        Some(holder) => Err(DirectoryError::Refused {
+            code: "domain_sid_taken",
+            message: format!(
+                "SID `{}` of domain `{dns_name}` belongs to {holder}",
+                new.sid
+            ),
+            hint: None,
+        }),
+    }
+}
+
+/// The trusted domain that `dns_name` lies below, and else `dns_name` itself.
+async fn trusted_above(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    dns_name: &str,
+) -> Result<String> {
+    let rows = sql("SELECT dns_name FROM trusts WHERE tenant_id = $1")
+        .bind(tenant_blob(tenant))
+        .fetch_all(conn)
+        .await?;
+    for row in &rows {
+        let root: String = col(row, "dns_name")?;
+        if lies_below(dns_name, &root) {
+            return Ok(root);
+        }
+    }
+    Ok(dns_name.to_owned())
+}
+
+/// Whether a DNS name is a true subdomain of another.
+pub(crate) fn lies_below(name: &str, upper: &str) -> bool {
+    name.strip_suffix(upper)
+        .is_some_and(|head| head.ends_with('.'))
+}

@@ -1,0 +1,410 @@
+//! Tenants: the cloud side of one organisation.
+
+pub(crate) mod domains;
+pub(crate) mod id_ranges;
+
+use crate::audit::events::Actor;
+use crate::audit::events::audit;
+use crate::clock::now_s;
+use crate::db::{
+    Statement, Touch, col, col_names, col_sid, col_u32, is_taken, sql, tenant_blob, touch,
+};
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::error::{DirectoryError, Kind};
+use crate::names;
+use crate::names::invalid;
+use crate::page::{Page, Paged};
+use crate::random::{random, random_uuid};
+use crate::service_keys::{KeySlot, Owner, OwnerKind, insert_key};
+use crossrealm_kdc::{Policy, TenantId};
+use crossrealm_types::Sid;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+use std::sync::Arc;
+use uuid::Uuid;
+
+const SELECT_BY_LABEL: &str =
+    "SELECT id, name, domain, realm, flat_name, sid, top_level_names, max_ticket_life_s,
+    max_renewable_life_s, allow_low_rids, created_at FROM tenants WHERE domain = $1 OR id = $2";
+const SELECT_BY_REALM: &str =
+    "SELECT id, name, domain, realm, flat_name, sid, top_level_names, max_ticket_life_s,
+    max_renewable_life_s, allow_low_rids, created_at FROM tenants WHERE realm = $1";
+/// The longest ticket life a policy may allow, in seconds: 30 days.
+const MAX_LIFE_S: u32 = 30 * 24 * 3600;
+
+/// A tenant to be made. What is `None` or empty gets the default of the design's section on names.
+#[derive(Clone, Debug)]
+pub struct NewTenant {
+    /// The name: 1 to 63 letters, digits and hyphens.
+    pub name: String,
+    /// The DNS domain, e.g. `contoso.cloud.example`.
+    pub domain: String,
+    /// The Kerberos realm; by default `KERBEROS.` and the upper-cased domain.
+    pub realm: Option<String>,
+    /// The flat (NetBIOS) name, at most 15 characters; by default made of the name and `-KRB`.
+    pub flat_name: Option<String>,
+    /// The DNS suffixes AD refers to the realm; by default the domain.
+    pub top_level_names: Vec<String>,
+    /// The ticket policy; by default [`NewTenant::DEFAULT_POLICY`].
+    pub policy: Option<Policy>,
+}
+
+/// What is known of a tenant, without its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantInfo {
+    /// Its UUID.
+    pub id: TenantId,
+    /// Its name, lower case.
+    pub name: String,
+    /// Its DNS domain, lower case.
+    pub domain: String,
+    /// Its Kerberos realm.
+    pub realm: String,
+    /// Its flat (NetBIOS) name, upper case.
+    pub flat_name: String,
+    /// Its own domain SID, `S-1-5-21-a-b-c`, made at random once.
+    pub sid: Sid,
+    /// The DNS suffixes AD refers to the realm, lower case.
+    pub top_level_names: Vec<String>,
+    /// When it was made, Unix seconds.
+    pub created_at: i64,
+    /// What it allows.
+    pub policy: Policy,
+}
+
+impl NewTenant {
+    /// Tickets of at most ten hours, renewable for seven days; no built-in accounts.
+    pub const DEFAULT_POLICY: Policy = Policy {
+        max_ticket_life_s: 10 * 3600,
+        max_renewable_life_s: 7 * 24 * 3600,
+        allow_low_rids: false,
+    };
+
+    /// A tenant with every default, below the operator's `base_domain`.
+    pub fn named(name: &str, base_domain: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            domain: format!("{name}.{base_domain}"),
+            realm: None,
+            flat_name: None,
+            top_level_names: Vec::new(),
+            policy: None,
+        }
+    }
+}
+
+impl Directory {
+    /// Makes a tenant with a random SID and the keys of its realm.
+    pub async fn create_tenant(&self, by: &Actor, new: NewTenant) -> Result<TenantInfo> {
+        let mut tx = self.begin().await?;
+        let info = checked(&mut tx, new).await?;
+        sql("INSERT INTO tenants (id, name, domain, realm, flat_name, sid, top_level_names, max_ticket_life_s,
+             max_renewable_life_s, allow_low_rids, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
+            .bind(tenant_blob(info.id))
+            .bind(info.name.clone())
+            .bind(info.domain.clone())
+            .bind(info.realm.clone())
+            .bind(info.flat_name.clone())
+            .bind(info.sid.to_string())
+            .bind(info.top_level_names.join(","))
+            .bind(i64::from(info.policy.max_ticket_life_s))
+            .bind(i64::from(info.policy.max_renewable_life_s))
+            .bind(i64::from(info.policy.allow_low_rids))
+            .bind(info.created_at)
+            .execute(&mut *tx)
+            .await
+            .map_err(|error| match is_taken(&error) {
+                true => DirectoryError::exists(Kind::Tenant, &info.name),
+                false => error.into(),
+            })?;
+        let owner = krbtgt(info.id);
+        insert_key(&mut tx, self.sealer(), &owner, KeySlot::Kerb1, 1, true).await?;
+        audit(
+            &mut tx,
+            by,
+            Some(info.id),
+            "tenant.create",
+            &info.name,
+            &info.realm,
+        )
+        .await?;
+        self.commit(tx).await?;
+        Ok(info)
+    }
+
+    /// The tenants, by name.
+    pub async fn tenants(&self, page: &Page) -> Result<Paged<TenantInfo>> {
+        let rows = sql(
+            "SELECT id, name, domain, realm, flat_name, sid, top_level_names, max_ticket_life_s,
+                        max_renewable_life_s, allow_low_rids, created_at FROM tenants
+                        WHERE name > $1 ORDER BY name LIMIT $2",
+        )
+        .bind(page.after())
+        .bind(page.limit())
+        .fetch_all(self.readers())
+        .await?;
+        let items = rows.iter().map(tenant_info).collect::<Result<Vec<_>>>()?;
+        Ok(page.paged(items, |tenant| tenant.name.clone()))
+    }
+
+    /// The tenant with this id.
+    pub async fn tenant(&self, id: TenantId) -> Result<TenantInfo> {
+        let mut conn = self.readers().acquire().await?;
+        load_tenant(&mut conn, id).await
+    }
+
+    /// The tenant with this id, name or domain, compared without case.
+    pub async fn find_tenant(&self, id_name_or_domain: &str) -> Result<TenantInfo> {
+        let text = id_name_or_domain.to_ascii_lowercase();
+        if let Ok(id) = text.parse() {
+            return self.tenant(id).await;
+        }
+        let rows = sql(
+            "SELECT id, name, domain, realm, flat_name, sid, top_level_names, max_ticket_life_s,
+                        max_renewable_life_s, allow_low_rids, created_at FROM tenants
+                        WHERE name = $1 OR domain = $1",
+        )
+        .bind(names::shown(&text))
+        .fetch_all(self.readers())
+        .await?;
+        // A name has no dot and a domain has one: the two never meet.
+        rows.first().map(tenant_info).unwrap_or_else(|| {
+            let shown = names::shown(id_name_or_domain);
+            Err(DirectoryError::not_found(Kind::Tenant, shown))
+        })
+    }
+
+    /// The tenant a KDC proxy URL names by id or domain, from memory where it was asked for within the last second.
+    /// `None` where there is none. Fit for the path of a ticket: what unknown callers send cannot fill the memory.
+    pub async fn resolve_tenant(&self, id_or_domain: &str) -> Result<Option<Arc<TenantInfo>>> {
+        let text = id_or_domain.to_ascii_lowercase();
+        let id = text.parse::<TenantId>().ok();
+        if id.is_none() && names::dns_name("domain", &text, 2).is_err() {
+            return Ok(None);
+        }
+        let select = sql(SELECT_BY_LABEL)
+            .bind(text.clone())
+            .bind(id.map(tenant_blob));
+        self.resolve(text, select).await
+    }
+
+    /// The tenant with this realm, compared without case, for requests that come without a URL. As
+    /// [`Directory::resolve_tenant`] otherwise.
+    pub async fn resolve_realm(&self, realm: &str) -> Result<Option<Arc<TenantInfo>>> {
+        match names::realm(realm) {
+            Ok(realm) => {
+                let select = sql(SELECT_BY_REALM).bind(realm.clone());
+                self.resolve(realm, select).await
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Finds a tenant by one text, from memory where it can. A realm is in upper case, an id or a domain in lower case:
+    /// the two never meet in the cache.
+    async fn resolve(
+        &self,
+        text: String,
+        select: Statement<'_>,
+    ) -> Result<Option<Arc<TenantInfo>>> {
+        if let Some(known) = self.caches().label(&text).await {
+            return Ok(known);
+        }
+        let epoch = self.caches().epoch();
+        let row = select.fetch_optional(self.readers()).await?;
+        let found = row.as_ref().map(tenant_info).transpose()?.map(Arc::new);
+        self.caches().keep_label(epoch, text, found.clone()).await;
+        Ok(found)
+    }
+
+    /// Replaces a tenant's ticket policy.
+    pub async fn set_policy(&self, by: &Actor, tenant: TenantId, policy: Policy) -> Result<()> {
+        check_policy(&policy)?;
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        sql("UPDATE tenants SET max_ticket_life_s = $2, max_renewable_life_s = $3, allow_low_rids = $4 WHERE id = $1")
+            .bind(tenant_blob(tenant))
+            .bind(i64::from(policy.max_ticket_life_s))
+            .bind(i64::from(policy.max_renewable_life_s))
+            .bind(i64::from(policy.allow_low_rids))
+            .execute(&mut *tx)
+            .await?;
+        let detail = format!(
+            "ticket life {} s, renewable {} s, low RIDs {}",
+            policy.max_ticket_life_s, policy.max_renewable_life_s, policy.allow_low_rids
+        );
+        let name = load_tenant(&mut tx, tenant).await?.name;
+        audit(&mut tx, by, Some(tenant), "tenant.policy", &name, &detail).await?;
+        self.commit(tx).await
+    }
+
+    /// Removes a tenant with all its records. Its audit events stay.
+    pub async fn delete_tenant(&self, by: &Actor, tenant: TenantId) -> Result<()> {
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let info = load_tenant(&mut tx, tenant).await?;
+        sql("DELETE FROM tenants WHERE id = $1")
+            .bind(tenant_blob(tenant))
+            .execute(&mut *tx)
+            .await?;
+        audit(
+            &mut tx,
+            by,
+            Some(tenant),
+            "tenant.delete",
+            &info.name,
+            &info.realm,
+        )
+        .await?;
+        self.commit(tx).await
+    }
+}
+
+/// The owner of the realm's own keys.
+pub(crate) fn krbtgt(tenant: TenantId) -> Owner {
+    Owner {
+        tenant,
+        kind: OwnerKind::Krbtgt,
+        id: Uuid::from_bytes(*tenant.as_bytes()),
+    }
+}
+
+pub(crate) async fn load_tenant(conn: &mut AnyConnection, id: TenantId) -> Result<TenantInfo> {
+    let row = sql(
+        "SELECT id, name, domain, realm, flat_name, sid, top_level_names, max_ticket_life_s,
+                   max_renewable_life_s, allow_low_rids, created_at FROM tenants WHERE id = $1",
+    )
+    .bind(tenant_blob(id))
+    .fetch_optional(conn)
+    .await?
+    .ok_or_else(|| DirectoryError::not_found(Kind::Tenant, id))?;
+    tenant_info(&row)
+}
+
+fn tenant_info(row: &AnyRow) -> Result<TenantInfo> {
+    let id: Vec<u8> = col(row, "id")?;
+    let id = id
+        .try_into()
+        .map_err(|_| DirectoryError::damaged("tenant id", "not a UUID"))?;
+    Ok(TenantInfo {
+        id: TenantId(id),
+        name: col(row, "name")?,
+        domain: col(row, "domain")?,
+        realm: col(row, "realm")?,
+        flat_name: col(row, "flat_name")?,
+        sid: col_sid(row, "sid")?,
+        top_level_names: col_names(row, "top_level_names")?,
+        created_at: col(row, "created_at")?,
+        policy: Policy {
+            max_ticket_life_s: col_u32(row, "max_ticket_life_s")?,
+            max_renewable_life_s: col_u32(row, "max_renewable_life_s")?,
+            allow_low_rids: col::<i64>(row, "allow_low_rids")? != 0,
+        },
+    })
+}
+
+/// The tenant as it will be stored: names in their one spelling, defaults filled in, nothing taken.
+async fn checked(conn: &mut AnyConnection, new: NewTenant) -> Result<TenantInfo> {
+    let name = names::tenant_name(&new.name)?;
+    let domain = names::dns_name("tenant domain", &new.domain, 2)?;
+    let realm = names::realm(&new.realm.unwrap_or_else(|| format!("KERBEROS.{domain}")))?;
+    let top_level_names = match new.top_level_names.as_slice() {
+        [] => vec![domain.clone()],
+        given => names::top_level_names(given)?,
+    };
+    let policy = new.policy.unwrap_or(NewTenant::DEFAULT_POLICY);
+    check_policy(&policy)?;
+    for (column, value) in [("name", &name), ("domain", &domain), ("realm", &realm)] {
+        if let Some(holder) = holder(conn, column, value).await? {
+            return Err(DirectoryError::Exists {
+                kind: Kind::Tenant,
+                name: name.clone(),
+                by: (holder != name)
+                    .then(|| format!("tenant `{holder}`, by its {column} `{value}`")),
+            });
+        }
+    }
+    let flat_name = match new.flat_name {
+        Some(given) => names::flat_name(&given)?,
+        None => free_flat_name(conn, &name).await?,
+    };
+    Ok(TenantInfo {
+        id: TenantId(*random_uuid()?.as_bytes()),
+        name,
+        domain,
+        realm,
+        flat_name,
+        sid: random_domain_sid()?,
+        top_level_names,
+        created_at: now_s(),
+        policy,
+    })
+}
+
+/// The name of the tenant that holds a value, where one does.
+async fn holder(conn: &mut AnyConnection, column: &str, value: &str) -> Result<Option<String>> {
+    let text = match column {
+        "name" => "SELECT name FROM tenants WHERE name = $1",
+        "domain" => "SELECT name FROM tenants WHERE domain = $1",
+        "realm" => "SELECT name FROM tenants WHERE realm = $1",
+        _ => "SELECT name FROM tenants WHERE flat_name = $1",
+    };
+    let row = sql(text)
+        .bind(value.to_owned())
+        .fetch_optional(conn)
+        .await?;
+    row.map(|row| col(&row, "name")).transpose()
+}
+
+/// `CONTOSO-KRB`, which is not what an AD domain of that name is called; other tenants of the same beginning get a
+/// number, so that one AD can trust both.
+async fn free_flat_name(conn: &mut AnyConnection, tenant_name: &str) -> Result<String> {
+    for attempt in 0..1000u32 {
+        let suffix = match attempt {
+            0 => "-KRB".to_owned(),
+            n => format!("-KRB{n}"),
+        };
+        let room = 15 - suffix.len();
+        let start = tenant_name.get(..room).unwrap_or(tenant_name);
+        let name = names::flat_name(&format!("{}{suffix}", start.trim_end_matches('-')))?;
+        if holder(conn, "flat_name", &name).await?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(invalid(
+        "tenant name",
+        tenant_name,
+        "no flat name can be made of it; give one",
+    ))
+}
+
+/// A SID for a tenant: `S-1-5-21-` and 96 random bits, as Windows makes one for a new domain.
+fn random_domain_sid() -> Result<Sid> {
+    let mut bytes = [0; 12];
+    random(&mut bytes)?;
+    let parts: Vec<u32> = std::iter::once(21)
+        .chain(bytes.chunks_exact(4).map(|chunk| {
+            chunk
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | u32::from(*byte))
+        }))
+        .collect();
+    Sid::new(5, &parts).map_err(|error| DirectoryError::damaged("tenant SID", error))
+}
+
+fn check_policy(policy: &Policy) -> Result<()> {
+    for (what, value) in [
+        ("ticket life in seconds", policy.max_ticket_life_s),
+        ("renewable life in seconds", policy.max_renewable_life_s),
+    ] {
+        if !(300..=MAX_LIFE_S).contains(&value) {
+            return Err(invalid(
+                what,
+                &value.to_string(),
+                "expected 5 minutes to 30 days",
+            ));
+        }
+    }
+    Ok(())
+}

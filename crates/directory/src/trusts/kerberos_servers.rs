@@ -1,0 +1,174 @@
+//! What the tenant knows of the Kerberos server object that an AD domain holds for it.
+//!
+//! The record says which object it is and which version of its key was last seen, so that a difference to AD is found.
+//! The key itself is not in it: AD makes it at random and gives it out only by replicating secrets, a right that no
+//! tool of this product asks for. Nothing on the way of a ticket needs it.
+
+use crate::audit::events::Actor;
+use crate::audit::events::audit;
+use crate::clock::now_s;
+use crate::db::{Touch, col, col_u32, sql, tenant_blob, touch};
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::error::{DirectoryError, Kind};
+use crate::names;
+use crate::names::invalid;
+use crate::tenants::domains;
+use crate::tenants::domains::NewDomain;
+use crate::trusts::removals::Step;
+use crossrealm_kdc::TenantId;
+use sqlx::AnyConnection;
+
+/// The longest name of an account in AD that is taken.
+const MAX_DISPLAY_NAME: usize = 64;
+
+/// What the trust tool saw in AD.
+#[derive(Clone, Debug)]
+pub struct NewKerberosServer {
+    /// The AD domain; it is registered with the tenant where it is not yet.
+    pub domain: NewDomain,
+    /// The number AD gave the account (`msDS-SecondaryKrbTgtNumber`).
+    pub number: u32,
+    /// The account's name in AD: `krbtgt_` and the number.
+    pub display_name: String,
+    /// The version of its key (`msDS-KeyVersionNumber`).
+    pub key_version: u32,
+    /// When the key was made, Unix seconds.
+    pub key_updated_at: i64,
+}
+
+/// The record of a Kerberos server object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KerberosServerInfo {
+    /// The DNS name of the AD domain, lower case.
+    pub domain: String,
+    /// The number AD gave the account.
+    pub number: u32,
+    /// The account's name in AD.
+    pub display_name: String,
+    /// The version of its key.
+    pub key_version: u32,
+    /// When the key was made, Unix seconds.
+    pub key_updated_at: i64,
+    /// When this was recorded, Unix seconds.
+    pub recorded_at: i64,
+    /// When a removal was begun that has not ended, Unix seconds.
+    pub removal_begun_at: Option<i64>,
+}
+
+impl Directory {
+    /// Records what AD holds, in place of what was recorded before.
+    pub async fn record_kerberos_server(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        seen: &NewKerberosServer,
+    ) -> Result<KerberosServerInfo> {
+        let name = &seen.display_name;
+        if name.is_empty() || name.len() > MAX_DISPLAY_NAME || name.chars().any(char::is_control) {
+            return Err(invalid("account name", name, "1 to 64 visible characters"));
+        }
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let domain = domains::register(&mut tx, by, tenant, &seen.domain).await?;
+        sql("INSERT INTO kerberos_servers
+               (tenant_id, dns_name, number, display_name, key_version, key_updated_at, recorded_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (tenant_id, dns_name) DO UPDATE SET
+               number = excluded.number, display_name = excluded.display_name,
+               key_version = excluded.key_version, key_updated_at = excluded.key_updated_at,
+               recorded_at = excluded.recorded_at, removal_begun_at = NULL")
+        .bind(tenant_blob(tenant))
+        .bind(domain.dns_name.as_str())
+        .bind(i64::from(seen.number))
+        .bind(name.as_str())
+        .bind(i64::from(seen.key_version))
+        .bind(seen.key_updated_at)
+        .bind(now_s())
+        .execute(&mut *tx)
+        .await?;
+        let detail = format!("`{name}`, key version {}", seen.key_version);
+        let action = "kerberos_server.record";
+        audit(&mut tx, by, Some(tenant), action, &domain.dns_name, &detail).await?;
+        let info = load(&mut tx, tenant, &domain.dns_name).await?;
+        self.commit(tx).await?;
+        Ok(info)
+    }
+
+    /// The record of this AD domain's Kerberos server object.
+    pub async fn kerberos_server(
+        &self,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<KerberosServerInfo> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        let mut conn = self.readers().acquire().await?;
+        load(&mut conn, tenant, &domain).await
+    }
+
+    /// Notes that the object is about to be taken out of AD, so that a removal that is cut off is known.
+    pub async fn begin_kerberos_server_removal(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<()> {
+        let step = Step::Begin(
+            "UPDATE kerberos_servers SET removal_begun_at = COALESCE(removal_begun_at, $3)
+             WHERE tenant_id = $1 AND dns_name = $2",
+        );
+        let step = (Kind::KerberosServer, "kerberos_server.begin_removal", step);
+        self.removal(by, tenant, domain, step).await
+    }
+
+    /// Takes back [`Directory::begin_kerberos_server_removal`], where AD refused the removal and nothing was done.
+    pub async fn cancel_kerberos_server_removal(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<()> {
+        let step = Step::Cancel(
+            "UPDATE kerberos_servers SET removal_begun_at = NULL WHERE tenant_id = $1 AND dns_name = $2",
+        );
+        let step = (Kind::KerberosServer, "kerberos_server.cancel_removal", step);
+        self.removal(by, tenant, domain, step).await
+    }
+
+    /// Forgets the record. The domain stays registered.
+    pub async fn delete_kerberos_server(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<()> {
+        let step = Step::End("DELETE FROM kerberos_servers WHERE tenant_id = $1 AND dns_name = $2");
+        let step = (Kind::KerberosServer, "kerberos_server.delete", step);
+        self.removal(by, tenant, domain, step).await
+    }
+}
+
+async fn load(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    domain: &str,
+) -> Result<KerberosServerInfo> {
+    let row = sql(
+        "SELECT number, display_name, key_version, key_updated_at, recorded_at, removal_begun_at
+                   FROM kerberos_servers WHERE tenant_id = $1 AND dns_name = $2",
+    )
+    .bind(tenant_blob(tenant))
+    .bind(domain)
+    .fetch_optional(conn)
+    .await?
+    .ok_or_else(|| DirectoryError::not_found(Kind::KerberosServer, domain))?;
+    Ok(KerberosServerInfo {
+        domain: domain.to_owned(),
+        number: col_u32(&row, "number")?,
+        display_name: col(&row, "display_name")?,
+        key_version: col_u32(&row, "key_version")?,
+        key_updated_at: col(&row, "key_updated_at")?,
+        recorded_at: col(&row, "recorded_at")?,
+        removal_begun_at: col(&row, "removal_begun_at")?,
+    })
+}

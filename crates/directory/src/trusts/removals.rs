@@ -1,0 +1,53 @@
+//! What AD holds for the tenant is taken out of AD first and forgotten here last: a removal is noted, taken back, or ended.
+
+use crate::audit::events::Actor;
+use crate::audit::events::audit;
+use crate::clock::now_s;
+use crate::db::{Touch, sql, tenant_blob, touch};
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::error::{DirectoryError, Kind};
+use crate::names;
+use crossrealm_kdc::TenantId;
+
+/// A step of a removal, with its statement: `$1` is the tenant, `$2` the AD domain's DNS name.
+#[derive(Clone, Copy)]
+pub(crate) enum Step {
+    /// It is about to be taken out of AD; `$3` is now.
+    Begin(&'static str),
+    /// AD refused; where nothing is there, nothing is to be taken back.
+    Cancel(&'static str),
+    /// It is gone from AD.
+    End(&'static str),
+}
+
+impl Directory {
+    /// Takes a step for what AD holds in `domain`, and audits it as `action`.
+    pub(crate) async fn removal(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+        (kind, action, step): (Kind, &'static str, Step),
+    ) -> Result<()> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        let mut tx = self.begin().await?;
+        let (statement, touched) = match step {
+            Step::Begin(statement) | Step::Cancel(statement) => (statement, Touch::Nothing),
+            Step::End(statement) => (statement, Touch::Parties),
+        };
+        touch(&mut tx, tenant, touched).await?;
+        let mut statement = sql(statement)
+            .bind(tenant_blob(tenant))
+            .bind(domain.as_str());
+        if let Step::Begin(_) = step {
+            statement = statement.bind(now_s());
+        }
+        let done = statement.execute(&mut *tx).await?;
+        if done.rows_affected() == 0 && !matches!(step, Step::Cancel(_)) {
+            return Err(DirectoryError::not_found(kind, domain));
+        }
+        audit(&mut tx, by, Some(tenant), action, &domain, "").await?;
+        self.commit(tx).await
+    }
+}

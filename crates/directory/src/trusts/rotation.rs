@@ -1,0 +1,130 @@
+//! The rotation of a trust's secret by age, for an agent that runs unattended.
+//!
+//! The tenant decides whether a rotation is due, so that several agents agree, and lets one of them at a time give AD the
+//! next secret. The secrets and their life are those of [`crate::trusts`]: there is no second kind of rotation.
+
+use crate::audit::events::Actor;
+use crate::audit::events::audit;
+use crate::clock::now_s;
+use crate::db::{Touch, col, sql, touch, uuid_blob};
+use crate::directory::Directory;
+use crate::error::Result;
+use crate::error::{DirectoryError, Kind};
+use crate::names;
+use crate::names::{invalid, plain_text};
+use crate::trusts::{PreparedTrust, TrustKeyState, find, held, make_secret, secrets};
+use crossrealm_kdc::TenantId;
+
+/// The shortest time between two rotations by age, in seconds: AD may seal with the secret before for an hour, and
+/// tickets sealed with it live on.
+pub const MIN_ROTATION_S: i64 = 24 * 3600;
+/// The longest, in seconds: ten years.
+const MAX_ROTATION_S: i64 = 10 * 365 * 24 * 3600;
+/// For how long an agent has the rotation to itself, in seconds. One that died loses it after that.
+const CLAIM_S: i64 = 120;
+/// The longest name of an agent, in characters.
+const MAX_HOLDER: usize = 128;
+
+/// An agent's question whether a rotation is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RotateTrust {
+    /// The age at which a key is to be replaced, in seconds: [`MIN_ROTATION_S`] to ten years.
+    pub every_s: i64,
+    /// The agent: a name that no other one bears.
+    pub holder: String,
+}
+
+/// The answer. Not `Debug`, on purpose: it may hold secrets.
+pub struct TrustRotation {
+    /// When the rotation is or was due, Unix seconds.
+    pub due_at: i64,
+    /// What is to be given to AD; `None` where nothing is to be done.
+    pub prepared: Option<PreparedTrust>,
+    /// Which other agent is at it, and until when it has the rotation to itself (Unix seconds).
+    pub held_by: Option<(String, i64)>,
+    /// The flat (NetBIOS) name of the AD domain.
+    pub domain_flat_name: String,
+}
+
+impl Directory {
+    /// Begins the rotation where the current secret has the age given, or goes on with one that was begun and not seen
+    /// to its end, by whomever. It ends with [`Directory::confirm_trust`].
+    ///
+    /// Refused with `trust_not_active` for a trust that AD is not known to hold, or that is being removed.
+    pub async fn rotate_trust(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+        wanted: &RotateTrust,
+    ) -> Result<TrustRotation> {
+        let domain = names::dns_name("domain", domain, 2)?;
+        plain_text("agent", &wanted.holder, MAX_HOLDER, false)?;
+        if !(MIN_ROTATION_S..=MAX_ROTATION_S).contains(&wanted.every_s) {
+            return Err(invalid(
+                "rotation interval",
+                &format!("{} s", wanted.every_s),
+                "expected one day to ten years",
+            ));
+        }
+        let now = now_s();
+        let mut tx = self.begin().await?;
+        touch(&mut tx, tenant, Touch::Parties).await?;
+        let (id, row) = find(&mut tx, tenant, &domain)
+            .await?
+            .ok_or_else(|| DirectoryError::not_found(Kind::Trust, &domain))?;
+        let known = secrets(&mut tx, id).await?;
+        let confirmed_at = known.iter().filter_map(|key| key.info.confirmed_at).max();
+        let removal: Option<i64> = col(&row, "removal_begun_at")?;
+        let (Some(newest), Some(confirmed_at), None) = (known.first(), confirmed_at, removal)
+        else {
+            return Err(DirectoryError::Refused {
+                code: "trust_not_active",
+                message: format!("the trust with `{domain}` is not completely set up"),
+                hint: Some("run `crossrealm kerberos-server set --setup-cloud-trust`".to_owned()),
+            });
+        };
+        let mut answer = TrustRotation {
+            due_at: confirmed_at.saturating_add(wanted.every_s),
+            prepared: None,
+            held_by: None,
+            domain_flat_name: col(&row, "flat_name")?,
+        };
+        let is_begun = newest.info.state == TrustKeyState::Pending;
+        if !is_begun && now < answer.due_at {
+            return Ok(answer);
+        }
+        let holder: Option<String> = col(&row, "rotation_holder")?;
+        let until: Option<i64> = col(&row, "rotation_until")?;
+        if let (Some(holder), Some(until)) = (holder, until)
+            && holder != wanted.holder
+            && now < until
+        {
+            answer.held_by = Some((holder, until));
+            return Ok(answer);
+        }
+        sql("UPDATE trusts SET rotation_holder = $2, rotation_until = $3 WHERE id = $1")
+            .bind(uuid_blob(id))
+            .bind(wanted.holder.as_str())
+            .bind(now.saturating_add(CLAIM_S))
+            .execute(&mut *tx)
+            .await?;
+        let mut prepared = if is_begun {
+            PreparedTrust {
+                version: newest.info.version,
+                state: newest.info.state,
+                secret: newest.open(self.sealer(), tenant, id)?,
+                held: Vec::new(),
+            }
+        } else {
+            let version = newest.info.version.saturating_add(1);
+            make_secret(&mut tx, self.sealer(), tenant, id, version).await?
+        };
+        prepared.held = held(&known, prepared.version, self.sealer(), tenant, id)?;
+        let detail = format!("version {} (by age), `{}`", prepared.version, wanted.holder);
+        audit(&mut tx, by, Some(tenant), "trust.rotate", &domain, &detail).await?;
+        self.commit(tx).await?;
+        answer.prepared = Some(prepared);
+        Ok(answer)
+    }
+}

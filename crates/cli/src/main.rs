@@ -15,6 +15,8 @@ mod failure;
 mod keytab;
 mod output;
 mod prompt;
+#[cfg(test)]
+mod reference;
 mod session;
 mod sync_agent;
 mod sync_lease;

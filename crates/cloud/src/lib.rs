@@ -14,6 +14,8 @@ mod app;
 mod audit;
 mod certificates;
 mod config;
+#[cfg(test)]
+mod config_reference;
 mod connection;
 mod flood;
 mod init;

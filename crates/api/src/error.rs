@@ -16,10 +16,9 @@ pub struct ErrorBody {
 }
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $status:literal $text:literal,)*) => {
         /// The stable code of a refusal. Its text form is what travels.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[non_exhaustive]
         pub enum Code {
             $($(#[doc = $doc])* #[serde(rename = $text)] $name,)*
             /// A code of a newer server.
@@ -36,125 +35,133 @@ macro_rules! codes {
                 }
             }
 
-            /// The code of this text form.
-            pub fn from_text(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|code| code.as_str() == text)
+            /// The HTTP status of the answer that carries it.
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)*
+                    Self::Unknown => 500,
+                }
             }
 
-            const ALL: &[Self] = &[$(Self::$name,)*];
+            /// Every code but [`Code::Unknown`].
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
 }
 
 codes! {
-    /// No token, or one that the server does not know (401).
-    Unauthenticated = "unauthenticated",
-    /// The token lacks the role that the endpoint needs (403).
-    Forbidden = "forbidden",
-    /// No such endpoint (404).
-    EndpointNotFound = "endpoint_not_found",
-    /// The endpoint knows no such method (405).
-    MethodNotAllowed = "method_not_allowed",
-    /// The body or a parameter is not what the endpoint takes (400).
-    InvalidRequest = "invalid_request",
-    /// A name breaks the rules of its kind (400).
-    InvalidName = "invalid_name",
-    /// A SID is not a SID, or not one of the kind needed (400).
-    InvalidSid = "invalid_sid",
-    /// The body is larger than the endpoint takes (413).
-    TooLarge = "too_large",
-    /// The request did not arrive in time (408).
-    RequestTimeout = "request_timeout",
-    /// More requests than the server takes at once (503).
-    Overloaded = "overloaded",
-    /// No such tenant (404).
-    TenantNotFound = "tenant_not_found",
-    /// A tenant with this name, domain or realm is there already (409).
-    TenantExists = "tenant_exists",
-    /// The tenant still holds storage accounts, service principals or trusts (409).
-    TenantNotEmpty = "tenant_not_empty",
-    /// The tenant has no trust with this AD domain (404).
-    TrustNotFound = "trust_not_found",
-    /// The tenant has no record of a Kerberos server object in this AD domain (404).
-    KerberosServerNotFound = "kerberos_server_not_found",
-    /// The trust is recorded with another domain SID (409).
-    TrustSidMismatch = "trust_sid_mismatch",
-    /// The trust holds no key of this version that could be confirmed (409).
-    TrustVersionUnknown = "trust_version_unknown",
-    /// The trust is not completely set up, or is being removed (409).
-    TrustNotActive = "trust_not_active",
-    /// The tenant does not know this AD domain (404).
-    DomainNotFound = "domain_not_found",
-    /// No such user (404).
-    UserNotFound = "user_not_found",
-    /// A user with this UPN is there already (409).
-    UserExists = "user_exists",
-    /// The user comes from AD and is changed there (409).
-    UserIsHybrid = "user_is_hybrid",
-    /// No such group (404).
-    GroupNotFound = "group_not_found",
-    /// No user or group of this name or SID (404).
-    PrincipalNotFound = "principal_not_found",
-    /// More than one user or group has this name (409).
-    PrincipalAmbiguous = "principal_ambiguous",
-    /// No such storage account (404).
-    StorageAccountNotFound = "storage_account_not_found",
-    /// A storage account, service principal or alias of this name is there already (409).
-    StorageAccountExists = "storage_account_exists",
-    /// The storage account still has shares (409).
-    AccountHasShares = "account_has_shares",
-    /// A host that serves the account lacks the key that would seal after the rotation (409).
-    HostLacksKey = "host_lacks_key",
-    /// No such share (404).
-    ShareNotFound = "share_not_found",
-    /// A share of this name is there already (409).
-    ShareExists = "share_exists",
-    /// The share has no grant to this principal (404).
-    GrantNotFound = "grant_not_found",
-    /// No such service principal (404).
-    ServicePrincipalNotFound = "service_principal_not_found",
-    /// A service principal or storage account of this name is there already (409).
-    ServicePrincipalExists = "service_principal_exists",
-    /// No such token of a host of this storage account (404).
-    HostTokenNotFound = "host_token_not_found",
-    /// The storage account has as many host tokens as it may (409).
-    TooManyHostTokens = "too_many_host_tokens",
-    /// The storage account has as many hosts as are remembered (409).
-    TooManyHosts = "too_many_hosts",
-    /// Name, password or code of a sign-in is wrong, or the code was used already (401).
-    SignInRefused = "sign_in_refused",
-    /// Too many sign-ins of this name or from this address failed: wait (429).
-    SignInLocked = "sign_in_locked",
-    /// The password is too short, too long or holds the name (400).
-    BadPassword = "bad_password",
-    /// No such administrator (404).
-    AdministratorNotFound = "administrator_not_found",
-    /// An administrator of this name is there already (409).
-    AdministratorExists = "administrator_exists",
-    /// After this nobody could administer the installation (409).
-    LastAdministrator = "last_administrator",
-    /// No such connector (404).
-    ConnectorNotFound = "connector_not_found",
-    /// A connector for this AD domain is there already (409).
-    ConnectorExists = "connector_exists",
-    /// The AD domain is recorded with another domain SID (409).
-    DomainSidMismatch = "domain_sid_mismatch",
-    /// The domain SID belongs to another domain, or to the tenant itself (409).
-    DomainSidTaken = "domain_sid_taken",
-    /// The request holds more changes than one may (400).
-    TooManyChanges = "too_many_changes",
-    /// The sync would delete or disable more identities than may go unasked (409).
-    TooManyDeletions = "too_many_deletions",
-    /// Another sync agent holds the lease of the domain's sync (409).
-    LeaseLost = "lease_lost",
-    /// Another run has synced the domain since this one began (409).
-    CursorMoved = "cursor_moved",
-    /// The request contradicts what is recorded, in a way that has no code of its own (409).
-    Conflict = "conflict",
-    /// The store did not answer (503).
-    StoreUnavailable = "store_unavailable",
-    /// A fault of the server; its log has the request id (500).
-    Internal = "internal",
+    /// No token, or one that the server does not know.
+    Unauthenticated = 401 "unauthenticated",
+    /// The token lacks the role that the endpoint needs.
+    Forbidden = 403 "forbidden",
+    /// No such endpoint.
+    EndpointNotFound = 404 "endpoint_not_found",
+    /// The endpoint knows no such method.
+    MethodNotAllowed = 405 "method_not_allowed",
+    /// The body or a parameter is not what the endpoint takes.
+    InvalidRequest = 400 "invalid_request",
+    /// A name breaks the rules of its kind.
+    InvalidName = 400 "invalid_name",
+    /// A SID is not a SID, or not one of the kind needed.
+    InvalidSid = 400 "invalid_sid",
+    /// The body is larger than the endpoint takes.
+    TooLarge = 413 "too_large",
+    /// The request did not arrive in time.
+    RequestTimeout = 408 "request_timeout",
+    /// More requests than the server takes at once.
+    Overloaded = 503 "overloaded",
+    /// No such tenant.
+    TenantNotFound = 404 "tenant_not_found",
+    /// A tenant with this name, domain or realm is there already.
+    TenantExists = 409 "tenant_exists",
+    /// The tenant still holds storage accounts, service principals or trusts.
+    TenantNotEmpty = 409 "tenant_not_empty",
+    /// A token of this kind belongs to one tenant.
+    TenantRequired = 409 "tenant_required",
+    /// The tenant has no trust with this AD domain.
+    TrustNotFound = 404 "trust_not_found",
+    /// The tenant has no record of a Kerberos server object in this AD domain.
+    KerberosServerNotFound = 404 "kerberos_server_not_found",
+    /// The trust is recorded with another domain SID.
+    TrustSidMismatch = 409 "trust_sid_mismatch",
+    /// The trust holds no key of this version that could be confirmed.
+    TrustVersionUnknown = 409 "trust_version_unknown",
+    /// The trust is not completely set up, or is being removed.
+    TrustNotActive = 409 "trust_not_active",
+    /// The tenant does not know this AD domain.
+    DomainNotFound = 404 "domain_not_found",
+    /// No such user.
+    UserNotFound = 404 "user_not_found",
+    /// A user with this UPN is there already.
+    UserExists = 409 "user_exists",
+    /// The user comes from AD and is changed there.
+    UserIsHybrid = 409 "user_is_hybrid",
+    /// No such group.
+    GroupNotFound = 404 "group_not_found",
+    /// No user or group of this name or SID.
+    PrincipalNotFound = 404 "principal_not_found",
+    /// More than one user or group has this name.
+    PrincipalAmbiguous = 409 "principal_ambiguous",
+    /// No such storage account.
+    StorageAccountNotFound = 404 "storage_account_not_found",
+    /// A storage account, service principal or alias of this name is there already.
+    StorageAccountExists = 409 "storage_account_exists",
+    /// The storage account still has shares.
+    AccountHasShares = 409 "account_has_shares",
+    /// A host that serves the account lacks the key that would seal after the rotation.
+    HostLacksKey = 409 "host_lacks_key",
+    /// No such share.
+    ShareNotFound = 404 "share_not_found",
+    /// A share of this name is there already.
+    ShareExists = 409 "share_exists",
+    /// The share has no grant to this principal.
+    GrantNotFound = 404 "grant_not_found",
+    /// No such service principal.
+    ServicePrincipalNotFound = 404 "service_principal_not_found",
+    /// A service principal or storage account of this name is there already.
+    ServicePrincipalExists = 409 "service_principal_exists",
+    /// No such token of a host of this storage account.
+    HostTokenNotFound = 404 "host_token_not_found",
+    /// The storage account has as many host tokens as it may.
+    TooManyHostTokens = 409 "too_many_host_tokens",
+    /// The storage account has as many hosts as are remembered.
+    TooManyHosts = 409 "too_many_hosts",
+    /// Name, password or code of a sign-in is wrong, or the code was used already.
+    SignInRefused = 401 "sign_in_refused",
+    /// Too many sign-ins of this name or from this address failed: wait.
+    SignInLocked = 429 "sign_in_locked",
+    /// The password is too short, too long or holds the name.
+    BadPassword = 400 "bad_password",
+    /// No such administrator.
+    AdministratorNotFound = 404 "administrator_not_found",
+    /// There are as many administrators as there may be.
+    TooManyAdministrators = 409 "too_many_administrators",
+    /// An administrator of this name is there already.
+    AdministratorExists = 409 "administrator_exists",
+    /// After this nobody could administer the installation.
+    LastAdministrator = 409 "last_administrator",
+    /// No such connector.
+    ConnectorNotFound = 404 "connector_not_found",
+    /// A connector for this AD domain is there already.
+    ConnectorExists = 409 "connector_exists",
+    /// The AD domain is recorded with another domain SID.
+    DomainSidMismatch = 409 "domain_sid_mismatch",
+    /// The domain SID belongs to another domain, or to the tenant itself.
+    DomainSidTaken = 409 "domain_sid_taken",
+    /// The request holds more changes than one may.
+    TooManyChanges = 400 "too_many_changes",
+    /// The sync would delete or disable more identities than may go unasked.
+    TooManyDeletions = 409 "too_many_deletions",
+    /// Another sync agent holds the lease of the domain's sync.
+    LeaseLost = 409 "lease_lost",
+    /// Another run has synced the domain since this one began.
+    CursorMoved = 409 "cursor_moved",
+    /// The request contradicts what is recorded, in a way that has no code of its own.
+    Conflict = 409 "conflict",
+    /// The store did not answer.
+    StoreUnavailable = 503 "store_unavailable",
+    /// A fault of the server; its log has the request id.
+    Internal = 500 "internal",
 }
 
 impl fmt::Display for Code {

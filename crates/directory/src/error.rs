@@ -2,6 +2,7 @@
 
 use crate::sealing::master_key::MasterKeyError;
 use crate::sealing::seal::UnsealError;
+use crossrealm_types::Sid;
 use std::fmt;
 
 /// The result of everything this crate does.
@@ -9,7 +10,6 @@ pub type Result<T> = std::result::Result<T, DirectoryError>;
 
 /// What kind of record an error speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Kind {
     /// A tenant.
     Tenant,
@@ -69,7 +69,6 @@ impl fmt::Display for Kind {
 ///
 /// The first group is the caller's to mend, the second the operator's. No variant carries a secret.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum DirectoryError {
     /// There is no such record.
     #[error("no {kind} `{name}`")]
@@ -107,16 +106,9 @@ pub enum DirectoryError {
         /// The records, by names that tell them apart.
         candidates: String,
     },
-    /// The request contradicts what the directory holds.
-    #[error("{message}")]
-    Refused {
-        /// A stable word for programs: `trust_sid_mismatch`.
-        code: &'static str,
-        /// The reason for people.
-        message: String,
-        /// The next step, where one is known.
-        hint: Option<String>,
-    },
+    /// The request contradicts what the directory holds, or a rule of it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 
     /// The master key cannot be used.
     #[error(transparent)]
@@ -142,12 +134,236 @@ pub enum DirectoryError {
         /// What to do about it, where that is known.
         hint: Option<String>,
     },
+    /// The database of a new installation holds one already.
+    #[error("the database `{url}` holds an installation already")]
+    StoreInUse {
+        /// The URL, without a password.
+        url: String,
+    },
     /// The database did not do what it was asked.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
     /// The operating system's random generator failed.
     #[error("the operating system gave no random bytes: {0}")]
     Random(String),
+}
+
+/// Why the directory refuses a well-formed request: it contradicts what is recorded, or a rule.
+///
+/// A refusal carries the values that its message and a client's hint need; it names no command of any client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The storage account still has shares.
+    #[error("storage account `{account}` has {}", counted_shares(*.shares))]
+    AccountHasShares {
+        /// The account.
+        account: String,
+        /// How many.
+        shares: i64,
+    },
+    /// A host that serves the account lacks the key that would encrypt new tickets after the rotation.
+    #[error("host `{host}` of storage account `{account}` has {}, not kvno {kvno}, which would seal new tickets from then on", kvnos(.held))]
+    HostLacksKey {
+        /// The account.
+        account: String,
+        /// The host.
+        host: String,
+        /// The key version that the host lacks.
+        kvno: u32,
+        /// Those that it reported.
+        held: Vec<u32>,
+    },
+    /// The storage account has as many host tokens as it may.
+    #[error("storage account `{account}` has {most} host tokens")]
+    TooManyHostTokens {
+        /// The account.
+        account: String,
+        /// How many it may have.
+        most: usize,
+    },
+    /// The storage account has as many SMB hosts as are remembered.
+    #[error("storage account `{account}` has {most} other hosts")]
+    TooManyHosts {
+        /// The account.
+        account: String,
+        /// How many are remembered.
+        most: i64,
+    },
+    /// The user is synchronized from AD and is changed there.
+    #[error("`{user}` is synced from AD")]
+    UserIsHybrid {
+        /// The name that was given.
+        user: String,
+    },
+    /// The AD domain has a connector.
+    #[error("there is a connector for `{domain}` already")]
+    ConnectorExists {
+        /// The domain.
+        domain: String,
+    },
+    /// Another sync agent holds the lease of the domain.
+    #[error("another sync agent works on domain `{domain}`: `{holder}`")]
+    LeaseLost {
+        /// The domain.
+        domain: String,
+        /// The agent.
+        holder: String,
+    },
+    /// Another run has synchronized the domain since this one began.
+    #[error("another run has synced domain `{domain}` since this one began")]
+    CursorMoved {
+        /// The domain.
+        domain: String,
+    },
+    /// One request holds more changes than it may.
+    #[error(
+        "a request has at most {changes} changes and {failures} failures, and a change at most {members} members"
+    )]
+    TooManyChanges {
+        /// The most changes of one request.
+        changes: usize,
+        /// The most failures of one request.
+        failures: usize,
+        /// The most members of one change.
+        members: usize,
+    },
+    /// The run would delete or disable more identities than may go without a declaration.
+    #[error(
+        "this would make {lost} of the {held} identities of domain `{domain}` deleted or disabled within 24 hours, more than the {allowed} that may go unasked; the request changed nothing"
+    )]
+    TooManyDeletions {
+        /// The domain.
+        domain: String,
+        /// How many within the last 24 hours, this run included.
+        lost: i64,
+        /// How many identities the domain had before.
+        held: i64,
+        /// How many may go.
+        allowed: i64,
+        /// How many this run deletes or disables.
+        by_run: i64,
+    },
+    /// The AD domain is registered with another domain SID.
+    #[error("domain `{domain}` is registered with SID `{known}`, not `{given}`")]
+    DomainSidMismatch {
+        /// The domain.
+        domain: String,
+        /// The SID that is registered.
+        known: Sid,
+        /// The SID of the request.
+        given: Sid,
+    },
+    /// The trusted domain is registered with another domain SID.
+    #[error("domain `{domain}` is registered with SID `{known}`, not `{given}`")]
+    TrustSidMismatch {
+        /// The domain.
+        domain: String,
+        /// The SID that is registered.
+        known: Sid,
+        /// The SID of the request.
+        given: Sid,
+    },
+    /// The domain SID belongs to another domain, or to the tenant itself.
+    #[error("SID `{sid}` of domain `{domain}` belongs to {holder}")]
+    DomainSidTaken {
+        /// The domain.
+        domain: String,
+        /// The SID.
+        sid: Sid,
+        /// Whose it is.
+        holder: String,
+    },
+    /// The trust has no pending or current key of this version.
+    #[error("the trust with `{domain}` has no pending or current key version {version}")]
+    TrustVersionUnknown {
+        /// The trusted domain.
+        domain: String,
+        /// The key version.
+        version: u32,
+    },
+    /// AD is not known to hold the trust, or it is being removed.
+    #[error("the trust with `{domain}` is not completely set up")]
+    TrustNotActive {
+        /// The trusted domain.
+        domain: String,
+    },
+    /// A token of this kind belongs to one tenant.
+    #[error("a {role} token belongs to one tenant")]
+    TenantRequired {
+        /// The kind of token.
+        role: &'static str,
+    },
+    /// There are as many administrators as there may be.
+    #[error("there are {most} administrators already")]
+    TooManyAdministrators {
+        /// How many there may be.
+        most: i64,
+    },
+    /// After this nobody could administer the installation.
+    #[error("after this nobody could administer the installation")]
+    LastAdministrator,
+    /// Name, password or one-time code of a sign-in is wrong, or the code was used before.
+    #[error("name, password or code is wrong, or the code was used already")]
+    SignInRefused,
+    /// Too many sign-ins of the name or from the address failed.
+    #[error("too many sign-ins of this name or from this address failed: wait {wait_s} s")]
+    SignInLocked {
+        /// For how long, in seconds.
+        wait_s: i64,
+    },
+    /// A new password breaks the rules.
+    #[error("the password {reason}")]
+    BadPassword {
+        /// Which rule: `is shorter than …`.
+        reason: String,
+    },
+}
+
+impl Refusal {
+    /// The stable word for programs and the audit.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AccountHasShares { .. } => "account_has_shares",
+            Self::HostLacksKey { .. } => "host_lacks_key",
+            Self::TooManyHostTokens { .. } => "too_many_host_tokens",
+            Self::TooManyHosts { .. } => "too_many_hosts",
+            Self::UserIsHybrid { .. } => "hybrid",
+            Self::ConnectorExists { .. } => "connector_exists",
+            Self::LeaseLost { .. } => "lease_lost",
+            Self::CursorMoved { .. } => "cursor_moved",
+            Self::TooManyChanges { .. } => "too_many_changes",
+            Self::TooManyDeletions { .. } => "too_many_deletions",
+            Self::DomainSidMismatch { .. } => "domain_sid_mismatch",
+            Self::TrustSidMismatch { .. } => "trust_sid_mismatch",
+            Self::DomainSidTaken { .. } => "domain_sid_taken",
+            Self::TrustVersionUnknown { .. } => "trust_version_unknown",
+            Self::TrustNotActive { .. } => "trust_not_active",
+            Self::TenantRequired { .. } => "tenant_required",
+            Self::TooManyAdministrators { .. } => "too_many_administrators",
+            Self::LastAdministrator => "last_administrator",
+            Self::SignInRefused => "sign_in_refused",
+            Self::SignInLocked { .. } => "sign_in_locked",
+            Self::BadPassword { .. } => "bad_password",
+        }
+    }
+}
+
+fn counted_shares(count: i64) -> String {
+    match count {
+        1 => "a share".to_owned(),
+        many => format!("{many} shares"),
+    }
+}
+
+/// `kvno 1 and 2`, `no key`.
+fn kvnos(versions: &[u32]) -> String {
+    match versions {
+        [] => "no key".to_owned(),
+        some => {
+            let texts: Vec<String> = some.iter().map(u32::to_string).collect();
+            format!("kvno {}", texts.join(" and "))
+        }
+    }
 }
 
 fn in_use(by: &Option<String>) -> String {
@@ -200,7 +416,10 @@ impl DirectoryError {
     /// The next step for a person, where one is known.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Refused { hint, .. } | Self::Open { hint, .. } => hint.as_deref(),
+            Self::Open { hint, .. } => hint.as_deref(),
+            Self::StoreInUse { .. } => Some(
+                "for a second node of it copy the folder of the first one instead of `init` (docs/guide/operations.md); else make another database",
+            ),
             Self::MasterKey(error) => error.hint(),
             _ => None,
         }

@@ -39,7 +39,7 @@ pub use audit::events::{
 pub use db::connect::check_new_store;
 pub use db::url::{check_store_url, shown_store_url};
 pub use directory::Directory;
-pub use error::{DirectoryError, Kind, Result};
+pub use error::{DirectoryError, Kind, Refusal, Result};
 pub use hosts::reduced_roles::{Lowered, LoweredRole};
 pub use hosts::reports::HostReport;
 pub use hosts::revoked_users::{Barred, MAX_BARRED};
@@ -59,7 +59,7 @@ pub use storage::shares::{Grant, Share, ShareRole};
 pub use sync::connectors::{ConnectorInfo, MAX_LEASE_S, MIN_LEASE_S, SyncLease};
 pub use sync::{
     ApplyIdentities, ApplyOutcome, Change, DomainIdentities, MAX_CURSOR, MAX_FAILURES,
-    MAX_MEMBERS_READ, Refusal, RefusalCode, SyncFailure, SyncState, SyncedIdentity,
+    MAX_MEMBERS_READ, RefusalCode, RefusedChange, SyncFailure, SyncState, SyncedIdentity,
 };
 pub use tenants::domains::{DomainInfo, NewDomain};
 pub use tenants::{NewTenant, TenantInfo};

@@ -7,7 +7,6 @@ use super::error::ApiError;
 use crate::app::{App, Peer};
 use crate::audit::now_ms;
 use axum::extract::{FromRequestParts, RawPathParams};
-use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use crossrealm_api::{Code, Role};
@@ -173,7 +172,6 @@ impl<N> InTenant<N> {
             trust_key: None,
         });
         Err(ApiError::new(
-            StatusCode::FORBIDDEN,
             Code::Forbidden,
             format!("only a `{}` may {what}", Role::GlobalAdministrator),
         )
@@ -291,7 +289,6 @@ fn forbidden<N: Need>(token: &TokenInfo) -> ApiError {
         _ => "",
     };
     ApiError::new(
-        StatusCode::FORBIDDEN,
         Code::Forbidden,
         format!(
             "this needs the role {}{confined}{connector}; the token {}",

@@ -4,7 +4,6 @@ use super::error::ApiError;
 use crate::app::App;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use crossrealm_api::Code;
@@ -43,7 +42,6 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
             Ok(Err(error)) => return Err(broken(&error)),
             Err(_) => {
                 return Err(ApiError::new(
-                    StatusCode::REQUEST_TIMEOUT,
                     Code::RequestTimeout,
                     "the body of the request took too long",
                 ));
@@ -72,7 +70,6 @@ fn broken(error: &axum::Error) -> ApiError {
         .unwrap_or_default();
     if text.contains("length limit") {
         return ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
             Code::TooLarge,
             format!("the body is larger than {MAX_BODY} bytes"),
         );

@@ -1,7 +1,6 @@
 //! Between the API's types and the directory's: texts become checked values on the way in, values texts on the way out.
 
 use super::error::ApiError;
-use axum::http::StatusCode;
 use crossrealm_api as api;
 use crossrealm_api::Code;
 use crossrealm_directory as directory;
@@ -16,7 +15,6 @@ use crossrealm_types::Sid;
 pub(crate) fn sid(text: &str) -> Result<Sid, ApiError> {
     text.parse().map_err(|_| {
         ApiError::new(
-            StatusCode::BAD_REQUEST,
             Code::InvalidSid,
             format!("`{}` is not a SID", shorten(text)),
         )

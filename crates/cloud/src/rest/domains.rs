@@ -289,7 +289,7 @@ fn failure_in(failure: SyncFailure) -> Result<directory::SyncFailure, ApiError> 
     })
 }
 
-fn refused(refusal: directory::Refusal) -> api::RefusedChange {
+fn refused(refusal: directory::RefusedChange) -> api::RefusedChange {
     api::RefusedChange {
         object_guid: refusal.object_guid.to_string(),
         account_name: refusal.account_name,

@@ -156,7 +156,7 @@ pub(crate) async fn find(
                 IdentityKind::User => (Code::UserNotFound, "user"),
                 IdentityKind::Group => (Code::GroupNotFound, "group"),
             };
-            ApiError::new(StatusCode::NOT_FOUND, code, format!("no {word} `{name}`"))
+            ApiError::new(code, format!("no {word} `{name}`"))
                 .hint(format!("`crossrealm {word} list` shows those there are; one that is new in AD comes with the next sync"))
         }
         other => other.into(),

@@ -103,7 +103,6 @@ pub(crate) async fn delete(
         });
     if let Some(held) = held {
         return Err(ApiError::new(
-            StatusCode::CONFLICT,
             Code::TenantNotEmpty,
             format!("tenant `{}` still holds the {held}", at.tenant.name),
         )

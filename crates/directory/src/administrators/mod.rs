@@ -13,8 +13,7 @@ use crate::audit::events::audit;
 use crate::clock::now_s;
 use crate::db::{Touch, Tx, col, col_uuid, col_word, is_taken, sql, tenant_blob, touch, uuid_blob};
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::random::{random, random_uuid};
@@ -114,11 +113,7 @@ impl Directory {
             .fetch_one(&mut *tx)
             .await?;
         if col::<i64>(&row, "held")? >= MOST {
-            return Err(refused(
-                "too_many_administrators",
-                format!("there are {MOST} administrators already"),
-                None,
-            ));
+            return Err(Refusal::TooManyAdministrators { most: MOST }.into());
         }
         sql("INSERT INTO administrators (id, tenant_id, upn, upn_key, role, created_at, code_hash, code_expires_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
@@ -279,14 +274,6 @@ fn is_administrators(role: &TokenRole) -> bool {
     !matches!(role, TokenRole::Connector { .. } | TokenRole::Host { .. })
 }
 
-pub(crate) fn refused(code: &'static str, message: String, hint: Option<&str>) -> DirectoryError {
-    DirectoryError::Refused {
-        code,
-        message,
-        hint: hint.map(ToOwned::to_owned),
-    }
-}
-
 fn select(rest: &str) -> crate::db::Statement<'static> {
     crate::db::sql_list(format!("SELECT {COLUMNS} FROM administrators a{rest}"))
 }
@@ -328,13 +315,7 @@ async fn keep_somebody(conn: &mut AnyConnection, without: Uuid, without_token: U
     if col::<i64>(&row, "others")? > 0 {
         return Ok(());
     }
-    Err(refused(
-        "last_administrator",
-        "after this nobody could administer the installation".into(),
-        Some(
-            "let another global administrator of the installation enrol first: `crossrealm admin create UPN --role global-administrator`",
-        ),
-    ))
+    Err(Refusal::LastAdministrator.into())
 }
 
 /// A new code, and what of it is stored.

@@ -8,14 +8,13 @@ use crate::administrators::attempts::Subjects;
 use crate::administrators::tokens::add_token;
 use crate::administrators::tokens::{NewToken, TokenInfo};
 use crate::administrators::totp;
-use crate::administrators::{Administrator, code_hash, find, refused};
+use crate::administrators::{Administrator, code_hash, find};
 use crate::audit::events::{Actor, Outcome};
 use crate::audit::events::{audit, audit_event, record};
 use crate::clock::now_s;
 use crate::db::{sql, uuid_blob};
 use crate::directory::Directory;
-use crate::error::DirectoryError;
-use crate::error::Result;
+use crate::error::{DirectoryError, Refusal, Result};
 use crate::random::random;
 use crate::sealing::seal::Place;
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -203,7 +202,7 @@ impl Directory {
     /// Counts the attempt and reads the record of the name, if there is one.
     async fn attempt(&self, who: &SignInAs) -> Result<Option<Administrator>> {
         if let Some(wait) = self.reserve_attempt(&who.subjects()).await? {
-            return Err(locked(wait));
+            return Err(Refusal::SignInLocked { wait_s: wait }.into());
         }
         let mut conn = self.readers().acquire().await?;
         find(&mut conn, &who.key()).await
@@ -262,29 +261,13 @@ impl Directory {
             .and_then(|found| found.info.tenant);
         let mut event = audit_event(&who.actor(&shown), tenant, action);
         event.outcome = Outcome::Refused;
-        event.reason = "sign_in_refused".into();
+        event.reason = Refusal::SignInRefused.code().into();
         event.user.clone_from(&shown);
         event.target = shown;
         record(&mut tx, &event).await?;
         self.commit(tx).await?;
-        Ok(refused(
-            "sign_in_refused",
-            "name, password or code is wrong, or the code was used already".into(),
-            Some(
-                "wait for the authenticator's next code; who has not enrolled yet runs `crossrealm login --enrol`; `crossrealm admin reset UPN` by another administrator lets one enrol again",
-            ),
-        ))
+        Ok(Refusal::SignInRefused.into())
     }
-}
-
-fn locked(wait_s: i64) -> DirectoryError {
-    refused(
-        "sign_in_locked",
-        format!("too many sign-ins of this name or from this address failed: wait {wait_s} s"),
-        Some(
-            "another administrator lets the account start afresh with `crossrealm admin reset UPN`",
-        ),
-    )
 }
 
 /// Whether a code that is not used up or too old lets this administrator enrol.
@@ -307,13 +290,7 @@ fn place(found: &Administrator, version: i64) -> Result<Place<'_>> {
 
 /// Refuses passwords that are too short, too long, or the name itself.
 fn check_password(password: &str, upn: &str) -> Result<()> {
-    let bad = |reason: String| {
-        Err(refused(
-            "bad_password",
-            format!("the password {reason}"),
-            None,
-        ))
-    };
+    let bad = |reason: String| Err(Refusal::BadPassword { reason }.into());
     if password.chars().count() < MIN_PASSWORD_CHARS {
         return bad(format!("is shorter than {MIN_PASSWORD_CHARS} characters"));
     }

@@ -5,8 +5,7 @@ use crate::audit::events::audit;
 use crate::clock::now_s;
 use crate::db::{Touch, col, col_uuid, sql, sql_list, tenant_blob, touch, uuid_blob};
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::random::{random, random_uuid};
 use crossrealm_kdc::TenantId;
@@ -251,11 +250,10 @@ pub(crate) async fn add_token(
     names::plain_text("token name", &new.name, 256, false)?;
     let role = new.role.checked()?;
     if new.tenant.is_none() && !role.scope().is_empty() {
-        return Err(DirectoryError::Refused {
-            code: "tenant_required",
-            message: format!("a {} token belongs to one tenant", role.as_str()),
-            hint: None,
-        });
+        return Err(Refusal::TenantRequired {
+            role: role.as_str(),
+        }
+        .into());
     }
     let mut bytes = Zeroizing::new([0; 32]);
     random(bytes.as_mut())?;

@@ -67,7 +67,7 @@ pub(crate) async fn open(url: &str) -> Result<Opened> {
 ///
 /// # Errors
 ///
-/// [`DirectoryError::Open`] where it cannot be used, [`DirectoryError::Refused`] with `store_in_use` where it holds a directory.
+/// [`DirectoryError::Open`] where it cannot be used, [`DirectoryError::StoreInUse`] where it holds a directory.
 pub async fn check_new_store(url: &str) -> Result<()> {
     if !matches!(StoreUrl::parse(url), Ok(StoreUrl::Postgres(_))) {
         return Ok(());
@@ -77,10 +77,8 @@ pub async fn check_new_store(url: &str) -> Result<()> {
     let _ = conn.close().await;
     match found {
         Content::Nothing => Ok(()),
-        Content::Directory => Err(DirectoryError::Refused {
-            code: "store_in_use",
-            message: format!("the database `{}` holds an installation already", shown_store_url(url)),
-            hint: Some("for a second node of it copy the folder of the first one instead of `init` (docs/guide/operations.md); else make another database".into()),
+        Content::Directory => Err(DirectoryError::StoreInUse {
+            url: shown_store_url(url),
         }),
     }
 }

@@ -6,8 +6,7 @@ use crate::audit::events::{NewEvent, audit_event};
 use crate::clock::now_s;
 use crate::db::{col, sql, uuid_blob};
 use crate::directory::Directory;
-use crate::error::DirectoryError;
-use crate::error::Result;
+use crate::error::{Refusal, Result};
 use crate::storage::accounts::load_account;
 use crate::tenants::load_tenant;
 use crossrealm_kdc::TenantId;
@@ -60,11 +59,11 @@ impl Directory {
                 .fetch_one(&mut *tx)
                 .await?;
         if col::<i64>(&others, "count")? >= MAX_HOSTS {
-            return Err(DirectoryError::Refused {
-                code: "too_many_hosts",
-                message: format!("storage account `{account}` has {MAX_HOSTS} other hosts"),
-                hint: Some("hosts that are silent for a week are forgotten".to_owned()),
-            });
+            return Err(Refusal::TooManyHosts {
+                account: account.to_owned(),
+                most: MAX_HOSTS,
+            }
+            .into());
         }
         sql("INSERT INTO host_reports (account_id, host, report, reported_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (account_id, host) DO UPDATE SET report = $3, reported_at = $4")

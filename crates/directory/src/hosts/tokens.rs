@@ -5,8 +5,7 @@ use crate::audit::events::Actor;
 use crate::clock::now_s;
 use crate::db::{col, col_uuid, sql, tenant_blob, uuid_blob};
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::storage::accounts::load_account;
 use crate::tenants::load_tenant;
 use crossrealm_kdc::TenantId;
@@ -47,11 +46,11 @@ impl Directory {
             .count()
             >= MAX_TOKENS
         {
-            return Err(DirectoryError::Refused {
-                code: "too_many_host_tokens",
-                message: format!("storage account `{account}` has {MAX_TOKENS} host tokens"),
-                hint: Some("revoke those that no host uses any more".to_owned()),
-            });
+            return Err(Refusal::TooManyHostTokens {
+                account: account.to_owned(),
+                most: MAX_TOKENS,
+            }
+            .into());
         }
         let new = NewToken {
             tenant: Some(tenant),

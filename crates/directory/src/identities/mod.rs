@@ -14,8 +14,7 @@ use crate::db::{
     uuid_blob,
 };
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::identities::group_paths::{EffectiveGroup, GroupWalk};
 use crate::identities::provenance::Origin;
 use crate::names;
@@ -163,11 +162,10 @@ impl Directory {
         touch(&mut tx, tenant, Touch::Identities).await?;
         let info = find_principal(&mut tx, tenant, principal, None).await?;
         if info.source == IdentitySource::Hybrid {
-            return Err(DirectoryError::Refused {
-                code: "hybrid",
-                message: format!("`{principal}` is synced from AD"),
-                hint: Some("delete it in AD; the next sync deletes it here".to_owned()),
-            });
+            return Err(Refusal::UserIsHybrid {
+                user: principal.to_owned(),
+            }
+            .into());
         }
         sql("DELETE FROM memberships WHERE tenant_id = $1 AND (group_guid = $2 OR member_guid = $2)")
             .bind(tenant_blob(tenant))

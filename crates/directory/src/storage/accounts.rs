@@ -5,8 +5,7 @@ use crate::audit::events::audit;
 use crate::clock::now_s;
 use crate::db::{Touch, col, col_uuid, is_taken, sql, tenant_blob, touch, uuid_blob};
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::hosts::reports;
 use crate::hosts::reports::HostReport;
 use crate::hosts::tokens;
@@ -293,15 +292,11 @@ impl Directory {
         .await?;
         let count: i64 = col(&shares, "count")?;
         if count > 0 && !with_shares {
-            let shares = match count {
-                1 => "a share".to_owned(),
-                many => format!("{many} shares"),
-            };
-            return Err(DirectoryError::Refused {
-                code: "account_has_shares",
-                message: format!("storage account `{name}` has {shares}"),
-                hint: Some("delete its shares first, or all of it by `--force`; files on its hosts stay either way".to_owned()),
-            });
+            return Err(Refusal::AccountHasShares {
+                account: name.to_owned(),
+                shares: count,
+            }
+            .into());
         }
         delete_names(&mut tx, &owner).await?;
         service_keys::delete_keys(&mut tx, &owner).await?;

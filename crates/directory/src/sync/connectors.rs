@@ -7,8 +7,7 @@ use crate::audit::events::audit;
 use crate::clock::now_s;
 use crate::db::{Touch, col, sql, tenant_blob, touch};
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::tenants::domains::find_domain;
@@ -68,13 +67,7 @@ impl Directory {
             .fetch_optional(&mut *tx)
             .await?;
         if known.is_some() {
-            return Err(DirectoryError::Refused {
-                code: "connector_exists",
-                message: format!("there is a connector for `{domain}` already"),
-                hint: Some(format!(
-                    "`crossrealm connector revoke --domain {domain}` ends it and its token; then make another"
-                )),
-            });
+            return Err(Refusal::ConnectorExists { domain }.into());
         }
         let new = NewToken {
             tenant: Some(tenant),
@@ -231,16 +224,11 @@ pub(crate) async fn check_lease(
     holder: Option<&str>,
 ) -> Result<()> {
     match sync_lease(conn, tenant, domain).await? {
-        Some(lease) if Some(lease.holder.as_str()) != holder => Err(DirectoryError::Refused {
-            code: "lease_lost",
-            message: format!(
-                "another sync agent works on domain `{domain}`: `{}`",
-                lease.holder
-            ),
-            hint: Some(format!(
-                "wait for its end; its lease ends within {MAX_LEASE_S} s where it has died"
-            )),
-        }),
+        Some(lease) if Some(lease.holder.as_str()) != holder => Err(Refusal::LeaseLost {
+            domain: domain.to_owned(),
+            holder: lease.holder,
+        }
+        .into()),
         _ => Ok(()),
     }
 }

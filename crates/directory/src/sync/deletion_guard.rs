@@ -6,14 +6,11 @@ use crate::audit::events::Actor;
 use crate::audit::events::audit;
 use crate::clock::now_s;
 use crate::db::{col, sql, tenant_blob};
-use crate::error::DirectoryError;
-use crate::error::Result;
+use crate::error::{Refusal, Result};
 use crate::sync::{ApplyIdentities, ApplyOutcome};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 
-/// The code of the refusal.
-pub(crate) const TOO_MANY_DELETIONS: &str = "too_many_deletions";
 /// What is taken away within this time counts together, in seconds.
 const WINDOW_S: i64 = 86_400;
 /// So many may always go within the window: in a small domain the agent's own bound is the one that counts.
@@ -67,7 +64,14 @@ pub(crate) async fn check(
             let held = living(conn, tenant, domain).await?.saturating_add(lost);
             let allowed = (held / 10).clamp(FEWEST, MOST);
             if lost > allowed {
-                return Err(refused(domain, lost, held, allowed, by_run));
+                return Err(Refusal::TooManyDeletions {
+                    domain: domain.to_owned(),
+                    lost,
+                    held,
+                    allowed,
+                    by_run,
+                }
+                .into());
             }
             (lost, None, 0)
         }
@@ -103,16 +107,4 @@ async fn living(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Res
         .fetch_one(conn)
         .await?;
     col(&row, "held")
-}
-
-fn refused(domain: &str, lost: i64, held: i64, allowed: i64, by_run: i64) -> DirectoryError {
-    DirectoryError::Refused {
-        code: TOO_MANY_DELETIONS,
-        message: format!(
-            "this would make {lost} of the {held} identities of domain `{domain}` deleted or disabled within 24 hours, more than the {allowed} that may go unasked; the request changed nothing"
-        ),
-        hint: Some(format!(
-            "look at `crossrealm sync plan --domain {domain}`; if it is right, run `crossrealm sync once` with `--accept-deletions {by_run}` or more"
-        )),
-    }
 }

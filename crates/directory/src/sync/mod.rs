@@ -11,14 +11,12 @@ use crate::db::{
     CHUNK, Touch, col, col_uuid, places, sql, sql_list, tenant_blob, touch, uuid_blob,
 };
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::identities::{IdentityInfo, SELECT_IDENTITY, by_guid, identity_info};
 use crate::names;
 use crate::page::{Page, Paged};
 use crate::sync::apply::Run;
 use crate::sync::connectors::{SyncLease, check_lease, sync_lease};
-use crate::sync::deletion_guard::TOO_MANY_DELETIONS;
 use crate::tenants::domains;
 use crate::tenants::domains::{DomainInfo, NewDomain, find_domain};
 use crate::tenants::load_tenant;
@@ -144,12 +142,12 @@ pub struct ApplyOutcome {
     /// Direct memberships removed, those of deleted identities included.
     pub memberships_removed: u64,
     /// Objects that were refused, each audited; the rest was applied.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<RefusedChange>,
 }
 
 /// An object that was refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedChange {
     /// The object.
     pub object_guid: Uuid,
     /// Its account name, where known.
@@ -294,7 +292,7 @@ impl Directory {
     ) -> Result<Vec<SyncedIdentity>> {
         let name = names::dns_name("domain", domain, 2)?;
         if guids.len() > MAX_CHANGES {
-            return Err(too_many());
+            return Err(too_many_changes());
         }
         let mut tx = self.snapshot().await?;
         load_tenant(&mut tx, tenant).await?;
@@ -360,16 +358,11 @@ impl Directory {
     ) -> Result<ApplyOutcome> {
         check_bounds(&wanted)?;
         match self.apply_checked(by, tenant, &wanted).await {
-            Err(
-                error @ DirectoryError::Refused {
-                    code: TOO_MANY_DELETIONS,
-                    ..
-                },
-            ) => {
+            Err(DirectoryError::Refused(refusal @ Refusal::TooManyDeletions { .. })) => {
                 // The transaction is gone, with all it would have changed; that it was tried stays.
-                self.audit_refusal(by, tenant, &wanted.domain.dns_name, &error)
+                self.audit_refusal(by, tenant, &wanted.domain.dns_name, &refusal)
                     .await?;
-                Err(error)
+                Err(refusal.into())
             }
             done => done,
         }
@@ -404,15 +397,15 @@ impl Directory {
         by: &Actor,
         tenant: TenantId,
         domain: &str,
-        error: &DirectoryError,
+        refusal: &Refusal,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
         touch(&mut tx, tenant, Touch::Nothing).await?;
         let event = NewEvent {
             outcome: Outcome::Refused,
-            reason: TOO_MANY_DELETIONS.to_owned(),
+            reason: refusal.code().to_owned(),
             target: names::shown(domain),
-            detail: error.to_string(),
+            detail: refusal.to_string(),
             ..audit_event(by, Some(tenant), "sync.refuse")
         };
         events::record(&mut tx, &event).await?;
@@ -427,7 +420,11 @@ impl Directory {
     }
 
     /// The objects of a domain that the last attempt to sync them refused, by account name; at most 1000.
-    pub async fn sync_refusals(&self, tenant: TenantId, domain: &str) -> Result<Vec<Refusal>> {
+    pub async fn sync_refusals(
+        &self,
+        tenant: TenantId,
+        domain: &str,
+    ) -> Result<Vec<RefusedChange>> {
         let name = names::dns_name("domain", domain, 2)?;
         let rows = sql("SELECT guid, account_name, code, message FROM sync_refusals
                         WHERE tenant_id = $1 AND domain = $2 ORDER BY account_name, guid LIMIT 1000")
@@ -437,7 +434,7 @@ impl Directory {
             .await?;
         let refusal = |row: &AnyRow| {
             let code: String = col(row, "code")?;
-            Ok(Refusal {
+            Ok(RefusedChange {
                 object_guid: col_uuid(row, "guid")?,
                 account_name: col(row, "account_name")?,
                 code: RefusalCode::from_word(&code)
@@ -467,7 +464,7 @@ fn check_bounds(wanted: &ApplyIdentities) -> Result<()> {
         || wanted.changes.iter().any(crowded)
         || wanted.failures.len() > MAX_FAILURES
     {
-        return Err(too_many());
+        return Err(too_many_changes());
     }
     let cursors = [&wanted.cursor, &wanted.previous_cursor];
     if cursors
@@ -481,14 +478,14 @@ fn check_bounds(wanted: &ApplyIdentities) -> Result<()> {
     Ok(())
 }
 
-fn too_many() -> DirectoryError {
-    DirectoryError::Refused {
-        code: "too_many_changes",
-        message: format!(
-            "a request has at most {MAX_CHANGES} changes and {MAX_FAILURES} failures, and a change at most {MAX_MEMBER_CHANGES} members"
-        ),
-        hint: None,
+fn too_many_changes() -> DirectoryError {
+    let (changes, failures, members) = (MAX_CHANGES, MAX_FAILURES, MAX_MEMBER_CHANGES);
+    Refusal::TooManyChanges {
+        changes,
+        failures,
+        members,
     }
+    .into()
 }
 
 /// Refuses a run that started from a cursor which another run has moved since. A run that ended already is repeated
@@ -513,11 +510,10 @@ async fn check_cursor(
     if stored.unwrap_or_default() == *expected || run == Some(wanted.run_id.to_string()) {
         return Ok(());
     }
-    Err(DirectoryError::Refused {
-        code: "cursor_moved",
-        message: format!("another run has synced domain `{domain}` since this one began"),
-        hint: Some("start the run anew from the stored cursor".to_owned()),
-    })
+    Err(Refusal::CursorMoved {
+        domain: domain.to_owned(),
+    }
+    .into())
 }
 
 /// Registers the agent's domain where it is not. Of one that is registered, an agent cannot say that it belongs to

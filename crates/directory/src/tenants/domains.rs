@@ -5,8 +5,7 @@ use crate::audit::events::audit;
 use crate::clock::now_s;
 use crate::db::{Touch, col, col_sid, sql, tenant_blob, touch};
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::tenants::id_ranges;
@@ -195,14 +194,12 @@ async fn refuse_other_sid(
     new: &NewDomain,
 ) -> Result<()> {
     if let Some(known) = known.filter(|known| known.sid != new.sid) {
-        return Err(DirectoryError::Refused {
-            code: "domain_sid_mismatch",
-            message: format!(
-                "domain `{dns_name}` is registered with SID `{}`, not `{}`",
-                known.sid, new.sid
-            ),
-            hint: Some("check that the domain controller is one of the domain that was registered; a domain that was set up anew under the old name needs a new tenant".to_owned()),
-        });
+        return Err(Refusal::DomainSidMismatch {
+            domain: dns_name.to_owned(),
+            known: known.sid.clone(),
+            given: new.sid.clone(),
+        }
+        .into());
     }
     let holder = domains
         .iter()
@@ -212,14 +209,12 @@ async fn refuse_other_sid(
     let holder = holder.or_else(|| (tenant_sid == new.sid).then(|| "the tenant itself".to_owned()));
     match holder {
         None => Ok(()),
-        Some(holder) => Err(DirectoryError::Refused {
-            code: "domain_sid_taken",
-            message: format!(
-                "SID `{}` of domain `{dns_name}` belongs to {holder}",
-                new.sid
-            ),
-            hint: None,
-        }),
+        Some(holder) => Err(Refusal::DomainSidTaken {
+            domain: dns_name.to_owned(),
+            sid: new.sid.clone(),
+            holder,
+        }
+        .into()),
     }
 }
 

@@ -15,8 +15,7 @@ use crate::db::{
     Touch, col, col_names, col_sid, col_u32, col_uuid, col_word, sql, tenant_blob, touch, uuid_blob,
 };
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::random::{random, random_uuid};
@@ -252,15 +251,7 @@ impl Directory {
             Some(TrustKeyState::Pending) => promote(&mut tx, id, version).await?,
             Some(TrustKeyState::Current) => {}
             _ => {
-                return Err(DirectoryError::Refused {
-                    code: "trust_version_unknown",
-                    message: format!(
-                        "the trust with `{domain}` has no pending or current key version {version}"
-                    ),
-                    hint: Some(
-                        "prepare the trust again and confirm the version that it names".to_owned(),
-                    ),
-                });
+                return Err(Refusal::TrustVersionUnknown { domain, version }.into());
             }
         }
         if !top_level_names.is_empty() {
@@ -458,15 +449,16 @@ async fn register_root(
     domains::register(conn, by, tenant, &new)
         .await
         .map_err(|error| match error {
-            DirectoryError::Refused {
-                code: "domain_sid_mismatch",
-                message,
-                hint,
-            } => DirectoryError::Refused {
-                code: "trust_sid_mismatch",
-                message,
-                hint,
-            },
+            DirectoryError::Refused(Refusal::DomainSidMismatch {
+                domain,
+                known,
+                given,
+            }) => Refusal::TrustSidMismatch {
+                domain,
+                known,
+                given,
+            }
+            .into(),
             other => other,
         })?;
     for other in load_domains(conn, tenant).await? {

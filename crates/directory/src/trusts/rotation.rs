@@ -8,8 +8,7 @@ use crate::audit::events::audit;
 use crate::clock::now_s;
 use crate::db::{Touch, col, sql, touch, uuid_blob};
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::names::{invalid, plain_text};
 use crate::trusts::{PreparedTrust, TrustKeyState, find, held, make_secret, secrets};
@@ -78,11 +77,7 @@ impl Directory {
         let removal: Option<i64> = col(&row, "removal_begun_at")?;
         let (Some(newest), Some(confirmed_at), None) = (known.first(), confirmed_at, removal)
         else {
-            return Err(DirectoryError::Refused {
-                code: "trust_not_active",
-                message: format!("the trust with `{domain}` is not completely set up"),
-                hint: Some("run `crossrealm kerberos-server set --setup-cloud-trust`".to_owned()),
-            });
+            return Err(Refusal::TrustNotActive { domain }.into());
         };
         let mut answer = TrustRotation {
             due_at: confirmed_at.saturating_add(wanted.every_s),

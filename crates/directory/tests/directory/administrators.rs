@@ -28,7 +28,7 @@ fn password(text: &str) -> Zeroizing<String> {
 
 fn code_of(error: DirectoryError) -> &'static str {
     match error {
-        DirectoryError::Refused { code, .. } => code,
+        DirectoryError::Refused(refusal) => refusal.code(),
         other => panic!("{other:?}"),
     }
 }

@@ -268,7 +268,7 @@ pub async fn identity_of(directory: &Directory, tenant: TenantId, n: u32) -> Opt
 /// The code of a refusal.
 pub fn code<T>(result: crossrealm_directory::Result<T>) -> &'static str {
     match result {
-        Err(DirectoryError::Refused { code, .. }) => code,
+        Err(DirectoryError::Refused(refusal)) => refusal.code(),
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("it was not refused"),
     }

@@ -14,7 +14,7 @@ use crate::identities::closure::Closure;
 use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::identities::{memberships, provenance};
 use crate::names;
-use crate::sync::{ApplyOutcome, Change, Refusal, RefusalCode};
+use crate::sync::{ApplyOutcome, Change, RefusalCode, RefusedChange};
 use crate::tenants::domains::DomainInfo;
 use crossrealm_kdc::{IdentityKind, IdentityState, Policy, TenantId};
 use sqlx::AnyConnection;
@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
                 .await?;
             self.blamed.insert(guid);
         }
-        self.outcome.refused.push(Refusal {
+        self.outcome.refused.push(RefusedChange {
             object_guid: guid,
             account_name: name,
             code,

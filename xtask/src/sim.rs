@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: many seeded lives of a tenant, each exchange checked (`crates/kdc/src/simulation.rs`).
+//! `cargo xtask sim`: many seeded lives of a tenant, each exchange checked (`testkit/src/simulation.rs`).
 
 use crate::Outcome;
 use crate::process::{cargo, run as run_command};
@@ -13,9 +13,7 @@ pub fn run(seeds: u64) -> Outcome {
         "--release",
         "--locked",
         "--package",
-        "crossrealm-kdc",
-        "--features",
-        "two-realms",
+        "crossrealm-testkit",
         "--example",
         "sim",
         "--",

@@ -46,8 +46,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "crossrealm-testkit",
+        &[
+            "crossrealm-types",
+            "crossrealm-krb",
+            "crossrealm-kdc",
+            "crossrealm-api",
+        ],
+    ),
+    (
         "crossrealm-fuzz-oracles",
-        &["crossrealm-types", "crossrealm-krb", "crossrealm-kdc"],
+        &[
+            "crossrealm-types",
+            "crossrealm-krb",
+            "crossrealm-kdc",
+            "crossrealm-testkit",
+        ],
     ),
     ("crossrealm-lab", &[]),
     (
@@ -59,6 +73,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "crossrealm-directory",
             "crossrealm-api",
             "crossrealm-lab",
+            "crossrealm-testkit",
         ],
     ),
     ("crossrealm-conformance", &["crossrealm-lab"]),

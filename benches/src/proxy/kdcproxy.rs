@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crossrealm_kdc::two_realms::TENANT_REALM;
 use crossrealm_lab::python::Environment;
+use crossrealm_testkit::two_realms::TENANT_REALM;
 
 use crate::process;
 

@@ -5,16 +5,17 @@ mod kdcproxy;
 
 use std::path::Path;
 
-use crossrealm_kdc::two_realms::TENANT_REALM;
 use crossrealm_krb::crypto::Key;
+use crossrealm_testkit::two_realms::TENANT_REALM;
 
 use crate::Size;
 use crate::process::processor_s;
 use crate::report::{Line, Report, Samples, Unit};
 use crate::tickets::mit::Mit;
-use crate::tickets::ours::{self, Ours, TENANT};
+use crate::tickets::ours::{self, Ours};
 use crate::tickets::{CONNECTIONS, OPENED, is_ticket, opened};
 use crate::wire::{Https, Served, Way, hammer};
+use crossrealm_testkit::trusted_tenant::TENANT;
 use kdcproxy::KdcProxy;
 
 /// The host in the certificate, which both sides use.

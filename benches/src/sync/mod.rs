@@ -334,7 +334,10 @@ impl Tickets {
         let entry = entries.into_iter().find(|entry| {
             entry.kvno == kvno && entry.key.enctype().number() == ticket.enc_part.etype
         })?;
-        let plain = ticket.enc_part.open(&entry.key, key_usage::TICKET).ok()?;
+        let plain = ticket
+            .enc_part
+            .decrypt(&entry.key, key_usage::TICKET)
+            .ok()?;
         let inside: EncTicketPart = decode(&plain).ok()?;
         let outer = inside.authorization_data?;
         let inner = outer

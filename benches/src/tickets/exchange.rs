@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crossrealm_kdc::two_realms::TwoRealms;
-use crossrealm_kdc::{EventId, Exchange, Records, Step, Wanted};
+use crossrealm_kdc::{EventId, Exchange, ExchangeStep, Records, Wanted};
 use crossrealm_krb::crypto::Key;
 use crossrealm_krb::fast;
 use crossrealm_krb::messages::{KdcReq, PaData, TgsRep, TgsReq, decode, pa_type};
+use crossrealm_testkit::two_realms::TwoRealms;
 use stats_alloc::Region;
 
 use super::ours;
@@ -16,7 +16,7 @@ use crate::report::{Line, Report, Samples, Unit};
 /// Measures `rounds` rounds of `count` tickets.
 pub fn measure(count: usize, rounds: usize, report: &mut Report) -> Result<(), String> {
     let mut world = TwoRealms::new();
-    world.now = ours::now();
+    world.now = crossrealm_testkit::trusted_tenant::now();
     let known = Known::of(&world);
     let key = world.trust_key.clone();
     let requests = ours::requests(&key, count);
@@ -108,11 +108,13 @@ impl Known {
         let mut step = Exchange::begin(world.tenant.id, request, world.now, EventId([9; 16]));
         loop {
             step = match step {
-                Step::Need { exchange, lookups } => {
+                ExchangeStep::Need { exchange, lookups } => {
                     exchange.resume(self.records(&lookups.wanted), &mut world.random())
                 }
-                Step::Reply { bytes, .. } if bytes.first() == Some(&0x6d) => return Ok(bytes),
-                Step::Reply { event, .. } | Step::Drop { event } => {
+                ExchangeStep::Reply { bytes, .. } if bytes.first() == Some(&0x6d) => {
+                    return Ok(bytes);
+                }
+                ExchangeStep::Reply { event, .. } | ExchangeStep::Drop { event } => {
                     return Err(format!("no ticket: {event:?}"));
                 }
             }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crossrealm_kdc::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM};
 use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_testkit::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM};
 
 use crate::process;
 

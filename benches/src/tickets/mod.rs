@@ -7,15 +7,16 @@ pub mod ours;
 
 use std::path::Path;
 
-use crossrealm_kdc::two_realms::TENANT_REALM;
 use crossrealm_krb::crypto::Key;
 use crossrealm_krb::messages::{EncTicketPart, KrbError, TgsRep, decode, key_usage};
+use crossrealm_testkit::two_realms::TENANT_REALM;
 
 use crate::Size;
 use crate::report::{Line, Report, Samples, Unit};
 use crate::wire::{Https, Way, hammer};
+use crossrealm_testkit::trusted_tenant::TENANT;
 use mit::Mit;
-use ours::{Ours, TENANT};
+use ours::Ours;
 
 /// Requests at once: no more than MIT's KDC lets wait for it. It listens with a queue of five connections; the client's
 /// kernel comes back a second later to one that was full, and that second would be all that is measured.
@@ -132,6 +133,6 @@ pub fn is_ticket(answer: &[u8]) -> Result<(), String> {
 pub fn opened(answer: &[u8], service: &Key) -> Result<EncTicketPart, String> {
     let said = |error: &dyn std::fmt::Display| format!("the ticket does not open: {error}");
     let TgsRep(reply) = decode(answer).map_err(|error| said(&error))?;
-    let plain = reply.ticket.enc_part.open(service, key_usage::TICKET);
+    let plain = reply.ticket.enc_part.decrypt(service, key_usage::TICKET);
     decode(&plain.map_err(|error| said(&error))?).map_err(|error| said(&error))
 }

@@ -5,7 +5,7 @@
 use crate::app::AppState;
 use crate::audit::now_ms;
 use crossrealm_directory::{EventCategory, NewEvent, Outcome, TrustKeySeen};
-use crossrealm_kdc::{self as kdc, EventId, Exchange, Now, Step, TenantId};
+use crossrealm_kdc::{self as kdc, EventId, Exchange, ExchangeStep, Now, TenantId};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -39,16 +39,16 @@ pub(crate) async fn answer(
     let mut step = Exchange::begin(tenant, message, now(), id);
     for _ in 0..MAX_ROUNDS {
         match step {
-            Step::Need { exchange, lookups } => {
+            ExchangeStep::Need { exchange, lookups } => {
                 // Bounded in time by the directory itself.
                 let records = app.directory.records(&lookups).await;
                 step = exchange.resume(records, &mut |bytes: &mut [u8]| entropy.fill(bytes));
             }
-            Step::Reply { bytes, event } if !entropy.failed => {
+            ExchangeStep::Reply { bytes, event } if !entropy.failed => {
                 record(app, &event, peer);
                 return Answer::Reply(bytes);
             }
-            Step::Reply { event, .. } | Step::Drop { event } => {
+            ExchangeStep::Reply { event, .. } | ExchangeStep::Drop { event } => {
                 record(app, &event, peer);
                 return Answer::Dropped;
             }
@@ -93,9 +93,9 @@ pub(crate) fn now() -> Now {
 /// Hands the event of an exchange to the audit.
 fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
     let (outcome, reason) = match event.outcome {
-        kdc::Outcome::Issued => (Outcome::Done, String::new()),
-        kdc::Outcome::Refused(reason) => (Outcome::Refused, reason.code().to_owned()),
-        kdc::Outcome::Dropped => (Outcome::Dropped, "not-kerberos".to_owned()),
+        kdc::TicketOutcome::Issued => (Outcome::Done, String::new()),
+        kdc::TicketOutcome::Refused(reason) => (Outcome::Refused, reason.code().to_owned()),
+        kdc::TicketOutcome::Dropped => (Outcome::Dropped, "not-kerberos".to_owned()),
     };
     let client = event.client.clone().unwrap_or_default();
     tracing::info!(

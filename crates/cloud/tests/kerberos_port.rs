@@ -4,21 +4,16 @@
 mod common;
 
 use common::{Service, as_req, says_where_to_sign_in};
-use crossrealm_api::{
-    ApplyIdentities, IdentityChange, IdentityKind, IdentityState, StorageAccountCreate, SyncDomain,
-    SyncedIdentity,
-};
-use crossrealm_kdc::Now;
-use crossrealm_kdc::two_realms::{AD_REALM, TENANT_REALM, TwoRealms};
-use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_api::{IdentityChange, SyncedIdentity};
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{KrbError, PrincipalName, TgsRep, decode, error_code, name_type};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use crossrealm_testkit::trusted_tenant;
+use crossrealm_testkit::two_realms::{TENANT_REALM, TwoRealms};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-const DOMAIN: &str = "corp.contoso.com";
 /// An answer comes within this, if at all.
 const SOON: Duration = Duration::from_secs(10);
 /// How long silence is listened to.
@@ -51,65 +46,23 @@ async fn ask_tcp(stream: &mut TcpStream, message: &[u8]) -> Vec<u8> {
     reply
 }
 
-/// A trust, a storage account and alice, whose names are as long as this; and the world that makes her referrals.
+/// The trusted tenant with alice, whose display name this is; and the realms that make her referrals.
 async fn world(service: &Service, display_name: String) -> TwoRealms {
-    let mut world = TwoRealms::new();
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    world.now = Now {
-        unix_s: since.as_secs().try_into().unwrap(),
-        micros: 0,
-    };
-    service.contoso().await;
-    let sid = world.trust.domains[0].sid.to_string();
-    let admin = &service.admin;
-    let prepare = serde_json::from_value(serde_json::json!({
-        "realm": AD_REALM, "flat_name": "CORP", "sid": sid, "top_level_names": [],
-    }))
-    .unwrap();
-    let prepared = admin.prepare_trust("contoso", DOMAIN, &prepare).await;
-    let password = prepared.unwrap().secret;
-    let salt = format!("{AD_REALM}krbtgt{TENANT_REALM}");
-    world.trust_key =
-        Key::from_password(Enctype::Aes256Sha1, password.expose(), &salt, None).unwrap();
-    let account = StorageAccountCreate {
-        name: "acct1".into(),
-        aliases: vec![],
-    };
-    let created = admin.create_storage_account("contoso", &account).await;
-    created.unwrap();
-    let alice = &world.identities[0];
+    let world = trusted_tenant::create(&service.admin).await.unwrap();
     let identity = SyncedIdentity {
-        object_guid: "11111111-1111-1111-1111-111111111111".into(),
-        kind: IdentityKind::User,
-        sid: alice.sid.to_string(),
-        account_name: "alice".into(),
-        upn: alice.upn.clone(),
         display_name,
-        state: IdentityState::Enabled,
-        disabled_reason: None,
-        primary_group_rid: 513,
-        members: vec![],
-        more_members: false,
+        ..trusted_tenant::alice(&world)
     };
-    let changes = ApplyIdentities {
-        run_id: "99999999-9999-9999-9999-999999999999".into(),
-        domain: SyncDomain {
-            dns_name: DOMAIN.into(),
-            flat_name: "CORP".into(),
-            sid,
-        },
-        changes: vec![IdentityChange::Upsert { identity }],
-        last: true,
-        ..ApplyIdentities::default()
-    };
-    let result = admin.apply_identities("contoso", DOMAIN, &changes).await;
-    assert_eq!(result.unwrap().refused, []);
+    let changes = vec![IdentityChange::Upsert { identity }];
+    trusted_tenant::apply(&service.admin, &world, changes)
+        .await
+        .unwrap();
     world
 }
 
 fn honest(world: &mut TwoRealms) -> Vec<u8> {
-    let ticket = world.seal(world.referral());
-    let ask = world.ask();
+    let ticket = world.encrypt_referral(world.referral());
+    let ask = world.request_draft();
     world.request(ticket, ask)
 }
 
@@ -134,8 +87,8 @@ async fn the_realm_in_the_request_names_the_tenant() {
 async fn alice_is_told_by_a_datagram_what_there_is_not() {
     let service = Service::start().await;
     let mut world = world(&service, "Alice".into()).await;
-    let ticket = world.seal(world.referral());
-    let mut ask = world.ask();
+    let ticket = world.encrypt_referral(world.referral());
+    let mut ask = world.request_draft();
     let host = "acct9.file.contoso.cloud.example";
     ask.body.sname = Some(PrincipalName::new(name_type::SRV_HST, &["cifs", host]));
     let message = world.request(ticket, ask);

@@ -8,14 +8,15 @@ mod common;
 mod scratch_postgres;
 
 use common::Service;
-use common::trusted::{DOMAIN, ask, honest, refusal, sync_alice, world};
+use common::trusted::{ask, honest, refusal, sync_alice, world};
 use crossrealm_api::{
     AdministratorCreate, Client, EnrolmentBegin, EnrolmentFinish, EventQuery, HostTokenCreate,
     IdentityState, Role, SecretText, SignIn, StorageAccountCreate, SyncLeaseRequest,
 };
-use crossrealm_kdc::two_realms::{TENANT_REALM, TwoRealms};
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{KrbError, TgsRep, decode};
+use crossrealm_testkit::trusted_tenant::DOMAIN;
+use crossrealm_testkit::two_realms::{TENANT_REALM, TwoRealms};
 use scratch_postgres::Server;
 use std::time::{Duration, Instant};
 
@@ -290,9 +291,9 @@ async fn answer(node: &Service, world: &mut TwoRealms) -> String {
 
 /// The same for a service on this host.
 async fn answer_for(node: &Service, world: &mut TwoRealms, host: &str) -> String {
-    let mut wanted = world.ask();
+    let mut wanted = world.request_draft();
     wanted.body.sname.as_mut().unwrap().components[1] = host.into();
-    let ticket = world.seal(world.referral());
+    let ticket = world.encrypt_referral(world.referral());
     let message = world.request(ticket, wanted);
     let reply = ask(node, "contoso.cloud.example", &message).await;
     match decode::<TgsRep>(&reply) {

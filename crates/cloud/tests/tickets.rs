@@ -6,17 +6,18 @@ mod authenticator;
 mod common;
 
 use common::Service;
-use common::trusted::{DOMAIN, ask, event_of, honest, refusal, sync_alice, world};
+use common::trusted::{ask, event_of, honest, refusal, sync_alice, world};
 use crossrealm_api::{
     AdministratorCreate, Base64Secret, EnrolmentBegin, EnrolmentFinish, EventQuery, IdentityState,
-    PrepareTrust, Role, SecretText, SignIn, UserCreate,
+    Role, SecretText, SignIn, UserCreate,
 };
-use crossrealm_kdc::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::keytab::Keytab;
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{EncTicketPart, TgsRep, decode, key_usage};
 use crossrealm_krb::principal::Principal;
+use crossrealm_testkit::trusted_tenant::{self, DOMAIN};
+use crossrealm_testkit::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ async fn alice_gets_a_ticket_that_the_keytab_opens() {
     let plain = reply
         .ticket
         .enc_part
-        .open(&entry.key, key_usage::TICKET)
+        .decrypt(&entry.key, key_usage::TICKET)
         .unwrap();
     let inside: EncTicketPart = decode(&plain).unwrap();
     assert_eq!((kvno, inside.crealm.as_str()), (1, AD_REALM));
@@ -101,16 +102,16 @@ async fn who_may_not_is_refused_with_a_reason_and_an_event() {
 
     sync_alice(&service, &world, IdentityState::Enabled).await;
     let mut forged = world.referral();
-    forged.seal_key = Key::new(Enctype::Aes256Sha1, &[9; 32]).unwrap();
-    let ticket = world.seal(forged);
-    let wanted = world.ask();
+    forged.ticket_key = Key::new(Enctype::Aes256Sha1, &[9; 32]).unwrap();
+    let ticket = world.encrypt_referral(forged);
+    let wanted = world.request_draft();
     let message = world.request(ticket, wanted);
     let reply = ask(&service, "contoso.cloud.example", &message).await;
     assert!(refusal(&reply).contains("ticket-integrity"));
 
-    let mut unknown = world.ask();
+    let mut unknown = world.request_draft();
     unknown.body.sname.as_mut().unwrap().components[1] = "acct9.file.contoso.cloud.example".into();
-    let ticket = world.seal(world.referral());
+    let ticket = world.encrypt_referral(world.referral());
     let message = world.request(ticket, unknown);
     let reply = ask(&service, "contoso.cloud.example", &message).await;
     assert!(refusal(&reply).contains("service-unknown"));
@@ -242,8 +243,8 @@ async fn no_secret_is_logged_at_any_level() {
     let reply = ask(&service, "contoso.cloud.example", &message).await;
     assert!(decode::<TgsRep>(&reply).is_ok());
     let mut forged = world.referral();
-    forged.seal_key = world.ad_krbtgt.clone();
-    let (forged, asked) = (world.seal(forged), world.ask());
+    forged.ticket_key = world.ad_krbtgt.clone();
+    let (forged, asked) = (world.encrypt_referral(forged), world.request_draft());
     let message = world.request(forged, asked);
     ask(&service, "contoso.cloud.example", &message).await;
     let keytab = service
@@ -252,17 +253,10 @@ async fn no_secret_is_logged_at_any_level() {
         .await
         .unwrap();
     let keys = Keytab::from_bytes(keytab.keytab.expose()).unwrap();
-    let salt = format!("{AD_REALM}krbtgt{TENANT_REALM}");
-    let prepare = PrepareTrust {
-        realm: AD_REALM.into(),
-        flat_name: "CORP".into(),
-        sid: world.trust.domains[0].sid.to_string(),
-        top_level_names: vec![],
-        rotate: false,
-    };
+    let prepare = trusted_tenant::prepare_trust(&world);
     let prepared = service.admin.prepare_trust("contoso", DOMAIN, &prepare);
     let password = prepared.await.unwrap().secret.expose().to_owned();
-    let derived = Key::from_password(Enctype::Aes128Sha1, &password, &salt, None).unwrap();
+    let derived = trusted_tenant::trust_key(&password, Enctype::Aes128Sha1);
 
     let file = |name: &str| std::fs::read(service.path(name)).unwrap();
     let mut secrets = vec![

@@ -27,12 +27,12 @@ impl fmt::Debug for EventId {
 pub struct Event {
     /// Its id.
     pub id: EventId,
-    /// The tenant that was asked.
+    /// The tenant that was effective.
     pub tenant: TenantId,
     /// When, in Unix seconds.
     pub at: i64,
     /// What was decided.
-    pub outcome: Outcome,
+    pub outcome: TicketOutcome,
     /// `name@REALM` of the client, from the opened ticket.
     pub client: Option<String>,
     /// The client's SID, from the verified PAC.
@@ -55,7 +55,7 @@ pub struct Event {
 
 /// What an exchange decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TicketOutcome {
     /// A ticket was issued.
     Issued,
     /// A ticket was refused.
@@ -70,7 +70,7 @@ impl Event {
             id,
             tenant,
             at,
-            outcome: Outcome::Dropped,
+            outcome: TicketOutcome::Dropped,
             client: None,
             client_sid: None,
             service: None,
@@ -282,8 +282,8 @@ impl fmt::Display for Reason {
 
 impl Reason {
     /// A refusal for this reason, with the value that was seen.
-    pub(crate) fn because(self, detail: impl Into<String>) -> Refusal {
-        Refusal {
+    pub(crate) fn because(self, detail: impl Into<String>) -> TicketRefusal {
+        TicketRefusal {
             reason: self,
             detail: detail.into(),
         }
@@ -292,7 +292,7 @@ impl Reason {
 
 /// A reason with what was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct TicketRefusal {
     pub(crate) reason: Reason,
     pub(crate) detail: String,
 }

@@ -11,9 +11,9 @@
 //! Reply (TGS-REP)
 //! ```
 
-use crate::event::{Event, EventId, Outcome, Reason, Refusal};
+use crate::event::{Event, EventId, Reason, TicketOutcome, TicketRefusal};
 use crate::issue::{Issue, Issued, Target};
-use crate::open::{self, Asked, Issuer, Presented};
+use crate::open::{self, EffectiveRequest, Issuer, VerifiedClient};
 use crate::records::{
     Identity, Lookups, Records, Service, ServiceName, Tenant, TenantId, Trust, Wanted,
 };
@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 /// What the exchange does next.
 #[derive(Debug)]
-pub enum Step {
+pub enum ExchangeStep {
     /// It needs records: look them up and [`Exchange::resume`] with them.
     Need {
         /// The exchange, waiting.
@@ -81,8 +81,8 @@ struct Context {
 struct Granting {
     tenant: Arc<Tenant>,
     trust: Option<Arc<Trust>>,
-    presented: Presented,
-    asked: Asked,
+    client: VerifiedClient,
+    effective: EffectiveRequest,
     raw_request: Vec<u8>,
 }
 
@@ -102,12 +102,12 @@ impl std::fmt::Debug for Exchange {
 
 impl Exchange {
     /// Starts the exchange for a message that came to `tenant`'s address at `now`. `id` becomes the event's id.
-    pub fn begin(tenant: TenantId, message: &[u8], now: Now, id: EventId) -> Step {
+    pub fn begin(tenant: TenantId, message: &[u8], now: Now, id: EventId) -> ExchangeStep {
         let mut event = Box::new(Event::new(id, tenant, now.unix_s));
         match Message::read(message) {
             Message::Garbage => {
                 event.detail = format!("{} bytes that are not a Kerberos request", message.len());
-                Step::Drop { event }
+                ExchangeStep::Drop { event }
             }
             Message::PasswordChange => Context::new(event, now, None).refuse_password_change(),
             Message::Refused(refusal, body) => {
@@ -118,7 +118,7 @@ impl Exchange {
                 let issuer = request.ap_req.ticket.realm.to_string();
                 let mut context = Context::new(event, now, Some(&request.request.body));
                 context.event.issuer = Some(issuer.clone());
-                Step::Need {
+                ExchangeStep::Need {
                     exchange: Self {
                         stage: Stage::Parties(request),
                         context,
@@ -133,7 +133,7 @@ impl Exchange {
     }
 
     /// Goes on with the records that were asked for. Records of another kind count as unavailable.
-    pub fn resume(self, records: Records, random: &mut dyn Random) -> Step {
+    pub fn resume(self, records: Records, random: &mut dyn Random) -> ExchangeStep {
         let Self { stage, mut context } = self;
         let step = match (stage, records) {
             // The directory was asked about one tenant; an answer about another must not become a ticket.
@@ -150,7 +150,7 @@ impl Exchange {
             _ => Err(Reason::DirectoryUnavailable.because("records of another kind came")),
         };
         match step {
-            Ok(Progress::Opened(granting)) => Step::Need {
+            Ok(Progress::Opened(granting)) => ExchangeStep::Need {
                 lookups: context.grant_lookups(&granting),
                 exchange: Self {
                     stage: Stage::Grant(granting),
@@ -204,25 +204,25 @@ impl Context {
         request: TicketRequest,
         tenant: Arc<Tenant>,
         trust: Option<Arc<Trust>>,
-    ) -> Result<Progress, Refusal> {
+    ) -> Result<Progress, TicketRefusal> {
         check_realm(&tenant, &request.request.body)?;
         check_ticket_name(&tenant, &request)?;
         let issuer = issuer(&tenant, trust.as_deref(), &request)?;
-        let holder = open::holder(&request, &tenant, &issuer, self.now)?;
-        let asked = open::asked(&request, &holder)?;
-        self.armor.clone_from(&asked.armor);
-        self.asks(&asked.body);
-        check_realm(&tenant, &asked.body)?;
-        self.event.client = Some(format!("{}@{}", holder.ticket.cname, holder.ticket.crealm));
-        let presented = open::presented(holder, &tenant, &issuer)?;
-        self.event.client_sid = Some(presented.sid.clone());
-        self.event.trust_key_version = presented.trust_key_version;
-        open::check_options(&asked)?;
+        let header = open::header_ticket(&request, &tenant, &issuer, self.now)?;
+        let effective = open::effective_request(&request, &header)?;
+        self.armor.clone_from(&effective.armor);
+        self.asks(&effective.body);
+        check_realm(&tenant, &effective.body)?;
+        self.event.client = Some(format!("{}@{}", header.ticket.cname, header.ticket.crealm));
+        let client = open::verified_client(header, &tenant, &issuer)?;
+        self.event.client_sid = Some(client.sid.clone());
+        self.event.trust_key_version = client.trust_key_version;
+        open::check_options(&effective)?;
         Ok(Progress::Opened(Box::new(Granting {
             tenant,
             trust,
-            presented,
-            asked,
+            client,
+            effective,
             raw_request: request.raw,
         })))
     }
@@ -232,7 +232,7 @@ impl Context {
         Lookups {
             tenant: granting.tenant.id,
             wanted: Wanted::Grant {
-                sid: granting.presented.sid.clone(),
+                sid: granting.client.sid.clone(),
                 service: ServiceName::new(class, host),
             },
         }
@@ -245,10 +245,10 @@ impl Context {
         identity: Option<&Identity>,
         service: Option<&Service>,
         random: &mut dyn Random,
-    ) -> Result<Issued, Refusal> {
-        let identity = grant::check(identity, &granting.presented.sid)?;
-        grant::check_name(identity, &granting.presented.ticket.cname.to_string())?;
-        let realm = granting.presented.ticket.crealm.as_str();
+    ) -> Result<Issued, TicketRefusal> {
+        let identity = grant::check(identity, &granting.client.sid)?;
+        grant::check_name(identity, &granting.client.ticket.cname.to_string())?;
+        let realm = granting.client.ticket.crealm.as_str();
         let forest = open::forest(&granting.tenant, granting.trust.as_deref(), realm);
         let target = match service {
             _ if names_krbtgt(&self.sname, &granting.tenant.realm) => Target::TicketGranting,
@@ -257,8 +257,8 @@ impl Context {
         };
         Issue {
             tenant: &granting.tenant,
-            presented: &granting.presented,
-            asked: &granting.asked,
+            client: &granting.client,
+            effective: &granting.effective,
             sname: &self.sname,
             target,
             identity,
@@ -269,39 +269,39 @@ impl Context {
         .issue(random)
     }
 
-    fn issued(mut self, issued: Issued) -> Step {
-        self.event.outcome = Outcome::Issued;
+    fn issued(mut self, issued: Issued) -> ExchangeStep {
+        self.event.outcome = TicketOutcome::Issued;
         self.event.ticket_etype = Some(issued.ticket_etype);
         self.event.kvno = Some(issued.kvno);
         self.event.ends_at = Some(issued.ends_at);
-        Step::Reply {
+        ExchangeStep::Reply {
             bytes: issued.reply,
             event: self.event,
         }
     }
 
     /// Ends the exchange with a KRB-ERROR that says why and names the event.
-    fn refuse(mut self, refusal: Refusal, random: &mut dyn Random) -> Step {
-        self.event.outcome = Outcome::Refused(refusal.reason);
+    fn refuse(mut self, refusal: TicketRefusal, random: &mut dyn Random) -> ExchangeStep {
+        self.event.outcome = TicketOutcome::Refused(refusal.reason);
         self.event.detail = refusal.detail;
         match self.error(refusal.reason, random) {
-            Ok(bytes) => Step::Reply {
+            Ok(bytes) => ExchangeStep::Reply {
                 bytes,
                 event: self.event,
             },
             // Only a time that Kerberos cannot express gets here; there is nothing sensible to say to the client.
             Err(error) => {
                 self.event.detail = format!("{}; the error itself: {error}", self.event.detail);
-                Step::Drop { event: self.event }
+                ExchangeStep::Drop { event: self.event }
             }
         }
     }
 
     /// Ends the exchange with the refusal of RFC 3244 §2: in the place of the AP-REP stands nothing, then a KRB-ERROR whose
     /// e-data holds a result code and words for the person.
-    fn refuse_password_change(mut self) -> Step {
+    fn refuse_password_change(mut self) -> ExchangeStep {
         let reason = Reason::PasswordChange;
-        self.event.outcome = Outcome::Refused(reason);
+        self.event.outcome = TicketOutcome::Refused(reason);
         self.event.detail = "a change-password request came".to_owned();
         let mut error = self.plain_error(reason);
         error.e_data = Some(
@@ -314,11 +314,11 @@ impl Context {
             Some([&len.to_be_bytes()[..], &[0, 1, 0, 0], &error].concat())
         });
         match framed {
-            Some(bytes) => Step::Reply {
+            Some(bytes) => ExchangeStep::Reply {
                 bytes,
                 event: self.event,
             },
-            None => Step::Drop { event: self.event },
+            None => ExchangeStep::Drop { event: self.event },
         }
     }
 
@@ -369,7 +369,7 @@ impl Context {
 }
 
 /// The address, the request and the ticket must all mean the same realm.
-fn check_realm(tenant: &Tenant, body: &KdcReqBody) -> Result<(), Refusal> {
+fn check_realm(tenant: &Tenant, body: &KdcReqBody) -> Result<(), TicketRefusal> {
     if body.realm.as_str() == tenant.realm {
         return Ok(());
     }
@@ -379,7 +379,7 @@ fn check_realm(tenant: &Tenant, body: &KdcReqBody) -> Result<(), Refusal> {
     )))
 }
 
-fn check_ticket_name(tenant: &Tenant, request: &TicketRequest) -> Result<(), Refusal> {
+fn check_ticket_name(tenant: &Tenant, request: &TicketRequest) -> Result<(), TicketRefusal> {
     let ticket = &request.ap_req.ticket;
     if names_krbtgt(&ticket.sname, &tenant.realm) {
         return Ok(());
@@ -396,7 +396,7 @@ fn issuer<'a>(
     tenant: &Tenant,
     trust: Option<&'a Trust>,
     request: &TicketRequest,
-) -> Result<Issuer<'a>, Refusal> {
+) -> Result<Issuer<'a>, TicketRefusal> {
     let realm = request.ap_req.ticket.realm.as_str();
     if realm == tenant.realm {
         return Ok(Issuer::Own);

@@ -1,18 +1,18 @@
 //! The rules on the identity: who of those that AD vouches for gets a ticket, and with which groups (design rules 2, 3).
 
-use crate::event::{Reason, Refusal};
+use crate::event::{Reason, TicketRefusal};
 use crate::records::{ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState};
 use crossrealm_types::Sid;
 
 /// The most group SIDs of a ticket. More are refused, never truncated: a server that saw only some of a user's groups
 /// would miss a denial.
-pub(crate) const MAX_GROUPS: usize = 1010;
+pub const MAX_GROUPS: usize = 1010;
 
 /// The identity of the client, if it may have a ticket.
 pub(crate) fn check<'a>(
     identity: Option<&'a Identity>,
     sid: &Sid,
-) -> Result<&'a Identity, Refusal> {
+) -> Result<&'a Identity, TicketRefusal> {
     // The directory looked the identity up by this SID; an answer for another one must not become a ticket.
     let Some(identity) = identity.filter(|i| i.sid == *sid) else {
         return Err(Reason::IdentityNotSynced.because(format!("SID {sid}")));
@@ -36,7 +36,7 @@ pub(crate) fn check<'a>(
 ///
 /// Names that AD gives an account: its account name, its UPN, `account@domain` with the domain's DNS or flat name, and the
 /// UPN's first part where its suffix is the domain itself. They compare without case.
-pub(crate) fn check_name(identity: &Identity, name: &str) -> Result<(), Refusal> {
+pub(crate) fn check_name(identity: &Identity, name: &str) -> Result<(), TicketRefusal> {
     let name = name.to_lowercase();
     let account = identity.account_name.to_lowercase();
     let upn = identity.upn.to_lowercase();
@@ -65,7 +65,7 @@ pub(crate) fn check_name(identity: &Identity, name: &str) -> Result<(), Refusal>
 pub(crate) fn groups<'a>(
     identity: &'a Identity,
     forest: &[ForestDomain],
-) -> Result<Vec<&'a Sid>, Refusal> {
+) -> Result<Vec<&'a Sid>, TicketRefusal> {
     let passes = |sid: &&Sid| forest.iter().any(|d| sid.is_in_domain(&d.sid));
     let mut groups: Vec<&Sid> = identity.groups.iter().filter(passes).collect();
     groups.sort();

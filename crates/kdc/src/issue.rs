@@ -4,8 +4,8 @@
 //! time and its bounds live on. What was signed is verified again before it leaves.
 
 use crate::Now;
-use crate::event::{Reason, Refusal};
-use crate::open::{Asked, Presented};
+use crate::event::{Reason, TicketRefusal};
+use crate::open::{EffectiveRequest, VerifiedClient};
 use crate::records::{Identity, Policy, ServiceKey, Tenant};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast::{self, FastFinished, FastResponse};
@@ -35,8 +35,8 @@ pub(crate) enum Target<'a> {
 /// All that goes into a ticket.
 pub(crate) struct Issue<'a> {
     pub(crate) tenant: &'a Tenant,
-    pub(crate) presented: &'a Presented,
-    pub(crate) asked: &'a Asked,
+    pub(crate) client: &'a VerifiedClient,
+    pub(crate) effective: &'a EffectiveRequest,
     pub(crate) sname: &'a PrincipalName,
     pub(crate) target: Target<'a>,
     pub(crate) identity: &'a Identity,
@@ -63,19 +63,19 @@ struct Times {
 
 impl Issue<'_> {
     /// Makes the ticket and seals the reply for the client.
-    pub(crate) fn issue(&self, random: &mut dyn Random) -> Result<Issued, Refusal> {
-        let sealing = self.sealing_key()?;
+    pub(crate) fn issue(&self, random: &mut dyn Random) -> Result<Issued, TicketRefusal> {
+        let ticket_key = self.ticket_key()?;
         let session_key = Key::generate(self.session_enctype()?, random);
         let times = self.times()?;
-        let part = self.ticket_part(&session_key, &times, &sealing.key)?;
+        let part = self.ticket_part(&session_key, &times, &ticket_key.key)?;
         let plain = zeroize::Zeroizing::new(encode(&part).map_err(internal)?);
         let ticket = Ticket {
             tkt_vno: PVNO,
             realm: self.tenant.realm.as_str().into(),
             sname: self.sname.clone(),
-            enc_part: EncryptedData::seal(
-                &sealing.key,
-                Some(sealing.kvno),
+            enc_part: EncryptedData::encrypt(
+                &ticket_key.key,
+                Some(ticket_key.kvno),
                 key_usage::TICKET,
                 &plain,
                 random,
@@ -83,13 +83,13 @@ impl Issue<'_> {
         };
         Ok(Issued {
             reply: self.reply(ticket, &part, random)?,
-            ticket_etype: sealing.key.enctype().number(),
-            kvno: sealing.kvno,
+            ticket_etype: ticket_key.key.enctype().number(),
+            kvno: ticket_key.kvno,
             ends_at: times.end,
         })
     }
 
-    fn sealing_key(&self) -> Result<&ServiceKey, Refusal> {
+    fn ticket_key(&self) -> Result<&ServiceKey, TicketRefusal> {
         match &self.target {
             Target::Service(keys) => keys.first(),
             Target::TicketGranting => self.tenant.krbtgt_keys.first(),
@@ -97,7 +97,7 @@ impl Issue<'_> {
         .ok_or_else(|| Reason::Internal.because("the service has no key"))
     }
 
-    fn krbtgt_key(&self) -> Result<&Key, Refusal> {
+    fn krbtgt_key(&self) -> Result<&Key, TicketRefusal> {
         self.tenant
             .krbtgt_keys
             .first()
@@ -107,14 +107,14 @@ impl Issue<'_> {
 
     /// The first encryption type of the client's list that the service understands: one it has a key of, or one that
     /// everything understands.
-    fn session_enctype(&self) -> Result<Enctype, Refusal> {
+    fn session_enctype(&self) -> Result<Enctype, TicketRefusal> {
         let understood = |e: &Enctype| match &self.target {
             Target::TicketGranting => true,
             Target::Service(keys) => {
                 EVERYWHERE.contains(e) || keys.iter().any(|k| k.key.enctype() == *e)
             }
         };
-        self.asked
+        self.effective
             .body
             .etype
             .iter()
@@ -122,24 +122,24 @@ impl Issue<'_> {
             .find(understood)
             .ok_or_else(|| {
                 Reason::EncryptionTypeNotSupported
-                    .because(format!("the client offers {:?}", self.asked.body.etype))
+                    .because(format!("the client offers {:?}", self.effective.body.etype))
             })
     }
 
     /// Design rule 6: never beyond the presented ticket, never beyond the tenant's policy.
-    fn times(&self) -> Result<Times, Refusal> {
+    fn times(&self) -> Result<Times, TicketRefusal> {
         let Policy {
             max_ticket_life_s,
             max_renewable_life_s,
             ..
         } = self.tenant.policy;
-        let old = &self.presented.ticket;
+        let old = &self.client.ticket;
         let start = self.now.unix_s;
-        if self.asked.body.kdc_options.has(kdc_option::RENEW) {
+        if self.effective.body.kdc_options.has(kdc_option::RENEW) {
             return self.renewed_times(start);
         }
         // A zero end time asks for the longest there is (RFC 4120 §3.3.3).
-        let wanted = match self.asked.body.till.0 {
+        let wanted = match self.effective.body.till.0 {
             0 => i64::MAX,
             till => till,
         };
@@ -151,12 +151,12 @@ impl Issue<'_> {
         }
         let renewable = matches!(self.target, Target::TicketGranting)
             && old.flags.has(flags::RENEWABLE)
-            && self.asked.body.kdc_options.has(kdc_option::RENEWABLE);
+            && self.effective.body.kdc_options.has(kdc_option::RENEWABLE);
         let renew_till = old
             .renew_till
             .filter(|_| renewable)
             .map(|t| {
-                let wanted = self.asked.body.rtime.map_or(i64::MAX, |r| r.0);
+                let wanted = self.effective.body.rtime.map_or(i64::MAX, |r| r.0);
                 t.0.min(wanted)
                     .min(start.saturating_add(i64::from(max_renewable_life_s)))
             })
@@ -170,10 +170,9 @@ impl Issue<'_> {
 
     /// Renewal gives the ticket its old life again, until its renewal ends (RFC 4120 §3.3.3.1). Only this realm's own
     /// TGT is renewed; a referral is AD's to renew.
-    fn renewed_times(&self, start: i64) -> Result<Times, Refusal> {
-        let old = &self.presented.ticket;
-        if self.presented.trust_key_version.is_some()
-            || !matches!(self.target, Target::TicketGranting)
+    fn renewed_times(&self, start: i64) -> Result<Times, TicketRefusal> {
+        let old = &self.client.ticket;
+        if self.client.trust_key_version.is_some() || !matches!(self.target, Target::TicketGranting)
         {
             return Err(Reason::OptionNotSupported.because("asked to renew a ticket of AD"));
         }
@@ -198,9 +197,11 @@ impl Issue<'_> {
     }
 
     fn ticket_flags(&self, times: &Times) -> KerberosFlags {
-        let old = self.presented.ticket.flags;
+        let old = self.client.ticket.flags;
         let mut new = flags::TRANSITED_POLICY_CHECKED | flags::ENC_PA_REP;
-        if old.has(flags::FORWARDABLE) && self.asked.body.kdc_options.has(kdc_option::FORWARDABLE) {
+        if old.has(flags::FORWARDABLE)
+            && self.effective.body.kdc_options.has(kdc_option::FORWARDABLE)
+        {
             new |= flags::FORWARDABLE;
         }
         if times.renew_till.is_some() {
@@ -216,8 +217,8 @@ impl Issue<'_> {
         session_key: &Key,
         times: &Times,
         server_key: &Key,
-    ) -> Result<EncTicketPart, Refusal> {
-        let old = &self.presented.ticket;
+    ) -> Result<EncTicketPart, TicketRefusal> {
+        let old = &self.client.ticket;
         let mut part = EncTicketPart {
             flags: self.ticket_flags(times),
             key: EncryptionKey::from(session_key),
@@ -225,7 +226,7 @@ impl Issue<'_> {
             cname: old.cname.clone(),
             transited: TransitedEncoding {
                 tr_type: 1,
-                contents: self.presented.transited.clone().into_bytes().into(),
+                contents: self.client.transited.clone().into_bytes().into(),
             },
             authtime: old.authtime,
             starttime: Some(KerberosTime(times.start)),
@@ -252,7 +253,7 @@ impl Issue<'_> {
     /// The PAC's content: only what the tenant's directory holds (design rule 2).
     fn pac_buffers(&self) -> Vec<Buffer> {
         let identity = self.identity;
-        let auth_time = FileTime::from_unix_seconds(self.presented.ticket.authtime.0);
+        let auth_time = FileTime::from_unix_seconds(self.client.ticket.authtime.0);
         let domain_sid = identity
             .sid
             .domain()
@@ -277,7 +278,7 @@ impl Issue<'_> {
             Buffer::LogonInfo(Box::new(info)),
             Buffer::ClientInfo(ClientInfo {
                 auth_time,
-                name: self.presented.ticket.cname.to_string(),
+                name: self.client.ticket.cname.to_string(),
             }),
             Buffer::UpnDns(UpnDnsInfo {
                 upn,
@@ -301,16 +302,13 @@ impl Issue<'_> {
         ticket: Ticket,
         part: &EncTicketPart,
         random: &mut dyn Random,
-    ) -> Result<Vec<u8>, Refusal> {
-        let (mut reply_key, usage) = match &self.presented.subkey {
+    ) -> Result<Vec<u8>, TicketRefusal> {
+        let (mut reply_key, usage) = match &self.client.subkey {
             Some(subkey) => (subkey.clone(), key_usage::TGS_REP_SUBKEY),
-            None => (
-                self.presented.session_key.clone(),
-                key_usage::TGS_REP_SESSION,
-            ),
+            None => (self.client.session_key.clone(), key_usage::TGS_REP_SESSION),
         };
         let mut padata = None;
-        if let Some(armor) = &self.asked.armor {
+        if let Some(armor) = &self.effective.armor {
             let strengthen = Key::generate(reply_key.enctype(), random);
             reply_key = fast::strengthened_reply_key(&strengthen, &reply_key);
             let response = self.fast_response(armor, &strengthen, &ticket, part)?;
@@ -326,7 +324,7 @@ impl Issue<'_> {
             crealm: part.crealm.clone(),
             cname: part.cname.clone(),
             ticket,
-            enc_part: EncryptedData::seal(&reply_key, None, usage, &plain, random),
+            enc_part: EncryptedData::encrypt(&reply_key, None, usage, &plain, random),
         }))
         .map_err(internal)
     }
@@ -337,7 +335,7 @@ impl Issue<'_> {
         strengthen: &Key,
         ticket: &Ticket,
         part: &EncTicketPart,
-    ) -> Result<FastResponse, Refusal> {
+    ) -> Result<FastResponse, TicketRefusal> {
         let ticket = encode(ticket).map_err(internal)?;
         Ok(FastResponse {
             padata: vec![],
@@ -349,21 +347,21 @@ impl Issue<'_> {
                 cname: part.cname.clone(),
                 ticket_checksum: Checksum::make(armor, key_usage::FAST_FINISHED, &ticket),
             }),
-            nonce: self.asked.body.nonce,
+            nonce: self.effective.body.nonce,
         })
     }
 
     /// What the client can only believe because it is encrypted: that its request arrived unchanged and that FAST is
     /// spoken here (RFC 6806 §11), and which PAC options were heard ([MS-KILE] 2.2.10; none of them is offered).
-    fn protected_padata(&self, reply_key: &Key) -> Result<Option<Vec<PaData>>, Refusal> {
+    fn protected_padata(&self, reply_key: &Key) -> Result<Option<Vec<PaData>>, TicketRefusal> {
         let mut padata = Vec::new();
-        if PaData::find(&self.asked.padata, pa_type::REQ_ENC_PA_REP).is_some() {
+        if PaData::find(&self.effective.padata, pa_type::REQ_ENC_PA_REP).is_some() {
             let proof = Checksum::make(reply_key, key_usage::AS_REQ, self.raw_request);
             let proof = encode(&proof).map_err(internal)?;
             padata.push(PaData::new(pa_type::REQ_ENC_PA_REP, proof));
             padata.push(PaData::new(pa_type::FX_FAST, vec![]));
         }
-        if PaData::find(&self.asked.padata, pa_type::PAC_OPTIONS).is_some() {
+        if PaData::find(&self.effective.padata, pa_type::PAC_OPTIONS).is_some() {
             let none = PaPacOptions {
                 flags: KerberosFlags(0),
             };
@@ -373,14 +371,18 @@ impl Issue<'_> {
         Ok(Some(padata).filter(|p| !p.is_empty()))
     }
 
-    fn reply_part(&self, part: &EncTicketPart, reply_key: &Key) -> Result<EncKdcRepPart, Refusal> {
+    fn reply_part(
+        &self,
+        part: &EncTicketPart,
+        reply_key: &Key,
+    ) -> Result<EncKdcRepPart, TicketRefusal> {
         Ok(EncKdcRepPart {
             key: part.key.clone(),
             last_req: vec![LastReq {
                 lr_type: 0,
                 lr_value: KerberosTime(self.now.unix_s),
             }],
-            nonce: self.asked.body.nonce,
+            nonce: self.effective.body.nonce,
             key_expiration: None,
             flags: part.flags,
             authtime: part.authtime,
@@ -396,7 +398,7 @@ impl Issue<'_> {
 }
 
 /// AD-IF-RELEVANT with one AD-WIN2K-PAC, [MS-KILE] 3.3.5.6.
-fn pac_element(pac: Vec<u8>) -> Result<AuthorizationData, Refusal> {
+fn pac_element(pac: Vec<u8>) -> Result<AuthorizationData, TicketRefusal> {
     let inner: AuthorizationData = vec![AuthorizationDataElement {
         ad_type: ad_type::WIN2K_PAC,
         data: pac.into(),
@@ -407,6 +409,6 @@ fn pac_element(pac: Vec<u8>) -> Result<AuthorizationData, Refusal> {
     }])
 }
 
-fn internal(error: impl std::fmt::Display) -> Refusal {
+fn internal(error: impl std::fmt::Display) -> TicketRefusal {
     Reason::Internal.because(error.to_string())
 }

@@ -20,15 +20,10 @@ mod issue;
 mod open;
 mod records;
 mod request;
-#[cfg(any(test, feature = "two-realms"))]
-pub mod simulation;
-#[cfg(test)]
-mod tests;
-#[cfg(any(test, feature = "two-realms"))]
-pub mod two_realms;
 
-pub use event::{Event, EventId, Outcome, Reason};
-pub use exchange::{Exchange, Step};
+pub use event::{Event, EventId, Reason, TicketOutcome};
+pub use exchange::{Exchange, ExchangeStep};
+pub use grant::MAX_GROUPS;
 pub use records::{
     ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState, KeyState, Lookups, Policy,
     Records, Service, ServiceKey, ServiceName, Tenant, TenantId, Trust, TrustKey, Wanted,

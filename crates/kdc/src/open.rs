@@ -1,9 +1,9 @@
 //! Opening what the client presents: the ticket with the right key, the authenticator, the armor, the PAC.
 //!
-//! Everything in here is still only a claim; each function turns one claim into a fact or a [`Refusal`]. What comes out,
-//! [`Presented`], is believed by the rest of the exchange.
+//! Everything in here is still only a claim; each function turns one claim into a fact or a [`TicketRefusal`]. What comes out,
+//! [`VerifiedClient`], is believed by the rest of the exchange.
 
-use crate::event::{Reason, Refusal};
+use crate::event::{Reason, TicketRefusal};
 use crate::records::{ForestDomain, KeyState, Tenant, Trust};
 use crate::request::TicketRequest;
 use crate::{CLOCK_SKEW_S, Now};
@@ -29,7 +29,7 @@ pub(crate) enum Issuer<'a> {
 }
 
 /// A presented ticket that is what it claims to be, with the request that counts.
-pub(crate) struct Presented {
+pub(crate) struct VerifiedClient {
     pub(crate) ticket: EncTicketPart,
     pub(crate) session_key: Key,
     pub(crate) subkey: Option<Key>,
@@ -40,14 +40,14 @@ pub(crate) struct Presented {
 }
 
 /// The request that counts: the inner one where there is armor.
-pub(crate) struct Asked {
+pub(crate) struct EffectiveRequest {
     pub(crate) body: KdcReqBody,
     pub(crate) padata: Vec<PaData>,
     pub(crate) armor: Option<Key>,
 }
 
-/// The ticket and its holder, before armor and PAC: enough to protect an error.
-pub(crate) struct Holder {
+/// The ticket and its header, before armor and PAC: enough to protect an error.
+pub(crate) struct HeaderTicket {
     pub(crate) ticket: EncTicketPart,
     session_key: Key,
     subkey: Option<Key>,
@@ -55,13 +55,13 @@ pub(crate) struct Holder {
     trust_key_version: Option<u32>,
 }
 
-/// Opens the ticket and proves that the request comes from its holder.
-pub(crate) fn holder(
+/// Opens the ticket and proves that the request comes from its header.
+pub(crate) fn header_ticket(
     request: &TicketRequest,
     tenant: &Tenant,
     issuer: &Issuer<'_>,
     now: Now,
-) -> Result<Holder, Refusal> {
+) -> Result<HeaderTicket, TicketRefusal> {
     let (ticket, opened_with, trust_key_version) = ticket(request, tenant, issuer, now)?;
     check_times(&ticket, now)?;
     let session_key = aes_key(&ticket.key.to_key(), ticket.key.keytype, "session key")?;
@@ -82,7 +82,7 @@ pub(crate) fn holder(
         Some(key) => Some(aes_key(&key.to_key(), key.keytype, "subkey")?),
         None => None,
     };
-    Ok(Holder {
+    Ok(HeaderTicket {
         ticket,
         session_key,
         subkey,
@@ -97,7 +97,7 @@ fn ticket(
     tenant: &Tenant,
     issuer: &Issuer<'_>,
     now: Now,
-) -> Result<(EncTicketPart, Key, Option<u32>), Refusal> {
+) -> Result<(EncTicketPart, Key, Option<u32>), TicketRefusal> {
     let sealed = &request.ap_req.ticket.enc_part;
     if Enctype::from_number(sealed.etype).is_none() {
         return Err(Reason::EncryptionTypeNotSupported.because(format!(
@@ -116,7 +116,9 @@ fn ticket(
     };
     let (version, key, plain) = candidates
         .into_iter()
-        .find_map(|(version, key)| Some((version, key, sealed.open(key, key_usage::TICKET).ok()?)))
+        .find_map(|(version, key)| {
+            Some((version, key, sealed.decrypt(key, key_usage::TICKET).ok()?))
+        })
         .ok_or_else(|| {
             Reason::TicketIntegrity.because(format!(
                 "issued by {}, encryption type {}, kvno {:?}",
@@ -154,7 +156,7 @@ fn rank(state: KeyState) -> u8 {
     }
 }
 
-fn check_times(ticket: &EncTicketPart, now: Now) -> Result<(), Refusal> {
+fn check_times(ticket: &EncTicketPart, now: Now) -> Result<(), TicketRefusal> {
     let starts = ticket.starttime.unwrap_or(ticket.authtime).0;
     if ticket.flags.has(flags::INVALID) || starts.saturating_sub(CLOCK_SKEW_S) > now.unix_s {
         return Err(Reason::TicketNotYetValid.because(format!(
@@ -171,28 +173,31 @@ fn check_times(ticket: &EncTicketPart, now: Now) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn aes_key(key: &Option<Key>, keytype: i32, what: &str) -> Result<Key, Refusal> {
+fn aes_key(key: &Option<Key>, keytype: i32, what: &str) -> Result<Key, TicketRefusal> {
     key.clone().ok_or_else(|| {
         Reason::EncryptionTypeNotSupported
             .because(format!("the {what} has encryption type {keytype}"))
     })
 }
 
-fn authenticator(request: &TicketRequest, session_key: &Key) -> Result<Authenticator, Refusal> {
+fn authenticator(
+    request: &TicketRequest,
+    session_key: &Key,
+) -> Result<Authenticator, TicketRefusal> {
     let plain = request
         .ap_req
         .authenticator
-        .open(session_key, key_usage::TGS_REQ_AUTHENTICATOR)
+        .decrypt(session_key, key_usage::TGS_REQ_AUTHENTICATOR)
         .map_err(|e| Reason::AuthenticatorIntegrity.because(e.to_string()))?;
     decode(&plain).map_err(|e| Reason::AuthenticatorIntegrity.because(e.to_string()))
 }
 
-/// The authenticator's checksum ties the request to its holder. It covers the bytes of the body as they came.
+/// The authenticator's checksum ties the request to its header. It covers the bytes of the body as they came.
 fn check_body(
     request: &TicketRequest,
     authenticator: &Authenticator,
     session_key: &Key,
-) -> Result<(), Refusal> {
+) -> Result<(), TicketRefusal> {
     let Some(checksum) = &authenticator.cksum else {
         return Err(Reason::ChecksumMissing.because("the authenticator holds none"));
     };
@@ -212,21 +217,24 @@ fn check_body(
 }
 
 /// Takes off the armor, if there is any, and refuses what is not done here.
-pub(crate) fn asked(request: &TicketRequest, holder: &Holder) -> Result<Asked, Refusal> {
+pub(crate) fn effective_request(
+    request: &TicketRequest,
+    header: &HeaderTicket,
+) -> Result<EffectiveRequest, TicketRefusal> {
     let padata = &request.request.padata;
     let Some(fast) = PaData::find(padata, pa_type::FX_FAST) else {
-        return Ok(Asked {
+        return Ok(EffectiveRequest {
             body: request.request.body.clone(),
             padata: padata.clone(),
             armor: None,
         });
     };
-    let Some(subkey) = &holder.subkey else {
+    let Some(subkey) = &header.subkey else {
         return Err(Reason::ArmorIntegrity.because("the authenticator holds no subkey"));
     };
-    let armor = fast::armor_key(subkey, &holder.session_key);
+    let armor = fast::armor_key(subkey, &header.session_key);
     match fast::open_request(fast, &armor, &request.raw_ap_req) {
-        Ok(inner) => Ok(Asked {
+        Ok(inner) => Ok(EffectiveRequest {
             body: inner.req_body,
             padata: inner.padata,
             armor: Some(armor),
@@ -250,13 +258,13 @@ const REFUSED_OPTIONS: [(u32, &str); 7] = [
 ];
 
 /// Refuses requests for delegation, postdating and the like.
-pub(crate) fn check_options(asked: &Asked) -> Result<(), Refusal> {
+pub(crate) fn check_options(effective: &EffectiveRequest) -> Result<(), TicketRefusal> {
     for (option, name) in REFUSED_OPTIONS {
-        if asked.body.kdc_options.has(option) {
+        if effective.body.kdc_options.has(option) {
             return Err(Reason::OptionNotSupported.because(format!("asked for {name}")));
         }
     }
-    if asked
+    if effective
         .body
         .additional_tickets
         .as_ref()
@@ -265,7 +273,7 @@ pub(crate) fn check_options(asked: &Asked) -> Result<(), Refusal> {
         return Err(Reason::OptionNotSupported.because("additional tickets came"));
     }
     for s4u in [pa_type::FOR_USER, pa_type::S4U_X509_USER] {
-        if PaData::find(&asked.padata, s4u).is_some() {
+        if PaData::find(&effective.padata, s4u).is_some() {
             return Err(Reason::OptionNotSupported.because("asked for a ticket of another user"));
         }
     }
@@ -273,14 +281,14 @@ pub(crate) fn check_options(asked: &Asked) -> Result<(), Refusal> {
 }
 
 /// Verifies the PAC and finds out who the client is: by SID, never by name.
-pub(crate) fn presented(
-    holder: Holder,
+pub(crate) fn verified_client(
+    header: HeaderTicket,
     tenant: &Tenant,
     issuer: &Issuer<'_>,
-) -> Result<Presented, Refusal> {
-    let pac = verified_pac(&holder, issuer)?;
-    let sid = client_sid(&pac, &holder.ticket)?;
-    let domain = client_domain(tenant, issuer, &holder.ticket)?;
+) -> Result<VerifiedClient, TicketRefusal> {
+    let pac = verified_pac(&header, issuer)?;
+    let sid = client_sid(&pac, &header.ticket)?;
+    let domain = client_domain(tenant, issuer, &header.ticket)?;
     if !sid.is_in_domain(&domain.sid) {
         return Err(Reason::SidOutsideDomain.because(format!(
             "SID {sid} of a client of {}, whose SID is {}",
@@ -288,27 +296,27 @@ pub(crate) fn presented(
         )));
     }
     let transited = match issuer {
-        Issuer::Trust(trust) => checked_path(trust, &holder.ticket)?,
+        Issuer::Trust(trust) => checked_path(trust, &header.ticket)?,
         // We wrote it ourselves when we issued the ticket.
-        Issuer::Own => String::from_utf8_lossy(&holder.ticket.transited.contents).into_owned(),
+        Issuer::Own => String::from_utf8_lossy(&header.ticket.transited.contents).into_owned(),
     };
     if sid.rid() < FIRST_ACCOUNT_RID && !tenant.policy.allow_low_rids {
         return Err(Reason::SidReserved.because(format!("SID {sid}")));
     }
-    Ok(Presented {
-        ticket: holder.ticket,
-        session_key: holder.session_key,
-        subkey: holder.subkey,
-        trust_key_version: holder.trust_key_version,
+    Ok(VerifiedClient {
+        ticket: header.ticket,
+        session_key: header.session_key,
+        subkey: header.subkey,
+        trust_key_version: header.trust_key_version,
         sid,
         transited,
     })
 }
 
 /// The one PAC of the ticket, its signature checked with the key that opened the ticket.
-fn verified_pac(holder: &Holder, issuer: &Issuer<'_>) -> Result<Pac, Refusal> {
+fn verified_pac(header: &HeaderTicket, issuer: &Issuer<'_>) -> Result<Pac, TicketRefusal> {
     let raw = pac_bytes(
-        holder
+        header
             .ticket
             .authorization_data
             .as_deref()
@@ -316,15 +324,15 @@ fn verified_pac(holder: &Holder, issuer: &Issuer<'_>) -> Result<Pac, Refusal> {
     )?;
     let pac = Pac::decode(&raw).map_err(|e| Reason::PacMalformed.because(e.to_string()))?;
     let verified = match issuer {
-        Issuer::Trust(_) => pac.verify_server(&holder.opened_with),
-        Issuer::Own => pac.verify_all(&holder.opened_with, &holder.opened_with, None),
+        Issuer::Trust(_) => pac.verify_server(&header.opened_with),
+        Issuer::Own => pac.verify_all(&header.opened_with, &header.opened_with, None),
     };
     verified.map_err(|e| Reason::PacSignature.because(e.to_string()))?;
     Ok(pac)
 }
 
 /// The bytes of the AD-WIN2K-PAC in AD-IF-RELEVANT. Two PACs would leave open which one counts.
-fn pac_bytes(elements: &[AuthorizationDataElement]) -> Result<Vec<u8>, Refusal> {
+fn pac_bytes(elements: &[AuthorizationDataElement]) -> Result<Vec<u8>, TicketRefusal> {
     let mut pacs = Vec::new();
     for element in elements
         .iter()
@@ -346,7 +354,7 @@ fn pac_bytes(elements: &[AuthorizationDataElement]) -> Result<Vec<u8>, Refusal> 
 }
 
 /// The client's SID, on which every buffer of the PAC and the ticket itself must agree.
-fn client_sid(pac: &Pac, ticket: &EncTicketPart) -> Result<Sid, Refusal> {
+fn client_sid(pac: &Pac, ticket: &EncTicketPart) -> Result<Sid, TicketRefusal> {
     let malformed = |e: PacError| Reason::PacMalformed.because(e.to_string());
     let info = pac.client_info().map_err(malformed)?;
     let name = ticket.cname.to_string();
@@ -381,7 +389,7 @@ fn client_domain<'a>(
     tenant: &'a Tenant,
     issuer: &Issuer<'a>,
     ticket: &EncTicketPart,
-) -> Result<&'a ForestDomain, Refusal> {
+) -> Result<&'a ForestDomain, TicketRefusal> {
     let realm = ticket.crealm.as_str();
     let trust = match issuer {
         Issuer::Trust(trust) => Some(*trust),
@@ -412,7 +420,7 @@ pub(crate) fn forest<'a>(
 
 /// The path of the new ticket: what the presented one passed through, and the issuer unless the client is its own
 /// (RFC 4120 §3.3.3.2). Every realm on it must be a registered domain of the forest.
-fn checked_path(trust: &Trust, ticket: &EncTicketPart) -> Result<String, Refusal> {
+fn checked_path(trust: &Trust, ticket: &EncTicketPart) -> Result<String, TicketRefusal> {
     let refuse = |why: String| {
         let field = String::from_utf8_lossy(&ticket.transited.contents);
         Reason::PathNotAccepted.because(format!("transited field {field:?}: {why}"))

@@ -1,6 +1,6 @@
 //! Reading a request before any key is known: what it is, what it presents and what it asks for.
 
-use crate::event::{Reason, Refusal};
+use crate::event::{Reason, TicketRefusal};
 use crossrealm_krb::messages::{
     ApReq, AsReq, KdcReq, KdcReqBody, KrbError, PVNO, PaData, TgsReq, decode, pa_type,
 };
@@ -10,7 +10,7 @@ pub(crate) enum Message {
     /// A ticket request.
     Tgs(Box<TicketRequest>),
     /// Kerberos, but refused without a look at any key; with the request's body where it is one.
-    Refused(Refusal, Option<Box<KdcReqBody>>),
+    Refused(TicketRefusal, Option<Box<KdcReqBody>>),
     /// A request to change a password, RFC 3244 §2.
     PasswordChange,
     /// Not Kerberos.
@@ -106,7 +106,7 @@ fn ticket_request(request: KdcReq, raw: &[u8]) -> Message {
 }
 
 /// The AP-REQ of the one PA-TGS-REQ, RFC 4120 §5.4.1. Two of them would leave open which one counts.
-fn presented(request: &KdcReq) -> Result<(ApReq, Vec<u8>), Refusal> {
+fn presented(request: &KdcReq) -> Result<(ApReq, Vec<u8>), TicketRefusal> {
     let mut found = request
         .padata
         .iter()

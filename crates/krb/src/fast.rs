@@ -142,7 +142,7 @@ pub fn open_request(padata: &[u8], armor: &Key, ap_req: &[u8]) -> Result<FastReq
     request
         .req_checksum
         .verify(armor, key_usage::FAST_REQ_CHECKSUM, ap_req)?;
-    let plain = request.enc_fast_req.open(armor, key_usage::FAST_ENC)?;
+    let plain = request.enc_fast_req.decrypt(armor, key_usage::FAST_ENC)?;
     let inner: FastReq = decode(&plain)?;
     if inner.fast_options.0 & CRITICAL_OPTIONS & !HIDE_CLIENT_NAMES != 0 {
         return Err(FastError::UnknownOption);
@@ -161,14 +161,14 @@ pub fn wrap_request(
     Ok(encode(&PaFxFastRequest::Armored(FastArmoredReq {
         armor: None,
         req_checksum: Checksum::make(armor, key_usage::FAST_REQ_CHECKSUM, ap_req),
-        enc_fast_req: EncryptedData::seal(armor, None, key_usage::FAST_ENC, &plain, random),
+        enc_fast_req: EncryptedData::encrypt(armor, None, key_usage::FAST_ENC, &plain, random),
     }))?)
 }
 
 /// Opens the PA-FX-FAST of a reply or an error.
 pub fn open_response(padata: &[u8], armor: &Key) -> Result<FastResponse, FastError> {
     let PaFxFastReply::Armored(reply) = decode(padata)?;
-    let plain = reply.enc_fast_rep.open(armor, key_usage::FAST_REP)?;
+    let plain = reply.enc_fast_rep.decrypt(armor, key_usage::FAST_REP)?;
     Ok(decode(&plain)?)
 }
 
@@ -180,7 +180,7 @@ pub fn wrap_response(
 ) -> Result<Vec<u8>, FastError> {
     let plain = encode(response)?;
     Ok(encode(&PaFxFastReply::Armored(FastArmoredRep {
-        enc_fast_rep: EncryptedData::seal(armor, None, key_usage::FAST_REP, &plain, random),
+        enc_fast_rep: EncryptedData::encrypt(armor, None, key_usage::FAST_REP, &plain, random),
     }))?)
 }
 

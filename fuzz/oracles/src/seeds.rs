@@ -109,7 +109,7 @@ fn pacs() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn sealed(usage: u32, plain: &[u8]) -> EncryptedData {
-    EncryptedData::seal(&key(3), Some(2), usage, plain, &mut Fixed(1))
+    EncryptedData::encrypt(&key(3), Some(2), usage, plain, &mut Fixed(1))
 }
 
 fn ticket() -> Ticket {
@@ -395,7 +395,7 @@ fn gss() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn sealed_ap_rep() -> EncryptedData {
-    EncryptedData::seal(&key(7), None, key_usage::AP_REP, b"reply", &mut Fixed(4))
+    EncryptedData::encrypt(&key(7), None, key_usage::AP_REP, b"reply", &mut Fixed(4))
 }
 
 /// A DER value of up to 65,535 bytes.

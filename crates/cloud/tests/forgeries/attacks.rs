@@ -1,14 +1,14 @@
 //! The table: each attack with its expected answer, and what looks like one and is harmless.
 
-use super::common::trusted::now;
 use super::{ADMINISTRATOR, BOB_DISABLED, CAROL_DELETED, CROWD, STAFF};
-use crossrealm_kdc::two_realms::{Ask, Referral, TENANT_REALM, TwoRealms};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::messages::{
     AuthorizationDataElement, KdcReq, KerberosTime, PaData, PrincipalName, TgsReq,
     TransitedEncoding, ad_type, encode, flags, kdc_option, name_type, pa_type,
 };
 use crossrealm_krb::pac::{Buffer, SidAndAttributes};
+use crossrealm_testkit::trusted_tenant::now;
+use crossrealm_testkit::two_realms::{Referral, RequestDraft, TENANT_REALM, TwoRealms};
 use crossrealm_types::Sid;
 
 /// An attack, the error code of RFC 4120 §7.5.9 by its own number, the reason, and how it is made.
@@ -26,11 +26,14 @@ pub fn key(byte: u8) -> Key {
 }
 
 /// An honest request with one thing changed in the referral or the request before they are signed and sealed.
-pub fn forged(world: &mut TwoRealms, edit: impl FnOnce(&mut Referral, &mut Ask)) -> Vec<u8> {
+pub fn forged(
+    world: &mut TwoRealms,
+    edit: impl FnOnce(&mut Referral, &mut RequestDraft),
+) -> Vec<u8> {
     world.now = now();
-    let (mut referral, mut ask) = (world.referral(), world.ask());
+    let (mut referral, mut ask) = (world.referral(), world.request_draft());
     edit(&mut referral, &mut ask);
-    let ticket = world.seal(referral);
+    let ticket = world.encrypt_referral(referral);
     world.request(ticket, ask)
 }
 
@@ -49,7 +52,7 @@ pub fn identify(referral: &mut Referral, sid: &Sid) {
     }
 }
 
-pub fn rename(referral: &mut Referral, ask: &mut Ask, name: &str) {
+pub fn rename(referral: &mut Referral, ask: &mut RequestDraft, name: &str) {
     let cname = PrincipalName::new(name_type::PRINCIPAL, &[name]);
     referral.part.cname = cname.clone();
     ask.authenticator.cname = cname;
@@ -315,7 +318,7 @@ pub const TICKET: &[Attack] = &[
         "sealed with a key nobody has",
         31,
         "ticket-integrity",
-        |w| forged(w, |r, _| r.seal_key = key(0x77)),
+        |w| forged(w, |r, _| r.ticket_key = key(0x77)),
     ),
     (
         "sealed with AD's own krbtgt key",
@@ -323,7 +326,7 @@ pub const TICKET: &[Attack] = &[
         "ticket-integrity",
         |w| {
             let stolen = w.ad_krbtgt.clone();
-            forged(w, |r, _| r.seal_key = stolen)
+            forged(w, |r, _| r.ticket_key = stolen)
         },
     ),
     (
@@ -333,7 +336,7 @@ pub const TICKET: &[Attack] = &[
         |w| {
             w.now = now();
             let referral = w.referral();
-            let (mut ticket, ask) = (w.seal(referral), w.ask());
+            let (mut ticket, ask) = (w.encrypt_referral(referral), w.request_draft());
             let mut sealed = ticket.enc_part.cipher.to_vec();
             sealed[200] ^= 1;
             ticket.enc_part.cipher = sealed.into();
@@ -369,7 +372,7 @@ pub const TICKET: &[Attack] = &[
         |w| {
             w.now = now();
             let referral = w.referral();
-            let (mut ticket, ask) = (w.seal(referral), w.ask());
+            let (mut ticket, ask) = (w.encrypt_referral(referral), w.request_draft());
             ticket.enc_part.etype = 23;
             w.request(ticket, ask)
         },
@@ -424,7 +427,7 @@ pub const REQUEST: &[Attack] = &[
         |w| {
             w.now = now();
             let referral = w.referral();
-            let (ticket, ask) = (w.seal(referral), w.ask());
+            let (ticket, ask) = (w.encrypt_referral(referral), w.request_draft());
             w.request_with(ticket, ask, &key(0x11))
         },
     ),
@@ -455,13 +458,13 @@ pub const REQUEST: &[Attack] = &[
     ),
     ("no ticket at all", 16, "no-ticket", |w| {
         w.now = now();
-        let request = KdcReq::new(vec![], w.ask().body).unwrap();
+        let request = KdcReq::new(vec![], w.request_draft().body).unwrap();
         TgsReq(request).encode().unwrap()
     }),
     ("an AP-REQ that is garbage", 60, "malformed-ticket", |w| {
         w.now = now();
         let padata = vec![PaData::new(pa_type::TGS_REQ, vec![0x6E, 0x80, 0xFF])];
-        TgsReq(KdcReq::new(padata, w.ask().body).unwrap())
+        TgsReq(KdcReq::new(padata, w.request_draft().body).unwrap())
             .encode()
             .unwrap()
     }),

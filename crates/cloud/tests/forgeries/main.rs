@@ -8,17 +8,18 @@ mod common;
 use attacks::{CLIENT, HARMLESS, PAC, REQUEST, TICKET, forged, of_user};
 
 use common::Service;
-use common::trusted::{DOMAIN, ask, now, world};
+use common::trusted::{ask, world};
 use crossrealm_api::{
-    ApplyIdentities, EventQuery, IdentityChange, IdentityKind, IdentityState, Outcome, SyncDomain,
+    ApplyIdentities, EventQuery, IdentityChange, IdentityKind, IdentityState, Outcome,
     SyncedIdentity, TenantCreate, TenantPolicy,
 };
-use crossrealm_kdc::two_realms::{Ending, Granted, TwoRealms};
 use crossrealm_kdc::{Event, EventId, ServiceKey, TenantId};
 use crossrealm_krb::keytab::Keytab;
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{AuthorizationDataElement, KrbError, PrincipalName, decode, flags};
 use crossrealm_krb::pac::Pac;
+use crossrealm_testkit::trusted_tenant::{self, DOMAIN, now};
+use crossrealm_testkit::two_realms::{Ending, Granted, TwoRealms};
 use crossrealm_types::Sid;
 use std::time::{Duration, Instant};
 
@@ -59,23 +60,9 @@ fn guid(rid: u32) -> String {
 
 async fn apply(service: &Service, world: &TwoRealms, changes: Vec<IdentityChange>) {
     for chunk in changes.chunks(500) {
-        let changes = ApplyIdentities {
-            run_id: "99999999-9999-9999-9999-999999999999".into(),
-            domain: SyncDomain {
-                dns_name: DOMAIN.into(),
-                flat_name: "CORP".into(),
-                sid: world.trust.domains[0].sid.to_string(),
-            },
-            changes: chunk.to_vec(),
-            last: true,
-            ..ApplyIdentities::default()
-        };
-        let result = service
-            .admin
-            .apply_identities("contoso", DOMAIN, &changes)
+        trusted_tenant::apply(&service.admin, world, chunk.to_vec())
             .await
             .unwrap();
-        assert_eq!(result.refused, []);
     }
 }
 
@@ -120,7 +107,7 @@ fn opened(world: &TwoRealms, reply: Vec<u8>, fast: bool) -> Result<Granted, Box<
         id: EventId([0; 16]),
         tenant: TenantId([0; 16]),
         at: 0,
-        outcome: crossrealm_kdc::Outcome::Issued,
+        outcome: crossrealm_kdc::TicketOutcome::Issued,
         client: None,
         client_sid: None,
         service: None,
@@ -132,14 +119,14 @@ fn opened(world: &TwoRealms, reply: Vec<u8>, fast: bool) -> Result<Granted, Box<
         detail: String::new(),
     };
     world
-        .open(Ending::Reply(reply, event), fast)
+        .decrypt_reply(Ending::Reply(reply, event), fast)
         .map_err(|refused| Box::new(refused.0))
 }
 
 /// A ticket for alice: her SIDs and groups of the directory and no others, within every bound.
 fn is_alices(name: &str, world: &TwoRealms, reply: Vec<u8>) {
     let granted = opened(world, reply, false).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    let elements = granted.inside.authorization_data.as_ref().unwrap();
+    let elements = granted.enc_part.authorization_data.as_ref().unwrap();
     assert_eq!(elements.len(), 1, "{name}");
     let inner: Vec<AuthorizationDataElement> = decode(&elements[0].data).unwrap();
     assert_eq!(inner.len(), 1, "{name}");
@@ -160,10 +147,13 @@ fn is_alices(name: &str, world: &TwoRealms, reply: Vec<u8>) {
         | flags::MAY_POSTDATE
         | flags::PROXY
         | flags::FORWARDED;
-    assert_eq!(granted.inside.flags.0 & never, 0, "{name}");
-    assert!(granted.inside.endtime.0 <= now().unix_s + 36_000, "{name}");
+    assert_eq!(granted.enc_part.flags.0 & never, 0, "{name}");
+    assert!(
+        granted.enc_part.endtime.0 <= now().unix_s + 36_000,
+        "{name}"
+    );
     assert_eq!(
-        granted.inside.cname.components[0].as_str(),
+        granted.enc_part.cname.components[0].as_str(),
         "alice",
         "{name}"
     );
@@ -257,13 +247,7 @@ async fn a_referral_for_one_tenant_is_worth_nothing_at_another_with_the_same_ad(
         ..TenantCreate::default()
     };
     service.admin.create_tenant(&second).await.unwrap();
-    let prepare = crossrealm_api::PrepareTrust {
-        realm: "CORP.CONTOSO.COM".into(),
-        flat_name: "CORP".into(),
-        sid: world.trust.domains[0].sid.to_string(),
-        top_level_names: vec![],
-        rotate: false,
-    };
+    let prepare = trusted_tenant::prepare_trust(&world);
     service
         .admin
         .prepare_trust("second", DOMAIN, &prepare)
@@ -303,11 +287,7 @@ async fn built_in_accounts_get_tickets_only_where_the_tenant_says_so() {
     // Without the opt-in neither the directory nor the KDC takes it.
     let changes = ApplyIdentities {
         run_id: "99999999-9999-9999-9999-999999999998".into(),
-        domain: SyncDomain {
-            dns_name: DOMAIN.into(),
-            flat_name: "CORP".into(),
-            sid: sid.to_string(),
-        },
+        domain: trusted_tenant::sync_domain(&world),
         changes: vec![upsert.clone()],
         last: true,
         ..ApplyIdentities::default()
@@ -337,7 +317,10 @@ async fn built_in_accounts_get_tickets_only_where_the_tenant_says_so() {
     assert!(tenant.allow_low_rids);
     apply(&service, &world, vec![upsert]).await;
     let granted = granted_within(&service, &mut world, Duration::from_secs(10)).await;
-    assert_eq!(granted.inside.cname.components[0].as_str(), "Administrator");
+    assert_eq!(
+        granted.enc_part.cname.components[0].as_str(),
+        "Administrator"
+    );
 
     // The opt-in can be taken back, and then counts no more.
     service

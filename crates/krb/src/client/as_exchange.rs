@@ -168,7 +168,8 @@ impl AsExchange {
             patimestamp: KerberosTime(seconds(now)),
             pausec: Some(microseconds(now)),
         })?;
-        let sealed = EncryptedData::seal(&key, None, key_usage::PA_ENC_TIMESTAMP, &stamp, random);
+        let sealed =
+            EncryptedData::encrypt(&key, None, key_usage::PA_ENC_TIMESTAMP, &stamp, random);
         let mut padata = vec![PaData::new(
             pa_type::ENC_TIMESTAMP,
             messages::encode(&sealed)?,
@@ -292,15 +293,14 @@ impl AsExchange {
                 Some(reply.enc_part.etype),
             )?,
         };
-        let plain =
-            reply
-                .enc_part
-                .open(&key, key_usage::AS_REP)
-                .map_err(|_| match &self.secret {
-                    // Without pre-authentication the KDC cannot tell a wrong password; the reply then does not open.
-                    Secret::Password(_) => ClientError::WrongPassword(self.client.clone()),
-                    Secret::Keys(_) => ClientError::WrongKey(self.client.clone()),
-                })?;
+        let plain = reply
+            .enc_part
+            .decrypt(&key, key_usage::AS_REP)
+            .map_err(|_| match &self.secret {
+                // Without pre-authentication the KDC cannot tell a wrong password; the reply then does not open.
+                Secret::Password(_) => ClientError::WrongPassword(self.client.clone()),
+                Secret::Keys(_) => ClientError::WrongKey(self.client.clone()),
+            })?;
         let part = open_part(&plain)?;
         let server = principal(&part.sname, part.srealm.as_str())?;
         if part.nonce != waiting.nonce {

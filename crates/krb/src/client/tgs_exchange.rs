@@ -195,7 +195,7 @@ impl TgsExchange {
             msg_type: ApReq::MSG_TYPE,
             ap_options: KerberosFlags(0),
             ticket: messages::decode::<Ticket>(&self.tgt.ticket)?,
-            authenticator: EncryptedData::seal(
+            authenticator: EncryptedData::encrypt(
                 &self.tgt.key,
                 None,
                 key_usage::TGS_REQ_AUTHENTICATOR,
@@ -233,7 +233,7 @@ impl TgsExchange {
         };
         let plain = reply
             .enc_part
-            .open(&reply_key, key_usage::TGS_REP_SUBKEY)
+            .decrypt(&reply_key, key_usage::TGS_REP_SUBKEY)
             .map_err(|_| ClientError::Forged)?;
         let part = open_part(&plain)?;
         if part.nonce != waiting.nonce {

@@ -188,7 +188,7 @@ impl Initiator {
             msg_type: ApReq::MSG_TYPE,
             ap_options: KerberosFlags(ApReq::MUTUAL_REQUIRED),
             ticket: messages::decode::<Ticket>(&self.credential.ticket)?,
-            authenticator: EncryptedData::seal(
+            authenticator: EncryptedData::encrypt(
                 &self.credential.key,
                 None,
                 key_usage::AP_REQ_AUTHENTICATOR,
@@ -215,7 +215,7 @@ impl Initiator {
         }
         let plain = reply
             .enc_part
-            .open(&self.credential.key, key_usage::AP_REP)
+            .decrypt(&self.credential.key, key_usage::AP_REP)
             .map_err(|_| GssError::NotMutual)?;
         let part: EncApRepPart = messages::decode(&plain)?;
         if part.ctime != asked.time || part.cusec != asked.microseconds {

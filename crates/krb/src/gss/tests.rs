@@ -46,7 +46,7 @@ fn credential() -> Credential {
         tkt_vno: 5,
         realm: "CORP".into(),
         sname: PrincipalName::new(2, &["cifs", "dc1"]),
-        enc_part: EncryptedData::seal(
+        enc_part: EncryptedData::encrypt(
             &key(1),
             Some(1),
             key_usage::TICKET,
@@ -76,13 +76,13 @@ fn accept(token: &[u8]) -> Authenticator {
     let ticket = request
         .ticket
         .enc_part
-        .open(&key(1), key_usage::TICKET)
+        .decrypt(&key(1), key_usage::TICKET)
         .unwrap();
     let ticket: EncTicketPart = messages::decode(&ticket).unwrap();
     let session = ticket.key.to_key().unwrap();
     let plain = request
         .authenticator
-        .open(&session, key_usage::AP_REQ_AUTHENTICATOR)
+        .decrypt(&session, key_usage::AP_REQ_AUTHENTICATOR)
         .unwrap();
     let authenticator: Authenticator = messages::decode(&plain).unwrap();
     let sum = authenticator.cksum.clone().unwrap();
@@ -107,7 +107,7 @@ fn seal_ap_rep(part: &EncApRepPart) -> Vec<u8> {
     let reply = ApRep {
         pvno: 5,
         msg_type: ApRep::MSG_TYPE,
-        enc_part: EncryptedData::seal(
+        enc_part: EncryptedData::encrypt(
             &key(7),
             None,
             key_usage::AP_REP,

@@ -327,7 +327,7 @@ pub struct EncryptedData {
 
 impl EncryptedData {
     /// Encrypts `plain` under `key`.
-    pub fn seal(
+    pub fn encrypt(
         key: &Key,
         kvno: Option<u32>,
         usage: u32,
@@ -342,7 +342,7 @@ impl EncryptedData {
     }
 
     /// Decrypts with `key`, whose encryption type must be the one named.
-    pub fn open(&self, key: &Key, usage: u32) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    pub fn decrypt(&self, key: &Key, usage: u32) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         if self.etype != key.enctype().number() {
             return Err(CryptoError::Integrity);
         }

@@ -70,7 +70,7 @@ fn credential() -> Credential {
         tkt_vno: 5,
         realm: "CORP".into(),
         sname: PrincipalName::new(2, &["ldap", "dc1", "corp"]),
-        enc_part: EncryptedData::seal(&key(1), None, key_usage::TICKET, &plain, &mut OsRandom),
+        enc_part: EncryptedData::encrypt(&key(1), None, key_usage::TICKET, &plain, &mut OsRandom),
     };
     Credential {
         client: Principal::parse("alice@CORP", None).unwrap(),
@@ -108,7 +108,7 @@ fn accept(token: &[u8], kind: Server) -> (Vec<u8>, Context) {
     let ticket = request
         .ticket
         .enc_part
-        .open(&key(1), key_usage::TICKET)
+        .decrypt(&key(1), key_usage::TICKET)
         .unwrap();
     let session = messages::decode::<EncTicketPart>(&ticket)
         .unwrap()
@@ -117,7 +117,7 @@ fn accept(token: &[u8], kind: Server) -> (Vec<u8>, Context) {
         .unwrap();
     let plain = request
         .authenticator
-        .open(&session, key_usage::AP_REQ_AUTHENTICATOR)
+        .decrypt(&session, key_usage::AP_REQ_AUTHENTICATOR)
         .unwrap();
     let authenticator: Authenticator = messages::decode(&plain).unwrap();
     let part = EncApRepPart {
@@ -135,7 +135,13 @@ fn accept(token: &[u8], kind: Server) -> (Vec<u8>, Context) {
     let reply = ApRep {
         pvno: 5,
         msg_type: ApRep::MSG_TYPE,
-        enc_part: EncryptedData::seal(&proof_key, None, key_usage::AP_REP, &plain, &mut OsRandom),
+        enc_part: EncryptedData::encrypt(
+            &proof_key,
+            None,
+            key_usage::AP_REP,
+            &plain,
+            &mut OsRandom,
+        ),
     };
     let inner = [
         &tlv(6, KERBEROS)[..],

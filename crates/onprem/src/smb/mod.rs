@@ -315,7 +315,7 @@ mod tests {
             tkt_vno: 5,
             realm: KerberosString(realm.to_owned()),
             sname: PrincipalName::new(2, &["cifs", "dc1"]),
-            enc_part: EncryptedData::seal(&key, None, 2, b"sealed", &mut random),
+            enc_part: EncryptedData::encrypt(&key, None, 2, b"sealed", &mut random),
         };
         Credential {
             client: Principal::parse("admin", Some(realm)).unwrap(),

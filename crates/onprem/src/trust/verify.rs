@@ -66,7 +66,7 @@ pub fn opens(
     let etype = ticket.enc_part.etype;
     let enctype = Enctype::from_number(etype).ok_or(VerifyError::WeakEnctype(etype))?;
     let key = trust_key(enctype, secret, ad_realm, tenant_realm)?;
-    let Ok(plain) = ticket.enc_part.open(&key, key_usage::TICKET) else {
+    let Ok(plain) = ticket.enc_part.decrypt(&key, key_usage::TICKET) else {
         return Ok(KeyMatch::DoesNotOpen);
     };
     messages::decode::<EncTicketPart>(&plain)
@@ -109,7 +109,7 @@ mod tests {
             tkt_vno: 5,
             realm: KerberosString(AD.to_owned()),
             sname: PrincipalName::krbtgt(to),
-            enc_part: EncryptedData::seal(&key, None, key_usage::TICKET, &plain, &mut random),
+            enc_part: EncryptedData::encrypt(&key, None, key_usage::TICKET, &plain, &mut random),
         };
         change(&mut ticket);
         messages::encode(&ticket).unwrap()

@@ -5,13 +5,13 @@
 //! the rest change single bytes of an encoded structure before it is sealed.
 
 use super::world::{CHILD_REALM, DOMAINS, KEYS, OTHER_REALM, RIDS, World, key, sid};
-use crossrealm_kdc::two_realms::{AD_REALM, Ask, Referral, SHARE_HOST, TENANT_REALM};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::messages::{
     AuthorizationDataElement, EncryptedData, EncryptionKey, HostAddress, KdcReqBody, KerberosTime,
     PaData, PrincipalName, key_usage, name_type, pa_type,
 };
 use crossrealm_krb::pac::{Buffer, BufferKind, FileTime, GroupMembership, SidAndAttributes};
+use crossrealm_testkit::two_realms::{AD_REALM, Referral, RequestDraft, SHARE_HOST, TENANT_REALM};
 use crossrealm_types::Sid;
 
 const ENCTYPES: [Enctype; 4] = [
@@ -106,7 +106,7 @@ struct ByteEdit {
 /// The request in the making.
 pub(super) struct Draft {
     pub(super) referral: Referral,
-    pub(super) ask: Ask,
+    pub(super) ask: RequestDraft,
     /// The body outside the armor, where it differs from the one that counts.
     pub(super) outer_body: Option<KdcReqBody>,
     /// How many PACs, and whether they stand in one element or in two.
@@ -137,7 +137,7 @@ impl Draft {
     pub(super) fn new(world: &mut World, script: &[u8]) -> Self {
         let mut draft = Self {
             referral: world.realms.referral(),
-            ask: world.realms.ask(),
+            ask: world.realms.request_draft(),
             outer_body: None,
             pacs: 1,
             seal_key: 0,
@@ -436,5 +436,5 @@ fn element(a: u8, b: u8) -> AuthorizationDataElement {
 
 fn opaque(a: u8) -> EncryptedData {
     let usage = key_usage::TGS_REQ_AD_SUBKEY;
-    EncryptedData::seal(&key(a), None, usage, b"", &mut crate::Fixed(a))
+    EncryptedData::encrypt(&key(a), None, usage, b"", &mut crate::Fixed(a))
 }

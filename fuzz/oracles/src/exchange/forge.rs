@@ -2,7 +2,6 @@
 
 use super::draft::{AES256_SIGNATURE, Draft, Layer};
 use super::world::World;
-use crossrealm_kdc::two_realms::TENANT_REALM;
 use crossrealm_krb::crypto::Key;
 use crossrealm_krb::fast::{self, FastReq};
 use crossrealm_krb::messages::{
@@ -11,6 +10,7 @@ use crossrealm_krb::messages::{
     pa_type,
 };
 use crossrealm_krb::pac::{Buffer, BufferKind, Pac, Signature};
+use crossrealm_testkit::two_realms::TENANT_REALM;
 
 /// A sealed request, with what its sender knows of it.
 pub(super) struct Forged {
@@ -35,7 +35,7 @@ pub(super) fn forge(world: &mut World, draft: &Draft) -> Option<Forged> {
             tkt_vno: PVNO,
             realm: draft.referral.realm.as_str().into(),
             sname: draft.referral.sname.clone(),
-            enc_part: EncryptedData::seal(
+            enc_part: EncryptedData::encrypt(
                 &draft.sealing_key(),
                 draft.referral.kvno,
                 key_usage::TICKET,
@@ -54,7 +54,7 @@ pub(super) fn forge(world: &mut World, draft: &Draft) -> Option<Forged> {
         msg_type: ApReq::MSG_TYPE,
         ap_options: KerberosFlags(draft.ap_options),
         ticket,
-        authenticator: EncryptedData::seal(
+        authenticator: EncryptedData::encrypt(
             &session_key,
             None,
             key_usage::TGS_REQ_AUTHENTICATOR,
@@ -102,15 +102,15 @@ pub(super) fn forge(world: &mut World, draft: &Draft) -> Option<Forged> {
 /// A TGT of the tenant's realm as any honest user gets it: its inside is known to the test, but not in its power.
 fn own_tgt(world: &mut World) -> Option<(Ticket, Option<EncTicketPart>, Key)> {
     let referral = world.realms.referral();
-    let referral = world.realms.seal(referral);
-    let mut ask = world.realms.ask();
+    let referral = world.realms.encrypt_referral(referral);
+    let mut ask = world.realms.request_draft();
     ask.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM));
     ask.body.kdc_options.0 |= crossrealm_krb::messages::kdc_option::RENEWABLE;
     let request = world.realms.request(referral, ask);
     let ending = world.realms.exchange(&request);
-    let granted = world.realms.open(ending, false).ok()?;
-    let session_key = granted.inside.key.to_key()?;
-    Some((granted.ticket, Some(granted.inside), session_key))
+    let granted = world.realms.decrypt_reply(ending, false).ok()?;
+    let session_key = granted.enc_part.key.to_key()?;
+    Some((granted.ticket, Some(granted.enc_part), session_key))
 }
 
 fn authenticator(draft: &Draft, session_key: &Key, raw_body: &[u8]) -> Option<Vec<u8>> {

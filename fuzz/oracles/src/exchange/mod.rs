@@ -9,10 +9,9 @@ mod draft;
 mod forge;
 mod world;
 
-use crossrealm_kdc::two_realms::AD_REALM;
 use crossrealm_kdc::{
-    CLOCK_SKEW_S, Event, EventId, Exchange, Identity, IdentityKind, IdentitySource, IdentityState,
-    Outcome, Reason, Step,
+    CLOCK_SKEW_S, Event, EventId, Exchange, ExchangeStep, Identity, IdentityKind, IdentitySource,
+    IdentityState, Reason, TicketOutcome,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast;
@@ -22,6 +21,7 @@ use crossrealm_krb::messages::{
     pa_type,
 };
 use crossrealm_krb::pac::{BufferKind, FileTime, Pac};
+use crossrealm_testkit::two_realms::AD_REALM;
 use crossrealm_types::Sid;
 use draft::Draft;
 use forge::{Forged, forge, is_signed};
@@ -37,11 +37,11 @@ pub fn exchange(script: &[u8]) {
 }
 
 /// Drives the exchange to its end and checks everything about it; what was decided.
-fn judge(world: &mut World, draft: &Draft, forged: &Forged) -> Outcome {
+fn judge(world: &mut World, draft: &Draft, forged: &Forged) -> TicketOutcome {
     let (reply, event) = run(world, draft, &forged.message);
     match (&reply, event.outcome) {
-        (Some(reply), Outcome::Issued) => issued(world, draft, forged, reply, &event),
-        (Some(reply), Outcome::Refused(reason)) => {
+        (Some(reply), TicketOutcome::Issued) => issued(world, draft, forged, reply, &event),
+        (Some(reply), TicketOutcome::Refused(reason)) => {
             // The answer to a change of password has six bytes of its own in front (RFC 3244 §2).
             let framed = reason == Reason::PasswordChange;
             let error = reply.get(6..).filter(|_| framed).unwrap_or(reply);
@@ -50,7 +50,7 @@ fn judge(world: &mut World, draft: &Draft, forged: &Forged) -> Outcome {
             let text = error.e_text.expect("a refusal says why").to_string();
             assert!(text.contains(&event.id.to_string()));
         }
-        (None, Outcome::Refused(_) | Outcome::Dropped) => {}
+        (None, TicketOutcome::Refused(_) | TicketOutcome::Dropped) => {}
         other => panic!("reply and event do not fit: {other:?}"),
     }
     event.outcome
@@ -62,7 +62,7 @@ fn run(world: &mut World, draft: &Draft, message: &[u8]) -> (Option<Vec<u8>>, Ev
     let mut step = Exchange::begin(tenant, message, now, EventId([9; 16]));
     for fault in draft.faults {
         step = match step {
-            Step::Need { exchange, lookups } => {
+            ExchangeStep::Need { exchange, lookups } => {
                 assert_eq!(lookups.tenant, tenant);
                 let records = world.records(&lookups.wanted, fault);
                 exchange.resume(records, &mut world.realms.random())
@@ -71,9 +71,9 @@ fn run(world: &mut World, draft: &Draft, message: &[u8]) -> (Option<Vec<u8>>, Ev
         };
     }
     match step {
-        Step::Reply { bytes, event } => (Some(bytes), *event),
-        Step::Drop { event } => (None, *event),
-        Step::Need { .. } => panic!("a third look-up"),
+        ExchangeStep::Reply { bytes, event } => (Some(bytes), *event),
+        ExchangeStep::Drop { event } => (None, *event),
+        ExchangeStep::Need { .. } => panic!("a third look-up"),
     }
 }
 
@@ -180,7 +180,7 @@ fn open_ticket(world: &World, ticket: &Ticket) -> (EncTicketPart, Key) {
     };
     let sealing = sealing.expect("a key");
     assert_eq!(ticket.enc_part.kvno(), Some(sealing.kvno));
-    let open = |key: &Key| ticket.enc_part.open(key, key_usage::TICKET);
+    let open = |key: &Key| ticket.enc_part.decrypt(key, key_usage::TICKET);
     for foreign in world.foreign_keys() {
         assert!(foreign.as_bytes() == sealing.key.as_bytes() || open(&foreign).is_err());
     }
@@ -335,7 +335,7 @@ fn open_reply(forged: &Forged, reply: &crossrealm_krb::messages::KdcRep) -> EncK
     }
     let plain = reply
         .enc_part
-        .open(&key, usage)
+        .decrypt(&key, usage)
         .expect("the client opens the reply");
     let EncTgsRepPart(part) = decode(&plain).expect("the client reads the reply");
     part
@@ -346,7 +346,7 @@ mod tests {
     use super::*;
     use crossrealm_kdc::Reason;
 
-    fn outcome(script: &[[u8; 4]]) -> Outcome {
+    fn outcome(script: &[[u8; 4]]) -> TicketOutcome {
         let mut world = World::new();
         let draft = Draft::new(&mut world, &script.concat());
         let forged = forge(&mut world, &draft).expect("a request");
@@ -358,7 +358,7 @@ mod tests {
         for seed in crate::seeds::all() {
             if seed.target == "exchange" && seed.name.starts_with("granted-") {
                 let script = seed.bytes.as_chunks().0;
-                assert_eq!(outcome(script), Outcome::Issued, "{}", seed.name);
+                assert_eq!(outcome(script), TicketOutcome::Issued, "{}", seed.name);
             }
         }
     }
@@ -383,7 +383,11 @@ mod tests {
             (&[[47, 4, 0, 0]], Reason::ChecksumMissing),
             (&[[71, 0, 1, 0]], Reason::DirectoryUnavailable),
         ] {
-            assert_eq!(outcome(script), Outcome::Refused(reason), "{script:?}");
+            assert_eq!(
+                outcome(script),
+                TicketOutcome::Refused(reason),
+                "{script:?}"
+            );
         }
     }
 }

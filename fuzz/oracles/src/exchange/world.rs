@@ -1,11 +1,11 @@
 //! The world of the exchange target: the two realms of the KDC's own tests, with more people and more keys.
 
-use crossrealm_kdc::two_realms::{AD_REALM, TwoRealms};
 use crossrealm_kdc::{
     ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState, KeyState, Records,
     Service, ServiceKey, Tenant, TenantId, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_testkit::two_realms::{AD_REALM, TwoRealms};
 use crossrealm_types::Sid;
 use std::sync::Arc;
 

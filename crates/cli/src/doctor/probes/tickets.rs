@@ -312,9 +312,12 @@ pub fn keytab(patient: &Patient<'_>) -> Finding {
             ticket.server
         ));
     }
-    let opens = of_service
-        .iter()
-        .find(|entry| decoded.enc_part.open(&entry.key, key_usage::TICKET).is_ok());
+    let opens = of_service.iter().find(|entry| {
+        decoded
+            .enc_part
+            .decrypt(&entry.key, key_usage::TICKET)
+            .is_ok()
+    });
     let versions: Vec<String> = of_service
         .iter()
         .map(|entry| entry.kvno.to_string())

@@ -135,7 +135,7 @@ impl Kdc {
             tkt_vno: 5,
             realm: self.realm.into(),
             sname,
-            enc_part: EncryptedData::seal(
+            enc_part: EncryptedData::encrypt(
                 key,
                 Some(1),
                 key_usage::TICKET,
@@ -186,7 +186,7 @@ impl Kdc {
         };
         let sealed: EncryptedData = messages::decode(stamp).unwrap();
         if sealed
-            .open(&self.client_key(), key_usage::PA_ENC_TIMESTAMP)
+            .decrypt(&self.client_key(), key_usage::PA_ENC_TIMESTAMP)
             .is_err()
         {
             return self.error(error_code::PREAUTH_FAILED, None);
@@ -223,7 +223,7 @@ impl Kdc {
             crealm: self.realm.into(),
             cname: cname.clone(),
             ticket: self.ticket(sname, &self.tgs_key, &session, (self.realm, &cname)),
-            enc_part: EncryptedData::seal(
+            enc_part: EncryptedData::encrypt(
                 &self.client_key(),
                 Some(1),
                 key_usage::AS_REP,
@@ -291,13 +291,13 @@ impl Kdc {
         let ticket = proof
             .ticket
             .enc_part
-            .open(&self.tgs_key, key_usage::TICKET)
+            .decrypt(&self.tgs_key, key_usage::TICKET)
             .unwrap();
         let ticket: EncTicketPart = messages::decode(&ticket).unwrap();
         let session = ticket.key.to_key().unwrap();
         let plain = proof
             .authenticator
-            .open(&session, key_usage::TGS_REQ_AUTHENTICATOR)
+            .decrypt(&session, key_usage::TGS_REQ_AUTHENTICATOR)
             .unwrap();
         let authenticator: Authenticator = messages::decode(&plain).unwrap();
         authenticator
@@ -358,7 +358,7 @@ impl Kdc {
             crealm: ticket.crealm.clone(),
             cname,
             ticket: new_ticket,
-            enc_part: EncryptedData::seal(
+            enc_part: EncryptedData::encrypt(
                 &reply_key,
                 None,
                 key_usage::TGS_REP_SUBKEY,

@@ -29,7 +29,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 /// The part of a ticket under its key, the PAC in it, and the same part with one zero byte in the PAC's place.
 fn open_ticket(ticket: &[u8], key: &Key) -> (Vec<u8>, Vec<u8>) {
     let ticket: Ticket = messages::decode(ticket).unwrap();
-    let plain = ticket.enc_part.open(key, key_usage::TICKET).unwrap();
+    let plain = ticket.enc_part.decrypt(key, key_usage::TICKET).unwrap();
     let mut part: EncTicketPart = messages::decode(&plain).unwrap();
     let wrapper = &mut part.authorization_data.as_mut().unwrap()[0];
     assert_eq!(wrapper.ad_type, ad_type::IF_RELEVANT);

@@ -1,7 +1,7 @@
 //! The test world: an on-premises realm that issues referrals, a tenant that trusts it, and a clock, all in memory.
 //!
 //! `TwoRealms` owns every key of both sides, so a test, a fuzzer or a bench can make an honest request, change any one
-//! thing in it before it is sealed and signed ([`Referral`], [`Ask`]), and drive the exchange to its end. Only compiled
+//! thing in it before it is sealed and signed ([`Referral`], [`RequestDraft`]), and drive the exchange to its end. Only compiled
 //! for tests and with the feature `two-realms`.
 #![allow(
     clippy::unwrap_used,
@@ -14,10 +14,10 @@
     reason = "fields are named after the messages they go into"
 )]
 
-use crate::{
-    Event, EventId, Exchange, ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState,
-    KeyState, Now, Policy, Records, Service, ServiceKey, ServiceName, Step, Tenant, TenantId,
-    Trust, TrustKey, Wanted,
+use crossrealm_kdc::{
+    Event, EventId, Exchange, ExchangeStep, ForestDomain, Identity, IdentityKind, IdentitySource,
+    IdentityState, KeyState, Now, Policy, Records, Service, ServiceKey, ServiceName, Tenant,
+    TenantId, Trust, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast::{self, FastReq};
@@ -59,7 +59,7 @@ pub struct Referral {
     /// Signs the PAC as the server.
     pub pac_key: Key,
     /// Seals the ticket.
-    pub seal_key: Key,
+    pub ticket_key: Key,
     pub kvno: Option<u32>,
     pub realm: String,
     pub sname: PrincipalName,
@@ -68,7 +68,7 @@ pub struct Referral {
 }
 
 /// A TGS request before it is signed and sealed.
-pub struct Ask {
+pub struct RequestDraft {
     pub body: KdcReqBody,
     pub authenticator: Authenticator,
     /// Whether the authenticator gets the checksum of the body.
@@ -89,7 +89,7 @@ pub struct Granted {
     pub part: EncKdcRepPart,
     pub ticket: Ticket,
     /// The ticket's inside, opened with the service's key.
-    pub inside: EncTicketPart,
+    pub enc_part: EncTicketPart,
     pub event: Event,
 }
 
@@ -239,7 +239,7 @@ impl TwoRealms {
                 Buffer::Requester(alice.sid.clone()),
             ]),
             pac_key: self.trust_key.clone(),
-            seal_key: self.trust_key.clone(),
+            ticket_key: self.trust_key.clone(),
             kvno: None,
             realm: AD_REALM.into(),
             sname: PrincipalName::krbtgt(TENANT_REALM),
@@ -248,8 +248,8 @@ impl TwoRealms {
     }
 
     /// An honest request for the share with the ticket of `part`.
-    pub fn ask(&self) -> Ask {
-        Ask {
+    pub fn request_draft(&self) -> RequestDraft {
+        RequestDraft {
             body: KdcReqBody {
                 kdc_options: KerberosFlags(kdc_option::FORWARDABLE | kdc_option::CANONICALIZE),
                 cname: None,
@@ -285,7 +285,7 @@ impl TwoRealms {
     }
 
     /// Signs and seals a referral.
-    pub fn seal(&mut self, referral: Referral) -> Ticket {
+    pub fn encrypt_referral(&mut self, referral: Referral) -> Ticket {
         let mut part = referral.part;
         if let Some(buffers) = referral.pac {
             let mut pac =
@@ -307,8 +307,8 @@ impl TwoRealms {
             tkt_vno: PVNO,
             realm: referral.realm.as_str().into(),
             sname: referral.sname,
-            enc_part: EncryptedData::seal(
-                &referral.seal_key,
+            enc_part: EncryptedData::encrypt(
+                &referral.ticket_key,
                 referral.kvno,
                 key_usage::TICKET,
                 &plain,
@@ -318,15 +318,20 @@ impl TwoRealms {
     }
 
     /// Signs and seals a request with this ticket.
-    pub fn request(&mut self, ticket: Ticket, ask: Ask) -> Vec<u8> {
-        self.request_with(ticket, ask, &self.session_key())
+    pub fn request(&mut self, ticket: Ticket, draft: RequestDraft) -> Vec<u8> {
+        self.request_with(ticket, draft, &self.session_key())
     }
 
     /// [`Self::request`] where the ticket's session key is another.
-    pub fn request_with(&mut self, ticket: Ticket, ask: Ask, session_key: &Key) -> Vec<u8> {
-        let mut request = KdcReq::new(ask.padata.clone(), ask.body.clone()).unwrap();
-        let mut authenticator = ask.authenticator;
-        if ask.checksum {
+    pub fn request_with(
+        &mut self,
+        ticket: Ticket,
+        draft: RequestDraft,
+        session_key: &Key,
+    ) -> Vec<u8> {
+        let mut request = KdcReq::new(draft.padata.clone(), draft.body.clone()).unwrap();
+        let mut authenticator = draft.authenticator;
+        if draft.checksum {
             authenticator.cksum = Some(Checksum::make(
                 session_key,
                 key_usage::TGS_REQ_CHECKSUM,
@@ -339,7 +344,7 @@ impl TwoRealms {
             msg_type: ApReq::MSG_TYPE,
             ap_options: KerberosFlags(0),
             ticket,
-            authenticator: EncryptedData::seal(
+            authenticator: EncryptedData::encrypt(
                 session_key,
                 None,
                 key_usage::TGS_REQ_AUTHENTICATOR,
@@ -348,12 +353,12 @@ impl TwoRealms {
             ),
         })
         .unwrap();
-        if ask.fast {
+        if draft.fast {
             let armor = fast::armor_key(&self.subkey(), session_key);
             let inner = FastReq {
                 fast_options: KerberosFlags(0),
-                padata: ask.padata,
-                req_body: ask.body,
+                padata: draft.padata,
+                req_body: draft.body,
             };
             let value = fast::wrap_request(&inner, &armor, &ap_req, &mut self.random()).unwrap();
             request.padata = vec![PaData::new(pa_type::FX_FAST, value)];
@@ -369,13 +374,13 @@ impl TwoRealms {
         let mut step = Exchange::begin(self.tenant.id, message, self.now, EventId([9; 16]));
         for _ in 0..3 {
             match step {
-                Step::Need { exchange, lookups } => {
+                ExchangeStep::Need { exchange, lookups } => {
                     assert_eq!(lookups.tenant, self.tenant.id);
                     let records = self.records(&lookups.wanted);
                     step = exchange.resume(records, &mut self.random());
                 }
-                Step::Reply { bytes, event } => return Ending::Reply(bytes, *event),
-                Step::Drop { event } => return Ending::Dropped(*event),
+                ExchangeStep::Reply { bytes, event } => return Ending::Reply(bytes, *event),
+                ExchangeStep::Drop { event } => return Ending::Dropped(*event),
             }
         }
         panic!("the exchange wanted more than two rounds");
@@ -407,7 +412,11 @@ impl TwoRealms {
     }
 
     /// Opens a reply as the client and its ticket as the service would.
-    pub fn open(&self, ending: Ending, fast: bool) -> Result<Granted, Box<(KrbError, Event)>> {
+    pub fn decrypt_reply(
+        &self,
+        ending: Ending,
+        fast: bool,
+    ) -> Result<Granted, Box<(KrbError, Event)>> {
         let Ending::Reply(bytes, event) = ending else {
             panic!("dropped: {ending:?}");
         };
@@ -432,21 +441,21 @@ impl TwoRealms {
         }
         let plain = reply
             .enc_part
-            .open(&key, key_usage::TGS_REP_SUBKEY)
+            .decrypt(&key, key_usage::TGS_REP_SUBKEY)
             .expect("the reply opens");
         let EncTgsRepPart(part) = decode(&plain).unwrap();
-        let sealing = match reply.ticket.sname.pair() {
+        let ticket_key = match reply.ticket.sname.pair() {
             Some(("krbtgt", _)) => self.tenant.krbtgt_keys.first(),
             _ => self.service.keys.first(),
         };
         let plain = reply
             .ticket
             .enc_part
-            .open(&sealing.unwrap().key, key_usage::TICKET)
+            .decrypt(&ticket_key.unwrap().key, key_usage::TICKET)
             .expect("the ticket opens with the service's key");
         Ok(Granted {
             part,
-            inside: decode(&plain).unwrap(),
+            enc_part: decode(&plain).unwrap(),
             ticket: reply.ticket,
             event,
         })

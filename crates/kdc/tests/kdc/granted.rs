@@ -1,13 +1,15 @@
 //! What is granted: service tickets, ticket-granting tickets, and what is in them.
 
 use super::{honest, key, pac_of, play, refused};
-use crate::two_realms::{AD_REALM, Ask, Referral, SHARE_HOST, TENANT_REALM, TwoRealms};
-use crate::{ForestDomain, IdentityState, KeyState, Outcome, Reason, TrustKey};
+use crossrealm_kdc::{ForestDomain, IdentityState, KeyState, Reason, TicketOutcome, TrustKey};
 use crossrealm_krb::messages::{
     AuthorizationDataElement, PaData, PrincipalName, ad_type, decode, encode, flags, kdc_option,
     pa_type,
 };
 use crossrealm_krb::pac::Buffer;
+use crossrealm_testkit::two_realms::{
+    AD_REALM, Referral, RequestDraft, SHARE_HOST, TENANT_REALM, TwoRealms,
+};
 
 #[test]
 fn an_honest_request_gets_a_ticket_with_the_directorys_word() {
@@ -17,16 +19,16 @@ fn an_honest_request_gets_a_ticket_with_the_directorys_word() {
         assert_eq!(granted.ticket.realm.as_str(), TENANT_REALM);
         assert_eq!(granted.ticket.enc_part.kvno(), Some(1));
         assert_eq!(granted.part.nonce, 12345);
-        assert_eq!(granted.inside.crealm.as_str(), AD_REALM);
-        assert_eq!(granted.inside.cname.to_string(), "alice");
-        assert!(granted.inside.transited.contents.is_empty());
+        assert_eq!(granted.enc_part.crealm.as_str(), AD_REALM);
+        assert_eq!(granted.enc_part.cname.to_string(), "alice");
+        assert!(granted.enc_part.transited.contents.is_empty());
         assert!(
             granted
-                .inside
+                .enc_part
                 .flags
                 .has(flags::FORWARDABLE | flags::PRE_AUTHENT)
         );
-        assert!(!granted.inside.flags.has(flags::OK_AS_DELEGATE));
+        assert!(!granted.enc_part.flags.has(flags::OK_AS_DELEGATE));
         let pac = pac_of(&granted);
         let info = pac.logon_info().unwrap();
         let sids: Vec<String> = info.token_sids().iter().map(|s| s.to_string()).collect();
@@ -35,7 +37,7 @@ fn an_honest_request_gets_a_ticket_with_the_directorys_word() {
             ["1104", "513", "513", "1200", "1201"]
                 .map(|rid| format!("S-1-5-21-1111-2222-3333-{rid}"))
         );
-        assert_eq!(granted.event.outcome, Outcome::Issued);
+        assert_eq!(granted.event.outcome, TicketOutcome::Issued);
         assert_eq!(granted.event.trust_key_version, Some(1));
     }
 }
@@ -44,7 +46,7 @@ fn an_honest_request_gets_a_ticket_with_the_directorys_word() {
 fn every_signature_of_an_issued_pac_verifies() {
     let mut world = TwoRealms::new();
     let granted = honest(&mut world);
-    let mut unsigned = granted.inside.clone();
+    let mut unsigned = granted.enc_part.clone();
     let zero = vec![AuthorizationDataElement {
         ad_type: ad_type::WIN2K_PAC,
         data: vec![0].into(),
@@ -104,7 +106,7 @@ fn keys_are_tried_current_previous_retired_until_their_end() {
         let result = play(
             &mut world,
             |r| {
-                r.seal_key = key(byte);
+                r.ticket_key = key(byte);
                 r.pac_key = key(byte);
                 r.kvno = Some(77);
             },
@@ -135,8 +137,11 @@ fn a_child_domains_users_come_through_the_root() {
         |a| a.authenticator.crealm = "EU.CORP.CONTOSO.COM".into(),
     )
     .unwrap();
-    assert_eq!(&granted.inside.transited.contents[..], AD_REALM.as_bytes());
-    assert_eq!(granted.inside.crealm.as_str(), "EU.CORP.CONTOSO.COM");
+    assert_eq!(
+        &granted.enc_part.transited.contents[..],
+        AD_REALM.as_bytes()
+    );
+    assert_eq!(granted.enc_part.crealm.as_str(), "EU.CORP.CONTOSO.COM");
     // The same client with a SID of the root domain is refused.
     let root = world.trust.domains[0].sid.with_rid(1104).unwrap();
     world.identities[0].sid = root;
@@ -168,10 +173,13 @@ fn a_referral_buys_a_tgt_and_the_tgt_a_service_ticket() {
     assert_eq!(pac.requester(), Some(&world.identities[0].sid));
     assert!(pac.attributes().is_some());
     let session = tgt.part.key.to_key().unwrap();
-    let ask = world.ask();
+    let ask = world.request_draft();
     let bytes = world.request_with(tgt.ticket, ask, &session);
     let ending = world.exchange(&bytes);
-    let granted = world.open(ending, false).map_err(|e| e.1.outcome).unwrap();
+    let granted = world
+        .decrypt_reply(ending, false)
+        .map_err(|e| e.1.outcome)
+        .unwrap();
     assert_eq!(
         granted.ticket.sname.to_string(),
         format!("cifs/{SHARE_HOST}")
@@ -190,17 +198,20 @@ fn a_service_ticket_is_not_a_tgt() {
     let mut world = TwoRealms::new();
     let granted = honest(&mut world);
     let session = granted.part.key.to_key().unwrap();
-    let ask = world.ask();
+    let ask = world.request_draft();
     let bytes = world.request_with(granted.ticket, ask, &session);
     let ending = world.exchange(&bytes);
-    let (_, event) = *world.open(ending, false).err().unwrap();
-    assert_eq!(event.outcome, Outcome::Refused(Reason::TicketNotForUs));
+    let (_, event) = *world.decrypt_reply(ending, false).err().unwrap();
+    assert_eq!(
+        event.outcome,
+        TicketOutcome::Refused(Reason::TicketNotForUs)
+    );
 }
 
 #[test]
 fn a_tgt_of_this_realm_is_renewed_within_its_bounds() {
     let mut world = TwoRealms::new();
-    let tgs = |a: &mut Ask| a.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM));
+    let tgs = |a: &mut RequestDraft| a.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM));
     let tgt = play(
         &mut world,
         |_| {},
@@ -210,28 +221,31 @@ fn a_tgt_of_this_realm_is_renewed_within_its_bounds() {
         },
     )
     .unwrap();
-    let renew_till = tgt.inside.renew_till.unwrap().0;
-    assert!(renew_till > tgt.inside.endtime.0);
+    let renew_till = tgt.enc_part.renew_till.unwrap().0;
+    assert!(renew_till > tgt.enc_part.endtime.0);
     let session = tgt.part.key.to_key().unwrap();
     let renew = |world: &mut TwoRealms, ticket| {
-        let mut ask = world.ask();
+        let mut ask = world.request_draft();
         tgs(&mut ask);
         ask.body.kdc_options.0 |= kdc_option::RENEW;
         let bytes = world.request_with(ticket, ask, &session);
         let ending = world.exchange(&bytes);
-        world.open(ending, false).map_err(|e| e.1.outcome)
+        world.decrypt_reply(ending, false).map_err(|e| e.1.outcome)
     };
     world.now.unix_s += 1000;
     let renewed = renew(&mut world, tgt.ticket.clone())
         .map_err(|e| format!("{e:?}"))
         .unwrap();
-    let life = tgt.inside.endtime.0 - tgt.inside.starttime.unwrap().0;
-    assert_eq!(renewed.inside.endtime.0, world.now.unix_s + life);
-    assert_eq!(renewed.inside.renew_till.unwrap().0, renew_till);
+    let life = tgt.enc_part.endtime.0 - tgt.enc_part.starttime.unwrap().0;
+    assert_eq!(renewed.enc_part.endtime.0, world.now.unix_s + life);
+    assert_eq!(renewed.enc_part.renew_till.unwrap().0, renew_till);
     // Once disabled, never renewed.
     world.identities[0].state = IdentityState::Disabled;
     let refusal = renew(&mut world, tgt.ticket).err();
-    assert_eq!(refusal, Some(Outcome::Refused(Reason::IdentityDisabled)));
+    assert_eq!(
+        refusal,
+        Some(TicketOutcome::Refused(Reason::IdentityDisabled))
+    );
     refused(
         Reason::OptionNotSupported,
         |_| {},
@@ -246,15 +260,18 @@ fn a_tgt_of_this_realm_is_renewed_within_its_bounds() {
 fn a_protected_reply_proves_the_request() {
     let mut world = TwoRealms::new();
     let referral = world.referral();
-    let ticket = world.seal(referral);
-    let mut ask = world.ask();
+    let ticket = world.encrypt_referral(referral);
+    let mut ask = world.request_draft();
     ask.padata = vec![
         PaData::new(pa_type::REQ_ENC_PA_REP, vec![]),
         PaData::new(pa_type::PAC_OPTIONS, vec![]),
     ];
     let bytes = world.request(ticket, ask);
     let ending = world.exchange(&bytes);
-    let granted = world.open(ending, false).map_err(|e| e.1.outcome).unwrap();
+    let granted = world
+        .decrypt_reply(ending, false)
+        .map_err(|e| e.1.outcome)
+        .unwrap();
     let padata = granted.part.encrypted_pa_data.unwrap();
     let proof: crossrealm_krb::messages::Checksum =
         decode(PaData::find(&padata, pa_type::REQ_ENC_PA_REP).unwrap()).unwrap();
@@ -282,11 +299,11 @@ fn a_grandchilds_compressed_path_is_expanded_and_checked() {
         r.part.crealm = "DE.EU.CORP.CONTOSO.COM".into();
         r.part.transited.contents = path.as_bytes().to_vec().into();
     };
-    let ask = |a: &mut Ask| a.authenticator.crealm = "DE.EU.CORP.CONTOSO.COM".into();
+    let ask = |a: &mut RequestDraft| a.authenticator.crealm = "DE.EU.CORP.CONTOSO.COM".into();
     for path in ["EU.CORP.CONTOSO.COM", ","] {
         let granted = play(&mut world, |r| child(r, path), ask).unwrap();
         assert_eq!(
-            &granted.inside.transited.contents[..],
+            &granted.enc_part.transited.contents[..],
             b"EU.CORP.CONTOSO.COM,CORP.CONTOSO.COM"
         );
     }
@@ -304,16 +321,16 @@ fn a_grandchilds_compressed_path_is_expanded_and_checked() {
 #[test]
 fn a_tgt_of_this_realm_is_worth_nothing_without_the_trust() {
     let mut world = TwoRealms::new();
-    let tgs = |a: &mut Ask| a.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM));
+    let tgs = |a: &mut RequestDraft| a.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM));
     let tgt = play(&mut world, |_| {}, tgs).unwrap();
     let session = tgt.part.key.to_key().unwrap();
     let foreign = "S-1-5-21-9-9-9-1300".parse().unwrap();
     world.identities[0].groups.push(foreign);
     let again = |world: &mut TwoRealms| {
-        let ask = world.ask();
+        let ask = world.request_draft();
         let bytes = world.request_with(tgt.ticket.clone(), ask, &session);
         let ending = world.exchange(&bytes);
-        world.open(ending, false).map_err(|e| e.1.outcome)
+        world.decrypt_reply(ending, false).map_err(|e| e.1.outcome)
     };
     // A group of a domain that nobody registered does not pass with it.
     let granted = again(&mut world).map_err(|e| format!("{e:?}")).unwrap();
@@ -323,6 +340,6 @@ fn a_tgt_of_this_realm_is_worth_nothing_without_the_trust() {
     world.trust.domains.clear();
     assert_eq!(
         again(&mut world).err(),
-        Some(Outcome::Refused(Reason::ClientRealmNotTrusted))
+        Some(TicketOutcome::Refused(Reason::ClientRealmNotTrusted))
     );
 }

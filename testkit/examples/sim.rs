@@ -1,6 +1,6 @@
 //! Plays the simulation for many seeds: `sim [--seeds N] [--first SEED] [--steps N]`. What `cargo xtask sim` runs.
 
-use crossrealm_kdc::simulation::{Tally, run};
+use crossrealm_testkit::simulation::{Tally, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -1,17 +1,21 @@
 //! Each security rule of the exchange: what breaks it is refused, for its own reason.
 
 use super::{key, pac_of, play, refused};
-use crate::two_realms::{Referral, TwoRealms};
-use crate::{IdentitySource, IdentityState, Outcome, Reason, ServiceKey};
+use crossrealm_kdc::{IdentitySource, IdentityState, Reason, ServiceKey, TicketOutcome};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::messages::{
     KerberosFlags, KerberosTime, PaData, PrincipalName, flags, kdc_option, name_type, pa_type,
 };
 use crossrealm_krb::pac::Buffer;
+use crossrealm_testkit::two_realms::{Referral, TwoRealms};
 
 #[test]
 fn rule_1_only_this_tenants_trust_key_opens_a_referral() {
-    refused(Reason::TicketIntegrity, |r| r.seal_key = key(0x77), |_| {});
+    refused(
+        Reason::TicketIntegrity,
+        |r| r.ticket_key = key(0x77),
+        |_| {},
+    );
     refused(
         Reason::IssuerNotTrusted,
         |r| r.realm = "EVIL.EXAMPLE".into(),
@@ -137,20 +141,20 @@ fn rule_3_each_state_of_an_identity_is_refused_for_its_own_reason() {
         ),
         (|w| w.identities.clear(), Reason::IdentityNotSynced),
         (
-            |w| w.service_name = crate::ServiceName::new("cifs", "other"),
+            |w| w.service_name = crossrealm_kdc::ServiceName::new("cifs", "other"),
             Reason::ServiceUnknown,
         ),
     ];
     for (change, reason) in cases {
         let mut world = TwoRealms::new();
         // The referral is made before the change, as an old ticket would be.
-        let (referral, ask) = (world.referral(), world.ask());
+        let (referral, ask) = (world.referral(), world.request_draft());
         change(&mut world);
-        let ticket = world.seal(referral);
+        let ticket = world.encrypt_referral(referral);
         let bytes = world.request(ticket, ask);
         let ending = world.exchange(&bytes);
-        let (_, event) = *world.open(ending, false).err().unwrap();
-        assert_eq!(event.outcome, Outcome::Refused(reason));
+        let (_, event) = *world.decrypt_reply(ending, false).err().unwrap();
+        assert_eq!(event.outcome, TicketOutcome::Refused(reason));
     }
 }
 
@@ -163,18 +167,21 @@ fn rule_3_more_than_1010_groups_are_refused() {
         .take(1010)
         .map(|rid| domain.with_rid(rid).unwrap())
         .collect();
-    let ticket = world.seal(referral);
-    let ask = world.ask();
+    let ticket = world.encrypt_referral(referral);
+    let ask = world.request_draft();
     let bytes = world.request(ticket.clone(), ask);
     let ending = world.exchange(&bytes);
-    let granted = world.open(ending, false).map_err(|e| e.1.outcome).unwrap();
+    let granted = world
+        .decrypt_reply(ending, false)
+        .map_err(|e| e.1.outcome)
+        .unwrap();
     assert_eq!(pac_of(&granted).logon_info().unwrap().groups.len(), 1010);
     world.identities[0]
         .groups
         .push(domain.with_rid(9000).unwrap());
     let ending = world.exchange(&bytes);
-    let (_, event) = *world.open(ending, false).err().unwrap();
-    assert_eq!(event.outcome, Outcome::Refused(Reason::TooManyGroups));
+    let (_, event) = *world.decrypt_reply(ending, false).err().unwrap();
+    assert_eq!(event.outcome, TicketOutcome::Refused(Reason::TooManyGroups));
 }
 
 #[test]
@@ -191,15 +198,15 @@ fn rule_4_only_aes() {
     );
     let mut world = TwoRealms::new();
     let referral = world.referral();
-    let mut ticket = world.seal(referral);
+    let mut ticket = world.encrypt_referral(referral);
     ticket.enc_part.etype = 23;
-    let ask = world.ask();
+    let ask = world.request_draft();
     let bytes = world.request(ticket, ask);
     let ending = world.exchange(&bytes);
-    let (error, event) = *world.open(ending, false).err().unwrap();
+    let (error, event) = *world.decrypt_reply(ending, false).err().unwrap();
     assert_eq!(
         event.outcome,
-        Outcome::Refused(Reason::EncryptionTypeNotSupported)
+        TicketOutcome::Refused(Reason::EncryptionTypeNotSupported)
     );
     assert_eq!(error.error_code, 14);
 }
@@ -267,7 +274,7 @@ fn rule_6_times() {
         r.part.starttime = Some(KerberosTime(start));
         r.part.endtime = KerberosTime(end);
     };
-    let now = crate::two_realms::START_S;
+    let now = crossrealm_testkit::two_realms::START_S;
     refused(Reason::TicketExpired, |r| at(r, now - 100, now), |_| {});
     refused(
         Reason::TicketNotYetValid,
@@ -297,7 +304,7 @@ fn rule_6_times() {
     let mut world = TwoRealms::new();
     let granted = play(&mut world, |r| at(r, now - 100, now + 50), |_| {}).unwrap();
     assert_eq!(
-        granted.inside.endtime.0,
+        granted.enc_part.endtime.0,
         now + 50,
         "never beyond the referral"
     );
@@ -308,7 +315,7 @@ fn rule_6_times() {
     )
     .unwrap();
     assert_eq!(
-        granted.inside.endtime.0,
+        granted.enc_part.endtime.0,
         now + 36_000,
         "never beyond the policy"
     );
@@ -365,5 +372,5 @@ fn rule_6_no_delegation_postdating_or_user_to_user() {
         | flags::INITIAL
         | flags::PROXY
         | flags::FORWARDED;
-    assert_eq!(granted.inside.flags.0 & never, 0);
+    assert_eq!(granted.enc_part.flags.0 & never, 0);
 }

@@ -1,9 +1,9 @@
 //! What is asked, and by whom: requests that are not their holder's, not tickets', or not Kerberos.
 
 use super::{honest, key, refused};
-use crate::two_realms::{Ending, TwoRealms};
-use crate::{Outcome, Reason, Records, Step};
+use crossrealm_kdc::{ExchangeStep, Reason, Records, TicketOutcome};
 use crossrealm_krb::messages::{PaData, PrincipalName, decode, name_type, pa_type};
+use crossrealm_testkit::two_realms::{Ending, TwoRealms};
 
 #[test]
 fn the_request_must_come_from_the_tickets_holder() {
@@ -15,14 +15,14 @@ fn the_request_must_come_from_the_tickets_holder() {
     refused(Reason::ChecksumMissing, |_| {}, |a| a.checksum = false);
     let mut world = TwoRealms::new();
     let referral = world.referral();
-    let ticket = world.seal(referral);
-    let ask = world.ask();
+    let ticket = world.encrypt_referral(referral);
+    let ask = world.request_draft();
     let bytes = world.request_with(ticket, ask, &key(0x11));
     let ending = world.exchange(&bytes);
-    let (_, event) = *world.open(ending, false).err().unwrap();
+    let (_, event) = *world.decrypt_reply(ending, false).err().unwrap();
     assert_eq!(
         event.outcome,
-        Outcome::Refused(Reason::AuthenticatorIntegrity)
+        TicketOutcome::Refused(Reason::AuthenticatorIntegrity)
     );
 }
 
@@ -30,15 +30,18 @@ fn the_request_must_come_from_the_tickets_holder() {
 fn a_replayed_authenticator_with_another_body_is_refused() {
     let mut world = TwoRealms::new();
     let referral = world.referral();
-    let ticket = world.seal(referral);
-    let ask = world.ask();
+    let ticket = world.encrypt_referral(referral);
+    let ask = world.request_draft();
     let bytes = world.request(ticket, ask);
     let at = bytes.windows(5).position(|w| w == b"acct1").unwrap();
     let mut changed = bytes.clone();
     changed[at] = b'x';
     let ending = world.exchange(&changed);
-    let (_, event) = *world.open(ending, false).err().unwrap();
-    assert_eq!(event.outcome, Outcome::Refused(Reason::RequestModified));
+    let (_, event) = *world.decrypt_reply(ending, false).err().unwrap();
+    assert_eq!(
+        event.outcome,
+        TicketOutcome::Refused(Reason::RequestModified)
+    );
 }
 
 #[test]
@@ -46,22 +49,25 @@ fn what_is_under_the_armor_counts() {
     let mut world = TwoRealms::new();
     // The armor of another session does not open.
     let referral = world.referral();
-    let ticket = world.seal(referral);
-    let mut ask = world.ask();
+    let ticket = world.encrypt_referral(referral);
+    let mut ask = world.request_draft();
     ask.fast = true;
     ask.authenticator.subkey = Some((&key(0x12)).into());
     let bytes = world.request(ticket, ask);
     let ending = world.exchange(&bytes);
-    let (_, event) = *world.open(ending, false).err().unwrap();
-    assert_eq!(event.outcome, Outcome::Refused(Reason::ArmorIntegrity));
+    let (_, event) = *world.decrypt_reply(ending, false).err().unwrap();
+    assert_eq!(
+        event.outcome,
+        TicketOutcome::Refused(Reason::ArmorIntegrity)
+    );
     // An error under the armor says the same inside.
     world.identities.clear();
-    let (r, mut a) = (TwoRealms::new().referral(), world.ask());
+    let (r, mut a) = (TwoRealms::new().referral(), world.request_draft());
     a.fast = true;
-    let ticket = world.seal(r);
+    let ticket = world.encrypt_referral(r);
     let bytes = world.request(ticket, a);
     let ending = world.exchange(&bytes);
-    let (error, _) = *world.open(ending, true).err().unwrap();
+    let (error, _) = *world.decrypt_reply(ending, true).err().unwrap();
     let method_data: Vec<PaData> = decode(&error.e_data.unwrap()).unwrap();
     let armor = crossrealm_krb::fast::armor_key(&world.subkey(), &world.session_key());
     let fast = PaData::find(&method_data, pa_type::FX_FAST).unwrap();
@@ -87,24 +93,30 @@ fn what_is_not_a_ticket_request_is_answered_or_dropped() {
         &[0xFF; 4000],
     ] {
         let ending = world.exchange(garbage);
-        assert!(matches!(ending, Ending::Dropped(e) if e.outcome == Outcome::Dropped));
+        assert!(matches!(ending, Ending::Dropped(e) if e.outcome == TicketOutcome::Dropped));
     }
     let ending = world.exchange(&[0x6E, 0]);
-    let (_, event) = *world.open(ending, false).err().unwrap();
-    assert_eq!(event.outcome, Outcome::Refused(Reason::UnsupportedMessage));
-    let body = world.ask().body;
+    let (_, event) = *world.decrypt_reply(ending, false).err().unwrap();
+    assert_eq!(
+        event.outcome,
+        TicketOutcome::Refused(Reason::UnsupportedMessage)
+    );
+    let body = world.request_draft().body;
     let request = crossrealm_krb::messages::KdcReq::new(vec![], body).unwrap();
     let as_req = crossrealm_krb::messages::AsReq(request.clone())
         .encode()
         .unwrap();
     let ending = world.exchange(&as_req);
-    let (error, event) = *world.open(ending, false).err().unwrap();
-    assert_eq!(event.outcome, Outcome::Refused(Reason::SignInIsOnPremises));
+    let (error, event) = *world.decrypt_reply(ending, false).err().unwrap();
+    assert_eq!(
+        event.outcome,
+        TicketOutcome::Refused(Reason::SignInIsOnPremises)
+    );
     assert!(error.e_text.unwrap().as_str().contains("on-premises"));
     let tgs_req = crossrealm_krb::messages::TgsReq(request).encode().unwrap();
     let ending = world.exchange(&tgs_req);
-    let (_, event) = *world.open(ending, false).err().unwrap();
-    assert_eq!(event.outcome, Outcome::Refused(Reason::NoTicket));
+    let (_, event) = *world.decrypt_reply(ending, false).err().unwrap();
+    assert_eq!(event.outcome, TicketOutcome::Refused(Reason::NoTicket));
     honest(&mut world);
 }
 
@@ -112,20 +124,25 @@ fn what_is_not_a_ticket_request_is_answered_or_dropped() {
 fn a_directory_that_does_not_answer_is_said_so() {
     let mut world = TwoRealms::new();
     let referral = world.referral();
-    let ticket = world.seal(referral);
-    let ask = world.ask();
+    let ticket = world.encrypt_referral(referral);
+    let ask = world.request_draft();
     let bytes = world.request(ticket, ask);
-    let step = crate::Exchange::begin(world.tenant.id, &bytes, world.now, crate::EventId([1; 16]));
-    let Step::Need { exchange, .. } = step else {
+    let step = crossrealm_kdc::Exchange::begin(
+        world.tenant.id,
+        &bytes,
+        world.now,
+        crossrealm_kdc::EventId([1; 16]),
+    );
+    let ExchangeStep::Need { exchange, .. } = step else {
         panic!("{step:?}");
     };
     let records = Records::Unavailable("the database is locked".into());
-    let Step::Reply { bytes, event } = exchange.resume(records, &mut world.random()) else {
+    let ExchangeStep::Reply { bytes, event } = exchange.resume(records, &mut world.random()) else {
         panic!("no reply");
     };
     assert_eq!(
         event.outcome,
-        Outcome::Refused(Reason::DirectoryUnavailable)
+        TicketOutcome::Refused(Reason::DirectoryUnavailable)
     );
     let error: crossrealm_krb::messages::KrbError = decode(&bytes).unwrap();
     assert!(
@@ -138,21 +155,22 @@ fn a_directory_that_does_not_answer_is_said_so() {
 fn records_of_another_tenant_never_make_a_ticket() {
     let mut world = TwoRealms::new();
     let referral = world.referral();
-    let ticket = world.seal(referral);
-    let ask = world.ask();
+    let ticket = world.encrypt_referral(referral);
+    let ask = world.request_draft();
     let bytes = world.request(ticket, ask);
-    let other = crate::TenantId([8; 16]);
-    let step = crate::Exchange::begin(other, &bytes, world.now, crate::EventId([1; 16]));
-    let Step::Need { exchange, lookups } = step else {
+    let other = crossrealm_kdc::TenantId([8; 16]);
+    let step =
+        crossrealm_kdc::Exchange::begin(other, &bytes, world.now, crossrealm_kdc::EventId([1; 16]));
+    let ExchangeStep::Need { exchange, lookups } = step else {
         panic!("{step:?}");
     };
     let records = world.records(&lookups.wanted);
-    let Step::Reply { event, .. } = exchange.resume(records, &mut world.random()) else {
+    let ExchangeStep::Reply { event, .. } = exchange.resume(records, &mut world.random()) else {
         panic!("no reply");
     };
     assert_eq!(
         event.outcome,
-        Outcome::Refused(Reason::DirectoryUnavailable)
+        TicketOutcome::Refused(Reason::DirectoryUnavailable)
     );
 }
 
@@ -164,7 +182,10 @@ fn a_password_change_is_refused_in_its_own_form() {
     let Ending::Reply(bytes, event) = world.exchange(&request) else {
         panic!("no reply");
     };
-    assert_eq!(event.outcome, Outcome::Refused(Reason::PasswordChange));
+    assert_eq!(
+        event.outcome,
+        TicketOutcome::Refused(Reason::PasswordChange)
+    );
     let (head, error) = bytes.split_at(6);
     assert_eq!(
         usize::from(u16::from_be_bytes([head[0], head[1]])),

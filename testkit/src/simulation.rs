@@ -11,9 +11,9 @@
 )]
 
 use crate::two_realms::{SHARE_HOST, TENANT_REALM, TwoRealms};
-use crate::{
-    Event, EventId, Exchange, IdentityState, KeyState, Lookups, Outcome, Records, ServiceKey, Step,
-    TenantId, TrustKey, Wanted,
+use crossrealm_kdc::{
+    Event, EventId, Exchange, ExchangeStep, IdentityState, KeyState, Lookups, Records, ServiceKey,
+    TenantId, TicketOutcome, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::messages::{
@@ -52,9 +52,9 @@ pub fn run(seed: u64, steps: u32) -> Result<Tally, String> {
             .one_exchange()
             .map_err(|e| format!("seed {seed}, step {step}: {e}"))?;
         match outcome {
-            Outcome::Issued => tally.issued += 1,
-            Outcome::Refused(_) => tally.refused += 1,
-            Outcome::Dropped => tally.dropped += 1,
+            TicketOutcome::Issued => tally.issued += 1,
+            TicketOutcome::Refused(_) => tally.refused += 1,
+            TicketOutcome::Dropped => tally.dropped += 1,
         }
     }
     Ok(tally)
@@ -113,7 +113,7 @@ struct Life {
 
 struct Snapshot {
     parties: Records,
-    identity: Option<crate::Identity>,
+    identity: Option<crossrealm_kdc::Identity>,
 }
 
 /// One request on its way, with what makes it honest.
@@ -251,9 +251,9 @@ impl Life {
             _ => self.ad_key.clone(),
         };
         referral.pac_key = key.clone();
-        referral.seal_key = key;
+        referral.ticket_key = key;
         let ends_at = referral.part.endtime.0;
-        let ticket = self.world.seal(referral);
+        let ticket = self.world.encrypt_referral(referral);
         self.held.push(Held { ticket, ends_at });
         if self.held.len() > 8 {
             self.held.remove(0);
@@ -272,7 +272,7 @@ impl Life {
             };
         }
         let held = self.held[self.dice.below(self.held.len())].clone();
-        let mut ask = self.world.ask();
+        let mut ask = self.world.request_draft();
         ask.fast = self.dice.one_in(2);
         let mut honest = true;
         if self.dice.one_in(10) {
@@ -334,27 +334,29 @@ impl Life {
         }
     }
 
-    fn one_exchange(&mut self) -> Result<Outcome, String> {
+    fn one_exchange(&mut self) -> Result<TicketOutcome, String> {
         let sent = self.send();
         let mut seen = Seen::default();
         let mut step = Exchange::begin(sent.tenant, &sent.bytes, self.world.now, EventId([3; 16]));
         for _ in 0..=2 {
             match step {
-                Step::Need { exchange, lookups } => {
+                ExchangeStep::Need { exchange, lookups } => {
                     if lookups.tenant != sent.tenant {
                         return Err("a look-up for another tenant".into());
                     }
                     let records = self.answer(&lookups, &mut seen);
                     step = exchange.resume(records, &mut self.world.random());
                 }
-                Step::Reply { bytes, event } => return self.check(&sent, &seen, &bytes, &event),
-                Step::Drop { event } if event.outcome != Outcome::Dropped => {
+                ExchangeStep::Reply { bytes, event } => {
+                    return self.check(&sent, &seen, &bytes, &event);
+                }
+                ExchangeStep::Drop { event } if event.outcome != TicketOutcome::Dropped => {
                     return Err(format!("dropped with {:?}", event.outcome));
                 }
-                Step::Drop { .. } if sent.honest => {
+                ExchangeStep::Drop { .. } if sent.honest => {
                     return Err("an honest request was dropped".into());
                 }
-                Step::Drop { .. } => return Ok(Outcome::Dropped),
+                ExchangeStep::Drop { .. } => return Ok(TicketOutcome::Dropped),
             }
         }
         Err("more than two rounds".into())
@@ -405,13 +407,14 @@ impl Life {
         seen: &Seen,
         bytes: &[u8],
         event: &Event,
-    ) -> Result<Outcome, String> {
+    ) -> Result<TicketOutcome, String> {
         let identity = seen.identity.as_ref();
         match event.outcome {
-            Outcome::Dropped => return Err("answered, but the event says dropped".into()),
-            Outcome::Refused(reason) => {
+            TicketOutcome::Dropped => return Err("answered, but the event says dropped".into()),
+            TicketOutcome::Refused(reason) => {
                 let enabled = identity.is_some_and(|i| {
-                    i.state == IdentityState::Enabled && i.groups.len() <= crate::grant::MAX_GROUPS
+                    i.state == IdentityState::Enabled
+                        && i.groups.len() <= crossrealm_kdc::MAX_GROUPS
                 });
                 let live = sent
                     .referral_ends_at
@@ -424,7 +427,7 @@ impl Life {
                 }
                 return Ok(event.outcome);
             }
-            Outcome::Issued => {}
+            TicketOutcome::Issued => {}
         }
         let identity = identity.ok_or("a ticket without an identity")?;
         if identity.state != IdentityState::Enabled {
@@ -448,7 +451,7 @@ impl Life {
             return Err(format!("a ticket with a life of {life} s"));
         }
         check_sids(&part, identity)?;
-        Ok(Outcome::Issued)
+        Ok(TicketOutcome::Issued)
     }
 
     /// Opens the issued ticket with the key it must be sealed with, and with no other.
@@ -463,14 +466,19 @@ impl Life {
                 .ok_or("a ticket for an unknown service")?,
         };
         for wrong in self.world.trust.keys.iter().flat_map(|k| &k.keys) {
-            if reply.ticket.enc_part.open(wrong, key_usage::TICKET).is_ok() {
+            if reply
+                .ticket
+                .enc_part
+                .decrypt(wrong, key_usage::TICKET)
+                .is_ok()
+            {
                 return Err("a service ticket that a trust key opens".into());
             }
         }
         let plain = reply
             .ticket
             .enc_part
-            .open(&right.key, key_usage::TICKET)
+            .decrypt(&right.key, key_usage::TICKET)
             .map_err(|e| format!("the service cannot open its ticket: {e}"))?;
         decode(&plain).map_err(|e| e.to_string())
     }
@@ -478,7 +486,7 @@ impl Life {
 
 /// What the directory answered in this exchange.
 struct Seen {
-    identity: Option<crate::Identity>,
+    identity: Option<crossrealm_kdc::Identity>,
     sealing: Option<ServiceKey>,
     /// Every answer was fresh and complete.
     exact: bool,
@@ -495,7 +503,7 @@ impl Default for Seen {
 }
 
 /// No ticket ever holds a SID that the directory did not grant.
-fn check_sids(part: &EncTicketPart, identity: &crate::Identity) -> Result<(), String> {
+fn check_sids(part: &EncTicketPart, identity: &crossrealm_kdc::Identity) -> Result<(), String> {
     let elements = part.authorization_data.as_deref().unwrap_or_default();
     let element = elements
         .first()

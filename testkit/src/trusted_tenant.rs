@@ -1,0 +1,124 @@
+//! The tenant `contoso` with a trust, a storage account and alice, made through the REST API of a running service, and
+//! the [`TwoRealms`] that issues her referrals with the trust key of that service.
+
+use crate::two_realms::{AD_REALM, TENANT_REALM, TwoRealms};
+use crossrealm_api::{
+    ApplyIdentities, Client, ClientError, IdentityChange, IdentityKind, IdentityState,
+    PrepareTrust, StorageAccountCreate, SyncDomain, SyncedIdentity, TenantCreate,
+};
+use crossrealm_kdc::Now;
+use crossrealm_krb::crypto::{Enctype, Key};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The tenant.
+pub const TENANT: &str = "contoso";
+/// The AD domain it trusts.
+pub const DOMAIN: &str = "corp.contoso.com";
+/// Its storage account.
+pub const ACCOUNT: &str = "acct1";
+
+/// Creates the tenant with its trust and its storage account. The returned realms hold the trust key that the service
+/// generated, and the time of now.
+///
+/// # Errors
+/// What the service refuses.
+pub async fn create(admin: &Client) -> Result<TwoRealms, ClientError> {
+    let wanted = TenantCreate {
+        name: TENANT.into(),
+        ..TenantCreate::default()
+    };
+    admin.create_tenant(&wanted).await?;
+    let mut realms = TwoRealms::new();
+    realms.now = now();
+    let prepare = prepare_trust(&realms);
+    let prepared = admin.prepare_trust(TENANT, DOMAIN, &prepare).await?;
+    realms.trust_key = trust_key(prepared.secret.expose(), Enctype::Aes256Sha1);
+    let account = StorageAccountCreate {
+        name: ACCOUNT.into(),
+        aliases: vec![],
+    };
+    admin.create_storage_account(TENANT, &account).await?;
+    Ok(realms)
+}
+
+/// The request for the trust with the AD forest of `realms`, without a rotation.
+pub fn prepare_trust(realms: &TwoRealms) -> PrepareTrust {
+    let domain = sync_domain(realms);
+    PrepareTrust {
+        realm: AD_REALM.into(),
+        flat_name: domain.flat_name,
+        sid: domain.sid,
+        top_level_names: vec![],
+        rotate: false,
+    }
+}
+
+/// The key of this encryption type that a domain controller derives from the trust password, with the salt of
+/// [MS-KILE] 3.1.1.2.
+pub fn trust_key(password: &str, enctype: Enctype) -> Key {
+    let salt = format!("{AD_REALM}krbtgt{TENANT_REALM}");
+    Key::from_password(enctype, password, &salt, None).expect("AES keys take any password")
+}
+
+/// Alice as AD holds her.
+pub fn alice(realms: &TwoRealms) -> SyncedIdentity {
+    let alice = realms.identities.first().expect("alice is always there");
+    SyncedIdentity {
+        object_guid: "11111111-1111-1111-1111-111111111111".into(),
+        kind: IdentityKind::User,
+        sid: alice.sid.to_string(),
+        account_name: alice.account_name.clone(),
+        upn: alice.upn.clone(),
+        display_name: alice.display_name.clone(),
+        state: IdentityState::Enabled,
+        disabled_reason: None,
+        primary_group_rid: 513,
+        members: vec![],
+        more_members: false,
+    }
+}
+
+/// Writes `changes` as the last batch of a sync run.
+///
+/// # Errors
+/// What the service refuses.
+///
+/// # Panics
+/// If a single change was refused.
+pub async fn apply(
+    admin: &Client,
+    realms: &TwoRealms,
+    changes: Vec<IdentityChange>,
+) -> Result<(), ClientError> {
+    let changes = ApplyIdentities {
+        run_id: "99999999-9999-9999-9999-999999999999".into(),
+        domain: sync_domain(realms),
+        changes,
+        last: true,
+        ..ApplyIdentities::default()
+    };
+    let result = admin.apply_identities(TENANT, DOMAIN, &changes).await?;
+    assert_eq!(result.refused, [], "{result:?}");
+    Ok(())
+}
+
+/// The domain that [`apply`] writes for.
+pub fn sync_domain(realms: &TwoRealms) -> SyncDomain {
+    let domain = realms.trust.domains.first().expect("the forest's root");
+    SyncDomain {
+        dns_name: domain.dns_name.clone(),
+        flat_name: domain.flat_name.clone(),
+        sid: domain.sid.to_string(),
+    }
+}
+
+/// The time of the operating system's clock.
+pub fn now() -> Now {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        unix_s: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        micros: 0,
+    }
+}

@@ -88,7 +88,7 @@ impl Service {
     }
 
     /// Serves the installation in this folder.
-    async fn serve(folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn serve(folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let path = |name: &str| folder.path().join(name);
         let mut config = Config::load(&path("crossrealm.toml")).unwrap();
         change(&mut config);

@@ -214,7 +214,7 @@ mod tests {
         let (audit, writer) = Audit::start(directory.clone());
         // The writer cannot run before this task waits, so that the queue fills up.
         let event = || NewEvent {
-            action: "test.flood".into(),
+            action: "ticket.issue".into(),
             ..lost_event(0)
         };
         for _ in 0..QUEUE + 7 {
@@ -232,7 +232,7 @@ mod tests {
         let events = directory.events(&first).await.unwrap();
         let lost = events.iter().find(|e| e.event.action == "events.lost");
         assert!(lost.unwrap().event.detail.starts_with("7 events were lost"));
-        let flood = events.iter().filter(|e| e.event.action == "test.flood");
+        let flood = events.iter().filter(|e| e.event.action == "ticket.issue");
         assert!(flood.count() > 0);
     }
 }

@@ -1,5 +1,6 @@
 //! Events: what was changed by whom, and which tickets were issued or refused and why. Bounded.
 
+use crate::audit::actions;
 use crate::clock::now_ms;
 use crate::db::{Tx, col, col_word, sql, sql_list, tenant_blob};
 use crate::directory::Directory;
@@ -272,6 +273,11 @@ pub(crate) fn audit_event(by: &Actor, tenant: Option<TenantId>, action: &str) ->
 }
 
 async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result<i64> {
+    debug_assert!(
+        actions::is_known(&event.action),
+        "audit/actions.rs lacks `{}`",
+        event.action
+    );
     let user = cut(&event.user);
     let row = sql("INSERT INTO events (id, at_ms, tenant_id, category, outcome, action, reason, actor, user_name, user_key,
          target, address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING sequence")

@@ -1,7 +1,7 @@
 //! Dependency rules: which crate may depend on which.
 //!
-//! `types ← krb ← kdc ← directory ← cloud`, `krb ← {onprem, files}`, `types ← api ← {cloud, files, cli}`, `onprem ← cli`;
-//! `cli` depends on `cloud` only to mount `serve`. The core crates (`types`, `krb`, `kdc`) must not reach a runtime, socket,
+//! `types ← krb ← kdc ← directory ← cloud`, `krb ← {onprem, files}`, `types ← api ← {cloud, files, agent, cli}`,
+//! `onprem ← {agent, cli}`, `agent ← cli`; `cli` depends on `cloud` only to mount `serve`. The core crates (`types`, `krb`, `kdc`) must not reach a runtime, socket,
 //! clock, source of randomness or SQL library through any dependency.
 
 use std::collections::BTreeSet;
@@ -20,6 +20,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("crossrealm-onprem", &["crossrealm-types", "crossrealm-krb"]),
     ("crossrealm-api", &["crossrealm-types"]),
+    (
+        "crossrealm-agent",
+        &["crossrealm-types", "crossrealm-onprem", "crossrealm-api"],
+    ),
     (
         "crossrealm-cloud",
         &[
@@ -40,6 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "crossrealm-types",
             "crossrealm-krb",
             "crossrealm-api",
+            "crossrealm-agent",
             "crossrealm-cloud",
             "crossrealm-files",
             "crossrealm-onprem",

@@ -6,10 +6,8 @@
 use crate::context::read_bounded;
 use crate::failure::Failure;
 use clap::Args;
+use crossrealm_agent::connect::DomainTarget;
 use crossrealm_onprem::credentials::DomainCredentials;
-use crossrealm_onprem::dc::Choice;
-use crossrealm_onprem::error::OnpremError;
-use crossrealm_onprem::session::Session;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -49,11 +47,13 @@ pub struct DomainArgs {
 }
 
 impl DomainArgs {
-    /// Finds the domain controller (`otherwise` where `--dc` names none) and signs in.
-    pub async fn open(&self, otherwise: Choice) -> Result<Session, Failure> {
-        let choice = Choice::named_or(self.dc.as_deref(), otherwise);
-        let credentials = self.credentials()?;
-        Ok(Session::open(&self.domain, &choice, &credentials).await?)
+    /// The domain, and who signs in: `credentials` are those of [`Self::credentials`].
+    pub fn target<'a>(&'a self, credentials: &'a DomainCredentials) -> DomainTarget<'a> {
+        DomainTarget {
+            domain: &self.domain,
+            dc: self.dc.as_deref(),
+            credentials,
+        }
     }
 
     /// Who speaks to the domain.
@@ -110,12 +110,6 @@ fn password_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
             path.display()
         ))),
         Some(password) => Ok(Zeroizing::new(password.to_owned())),
-    }
-}
-
-impl From<OnpremError> for Failure {
-    fn from(error: OnpremError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint())
     }
 }
 

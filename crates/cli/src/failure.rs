@@ -1,6 +1,9 @@
 //! How a command fails: one line that names the thing and the reason, and where one is known, the next step.
 
+use crate::hints;
+use crossrealm_agent::error::AgentError;
 use crossrealm_api::ClientError;
+use crossrealm_onprem::error::OnpremError;
 use std::fmt;
 
 /// Why a command could not do its work. Shown on stderr as `error: …`, a blank line, `hint: …`; the exit code is 1.
@@ -8,7 +11,6 @@ use std::fmt;
 pub struct Failure {
     message: String,
     hint: Option<String>,
-    refused: bool,
 }
 
 impl Failure {
@@ -17,32 +19,7 @@ impl Failure {
         Self {
             message: message.into(),
             hint: None,
-            refused: false,
         }
-    }
-
-    /// The same failure, saying what could not be done: `step` is in the imperative.
-    #[must_use]
-    pub fn during(mut self, step: &str) -> Self {
-        self.message = format!("could not {step}: {}", self.message);
-        self
-    }
-
-    /// The same failure, noted as an answer that refuses the step: nothing of it was done.
-    #[must_use]
-    pub fn refused(mut self, refused: bool) -> Self {
-        self.refused = refused;
-        self
-    }
-
-    /// Whether the step was refused, so that nothing of it was done; else it may have been.
-    pub fn is_refusal(&self) -> bool {
-        self.refused
-    }
-
-    /// What went wrong, in one line.
-    pub fn reason(&self) -> &str {
-        self.message.lines().next().unwrap_or_default()
     }
 
     /// The same failure with the next step for the person who reads it.
@@ -76,9 +53,39 @@ impl From<ClientError> for Failure {
     }
 }
 
+impl From<OnpremError> for Failure {
+    fn from(error: OnpremError) -> Self {
+        Self::new(error.to_string()).maybe_hint(error.hint())
+    }
+}
+
+impl From<&AgentError> for Failure {
+    fn from(error: &AgentError) -> Self {
+        let AgentError::Blocked(found) = error else {
+            return Self::new(error.to_string()).maybe_hint(hints::of_error(error));
+        };
+        let messages: Vec<String> = found.findings.iter().map(ToString::to_string).collect();
+        let mut next: Vec<String> = Vec::new();
+        for hint in found.findings.iter().filter_map(hints::of_finding) {
+            if !next.contains(&hint) {
+                next.push(hint);
+            }
+        }
+        let hint = (!next.is_empty()).then(|| next.join("\nhint: "));
+        Self::new(messages.join("\nerror: ")).maybe_hint(hint)
+    }
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        Self::from(&error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossrealm_agent::finding::{Finding, Findings};
 
     #[test]
     fn a_hint_stands_apart_from_the_error() {
@@ -89,5 +96,34 @@ mod tests {
             hinted.to_string(),
             "error: no such share `acct1/x`\n\nhint: run `crossrealm share list acct1`"
         );
+    }
+
+    #[test]
+    fn all_findings_are_in_one_failure_and_equal_hints_appear_once() {
+        let findings = Findings {
+            findings: vec![
+                Finding::MissingRight("one".to_owned()),
+                Finding::ForestLevel,
+                Finding::MissingRight("three".to_owned()),
+            ],
+            notes: Vec::new(),
+        };
+        let text = Failure::from(AgentError::Blocked(findings)).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((lines[0], lines[2]), ("error: one", "error: three"));
+        assert!(lines[4].starts_with("hint: use a member of Domain Admins"));
+        assert_eq!(lines[5..], ["hint: raise the forest functional level"]);
+    }
+
+    #[test]
+    fn too_many_deletions_get_the_hint_to_accept_their_number() {
+        let refused = Failure::from(AgentError::TooManyDeletions {
+            losses: 31,
+            recent: 0,
+            identities: 300,
+            accepted: 30,
+        });
+        let text = refused.to_string();
+        assert!(text.contains("--accept-deletions 31"), "{text}");
     }
 }

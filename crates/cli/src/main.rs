@@ -12,15 +12,14 @@ mod context;
 mod doctor;
 mod domain_credentials;
 mod failure;
+mod hints;
 mod keytab;
 mod output;
+mod progress;
 mod prompt;
 #[cfg(test)]
 mod reference;
 mod session;
-mod sync_agent;
-mod sync_lease;
-mod trust_rotation;
 
 use clap::Parser;
 use std::process::ExitCode;

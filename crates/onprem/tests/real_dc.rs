@@ -332,7 +332,7 @@ async fn signs_in_with_a_keytab_and_with_tickets() {
 
 #[tokio::test]
 async fn reads_the_domain_for_the_sync() {
-    use crossrealm_onprem::sync::{Agent, Ask, DisabledReason, Kind, Scope, SkipReason};
+    use crossrealm_onprem::sync::{Agent, DisabledReason, Kind, Scope, SkipReason, SyncMode};
     let Some(world) = World::from_environment() else {
         return;
     };
@@ -362,7 +362,7 @@ async fn reads_the_domain_for_the_sync() {
         .await
         .unwrap();
     let all = agent
-        .observe(None, Ask::default(), &mut |_| {})
+        .observe(None, SyncMode::default(), &mut |_| {})
         .await
         .unwrap();
     let observed = all.observed;

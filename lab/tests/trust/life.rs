@@ -248,7 +248,7 @@ impl Play {
         );
         let removed = self.admin(REMOVE)?.ok()?;
         removed
-            .says("the service account stays")?
+            .says("the service account is kept")?
             .says("`KERBEROS.SECOND.CLOUD.EXAMPLE`")?;
         assert!(self.is_there(USER)? && self.is_there(COMPUTER)?);
         let trusts = self.story.world.ldbsearch(TRUST, &["trustPartner"]).ok()?;

@@ -4,14 +4,13 @@
 
 use crate::client_config::preg;
 use crate::client_config::settings::{Wishes, settings};
-use crate::commands::kerberos_server::journal::Journal;
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::output::{Column, column};
-use crossrealm_api::ClientConfig;
-use crossrealm_onprem::dc::Choice;
-use crossrealm_onprem::gpo::{GpoError, Observed, Policies, Step, Wanted, plan, plan_removal};
+use crate::progress::Console;
+use crossrealm_agent::gpo::{GroupPolicy, PolicyOptions};
+use crossrealm_onprem::gpo::Step;
 use serde::Serialize;
 
 /// The arguments of `client deploy-gpo`.
@@ -41,7 +40,7 @@ pub struct Args {
 
 /// What is printed.
 #[derive(Debug, Serialize)]
-struct Outcome {
+struct View {
     domain: String,
     controller: String,
     name: String,
@@ -72,48 +71,45 @@ struct Planned {
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let config = client.client_config(context.tenant()?).await?;
-    let id = format!("{{{}}}", config.tenant.id.to_string().to_uppercase());
-    // Tools for group policies write to the PDC emulator, so that nobody works on two copies.
-    let session = args.domain.open(Choice::Pdc).await?;
-    let mut policies = Policies::open(&session, &id).await?;
-    let link = match &args.link {
-        Some(dn) => dn.clone(),
-        None => policies.base().to_owned(),
-    };
-    let seen = policies.observe(&link).await?;
+    let credentials = args.domain.credentials()?;
+    let session = args.domain.target(&credentials).sign_in().await?;
+    let mut policy = GroupPolicy::open(&config.tenant, session, args.link.as_deref()).await?;
     let steps = match args.remove {
-        true => plan_removal(&seen),
+        true => policy.plan_removal(),
         false => {
-            let wanted = wanted(&config, &args, link.clone(), &mut policies).await?;
-            plan(&seen, &wanted, policies.dn(), &policies.path())?
+            let wishes = Wishes {
+                map_hosts: args.map_hosts,
+                no_revocation_check: args.no_revocation_check,
+            };
+            let options = PolicyOptions {
+                settings: &preg::registry_pol(&settings(&config, wishes)?, false),
+                apply_to: &args.apply_to,
+            };
+            policy.plan(&options).await?
         }
     };
     if args.dry_run {
-        return tell_plan(&steps, context);
+        return show_plan(&steps, context);
     }
-    let tenant = config.tenant.id.to_string();
-    let journal = Journal::new(&client, &tenant, &session);
-    for step in &steps {
-        let words = format!("group policy: {step}");
-        journal.in_ad(&words, policies.apply(step)).await?;
-    }
-    let now = policies.observe(&link).await?;
+    policy.apply(&steps, &client, &Console::new()).await?;
     if steps.is_empty() {
         eprintln!("{}", nothing_to_do(args.remove));
     }
-    tell_disabled_link(&now, policies.dn());
-    let outcome = Outcome {
-        domain: session.dc().domain.clone(),
-        controller: session.dc().host.clone(),
-        name: name(&config),
-        id,
-        linked_to: now.links.iter().map(|link| link.dn.clone()).collect(),
-        version: now
-            .container
-            .map_or(0, |container| container.version & 0xffff),
+    for (dn, _) in policy.links().filter(|(_, disabled)| *disabled) {
+        eprintln!(
+            "note: the link at `{dn}` is disabled, so computers there do not apply the policy"
+        );
+    }
+    let view = View {
+        domain: policy.domain().to_owned(),
+        controller: policy.controller().to_owned(),
+        name: policy.name(),
+        id: policy.id(),
+        linked_to: policy.links().map(|(dn, _)| dn.to_owned()).collect(),
+        version: policy.version(),
         changed: !steps.is_empty(),
     };
-    context.output.record(&outcome, COLUMNS)
+    context.output.record(&view, COLUMNS)
 }
 
 fn nothing_to_do(remove: bool) -> &'static str {
@@ -123,7 +119,7 @@ fn nothing_to_do(remove: bool) -> &'static str {
     }
 }
 
-fn tell_plan(steps: &[Step], context: &Context) -> Result<(), Failure> {
+fn show_plan(steps: &[Step], context: &Context) -> Result<(), Failure> {
     let planned: Vec<Planned> = steps
         .iter()
         .map(|step| Planned {
@@ -135,54 +131,4 @@ fn tell_plan(steps: &[Step], context: &Context) -> Result<(), Failure> {
     context
         .output
         .list(&planned, columns, "there is nothing to do")
-}
-
-/// A link that an administrator switched off stays so, but nothing of the policy is applied there.
-fn tell_disabled_link(seen: &Observed, dn: &str) {
-    for link in &seen.links {
-        if link.options(dn).is_some_and(|options| options & 1 != 0) {
-            eprintln!(
-                "note: the link at `{}` is switched off, so computers there do not apply the policy",
-                link.dn
-            );
-        }
-    }
-}
-
-fn name(config: &ClientConfig) -> String {
-    format!("Crossrealm: {}", config.tenant.name)
-}
-
-async fn wanted(
-    config: &ClientConfig,
-    args: &Args,
-    link: String,
-    policies: &mut Policies,
-) -> Result<Wanted, Failure> {
-    let wishes = Wishes {
-        map_hosts: args.map_hosts,
-        no_revocation_check: args.no_revocation_check,
-    };
-    let mut apply_to = Vec::new();
-    for account in &args.apply_to {
-        let sid = policies.sid_of(account).await?.ok_or_else(|| {
-            Failure::new(format!("AD holds no group or computer `{account}`"))
-                .hint("give its account name (sAMAccountName), e.g. `--apply-to Workstations`")
-        })?;
-        if !apply_to.contains(&sid) {
-            apply_to.push(sid);
-        }
-    }
-    Ok(Wanted {
-        name: name(config),
-        settings: preg::registry_pol(&settings(config, wishes)?, false),
-        link,
-        apply_to,
-    })
-}
-
-impl From<GpoError> for Failure {
-    fn from(error: GpoError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint())
-    }
 }

@@ -16,5 +16,6 @@ pub mod share;
 pub mod storage_account;
 pub mod sync;
 pub mod tenant;
+pub mod trust_output;
 pub mod trusted_domain_object;
 pub mod user;

@@ -7,9 +7,9 @@
 //! A change only says *which* objects to look at; what is taken over is always the object as it is now, read whole by the
 //! same rules as at the first time. So it does no harm to see a change twice.
 
+mod full_sync_reason;
 mod members;
 mod read;
-mod why;
 
 use super::cursor::{Cursor, Position};
 use super::model::{Domain, Object, Observed, Seen, SkipReason, Skipped};
@@ -21,10 +21,10 @@ use crate::dc::Choice;
 use crate::error::OnpremError;
 use crate::ldap::{AllValues, Control, Entry, Filter, Ldap, LdapError, LdapResultCode, Search};
 use crate::session::Session;
+pub use full_sync_reason::FullSyncReason;
 use read::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-pub use why::Why;
 
 /// How many objects are asked for in one search.
 const CHUNK: usize = 100;
@@ -65,11 +65,11 @@ pub struct Agent {
     places: BTreeMap<String, String>,
 }
 
-/// What one run is to do beyond looking at changes.
+/// What one run does beyond an incremental sync.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ask {
-    /// Compare everything.
-    pub everything: bool,
+pub struct SyncMode {
+    /// A full sync: read everything, not only what changed.
+    pub full: bool,
     /// Look again at what failed before.
     pub retry: bool,
 }
@@ -81,8 +81,8 @@ pub struct Observation {
     pub observed: Observed,
     /// The bookmark behind it.
     pub cursor: Cursor,
-    /// Why everything was read; `None` where it was the changes.
-    pub why: Option<Why>,
+    /// Why this is a full sync; `None` for an incremental one.
+    pub full_sync_reason: Option<FullSyncReason>,
 }
 
 /// An object that is to be looked at.
@@ -156,55 +156,55 @@ impl Agent {
     pub async fn observe(
         &mut self,
         before: Option<&Cursor>,
-        ask: Ask,
+        mode: SyncMode,
         progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Observation, OnpremError> {
         self.rules.now_s = self.now_s();
         let highest = highest_usn(&mut self.ldap).await?;
-        let why = match before {
-            _ if ask.everything => Why::Asked,
-            None => Why::NoCursor,
-            Some(before) => match self.usable(before, highest, ask.retry) {
-                Some(why) => why,
-                None => match self.changes(before, highest, ask.retry).await {
+        let reason = match before {
+            _ if mode.full => FullSyncReason::Asked,
+            None => FullSyncReason::NoCursor,
+            Some(before) => match self.usable(before, highest, mode.retry) {
+                Some(reason) => reason,
+                None => match self.changes(before, highest, mode.retry).await {
                     Ok(Ok(observation)) => return Ok(observation),
-                    Ok(Err(why)) => why,
+                    Ok(Err(reason)) => reason,
                     Err(OnpremError::Ldap(LdapError::TooLarge)) => {
                         // Read in another way it comes in smaller messages; the rest of this one is still on its way.
                         self.ldap = Ldap::connect(&self.session).await?;
-                        Why::Many
+                        FullSyncReason::Many
                     }
                     Err(error) => return Err(error),
                 },
             },
         };
-        self.everything(why, highest, before, progress).await
+        self.full(reason, highest, before, progress).await
     }
 
     /// Why a cursor cannot be continued.
-    fn usable(&self, before: &Cursor, highest_usn: i64, retry: bool) -> Option<Why> {
+    fn usable(&self, before: &Cursor, highest_usn: i64, retry: bool) -> Option<FullSyncReason> {
         let now_s = self.rules.now_s;
         let other = before.invocation != self.invocation || before.controller != self.controller();
         if other || highest_usn < before.highest_usn {
-            return Some(Why::Controller(self.controller().to_owned()));
+            return Some(FullSyncReason::Controller(self.controller().to_owned()));
         }
         if before.scope != self.scope_fingerprint() {
-            return Some(Why::Rules);
+            return Some(FullSyncReason::Rules);
         }
         if now_s.saturating_add(CLOCK_TOLERANCE_S) < before.read_at {
-            return Some(Why::Clock);
+            return Some(FullSyncReason::Clock);
         }
         if before.position.sees_deleted() != self.sees_deleted {
-            return Some(Why::Deleted(self.sees_deleted));
+            return Some(FullSyncReason::Deleted(self.sees_deleted));
         }
         if retry && before.all_pending() {
-            return Some(Why::Many);
+            return Some(FullSyncReason::Many);
         }
         let every = match before.position.sees_deleted() {
             true => COMPARE_EVERY_S,
             false => COMPARE_FOR_DELETIONS_EVERY_S,
         };
-        (before.compared_at.saturating_add(every) <= now_s).then_some(Why::Periodic)
+        (before.compared_at.saturating_add(every) <= now_s).then_some(FullSyncReason::Periodic)
     }
 
     fn scope_fingerprint(&self) -> String {
@@ -212,9 +212,9 @@ impl Agent {
         self.rules.scope.fingerprint(&lockout)
     }
 
-    async fn everything(
+    async fn full(
         &mut self,
-        why: Why,
+        reason: FullSyncReason,
         highest_usn: i64,
         before: Option<&Cursor>,
         progress: &mut (dyn FnMut(usize) + Send),
@@ -253,7 +253,7 @@ impl Agent {
         Ok(Observation {
             observed,
             cursor,
-            why: Some(why),
+            full_sync_reason: Some(reason),
         })
     }
 
@@ -309,17 +309,17 @@ impl Agent {
         before: &Cursor,
         highest_usn: i64,
         retry: bool,
-    ) -> Result<Result<Observation, Why>, OnpremError> {
+    ) -> Result<Result<Observation, FullSyncReason>, OnpremError> {
         let (position, mut changed) =
             match self.changed_since(&before.position, highest_usn).await? {
                 Ok(found) => found,
                 Err(why) => return Ok(Err(why)),
             };
         if changed.len() > MAX_CHANGES {
-            return Ok(Err(Why::Many));
+            return Ok(Err(FullSyncReason::Many));
         }
         if changed.values().any(|one| one.container) {
-            return Ok(Err(Why::Moved));
+            return Ok(Err(FullSyncReason::Moved));
         }
         let touched: Vec<&String> = changed
             .iter()
@@ -368,7 +368,7 @@ impl Agent {
         Ok(Ok(Observation {
             observed,
             cursor,
-            why: None,
+            full_sync_reason: None,
         }))
     }
 
@@ -377,7 +377,7 @@ impl Agent {
         &mut self,
         position: &Position,
         highest_usn: i64,
-    ) -> Result<Result<(Position, BTreeMap<String, Changed>), Why>, OnpremError> {
+    ) -> Result<Result<(Position, BTreeMap<String, Changed>), FullSyncReason>, OnpremError> {
         let mut changed = BTreeMap::new();
         let mut take = |entry: Entry| {
             if let Some(guid) = entry.guid("objectGUID") {
@@ -402,7 +402,7 @@ impl Agent {
                         Ok(Ok((position, changed)))
                     }
                     Err(OnpremError::Ldap(error)) if is_refusal(&error) => {
-                        Ok(Err(Why::Refused(error.to_string())))
+                        Ok(Err(FullSyncReason::Refused(error.to_string())))
                     }
                     Err(error) => Err(error),
                 }
@@ -454,7 +454,7 @@ impl Agent {
         &mut self,
         touched: &[&String],
         fingerprint: &str,
-    ) -> Result<Result<BTreeSet<String>, Why>, OnpremError> {
+    ) -> Result<Result<BTreeSet<String>, FullSyncReason>, OnpremError> {
         let known = self.watched.take();
         let current = match &known {
             Some(known) if !touched.iter().any(|group| known.depends_on(group)) => known.clone(),
@@ -466,7 +466,7 @@ impl Agent {
             _ => None,
         };
         self.watched = Some(current);
-        Ok(again.ok_or(Why::Groups))
+        Ok(again.ok_or(FullSyncReason::Groups))
     }
 
     fn watched_in(&self, graph: &Graph) -> Result<Watched, OnpremError> {

@@ -14,7 +14,7 @@ mod rules;
 mod scope;
 mod watched;
 
-pub use agent::{Agent, Ask, Observation, Why};
+pub use agent::{Agent, FullSyncReason, Observation, SyncMode};
 pub use cursor::{Cursor, Position};
 pub use model::{
     Account, CloudObject, CloudState, DisabledReason, Domain, Kind, Members, Object, Observed,

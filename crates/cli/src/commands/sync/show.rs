@@ -1,17 +1,10 @@
-//! What `crossrealm sync` says: plans, what is left out, progress.
+//! The lines of `crossrealm sync plan`.
 
-use crate::output::{Column, column, printable};
-use crate::sync_agent::Comparison;
-use crossrealm_onprem::sync::{Kind, SkipReason, Skipped, SyncPlan};
+use crate::output::{Column, column};
+use crossrealm_agent::sync::comparison::Comparison;
+use crossrealm_onprem::sync::{Kind, SyncPlan};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
-use std::time::{Duration, Instant};
-
-/// How many names of skipped objects are told for each reason.
-const NAMES_SHOWN: usize = 10;
-/// How often a long run says where it is, where there is no terminal.
-const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// One line of a plan.
 #[derive(Serialize)]
@@ -96,82 +89,4 @@ pub fn planned(comparison: &Comparison) -> Vec<Planned> {
     };
     all.sort_by(|a, b| (order(a), b.kind, &a.name).cmp(&(order(b), a.kind, &b.name)));
     all
-}
-
-/// What was left out, by reason, one line for each; for stderr.
-pub fn left_out(skipped: &[Skipped]) -> String {
-    let mut by_reason: BTreeMap<_, Vec<&str>> = BTreeMap::new();
-    for one in skipped.iter().filter(|one| one.reason.is_told()) {
-        by_reason.entry(one.reason).or_default().push(&one.name);
-    }
-    let line = |(reason, mut names): (SkipReason, Vec<&str>)| {
-        names.sort_unstable();
-        let shown: Vec<_> = names
-            .iter()
-            .take(NAMES_SHOWN)
-            .map(|name| printable(name))
-            .collect();
-        let more = match names.len().saturating_sub(NAMES_SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!("left out, {reason}: {}{more}\n", shown.join(", "))
-    };
-    by_reason.into_iter().map(line).collect()
-}
-
-/// Says what is going on: on a terminal in one line that is written anew, elsewhere now and then.
-pub struct Progress {
-    terminal: bool,
-    told: Instant,
-}
-
-impl Progress {
-    /// Nothing is said yet.
-    pub fn new() -> Self {
-        Self {
-            terminal: std::io::stderr().is_terminal(),
-            told: Instant::now(),
-        }
-    }
-
-    /// Says it.
-    pub fn show(&mut self, text: &str) {
-        if self.terminal {
-            eprint!("\r\u{1b}[K{text} …");
-        } else if self.told.elapsed() >= PROGRESS_EVERY {
-            eprintln!("{text} …");
-            self.told = Instant::now();
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.terminal {
-            eprint!("\r\u{1b}[K");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_left_out_is_told_by_reason() {
-        let one = |name: String, reason| Skipped {
-            guid: None,
-            name,
-            reason,
-        };
-        let mut all = vec![one("krbtgt".into(), SkipReason::ReservedRid)];
-        all.extend((0..12).map(|n| one(format!("g{n:02}"), SkipReason::ForeignSid)));
-        assert_eq!(
-            left_out(&all),
-            "left out, a built-in account (RID below 1000): krbtgt\n\
-             left out, built-in or of another domain (by its SID): g00, g01, g02, g03, g04, g05, g06, g07, g08, g09 and 2 more\n"
-        );
-        assert_eq!(left_out(&[]), "");
-    }
 }

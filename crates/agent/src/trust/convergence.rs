@@ -1,13 +1,14 @@
 //! The trust from AD to the tenant: set up, repaired, or given a new key.
 //!
-//! The order makes a run that is killed anywhere one that the next run finishes: the tenant generates the secret and
-//! already accepts tickets made with it, then AD gets it, then a fresh referral proves that the tenant can open what AD
-//! seals, and only then does the tenant record it as confirmed. Until that proof, nothing is believed.
+//! The order makes a run that is killed anywhere one that the next run finishes: the tenant generates the trust password and
+//! already accepts tickets made with it, then AD gets it, then a fresh referral proves that the tenant can decrypt what AD
+//! encrypts, and only then does the tenant record it as confirmed. Until that proof, nothing is believed.
 
-use super::handover::Handover;
-use super::journal::{Journal, say};
-use super::recorded;
-use crate::failure::Failure;
+use super::key_update::KeyUpdate;
+use crate::error::AgentError;
+use crate::journal::Journal;
+use crate::progress::{Event, Progress};
+use crate::records;
 use crossrealm_api::{
     Client, ConfirmTrust, PrepareTrust, PreparedTrust, Tenant, Trust, TrustKeyState,
 };
@@ -19,38 +20,45 @@ use crossrealm_onprem::trust::{
     KeyMatch, Observed, Refusal, Step, Wanted, apply, observe, plan, top_level_names,
 };
 
-/// How often AD is brought in line before it is given up: once for what can be seen, once more where the key then
-/// proves to be another.
+/// How often AD is brought in line before the run fails: once for what can be seen, once more where the key then proves to
+/// be another.
 const MAX_ROUNDS: usize = 2;
 
 /// Everything one run works with.
-pub(super) struct TrustRun<'a> {
-    pub(super) client: &'a Client,
-    pub(super) tenant: &'a Tenant,
-    pub(super) session: &'a Session,
-    pub(super) lsa: &'a mut Lsa<LsaPipe>,
-    pub(super) recorded: Option<Trust>,
-    pub(super) wanted: Wanted,
-    pub(super) observed: Observed,
+pub(crate) struct TrustSetup<'a> {
+    client: &'a Client,
+    tenant: &'a Tenant,
+    session: &'a Session,
+    lsa: &'a mut Lsa<LsaPipe>,
+    recorded: Option<Trust>,
+    /// What AD should hold.
+    pub(crate) wanted: Wanted,
+    /// What AD holds.
+    pub(crate) observed: Observed,
 }
 
 /// What was done.
-pub(super) struct Done {
-    pub(super) version: u32,
-    pub(super) steps: Vec<String>,
-    pub(super) changed: bool,
+pub(crate) struct TrustChange {
+    /// The version of the trust key that AD has, by the tenant's count.
+    pub(crate) version: u32,
+    /// The steps made in AD.
+    pub(crate) steps: Vec<String>,
+    /// Whether AD or the tenant's record changed.
+    pub(crate) changed: bool,
 }
 
-impl<'a> TrustRun<'a> {
-    pub(super) async fn open(
+impl<'a> TrustSetup<'a> {
+    /// Reads both sides. Without `names` the recorded top-level names are wanted, at first the tenant's.
+    pub(crate) async fn open(
         client: &'a Client,
         tenant: &'a Tenant,
         session: &'a Session,
         lsa: &'a mut Lsa<LsaPipe>,
         names: Option<&[String]>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, AgentError> {
         let mut observed = observe(lsa, &tenant.realm).await?;
-        let recorded = recorded(client, &tenant.id.to_string(), &session.dc().domain).await?;
+        let id = tenant.id.to_string();
+        let recorded = records::trust(client, &id, &session.dc().domain).await?;
         if recorded.is_none() {
             observed.key = KeyMatch::NoSecret;
         }
@@ -60,13 +68,11 @@ impl<'a> TrustRun<'a> {
             .filter(|names| !names.is_empty())
             .unwrap_or_else(|| tenant.top_level_names.clone());
         let wanted = Wanted {
-            // What is no name is refused with everything else that stands against the trust.
+            // An invalid name is refused together with every other reason.
             top_level_names: top_level_names(&tenant.realm, &names).unwrap_or(names),
             realm: tenant.realm.clone(),
             flat_name: tenant.flat_name.clone(),
-            sid: tenant.sid.parse().map_err(|_| {
-                Failure::new(format!("the tenant's SID `{}` is not a SID", tenant.sid))
-            })?,
+            sid: records::sid(tenant)?,
             enctypes: ENCTYPES_AES,
         };
         Ok(Self {
@@ -80,12 +86,12 @@ impl<'a> TrustRun<'a> {
         })
     }
 
-    /// The steps that can be foreseen; whether the key fits shows only when it is tried.
-    pub(super) fn foreseen(&self, rotate: bool) -> Result<Vec<String>, Refusal> {
+    /// The steps that can be planned; whether the key fits shows only when it is tried.
+    pub(crate) fn planned_steps(&self, rotate: bool) -> Result<Vec<String>, Refusal> {
         let steps = plan(&self.observed, &self.wanted)?;
-        let is_new = steps.iter().any(|step| matches!(step, Step::Create { .. }));
+        let is_new = creates(&steps);
         let mut lines: Vec<String> = steps.iter().map(ToString::to_string).collect();
-        if self.is_half_rotated() || (rotate && !is_new) {
+        if self.half_rotated_since().is_some() || (rotate && !is_new) {
             lines.push(format!(
                 "give AD a new trust key of `{}` by Netlogon, as the trust's own account",
                 self.wanted.realm
@@ -94,71 +100,59 @@ impl<'a> TrustRun<'a> {
         Ok(lines)
     }
 
-    /// Whether an earlier run began a rotation and did not see its end.
-    pub(super) fn is_half_rotated(&self) -> bool {
-        let has = |state| {
-            self.recorded
-                .as_ref()
-                .is_some_and(|trust| trust.keys.iter().any(|key| key.state == state))
-        };
-        has(TrustKeyState::Pending) && has(TrustKeyState::Current)
-    }
-
-    /// When the half-done rotation was begun, Unix seconds.
-    pub(super) fn half_rotated_since(&self) -> Option<i64> {
-        let keys = &self
-            .recorded
-            .as_ref()
-            .filter(|_| self.is_half_rotated())?
-            .keys;
+    /// When an earlier run began a rotation that has not ended, Unix seconds.
+    pub(crate) fn half_rotated_since(&self) -> Option<i64> {
+        let keys = &self.recorded.as_ref()?.keys;
+        let has_current = keys.iter().any(|key| key.state == TrustKeyState::Current);
         let pending = keys.iter().find(|key| key.state == TrustKeyState::Pending);
-        pending.map(|key| key.created_at)
+        pending.filter(|_| has_current).map(|key| key.created_at)
     }
 
     /// When AD last took a new key, Unix seconds.
-    pub(super) fn confirmed_at(&self) -> Option<i64> {
+    pub(crate) fn confirmed_at(&self) -> Option<i64> {
         let keys = &self.recorded.as_ref()?.keys;
         keys.iter().filter_map(|key| key.confirmed_at).max()
     }
 
-    /// Asks the tenant for the secret: the pending or the current one, or a new one where it has none or `rotate`
+    /// Asks the tenant for the trust password: the pending or the current one, or a new one where it has none or `rotate`
     /// asks for it.
-    pub(super) async fn prepare(&self, rotate: bool) -> Result<PreparedTrust, Failure> {
+    pub(crate) async fn prepare(
+        &self,
+        rotate: bool,
+        progress: &dyn Progress,
+    ) -> Result<PreparedTrust, AgentError> {
         let domain = &self.observed.domain;
         let request = PrepareTrust {
             realm: self.session.dc().realm(),
             flat_name: domain.flat_name.clone(),
             sid: domain.sid.to_string(),
             top_level_names: self.wanted.top_level_names.clone(),
-            // Where AD holds no trust there is nothing to rotate: it is made with the newest secret.
+            // Where AD holds no trust there is nothing to rotate: it is made with the newest password.
             rotate: rotate && self.observed.own.is_some(),
         };
-        let tenant = self.tenant_id();
-        let domain = &self.session.dc().domain;
-        let asked = self.client.prepare_trust(&tenant, domain, &request);
-        let prepared = asked.await?;
+        let (tenant, domain) = (self.tenant.id.to_string(), &self.session.dc().domain);
+        let prepared = self.client.prepare_trust(&tenant, domain, &request).await?;
         let version = prepared.version;
         let is_known = self
             .recorded
             .as_ref()
             .is_some_and(|trust| trust.keys.iter().any(|key| key.version == version));
         if !is_known {
-            say(&format!(
-                "done: make version {version} of the trust key in the tenant"
-            ));
+            let step = format!("make version {version} of the trust key in the tenant");
+            progress.report(Event::StepDone(&step));
         }
         Ok(prepared)
     }
 
-    /// Brings AD in line, sees that a fresh referral opens, and tells the tenant.
-    pub(super) async fn finish(
+    /// Brings AD in line, verifies that a fresh referral decrypts, and confirms to the tenant.
+    pub(crate) async fn finish(
         mut self,
         prepared: &PreparedTrust,
         journal: &Journal<'_>,
-    ) -> Result<Done, Failure> {
+    ) -> Result<TrustChange, AgentError> {
         let steps = self.converge(prepared, journal).await?;
         let recorded = self.confirm(prepared, journal).await?;
-        Ok(Done {
+        Ok(TrustChange {
             version: prepared.version,
             changed: recorded || !steps.is_empty(),
             steps,
@@ -169,8 +163,8 @@ impl<'a> TrustRun<'a> {
         &mut self,
         prepared: &PreparedTrust,
         journal: &Journal<'_>,
-    ) -> Result<Vec<String>, Failure> {
-        let handover = Handover {
+    ) -> Result<Vec<String>, AgentError> {
+        let update = KeyUpdate {
             session: self.session,
             realm: &self.wanted.realm,
             prepared,
@@ -179,12 +173,12 @@ impl<'a> TrustRun<'a> {
         let mut done = Vec::new();
         let mut has_newest = false;
         if self.observed.own.is_some() && self.recorded.is_some() {
-            let tried = handover.try_keys().await;
-            (self.observed.key, has_newest) = tried.unwrap_or((KeyMatch::Untried, false));
+            let verified = update.verify().await;
+            (self.observed.key, has_newest) = verified.unwrap_or((KeyMatch::Untried, false));
         }
         for _ in 0..MAX_ROUNDS {
             let steps = plan(&self.observed, &self.wanted)?;
-            let is_new = steps.iter().any(|step| matches!(step, Step::Create { .. }));
+            let is_new = creates(&steps);
             for step in steps {
                 let secret = prepared.secret.expose();
                 let work = apply(self.lsa, &step, secret, os::now().as_secs());
@@ -195,37 +189,34 @@ impl<'a> TrustRun<'a> {
             let taken = match &self.observed.own {
                 Some(own) if !is_new && !has_newest => {
                     let domain = &self.observed.domain.flat_name;
-                    let (taken, step) = handover.hand_over(domain, &own.flat_name).await?;
+                    let (taken, step) = update.run(domain, &own.flat_name).await?;
                     done.extend(step);
                     taken
                 }
                 _ => true,
             };
-            let (key, _) = handover.try_keys().await?;
+            let (key, _) = update.verify().await?;
             match key {
                 KeyMatch::Opens if taken => return Ok(done),
                 KeyMatch::Opens | KeyMatch::DoesNotOpen => {}
                 KeyMatch::NoSecret | KeyMatch::Untried => {
-                    return Err(handover.no_proof("it is sealed with RC4"));
+                    return Err(update.no_referral("it is encrypted with RC4"));
                 }
             }
             self.observed = observe(self.lsa, &self.wanted.realm).await?;
             self.observed.key = KeyMatch::DoesNotOpen;
             has_newest = false;
         }
-        Err(Failure::new(format!(
-            "the trust is in AD, but a referral by `{}` does not open with its key",
-            self.session.dc().host
-        ))
-        .hint("run it again in a few minutes; nothing was confirmed to the tenant"))
+        let controller = self.session.dc().host.clone();
+        Err(AgentError::TrustKeyMismatch { controller })
     }
 
-    /// Tells the tenant what AD now holds, unless it knows. Returns whether that changed its record.
+    /// Confirms to the tenant what AD now holds, unless the tenant has recorded it. Returns whether that changed its record.
     async fn confirm(
         &self,
         prepared: &PreparedTrust,
         journal: &Journal<'_>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, AgentError> {
         let names = &self.wanted.top_level_names;
         let is_known = prepared.state == TrustKeyState::Current
             && self.recorded.as_ref().is_some_and(|trust| {
@@ -234,23 +225,19 @@ impl<'a> TrustRun<'a> {
         if is_known {
             return Ok(false);
         }
+        let version = prepared.version;
         let request = ConfirmTrust {
-            version: prepared.version,
+            version,
             top_level_names: names.clone(),
         };
-        let tenant = self.tenant_id();
-        let told = self
-            .client
-            .confirm_trust(&tenant, &self.session.dc().domain, &request);
-        let step = format!(
-            "confirm version {} of the trust key to the tenant",
-            prepared.version
-        );
-        journal.in_tenant(&step, told).await?;
+        let (tenant, domain) = (self.tenant.id.to_string(), &self.session.dc().domain);
+        let confirmed = self.client.confirm_trust(&tenant, domain, &request);
+        let step = format!("confirm version {version} of the trust key to the tenant");
+        journal.in_tenant(&step, confirmed).await?;
         Ok(true)
     }
+}
 
-    fn tenant_id(&self) -> String {
-        self.tenant.id.to_string()
-    }
+fn creates(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Create { .. }))
 }

@@ -1,10 +1,10 @@
-//! Why everything is read and compared, rather than what changed.
+//! Why a run is a full sync and not an incremental one.
 
 use std::fmt;
 
-/// Why everything is read and compared.
+/// Why a run is a full sync: everything is read and compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum FullSyncReason {
     /// Nothing was read before, or the bookmark is lost.
     NoCursor,
     /// It was asked for.
@@ -29,7 +29,7 @@ pub enum Why {
     Periodic,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for FullSyncReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoCursor => f.write_str("there is no usable bookmark of an earlier run"),

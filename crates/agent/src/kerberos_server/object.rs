@@ -1,24 +1,24 @@
 //! The Kerberos server object of the domain, and the tenant's record of it.
 
-use super::journal::Journal;
-use crate::failure::Failure;
-use crossrealm_api::{Client, ClientError, Code, KerberosServer, RecordKerberosServer};
+use crate::error::AgentError;
+use crate::journal::Journal;
+use crossrealm_api::{Client, KerberosServer, RecordKerberosServer};
 use crossrealm_onprem::error::OnpremError;
-use crossrealm_onprem::kerberos_server::{self, Object, ObjectRefusal, ObjectStep, User};
+use crossrealm_onprem::kerberos_server::{self, Object, ObjectStep, User};
 use crossrealm_onprem::ldap::Ldap;
 use crossrealm_onprem::lsa::DomainInfo;
 use crossrealm_onprem::session::Session;
 
 /// The object as it is, and the connection to change it by.
-pub(super) struct ObjectRun {
-    pub(super) ldap: Ldap,
-    pub(super) seen: Object,
+pub(crate) struct ObjectSetup {
+    pub(crate) ldap: Ldap,
+    pub(crate) seen: Object,
     configuration: String,
 }
 
-impl ObjectRun {
+impl ObjectSetup {
     /// Reads what AD holds.
-    pub(super) async fn open(session: &Session) -> Result<Self, Failure> {
+    pub(crate) async fn open(session: &Session) -> Result<Self, AgentError> {
         let configuration = session.dc().root_dse.configuration_naming_context.clone();
         let mut ldap = Ldap::connect(session).await?;
         let seen = kerberos_server::observe(&mut ldap, &configuration).await?;
@@ -29,12 +29,12 @@ impl ObjectRun {
         })
     }
 
-    /// Carries the steps out and reads again what there is then.
-    pub(super) async fn apply(
+    /// Carries the steps out, then reads again what AD holds.
+    pub(crate) async fn apply(
         &mut self,
         steps: &[ObjectStep],
         journal: &Journal<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), AgentError> {
         for step in steps {
             let ldap = &mut self.ldap;
             let work = async {
@@ -49,26 +49,23 @@ impl ObjectRun {
         Ok(())
     }
 
-    /// Tells the tenant what AD holds, unless it knows. Returns whether that changed its record.
-    pub(super) async fn record(
+    /// Records in the tenant what AD holds, unless it is recorded. Returns whether that changed its record.
+    pub(crate) async fn record(
         &self,
         client: &Client,
         tenant: &str,
         domain: &DomainInfo,
         known: Option<&KerberosServer>,
         journal: &Journal<'_>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, AgentError> {
         let Some((user, id)) = self
             .seen
             .user
             .as_ref()
             .and_then(|user| Some((user, user.number?)))
         else {
-            return Err(Failure::new(format!(
-                "`{}` was made, but the domain controller does not show it",
-                self.seen.user_dn
-            ))
-            .hint("run it again"));
+            let dn = self.seen.user_dn.clone();
+            return Err(AgentError::ObjectNotVisible { dn });
         };
         if known.is_some_and(|known| agrees(user, known) && known.removal_begun_at.is_none()) {
             return Ok(false);
@@ -87,18 +84,17 @@ impl ObjectRun {
             "record `{}` with key version {} in the tenant",
             user.account_name, user.key_version
         );
-        let told = client.record_kerberos_server(tenant, &name, &seen);
-        journal.in_tenant(&step, told).await?;
+        let recorded = client.record_kerberos_server(tenant, &name, &seen);
+        journal.in_tenant(&step, recorded).await?;
         Ok(true)
     }
 }
 
-/// The failure, naming the right that a refused step needs: whoever has it need not be an administrator.
-fn with_right(error: OnpremError, step: &ObjectStep) -> Failure {
+/// The error, with the right that a refused step needs: an account that has it need not be an administrator.
+fn with_right(error: OnpremError, step: &ObjectStep) -> AgentError {
     let is_refused = matches!(&error, OnpremError::Ldap(error) if error.is_access_denied());
-    let failure = Failure::from(error);
     if !is_refused {
-        return failure;
+        return error.into();
     }
     let right = match step {
         ObjectStep::CreateUser { dn } => format!("`Create User objects` on the parent of `{dn}`"),
@@ -116,34 +112,16 @@ fn with_right(error: OnpremError, step: &ObjectStep) -> Failure {
             format!("`Delete` on `{dn}`, or `Delete Child` on its parent")
         }
     };
-    failure.refused(true).hint(format!(
-        "the account needs the right {right}; `docs/guide/trust.md` says how it is delegated"
-    ))
+    AgentError::MissingRight {
+        source: error,
+        right,
+    }
 }
 
 /// Whether the tenant's record is of this very account and key.
-pub(super) fn agrees(user: &User, known: &KerberosServer) -> bool {
+pub(crate) fn agrees(user: &User, known: &KerberosServer) -> bool {
     user.number == Some(known.id)
         && user.account_name == known.display_name
         && user.key_version == known.key_version
         && user.key_updated_at.unwrap_or_default() == known.key_updated_at
-}
-
-/// The tenant's record of the object, where there is one.
-pub(super) async fn known(
-    client: &Client,
-    tenant: &str,
-    domain: &str,
-) -> Result<Option<KerberosServer>, Failure> {
-    match client.kerberos_server(tenant, domain).await {
-        Ok(known) => Ok(Some(known)),
-        Err(error) if error.code() == Some(Code::KerberosServerNotFound) => Ok(None),
-        Err(error) => Err(ClientError::into(error)),
-    }
-}
-
-impl From<ObjectRefusal> for Failure {
-    fn from(refusal: ObjectRefusal) -> Self {
-        Self::new(refusal.to_string()).hint(refusal.hint())
-    }
 }

@@ -1,42 +1,42 @@
-//! Giving AD the next trust key by Netlogon, as the trust's own account, and the proof that it worked.
+//! Giving AD the next trust key by Netlogon, as the trust's own account ([MS-NRPC] 3.5.4.4.5), and the proof that it worked.
 //!
-//! For about an hour after a rotation AD goes on sealing with the previous key. A referral is therefore good when it
-//! opens with any version the tenant still holds, and that AD took the new one is asked of AD itself, by Netlogon.
+//! For about an hour after a rotation AD goes on encrypting with the previous key. A referral is therefore good when it
+//! decrypts with any version the tenant still holds, and whether AD took the new one is asked of AD itself, by Netlogon.
 
-use super::journal::Journal;
-use super::netlogon;
-use crate::failure::Failure;
+use crate::connect::netlogon;
+use crate::error::AgentError;
+use crate::journal::Journal;
 use crossrealm_api::{PreparedTrust, SecretText};
-use crossrealm_onprem::nrpc::{self, NetlogonError, TrustAccount};
+use crossrealm_onprem::nrpc::{self, TrustAccount};
 use crossrealm_onprem::os;
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::trust::{KeyMatch, VerifyError, opens};
 
 /// The trust key of one trust at one domain controller.
-pub(crate) struct Handover<'a> {
+pub(super) struct KeyUpdate<'a> {
     /// Who asks, and which domain controller.
-    pub(crate) session: &'a Session,
+    pub(super) session: &'a Session,
     /// The tenant's realm.
-    pub(crate) realm: &'a str,
-    /// The secret to be given, and those that AD may hold.
-    pub(crate) prepared: &'a PreparedTrust,
-    /// Whom the change is told.
-    pub(crate) journal: &'a Journal<'a>,
+    pub(super) realm: &'a str,
+    /// The trust password to be set, and those that AD may have.
+    pub(super) prepared: &'a PreparedTrust,
+    /// Where the change is reported.
+    pub(super) journal: &'a Journal<'a>,
 }
 
-impl Handover<'_> {
-    /// Sees to it that AD holds the prepared secret: asks whether it does, and else gives it to it, proving a secret
-    /// that it holds. `domain` and `tenant` are the flat names of the AD domain and of the trust. Returns whether AD has
-    /// it now, and what was done; it has not where AD accepts none of the secrets.
-    pub(crate) async fn hand_over(
+impl KeyUpdate<'_> {
+    /// Makes sure that AD has the prepared trust password: asks whether it has, else sets it, proving one that AD has. `domain`
+    /// and `trust` are the flat names of the AD domain and of the trust. Returns whether AD has it now, and the step
+    /// made; AD has not where it accepts none of the passwords.
+    pub(super) async fn run(
         &self,
         domain: &str,
-        tenant: &str,
-    ) -> Result<(bool, Option<String>), Failure> {
+        trust: &str,
+    ) -> Result<(bool, Option<String>), AgentError> {
         let account = TrustAccount {
             host: self.session.dc().host.clone(),
             ad_flat_name: domain.to_owned(),
-            flat_name: tenant.to_owned(),
+            flat_name: trust.to_owned(),
         };
         let new = self.prepared.secret.expose();
         let mut pipe = netlogon(self.session).await?;
@@ -63,20 +63,20 @@ impl Handover<'_> {
         Ok((false, None))
     }
 
-    /// Whether a fresh referral to the tenant's realm opens with any secret that the tenant holds, and whether with the
+    /// Whether a fresh referral to the tenant's realm decrypts with any version that the tenant holds, and whether with the
     /// prepared one, which AD then has.
-    pub(crate) async fn try_keys(&self) -> Result<(KeyMatch, bool), Failure> {
+    pub(super) async fn verify(&self) -> Result<(KeyMatch, bool), AgentError> {
         let referral = self
             .session
             .service_ticket(&["krbtgt", self.realm])
             .await
-            .map_err(|error| self.no_proof(&error.to_string()))?;
+            .map_err(|error| self.no_referral(error.to_string()))?;
         let ad_realm = self.session.dc().realm();
         let try_one = |secret: &SecretText| {
             match opens(&referral.ticket, secret.expose(), &ad_realm, self.realm) {
                 // RC4 until the encryption types are set: says nothing about the key.
                 Err(VerifyError::WeakEnctype(_)) => Ok(KeyMatch::Untried),
-                other => other.map_err(|error| self.no_proof(&error.to_string())),
+                other => other.map_err(|error| self.no_referral(error.to_string())),
             }
         };
         let newest = try_one(&self.prepared.secret)?;
@@ -91,19 +91,12 @@ impl Handover<'_> {
         Ok((KeyMatch::DoesNotOpen, false))
     }
 
-    /// There is no referral that could prove anything.
-    pub(crate) fn no_proof(&self, reason: &str) -> Failure {
-        Failure::new(format!(
-            "`{}` gives no referral to `{}` that could prove the trust key: {reason}",
-            self.session.dc().host,
-            self.realm
-        ))
-        .hint("nothing was confirmed to the tenant; run it again")
-    }
-}
-
-impl From<NetlogonError> for Failure {
-    fn from(error: NetlogonError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint().map(str::to_owned))
+    /// There is no referral that could prove the key.
+    pub(super) fn no_referral(&self, reason: impl Into<String>) -> AgentError {
+        AgentError::NoReferral {
+            controller: self.session.dc().host.clone(),
+            realm: self.realm.to_owned(),
+            reason: reason.into(),
+        }
     }
 }

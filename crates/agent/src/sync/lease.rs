@@ -1,17 +1,22 @@
-//! The lease of a connector: one sync agent works at a time. It is held by renewing it, and ends by itself.
+//! The lease of a connector: one sync agent works at a time. It is held by renewing it, and expires by itself.
 
-use crate::failure::Failure;
+use crate::error::AgentError;
+use crate::progress::{Event, Progress};
 use crossrealm_api::{Client, SyncLease, SyncLeaseRelease, SyncLeaseRequest};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// For how long it is taken, in seconds: so long another agent waits for one that died.
-const SECONDS: u32 = 30;
+/// The term of the lease, in seconds: for so long another agent waits for one that died.
+const TERM_S: u32 = 30;
 /// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How long [`Lease::wait`] waits for another agent.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// How often it asks.
+const POLL_EVERY: Duration = Duration::from_secs(1);
 
-/// A name under which something is held, of this process alone: people see from it which computer to look at.
-pub fn holder() -> String {
+/// A holder's name, of this process alone: people see from it which computer to look at.
+pub(crate) fn holder_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String = host.trim().chars().take(64).collect();
     let own = uuid::Uuid::new_v4().simple().to_string();
@@ -28,13 +33,13 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease that is not held yet, under a name of this process alone.
+    /// A lease that is not held yet.
     pub fn new(client: Client, tenant: &str, domain: &str) -> Self {
         Self {
             client,
             tenant: tenant.to_owned(),
             domain: domain.to_owned(),
-            holder: holder(),
+            holder: holder_name(),
             renewing: None,
         }
     }
@@ -44,8 +49,11 @@ impl Lease {
         &self.holder
     }
 
-    /// Takes it, or goes on holding it; `None` where that worked, else who holds it.
-    pub async fn take(&mut self) -> Result<Option<SyncLease>, Failure> {
+    /// Acquires it, or goes on holding it. Returns `None` where that worked, else the lease of its holder.
+    ///
+    /// # Errors
+    /// The service's.
+    pub async fn acquire(&mut self) -> Result<Option<SyncLease>, AgentError> {
         if self
             .renewing
             .as_ref()
@@ -53,7 +61,10 @@ impl Lease {
         {
             return Ok(None);
         }
-        let wanted = self.request();
+        let wanted = SyncLeaseRequest {
+            holder: self.holder.clone(),
+            seconds: TERM_S,
+        };
         let lease = self
             .client
             .take_sync_lease(&self.tenant, &self.domain, &wanted)
@@ -81,7 +92,24 @@ impl Lease {
         Ok(None)
     }
 
-    /// Gives it back. Where that fails it ends by itself.
+    /// Acquires it, and waits for another agent for at most a minute.
+    ///
+    /// # Errors
+    /// [`AgentError::LeaseHeld`] where the other agent goes on, else the service's.
+    pub async fn wait(&mut self, progress: &dyn Progress) -> Result<(), AgentError> {
+        let began = Instant::now();
+        while let Some(other) = self.acquire().await? {
+            if began.elapsed() > MAX_WAIT {
+                let holder = other.holder;
+                return Err(AgentError::LeaseHeld { holder });
+            }
+            progress.report(Event::Waiting(&other.holder));
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Releases it. Where that fails it expires by itself.
     pub async fn release(&mut self) {
         let Some(task) = self.renewing.take() else {
             return;
@@ -94,14 +122,7 @@ impl Lease {
             .client
             .release_sync_lease(&self.tenant, &self.domain, &holder);
         if let Err(error) = released.await {
-            tracing::debug!(%error, "the lease was not given back");
-        }
-    }
-
-    fn request(&self) -> SyncLeaseRequest {
-        SyncLeaseRequest {
-            holder: self.holder.clone(),
-            seconds: SECONDS,
+            tracing::debug!(%error, "the lease was not released");
         }
     }
 }

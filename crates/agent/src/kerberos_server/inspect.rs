@@ -1,0 +1,419 @@
+//! What AD and the tenant hold of each other, and where they differ.
+
+use super::object::{ObjectSetup, agrees};
+use crate::connect::{self, DomainTarget};
+use crate::error::AgentError;
+use crate::records;
+use crossrealm_api::{Client, KerberosServer, Tenant, Trust, TrustKeyState, TrustState};
+use crossrealm_onprem::kerberos_server::{
+    Object, ObjectRefusal, ObjectStep, TrustKey, plan, trust_key,
+};
+use crossrealm_onprem::lsa::ENCTYPES_AES;
+use crossrealm_onprem::trust::{Observed, Step, Tdo, Wanted, observe, plan as plan_trust};
+
+/// What both sides hold.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The AD domain.
+    pub domain: String,
+    /// The Kerberos server object in AD.
+    pub object: Object,
+    /// The tenant's record of it.
+    pub recorded_object: Option<KerberosServer>,
+    /// The trusted domain object in AD.
+    pub trust: Option<Tdo>,
+    /// Its key, by AD's count.
+    pub trust_key: Option<TrustKey>,
+    /// The tenant's record of the trust.
+    pub recorded_trust: Option<Trust>,
+    /// Where the two sides differ, or a change is incomplete.
+    pub differences: Vec<Difference>,
+}
+
+/// Where AD and the tenant differ, or a change is incomplete. The message names no command: the caller knows its own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Difference {
+    /// A removal of the object has not ended.
+    #[error("the removal of the Kerberos server object is half done")]
+    ObjectRemovalBegun,
+    /// The tenant has recorded an account that is not in AD.
+    #[error("the tenant has recorded a service account that AD does not hold")]
+    ObjectMissing,
+    /// Something else has the account's name.
+    #[error(transparent)]
+    ObjectRefused(ObjectRefusal),
+    /// The object is not as it should be: what has to be done.
+    #[error("to do: {0}")]
+    ObjectStep(ObjectStep),
+    /// The tenant has not recorded the account.
+    #[error("the tenant has no record of the service account in AD")]
+    ObjectNotRecorded,
+    /// The key has the recorded version, but was made at another time.
+    #[error("AD made the key of `{account}` at another time than the tenant has recorded")]
+    ObjectKeyTime {
+        /// The account's name.
+        account: String,
+    },
+    /// Account or key version differ.
+    #[error(
+        "AD holds `{account}` with key version {version}, the tenant has recorded `{recorded_account}` with key version {recorded_version}"
+    )]
+    ObjectKeyVersion {
+        /// The account's name in AD.
+        account: String,
+        /// The version of its key.
+        version: u32,
+        /// The recorded account.
+        recorded_account: String,
+        /// The recorded version.
+        recorded_version: u32,
+    },
+    /// The trust of the realm's name has another SID.
+    #[error("AD holds a trust with `{0}` that is not this tenant's: its SID is another")]
+    ForeignTrust(String),
+    /// A removal of the trust has not ended.
+    #[error("the removal of the trust is half done")]
+    TrustRemovalBegun,
+    /// The tenant has a trust key, but AD has no trust with this realm.
+    #[error("the tenant holds a trust key, but AD holds no trust with `{0}`")]
+    TrustMissing(String),
+    /// AD has a trust with this realm, but the tenant has no key.
+    #[error("AD holds a trust with `{0}`, but the tenant has no key for it")]
+    TrustNotRecorded(String),
+    /// The trust was prepared, never confirmed.
+    #[error("the trust is half set up")]
+    TrustPending,
+    /// A rotation of the trust key has not ended.
+    #[error("the rotation of the trust key is half done")]
+    RotationPending,
+    /// The trust is not as it was recorded: what has to be done.
+    #[error("to do: {0}")]
+    TrustStep(Step),
+}
+
+impl Inspection {
+    /// Reads both sides and compares them; changes nothing.
+    ///
+    /// # Errors
+    /// Where AD or the tenant cannot be read.
+    pub async fn read(
+        client: &Client,
+        tenant: &Tenant,
+        target: &DomainTarget<'_>,
+    ) -> Result<Self, AgentError> {
+        let session = target.sign_in().await?;
+        let mut lsa = connect::lsa(&session).await?;
+        let mut object = ObjectSetup::open(&session).await?;
+        let observed = observe(&mut lsa, &tenant.realm).await?;
+        let id = tenant.id.to_string();
+        let domain = session.dc().domain.clone();
+        let recorded_object = records::kerberos_server(client, &id, &domain).await?;
+        let recorded_trust = records::trust(client, &id, &domain).await?;
+        let trust_key = match &observed.own {
+            Some(own) => trust_key(&mut object.ldap, &own.flat_name).await?,
+            None => None,
+        };
+        let is_known =
+            recorded_object.is_some() || recorded_trust.is_some() || observed.own.is_some();
+        // A service account that AD holds for other tenants alone needs no record here.
+        let is_of_others = !is_known && observed.others.iter().any(Tdo::is_cloud_trust);
+        let mut differences = match is_of_others {
+            true => Vec::new(),
+            false => compare_object(&object.seen, recorded_object.as_ref()),
+        };
+        if let Some(trust) = &recorded_trust {
+            differences.extend(trust_steps(observed.clone(), tenant, trust));
+        }
+        let (own, recorded) = (observed.own.as_ref(), recorded_trust.as_ref());
+        differences.extend(compare_trust(tenant, own, recorded));
+        Ok(Self {
+            domain,
+            object: object.seen,
+            recorded_object,
+            trust: observed.own,
+            trust_key,
+            recorded_trust,
+            differences,
+        })
+    }
+}
+
+/// Where the Kerberos server object and the tenant's record of it differ.
+fn compare_object(seen: &Object, recorded: Option<&KerberosServer>) -> Vec<Difference> {
+    if recorded.is_some_and(|recorded| recorded.removal_begun_at.is_some()) {
+        return vec![Difference::ObjectRemovalBegun];
+    }
+    if seen.user.is_none() && seen.computer.is_none() {
+        let missing = recorded.map(|_| Difference::ObjectMissing);
+        return missing.into_iter().collect();
+    }
+    let mut found = match plan(seen, false) {
+        Err(refusal) => vec![Difference::ObjectRefused(refusal)],
+        Ok(steps) => steps.into_iter().map(Difference::ObjectStep).collect(),
+    };
+    match (&seen.user, recorded) {
+        (Some(_), None) => found.push(Difference::ObjectNotRecorded),
+        (Some(user), Some(recorded)) if !agrees(user, recorded) => {
+            let account = user.account_name.clone();
+            found.push(match user.key_version == recorded.key_version {
+                true => Difference::ObjectKeyTime { account },
+                false => Difference::ObjectKeyVersion {
+                    account,
+                    version: user.key_version,
+                    recorded_account: recorded.display_name.clone(),
+                    recorded_version: recorded.key_version,
+                },
+            });
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Where the trust and the tenant's record of it differ.
+fn compare_trust(tenant: &Tenant, own: Option<&Tdo>, recorded: Option<&Trust>) -> Vec<Difference> {
+    let realm = || tenant.realm.clone();
+    if own.is_some_and(|own| !is_of_tenant(own, tenant)) {
+        return vec![Difference::ForeignTrust(realm())];
+    }
+    if recorded.is_some_and(|trust| trust.removal_begun_at.is_some()) {
+        return vec![Difference::TrustRemovalBegun];
+    }
+    let found = match (own, recorded) {
+        (None, None) => None,
+        (None, Some(_)) => Some(Difference::TrustMissing(realm())),
+        (Some(_), None) => Some(Difference::TrustNotRecorded(realm())),
+        (Some(_), Some(trust)) if trust.state == TrustState::Pending => {
+            Some(Difference::TrustPending)
+        }
+        (Some(_), Some(trust)) => has_pending_key(trust).then_some(Difference::RotationPending),
+    };
+    found.into_iter().collect()
+}
+
+/// Whether the trust in AD has this tenant's SID.
+pub fn is_of_tenant(own: &Tdo, tenant: &Tenant) -> bool {
+    own.sid.as_ref().map(ToString::to_string).as_ref() == Some(&tenant.sid)
+}
+
+fn has_pending_key(trust: &Trust) -> bool {
+    let mut states = trust.keys.iter().map(|key| key.state);
+    states.any(|state| state == TrustKeyState::Pending)
+}
+
+/// What AD holds of a finished trust otherwise than the tenant recorded it.
+fn trust_steps(mut observed: Observed, tenant: &Tenant, trust: &Trust) -> Vec<Difference> {
+    let is_finished = trust.state == TrustState::Active && !has_pending_key(trust);
+    let Ok(sid) = records::sid(tenant) else {
+        return Vec::new();
+    };
+    if !is_finished || observed.own.is_none() {
+        return Vec::new();
+    }
+    let wanted = Wanted {
+        realm: tenant.realm.clone(),
+        flat_name: tenant.flat_name.clone(),
+        sid,
+        top_level_names: trust.top_level_names.clone(),
+        enctypes: ENCTYPES_AES,
+    };
+    // Reading is as good at any controller.
+    observed.is_primary = true;
+    // A trust that is not the tenant's is reported already.
+    let steps = plan_trust(&observed, &wanted).unwrap_or_default();
+    steps.into_iter().map(Difference::TrustStep).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossrealm_api::TrustKey as RecordedKey;
+    use crossrealm_onprem::kerberos_server::{Computer, RevealGroups, User};
+    use crossrealm_onprem::lsa::DomainInfo;
+    use crossrealm_onprem::trust::KeyMatch;
+    use serde_json::json;
+
+    fn tenant() -> Tenant {
+        serde_json::from_value(json!({
+            "id": "0f8fad5b-d9cb-469f-a165-70867728950e", "name": "contoso",
+            "domain": "contoso.cloud.example", "realm": "KERBEROS.CONTOSO.CLOUD.EXAMPLE",
+            "flat_name": "CONTOSO-KRB", "sid": "S-1-5-21-1-2-3",
+            "top_level_names": ["contoso.cloud.example"],
+            "kdc_proxy_url": "https://login.cloud.example:443/x/kerberos", "created_at": 1,
+        }))
+        .unwrap()
+    }
+
+    fn tdo() -> Tdo {
+        Tdo {
+            name: "KERBEROS.CONTOSO.CLOUD.EXAMPLE".to_owned(),
+            flat_name: "CONTOSO-KRB".to_owned(),
+            sid: Some("S-1-5-21-1-2-3".parse().unwrap()),
+            direction: 1,
+            kind: 2,
+            attributes: 8,
+            enctypes: Some(0x18),
+            top_level_names: vec!["contoso.cloud.example".to_owned()],
+            only_names: true,
+        }
+    }
+
+    fn trust(state: TrustState) -> Trust {
+        Trust {
+            domain: "corp.contoso.com".to_owned(),
+            realm: "CORP.CONTOSO.COM".to_owned(),
+            flat_name: "CORP".to_owned(),
+            sid: "S-1-5-21-9-9-9".to_owned(),
+            state,
+            top_level_names: vec!["Contoso.cloud.example".to_owned()],
+            created_at: 1,
+            confirmed_at: None,
+            removal_begun_at: None,
+            keys: Vec::new(),
+        }
+    }
+
+    fn object() -> Object {
+        let user_dn = "CN=krbtgt_AzureAD,CN=Users,DC=corp".to_owned();
+        Object {
+            user: Some(User {
+                account_name: "krbtgt_56754".to_owned(),
+                number: Some(56754),
+                flags: 0x202,
+                key_version: 2,
+                key_updated_at: Some(1_700_000_000),
+                key_updated_from: Some("dc1.corp.contoso.com".to_owned()),
+            }),
+            computer_dn: "CN=AzureADKerberos,OU=Domain Controllers,DC=corp".to_owned(),
+            computer: Some(Computer {
+                flags: 0x0500_1000,
+                link: Some(user_dn.clone()),
+                reveal: Vec::new(),
+                never: Vec::new(),
+            }),
+            user_dn,
+            groups: RevealGroups::default(),
+        }
+    }
+
+    fn recorded() -> KerberosServer {
+        KerberosServer {
+            domain: "corp.contoso.com".to_owned(),
+            id: 56754,
+            display_name: "krbtgt_56754".to_owned(),
+            key_version: 2,
+            key_updated_at: 1_700_000_000,
+            recorded_at: 1,
+            removal_begun_at: None,
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_recorded_as_it_is_does_not_differ() {
+        assert_eq!(compare_object(&object(), Some(&recorded())), []);
+        let mut nothing = object();
+        (nothing.user, nothing.computer) = (None, None);
+        assert_eq!(compare_object(&nothing, None), []);
+    }
+
+    #[test]
+    fn an_object_that_is_recorded_otherwise_differs() {
+        assert_eq!(
+            compare_object(&object(), None),
+            [Difference::ObjectNotRecorded]
+        );
+        let mut older = recorded();
+        older.key_version = 1;
+        let found = compare_object(&object(), Some(&older));
+        assert!(found[0].to_string().contains("key version 1"), "{found:?}");
+        let mut nothing = object();
+        (nothing.user, nothing.computer) = (None, None);
+        assert_eq!(
+            compare_object(&nothing, Some(&recorded())),
+            [Difference::ObjectMissing]
+        );
+        let mut half = object();
+        half.computer = None;
+        assert_eq!(compare_object(&half, Some(&recorded())).len(), 1);
+    }
+
+    #[test]
+    fn a_pending_key_beside_a_current_one_is_a_rotation_that_has_not_ended() {
+        let key = |version, state| RecordedKey {
+            version,
+            state,
+            created_at: 1,
+            confirmed_at: None,
+            retires_at: None,
+            last_seen_at: None,
+        };
+        let mut trust = trust(TrustState::Active);
+        trust.keys = vec![
+            key(2, TrustKeyState::Pending),
+            key(1, TrustKeyState::Current),
+        ];
+        let found = compare_trust(&tenant(), Some(&tdo()), Some(&trust));
+        assert_eq!(found, [Difference::RotationPending]);
+        assert!(found[0].to_string().contains("half done"));
+    }
+
+    #[test]
+    fn what_ad_holds_otherwise_is_to_do() {
+        let observed = |tdo| Observed {
+            domain: DomainInfo {
+                flat_name: "CORP".to_owned(),
+                dns_name: "corp.contoso.com".to_owned(),
+                forest_name: "corp.contoso.com".to_owned(),
+                sid: "S-1-5-21-9-9-9".parse().unwrap(),
+            },
+            is_primary: false,
+            own: tdo,
+            others: Vec::new(),
+            key: KeyMatch::Untried,
+        };
+        let mut altered = tdo();
+        altered.top_level_names.push("windows.net".to_owned());
+        altered.enctypes = Some(4);
+        let active = trust(TrustState::Active);
+        let to_do = trust_steps(observed(Some(altered.clone())), &tenant(), &active);
+        let to_do: Vec<String> = to_do.iter().map(ToString::to_string).collect();
+        assert!(to_do[0].starts_with("to do: set the encryption types"));
+        assert!(to_do[1].starts_with("to do: set the top-level names"));
+        let half = trust(TrustState::Pending);
+        assert_eq!(trust_steps(observed(Some(altered)), &tenant(), &half), []);
+        for own in [Some(tdo()), None] {
+            assert_eq!(trust_steps(observed(own), &tenant(), &active), []);
+        }
+    }
+
+    #[test]
+    fn a_complete_trust_and_none_at_all_do_not_differ() {
+        let active = trust(TrustState::Active);
+        assert_eq!(compare_trust(&tenant(), Some(&tdo()), Some(&active)), []);
+        assert_eq!(compare_trust(&tenant(), None, None), []);
+    }
+
+    #[test]
+    fn a_trust_on_one_side_alone_differs() {
+        let (active, pending) = (trust(TrustState::Active), trust(TrustState::Pending));
+        let mut foreign = tdo();
+        foreign.sid = Some("S-1-5-21-4-4-4".parse().unwrap());
+        let realm = tenant().realm;
+        for (own, recorded, wanted) in [
+            (None, Some(&active), Difference::TrustMissing(realm.clone())),
+            (
+                Some(tdo()),
+                None,
+                Difference::TrustNotRecorded(realm.clone()),
+            ),
+            (Some(tdo()), Some(&pending), Difference::TrustPending),
+            (
+                Some(foreign),
+                Some(&active),
+                Difference::ForeignTrust(realm.clone()),
+            ),
+        ] {
+            assert_eq!(compare_trust(&tenant(), own.as_ref(), recorded), [wanted]);
+        }
+    }
+}

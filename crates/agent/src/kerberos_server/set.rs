@@ -1,0 +1,201 @@
+//! The Kerberos server object and the trust from AD to the tenant, set up, repaired or rotated.
+//!
+//! Everything is read and every blocking finding is reported before the first change. A run that is killed anywhere is finished by
+//! the next.
+
+use super::object::ObjectSetup;
+use super::preflight::{self, Environment};
+use crate::error::AgentError;
+use crate::finding::{Finding, Findings};
+use crate::journal::Journal;
+use crate::progress::Progress;
+use crate::trust::convergence::{TrustChange, TrustSetup};
+use crate::{connect, records, replication};
+use crossrealm_api::{Client, Tenant};
+use crossrealm_onprem::credentials::DomainCredentials;
+use crossrealm_onprem::kerberos_server::replication::Partner;
+use crossrealm_onprem::kerberos_server::{ObjectStep, plan};
+use crossrealm_onprem::session::Session;
+
+/// What is to be set up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SetOptions<'a> {
+    /// Whether the trust is set up too.
+    pub trust: bool,
+    /// Whether new keys are made: of the service account, and with `trust` of the trust.
+    pub rotate: bool,
+    /// Whether keys that are younger than 24 hours are rotated too.
+    pub force: bool,
+    /// DNS suffixes whose services AD refers to the tenant; `None` for those recorded, at first the tenant's.
+    pub top_level_names: Option<&'a [String]>,
+    /// Whether nothing is changed. The trust key is not tried then.
+    pub dry_run: bool,
+}
+
+/// What was set up, or would be.
+#[derive(Debug)]
+pub struct SetReport {
+    /// The AD domain.
+    pub domain: String,
+    /// The DN of the service account.
+    pub user_account: String,
+    /// The tenant's realm, where the trust was set up.
+    pub realm: Option<String>,
+    /// The top-level names of the trust.
+    pub top_level_names: Vec<String>,
+    /// The version of the trust key that AD has, by the tenant's count.
+    pub key_version: Option<u32>,
+    /// Whether AD or the tenant's record changed.
+    pub changed: bool,
+    /// The steps in AD, made or planned.
+    pub steps: Vec<String>,
+    /// What the preflight found that does not block the change.
+    pub notes: Vec<Finding>,
+    /// What the other domain controllers see of the change.
+    pub replication: Vec<Partner>,
+}
+
+/// Sets up, repairs or rotates.
+///
+/// # Errors
+/// [`AgentError::Blocked`] with every blocking finding before anything was changed; else AD's or the service's.
+pub async fn set(
+    client: &Client,
+    tenant: &Tenant,
+    environment: Environment,
+    credentials: &DomainCredentials,
+    options: &SetOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<SetReport, AgentError> {
+    let id = tenant.id.to_string();
+    let session = Session::open_at(environment.dc, credentials).await?;
+    let mut lsa = connect::lsa(&session).await?;
+    let mut object = ObjectSetup::open(&session).await?;
+    let domain = lsa.domain().await?;
+    let known = records::kerberos_server(client, &id, &session.dc().domain).await?;
+    let trust = match options.trust {
+        true => {
+            let names = options.top_level_names;
+            Some(TrustSetup::open(client, tenant, &session, &mut lsa, names).await?)
+        }
+        false => None,
+    };
+    let rotation = Rotation::of(options, &object, trust.as_ref());
+    let steps = plan(&object.seen, rotation.object)?;
+    let mut found = environment.found;
+    check(&mut found, &mut object, &steps, trust.as_ref(), &session).await?;
+    if !options.force {
+        found
+            .findings
+            .extend(rotation.too_young(&object, trust.as_ref()));
+    }
+    let mut report = SetReport {
+        domain: session.dc().domain.clone(),
+        user_account: object.seen.user_dn.clone(),
+        realm: trust.as_ref().map(|trust| trust.wanted.realm.clone()),
+        top_level_names: trust
+            .as_ref()
+            .map(|trust| trust.wanted.top_level_names.clone())
+            .unwrap_or_default(),
+        key_version: None,
+        changed: false,
+        steps: steps.iter().map(ToString::to_string).collect(),
+        notes: preflight::passed(found, progress)?,
+        replication: Vec::new(),
+    };
+    if options.dry_run {
+        if let Some(trust) = &trust {
+            report.steps.extend(trust.planned_steps(rotation.trust)?);
+        }
+        return Ok(report);
+    }
+    // The pending version is what shows the next run that this one began.
+    let journal = Journal::new(client, &id, &session, progress);
+    let prepared = match &trust {
+        Some(trust) => Some(trust.prepare(rotation.trust, progress).await?),
+        None => None,
+    };
+    object.apply(&steps, &journal).await?;
+    let recorded = object
+        .record(client, &id, &domain, known.as_ref(), &journal)
+        .await?;
+    report.changed = recorded || !steps.is_empty();
+    if let (Some(trust), Some(prepared)) = (trust, &prepared) {
+        let TrustChange {
+            version,
+            steps,
+            changed,
+        } = trust.finish(prepared, &journal).await?;
+        report.key_version = Some(version);
+        report.steps.extend(steps);
+        report.changed |= changed;
+    }
+    if !report.steps.is_empty() {
+        report.replication = replication::check(&session, &mut object.ldap, tenant, progress).await;
+    }
+    Ok(report)
+}
+
+/// Which keys are to be made anew.
+struct Rotation {
+    object: bool,
+    trust: bool,
+    /// Whether an earlier run began a rotation, which is finished whatever the age of a key.
+    resumed: bool,
+}
+
+impl Rotation {
+    fn of(options: &SetOptions<'_>, object: &ObjectSetup, trust: Option<&TrustSetup<'_>>) -> Self {
+        let begun = trust.and_then(TrustSetup::half_rotated_since);
+        // The run that was killed may have come as far as the account.
+        let is_done = begun.is_some() && made_at(object) >= begun;
+        Self {
+            object: options.rotate && (options.force || !is_done),
+            trust: options.rotate && options.trust,
+            resumed: begun.is_some(),
+        }
+    }
+
+    /// The keys that have just been made.
+    fn too_young(&self, object: &ObjectSetup, trust: Option<&TrustSetup<'_>>) -> Vec<Finding> {
+        let mut found = Vec::new();
+        if self.resumed {
+            return found;
+        }
+        if self.object {
+            let made_at = made_at(object);
+            found.extend(preflight::too_young(
+                "the key of the service account",
+                made_at,
+            ));
+        }
+        if let (true, Some(trust)) = (self.trust, trust) {
+            found.extend(preflight::too_young("the trust key", trust.confirmed_at()));
+        }
+        found
+    }
+}
+
+/// When the service account's key was made, Unix seconds.
+fn made_at(object: &ObjectSetup) -> Option<i64> {
+    object.seen.user.as_ref()?.key_updated_at
+}
+
+/// Adds everything that blocks the change. Nothing has been changed yet.
+async fn check(
+    found: &mut Findings,
+    object: &mut ObjectSetup,
+    steps: &[ObjectStep],
+    trust: Option<&TrustSetup<'_>>,
+    session: &Session,
+) -> Result<(), AgentError> {
+    found
+        .findings
+        .extend(preflight::object(object, steps).await?);
+    if let Some(trust) = trust {
+        let more = preflight::trust(object, trust, session.dc()).await?;
+        found.findings.extend(more.findings);
+        found.notes.extend(more.notes);
+    }
+    Ok(())
+}

@@ -1,0 +1,330 @@
+//! Synchronizing a domain: reads what AD holds or what changed there, and what the tenant holds of that, plans, and writes.
+//!
+//! The plan itself is made in [`crossrealm_onprem::sync`] and is pure; this module only carries states and changes between
+//! the two sides. The tenant applies each batch in one transaction and every change is idempotent; the sync cursor goes with
+//! the last batch. So a run that ends anywhere is finished by the next one.
+
+use super::batches::{cloud_object, failures, objects, requests};
+use super::comparison::{Comparison, SyncJob};
+use crate::error::AgentError;
+use crate::progress::{Event, Progress};
+use crossrealm_api as api;
+use crossrealm_onprem::credentials::DomainCredentials;
+use crossrealm_onprem::dc::Choice;
+use crossrealm_onprem::sync::{
+    Agent, CloudState, Cursor, Observed, SyncMode, newcomers, plan, unknown,
+};
+use std::collections::BTreeSet;
+
+/// A sync agent between two runs: signed in to a domain controller, and aware of what the tenant holds.
+#[derive(Default)]
+pub struct SyncSession {
+    agent: Option<Agent>,
+    tenant: Option<TenantState>,
+}
+
+/// What is known of the tenant between two runs.
+struct TenantState {
+    /// The cursor that the tenant holds, as it is stored.
+    stored_cursor: Option<String>,
+    /// How far the agent is; ahead of the stored one where nothing changed.
+    cursor: Option<Cursor>,
+    /// How many users and groups the tenant holds of the domain.
+    held: usize,
+}
+
+impl SyncSession {
+    /// Reads both sides and makes the plan.
+    ///
+    /// # Errors
+    /// Where the tenant or AD cannot be read, or the tenant has recorded the domain with another SID.
+    pub async fn compare(
+        &mut self,
+        job: &SyncJob<'_>,
+        credentials: &DomainCredentials,
+        mode: SyncMode,
+        progress: &dyn Progress,
+    ) -> Result<Comparison, AgentError> {
+        if self.agent.as_ref().is_some_and(Agent::is_old) {
+            *self = Self::default();
+        }
+        let tenant = match &mut self.tenant {
+            Some(tenant) => tenant,
+            none => {
+                progress.report(Event::Status("reading the state of the tenant"));
+                let state = job.client.sync_state(job.tenant, job.domain).await?;
+                none.insert(TenantState {
+                    cursor: state.cursor.as_deref().and_then(Cursor::parse),
+                    stored_cursor: state.cursor,
+                    held: usize::try_from(state.users + state.groups).unwrap_or(usize::MAX),
+                })
+            }
+        };
+        let agent = match &mut self.agent {
+            Some(agent) => agent,
+            none => {
+                progress.report(Event::Status("signing in to the domain"));
+                let last = tenant.cursor.as_ref();
+                let last = last.map(|cursor| cursor.controller.as_str());
+                none.insert(sign_in(job, credentials, last).await?)
+            }
+        };
+        let seen = agent
+            .observe(tenant.cursor.as_ref(), mode, &mut |count| {
+                progress.report(Event::Status(&format!("{count} objects read")));
+            })
+            .await?;
+        let mut observed = seen.observed;
+        let cloud = match observed.complete {
+            true => {
+                progress.report(Event::Status("reading what the tenant holds"));
+                all_identities(job, &observed).await?
+            }
+            false => changed_identities(job, agent, &mut observed, tenant.held).await?,
+        };
+        Ok(Comparison {
+            controller: agent.controller().to_owned(),
+            plan: plan(&observed, &cloud),
+            observed,
+            full_sync_reason: seen.full_sync_reason,
+            cursor: seen.cursor,
+            stored_cursor: tenant.stored_cursor.clone(),
+        })
+    }
+
+    /// Goes on from a comparison that needs nothing done, without writing to the tenant.
+    pub fn advance_cursor(&mut self, comparison: &Comparison) {
+        if let Some(tenant) = &mut self.tenant {
+            tenant.cursor = Some(comparison.cursor.clone());
+        }
+    }
+
+    /// Applies the plan and ends the run, also when nothing is to be changed: the tenant then records that it is up to date.
+    /// `lease_holder` is the name under which the agent holds the lease.
+    ///
+    /// # Errors
+    /// Where the service cannot be reached or refuses a request. Single changes that it refuses are in the result.
+    pub async fn apply(
+        &mut self,
+        job: &SyncJob<'_>,
+        lease_holder: &str,
+        comparison: &Comparison,
+        progress: &dyn Progress,
+    ) -> Result<api::ApplyIdentitiesResult, AgentError> {
+        let batches = requests(&comparison.plan);
+        let count = batches.len();
+        let mut run = Run::new(job, lease_holder, comparison);
+        let mut cursor = comparison.cursor.clone();
+        for (index, changes) in batches.into_iter().enumerate() {
+            progress.report(Event::Status(&format!(
+                "writing batch {} of {count}",
+                index + 1
+            )));
+            let last = index + 1 == count;
+            if last {
+                cursor.pending.extend(objects(&changes));
+            }
+            run.send(changes, last.then_some(&cursor), false).await?;
+            cursor.pending.extend(run.refused());
+        }
+        // Which of the last changes were refused is known only now.
+        let mut exact = comparison.cursor.clone();
+        exact.pending.extend(run.refused());
+        if exact != cursor {
+            run.send(Vec::new(), Some(&exact), true).await?;
+        }
+        let total = run.total;
+        if let Some(tenant) = &mut self.tenant {
+            tenant.stored_cursor = run.stored_cursor;
+            tenant.cursor = Some(exact);
+            let created = usize::try_from(total.created).unwrap_or(usize::MAX);
+            let deleted = usize::try_from(total.deleted).unwrap_or(usize::MAX);
+            tenant.held = tenant.held.saturating_add(created).saturating_sub(deleted);
+        }
+        Ok(total)
+    }
+}
+
+/// The requests of one run.
+struct Run<'a> {
+    job: &'a SyncJob<'a>,
+    lease_holder: &'a str,
+    comparison: &'a Comparison,
+    id: String,
+    /// The cursor that the tenant holds.
+    stored_cursor: Option<String>,
+    total: api::ApplyIdentitiesResult,
+}
+
+impl<'a> Run<'a> {
+    fn new(job: &'a SyncJob<'a>, lease_holder: &'a str, comparison: &'a Comparison) -> Self {
+        Self {
+            job,
+            lease_holder,
+            comparison,
+            id: uuid::Uuid::new_v4().to_string(),
+            stored_cursor: comparison.stored_cursor.clone(),
+            total: api::ApplyIdentitiesResult::default(),
+        }
+    }
+
+    /// Sends changes; with a cursor, ends the run. `only_cursor` leaves failures as they were reported.
+    async fn send(
+        &mut self,
+        changes: Vec<api::IdentityChange>,
+        cursor: Option<&Cursor>,
+        only_cursor: bool,
+    ) -> Result<(), AgentError> {
+        let observed = &self.comparison.observed;
+        let domain = &observed.domain;
+        let failures = match cursor.is_some() && !only_cursor {
+            true => failures(observed),
+            false => Vec::new(),
+        };
+        let text = cursor.and_then(Cursor::to_text);
+        let accepted = self.job.accept_deletions;
+        let request = api::ApplyIdentities {
+            run_id: self.id.clone(),
+            domain: api::SyncDomain {
+                dns_name: domain.dns_name.clone(),
+                flat_name: domain.flat_name.clone(),
+                sid: domain.sid.to_string(),
+            },
+            changes,
+            skipped: self.comparison.cursor.left_out,
+            cursor: text.clone(),
+            last: cursor.is_some(),
+            holder: Some(self.lease_holder.to_owned()),
+            // The tenant counts for itself.
+            accept_deletions: (accepted > 0).then(|| u64::try_from(accepted).unwrap_or(u64::MAX)),
+            previous_cursor: Some(self.stored_cursor.clone().unwrap_or_default()),
+            failed: u64::try_from(failures.len()).unwrap_or(u64::MAX),
+            failures: failures.into_iter().take(api::MAX_FAILURES).collect(),
+            incremental: only_cursor || !observed.complete,
+        };
+        let (client, tenant) = (self.job.client, self.job.tenant);
+        let result = client
+            .apply_identities(tenant, &domain.dns_name, &request)
+            .await?;
+        if cursor.is_some() {
+            self.stored_cursor = text;
+        }
+        self.total.created += result.created;
+        self.total.updated += result.updated;
+        self.total.deleted += result.deleted;
+        self.total.disabled += result.disabled;
+        self.total.unchanged += result.unchanged;
+        self.total.memberships_added += result.memberships_added;
+        self.total.memberships_removed += result.memberships_removed;
+        self.total.refused.extend(result.refused);
+        Ok(())
+    }
+
+    /// The objects that the tenant refused so far.
+    fn refused(&self) -> BTreeSet<String> {
+        let refused = self.total.refused.iter();
+        refused.map(|one| one.object_guid.clone()).collect()
+    }
+}
+
+/// Signs in at the named domain controller, else at the one of the last run, else at any.
+async fn sign_in(
+    job: &SyncJob<'_>,
+    credentials: &DomainCredentials,
+    last: Option<&str>,
+) -> Result<Agent, AgentError> {
+    let at = async |choice: Choice| Agent::open(job.domain, &choice, credentials, job.scope).await;
+    if job.dc.is_none()
+        && let Some(last) = last
+    {
+        match at(Choice::Named(last.to_owned())).await {
+            Ok(agent) => return Ok(agent),
+            Err(error) => {
+                tracing::debug!(controller = last, %error, "looking for another domain controller");
+            }
+        }
+    }
+    Ok(at(Choice::named_or(job.dc, Choice::Any)).await?)
+}
+
+/// All that the tenant holds of the domain.
+async fn all_identities(job: &SyncJob<'_>, observed: &Observed) -> Result<CloudState, AgentError> {
+    let mut state = CloudState::default();
+    let mut after: Option<String> = None;
+    loop {
+        let page = job
+            .client
+            .domain_identities(
+                job.tenant,
+                job.domain,
+                after.as_deref(),
+                Some(api::MAX_PAGE),
+            )
+            .await?;
+        let found = observed.domain.sid.to_string();
+        if let Some(recorded) = page.domain.filter(|recorded| recorded.sid != found) {
+            return Err(AgentError::OtherDomain {
+                domain: job.domain.to_owned(),
+                recorded: recorded.sid,
+                found,
+            });
+        }
+        add(job, &mut state, page.identities).await?;
+        match page.next {
+            Some(next) if Some(&next) != after.as_ref() => after = Some(next),
+            _ => return Ok(state),
+        }
+    }
+}
+
+/// What the tenant holds of the objects that an incremental sync is about; completes what must be known of these.
+async fn changed_identities(
+    job: &SyncJob<'_>,
+    agent: &mut Agent,
+    observed: &mut Observed,
+    held: usize,
+) -> Result<CloudState, AgentError> {
+    let mut state = CloudState {
+        held,
+        ..CloudState::default()
+    };
+    look_up(job, &mut state, observed.seen.keys().cloned().collect()).await?;
+    observed.groups_of = agent.groups_of(&newcomers(observed, &state)).await?;
+    let missing = unknown(observed, &state);
+    look_up(job, &mut state, missing.into_iter().collect()).await?;
+    Ok(state)
+}
+
+async fn look_up(
+    job: &SyncJob<'_>,
+    state: &mut CloudState,
+    guids: Vec<String>,
+) -> Result<(), AgentError> {
+    for chunk in guids.chunks(api::MAX_CHANGES) {
+        let wanted = api::IdentityLookup {
+            object_guids: chunk.to_vec(),
+        };
+        let found = job
+            .client
+            .lookup_identities(job.tenant, job.domain, &wanted)
+            .await?;
+        add(job, state, found).await?;
+    }
+    Ok(())
+}
+
+/// Adds identities with all their members to the state.
+async fn add(
+    job: &SyncJob<'_>,
+    state: &mut CloudState,
+    found: Vec<api::SyncedIdentity>,
+) -> Result<(), AgentError> {
+    for mut held in found {
+        job.client
+            .complete_members(job.tenant, job.domain, &mut held)
+            .await?;
+        let (guid, object) = cloud_object(held)?;
+        state.objects.insert(guid, object);
+    }
+    Ok(())
+}

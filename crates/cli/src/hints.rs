@@ -1,0 +1,115 @@
+//! The next step after a failure of the agent, in commands and options of this program.
+
+use crossrealm_agent::error::AgentError;
+use crossrealm_agent::finding::Finding;
+use crossrealm_agent::kerberos_server::inspect::Difference;
+
+/// The next step, where one is known.
+pub fn of_error(error: &AgentError) -> Option<String> {
+    let text = match error {
+        AgentError::Service(error) | AgentError::NotAudited { source: error, .. } => {
+            return error.hint();
+        }
+        AgentError::Onprem(error) => return error.hint(),
+        AgentError::GroupPolicy(error) => return error.hint(),
+        AgentError::Lsa(error) => error.hint()?,
+        AgentError::Netlogon(error) => error.hint()?,
+        AgentError::TrustStep(error) => error.hint()?,
+        AgentError::TrustRefused(refusal) => return Some(refusal.hint()),
+        AgentError::ObjectRefused(refusal) => return Some(refusal.hint()),
+        AgentError::Step { source, .. } => return of_error(source),
+        AgentError::MissingRight { right, .. } => {
+            return Some(format!(
+                "the account needs the right {right}; `docs/guide/trust.md` shows how to delegate it"
+            ));
+        }
+        AgentError::TooManyDeletions { losses, .. } => {
+            return Some(format!(
+                "check it with `crossrealm sync plan`; if it is right, run `crossrealm sync once` with `--accept-deletions {losses}`"
+            ));
+        }
+        AgentError::NotGlobalAdministrator { .. } => {
+            "use the token of a global administrator of the service"
+        }
+        AgentError::OtherDomain { .. } => {
+            "this is another domain of the same name; use a tenant of its own for it"
+        }
+        AgentError::LeaseHeld { .. } => {
+            "it keeps the tenant up to date: see `crossrealm sync status`, or stop it first"
+        }
+        AgentError::NoReferral { .. } => "nothing was confirmed to the tenant; run it again",
+        AgentError::TrustKeyMismatch { .. } => {
+            "run it again in a few minutes; nothing was confirmed to the tenant"
+        }
+        AgentError::NoKeyAccepted { .. } => {
+            "an administrator makes the trust anew with `crossrealm kerberos-server set --setup-cloud-trust`"
+        }
+        AgentError::ObjectNotVisible { .. } => "run it again",
+        AgentError::NoAccount(_) => {
+            "give its account name (sAMAccountName), e.g. `--apply-to Workstations`"
+        }
+        AgentError::Blocked(_) | AgentError::BadSid(_) => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// The next step after a finding of a preflight.
+pub fn of_finding(finding: &Finding) -> Option<String> {
+    let text = match finding {
+        Finding::Unreachable(error) => return error.hint(),
+        Finding::Trust(refusal) => return Some(refusal.hint()),
+        Finding::NotPrimary {
+            primary: Some(primary),
+            ..
+        } => {
+            return Some(format!(
+                "name it with `--dc {primary}`, or leave `--dc` away"
+            ));
+        }
+        Finding::NotPrimary { primary: None, .. } => "name the PDC emulator with `--dc HOST`",
+        Finding::ClockSkew(_) => {
+            "set the clocks by NTP: of this computer, of the domain controllers, of the service"
+        }
+        Finding::ForestLevel => "raise the forest functional level",
+        Finding::DomainLevel => "raise the domain functional level",
+        Finding::AccountNameTaken { .. } => {
+            "rename or delete the account if nothing uses it, else create the tenant with another flat name"
+        }
+        Finding::Shadowed { .. } => "take the name away where the tenant is meant: `setspn -D`",
+        Finding::YoungKey { .. } => "`--force` rotates it now",
+        Finding::MissingRight(_) => {
+            "use a member of Domain Admins or Enterprise Admins of the forest's root domain, or delegate the right as `docs/guide/trust.md` shows"
+        }
+    };
+    Some(text.to_owned())
+}
+
+/// A difference between AD and the tenant, with the next step behind it.
+pub fn with_remedy(difference: &Difference) -> String {
+    const SET: &str = "run `crossrealm kerberos-server set`";
+    const SET_TRUST: &str = "run `crossrealm kerberos-server set --setup-cloud-trust`";
+    let remedy = match difference {
+        Difference::ObjectRefused(_) | Difference::ForeignTrust(_) => {
+            return difference.to_string();
+        }
+        Difference::ObjectRemovalBegun => {
+            "run `crossrealm kerberos-server remove` to finish it, or `set` to keep the object"
+                .to_owned()
+        }
+        Difference::ObjectMissing => format!("{SET}, or `remove`"),
+        Difference::ObjectStep(_)
+        | Difference::ObjectNotRecorded
+        | Difference::ObjectKeyTime { .. }
+        | Difference::ObjectKeyVersion { .. } => SET.to_owned(),
+        Difference::TrustRemovalBegun => format!(
+            "run `crossrealm trusted-domain-object remove` to finish it, or to keep it {SET_TRUST}"
+        ),
+        Difference::TrustMissing(_)
+        | Difference::TrustNotRecorded(_)
+        | Difference::TrustStep(_) => SET_TRUST.to_owned(),
+        Difference::TrustPending | Difference::RotationPending => {
+            format!("{SET_TRUST} to finish")
+        }
+    };
+    format!("{difference}: {remedy}")
+}

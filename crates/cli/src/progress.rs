@@ -1,0 +1,240 @@
+//! What operations of the agent report, on stderr: status and steps for a person, log lines for a service.
+
+use crate::failure::Failure;
+use crate::output::printable;
+use crossrealm_agent::progress::{Event, Progress};
+use crossrealm_agent::sync::comparison::Comparison;
+use crossrealm_api::ApplyIdentitiesResult;
+use crossrealm_onprem::sync::{SkipReason, Skipped};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many names of objects that were left out are shown for each reason.
+const NAMES_SHOWN: usize = 10;
+/// How often a long run shows its status, where there is no terminal.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows progress on stderr.
+pub struct Console {
+    is_service: bool,
+    is_terminal: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// When the status was last shown, or would have been at the start of the run; `None` between runs.
+    status_at: Option<Instant>,
+    /// What was last shown of that which is reported at each run, and shown only where it changes.
+    last: String,
+}
+
+impl Console {
+    /// For a command that a person waits for.
+    pub fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// For a service, whose stderr is a log.
+    pub fn service() -> Self {
+        Self::with(true)
+    }
+
+    fn with(is_service: bool) -> Self {
+        Self {
+            is_service,
+            is_terminal: std::io::stderr().is_terminal(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Shows the status: at a terminal in one line that is overwritten, elsewhere now and then.
+    fn show_status(&self, state: &mut State, text: &str) {
+        let shown = state.status_at.replace(Instant::now());
+        if self.is_terminal {
+            eprint!("\r\u{1b}[K{text} …");
+        } else if shown.is_some_and(|at| at.elapsed() >= STATUS_EVERY) {
+            eprintln!("{text} …");
+        } else {
+            state.status_at = shown.or(state.status_at);
+        }
+    }
+
+    /// Ends the status.
+    fn clear_status(&self, state: &mut State) {
+        if state.status_at.take().is_some() && self.is_terminal {
+            eprint!("\r\u{1b}[K");
+        }
+    }
+
+    fn waiting(&self, state: &mut State, holder: &str) {
+        if state.last == holder {
+            return;
+        }
+        state.last = holder.to_owned();
+        let holder = printable(holder);
+        match self.is_service {
+            true => {
+                tracing::info!(%holder, "waiting: another sync agent works for this connector");
+            }
+            false => eprintln!("waiting for another sync agent, `{holder}`"),
+        }
+    }
+
+    fn synced(
+        &self,
+        state: &mut State,
+        comparison: &Comparison,
+        result: &ApplyIdentitiesResult,
+        took: Duration,
+    ) {
+        let left_out = left_out(&comparison.plan.skipped);
+        if !left_out.is_empty() && left_out != state.last {
+            eprint!("{left_out}");
+            state.last = left_out;
+        }
+        for refused in &result.refused {
+            tracing::warn!(
+                object = %printable(&refused.account_name),
+                code = refused.code,
+                "refused: {}",
+                printable(&refused.message)
+            );
+        }
+        if comparison.is_idle() {
+            return;
+        }
+        tracing::info!(
+            domain = comparison.observed.domain.dns_name,
+            controller = comparison.controller,
+            compared = compared(comparison),
+            created = result.created,
+            updated = result.updated,
+            deleted = result.deleted,
+            memberships_added = result.memberships_added,
+            memberships_removed = result.memberships_removed,
+            refused = result.refused.len(),
+            took_ms = took.as_millis(),
+            "synced"
+        );
+    }
+}
+
+impl Progress for Console {
+    fn report(&self, event: Event<'_>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *state;
+        if let Event::Status(text) = event {
+            return self.show_status(state, text);
+        }
+        self.clear_status(state);
+        match event {
+            Event::Status(_) | Event::Idle => {}
+            Event::StepDone(step) => line(&format!("done: {step}")),
+            Event::Warning(error) => {
+                let text = error.to_string();
+                line(&format!(
+                    "warning: {}",
+                    text.lines().next().unwrap_or_default()
+                ));
+            }
+            Event::Note(finding) => line(&format!("note: {finding}")),
+            Event::ObjectKept(realms) => line(&format!(
+                "note: the service account is kept, because AD trusts other tenants: `{}`; the last one's `remove` removes it, or `--force`",
+                realms.join("`, `")
+            )),
+            Event::ReplicationUnknown(error) => line(&format!(
+                "note: whether the other domain controllers see the change is not known: {error}"
+            )),
+            Event::Waiting(holder) => self.waiting(state, holder),
+            Event::Synced {
+                comparison,
+                result,
+                took,
+            } => self.synced(state, comparison, result, took),
+            Event::SyncFailed { error, retry_in } => {
+                let failure = Failure::from(error);
+                tracing::error!(retry_in_s = retry_in.as_secs(), "{failure}");
+            }
+            Event::TrustKeyRotated { domain, version } => {
+                tracing::info!(domain, version, "trust key rotated");
+            }
+            Event::RotationFailed { error, retry_in } => {
+                let (failure, pause_s) = (Failure::from(error), retry_in.as_secs());
+                tracing::error!(
+                    "the trust key was not rotated, next try in {pause_s} s: {failure}"
+                );
+            }
+        }
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        let mut state = std::mem::take(state.unwrap_or_else(PoisonError::into_inner));
+        self.clear_status(&mut state);
+    }
+}
+
+/// One line on stderr, in one write: a program that follows the output sees whole lines.
+fn line(text: &str) {
+    // A closed stderr must not stop the work.
+    let _ = std::io::stderr()
+        .lock()
+        .write_all(format!("{text}\n").as_bytes());
+}
+
+/// What a run compared.
+pub fn compared(comparison: &Comparison) -> String {
+    match &comparison.full_sync_reason {
+        None => "what changed since the last run".to_owned(),
+        Some(reason) => format!("everything: {reason}"),
+    }
+}
+
+/// The objects that were left out, by reason, one line for each.
+pub fn left_out(skipped: &[Skipped]) -> String {
+    let mut by_reason: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for one in skipped.iter().filter(|one| one.reason.is_told()) {
+        by_reason.entry(one.reason).or_default().push(&one.name);
+    }
+    let line = |(reason, mut names): (SkipReason, Vec<&str>)| {
+        names.sort_unstable();
+        let shown: Vec<_> = names
+            .iter()
+            .take(NAMES_SHOWN)
+            .map(|name| printable(name))
+            .collect();
+        let more = match names.len().saturating_sub(NAMES_SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("left out, {reason}: {}{more}\n", shown.join(", "))
+    };
+    by_reason.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_left_out_are_listed_by_reason() {
+        let one = |name: String, reason| Skipped {
+            guid: None,
+            name,
+            reason,
+        };
+        let mut all = vec![one("krbtgt".into(), SkipReason::ReservedRid)];
+        all.extend((0..12).map(|n| one(format!("g{n:02}"), SkipReason::ForeignSid)));
+        assert_eq!(
+            left_out(&all),
+            "left out, a built-in account (RID below 1000): krbtgt\n\
+             left out, built-in or of another domain (by its SID): g00, g01, g02, g03, g04, g05, g06, g07, g08, g09 and 2 more\n"
+        );
+        assert_eq!(left_out(&[]), "");
+    }
+}

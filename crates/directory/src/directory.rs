@@ -1,17 +1,19 @@
 //! The handle: a database, a master key and the caches.
 
-use crate::db::{Pools, Tx, col, sql};
+use crate::caches::Caches;
+use crate::db::columns::col;
+use crate::db::pools::{Pools, Tx};
+use crate::db::statement::sql;
 use crate::error::Result;
-use crate::kdc_records::Caches;
 use crate::sealing::master_key::MasterKey;
-use crate::sealing::seal::{Place, Sealer};
+use crate::sealing::seal::{SealContext, Sealer};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyPool;
 use std::sync::Arc;
 
 /// What is sealed into a new database, so that a master key is proven and not only named.
 const CHECK: &[u8] = b"crossrealm";
-const CHECK_PLACE: Place<'static> = Place {
+const CHECK_CONTEXT: SealContext<'static> = SealContext {
     tenant: TenantId([0; 16]),
     kind: "master key check",
     id: &[],
@@ -94,7 +96,7 @@ async fn check_master_key(pools: &Pools, sealer: &Sealer, key: &MasterKey) -> Re
     // Two nodes may open a new database at once: the first one's row stays.
     for (name, value) in [
         ("master_key_id", key.id().into_bytes()),
-        ("master_key_check", sealer.seal(CHECK_PLACE, CHECK)?),
+        ("master_key_check", sealer.seal(CHECK_CONTEXT, CHECK)?),
     ] {
         sql("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
             .bind(name)
@@ -114,7 +116,7 @@ async fn check_master_key(pools: &Pools, sealer: &Sealer, key: &MasterKey) -> Re
         .fetch_one(&mut *tx)
         .await?;
     let sealed: Vec<u8> = col(&row, "value")?;
-    sealer.unseal(CHECK_PLACE, &sealed)?;
+    sealer.unseal(CHECK_CONTEXT, &sealed)?;
     tx.commit().await?;
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Why the directory refused or failed, split by who is to blame.
 
+use crate::random::RandomError;
+use crate::sealing::error::SealError;
 use crate::sealing::master_key::MasterKeyError;
-use crate::sealing::seal::UnsealError;
 use crossrealm_types::Sid;
 use std::fmt;
 
@@ -113,9 +114,9 @@ pub enum DirectoryError {
     /// The master key cannot be used.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
-    /// A sealed key of the database does not open.
+    /// A key of the database cannot be sealed or unsealed.
     #[error(transparent)]
-    Unseal(#[from] UnsealError),
+    Seal(#[from] SealError),
     /// A record of the database is not what this program writes.
     #[error("the database holds a damaged {what}: {reason}")]
     Damaged {
@@ -144,8 +145,8 @@ pub enum DirectoryError {
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
     /// The operating system's random generator failed.
-    #[error("the operating system gave no random bytes: {0}")]
-    Random(String),
+    #[error(transparent)]
+    Random(#[from] RandomError),
 }
 
 /// Why the directory refuses a well-formed request: it contradicts what is recorded, or a rule.

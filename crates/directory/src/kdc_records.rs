@@ -5,124 +5,40 @@
 //! raised counter makes it unreachable and nothing has to be hunted down. A counter itself is trusted for
 //! [`FRESH_FOR`], and not at all after a change made by this node.
 
+use crate::caches::{Changes, Parties};
 use crate::clock::now_s;
-use crate::db::{col, col_sid, col_uuid, col_word, sql, tenant_blob};
+use crate::db::columns::{col, col_sid, col_uuid, col_word, tenant_blob};
+use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
-use crate::identities::{IdentityInfo, by_sid, primary_group_sid};
+use crate::error::{DirectoryError, Kind, Result};
+use crate::identities::find::by_sid;
+use crate::identities::rows::{IdentityInfo, primary_group_sid};
 use crate::names::visible;
 use crate::service_keys::{Owner, OwnerKind, service_keys};
-use crate::storage::accounts::service_name;
+use crate::storage::service_names::service_name;
 use crate::tenants::domains::load_domains;
-use crate::tenants::{TenantInfo, krbtgt, load_tenant};
+use crate::tenants::model::{TenantInfo, krbtgt, load_tenant};
 use crate::trusts;
-use crate::trusts::{StoredSecret, TrustKeyState};
+use crate::trusts::model::TrustKeyState;
+use crate::trusts::secrets;
+use crate::trusts::secrets::StoredSecret;
 use crossrealm_kdc::{
     ForestDomain, Identity, IdentityKind, KeyState, Lookups, Records, Service, ServiceName, Tenant,
     TenantId, Trust, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_types::Sid;
-use moka::future::Cache;
 use sqlx::AnyConnection;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// How long a counter read from the database is trusted: with it, another node's change is seen within a second.
-const FRESH_FOR: Duration = Duration::from_millis(500);
 /// How long an exchange waits for the directory.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long anything is kept that is not asked for.
-const IDLE: Duration = Duration::from_secs(600);
+
 /// Beyond this many group SIDs no ticket is issued, so more need not be read; the KDC counts, and refuses.
 const MAX_GROUPS: i64 = 4096;
-
-/// The change counters of a tenant.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Changes {
-    parties: i64,
-    identities: i64,
-}
-
-/// What a tenant's counter of parties covers.
-struct Parties {
-    tenant: Arc<Tenant>,
-    trusts: Vec<Arc<Trust>>,
-    /// The first second in which a retired key is no longer to be returned.
-    valid_before: i64,
-}
-
-/// What is kept in memory. All of it is bounded.
-pub(crate) struct Caches {
-    /// Rises with each change made by this node; part of every key below that has no counter.
-    epoch: AtomicU64,
-    changes: Cache<(u64, TenantId), Changes>,
-    parties: Cache<(TenantId, i64), Arc<Parties>>,
-    services: Cache<(TenantId, i64, ServiceName), Option<Arc<Service>>>,
-    identities: Cache<(TenantId, i64, Sid), Option<Arc<Identity>>>,
-    labels: Cache<(u64, String), Option<Arc<TenantInfo>>>,
-    /// Trust keys by trust and version: the costly step from password to key is done once.
-    derived: Cache<(Uuid, u32), Arc<[Key]>>,
-}
-
-impl Caches {
-    pub(crate) fn new() -> Self {
-        Self {
-            epoch: AtomicU64::new(0),
-            changes: Cache::builder()
-                .max_capacity(10_000)
-                .time_to_live(FRESH_FOR)
-                .build(),
-            parties: Cache::builder()
-                .max_capacity(10_000)
-                .time_to_idle(IDLE)
-                .build(),
-            services: Cache::builder()
-                .max_capacity(100_000)
-                .time_to_idle(IDLE)
-                .build(),
-            identities: Cache::builder()
-                .max_capacity(100_000)
-                .time_to_idle(IDLE)
-                .build(),
-            labels: Cache::builder()
-                .max_capacity(10_000)
-                .time_to_live(Duration::from_secs(1))
-                .build(),
-            derived: Cache::builder()
-                .max_capacity(10_000)
-                .time_to_idle(IDLE)
-                .build(),
-        }
-    }
-
-    /// This node changed something: no counter read before counts any more.
-    pub(crate) fn invalidate(&self) {
-        self.epoch.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// The number of changes by this node; read before the database is, kept with what the database said.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::SeqCst)
-    }
-
-    pub(crate) async fn label(&self, text: &str) -> Option<Option<Arc<TenantInfo>>> {
-        self.labels.get(&(self.epoch(), text.to_owned())).await
-    }
-
-    pub(crate) async fn keep_label(
-        &self,
-        epoch: u64,
-        text: String,
-        found: Option<Arc<TenantInfo>>,
-    ) {
-        self.labels.insert((epoch, text), found).await;
-    }
-}
 
 impl Directory {
     /// Answers the exchange. Where the database does not answer in time, or something in it does not open, this is
@@ -240,7 +156,7 @@ impl Directory {
             .collect();
         let mut keys = Vec::new();
         let mut valid_before = i64::MAX;
-        for secret in trusts::secrets(conn, id).await? {
+        for secret in secrets::secrets(conn, id).await? {
             let until = secret.info.retires_at.unwrap_or_default();
             let state = match secret.info.state {
                 // AD may seal with a pending version as soon as it holds it, before that is confirmed.
@@ -405,7 +321,7 @@ fn identity_record(info: IdentityInfo, groups: Vec<Sid>) -> Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::sql_list;
+    use crate::db::statement::sql_list;
     use crate::sealing::master_key::MasterKey;
     use sqlx::Row;
 

@@ -11,6 +11,7 @@
 
 mod administrators;
 mod audit;
+mod caches;
 mod clock;
 mod db;
 mod directory;
@@ -40,32 +41,34 @@ pub use db::connect::check_new_store;
 pub use db::url::{check_store_url, shown_store_url};
 pub use directory::Directory;
 pub use error::{DirectoryError, Kind, Refusal, Result};
-pub use hosts::reduced_roles::{Lowered, LoweredRole};
+pub use hosts::model::{Barred, HostShare, HostState, Lowered, LoweredRole, MAX_BARRED};
 pub use hosts::reports::HostReport;
-pub use hosts::revoked_users::{Barred, MAX_BARRED};
-pub use hosts::state::{HostShare, HostState};
 pub use hosts::tokens::HostTokenInfo;
+pub use identities::cloud_only::NewCloudIdentity;
 pub use identities::group_paths::EffectiveGroup;
+pub use identities::identity_ref::PrincipalRef;
+pub use identities::list::IdentityFilter;
 pub use identities::provenance::Origin;
-pub use identities::{IdentityFilter, IdentityInfo, NewCloudIdentity};
+pub use identities::rows::IdentityInfo;
 pub use page::{Page, Paged};
+pub use random::RandomError;
+pub use sealing::error::SealError;
 pub use sealing::master_key::{MasterKey, MasterKeyError};
-pub use sealing::seal::UnsealError;
 pub use service_keys::{KeyInfo, KeySlot, KeytabMaterial};
-pub use storage::accounts::{NewStorageAccount, StorageAccount};
-pub use storage::effective_access::{AccessReason, PrincipalRef, ShareAccess, Via};
+pub use storage::effective_access::{AccessReason, ShareAccess, Via};
+pub use storage::model::{Grant, NewStorageAccount, Share, ShareRole, StorageAccount};
 pub use storage::service_principals::ServicePrincipal;
-pub use storage::shares::{Grant, Share, ShareRole};
-pub use sync::connectors::{ConnectorInfo, MAX_LEASE_S, MIN_LEASE_S, SyncLease};
-pub use sync::{
+pub use sync::connectors::{ConnectorInfo, MAX_LEASE_S, MIN_LEASE_S};
+pub use sync::model::{
     ApplyIdentities, ApplyOutcome, Change, DomainIdentities, MAX_CURSOR, MAX_FAILURES,
-    MAX_MEMBERS_READ, RefusalCode, RefusedChange, SyncFailure, SyncState, SyncedIdentity,
+    MAX_MEMBERS_READ, RefusalCode, RefusedChange, SyncFailure, SyncLease, SyncState,
+    SyncedIdentity,
 };
 pub use tenants::domains::{DomainInfo, NewDomain};
-pub use tenants::{NewTenant, TenantInfo};
+pub use tenants::model::{NewTenant, TenantInfo};
 pub use trusts::kerberos_servers::{KerberosServerInfo, NewKerberosServer};
-pub use trusts::rotation::{MIN_ROTATION_S, RotateTrust, TrustRotation};
-pub use trusts::{
+pub use trusts::model::{
     HeldSecret, PrepareTrust, PreparedTrust, TrustInfo, TrustKeyInfo, TrustKeyState, TrustState,
 };
+pub use trusts::rotation::{MIN_ROTATION_S, RotateTrust, TrustRotation};
 pub use uuid::Uuid;

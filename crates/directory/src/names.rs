@@ -1,7 +1,6 @@
 //! The forms of names: checked once, here, when a record is made. What passes is in its one stored spelling.
 
-use crate::error::DirectoryError;
-use crate::error::Result;
+use crate::error::{DirectoryError, Result};
 
 /// The most DNS suffixes one tenant or trust may have.
 pub const MAX_TOP_LEVEL_NAMES: usize = 50;

@@ -4,11 +4,11 @@
 //! host holds it already) and keeps the replaced key until the last ticket it sealed has ended, so no ticket fails.
 
 use crate::clock::now_s;
-use crate::db::{col, col_u32, col_word, sql, tenant_blob, uuid_blob};
-use crate::error::DirectoryError;
-use crate::error::Result;
+use crate::db::columns::{col, col_u32, col_word, tenant_blob, uuid_blob};
+use crate::db::statement::sql;
+use crate::error::{DirectoryError, Result};
 use crate::random::random;
-use crate::sealing::seal::{Place, Sealer};
+use crate::sealing::seal::{SealContext, Sealer};
 use crossrealm_kdc::{ServiceKey, TenantId};
 use crossrealm_krb::crypto::{Enctype, Key};
 use sqlx::AnyConnection;
@@ -118,8 +118,8 @@ impl OwnerKind {
 }
 
 impl Owner {
-    fn place<'a>(&self, id: &'a Uuid, kvno: u32) -> Place<'a> {
-        Place {
+    fn seal_context<'a>(&self, id: &'a Uuid, kvno: u32) -> SealContext<'a> {
+        SealContext {
             tenant: self.tenant,
             kind: self.kind.record(),
             id: id.as_bytes(),
@@ -139,7 +139,7 @@ pub(crate) async fn insert_key(
 ) -> Result<()> {
     let mut bytes = Zeroizing::new([0; 32]);
     random(bytes.as_mut())?;
-    let sealed = sealer.seal(owner.place(&owner.id, kvno), bytes.as_ref())?;
+    let sealed = sealer.seal(owner.seal_context(&owner.id, kvno), bytes.as_ref())?;
     sql("INSERT INTO kerberos_keys (tenant_id, owner_kind, owner_id, kvno, slot, enctype, sealing, sealed, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
         .bind(tenant_blob(owner.tenant))
@@ -252,7 +252,7 @@ pub(crate) async fn service_keys(
     let key = |row: &AnyRow| {
         let kvno = col_u32(row, "kvno")?;
         let sealed: Vec<u8> = col(row, "sealed")?;
-        let bytes = sealer.unseal(owner.place(&owner.id, kvno), &sealed)?;
+        let bytes = sealer.unseal(owner.seal_context(&owner.id, kvno), &sealed)?;
         let key = i32::try_from(col::<i64>(row, "enctype")?)
             .ok()
             .and_then(Enctype::from_number)

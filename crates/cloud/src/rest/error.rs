@@ -100,7 +100,7 @@ impl From<DirectoryError> for ApiError {
             }
             DirectoryError::Database(_) => Self::store_unavailable(message),
             DirectoryError::MasterKey(_)
-            | DirectoryError::Unseal(_)
+            | DirectoryError::Seal(_)
             | DirectoryError::Damaged { .. }
             | DirectoryError::Open { .. }
             | DirectoryError::StoreInUse { .. }

@@ -4,7 +4,8 @@
 //! waiting says nothing about who exists. Kept in the database, where a restart does not forget it and every node sees it.
 
 use crate::clock::now_s;
-use crate::db::{col, sql};
+use crate::db::columns::col;
+use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::Result;
 use sha2::{Digest, Sha256};

@@ -8,16 +8,18 @@ pub(crate) mod totp;
 
 use crate::administrators::tokens::{TokenInfo, TokenRole};
 use crate::administrators::totp::base32;
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{Touch, Tx, col, col_uuid, col_word, is_taken, sql, tenant_blob, touch, uuid_blob};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::{col, col_uuid, col_word, tenant_blob, uuid_blob};
+use crate::db::pools::Tx;
+use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::random::{random, random_uuid};
-use crate::tenants::load_tenant;
+use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
 use sha2::{Digest, Sha256};
 use sqlx::AnyConnection;
@@ -274,8 +276,8 @@ fn is_administrators(role: &TokenRole) -> bool {
     !matches!(role, TokenRole::Connector { .. } | TokenRole::Host { .. })
 }
 
-fn select(rest: &str) -> crate::db::Statement<'static> {
-    crate::db::sql_list(format!("SELECT {COLUMNS} FROM administrators a{rest}"))
+fn select(rest: &str) -> crate::db::statement::Statement<'static> {
+    crate::db::statement::sql_list(format!("SELECT {COLUMNS} FROM administrators a{rest}"))
 }
 
 /// The administrator of this name.

@@ -3,20 +3,17 @@
 //! Every refusal says the same, whichever half was wrong and whether or not there is such an account, and takes the same
 //! time. A code is good once. Attempts are counted before they are judged (`attempts`). Passwords and secrets are wiped.
 
-use crate::administrators::attempts;
 use crate::administrators::attempts::Subjects;
-use crate::administrators::tokens::add_token;
-use crate::administrators::tokens::{NewToken, TokenInfo};
-use crate::administrators::totp;
-use crate::administrators::{Administrator, code_hash, find};
-use crate::audit::events::{Actor, Outcome};
-use crate::audit::events::{audit, audit_event, record};
+use crate::administrators::tokens::{NewToken, TokenInfo, add_token};
+use crate::administrators::{Administrator, attempts, code_hash, find, totp};
+use crate::audit::events::{Actor, Outcome, audit, audit_event, record};
 use crate::clock::now_s;
-use crate::db::{sql, uuid_blob};
+use crate::db::columns::uuid_blob;
+use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Refusal, Result};
 use crate::random::random;
-use crate::sealing::seal::Place;
+use crate::sealing::seal::SealContext;
 use argon2::{Algorithm, Argon2, Params, Version};
 use crossrealm_kdc::TenantId;
 use std::net::IpAddr;
@@ -130,7 +127,7 @@ impl Directory {
         let version = found.totp_version + 1;
         let sealed = self
             .sealer()
-            .seal(place(&found, version)?, secret.as_ref())?;
+            .seal(seal_context(&found, version)?, secret.as_ref())?;
         let mut tx = self.begin_in(found.info.tenant).await?;
         let done = sql(
             "UPDATE administrators SET totp_version = $2, totp_sealed = $3, totp_step = 0
@@ -215,13 +212,13 @@ impl Directory {
         };
         let secret = self
             .sealer()
-            .unseal(place(found, found.totp_version)?, sealed)?;
+            .unseal(seal_context(found, found.totp_version)?, sealed)?;
         Ok(totp::step_of(&secret, code, now_s()).filter(|step| *step > found.totp_step))
     }
 
     async fn begin_session(
         &self,
-        mut tx: crate::db::Tx,
+        mut tx: crate::db::pools::Tx,
         who: &SignInAs,
         found: &Administrator,
         action: &'static str,
@@ -277,8 +274,8 @@ fn may_enrol(found: &Administrator, code: &str) -> bool {
     same && found.info.code_expires_at.is_some_and(|end| end > now_s())
 }
 
-fn place(found: &Administrator, version: i64) -> Result<Place<'_>> {
-    Ok(Place {
+fn seal_context(found: &Administrator, version: i64) -> Result<SealContext<'_>> {
+    Ok(SealContext {
         tenant: found.info.tenant.unwrap_or(TenantId([0; 16])),
         kind: "administrator's authenticator",
         id: found.id.as_bytes(),

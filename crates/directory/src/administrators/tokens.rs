@@ -1,9 +1,10 @@
 //! Access tokens of the API. Only the SHA-256 of a token is stored.
 
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{Touch, col, col_uuid, sql, sql_list, tenant_blob, touch, uuid_blob};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
+use crate::db::statement::{sql, sql_list};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;

@@ -3,9 +3,8 @@
 //! AD keeps no record that the tenant's administrators could read, so the tool reports each change: before it begins and
 //! when it ended. A change whose end is missing was cut off.
 
-use crate::audit::events::Actor;
-use crate::audit::events::{Outcome, audit_event, record};
-use crate::db::{Touch, touch};
+use crate::audit::events::{Actor, Outcome, audit_event, record};
+use crate::db::change::{Touch, touch};
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::names;

@@ -2,10 +2,11 @@
 
 use crate::audit::actions;
 use crate::clock::now_ms;
-use crate::db::{Tx, col, col_word, sql, sql_list, tenant_blob};
+use crate::db::columns::{col, col_word, tenant_blob};
+use crate::db::pools::Tx;
+use crate::db::statement::{sql, sql_list};
 use crate::directory::Directory;
-use crate::error::DirectoryError;
-use crate::error::Result;
+use crate::error::{DirectoryError, Result};
 use crate::names::visible;
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;

@@ -1,10 +1,11 @@
 //! Opening a database: connecting to it, looking at what it holds, bringing it to this program's schema; and saying in
 //! plain words why that cannot be.
 
+use crate::db::columns::col;
+use crate::db::dialect::Dialect;
+use crate::db::statement::sql;
 use crate::db::url::{PASSWORD_HINT, StoreUrl, shown_store_url};
-use crate::db::{Dialect, col, sql};
-use crate::error::DirectoryError;
-use crate::error::Result;
+use crate::error::{DirectoryError, Result};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, Connection, Executor};
 use std::fs::OpenOptions;

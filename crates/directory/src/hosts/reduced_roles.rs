@@ -5,16 +5,14 @@
 //! says (a way through two memberships that were never there at once), and does no harm: only what the user may not do
 //! now is refused.
 
-use crate::db::{
-    CHUNK, col, col_sid, col_u32, col_uuid, places, sql, sql_list, tenant_blob, uuid_blob,
-};
+use crate::db::columns::{col, col_sid, col_u32, col_uuid, tenant_blob, uuid_blob};
+use crate::db::statement::{CHUNK, places, sql, sql_list};
 use crate::error::Result;
-use crate::hosts::revoked_users::{Barred, MAX_BARRED};
-use crate::hosts::state::HostShare;
+use crate::hosts::model::{Barred, HostShare, Lowered, LoweredRole, MAX_BARRED};
 use crate::identities::closure;
 use crate::identities::memberships::oldest_ticket;
-use crate::storage::shares::ShareRole;
-use crate::tenants::TenantInfo;
+use crate::storage::model::ShareRole;
+use crate::tenants::model::TenantInfo;
 use crossrealm_kdc::TenantId;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
@@ -25,28 +23,9 @@ use uuid::Uuid;
 
 /// The most ended memberships that are looked at, the last ones.
 const MAX_ENDED: usize = 20_000;
+
 /// The most users that are looked at for one account.
 const MAX_USERS: usize = 20_000;
-
-/// A user's role on a share that was higher within the longest life of a ticket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoweredRole {
-    /// The user.
-    pub sid: Sid,
-    /// The highest that a ticket may still say.
-    pub had: ShareRole,
-    /// What counts now; `None` where no role does.
-    pub has: Option<ShareRole>,
-}
-
-/// The roles on one share that are less than tickets say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lowered {
-    /// Sorted by SID: those of the last changes, together with who is barred at most [`MAX_BARRED`].
-    pub roles: Vec<LoweredRole>,
-    /// How many there are beside these, at least.
-    pub beyond: u64,
-}
 
 /// A membership that ended.
 struct Ended {
@@ -378,7 +357,7 @@ const SIDS_IN: &str = "SELECT sid FROM identities WHERE tenant_id = $1 AND guid 
 /// A synced user: GUID, SID, and that of the primary group.
 type User = (Uuid, Sid, Option<Sid>);
 
-fn user(row: &AnyRow) -> Result<User> {
+pub(crate) fn user(row: &AnyRow) -> Result<User> {
     let sid = col_sid(row, "sid")?;
     let rid = col_u32(row, "primary_group_rid")?;
     let domain = sid.domain().filter(|_| rid != 0);

@@ -1,14 +1,14 @@
 //! What SMB hosts say of themselves: the last report of each, kept as text.
 
 use crate::audit::events;
-use crate::audit::events::Actor;
-use crate::audit::events::{NewEvent, audit_event};
+use crate::audit::events::{Actor, NewEvent, audit_event};
 use crate::clock::now_s;
-use crate::db::{col, sql, uuid_blob};
+use crate::db::columns::{col, uuid_blob};
+use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{Refusal, Result};
-use crate::storage::accounts::load_account;
-use crate::tenants::load_tenant;
+use crate::storage::account_rows::load_account;
+use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;

@@ -3,24 +3,14 @@
 //!
 //! A user whom AD locked out for a while is none of them: anybody who types wrong passwords could end somebody's sessions.
 
-use crate::db::{col, col_sid, sql, tenant_blob};
+use crate::db::columns::{col, col_sid, tenant_blob};
+use crate::db::statement::sql;
 use crate::error::Result;
+use crate::hosts::model::{Barred, MAX_BARRED};
 use crate::identities::memberships::oldest_ticket;
-use crate::tenants::TenantInfo;
+use crate::tenants::model::TenantInfo;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
-
-/// The most users that a host is told to refuse, whole or in part: each takes an entry of every share's permissions, which hold 64 KiB.
-pub const MAX_BARRED: usize = 750;
-
-/// Whom the hosts of a tenant refuse, whatever ticket they bring.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Barred {
-    /// Their SIDs, sorted: of the [`MAX_BARRED`] who were disabled, deleted or taken out of the scope last.
-    pub sids: Vec<Sid>,
-    /// How many there are beside these.
-    pub beyond: u64,
-}
 
 /// Whom the hosts of the tenant refuse now: who stopped being enabled within the longest life of a ticket.
 pub(crate) async fn load(conn: &mut AnyConnection, tenant: &TenantInfo) -> Result<Barred> {

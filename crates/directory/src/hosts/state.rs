@@ -1,58 +1,20 @@
 //! All that the SMB host of a storage account needs.
 
-use crate::db::{col, sql, tenant_blob};
+use crate::db::columns::{col, tenant_blob};
+use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
-use crate::hosts::reduced_roles;
-use crate::hosts::reduced_roles::Lowered;
-use crate::hosts::revoked_users;
-use crate::hosts::revoked_users::Barred;
-use crate::service_keys::KeytabMaterial;
-use crate::storage::accounts::{StorageAccount, keytab, load_account};
-use crate::storage::shares::{Grant, load_grants, load_shares};
-use crate::tenants::domains::{DomainInfo, load_domains};
+use crate::error::{DirectoryError, Kind, Result};
+use crate::hosts::model::{HostShare, HostState, Lowered};
+use crate::hosts::{reduced_roles, revoked_users};
+use crate::storage::account_rows::{keytab, load_account};
+use crate::storage::share_rows::{load_grants, load_shares};
+use crate::tenants::domains::load_domains;
 use crate::tenants::id_ranges;
-use crate::tenants::{TenantInfo, load_tenant};
+use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use zeroize::Zeroizing;
-
-/// The state of a storage account for its SMB host.
-#[derive(Clone, Debug)]
-pub struct HostState {
-    /// Changes whenever anything below changes.
-    pub version: String,
-    /// The tenant: realm, flat name, SID.
-    pub tenant: TenantInfo,
-    /// The account: host name, aliases, default role.
-    pub account: StorageAccount,
-    /// The AD domains of the tenant.
-    pub domains: Vec<DomainInfo>,
-    /// The numbers of the id ranges of the tenant's domains, by domain SID; of domains that are gone too.
-    pub id_ranges: BTreeMap<String, u32>,
-    /// What its keytab is made of.
-    pub keytab: KeytabMaterial,
-    /// Its shares.
-    pub shares: Vec<HostShare>,
-    /// Whom it refuses whatever ticket they bring.
-    pub barred: Barred,
-}
-
-/// A share of a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostShare {
-    /// Its name.
-    pub name: String,
-    /// How much it may hold, in GiB; `None` where nothing but the file system limits it.
-    pub quota_gib: Option<u32>,
-    /// The roles granted on it, by SID.
-    pub grants: Vec<Grant>,
-    /// Whose role is less than their tickets may say.
-    pub lowered: Lowered,
-}
 
 impl Directory {
     /// A number pair that changes whenever anything of the tenant does: one read by the primary key, to be asked often.

@@ -3,11 +3,12 @@
 use crate::administrators::tokens::{NewToken, TokenRole};
 use crate::audit::events::Actor;
 use crate::clock::now_s;
-use crate::db::{col, col_uuid, sql, tenant_blob, uuid_blob};
+use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
+use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Kind, Refusal, Result};
-use crate::storage::accounts::load_account;
-use crate::tenants::load_tenant;
+use crate::storage::account_rows::load_account;
+use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 use uuid::Uuid;

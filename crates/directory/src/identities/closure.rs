@@ -8,7 +8,8 @@
 //! the transaction ([`Closure::finish`]); until then the closure holds too much, never too little. Only pairs that led
 //! through a noted group can be lost, so that only those are looked at: what a cut costs is what it cuts.
 
-use crate::db::{CHUNK, Statement, col_uuid, places, rows, sql, sql_list, tenant_blob, uuid_blob};
+use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
+use crate::db::statement::{CHUNK, Statement, places, rows, sql, sql_list};
 use crate::error::Result;
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;

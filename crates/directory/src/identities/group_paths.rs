@@ -1,9 +1,10 @@
 //! Every group an identity is in, and the shortest way to each.
 
-use crate::db::{CHUNK, col_uuid, places, sql, sql_list, tenant_blob, uuid_blob};
+use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
+use crate::db::statement::{CHUNK, places, sql, sql_list};
 use crate::error::Result;
-use crate::identities::{IdentityInfo, primary_group_sid};
-use crate::storage::effective_access::{PrincipalRef, principal_ref};
+use crate::identities::identity_ref::{PrincipalRef, principal_ref};
+use crate::identities::rows::{IdentityInfo, primary_group_sid};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 use std::collections::HashMap;

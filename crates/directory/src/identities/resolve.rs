@@ -1,9 +1,9 @@
 //! SIDs to names and names to SIDs, many at once: for those who show or write the permissions of files.
 
 use crate::directory::Directory;
-use crate::error::DirectoryError;
-use crate::error::Result;
-use crate::identities::{IdentityInfo, find_principal};
+use crate::error::{DirectoryError, Result};
+use crate::identities::find::find_principal;
+use crate::identities::rows::IdentityInfo;
 use crossrealm_kdc::{IdentityState, TenantId};
 
 impl Directory {

@@ -4,8 +4,6 @@
 //! a hash of the key; it finds damage, and it is what the database remembers, so that a key of another installation is
 //! recognised when the database is opened and not when the first ticket fails.
 
-use crate::error::DirectoryError;
-use crate::error::Result as DirectoryResult;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -136,15 +134,15 @@ impl MasterKey {
     }
 
     /// Refuses the key where the database was made under the key with id `wanted`.
-    pub(crate) fn check_id(&self, wanted: &str) -> DirectoryResult<()> {
+    pub(crate) fn check_id(&self, wanted: &str) -> Result<(), MasterKeyError> {
         let found = self.id();
         if found == wanted {
             return Ok(());
         }
-        Err(DirectoryError::MasterKey(MasterKeyError::Wrong {
+        Err(MasterKeyError::Wrong {
             found,
             wanted: wanted.to_owned(),
-        }))
+        })
     }
 
     pub(crate) fn bytes(&self) -> &[u8; 32] {

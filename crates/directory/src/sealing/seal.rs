@@ -3,7 +3,8 @@
 //! A sealed value opens only as the value of the tenant, kind, id and version it was sealed for, so that somebody who
 //! can write to the database, but has not the master key, can neither read a key nor put one record's key into another.
 
-use crate::error::DirectoryError;
+use crate::random::random;
+use crate::sealing::error::SealError;
 use crate::sealing::master_key::MasterKey;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -15,19 +16,9 @@ use zeroize::Zeroizing;
 const FORMAT: u8 = 1;
 const NONCE_LEN: usize = 12;
 
-/// A sealed key of the database does not open. Names the record, never what is in it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the sealed {record} does not open: it was changed, moved from another record, or sealed under another master key"
-)]
-pub struct UnsealError {
-    /// Which record.
-    pub record: String,
-}
-
 /// The place of a sealed value: what it is bound to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct SealContext<'a> {
     /// The tenant; all zero for what belongs to the installation.
     pub(crate) tenant: TenantId,
     /// What kind of record: `trust secret`, `account key`.
@@ -43,7 +34,7 @@ pub(crate) struct Sealer {
     cipher: Aes256Gcm,
 }
 
-impl Place<'_> {
+impl SealContext<'_> {
     /// Every part has a fixed length or its length in front, so that no two places have the same bytes.
     fn associated_data(&self) -> Vec<u8> {
         let mut data = Vec::with_capacity(64);
@@ -57,7 +48,7 @@ impl Place<'_> {
     }
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for SealContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -78,17 +69,23 @@ impl Sealer {
     }
 
     /// Format byte, nonce, ciphertext and tag.
-    pub(crate) fn seal(&self, place: Place<'_>, secret: &[u8]) -> crate::error::Result<Vec<u8>> {
+    pub(crate) fn seal(
+        &self,
+        context: SealContext<'_>,
+        secret: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
-        crate::random::random(&mut nonce)?;
+        random(&mut nonce)?;
         let payload = Payload {
             msg: secret,
-            aad: &place.associated_data(),
+            aad: &context.associated_data(),
         };
         let sealed = self
             .cipher
             .encrypt(&Nonce::from(nonce), payload)
-            .map_err(|_| DirectoryError::damaged(place, "it is too long to be sealed"))?;
+            .map_err(|_| SealError::TooLong {
+                record: context.to_string(),
+            })?;
         let mut out = Vec::with_capacity(1 + NONCE_LEN + sealed.len());
         out.push(FORMAT);
         out.extend(nonce);
@@ -98,11 +95,11 @@ impl Sealer {
 
     pub(crate) fn unseal(
         &self,
-        place: Place<'_>,
+        context: SealContext<'_>,
         sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
-        let fail = || UnsealError {
-            record: place.to_string(),
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let fail = || SealError::Unseal {
+            record: context.to_string(),
         };
         let (head, body) = sealed.split_at_checked(1 + NONCE_LEN).ok_or_else(fail)?;
         let (format, nonce) = head.split_at(1);
@@ -112,7 +109,7 @@ impl Sealer {
         }
         let payload = Payload {
             msg: body,
-            aad: &place.associated_data(),
+            aad: &context.associated_data(),
         };
         self.cipher
             .decrypt(&Nonce::from(nonce), payload)
@@ -125,7 +122,7 @@ impl Sealer {
 mod tests {
     use super::*;
 
-    const PLACE: Place<'static> = Place {
+    const CONTEXT: SealContext<'static> = SealContext {
         tenant: TenantId([7; 16]),
         kind: "trust secret",
         id: &[1, 2, 3],
@@ -139,50 +136,58 @@ mod tests {
     #[test]
     fn opens_only_in_its_own_place() {
         let sealer = sealer(1);
-        let sealed = sealer.seal(PLACE, b"secret").unwrap();
-        assert_eq!(sealer.unseal(PLACE, &sealed).unwrap().as_slice(), b"secret");
+        let sealed = sealer.seal(CONTEXT, b"secret").unwrap();
+        assert_eq!(
+            sealer.unseal(CONTEXT, &sealed).unwrap().as_slice(),
+            b"secret"
+        );
         let elsewhere = [
-            Place {
+            SealContext {
                 tenant: TenantId([8; 16]),
-                ..PLACE
+                ..CONTEXT
             },
-            Place {
+            SealContext {
                 kind: "trust secre",
-                ..PLACE
+                ..CONTEXT
             },
-            Place {
+            SealContext {
                 kind: "account key",
-                ..PLACE
+                ..CONTEXT
             },
-            Place {
+            SealContext {
                 id: &[1, 2],
-                ..PLACE
+                ..CONTEXT
             },
-            Place {
+            SealContext {
                 id: &[1, 2, 4],
-                ..PLACE
+                ..CONTEXT
             },
-            Place {
+            SealContext {
                 version: 5,
-                ..PLACE
+                ..CONTEXT
             },
         ];
-        for place in elsewhere {
-            let error = sealer.unseal(place, &sealed).unwrap_err();
+        for context in elsewhere {
+            let error = sealer.unseal(context, &sealed).unwrap_err();
             assert!(!error.to_string().contains("secret`"), "{error}");
-            assert_eq!(error.record, place.to_string());
+            assert_eq!(
+                error,
+                SealError::Unseal {
+                    record: context.to_string()
+                }
+            );
         }
     }
 
     #[test]
     fn a_changed_byte_or_another_key_opens_nothing() {
-        let sealed = sealer(1).seal(PLACE, b"secret").unwrap();
-        assert!(sealer(2).unseal(PLACE, &sealed).is_err());
+        let sealed = sealer(1).seal(CONTEXT, b"secret").unwrap();
+        assert!(sealer(2).unseal(CONTEXT, &sealed).is_err());
         for index in 0..sealed.len() {
             let mut edited = sealed.clone();
             edited[index] ^= 1;
-            assert!(sealer(1).unseal(PLACE, &edited).is_err(), "byte {index}");
-            assert!(sealer(1).unseal(PLACE, &sealed[..index]).is_err());
+            assert!(sealer(1).unseal(CONTEXT, &edited).is_err(), "byte {index}");
+            assert!(sealer(1).unseal(CONTEXT, &sealed[..index]).is_err());
         }
     }
 
@@ -190,8 +195,8 @@ mod tests {
     fn two_sealings_differ() {
         let sealer = sealer(1);
         assert_ne!(
-            sealer.seal(PLACE, b"secret").unwrap(),
-            sealer.seal(PLACE, b"secret").unwrap()
+            sealer.seal(CONTEXT, b"secret").unwrap(),
+            sealer.seal(CONTEXT, b"secret").unwrap()
         );
     }
 }

@@ -1,59 +1,29 @@
 //! Storage accounts: named SMB endpoints with two Kerberos keys.
 
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{Touch, col, col_uuid, is_taken, sql, tenant_blob, touch, uuid_blob};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::{col, tenant_blob, uuid_blob};
+use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Kind, Refusal, Result};
-use crate::hosts::reports;
 use crate::hosts::reports::HostReport;
-use crate::hosts::tokens;
-use crate::names;
+use crate::hosts::{reports, tokens};
 use crate::names::invalid;
 use crate::page::{Page, Paged};
 use crate::random::random_uuid;
-use crate::sealing::seal::Sealer;
-use crate::service_keys;
-use crate::service_keys::{KeyInfo, KeySlot, KeytabMaterial, Owner, OwnerKind};
-use crate::storage::shares::ShareRole;
-use crate::tenants::{TenantInfo, load_tenant};
+use crate::service_keys::{KeySlot, KeytabMaterial, Owner, OwnerKind};
+use crate::storage::account_rows::{CLASSES, account_of, host_of, keytab, load_account};
+use crate::storage::model::{NewStorageAccount, ShareRole, StorageAccount};
+use crate::storage::service_names::{delete_names, insert_name};
+use crate::tenants::model::load_tenant;
+use crate::{names, service_keys};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
-use sqlx::any::AnyRow;
 use std::collections::BTreeSet;
-use uuid::Uuid;
 
-/// The service classes a storage account answers to.
-const CLASSES: [&str; 2] = ["cifs", "host"];
 /// The most aliases of one account.
 const MAX_ALIASES: usize = 50;
-
-/// A storage account to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewStorageAccount {
-    /// The name: 3 to 24 lower-case letters and digits.
-    pub name: String,
-    /// Other DNS names it answers at.
-    pub aliases: Vec<String>,
-}
-
-/// A storage account without its keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StorageAccount {
-    /// Its name.
-    pub name: String,
-    /// The DNS name it answers at: `<name>.file.<tenant domain>`.
-    pub host: String,
-    /// Other DNS names it answers at, sorted.
-    pub aliases: Vec<String>,
-    /// The role every synced user of the tenant has on its shares.
-    pub default_role: Option<ShareRole>,
-    /// When it was made, Unix seconds.
-    pub created_at: i64,
-    /// Its keys, the sealing one first.
-    pub keys: Vec<KeyInfo>,
-}
 
 impl Directory {
     /// Makes a storage account with both keys: kerb1 (kvno 1) seals, kerb2 has kvno 2.
@@ -321,93 +291,6 @@ impl Directory {
     }
 }
 
-/// What an account's keytab is made of, not audited.
-pub(crate) async fn keytab(
-    conn: &mut AnyConnection,
-    sealer: &Sealer,
-    tenant: &TenantInfo,
-    owner: &Owner,
-    account: &StorageAccount,
-) -> Result<KeytabMaterial> {
-    let hosts: Vec<&String> = std::iter::once(&account.host)
-        .chain(&account.aliases)
-        .collect();
-    let principals = CLASSES
-        .iter()
-        .flat_map(|class| hosts.iter().map(move |host| format!("{class}/{host}")))
-        .collect();
-    Ok(KeytabMaterial {
-        realm: tenant.realm.clone(),
-        principals,
-        keys: service_keys::service_keys(conn, sealer, owner).await?,
-    })
-}
-
-/// The account with this name, and whose keys are its.
-pub(crate) async fn load_account(
-    conn: &mut AnyConnection,
-    tenant: &TenantInfo,
-    name: &str,
-) -> Result<(Owner, StorageAccount)> {
-    let row = sql("SELECT id, name, default_role, created_at FROM storage_accounts WHERE tenant_id = $1 AND name = $2")
-        .bind(tenant_blob(tenant.id))
-        .bind(names::shown(name))
-        .fetch_optional(&mut *conn)
-        .await?;
-    let Some(row) = row else {
-        return Err(DirectoryError::not_found(
-            Kind::StorageAccount,
-            names::shown(name),
-        ));
-    };
-    account_of(conn, tenant, &row).await
-}
-
-async fn account_of(
-    conn: &mut AnyConnection,
-    tenant: &TenantInfo,
-    row: &AnyRow,
-) -> Result<(Owner, StorageAccount)> {
-    let owner = Owner {
-        tenant: tenant.id,
-        kind: OwnerKind::Account,
-        id: col_uuid(row, "id")?,
-    };
-    let name: String = col(row, "name")?;
-    let host = host_of(tenant, &name);
-    let names = sql("SELECT host FROM service_names
-                     WHERE tenant_id = $1 AND owner_kind = 'account' AND owner_id = $2 AND class = 'cifs' ORDER BY host")
-        .bind(tenant_blob(tenant.id))
-        .bind(uuid_blob(owner.id))
-        .fetch_all(&mut *conn)
-        .await?;
-    let mut aliases = names
-        .iter()
-        .map(|row| col::<String>(row, "host"))
-        .collect::<Result<Vec<_>>>()?;
-    aliases.retain(|alias| *alias != host);
-    let role: Option<String> = col(row, "default_role")?;
-    let default_role = role
-        .map(|word| {
-            ShareRole::from_word(&word)
-                .ok_or_else(|| DirectoryError::damaged("default role", "an unknown word"))
-        })
-        .transpose()?;
-    let account = StorageAccount {
-        name,
-        host,
-        aliases,
-        default_role,
-        created_at: col(row, "created_at")?,
-        keys: service_keys::key_infos(conn, &owner).await?,
-    };
-    Ok((owner, account))
-}
-
-fn host_of(tenant: &TenantInfo, account: &str) -> String {
-    format!("{account}.file.{}", tenant.domain)
-}
-
 /// Writes the names an account answers to.
 async fn write_hosts(
     conn: &mut AnyConnection,
@@ -432,67 +315,4 @@ async fn write_hosts(
         }
     }
     Ok(())
-}
-
-/// Gives a service the name `class/host`; refused where another service has it.
-pub(crate) async fn insert_name(
-    conn: &mut AnyConnection,
-    owner: &Owner,
-    class: &str,
-    host: &str,
-) -> Result<()> {
-    let holder = sql("SELECT owner_id, COALESCE(
-          (SELECT name FROM storage_accounts a WHERE a.id = n.owner_id),
-          (SELECT spn FROM service_principals p WHERE p.id = n.owner_id)) AS holder
-        FROM service_names n WHERE tenant_id = $1 AND class = $2 AND host = $3")
-    .bind(tenant_blob(owner.tenant))
-    .bind(class)
-    .bind(host)
-    .fetch_optional(&mut *conn)
-    .await?;
-    if let Some(row) = holder {
-        let holder: Option<String> = col(&row, "holder")?;
-        let name = format!("{class}/{host}");
-        return Err(DirectoryError::Exists {
-            kind: Kind::ServicePrincipal,
-            by: holder
-                .filter(|holder| *holder != name)
-                .map(|holder| format!("`{holder}`")),
-            name,
-        });
-    }
-    sql("INSERT INTO service_names (tenant_id, class, host, owner_kind, owner_id) VALUES ($1, $2, $3, $4, $5)")
-        .bind(tenant_blob(owner.tenant))
-        .bind(class)
-        .bind(host)
-        .bind(owner.kind.as_str())
-        .bind(uuid_blob(owner.id))
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// Takes every name of a service away.
-pub(crate) async fn delete_names(conn: &mut AnyConnection, owner: &Owner) -> Result<()> {
-    sql("DELETE FROM service_names WHERE tenant_id = $1 AND owner_kind = $2 AND owner_id = $3")
-        .bind(tenant_blob(owner.tenant))
-        .bind(owner.kind.as_str())
-        .bind(uuid_blob(owner.id))
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// The name of the service with this id, for events.
-pub(crate) async fn service_name(
-    conn: &mut AnyConnection,
-    kind: OwnerKind,
-    id: Uuid,
-) -> Result<String> {
-    let text = match kind {
-        OwnerKind::Account => "SELECT name FROM storage_accounts WHERE id = $1",
-        _ => "SELECT spn AS name FROM service_principals WHERE id = $1",
-    };
-    let row = sql(text).bind(uuid_blob(id)).fetch_one(conn).await?;
-    col(&row, "name")
 }

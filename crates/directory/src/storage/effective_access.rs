@@ -1,32 +1,19 @@
 //! What a user may do on a share, and why.
 
-use crate::db::{col, col_sid, col_uuid, col_word};
 use crate::directory::Directory;
 use crate::error::Result;
+use crate::identities::find::find_principal;
 use crate::identities::group_paths::GroupWalk;
-use crate::identities::{IdentityInfo, find_principal, kind_from_word};
-use crate::storage::accounts::load_account;
-use crate::storage::shares::{ShareRole, load_grants, share_id};
-use crate::tenants::load_tenant;
+use crate::identities::identity_ref::PrincipalRef;
+use crate::identities::rows::IdentityInfo;
+use crate::storage::account_rows::load_account;
+use crate::storage::model::ShareRole;
+use crate::storage::share_rows::{load_grants, share_id};
+use crate::tenants::model::load_tenant;
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, TenantId};
-use crossrealm_types::Sid;
-use sqlx::any::AnyRow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use uuid::Uuid;
-
-/// A user or group, in short.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrincipalRef {
-    /// Its anchor.
-    pub guid: Uuid,
-    /// Its SID.
-    pub sid: Sid,
-    /// User or group.
-    pub kind: IdentityKind,
-    /// The UPN of a user, the account name of a group.
-    pub name: String,
-}
 
 /// A user's effective role on a share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,26 +98,5 @@ impl Directory {
             user,
             reasons,
         })
-    }
-}
-
-/// A principal of a row with the columns guid, sid, kind, upn, account_name.
-pub(crate) fn principal_ref(row: &AnyRow) -> Result<PrincipalRef> {
-    let kind = col_word(row, "kind", kind_from_word)?;
-    let upn: String = col(row, "upn")?;
-    let account_name: String = col(row, "account_name")?;
-    Ok(PrincipalRef {
-        guid: col_uuid(row, "guid")?,
-        sid: col_sid(row, "sid")?,
-        kind,
-        name: short_name(kind, &upn, &account_name),
-    })
-}
-
-/// The UPN of a user that has one, else the account name.
-pub(crate) fn short_name(kind: IdentityKind, upn: &str, account_name: &str) -> String {
-    match kind {
-        IdentityKind::User if !upn.is_empty() => upn.to_owned(),
-        _ => account_name.to_owned(),
     }
 }

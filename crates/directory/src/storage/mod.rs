@@ -1,6 +1,10 @@
 //! Storage accounts, shares, the roles granted on them, and other Kerberos services.
 
+pub(crate) mod account_rows;
 pub(crate) mod accounts;
 pub(crate) mod effective_access;
+pub(crate) mod model;
+pub(crate) mod service_names;
 pub(crate) mod service_principals;
+pub(crate) mod share_rows;
 pub(crate) mod shares;

@@ -1,19 +1,18 @@
 //! Service principals: Kerberos services other than storage accounts.
 
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{Touch, col, col_uuid, is_taken, sql, tenant_blob, touch, uuid_blob};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
+use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
-use crate::names;
+use crate::error::{DirectoryError, Kind, Result};
 use crate::page::{Page, Paged};
 use crate::random::random_uuid;
-use crate::service_keys;
 use crate::service_keys::{KeyInfo, KeySlot, KeytabMaterial, Owner, OwnerKind};
-use crate::storage::accounts::{delete_names, insert_name};
-use crate::tenants::load_tenant;
+use crate::storage::service_names::{delete_names, insert_name};
+use crate::tenants::model::load_tenant;
+use crate::{names, service_keys};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;

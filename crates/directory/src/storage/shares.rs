@@ -1,83 +1,23 @@
 //! Shares and the roles granted on them.
 
 use crate::audit::events;
-use crate::audit::events::Actor;
-use crate::audit::events::{audit, audit_event};
+use crate::audit::events::{Actor, audit, audit_event};
 use crate::clock::now_s;
-use crate::db::{Touch, col, col_uuid, col_word, sql, tenant_blob, touch, uuid_blob};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::{tenant_blob, uuid_blob};
+use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
-use crate::identities::{IdentityInfo, find_principal};
+use crate::error::{DirectoryError, Kind, Result};
+use crate::identities::find::find_principal;
+use crate::identities::identity_ref::PrincipalRef;
 use crate::names;
 use crate::random::random_uuid;
-use crate::storage::accounts::load_account;
-use crate::storage::effective_access::{PrincipalRef, principal_ref};
-use crate::tenants::{TenantInfo, load_tenant};
+use crate::storage::account_rows::load_account;
+use crate::storage::model::{Grant, Share, ShareRole};
+use crate::storage::share_rows::{load_grants, load_shares, share_id};
+use crate::tenants::model::load_tenant;
 use crossrealm_kdc::{IdentityState, TenantId};
 use sqlx::AnyConnection;
-use sqlx::any::AnyRow;
-use std::fmt;
-use uuid::Uuid;
-
-/// A share-level role, weakest first, so that the highest of several is their maximum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ShareRole {
-    /// Reads.
-    Reader,
-    /// Reads, writes, deletes.
-    Contributor,
-    /// Also changes permissions.
-    ElevatedContributor,
-}
-
-/// A share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Share {
-    /// The storage account.
-    pub account: String,
-    /// Its name, lower case.
-    pub name: String,
-    /// How much it may hold, in GiB; `None` where nothing but the file system limits it.
-    pub quota_gib: Option<u32>,
-    /// When it was made, Unix seconds.
-    pub created_at: i64,
-}
-
-/// A role granted to a user or group on a share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// To whom.
-    pub principal: PrincipalRef,
-    /// Which.
-    pub role: ShareRole,
-    /// When, Unix seconds.
-    pub created_at: i64,
-}
-
-impl ShareRole {
-    /// `reader`, `contributor` or `elevated-contributor`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Contributor => "contributor",
-            Self::ElevatedContributor => "elevated-contributor",
-        }
-    }
-
-    /// The role of this name.
-    pub fn from_word(text: &str) -> Option<Self> {
-        [Self::Reader, Self::Contributor, Self::ElevatedContributor]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-    }
-}
-
-impl fmt::Display for ShareRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 impl Directory {
     /// Makes a share. One that was removed under the same name comes back without its grants.
@@ -296,91 +236,4 @@ async fn audit_grant(
         ..audit_event(by, Some(tenant), action)
     };
     events::record(conn, &event).await
-}
-
-/// The shares of an account that are in view, by name, with their ids.
-pub(crate) async fn load_shares(
-    conn: &mut AnyConnection,
-    account_id: Uuid,
-    account: &str,
-) -> Result<Vec<(Uuid, Share)>> {
-    let rows = sql("SELECT id, name, created_at, quota_gib FROM shares WHERE account_id = $1 AND removed_at IS NULL ORDER BY name")
-        .bind(uuid_blob(account_id))
-        .fetch_all(conn)
-        .await?;
-    let share = |row: &AnyRow| {
-        let share = Share {
-            account: account.to_owned(),
-            name: col(row, "name")?,
-            quota_gib: quota(row)?,
-            created_at: col(row, "created_at")?,
-        };
-        Ok((col_uuid(row, "id")?, share))
-    };
-    rows.iter().map(share).collect()
-}
-
-fn quota(row: &AnyRow) -> Result<Option<u32>> {
-    let gib: Option<i64> = col(row, "quota_gib")?;
-    gib.map(|gib| {
-        u32::try_from(gib).map_err(|_| DirectoryError::damaged("quota_gib", "out of range"))
-    })
-    .transpose()
-}
-
-pub(crate) async fn share_id(
-    conn: &mut AnyConnection,
-    tenant: &TenantInfo,
-    account: &str,
-    share: &str,
-) -> Result<Uuid> {
-    let (owner, _) = load_account(conn, tenant, account).await?;
-    let row =
-        sql("SELECT id FROM shares WHERE account_id = $1 AND name = $2 AND removed_at IS NULL")
-            .bind(uuid_blob(owner.id))
-            .bind(names::shown(share))
-            .fetch_optional(conn)
-            .await?;
-    let Some(row) = row else {
-        return Err(DirectoryError::not_found(
-            Kind::Share,
-            format!("{account}/{}", names::shown(share)),
-        ));
-    };
-    col_uuid(&row, "id")
-}
-
-/// The grants on a share to principals that are not deleted, by name.
-pub(crate) async fn load_grants(conn: &mut AnyConnection, share: Uuid) -> Result<Vec<Grant>> {
-    let rows = sql(
-        "SELECT i.guid, i.sid, i.kind, i.upn, i.account_name, g.role, g.created_at FROM grants g
-                    JOIN identities i ON i.tenant_id = g.tenant_id AND i.guid = g.guid
-                    WHERE g.share_id = $1 AND i.state <> 'deleted' ORDER BY i.name_key, i.guid",
-    )
-    .bind(uuid_blob(share))
-    .fetch_all(conn)
-    .await?;
-    let grant = |row: &AnyRow| {
-        Ok(Grant {
-            principal: principal_ref(row)?,
-            role: col_word(row, "role", ShareRole::from_word)?,
-            created_at: col(row, "created_at")?,
-        })
-    };
-    rows.iter().map(grant).collect()
-}
-
-impl From<IdentityInfo> for PrincipalRef {
-    fn from(info: IdentityInfo) -> Self {
-        Self {
-            name: crate::storage::effective_access::short_name(
-                info.kind,
-                &info.upn,
-                &info.account_name,
-            ),
-            guid: info.guid,
-            sid: info.sid,
-            kind: info.kind,
-        }
-    }
 }

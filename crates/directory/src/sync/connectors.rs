@@ -2,14 +2,16 @@
 //! one sync agent works for it at a time, by a lease that ends by itself.
 
 use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token};
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{Touch, col, sql, tenant_blob, touch};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::{col, tenant_blob};
+use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
+use crate::sync::model::SyncLease;
 use crate::tenants::domains::find_domain;
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
@@ -18,8 +20,10 @@ use zeroize::Zeroizing;
 
 /// The shortest time a lease may be asked for, in seconds.
 pub const MIN_LEASE_S: u32 = 10;
+
 /// The longest time a lease may be asked for, in seconds.
 pub const MAX_LEASE_S: u32 = 300;
+
 /// The longest name of the holder of a lease, in characters.
 const MAX_HOLDER: usize = 128;
 
@@ -34,15 +38,6 @@ pub struct ConnectorInfo {
     pub created_at: i64,
     /// When a sync of the domain last ended well, Unix seconds.
     pub last_success_at: Option<i64>,
-}
-
-/// Who syncs a domain now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncLease {
-    /// The agent's name for itself.
-    pub holder: String,
-    /// When the lease ends unless it is renewed, Unix seconds.
-    pub expires_at: i64,
 }
 
 impl Directory {

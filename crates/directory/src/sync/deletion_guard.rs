@@ -2,12 +2,12 @@
 //! where the agent is not what it seems: a connector's token that was stolen does not empty a tenant, and does nothing
 //! unseen.
 
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{col, sql, tenant_blob};
+use crate::db::columns::{col, tenant_blob};
+use crate::db::statement::sql;
 use crate::error::{Refusal, Result};
-use crate::sync::{ApplyIdentities, ApplyOutcome};
+use crate::sync::model::{ApplyIdentities, ApplyOutcome};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 

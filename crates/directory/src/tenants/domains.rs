@@ -1,15 +1,16 @@
 //! The AD domains registered with a tenant: whose users may arrive, and whose SIDs count.
 
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{Touch, col, col_sid, sql, tenant_blob, touch};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::{col, col_sid, tenant_blob};
+use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::tenants::id_ranges;
-use crate::tenants::load_tenant;
+use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;

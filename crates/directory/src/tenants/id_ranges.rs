@@ -1,7 +1,8 @@
 //! The numbers of the id ranges that all hosts of a tenant give to the SIDs of its AD domains, so that one user has one
 //! local id on all of them.
 
-use crate::db::{col, col_u32, sql, tenant_blob};
+use crate::db::columns::{col, col_u32, tenant_blob};
+use crate::db::statement::sql;
 use crate::error::Result;
 use crossrealm_kdc::TenantId;
 use crossrealm_types::Sid;

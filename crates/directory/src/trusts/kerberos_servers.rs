@@ -4,13 +4,13 @@
 //! The key itself is not in it: AD makes it at random and gives it out only by replicating secrets, a right that no
 //! tool of this product asks for. Nothing on the way of a ticket needs it.
 
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{Touch, col, col_u32, sql, tenant_blob, touch};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::{col, col_u32, tenant_blob};
+use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::tenants::domains;

@@ -5,158 +5,35 @@
 //! referrals, a retired one only until [`RETIRED_LIFE_S`] later, so that no ticket fails at any moment of a rotation.
 
 pub(crate) mod kerberos_servers;
+pub(crate) mod model;
 pub(crate) mod removals;
 pub(crate) mod rotation;
+pub(crate) mod secrets;
 
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{
-    Touch, col, col_names, col_sid, col_u32, col_uuid, col_word, sql, tenant_blob, touch, uuid_blob,
-};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::{col, col_names, col_sid, col_uuid, tenant_blob, uuid_blob};
+use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
-use crate::random::{random, random_uuid};
-use crate::sealing::seal::{Place, Sealer};
+use crate::random::random_uuid;
 use crate::tenants::domains;
 use crate::tenants::domains::{NewDomain, lies_below, load_domains};
-use crate::tenants::load_tenant;
+use crate::tenants::model::load_tenant;
+use crate::trusts::model::{PrepareTrust, PreparedTrust, TrustInfo, TrustKeyState, TrustState};
 use crate::trusts::removals::Step;
+use crate::trusts::secrets::{held, make_secret, secrets};
 use crossrealm_kdc::TenantId;
-use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 /// How long a retired version still opens tickets, in seconds: AD may seal with it up to the moment it is pushed out,
 /// and a ticket lives ten hours by AD's default; a day leaves room for longer policies.
 pub const RETIRED_LIFE_S: i64 = 24 * 3600;
-
-/// The length of a trust password, in characters.
-const SECRET_LEN: usize = 40;
-
-/// What a trust with an AD domain is prepared with.
-#[derive(Clone, Debug)]
-pub struct PrepareTrust {
-    /// The AD realm; must be the domain's DNS name without regard to case.
-    pub realm: String,
-    /// The flat (NetBIOS) name of the AD domain.
-    pub flat_name: String,
-    /// The domain SID of the AD domain.
-    pub sid: Sid,
-    /// The names AD is to refer to the tenant; empty takes the tenant's own.
-    pub top_level_names: Vec<String>,
-    /// Whether to make a new version when the newest is in use already.
-    pub rotate: bool,
-}
-
-/// A secret for AD. Not `Debug`, on purpose.
-pub struct PreparedTrust {
-    /// The version of the secret.
-    pub version: u32,
-    /// `Pending` or `Current`.
-    pub state: TrustKeyState,
-    /// The trust password: 40 printable ASCII characters.
-    pub secret: Zeroizing<String>,
-    /// The other versions that AD may still hold or seal with, newest first: for a rotation AD must be shown one of
-    /// them, and a referral may be sealed with one.
-    pub held: Vec<HeldSecret>,
-}
-
-/// A secret that AD was given before. Not `Debug`, on purpose.
-pub struct HeldSecret {
-    /// Its version.
-    pub version: u32,
-    /// `Current`, `Previous`, or `Retired` and not yet over.
-    pub state: TrustKeyState,
-    /// The trust password.
-    pub secret: Zeroizing<String>,
-}
-
-/// A trust without its secrets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustInfo {
-    /// The DNS name of the AD forest root domain, lower case.
-    pub domain: String,
-    /// Its realm, upper case.
-    pub realm: String,
-    /// Its flat (NetBIOS) name.
-    pub flat_name: String,
-    /// Its domain SID.
-    pub sid: Sid,
-    /// `Pending` until the first version is confirmed.
-    pub state: TrustState,
-    /// The names AD refers to the tenant, as last confirmed or prepared.
-    pub top_level_names: Vec<String>,
-    /// When it was first prepared, Unix seconds.
-    pub created_at: i64,
-    /// When a version was last confirmed, Unix seconds.
-    pub confirmed_at: Option<i64>,
-    /// When a removal was begun that has not ended, Unix seconds.
-    pub removal_begun_at: Option<i64>,
-    /// The versions of the secret, newest first.
-    pub keys: Vec<TrustKeyInfo>,
-}
-
-/// Whether AD is known to hold the trust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrustState {
-    /// Prepared, never confirmed.
-    Pending,
-    /// Confirmed at least once.
-    Active,
-}
-
-/// A version of a trust's secret, without the secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustKeyInfo {
-    /// The version, from 1.
-    pub version: u32,
-    /// Where it is in its life.
-    pub state: TrustKeyState,
-    /// When it was made, Unix seconds.
-    pub created_at: i64,
-    /// When AD was first known to hold it, Unix seconds.
-    pub confirmed_at: Option<i64>,
-    /// The last second in which it opens a ticket, where it is retired.
-    pub retires_at: Option<i64>,
-    /// When a referral last arrived that it opened, Unix seconds.
-    pub last_seen_at: Option<i64>,
-}
-
-/// The life of a version of a trust's secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrustKeyState {
-    /// Made; AD may or may not hold it yet.
-    Pending,
-    /// In AD, as far as is known.
-    Current,
-    /// Replaced in AD, but AD may still seal with it.
-    Previous,
-    /// Out of use; opens old tickets until its end.
-    Retired,
-}
-
-impl TrustKeyState {
-    /// `pending`, `current`, `previous` or `retired`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Current => "current",
-            Self::Previous => "previous",
-            Self::Retired => "retired",
-        }
-    }
-
-    fn from_word(text: &str) -> Option<Self> {
-        [Self::Pending, Self::Current, Self::Previous, Self::Retired]
-            .into_iter()
-            .find(|state| state.as_str() == text)
-    }
-}
 
 impl Directory {
     /// The secret to put into AD. Makes the trust (and registers its domain) with a pending version where there is
@@ -324,37 +201,6 @@ impl Directory {
     }
 }
 
-/// A version of a secret as the database has it.
-pub(crate) struct StoredSecret {
-    pub(crate) info: TrustKeyInfo,
-    sealed: Vec<u8>,
-}
-
-impl StoredSecret {
-    /// The trust password.
-    pub(crate) fn open(
-        &self,
-        sealer: &Sealer,
-        tenant: TenantId,
-        trust: Uuid,
-    ) -> Result<Zeroizing<String>> {
-        let place = place(tenant, &trust, self.info.version);
-        let bytes = sealer.unseal(place, &self.sealed)?;
-        let text = std::str::from_utf8(&bytes)
-            .map_err(|_| DirectoryError::damaged("trust secret", "it is not text"))?;
-        Ok(Zeroizing::new(text.to_owned()))
-    }
-}
-
-fn place(tenant: TenantId, trust: &Uuid, version: u32) -> Place<'_> {
-    Place {
-        tenant,
-        kind: "trust secret",
-        id: trust.as_bytes(),
-        version,
-    }
-}
-
 /// The DNS names of the trusted forest roots.
 pub(crate) async fn trusted_domains(
     conn: &mut AnyConnection,
@@ -382,31 +228,6 @@ pub(crate) async fn find(
         .fetch_optional(conn)
         .await?;
     row.map(|row| Ok((col_uuid(&row, "id")?, row))).transpose()
-}
-
-/// The versions of a trust's secret, newest first.
-pub(crate) async fn secrets(conn: &mut AnyConnection, trust: Uuid) -> Result<Vec<StoredSecret>> {
-    let rows = sql(
-        "SELECT version, state, sealed, created_at, confirmed_at, retires_at, last_seen_at
-                    FROM trust_secrets WHERE trust_id = $1 ORDER BY version DESC",
-    )
-    .bind(uuid_blob(trust))
-    .fetch_all(conn)
-    .await?;
-    let secret = |row: &AnyRow| {
-        Ok(StoredSecret {
-            info: TrustKeyInfo {
-                version: col_u32(row, "version")?,
-                state: col_word(row, "state", TrustKeyState::from_word)?,
-                created_at: col(row, "created_at")?,
-                confirmed_at: col(row, "confirmed_at")?,
-                retires_at: col(row, "retires_at")?,
-                last_seen_at: col(row, "last_seen_at")?,
-            },
-            sealed: col(row, "sealed")?,
-        })
-    };
-    rows.iter().map(secret).collect()
 }
 
 async fn info(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Result<TrustInfo> {
@@ -497,54 +318,6 @@ async fn insert(
     Ok(id)
 }
 
-/// The versions beside `given` that still open tickets.
-pub(crate) fn held(
-    known: &[StoredSecret],
-    given: u32,
-    sealer: &Sealer,
-    tenant: TenantId,
-    trust: Uuid,
-) -> Result<Vec<HeldSecret>> {
-    let now = now_s();
-    known
-        .iter()
-        .filter(|secret| secret.info.version != given)
-        .filter(|secret| secret.info.retires_at.is_none_or(|until| until >= now))
-        .map(|secret| {
-            Ok(HeldSecret {
-                version: secret.info.version,
-                state: secret.info.state,
-                secret: secret.open(sealer, tenant, trust)?,
-            })
-        })
-        .collect()
-}
-
-/// Makes and stores a pending version.
-pub(crate) async fn make_secret(
-    conn: &mut AnyConnection,
-    sealer: &Sealer,
-    tenant: TenantId,
-    trust: Uuid,
-    version: u32,
-) -> Result<PreparedTrust> {
-    let secret = random_password()?;
-    sql("INSERT INTO trust_secrets (trust_id, version, state, sealed, created_at) VALUES ($1, $2, $3, $4, $5)")
-        .bind(uuid_blob(trust))
-        .bind(i64::from(version))
-        .bind(TrustKeyState::Pending.as_str())
-        .bind(sealer.seal(place(tenant, &trust, version), secret.as_bytes())?)
-        .bind(now_s())
-        .execute(conn)
-        .await?;
-    Ok(PreparedTrust {
-        version,
-        state: TrustKeyState::Pending,
-        secret,
-        held: Vec::new(),
-    })
-}
-
 /// Moves every version one step on in its life, `version` becoming the current one.
 async fn promote(conn: &mut AnyConnection, trust: Uuid, version: u32) -> Result<()> {
     let now = now_s();
@@ -568,16 +341,4 @@ async fn promote(conn: &mut AnyConnection, trust: Uuid, version: u32) -> Result<
         .execute(conn)
         .await?;
     Ok(())
-}
-
-/// 40 characters of 64: 240 bits. Letters and digits mostly, so that no tool on the way to AD needs to quote them.
-fn random_password() -> Result<Zeroizing<String>> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut bytes = Zeroizing::new([0; SECRET_LEN]);
-    random(bytes.as_mut())?;
-    let mut text = Zeroizing::new(String::with_capacity(SECRET_LEN));
-    for byte in bytes.iter() {
-        text.push(char::from(ALPHABET[usize::from(byte % 64)]));
-    }
-    Ok(text)
 }

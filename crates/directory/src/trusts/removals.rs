@@ -1,12 +1,12 @@
 //! What AD holds for the tenant is taken out of AD first and forgotten here last: a removal is noted, taken back, or ended.
 
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{Touch, sql, tenant_blob, touch};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::tenant_blob;
+use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::Result;
-use crate::error::{DirectoryError, Kind};
+use crate::error::{DirectoryError, Kind, Result};
 use crate::names;
 use crossrealm_kdc::TenantId;
 

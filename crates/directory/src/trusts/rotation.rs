@@ -3,15 +3,18 @@
 //! The tenant decides whether a rotation is due, so that several agents agree, and lets one of them at a time give AD the
 //! next secret. The secrets and their life are those of [`crate::trusts`]: there is no second kind of rotation.
 
-use crate::audit::events::Actor;
-use crate::audit::events::audit;
+use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::{Touch, col, sql, touch, uuid_blob};
+use crate::db::change::{Touch, touch};
+use crate::db::columns::{col, uuid_blob};
+use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Kind, Refusal, Result};
 use crate::names;
 use crate::names::{invalid, plain_text};
-use crate::trusts::{PreparedTrust, TrustKeyState, find, held, make_secret, secrets};
+use crate::trusts::find;
+use crate::trusts::model::{PreparedTrust, TrustKeyState};
+use crate::trusts::secrets::{held, make_secret, secrets};
 use crossrealm_kdc::TenantId;
 
 /// The shortest time between two rotations by age, in seconds: AD may seal with the secret before for an hour, and

@@ -563,7 +563,7 @@ async fn an_authenticator_of_another_record_does_not_open() {
         .sign_in(&from(UPN, 1), password(PASSWORD), &ours.code(0))
         .await;
     assert!(
-        matches!(refused, Err(DirectoryError::Unseal(_))),
+        matches!(refused, Err(DirectoryError::Seal(_))),
         "{refused:?}"
     );
 }

@@ -42,7 +42,7 @@ async fn an_edited_key_check_is_noticed() {
         .execute(&mut world.raw().await)
         .await
         .unwrap();
-    assert_fails!(open(world.url(), 7).await, DirectoryError::Unseal(_));
+    assert_fails!(open(world.url(), 7).await, DirectoryError::Seal(_));
 }
 
 #[tokio::test]

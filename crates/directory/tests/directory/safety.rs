@@ -64,7 +64,7 @@ async fn sealed_keys_that_were_moved_do_not_open() {
         };
         let answers = [node.records(&parties).await, node.records(&grant).await];
         let refused = answers.iter().any(|answer| match answer {
-            Records::Unavailable(text) => text.contains("does not open"),
+            Records::Unavailable(text) => text.contains("cannot unseal"),
             _ => false,
         });
         assert!(refused, "{swap}");

@@ -1,17 +1,20 @@
 //! What a tenant holds near the objects of a sync: looked up for many objects at once, and kept in step with what is
 //! about to be written for them, so that each object is judged as if those before it were written already.
 
-use super::upserts::TOGETHER;
-use crate::db::{places, sql_list, tenant_blob, uuid_blob};
+use crate::db::columns::{tenant_blob, uuid_blob};
+use crate::db::statement::{places, sql_list};
 use crate::error::Result;
-use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info};
-use crate::sync::SyncedIdentity;
+use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
+use crate::sync::model::SyncedIdentity;
 use crate::tenants::domains::DomainInfo;
 use crossrealm_kdc::{IdentitySource, IdentityState, TenantId};
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
+
+/// So many objects are looked up together, and so many are written by one statement.
+pub(super) const TOGETHER: usize = 40;
 
 /// The identities that have the GUID, SID, UPN or account name of one of some objects.
 pub(super) struct Nearby<'a> {

@@ -2,11 +2,12 @@
 
 use super::Run;
 use crate::clock::now_s;
-use crate::db::{CHUNK, col_uuid, places, rows, sql_list, tenant_blob, uuid_blob};
+use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
+use crate::db::statement::{CHUNK, places, rows, sql_list};
 use crate::error::Result;
 use crate::identities::memberships;
-use crate::identities::{IdentityInfo, SELECT_IDENTITY, identity_info};
-use crate::sync::RefusalCode;
+use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
+use crate::sync::model::RefusalCode;
 use crossrealm_kdc::{IdentityKind, IdentityState};
 use sqlx::AnyConnection;
 use std::collections::{HashMap, HashSet};

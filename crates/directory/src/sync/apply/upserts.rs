@@ -2,22 +2,20 @@
 //! written, many at once.
 
 use super::Run;
-use super::lookup::{Nearby, upn_of};
+use super::lookup::{Nearby, TOGETHER, upn_of};
 use crate::clock::now_s;
-use crate::db::{places, rows, sql_list, tenant_blob, uuid_blob};
+use crate::db::columns::{tenant_blob, uuid_blob};
+use crate::db::statement::{places, rows, sql_list};
 use crate::error::Result;
+use crate::identities::identity_ref::short_name;
 use crate::identities::memberships;
-use crate::identities::{IdentityInfo, kind_word, primary_group_sid, state_word};
+use crate::identities::rows::{IdentityInfo, kind_word, primary_group_sid, state_word};
 use crate::names;
-use crate::storage::effective_access::short_name;
-use crate::sync::{RefusalCode, SyncedIdentity};
+use crate::sync::model::{RefusalCode, SyncedIdentity};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState};
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use uuid::Uuid;
-
-/// So many objects are looked up together, and so many are written by one statement.
-pub(super) const TOGETHER: usize = 40;
 
 /// Below this are built-in accounts, [MS-DTYP] 2.4.2.4.
 const FIRST_ORDINARY_RID: u32 = 1000;

@@ -1,0 +1,100 @@
+//! What answers to the KDC are kept in memory.
+
+use crate::tenants::model::TenantInfo;
+use crossrealm_kdc::{Identity, Service, ServiceName, Tenant, TenantId, Trust};
+use crossrealm_krb::crypto::Key;
+use crossrealm_types::Sid;
+use moka::future::Cache;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a counter read from the database is trusted: with it, another node's change is seen within a second.
+const FRESH_FOR: Duration = Duration::from_millis(500);
+
+/// How long anything is kept that is not asked for.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// The change counters of a tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Changes {
+    pub(crate) parties: i64,
+    pub(crate) identities: i64,
+}
+
+/// What a tenant's counter of parties covers.
+pub(crate) struct Parties {
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) trusts: Vec<Arc<Trust>>,
+    /// The first second in which a retired key is no longer to be returned.
+    pub(crate) valid_before: i64,
+}
+
+/// What is kept in memory. All of it is bounded.
+pub(crate) struct Caches {
+    /// Rises with each change made by this node; part of every key below that has no counter.
+    epoch: AtomicU64,
+    pub(crate) changes: Cache<(u64, TenantId), Changes>,
+    pub(crate) parties: Cache<(TenantId, i64), Arc<Parties>>,
+    pub(crate) services: Cache<(TenantId, i64, ServiceName), Option<Arc<Service>>>,
+    pub(crate) identities: Cache<(TenantId, i64, Sid), Option<Arc<Identity>>>,
+    labels: Cache<(u64, String), Option<Arc<TenantInfo>>>,
+    /// Trust keys by trust and version: the costly step from password to key is done once.
+    pub(crate) derived: Cache<(Uuid, u32), Arc<[Key]>>,
+}
+
+impl Caches {
+    pub(crate) fn new() -> Self {
+        Self {
+            epoch: AtomicU64::new(0),
+            changes: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(FRESH_FOR)
+                .build(),
+            parties: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_idle(IDLE)
+                .build(),
+            services: Cache::builder()
+                .max_capacity(100_000)
+                .time_to_idle(IDLE)
+                .build(),
+            identities: Cache::builder()
+                .max_capacity(100_000)
+                .time_to_idle(IDLE)
+                .build(),
+            labels: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(Duration::from_secs(1))
+                .build(),
+            derived: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_idle(IDLE)
+                .build(),
+        }
+    }
+
+    /// This node changed something: no counter read before counts any more.
+    pub(crate) fn invalidate(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The number of changes by this node; read before the database is, kept with what the database said.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn label(&self, text: &str) -> Option<Option<Arc<TenantInfo>>> {
+        self.labels.get(&(self.epoch(), text.to_owned())).await
+    }
+
+    pub(crate) async fn keep_label(
+        &self,
+        epoch: u64,
+        text: String,
+        found: Option<Arc<TenantInfo>>,
+    ) {
+        self.labels.insert((epoch, text), found).await;
+    }
+}

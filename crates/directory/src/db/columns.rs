@@ -1,0 +1,62 @@
+//! Conversions between columns and values.
+
+use crate::error::{DirectoryError, Result};
+use crossrealm_kdc::TenantId;
+use crossrealm_types::Sid;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Decode, Row, Type};
+use uuid::Uuid;
+
+/// A column of a row.
+pub(crate) fn col<'r, T>(row: &'r AnyRow, name: &str) -> Result<T>
+where
+    T: Decode<'r, Any> + Type<Any>,
+{
+    Ok(row.try_get(name)?)
+}
+
+/// A column that holds a number which fits `u32`: a version, a RID, a length in seconds.
+pub(crate) fn col_u32(row: &AnyRow, name: &str) -> Result<u32> {
+    u32::try_from(col::<i64>(row, name)?).map_err(|_| DirectoryError::damaged(name, "out of range"))
+}
+
+/// A column that holds a UUID.
+pub(crate) fn col_uuid(row: &AnyRow, name: &str) -> Result<Uuid> {
+    let bytes: Vec<u8> = col(row, name)?;
+    Uuid::from_slice(&bytes).map_err(|_| DirectoryError::damaged(name, "not a UUID"))
+}
+
+/// A column that holds a SID.
+pub(crate) fn col_sid(row: &AnyRow, name: &str) -> Result<Sid> {
+    let text: String = col(row, name)?;
+    text.parse()
+        .map_err(|_| DirectoryError::damaged(name, "not a SID"))
+}
+
+/// A column that holds a word of a fixed set.
+pub(crate) fn col_word<T>(
+    row: &AnyRow,
+    name: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<T> {
+    let text: String = col(row, name)?;
+    parse(&text).ok_or_else(|| DirectoryError::damaged(name, "an unknown word"))
+}
+
+/// A column that holds names joined by commas.
+pub(crate) fn col_names(row: &AnyRow, name: &str) -> Result<Vec<String>> {
+    let text: String = col(row, name)?;
+    Ok(text
+        .split(',')
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
+pub(crate) fn tenant_blob(tenant: TenantId) -> Vec<u8> {
+    tenant.as_bytes().to_vec()
+}
+
+pub(crate) fn uuid_blob(uuid: Uuid) -> Vec<u8> {
+    uuid.as_bytes().to_vec()
+}

@@ -1,0 +1,38 @@
+//! Statements: fixed texts and lists of parameters, nothing else.
+
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe};
+
+/// The most values of one `IN (…)`; both databases take far more.
+pub(crate) const CHUNK: usize = 500;
+
+/// A statement of this crate.
+pub(crate) type Statement<'q> = Query<'q, Any, AnyArguments>;
+
+/// A statement of fixed text.
+pub(crate) fn sql<'q>(text: &'static str) -> Statement<'q> {
+    sqlx::query(text)
+}
+
+/// A statement whose text has a list of parameters; nothing else may be put into it.
+pub(crate) fn sql_list<'q>(text: String) -> Statement<'q> {
+    sqlx::query(AssertSqlSafe(text)).persistent(false)
+}
+
+/// `$first,$first+1,…`: the places of `count` parameters.
+pub(crate) fn places(first: usize, count: usize) -> String {
+    rows(count, |n| format!("${}", first + n))
+}
+
+/// `count` rows with a comma between them, the `n`th made by `row`, which writes places of parameters alone.
+pub(crate) fn rows(count: usize, row: impl Fn(usize) -> String) -> String {
+    (0..count).map(row).collect::<Vec<_>>().join(",")
+}
+
+/// Whether a statement failed because a value that must be unique is taken.
+pub(crate) fn is_taken(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation())
+}

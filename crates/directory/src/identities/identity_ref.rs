@@ -1,0 +1,54 @@
+//! A user or group, in short.
+
+use crate::db::columns::{col, col_sid, col_uuid, col_word};
+use crate::error::Result;
+use crate::identities::rows::{IdentityInfo, kind_from_word};
+use crossrealm_kdc::IdentityKind;
+use crossrealm_types::Sid;
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+/// A user or group, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrincipalRef {
+    /// Its anchor.
+    pub guid: Uuid,
+    /// Its SID.
+    pub sid: Sid,
+    /// User or group.
+    pub kind: IdentityKind,
+    /// The UPN of a user, the account name of a group.
+    pub name: String,
+}
+
+/// A principal of a row with the columns guid, sid, kind, upn, account_name.
+pub(crate) fn principal_ref(row: &AnyRow) -> Result<PrincipalRef> {
+    let kind = col_word(row, "kind", kind_from_word)?;
+    let upn: String = col(row, "upn")?;
+    let account_name: String = col(row, "account_name")?;
+    Ok(PrincipalRef {
+        guid: col_uuid(row, "guid")?,
+        sid: col_sid(row, "sid")?,
+        kind,
+        name: short_name(kind, &upn, &account_name),
+    })
+}
+
+/// The UPN of a user that has one, else the account name.
+pub(crate) fn short_name(kind: IdentityKind, upn: &str, account_name: &str) -> String {
+    match kind {
+        IdentityKind::User if !upn.is_empty() => upn.to_owned(),
+        _ => account_name.to_owned(),
+    }
+}
+
+impl From<IdentityInfo> for PrincipalRef {
+    fn from(info: IdentityInfo) -> Self {
+        Self {
+            name: short_name(info.kind, &info.upn, &info.account_name),
+            guid: info.guid,
+            sid: info.sid,
+            kind: info.kind,
+        }
+    }
+}

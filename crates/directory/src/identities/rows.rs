@@ -1,0 +1,127 @@
+//! Users and groups as the database has them.
+
+use crate::db::columns::{col, col_sid, col_u32, col_uuid, col_word};
+use crate::error::Result;
+use crate::identities::provenance;
+use crate::identities::provenance::Origin;
+use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState};
+use crossrealm_types::Sid;
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+/// A user or group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityInfo {
+    /// Its anchor: `objectGUID` of a hybrid identity, a random UUID of a cloud-only one.
+    pub guid: Uuid,
+    /// Its SID.
+    pub sid: Sid,
+    /// User or group.
+    pub kind: IdentityKind,
+    /// Synced from AD, or made here.
+    pub source: IdentitySource,
+    /// Whether it may sign in.
+    pub state: IdentityState,
+    /// Why it may not: `disabled`, `expired`, `locked`.
+    pub disabled_reason: Option<String>,
+    /// `sAMAccountName`.
+    pub account_name: String,
+    /// The user principal name; empty for groups.
+    pub upn: String,
+    /// The display name; may be empty.
+    pub display_name: String,
+    /// The DNS name of its AD domain; the tenant's own for a cloud-only identity.
+    pub domain_dns_name: String,
+    /// The flat name of its AD domain; the tenant's own for a cloud-only identity.
+    pub domain_flat_name: String,
+    /// The RID of a user's primary group; 0 for groups and cloud-only identities.
+    pub primary_group_rid: u32,
+    /// When it was first written here, Unix seconds.
+    pub created_at: i64,
+    /// When it was last changed here, Unix seconds.
+    pub changed_at: i64,
+    /// Where its attributes came from, as stored.
+    pub(crate) origins: String,
+}
+
+impl IdentityInfo {
+    /// Where its attributes came from and when, the oldest first. What was written before this was kept is not in it.
+    pub fn origins(&self) -> Vec<Origin> {
+        provenance::parse(&self.origins)
+    }
+}
+
+/// Every column an [`IdentityInfo`] is made of; a `WHERE` follows.
+pub(crate) const SELECT_IDENTITY: &str =
+    "SELECT i.guid, i.sid, i.kind, i.source, i.state, i.disabled_reason, i.account_name, i.upn,
+    i.display_name, i.primary_group_rid, i.created_at, i.changed_at, i.origins, i.name_key,
+    COALESCE(d.dns_name, t.domain) AS domain_name, COALESCE(d.flat_name, t.flat_name) AS flat_name
+    FROM identities i JOIN tenants t ON t.id = i.tenant_id
+    LEFT JOIN domains d ON d.tenant_id = i.tenant_id AND d.dns_name = i.domain";
+
+/// The words of the database.
+pub(crate) fn kind_word(kind: IdentityKind) -> &'static str {
+    match kind {
+        IdentityKind::User => "user",
+        IdentityKind::Group => "group",
+    }
+}
+
+pub(crate) fn kind_from_word(text: &str) -> Option<IdentityKind> {
+    [IdentityKind::User, IdentityKind::Group]
+        .into_iter()
+        .find(|kind| kind_word(*kind) == text)
+}
+
+pub(crate) fn state_word(state: IdentityState) -> &'static str {
+    match state {
+        IdentityState::Enabled => "enabled",
+        IdentityState::Disabled => "disabled",
+        IdentityState::Deleted => "deleted",
+    }
+}
+
+fn state_from_word(text: &str) -> Option<IdentityState> {
+    [
+        IdentityState::Enabled,
+        IdentityState::Disabled,
+        IdentityState::Deleted,
+    ]
+    .into_iter()
+    .find(|state| state_word(*state) == text)
+}
+
+fn source_from_word(text: &str) -> Option<IdentitySource> {
+    match text {
+        "hybrid" => Some(IdentitySource::Hybrid),
+        "cloud" => Some(IdentitySource::CloudOnly),
+        _ => None,
+    }
+}
+
+pub(crate) fn identity_info(row: &AnyRow) -> Result<IdentityInfo> {
+    Ok(IdentityInfo {
+        guid: col_uuid(row, "guid")?,
+        sid: col_sid(row, "sid")?,
+        kind: col_word(row, "kind", kind_from_word)?,
+        source: col_word(row, "source", source_from_word)?,
+        state: col_word(row, "state", state_from_word)?,
+        disabled_reason: col(row, "disabled_reason")?,
+        account_name: col(row, "account_name")?,
+        upn: col(row, "upn")?,
+        display_name: col(row, "display_name")?,
+        domain_dns_name: col(row, "domain_name")?,
+        domain_flat_name: col(row, "flat_name")?,
+        primary_group_rid: col_u32(row, "primary_group_rid")?,
+        created_at: col(row, "created_at")?,
+        changed_at: col(row, "changed_at")?,
+        origins: col(row, "origins")?,
+    })
+}
+
+/// The SID of a hybrid user's primary group, in the user's own domain.
+pub(crate) fn primary_group_sid(identity: &IdentityInfo) -> Option<Sid> {
+    let ordinary = identity.source == IdentitySource::Hybrid && identity.primary_group_rid != 0;
+    let domain = identity.sid.domain().filter(|_| ordinary)?;
+    domain.with_rid(identity.primary_group_rid).ok()
+}

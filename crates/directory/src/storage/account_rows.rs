@@ -1,0 +1,102 @@
+//! Storage accounts as the database has them.
+
+use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
+use crate::db::statement::sql;
+use crate::error::{DirectoryError, Kind, Result};
+use crate::sealing::seal::Sealer;
+use crate::service_keys::{KeytabMaterial, Owner, OwnerKind};
+use crate::storage::model::{ShareRole, StorageAccount};
+use crate::tenants::model::TenantInfo;
+use crate::{names, service_keys};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+/// The service classes a storage account answers to.
+pub(crate) const CLASSES: [&str; 2] = ["cifs", "host"];
+
+/// What an account's keytab is made of, not audited.
+pub(crate) async fn keytab(
+    conn: &mut AnyConnection,
+    sealer: &Sealer,
+    tenant: &TenantInfo,
+    owner: &Owner,
+    account: &StorageAccount,
+) -> Result<KeytabMaterial> {
+    let hosts: Vec<&String> = std::iter::once(&account.host)
+        .chain(&account.aliases)
+        .collect();
+    let principals = CLASSES
+        .iter()
+        .flat_map(|class| hosts.iter().map(move |host| format!("{class}/{host}")))
+        .collect();
+    Ok(KeytabMaterial {
+        realm: tenant.realm.clone(),
+        principals,
+        keys: service_keys::service_keys(conn, sealer, owner).await?,
+    })
+}
+
+/// The account with this name, and whose keys are its.
+pub(crate) async fn load_account(
+    conn: &mut AnyConnection,
+    tenant: &TenantInfo,
+    name: &str,
+) -> Result<(Owner, StorageAccount)> {
+    let row = sql("SELECT id, name, default_role, created_at FROM storage_accounts WHERE tenant_id = $1 AND name = $2")
+        .bind(tenant_blob(tenant.id))
+        .bind(names::shown(name))
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(row) = row else {
+        return Err(DirectoryError::not_found(
+            Kind::StorageAccount,
+            names::shown(name),
+        ));
+    };
+    account_of(conn, tenant, &row).await
+}
+
+pub(crate) async fn account_of(
+    conn: &mut AnyConnection,
+    tenant: &TenantInfo,
+    row: &AnyRow,
+) -> Result<(Owner, StorageAccount)> {
+    let owner = Owner {
+        tenant: tenant.id,
+        kind: OwnerKind::Account,
+        id: col_uuid(row, "id")?,
+    };
+    let name: String = col(row, "name")?;
+    let host = host_of(tenant, &name);
+    let names = sql("SELECT host FROM service_names
+                     WHERE tenant_id = $1 AND owner_kind = 'account' AND owner_id = $2 AND class = 'cifs' ORDER BY host")
+        .bind(tenant_blob(tenant.id))
+        .bind(uuid_blob(owner.id))
+        .fetch_all(&mut *conn)
+        .await?;
+    let mut aliases = names
+        .iter()
+        .map(|row| col::<String>(row, "host"))
+        .collect::<Result<Vec<_>>>()?;
+    aliases.retain(|alias| *alias != host);
+    let role: Option<String> = col(row, "default_role")?;
+    let default_role = role
+        .map(|word| {
+            ShareRole::from_word(&word)
+                .ok_or_else(|| DirectoryError::damaged("default role", "an unknown word"))
+        })
+        .transpose()?;
+    let account = StorageAccount {
+        name,
+        host,
+        aliases,
+        default_role,
+        created_at: col(row, "created_at")?,
+        keys: service_keys::key_infos(conn, &owner).await?,
+    };
+    Ok((owner, account))
+}
+
+pub(crate) fn host_of(tenant: &TenantInfo, account: &str) -> String {
+    format!("{account}.file.{}", tenant.domain)
+}

@@ -1,0 +1,90 @@
+//! Storage accounts, shares and grants.
+
+use crate::identities::identity_ref::PrincipalRef;
+use crate::service_keys::KeyInfo;
+use std::fmt;
+
+/// A storage account to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewStorageAccount {
+    /// The name: 3 to 24 lower-case letters and digits.
+    pub name: String,
+    /// Other DNS names it answers at.
+    pub aliases: Vec<String>,
+}
+
+/// A storage account without its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageAccount {
+    /// Its name.
+    pub name: String,
+    /// The DNS name it answers at: `<name>.file.<tenant domain>`.
+    pub host: String,
+    /// Other DNS names it answers at, sorted.
+    pub aliases: Vec<String>,
+    /// The role every synced user of the tenant has on its shares.
+    pub default_role: Option<ShareRole>,
+    /// When it was made, Unix seconds.
+    pub created_at: i64,
+    /// Its keys, the sealing one first.
+    pub keys: Vec<KeyInfo>,
+}
+
+/// A share-level role, weakest first, so that the highest of several is their maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ShareRole {
+    /// Reads.
+    Reader,
+    /// Reads, writes, deletes.
+    Contributor,
+    /// Also changes permissions.
+    ElevatedContributor,
+}
+
+/// A share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The storage account.
+    pub account: String,
+    /// Its name, lower case.
+    pub name: String,
+    /// How much it may hold, in GiB; `None` where nothing but the file system limits it.
+    pub quota_gib: Option<u32>,
+    /// When it was made, Unix seconds.
+    pub created_at: i64,
+}
+
+/// A role granted to a user or group on a share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// To whom.
+    pub principal: PrincipalRef,
+    /// Which.
+    pub role: ShareRole,
+    /// When, Unix seconds.
+    pub created_at: i64,
+}
+
+impl ShareRole {
+    /// `reader`, `contributor` or `elevated-contributor`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Contributor => "contributor",
+            Self::ElevatedContributor => "elevated-contributor",
+        }
+    }
+
+    /// The role of this name.
+    pub fn from_word(text: &str) -> Option<Self> {
+        [Self::Reader, Self::Contributor, Self::ElevatedContributor]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+    }
+}
+
+impl fmt::Display for ShareRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

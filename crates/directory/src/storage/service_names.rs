@@ -1,0 +1,71 @@
+//! The names that services answer to; each belongs to one service of a tenant.
+
+use crate::db::columns::{col, tenant_blob, uuid_blob};
+use crate::db::statement::sql;
+use crate::error::{DirectoryError, Kind, Result};
+use crate::service_keys::{Owner, OwnerKind};
+use sqlx::AnyConnection;
+use uuid::Uuid;
+
+/// Gives a service the name `class/host`; refused where another service has it.
+pub(crate) async fn insert_name(
+    conn: &mut AnyConnection,
+    owner: &Owner,
+    class: &str,
+    host: &str,
+) -> Result<()> {
+    let holder = sql("SELECT owner_id, COALESCE(
+          (SELECT name FROM storage_accounts a WHERE a.id = n.owner_id),
+          (SELECT spn FROM service_principals p WHERE p.id = n.owner_id)) AS holder
+        FROM service_names n WHERE tenant_id = $1 AND class = $2 AND host = $3")
+    .bind(tenant_blob(owner.tenant))
+    .bind(class)
+    .bind(host)
+    .fetch_optional(&mut *conn)
+    .await?;
+    if let Some(row) = holder {
+        let holder: Option<String> = col(&row, "holder")?;
+        let name = format!("{class}/{host}");
+        return Err(DirectoryError::Exists {
+            kind: Kind::ServicePrincipal,
+            by: holder
+                .filter(|holder| *holder != name)
+                .map(|holder| format!("`{holder}`")),
+            name,
+        });
+    }
+    sql("INSERT INTO service_names (tenant_id, class, host, owner_kind, owner_id) VALUES ($1, $2, $3, $4, $5)")
+        .bind(tenant_blob(owner.tenant))
+        .bind(class)
+        .bind(host)
+        .bind(owner.kind.as_str())
+        .bind(uuid_blob(owner.id))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Takes every name of a service away.
+pub(crate) async fn delete_names(conn: &mut AnyConnection, owner: &Owner) -> Result<()> {
+    sql("DELETE FROM service_names WHERE tenant_id = $1 AND owner_kind = $2 AND owner_id = $3")
+        .bind(tenant_blob(owner.tenant))
+        .bind(owner.kind.as_str())
+        .bind(uuid_blob(owner.id))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The name of the service with this id, for events.
+pub(crate) async fn service_name(
+    conn: &mut AnyConnection,
+    kind: OwnerKind,
+    id: Uuid,
+) -> Result<String> {
+    let text = match kind {
+        OwnerKind::Account => "SELECT name FROM storage_accounts WHERE id = $1",
+        _ => "SELECT spn AS name FROM service_principals WHERE id = $1",
+    };
+    let row = sql(text).bind(uuid_blob(id)).fetch_one(conn).await?;
+    col(&row, "name")
+}

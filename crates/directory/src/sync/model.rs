@@ -1,0 +1,243 @@
+//! What the sync agent sends and reads.
+
+use crate::page::Paged;
+use crate::tenants::domains::{DomainInfo, NewDomain};
+use crossrealm_kdc::{IdentityKind, IdentityState};
+use crossrealm_types::Sid;
+use std::fmt;
+use uuid::Uuid;
+
+/// Who syncs a domain now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncLease {
+    /// The agent's name for itself.
+    pub holder: String,
+    /// When the lease ends unless it is renewed, Unix seconds.
+    pub expires_at: i64,
+}
+
+/// The most changes in one request.
+pub const MAX_CHANGES: usize = 1000;
+
+/// The most members added and removed by one change.
+pub const MAX_MEMBER_CHANGES: usize = 5000;
+
+/// The most members that one answer carries, over all its groups.
+pub const MAX_MEMBERS_READ: usize = 20_000;
+
+/// The most failures of one request, and of all that is kept.
+pub const MAX_FAILURES: usize = 1000;
+
+/// The longest cursor, in bytes.
+pub const MAX_CURSOR: usize = 64 << 10;
+
+/// A user or group as AD has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncedIdentity {
+    /// `objectGUID`, the anchor.
+    pub object_guid: Uuid,
+    /// User or group. Never changes.
+    pub kind: IdentityKind,
+    /// `objectSid`. Never changes.
+    pub sid: Sid,
+    /// `sAMAccountName`.
+    pub account_name: String,
+    /// The user principal name; empty where there is none.
+    pub upn: String,
+    /// The display name; may be empty.
+    pub display_name: String,
+    /// Whether it may sign in.
+    pub state: IdentityState,
+    /// Why it may not: `disabled`, `expired`, `locked`.
+    pub disabled_reason: Option<String>,
+    /// The RID of a user's primary group; 0 for groups.
+    pub primary_group_rid: u32,
+    /// A group's direct members, by GUID, on reading; not looked at on writing.
+    pub members: Vec<Uuid>,
+    /// Whether there are more members behind these, to be had from [`Directory::domain_members`].
+    pub more_members: bool,
+}
+
+/// One change; a request's changes are applied in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Makes, updates or revives an identity. `members` is not looked at.
+    Upsert(SyncedIdentity),
+    /// Adds to and removes from a group's direct members. Adding a present one or removing an absent one is fine.
+    Members {
+        /// The group.
+        group: Uuid,
+        /// Identities to add.
+        add: Vec<Uuid>,
+        /// Identities to remove.
+        remove: Vec<Uuid>,
+    },
+    /// Marks an identity deleted. Its SID stays taken, its memberships go.
+    Delete(Uuid),
+}
+
+/// A request of the sync agent: all of it, but for objects that are refused, is one transaction.
+#[derive(Clone, Debug)]
+pub struct ApplyIdentities {
+    /// The run of the agent this belongs to.
+    pub run_id: Uuid,
+    /// The domain; registered where it is not.
+    pub domain: NewDomain,
+    /// At most [`MAX_CHANGES`].
+    pub changes: Vec<Change>,
+    /// Objects the agent left out by its own rules.
+    pub skipped: u64,
+    /// The agent's place in AD's stream of changes; stored only where `last` is set.
+    pub cursor: Option<String>,
+    /// Whether this ends the run well: cursor, time, run, counts and failures are stored with the changes.
+    pub last: bool,
+    /// The agent, where it works under a lease.
+    pub holder: Option<String>,
+    /// The cursor that the run started from, where it counts on it; empty where there was none.
+    pub previous_cursor: Option<String>,
+    /// Objects that the agent could not make sense of; at most [`MAX_FAILURES`].
+    pub failures: Vec<SyncFailure>,
+    /// All objects that the agent could not make sense of, those not listed too.
+    pub failed: u64,
+    /// How many identities the run may delete or disable, where that was declared; the domain's bound stands otherwise.
+    pub accept_deletions: Option<u64>,
+    /// Whether the run looked only at what changed: what it does not speak of stands as it was told before.
+    pub incremental: bool,
+}
+
+/// An object that the agent could not make sense of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncFailure {
+    /// The object, where that much is known.
+    pub object_guid: Option<Uuid>,
+    /// What the agent calls it.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApplyOutcome {
+    /// Identities made.
+    pub created: u64,
+    /// Identities changed, revived ones included.
+    pub updated: u64,
+    /// Identities marked deleted.
+    pub deleted: u64,
+    /// Identities that could sign in and no longer can; they are among the updated.
+    pub disabled: u64,
+    /// Identities that were as wanted.
+    pub unchanged: u64,
+    /// Direct memberships added.
+    pub memberships_added: u64,
+    /// Direct memberships removed, those of deleted identities included.
+    pub memberships_removed: u64,
+    /// Objects that were refused, each audited; the rest was applied.
+    pub refused: Vec<RefusedChange>,
+}
+
+/// An object that was refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedChange {
+    /// The object.
+    pub object_guid: Uuid,
+    /// Its account name, where known.
+    pub account_name: String,
+    /// The stable code.
+    pub code: RefusalCode,
+    /// The reason for people.
+    pub message: String,
+}
+
+/// Why an object of a sync was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusalCode {
+    /// The object was synced with another SID before.
+    SidChanged,
+    /// Another object has, or had, the SID.
+    SidDuplicate,
+    /// The SID is not one of the connector's domain.
+    SidOutsideDomain,
+    /// A user with a RID below 1000, which the tenant does not allow.
+    RidReserved,
+    /// Another identity has the UPN or the account name.
+    UpnConflict,
+    /// The object is not an identity of this domain, or not one of the kind the change needs.
+    UnknownObject,
+    /// The object would overwrite an identity that exists only in the tenant.
+    CloudOnly,
+    /// A value is malformed or too long, or the kind changed.
+    Invalid,
+}
+
+/// The sync of one domain, as `sync status` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncState {
+    /// The agent's place in AD's stream of changes.
+    pub cursor: Option<String>,
+    /// The last run that ended well.
+    pub last_run_id: Option<Uuid>,
+    /// When that was, Unix seconds.
+    pub last_success_at: Option<i64>,
+    /// Hybrid users of the domain that are not deleted.
+    pub users: u64,
+    /// Hybrid groups of the domain that are not deleted.
+    pub groups: u64,
+    /// Objects the agent left out in the last run.
+    pub skipped: u64,
+    /// Objects that were refused the last time they were sent.
+    pub refused: u64,
+    /// Objects that the agent could not make sense of.
+    pub failed: u64,
+    /// Who works on it now.
+    pub lease: Option<SyncLease>,
+}
+
+/// A page of a domain's hybrid identities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainIdentities {
+    /// The domain; `None` where it was never registered.
+    pub domain: Option<DomainInfo>,
+    /// The state of its sync.
+    pub sync: SyncState,
+    /// The identities, tombstones included, by GUID.
+    pub identities: Paged<SyncedIdentity>,
+}
+
+impl RefusalCode {
+    /// The stable text for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SidChanged => "sid_changed",
+            Self::SidDuplicate => "sid_duplicate",
+            Self::SidOutsideDomain => "sid_outside_domain",
+            Self::RidReserved => "rid_reserved",
+            Self::UpnConflict => "upn_conflict",
+            Self::UnknownObject => "unknown_object",
+            Self::CloudOnly => "cloud_only",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    pub(crate) fn from_word(text: &str) -> Option<Self> {
+        [
+            Self::SidChanged,
+            Self::SidDuplicate,
+            Self::SidOutsideDomain,
+            Self::RidReserved,
+            Self::UpnConflict,
+            Self::UnknownObject,
+            Self::CloudOnly,
+            Self::Invalid,
+        ]
+        .into_iter()
+        .find(|code| code.as_str() == text)
+    }
+}
+
+impl fmt::Display for RefusalCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

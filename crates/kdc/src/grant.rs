@@ -1,4 +1,4 @@
-//! The rules on the identity: who of those that AD vouches for gets a ticket, and with which groups (design rules 2, 3).
+//! The rules on the identity: who of those that AD vouches for gets a ticket, and with which groups (`docs/design.md` 6.2 and 6.3).
 
 use crate::event::{Reason, TicketRefusal};
 use crate::records::{ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState};

@@ -126,7 +126,7 @@ impl Issue<'_> {
             })
     }
 
-    /// Design rule 6: never beyond the presented ticket, never beyond the tenant's policy.
+    /// `docs/design.md` 6.6: never beyond the presented ticket, never beyond the tenant's policy.
     fn times(&self) -> Result<Times, TicketRefusal> {
         let Policy {
             max_ticket_life_s,
@@ -250,7 +250,7 @@ impl Issue<'_> {
         Ok(part)
     }
 
-    /// The PAC's content: only what the tenant's directory holds (design rule 2).
+    /// The PAC's content: only what the tenant's directory holds (`docs/design.md` 6.2).
     fn pac_buffers(&self) -> Vec<Buffer> {
         let identity = self.identity;
         let auth_time = FileTime::from_unix_seconds(self.client.ticket.authtime.0);

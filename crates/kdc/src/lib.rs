@@ -29,7 +29,7 @@ pub use records::{
     Records, Service, ServiceKey, ServiceName, Tenant, TenantId, Trust, TrustKey, Wanted,
 };
 
-/// The clock skew that is tolerated, in seconds (design rule 6).
+/// The clock skew that is tolerated, in seconds (`docs/design.md` 6.6).
 pub const CLOCK_SKEW_S: i64 = 300;
 
 /// The time of a request, as the shell that owns the clock read it.

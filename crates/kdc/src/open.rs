@@ -246,7 +246,7 @@ pub(crate) fn effective_request(
     }
 }
 
-/// Options that are not done across a cloud trust (design rule 6), with their names.
+/// Options that are not done across a cloud trust (`docs/design.md` 6.6), with their names.
 const REFUSED_OPTIONS: [(u32, &str); 7] = [
     (kdc_option::ENC_TKT_IN_SKEY, "user-to-user"),
     (kdc_option::CNAME_IN_ADDL_TKT, "constrained delegation"),

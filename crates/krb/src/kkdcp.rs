@@ -6,7 +6,7 @@
 use crate::messages::{KerberosString, MessageError, decode, encode};
 use rasn::{AsnType, Decode, Decoder, Encode, Encoder};
 
-/// The largest body of a request that is looked at, in bytes (design rule 7).
+/// The largest body of a request that is looked at, in bytes (`docs/design.md` 6.7).
 pub const MAX_BODY_LEN: usize = 128 * 1024;
 
 /// KDC-PROXY-MESSAGE, [MS-KKDCP] 2.2.2.

@@ -48,7 +48,7 @@ pub enum CryptoError {
 }
 
 impl Enctype {
-    /// Every supported encryption type, the preferred first (design rule 4: 18 by default).
+    /// Every supported encryption type, the preferred first (`docs/design.md` 6.4: 18 by default).
     pub const ALL: [Self; 4] = [
         Self::Aes256Sha1,
         Self::Aes256Sha2,

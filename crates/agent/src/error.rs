@@ -7,7 +7,7 @@ use crossrealm_onprem::gpo::GpoError;
 use crossrealm_onprem::kerberos_server::ObjectRefusal;
 use crossrealm_onprem::lsa::LsaError;
 use crossrealm_onprem::nrpc::NetlogonError;
-use crossrealm_onprem::trust::{ApplyError, Refusal};
+use crossrealm_onprem::trust::{ApplyError, TrustRefusal};
 
 /// Why an operation failed. The message names no option and no command: the caller knows its own, and adds the hint.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum AgentError {
     TrustStep(#[from] ApplyError),
     /// The trust must not be changed as wanted.
     #[error(transparent)]
-    TrustRefused(#[from] Refusal),
+    TrustRefused(#[from] TrustRefusal),
     /// The Kerberos server object must not be changed.
     #[error(transparent)]
     ObjectRefused(#[from] ObjectRefusal),

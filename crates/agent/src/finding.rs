@@ -2,7 +2,7 @@
 
 use crossrealm_onprem::error::OnpremError;
 use crossrealm_onprem::kerberos_server::preflight::Skew;
-use crossrealm_onprem::trust::Refusal;
+use crossrealm_onprem::trust::TrustRefusal;
 use std::fmt;
 
 /// One finding. The message names no option and no command: the caller knows its own, and adds the hint.
@@ -22,7 +22,7 @@ pub enum Finding {
     DomainLevel,
     /// The trust must not be set up as wanted.
     #[error(transparent)]
-    Trust(#[from] Refusal),
+    Trust(#[from] TrustRefusal),
     /// The domain controller may not change a trust's names.
     #[error("`{host}` is not the PDC emulator of `{domain}`{}", primary_is(.primary.as_deref()))]
     NotPrimary {

@@ -6,7 +6,7 @@ use crate::error::AgentError;
 use crate::journal::Journal;
 use crate::progress::Progress;
 use crossrealm_api::{Client, Tenant};
-use crossrealm_onprem::gpo::{Observed, Policies, Step, Wanted, plan, plan_removal};
+use crossrealm_onprem::gpo::{GpoStep, Observed, Policies, Wanted, plan, plan_removal};
 use crossrealm_onprem::session::Session;
 
 /// What the group policy object holds, and where it applies.
@@ -75,7 +75,7 @@ impl<'a> GroupPolicy<'a> {
     ///
     /// # Errors
     /// [`AgentError::NoAccount`], or AD's.
-    pub async fn plan(&mut self, options: &PolicyOptions<'_>) -> Result<Vec<Step>, AgentError> {
+    pub async fn plan(&mut self, options: &PolicyOptions<'_>) -> Result<Vec<GpoStep>, AgentError> {
         let mut apply_to = Vec::new();
         for account in options.apply_to {
             let sid = self.policies.sid_of(account).await?;
@@ -95,7 +95,7 @@ impl<'a> GroupPolicy<'a> {
     }
 
     /// The steps that remove the object.
-    pub fn plan_removal(&self) -> Vec<Step> {
+    pub fn plan_removal(&self) -> Vec<GpoStep> {
         plan_removal(&self.seen)
     }
 
@@ -105,7 +105,7 @@ impl<'a> GroupPolicy<'a> {
     /// AD's, or the service's where a step cannot be audited.
     pub async fn apply(
         &mut self,
-        steps: &[Step],
+        steps: &[GpoStep],
         client: &Client,
         progress: &dyn Progress,
     ) -> Result<(), AgentError> {

@@ -198,7 +198,7 @@ pub fn compared(comparison: &Comparison) -> String {
 /// The objects that were left out, by reason, one line for each.
 pub fn left_out(skipped: &[Skipped]) -> String {
     let mut by_reason: BTreeMap<_, Vec<&str>> = BTreeMap::new();
-    for one in skipped.iter().filter(|one| one.reason.is_told()) {
+    for one in skipped.iter().filter(|one| one.reason.is_reported()) {
         by_reason.entry(one.reason).or_default().push(&one.name);
     }
     let line = |(reason, mut names): (SkipReason, Vec<&str>)| {

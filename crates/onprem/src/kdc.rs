@@ -4,7 +4,7 @@ use crate::dc;
 use crate::error::OnpremError;
 use crate::net::{self, KDC_TIMEOUT};
 use crate::os::{OsRandom, now};
-use crossrealm_krb::client::{AsExchange, MAX_REPLY_LEN, Request, Secret, Step, TgsExchange};
+use crossrealm_krb::client::{AsExchange, ClientStep, MAX_REPLY_LEN, Request, Secret, TgsExchange};
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::principal::Principal;
 use std::io;
@@ -72,8 +72,8 @@ impl Kdcs {
         let mut step = exchange.begin(now(), &mut OsRandom)?;
         loop {
             match step {
-                Step::Done(credential) => return Ok(*credential),
-                Step::Send(request) => {
+                ClientStep::Done(credential) => return Ok(*credential),
+                ClientStep::Send(request) => {
                     let reply = self.ask(&request).await?;
                     step = exchange.received(&reply, now(), &mut OsRandom)?;
                 }
@@ -91,8 +91,8 @@ impl Kdcs {
         let mut step = exchange.begin(now(), &mut OsRandom)?;
         loop {
             match step {
-                Step::Done(credential) => return Ok(*credential),
-                Step::Send(request) => {
+                ClientStep::Done(credential) => return Ok(*credential),
+                ClientStep::Send(request) => {
                     let reply = self.ask(&request).await?;
                     step = exchange.received(&reply, now(), &mut OsRandom)?;
                 }

@@ -332,7 +332,7 @@ async fn signs_in_with_a_keytab_and_with_tickets() {
 
 #[tokio::test]
 async fn reads_the_domain_for_the_sync() {
-    use crossrealm_onprem::sync::{Agent, DisabledReason, Kind, Scope, SkipReason, SyncMode};
+    use crossrealm_onprem::sync::{Agent, DisabledReason, ObjectKind, Scope, SkipReason, SyncMode};
     let Some(world) = World::from_environment() else {
         return;
     };
@@ -384,7 +384,7 @@ async fn reads_the_domain_for_the_sync() {
     let everyone = find("Domain Users");
     assert_eq!(
         (everyone.account.kind, everyone.account.sid.rid()),
-        (Kind::Group, 513)
+        (ObjectKind::Group, 513)
     );
     let skipped = |wanted: &str| {
         observed
@@ -454,7 +454,7 @@ fn armored(
     session: &Session,
     service: &str,
 ) -> Result<crossrealm_krb::credential::Credential, ClientError> {
-    use crossrealm_krb::client::{Step, TgsExchange};
+    use crossrealm_krb::client::{ClientStep, TgsExchange};
     use crossrealm_krb::principal::Principal;
     use crossrealm_onprem::os::{OsRandom, now};
     use std::io::{Read, Write};
@@ -463,8 +463,8 @@ fn armored(
     let mut step = exchange.begin(now(), &mut OsRandom)?;
     loop {
         match step {
-            Step::Done(credential) => return Ok(*credential),
-            Step::Send(request) => {
+            ClientStep::Done(credential) => return Ok(*credential),
+            ClientStep::Send(request) => {
                 let mut stream = std::net::TcpStream::connect((session.dc().address, 88)).unwrap();
                 let length = u32::try_from(request.message.len()).unwrap().to_be_bytes();
                 stream

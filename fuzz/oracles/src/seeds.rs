@@ -7,7 +7,7 @@ use crate::Fixed;
 use crossrealm_krb::ccache::Ccache;
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::crypto::{Enctype, Key};
-use crossrealm_krb::gss::{Context, Initiator, Mechanism, Side, Step};
+use crossrealm_krb::gss::{Context, ContextStep, Initiator, Mechanism, Side};
 use crossrealm_krb::keytab::{Keytab, KeytabEntry};
 use crossrealm_krb::kkdcp::{wrap_reply, wrap_request};
 use crossrealm_krb::messages::{
@@ -383,7 +383,7 @@ fn gss() -> Vec<(&'static str, Vec<u8>)> {
     let negotiated = tlv(0xa1, &tlv(0x30, &fields.concat()));
     let mut initiator = Initiator::new(credential(), Mechanism::Spnego);
     let first = match initiator.step(&[], Duration::from_secs(1_700_000_000), &mut Fixed(1)) {
-        Ok(Step::Continue(token)) => token,
+        Ok(ContextStep::Continue(token)) => token,
         other => panic!("no first token: {other:?}"),
     };
     vec![

@@ -9,7 +9,7 @@ use crossrealm_onprem::kerberos_server::{
     Object, ObjectRefusal, ObjectStep, TrustKey, plan, trust_key,
 };
 use crossrealm_onprem::lsa::ENCTYPES_AES;
-use crossrealm_onprem::trust::{Observed, Step, Tdo, Wanted, observe, plan as plan_trust};
+use crossrealm_onprem::trust::{Observed, Tdo, TrustStep, Wanted, observe, plan as plan_trust};
 
 /// What both sides hold.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub enum Difference {
     RotationPending,
     /// The trust is not as it was recorded: what has to be done.
     #[error("to do: {0}")]
-    TrustStep(Step),
+    TrustStep(TrustStep),
 }
 
 impl Inspection {

@@ -13,7 +13,7 @@ use crossrealm_onprem::dc::{Choice, DomainController};
 use crossrealm_onprem::kerberos_server::{ObjectStep, preflight};
 use crossrealm_onprem::ldap::RootDse;
 use crossrealm_onprem::os;
-use crossrealm_onprem::trust::{Refusal, Step, findings, overlap, plan, top_level_names};
+use crossrealm_onprem::trust::{TrustRefusal, TrustStep, findings, overlap, plan, top_level_names};
 
 /// How long a key must be in use before it is rotated again without force: a ticket's life and more.
 const ROTATION_PAUSE_S: i64 = 24 * 3600;
@@ -104,7 +104,7 @@ fn child_domain(dc: &DomainController) -> Option<Finding> {
     let forest = dc.root_dse.forest()?;
     (!dc.root_dse.is_forest_root()).then(|| {
         let domain = dc.domain.clone();
-        Refusal::NotForestRoot { domain, forest }.into()
+        TrustRefusal::NotForestRoot { domain, forest }.into()
     })
 }
 
@@ -135,7 +135,7 @@ pub(super) async fn trust(
     let mut found = Findings::default();
     found.findings.extend(not_primary(object, run, dc).await?);
     for refusal in findings(&run.observed, &run.wanted) {
-        if !matches!(refusal, Refusal::NotPrimary { .. }) {
+        if !matches!(refusal, TrustRefusal::NotPrimary { .. }) {
             found.findings.push(refusal.into());
         }
     }
@@ -187,14 +187,14 @@ async fn forest(
         }
         if domain.flat_name.eq_ignore_ascii_case(&wanted.flat_name) {
             let (flat_name, other) = (domain.flat_name, domain.dns_name.clone());
-            found.push(Refusal::FlatNameTaken { flat_name, other }.into());
+            found.push(TrustRefusal::FlatNameTaken { flat_name, other }.into());
         }
         for name in names.iter().filter(|name| {
             // A child of the forest's root overlaps what the root overlaps.
             overlap(name, &domain.dns_name) && !overlap(name, &dc.domain)
         }) {
             let (name, own) = (name.clone(), domain.dns_name.clone());
-            found.push(Refusal::OwnName { name, own }.into());
+            found.push(TrustRefusal::OwnName { name, own }.into());
         }
     }
     if run.observed.own.is_none()
@@ -225,9 +225,9 @@ async fn trust_rights(
     };
     let steps = plan(&run.observed, &run.wanted).unwrap_or_default();
     let attributes = steps.iter().filter_map(|step| match step {
-        Step::SetEnctypes { .. } => Some("msDS-SupportedEncryptionTypes"),
-        Step::SetTopLevelNames { .. } => Some("msDS-TrustForestTrustInfo"),
-        Step::Create { .. } | Step::Delete { .. } => None,
+        TrustStep::SetEnctypes { .. } => Some("msDS-SupportedEncryptionTypes"),
+        TrustStep::SetTopLevelNames { .. } => Some("msDS-TrustForestTrustInfo"),
+        TrustStep::Create { .. } | TrustStep::Delete { .. } => None,
     });
     let attributes: Vec<&str> = attributes.collect();
     let dn = format!("CN={},CN=System,{base}", own.name);

@@ -3,7 +3,7 @@
 use crate::error::AgentError;
 use crossrealm_api as api;
 use crossrealm_onprem::sync::{
-    Account, Change, CloudObject, DisabledReason, Kind, Observed, SyncPlan,
+    Account, CloudObject, DisabledReason, ObjectKind, Observed, SyncChange, SyncPlan,
 };
 use std::collections::BTreeSet;
 
@@ -78,21 +78,21 @@ fn batches(plan: &SyncPlan) -> Vec<Vec<api::IdentityChange>> {
 }
 
 /// A change as the API has it, with the number of members it carries; large groups become several.
-fn wire(change: &Change<'_>) -> Vec<(api::IdentityChange, usize)> {
+fn wire(change: &SyncChange<'_>) -> Vec<(api::IdentityChange, usize)> {
     match change {
-        Change::Upsert(account) => {
+        SyncChange::Upsert(account) => {
             let identity = identity(account);
             vec![(api::IdentityChange::Upsert { identity }, 0)]
         }
-        Change::Delete(account) => {
+        SyncChange::Delete(account) => {
             let object_guid = account.guid.clone();
             vec![(api::IdentityChange::Delete { object_guid }, 0)]
         }
-        Change::Forget(guid) => {
+        SyncChange::Forget(guid) => {
             let object_guid = (*guid).to_owned();
             vec![(api::IdentityChange::Delete { object_guid }, 0)]
         }
-        Change::Members(membership) => {
+        SyncChange::Members(membership) => {
             let part = |add: &[String], remove: &[String]| {
                 let weight = add.len() + remove.len();
                 let change = api::IdentityChange::Members {
@@ -119,8 +119,8 @@ fn identity(account: &Account) -> api::SyncedIdentity {
     api::SyncedIdentity {
         object_guid: account.guid.clone(),
         kind: match account.kind {
-            Kind::User => api::IdentityKind::User,
-            Kind::Group => api::IdentityKind::Group,
+            ObjectKind::User => api::IdentityKind::User,
+            ObjectKind::Group => api::IdentityKind::Group,
         },
         sid: account.sid.to_string(),
         account_name: account.account_name.clone(),
@@ -159,8 +159,8 @@ pub(super) fn cloud_object(held: api::SyncedIdentity) -> Result<(String, CloudOb
         account: Account {
             guid: held.object_guid.clone(),
             kind: match held.kind {
-                api::IdentityKind::User => Kind::User,
-                api::IdentityKind::Group => Kind::Group,
+                api::IdentityKind::User => ObjectKind::User,
+                api::IdentityKind::Group => ObjectKind::Group,
             },
             sid,
             account_name: held.account_name,
@@ -183,7 +183,7 @@ mod tests {
     fn account(number: usize) -> Account {
         Account {
             guid: format!("guid-{number}"),
-            kind: Kind::User,
+            kind: ObjectKind::User,
             sid: format!("S-1-5-21-1-2-3-{}", 1000 + number).parse().unwrap(),
             account_name: format!("user{number}"),
             upn: format!("user{number}@corp.contoso.com"),

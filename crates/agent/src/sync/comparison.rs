@@ -84,12 +84,12 @@ fn is_accepted_by_number(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossrealm_onprem::sync::{Account, Kind};
+    use crossrealm_onprem::sync::{Account, ObjectKind};
 
     fn deleting(count: usize) -> SyncPlan {
         let account = Account {
             guid: String::new(),
-            kind: Kind::User,
+            kind: ObjectKind::User,
             sid: "S-1-5-21-1-2-3-1104".parse().unwrap(),
             account_name: String::new(),
             upn: String::new(),

@@ -17,7 +17,7 @@ use crossrealm_onprem::os;
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::smb::LsaPipe;
 use crossrealm_onprem::trust::{
-    KeyMatch, Observed, Refusal, Step, Wanted, apply, observe, plan, top_level_names,
+    KeyMatch, Observed, TrustRefusal, TrustStep, Wanted, apply, observe, plan, top_level_names,
 };
 
 /// How often AD is brought in line before the run fails: once for what can be seen, once more where the key then proves to
@@ -87,7 +87,7 @@ impl<'a> TrustSetup<'a> {
     }
 
     /// The steps that can be planned; whether the key fits shows only when it is tried.
-    pub(crate) fn planned_steps(&self, rotate: bool) -> Result<Vec<String>, Refusal> {
+    pub(crate) fn planned_steps(&self, rotate: bool) -> Result<Vec<String>, TrustRefusal> {
         let steps = plan(&self.observed, &self.wanted)?;
         let is_new = creates(&steps);
         let mut lines: Vec<String> = steps.iter().map(ToString::to_string).collect();
@@ -238,6 +238,8 @@ impl<'a> TrustSetup<'a> {
     }
 }
 
-fn creates(steps: &[Step]) -> bool {
-    steps.iter().any(|step| matches!(step, Step::Create { .. }))
+fn creates(steps: &[TrustStep]) -> bool {
+    steps
+        .iter()
+        .any(|step| matches!(step, TrustStep::Create { .. }))
 }

@@ -11,7 +11,7 @@ use crossrealm_onprem::ldap::Ldap;
 use crossrealm_onprem::lsa::Lsa;
 use crossrealm_onprem::os;
 use crossrealm_onprem::smb::LsaPipe;
-use crossrealm_onprem::trust::{Observed, Step, apply, observe, plan_removal};
+use crossrealm_onprem::trust::{Observed, TrustStep, apply, observe, plan_removal};
 
 /// What was removed.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub async fn remove(
 pub(crate) struct TrustRemoval {
     tenant: String,
     domain: String,
-    steps: Vec<Step>,
+    steps: Vec<TrustStep>,
     /// Whether the tenant has recorded the trust.
     pub(crate) is_recorded: bool,
 }

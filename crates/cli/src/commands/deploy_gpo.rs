@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::{Column, column};
 use crate::progress::Console;
 use crossrealm_agent::gpo::{GroupPolicy, PolicyOptions};
-use crossrealm_onprem::gpo::Step;
+use crossrealm_onprem::gpo::GpoStep;
 use serde::Serialize;
 
 /// The arguments of `client deploy-gpo`.
@@ -119,7 +119,7 @@ fn nothing_to_do(remove: bool) -> &'static str {
     }
 }
 
-fn show_plan(steps: &[Step], context: &Context) -> Result<(), Failure> {
+fn show_plan(steps: &[GpoStep], context: &Context) -> Result<(), Failure> {
     let planned: Vec<Planned> = steps
         .iter()
         .map(|step| Planned {

@@ -2,8 +2,8 @@
 
 use super::error::{from_kdc, revoked};
 use super::{
-    ClientError, Request, Step, as_error, credential, microseconds, nonce, open_part, principal,
-    seconds, wanted_end, wire_name,
+    ClientError, ClientStep, Request, as_error, credential, microseconds, nonce, open_part,
+    principal, seconds, wanted_end, wire_name,
 };
 use crate::crypto::{Enctype, Key};
 use crate::keytab::KeytabEntry;
@@ -95,7 +95,11 @@ impl AsExchange {
     }
 
     /// The first request: without pre-authentication, so that the KDC names the salt.
-    pub fn begin(&mut self, now: Duration, random: &mut dyn Random) -> Result<Step, ClientError> {
+    pub fn begin(
+        &mut self,
+        now: Duration,
+        random: &mut dyn Random,
+    ) -> Result<ClientStep, ClientError> {
         self.realms_asked += 1;
         if self.realms_asked > MAX_REALMS {
             return Err(ClientError::ReferralLoop(self.client.clone()));
@@ -109,7 +113,7 @@ impl AsExchange {
         reply: &[u8],
         now: Duration,
         random: &mut dyn Random,
-    ) -> Result<Step, ClientError> {
+    ) -> Result<ClientStep, ClientError> {
         let waiting = self.waiting.take().ok_or(ClientError::NotWaiting)?;
         match as_error(reply)? {
             Some(error) => self.refused(&error, &waiting, now, random),
@@ -123,7 +127,7 @@ impl AsExchange {
         waiting: &Waiting,
         now: Duration,
         random: &mut dyn Random,
-    ) -> Result<Step, ClientError> {
+    ) -> Result<ClientStep, ClientError> {
         match (error.error_code, &waiting.key, &self.secret) {
             (error_code::PREAUTH_REQUIRED, None, _) => {
                 let data = error.e_data.as_deref().unwrap_or_default();
@@ -159,7 +163,7 @@ impl AsExchange {
         methods: &[PaData],
         now: Duration,
         random: &mut dyn Random,
-    ) -> Result<Step, ClientError> {
+    ) -> Result<ClientStep, ClientError> {
         if PaData::find(methods, pa_type::ENC_TIMESTAMP).is_none() {
             return Err(ClientError::NoPreAuthentication(self.client.clone()));
         }
@@ -245,7 +249,7 @@ impl AsExchange {
         mut padata: Vec<PaData>,
         now: Duration,
         random: &mut dyn Random,
-    ) -> Result<Step, ClientError> {
+    ) -> Result<ClientStep, ClientError> {
         let nonce = nonce(random);
         let enctypes = Enctype::ALL
             .iter()
@@ -275,13 +279,18 @@ impl AsExchange {
             message: message.clone(),
             key,
         });
-        Ok(Step::Send(Request {
+        Ok(ClientStep::Send(Request {
             realm: self.realm.clone(),
             message,
         }))
     }
 
-    fn granted(&self, reply: &[u8], waiting: Waiting, now: Duration) -> Result<Step, ClientError> {
+    fn granted(
+        &self,
+        reply: &[u8],
+        waiting: Waiting,
+        now: Duration,
+    ) -> Result<ClientStep, ClientError> {
         let AsRep(reply) = messages::decode(reply)?;
         if reply.pvno != messages::PVNO || reply.msg_type != AsRep::MSG_TYPE {
             return Err(ClientError::UnexpectedReply("it is not an AS reply"));
@@ -317,6 +326,6 @@ impl AsExchange {
                 .map_err(|_| ClientError::Forged)?;
         }
         let client = principal(&reply.cname, reply.crealm.as_str())?;
-        credential(client, &reply, &part, seconds(now)).map(|done| Step::Done(Box::new(done)))
+        credential(client, &reply, &part, seconds(now)).map(|done| ClientStep::Done(Box::new(done)))
     }
 }

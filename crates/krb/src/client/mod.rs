@@ -1,7 +1,7 @@
 //! The client's side of the Kerberos exchanges, as machines that somebody else connects to a KDC.
 //!
 //! [`AsExchange`] turns a password or a long-term key into a ticket-granting ticket, [`TgsExchange`] turns that into a
-//! ticket for a service and follows referrals from realm to realm. A machine yields [`Step::Send`]: the realm to ask
+//! ticket for a service and follows referrals from realm to realm. A machine yields [`ClientStep::Send`]: the realm to ask
 //! and the bytes for it, without the length that TCP puts in front; it is given the answer, the time and randomness,
 //! and yields the next step. It never waits, never resolves a name, never picks a KDC. Answers are believed only when
 //! they open with the right key and carry the request's nonce; error messages are not authenticated (RFC 4120 §5.9.1)
@@ -31,7 +31,7 @@ const WANTED_LIFETIME_S: i64 = 10 * 3600;
 
 /// What an exchange wants next.
 #[derive(Debug)]
-pub enum Step {
+pub enum ClientStep {
     /// Send this to a KDC and give the answer to `received`.
     Send(Request),
     /// The exchange is over.

@@ -2,8 +2,8 @@
 
 use super::error::from_kdc;
 use super::{
-    ClientError, Request, Step, as_error, credential, microseconds, nonce, open_part, principal,
-    seconds, wire_name,
+    ClientError, ClientStep, Request, as_error, credential, microseconds, nonce, open_part,
+    principal, seconds, wire_name,
 };
 use crate::credential::Credential;
 use crate::crypto::{Enctype, Key};
@@ -67,7 +67,11 @@ impl TgsExchange {
     }
 
     /// The first request.
-    pub fn begin(&mut self, now: Duration, random: &mut dyn Random) -> Result<Step, ClientError> {
+    pub fn begin(
+        &mut self,
+        now: Duration,
+        random: &mut dyn Random,
+    ) -> Result<ClientStep, ClientError> {
         let realm = self
             .tgt
             .server
@@ -99,7 +103,7 @@ impl TgsExchange {
         };
         let message = self.request(&realm, &waiting, now, random)?;
         self.waiting = Some(waiting);
-        Ok(Step::Send(Request { realm, message }))
+        Ok(ClientStep::Send(Request { realm, message }))
     }
 
     /// Takes the KDC's answer.
@@ -108,7 +112,7 @@ impl TgsExchange {
         reply: &[u8],
         now: Duration,
         random: &mut dyn Random,
-    ) -> Result<Step, ClientError> {
+    ) -> Result<ClientStep, ClientError> {
         let waiting = self.waiting.take().ok_or(ClientError::NotWaiting)?;
         if let Some(outer) = as_error(reply)? {
             let error = match &waiting.armor {
@@ -124,7 +128,7 @@ impl TgsExchange {
         }
         let granted = self.granted(reply, &waiting, seconds(now))?;
         if self.is_what_was_asked(&granted.server) {
-            return Ok(Step::Done(Box::new(granted)));
+            return Ok(ClientStep::Done(Box::new(granted)));
         }
         if granted.server.ticket_granting_for().is_none() {
             return Err(ClientError::UnexpectedReply("it grants another service"));

@@ -37,7 +37,7 @@ pub enum Mechanism {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ContextStep {
     /// Send this token and give the answer to the next `step`.
     Continue(Vec<u8>),
     /// The context is established; where there is a token, the peer still wants it.
@@ -88,13 +88,13 @@ impl Initiator {
         incoming: &[u8],
         now: Duration,
         random: &mut dyn Random,
-    ) -> Result<Step, GssError> {
+    ) -> Result<ContextStep, GssError> {
         match std::mem::replace(&mut self.state, State::Failed) {
             State::Start if incoming.is_empty() => self.first(now, random),
             State::Asked(asked) if self.mechanism == Mechanism::Kerberos => {
                 let context = self.answered(&asked, incoming)?;
                 self.state = State::Done(context);
-                Ok(Step::Done(None))
+                Ok(ContextStep::Done(None))
             }
             State::Asked(asked) => {
                 let response = spnego::read(incoming)?;
@@ -142,7 +142,7 @@ impl Initiator {
         }
     }
 
-    fn first(&mut self, now: Duration, random: &mut dyn Random) -> Result<Step, GssError> {
+    fn first(&mut self, now: Duration, random: &mut dyn Random) -> Result<ContextStep, GssError> {
         let mut sequence = [0; 4];
         random.fill(&mut sequence);
         let asked = Asked {
@@ -156,7 +156,7 @@ impl Initiator {
         token.extend(self.ap_req(&asked, random)?);
         let token = framing::initial_token(KERBEROS, &token);
         self.state = State::Asked(asked);
-        Ok(Step::Continue(match self.mechanism {
+        Ok(ContextStep::Continue(match self.mechanism {
             Mechanism::Kerberos => token,
             Mechanism::Spnego => spnego::initial(token)?,
         }))
@@ -242,7 +242,7 @@ impl Initiator {
         &mut self,
         mut context: Context,
         response: &spnego::Response,
-    ) -> Result<Step, GssError> {
+    ) -> Result<ContextStep, GssError> {
         if response.state == Some(NegState::Reject) {
             return Err(GssError::Rejected);
         }
@@ -254,17 +254,17 @@ impl Initiator {
         match (completed, response.mic.is_some()) {
             (true, _) => {
                 self.state = State::Done(context);
-                Ok(Step::Done(None))
+                Ok(ContextStep::Done(None))
             }
             (false, true) => {
                 let token = spnego::with_mic(context.mic(&list))?;
                 self.state = State::Done(context);
-                Ok(Step::Done(Some(token)))
+                Ok(ContextStep::Done(Some(token)))
             }
             (false, false) => {
                 let token = spnego::with_mic(context.mic(&list))?;
                 self.state = State::Negotiating(context);
-                Ok(Step::Continue(token))
+                Ok(ContextStep::Continue(token))
             }
         }
     }

@@ -10,7 +10,7 @@ mod initiator;
 mod message;
 mod spnego;
 
-pub use initiator::{Initiator, Mechanism, Step};
+pub use initiator::{ContextStep, Initiator, Mechanism};
 pub use message::{Context, MAX_TOKEN_LEN, Side};
 
 use crate::messages::MessageError;

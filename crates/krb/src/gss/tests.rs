@@ -143,7 +143,7 @@ fn talk(client: &mut Context, server: &mut Context) {
 
 fn start(mechanism: Mechanism) -> (Initiator, Vec<u8>) {
     let mut initiator = Initiator::new(credential(), mechanism);
-    let Step::Continue(token) = initiator.step(&[], NOW, &mut fill).unwrap() else {
+    let ContextStep::Continue(token) = initiator.step(&[], NOW, &mut fill).unwrap() else {
         panic!("no first token");
     };
     assert!(initiator.context().is_none());
@@ -183,7 +183,7 @@ fn kerberos_alone() {
         let answer = ap_rep(&authenticator, subkey.as_ref());
         assert_eq!(
             initiator.step(&answer, NOW, &mut fill),
-            Ok(Step::Done(None))
+            Ok(ContextStep::Done(None))
         );
         let mut server = server_context(&authenticator, subkey.as_ref());
         assert_eq!(
@@ -213,7 +213,7 @@ fn spnego_in_each_form_of_its_end() {
         );
         assert_eq!(
             initiator.step(&answer, NOW, &mut fill),
-            Ok(Step::Done(None))
+            Ok(ContextStep::Done(None))
         );
         talk(&mut initiator.into_context().unwrap(), &mut server);
     }
@@ -222,7 +222,7 @@ fn spnego_in_each_form_of_its_end() {
     let authenticator = accept(mech_token(&token));
     let mut server = server_context(&authenticator, Some(&subkey));
     let answer = response(Some(3), Some(&ap_rep(&authenticator, Some(&subkey))), None);
-    let Ok(Step::Continue(ours)) = initiator.step(&answer, NOW, &mut fill) else {
+    let Ok(ContextStep::Continue(ours)) = initiator.step(&answer, NOW, &mut fill) else {
         panic!("no MIC was sent");
     };
     assert!(initiator.context().is_none());
@@ -230,7 +230,7 @@ fn spnego_in_each_form_of_its_end() {
     let mic = server.mic(&list);
     assert_eq!(
         initiator.step(&response(Some(0), None, Some(&mic)), NOW, &mut fill),
-        Ok(Step::Done(None))
+        Ok(ContextStep::Done(None))
     );
     talk(&mut initiator.into_context().unwrap(), &mut server);
 }
@@ -250,7 +250,7 @@ fn a_service_that_does_not_prove_itself_is_refused() {
         ..good.clone()
     };
     let step = |answer: &[u8]| start(Mechanism::Kerberos).0.step(answer, NOW, &mut fill);
-    assert_eq!(step(&seal_ap_rep(&good)), Ok(Step::Done(None)));
+    assert_eq!(step(&seal_ap_rep(&good)), Ok(ContextStep::Done(None)));
     assert_eq!(step(&seal_ap_rep(&replayed)), Err(GssError::NotMutual));
     let whole = seal_ap_rep(&good);
     for cut in 0..whole.len() {

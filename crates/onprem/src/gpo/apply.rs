@@ -2,7 +2,7 @@
 
 use super::observe::{self, Link, Observed};
 use super::permissions::{filtered, of_folder};
-use super::{ALL_OFF, EXTENSIONS, GpoError, Step, USERS_OFF};
+use super::{ALL_OFF, EXTENSIONS, GpoError, GpoStep, USERS_OFF};
 use crate::ldap::{Change, Control, Filter, Ldap, Search, sd_flags};
 use crate::session::Session;
 use crate::smb::{self, FileShare};
@@ -95,34 +95,34 @@ impl Policies {
     }
 
     /// Carries out one step.
-    pub async fn apply(&mut self, step: &Step) -> Result<(), GpoError> {
+    pub async fn apply(&mut self, step: &GpoStep) -> Result<(), GpoError> {
         match step {
-            Step::CreateContainer => self.create_container().await,
-            Step::CreateHalf(half) => {
+            GpoStep::CreateContainer => self.create_container().await,
+            GpoStep::CreateHalf(half) => {
                 let dn = format!("CN={half},{}", self.dn);
                 let class = vec![value("objectClass", "container")];
                 Ok(self.ldap.add(&dn, class, &[]).await?)
             }
-            Step::Filter(sids) => {
+            GpoStep::Filter(sids) => {
                 let security = filtered(&self.security().await?, sids);
                 let change =
                     Change::Replace("nTSecurityDescriptor".to_owned(), vec![encoded(&security)?]);
                 let control = Control::SdFlags(sd_flags::SD_FLAG_DACL);
                 Ok(self.ldap.modify(&self.dn, vec![change], &[control]).await?)
             }
-            Step::CreateFolder => Ok(self.sysvol.create_folder(&self.folder()).await?),
-            Step::FolderPermissions => {
+            GpoStep::CreateFolder => Ok(self.sysvol.create_folder(&self.folder()).await?),
+            GpoStep::FolderPermissions => {
                 let descriptor = encoded(&of_folder(&self.security().await?))?;
                 let folder = self.folder();
                 Ok(self.sysvol.set_folder_security(&folder, descriptor).await?)
             }
-            Step::FolderVersion(version) => {
+            GpoStep::FolderVersion(version) => {
                 let ini = format!("[General]\r\nVersion={version}\r\n");
                 let path = format!(r"{}\GPT.INI", self.folder());
                 Ok(self.sysvol.write(&path, ini.as_bytes()).await?)
             }
-            Step::Settings(bytes) => self.write_settings(bytes).await,
-            Step::Container { name, version } => {
+            GpoStep::Settings(bytes) => self.write_settings(bytes).await,
+            GpoStep::Container { name, version } => {
                 let version = version.to_string();
                 let changes = self.attributes(name, &version, USERS_OFF);
                 let changes = changes
@@ -130,10 +130,10 @@ impl Policies {
                     .map(|(name, values)| Change::Replace(name, values));
                 Ok(self.ldap.modify(&self.dn, changes.collect(), &[]).await?)
             }
-            Step::Link(link) => self.relink(link, link.with(&self.dn)).await,
-            Step::Unlink(link) => self.relink(link, link.without(&self.dn)).await,
-            Step::RemoveFolder => Ok(self.sysvol.remove_all(&self.folder()).await.map(drop)?),
-            Step::RemoveContainer => self.remove_container().await,
+            GpoStep::Link(link) => self.relink(link, link.with(&self.dn)).await,
+            GpoStep::Unlink(link) => self.relink(link, link.without(&self.dn)).await,
+            GpoStep::RemoveFolder => Ok(self.sysvol.remove_all(&self.folder()).await.map(drop)?),
+            GpoStep::RemoveContainer => self.remove_container().await,
         }
     }
 

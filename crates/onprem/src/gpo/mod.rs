@@ -43,7 +43,7 @@ pub struct Wanted {
 
 /// One step towards it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum GpoStep {
     /// Make the container, switched off.
     CreateContainer,
     /// Make one of the two containers below it: `Machine`, `User`.
@@ -75,7 +75,7 @@ pub enum Step {
     RemoveContainer,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for GpoStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateContainer => {

@@ -1,7 +1,7 @@
 //! The decision what has to change.
 
 use super::permissions::{is_filtered, of_folder, same};
-use super::{EXTENSIONS, GpoError, Link, Observed, Step, USERS_OFF, Wanted};
+use super::{EXTENSIONS, GpoError, GpoStep, Link, Observed, USERS_OFF, Wanted};
 
 /// The steps to the wanted object; none where all is as it should be. `dn` is the container's, `path` its `gPCFileSysPath`.
 ///
@@ -10,17 +10,22 @@ use super::{EXTENSIONS, GpoError, Link, Observed, Step, USERS_OFF, Wanted};
 ///
 /// # Errors
 /// Where the target of the link is not there, or no version is left.
-pub fn plan(seen: &Observed, wanted: &Wanted, dn: &str, path: &str) -> Result<Vec<Step>, GpoError> {
+pub fn plan(
+    seen: &Observed,
+    wanted: &Wanted,
+    dn: &str,
+    path: &str,
+) -> Result<Vec<GpoStep>, GpoError> {
     let target = seen.target.as_ref();
     let target = target.ok_or_else(|| GpoError::NoTarget(wanted.link.clone()))?;
     let mut steps = Vec::new();
     let container = seen.container.as_ref();
     if container.is_none() {
-        steps.push(Step::CreateContainer);
+        steps.push(GpoStep::CreateContainer);
     }
     for half in ["Machine", "User"] {
         if !container.is_some_and(|container| container.halves.iter().any(|own| own == half)) {
-            steps.push(Step::CreateHalf(half));
+            steps.push(GpoStep::CreateHalf(half));
         }
     }
     let filtered = match container {
@@ -29,46 +34,46 @@ pub fn plan(seen: &Observed, wanted: &Wanted, dn: &str, path: &str) -> Result<Ve
         None => wanted.apply_to.is_empty(),
     };
     if !filtered {
-        steps.push(Step::Filter(wanted.apply_to.clone()));
+        steps.push(GpoStep::Filter(wanted.apply_to.clone()));
     }
     let folder = seen.folder.as_ref();
     if folder.is_none() {
-        steps.push(Step::CreateFolder);
+        steps.push(GpoStep::CreateFolder);
     }
     let permitted = filtered
         && container.zip(folder).is_some_and(|(container, folder)| {
             same(&folder.security, &of_folder(&container.security))
         });
     if !permitted {
-        steps.push(Step::FolderPermissions);
+        steps.push(GpoStep::FolderPermissions);
     }
     steps.extend(content(seen, wanted, path)?);
     if target.options(dn).is_none() {
-        steps.push(Step::Link(target.clone()));
+        steps.push(GpoStep::Link(target.clone()));
     }
     let elsewhere = seen
         .links
         .iter()
         .filter(|link| !same_dn(&link.dn, &target.dn));
-    steps.extend(elsewhere.cloned().map(Step::Unlink));
+    steps.extend(elsewhere.cloned().map(GpoStep::Unlink));
     Ok(steps)
 }
 
 /// The steps that take the object away; none where nothing of it is there.
-pub fn plan_removal(seen: &Observed) -> Vec<Step> {
-    let mut steps: Vec<Step> = seen.links.iter().cloned().map(Step::Unlink).collect();
+pub fn plan_removal(seen: &Observed) -> Vec<GpoStep> {
+    let mut steps: Vec<GpoStep> = seen.links.iter().cloned().map(GpoStep::Unlink).collect();
     if seen.folder.is_some() {
-        steps.push(Step::RemoveFolder);
+        steps.push(GpoStep::RemoveFolder);
     }
     // Last: without the container nobody would find the rest.
     if seen.container.is_some() {
-        steps.push(Step::RemoveContainer);
+        steps.push(GpoStep::RemoveContainer);
     }
     steps
 }
 
 /// Settings, versions and what the container says of them.
-fn content(seen: &Observed, wanted: &Wanted, path: &str) -> Result<Vec<Step>, GpoError> {
+fn content(seen: &Observed, wanted: &Wanted, path: &str) -> Result<Vec<GpoStep>, GpoError> {
     let written = seen.folder.as_ref();
     let settings = written.and_then(|folder| folder.settings.as_ref());
     let in_folder = written.and_then(|folder| folder.version);
@@ -91,13 +96,13 @@ fn content(seen: &Observed, wanted: &Wanted, path: &str) -> Result<Vec<Step>, Gp
     }
     let version = version(if current { highest } else { highest + 1 })?;
     let name = wanted.name.clone();
-    let container = Step::Container { name, version };
+    let container = GpoStep::Container { name, version };
     if current {
         return Ok(vec![container]);
     }
     Ok(vec![
-        Step::FolderVersion(version),
-        Step::Settings(wanted.settings.clone()),
+        GpoStep::FolderVersion(version),
+        GpoStep::Settings(wanted.settings.clone()),
         container,
     ])
 }
@@ -150,7 +155,7 @@ mod tests {
     }
 
     /// What AD would hold after the steps.
-    fn after(mut seen: Observed, steps: &[Step]) -> Observed {
+    fn after(mut seen: Observed, steps: &[GpoStep]) -> Observed {
         let everybody: Sid = "S-1-5-11".parse().unwrap();
         let security = SecurityDescriptor::new(
             Some("S-1-5-32-544".parse().unwrap()),
@@ -161,7 +166,7 @@ mod tests {
         for step in steps {
             let version_of = |version: &u16| u32::from(*version);
             match step {
-                Step::CreateContainer => {
+                GpoStep::CreateContainer => {
                     seen.container = Some(Container {
                         name: String::new(),
                         version: 0,
@@ -172,60 +177,60 @@ mod tests {
                         halves: vec![],
                     });
                 }
-                Step::CreateHalf(half) => {
+                GpoStep::CreateHalf(half) => {
                     let container = seen.container.as_mut().unwrap();
                     container.halves.push((*half).to_owned());
                 }
-                Step::Filter(sids) => {
+                GpoStep::Filter(sids) => {
                     let container = seen.container.as_mut().unwrap();
                     container.security =
                         super::super::permissions::filtered(&container.security, sids);
                 }
-                Step::CreateFolder => {
+                GpoStep::CreateFolder => {
                     seen.folder = Some(Folder {
                         version: None,
                         settings: None,
                         security: security.clone().with_dacl(None),
                     });
                 }
-                Step::FolderPermissions => {
+                GpoStep::FolderPermissions => {
                     let container = seen.container.as_ref().unwrap();
                     seen.folder.as_mut().unwrap().security = of_folder(&container.security);
                 }
-                Step::FolderVersion(version) => {
+                GpoStep::FolderVersion(version) => {
                     seen.folder.as_mut().unwrap().version = Some(version_of(version));
                 }
-                Step::Settings(bytes) => {
+                GpoStep::Settings(bytes) => {
                     seen.folder.as_mut().unwrap().settings = Some(bytes.clone());
                 }
-                Step::Container { name, version } => {
+                GpoStep::Container { name, version } => {
                     let container = seen.container.as_mut().unwrap();
                     container.name.clone_from(name);
                     container.version = version_of(version);
                     container.flags = USERS_OFF;
                     container.extensions = EXTENSIONS.to_owned();
                 }
-                Step::Link(link) => {
+                GpoStep::Link(link) => {
                     let value = link.with(DN);
                     let target = seen.target.as_mut().unwrap();
                     target.value = value;
                     seen.links.push(target.clone());
                 }
-                Step::Unlink(link) => {
+                GpoStep::Unlink(link) => {
                     let target = seen.target.as_mut().unwrap();
                     if target.dn == link.dn {
                         target.value = link.without(DN);
                     }
                     seen.links.retain(|one| one.dn != link.dn);
                 }
-                Step::RemoveFolder => seen.folder = None,
-                Step::RemoveContainer => seen.container = None,
+                GpoStep::RemoveFolder => seen.folder = None,
+                GpoStep::RemoveContainer => seen.container = None,
             }
         }
         seen
     }
 
-    fn steps(seen: &Observed, wanted: &Wanted) -> Vec<Step> {
+    fn steps(seen: &Observed, wanted: &Wanted) -> Vec<GpoStep> {
         plan(seen, wanted, DN, PATH).unwrap()
     }
 
@@ -274,8 +279,10 @@ mod tests {
             value: String::new(),
         });
         let steps = steps(&moved, &wanted());
-        assert!(matches!(&steps[..], [Step::Link(to), Step::Unlink(from)]
-            if to.dn == "OU=a,DC=x" && from.dn == "DC=x"));
+        assert!(
+            matches!(&steps[..], [GpoStep::Link(to), GpoStep::Unlink(from)]
+            if to.dn == "OU=a,DC=x" && from.dn == "DC=x")
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::error::OnpremError;
 use crate::net::{self, LDAP_TIMEOUT};
 use crate::os::{OsRandom, now};
 use crossrealm_krb::credential::Credential;
-use crossrealm_krb::gss::{Context, Initiator, Mechanism, Step};
+use crossrealm_krb::gss::{Context, ContextStep, Initiator, Mechanism};
 use ldap3_proto::control::LdapControl;
 use ldap3_proto::proto::{
     LdapBindCred, LdapBindRequest, LdapDerefAliases, LdapMsg, LdapOp, LdapSearchRequest,
@@ -106,9 +106,9 @@ impl Connection {
                     .step(&incoming, now(), &mut OsRandom)
                     .map_err(|source| gss(&self.host, source))?
                 {
-                    Step::Continue(token) => Some(token),
-                    Step::Done(token) if accepted && token.is_none() => break,
-                    Step::Done(token) => Some(token.unwrap_or_default()),
+                    ContextStep::Continue(token) => Some(token),
+                    ContextStep::Done(token) if accepted && token.is_none() => break,
+                    ContextStep::Done(token) => Some(token.unwrap_or_default()),
                 },
             };
             let request = LdapBindRequest {

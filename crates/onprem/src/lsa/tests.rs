@@ -240,13 +240,13 @@ async fn a_child_domain_is_told_what_to_do() {
 /// What a child domain answers where the trust was made elsewhere: the refusal of the names, through the applier.
 #[tokio::test]
 async fn a_child_domain_that_refuses_the_names_is_told_what_to_do() {
-    use crate::trust::{Step, apply};
+    use crate::trust::{TrustStep, apply};
     // LsarSetForestTrustInformation: no collision information, then the status.
     let refused = [&[0; 4][..], &0xC000_00DDu32.to_le_bytes()].concat();
     let mut lsa = Lsa::open(Script(vec![(44, ok_handle()), (74, refused)]))
         .await
         .unwrap();
-    let step = Step::SetTopLevelNames {
+    let step = TrustStep::SetTopLevelNames {
         realm: REALM.to_owned(),
         names: vec!["contoso.cloud.example".to_owned()],
     };

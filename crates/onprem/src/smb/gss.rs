@@ -1,7 +1,7 @@
 //! Our Kerberos initiator as the library's [`AuthProvider`].
 
 use crossrealm_krb::credential::Credential;
-use crossrealm_krb::gss::{GssError, Initiator, Mechanism, Step};
+use crossrealm_krb::gss::{ContextStep, GssError, Initiator, Mechanism};
 use smolder_core::auth::{AuthError, AuthProvider};
 use smolder_proto::smb::smb2::NegotiateResponse;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,7 +22,7 @@ impl KerberosAuth {
         }
     }
 
-    fn step(&mut self, incoming: &[u8]) -> Result<Step, AuthError> {
+    fn step(&mut self, incoming: &[u8]) -> Result<ContextStep, AuthError> {
         let backend = |error: GssError| AuthError::Backend(error.to_string());
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -50,8 +50,8 @@ impl AuthProvider for KerberosAuth {
 
     fn next_token(&mut self, incoming: &[u8]) -> Result<Vec<u8>, AuthError> {
         match self.step(incoming)? {
-            Step::Continue(token) | Step::Done(Some(token)) => Ok(token),
-            Step::Done(None) => Err(AuthError::InvalidState(
+            ContextStep::Continue(token) | ContextStep::Done(Some(token)) => Ok(token),
+            ContextStep::Done(None) => Err(AuthError::InvalidState(
                 "the server goes on after the end of the sign-in",
             )),
         }
@@ -63,8 +63,8 @@ impl AuthProvider for KerberosAuth {
             return Ok(());
         }
         match self.step(incoming)? {
-            Step::Done(None) => Ok(()),
-            Step::Done(Some(_)) | Step::Continue(_) => Err(AuthError::InvalidState(
+            ContextStep::Done(None) => Ok(()),
+            ContextStep::Done(Some(_)) | ContextStep::Continue(_) => Err(AuthError::InvalidState(
                 "the server ended before the sign-in was complete",
             )),
         }

@@ -162,7 +162,7 @@ impl Agent {
         self.rules.now_s = self.now_s();
         let highest = highest_usn(&mut self.ldap).await?;
         let reason = match before {
-            _ if mode.full => FullSyncReason::Asked,
+            _ if mode.full => FullSyncReason::Requested,
             None => FullSyncReason::NoCursor,
             Some(before) => match self.usable(before, highest, mode.retry) {
                 Some(reason) => reason,
@@ -232,7 +232,7 @@ impl Agent {
             failed_before: before.map_or_else(BTreeSet::new, |before| before.pending.clone()),
             skipped: read.skipped,
         };
-        judge(&mut observed, &watched);
+        leave_out_watched(&mut observed, &watched);
         self.places = read.places;
         let now_s = self.rules.now_s;
         let cursor = Cursor {
@@ -245,7 +245,7 @@ impl Agent {
             read_at: now_s,
             compared_at: now_s,
             turns_at: next_turn(&observed),
-            left_out: told(&observed.skipped),
+            left_out: reported(&observed.skipped),
             losses: before.map_or((0, 0), |before| before.losses),
             pending: unusable(&observed.skipped),
         };
@@ -303,7 +303,7 @@ impl Agent {
         Ok((position, read))
     }
 
-    /// What changed since `before`; or why everything must be read instead.
+    /// what changed since `before`; or why everything must be read instead.
     async fn changes(
         &mut self,
         before: &Cursor,
@@ -313,7 +313,7 @@ impl Agent {
         let (position, mut changed) =
             match self.changed_since(&before.position, highest_usn).await? {
                 Ok(found) => found,
-                Err(why) => return Ok(Err(why)),
+                Err(reason) => return Ok(Err(reason)),
             };
         if changed.len() > MAX_CHANGES {
             return Ok(Err(FullSyncReason::Many));
@@ -328,7 +328,7 @@ impl Agent {
             .collect();
         let again = match self.watch(&touched, &before.watched).await? {
             Ok(again) => again,
-            Err(why) => return Ok(Err(why)),
+            Err(reason) => return Ok(Err(reason)),
         };
         let mut turns_at = before.turns_at;
         let mut extra = again;
@@ -346,7 +346,7 @@ impl Agent {
         }
         let mut observed = self.look_at(changed).await?;
         if let Some(watched) = &self.watched {
-            judge(&mut observed, watched);
+            leave_out_watched(&mut observed, watched);
         }
         observed.failed_before.clone_from(&before.pending);
         let mut pending = before.pending.clone();

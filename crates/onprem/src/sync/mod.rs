@@ -17,8 +17,8 @@ mod watched;
 pub use agent::{Agent, FullSyncReason, Observation, SyncMode};
 pub use cursor::{Cursor, Position};
 pub use model::{
-    Account, CloudObject, CloudState, DisabledReason, Domain, Kind, Members, Object, Observed,
-    Seen, SkipReason, Skipped,
+    Account, CloudObject, CloudState, DisabledReason, Domain, Members, Object, ObjectKind,
+    Observed, Seen, SkipReason, Skipped,
 };
-pub use planner::{Change, Membership, SyncPlan, Update, newcomers, plan, unknown};
+pub use planner::{Membership, SyncChange, SyncPlan, Update, newcomers, plan, unknown};
 pub use scope::{Scope, ScopeError, UserFilter};

@@ -17,7 +17,7 @@ pub struct Domain {
 
 /// User or group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum ObjectKind {
     /// Someone who signs in.
     User,
     /// A security group.
@@ -41,7 +41,7 @@ pub struct Account {
     /// `objectGUID`, lower-case text: what makes it the same object for ever.
     pub guid: String,
     /// User or group.
-    pub kind: Kind,
+    pub kind: ObjectKind,
     /// `objectSid`.
     pub sid: Sid,
     /// `sAMAccountName`.
@@ -181,7 +181,7 @@ impl SkipReason {
     }
 
     /// Whether it is worth telling: nobody expects computers to be taken over.
-    pub fn is_told(self) -> bool {
+    pub fn is_reported(self) -> bool {
         self != Self::NotAPerson
     }
 }

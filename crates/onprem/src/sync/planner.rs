@@ -1,7 +1,7 @@
 //! The plan: what the tenant must change to hold what the directory holds. Pure.
 
 use super::model::{
-    Account, CloudObject, CloudState, Kind, Object, Observed, Seen, SkipReason, Skipped,
+    Account, CloudObject, CloudState, Object, ObjectKind, Observed, Seen, SkipReason, Skipped,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,7 +58,7 @@ pub struct Membership {
 
 /// One step of a plan, in the order in which they must be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change<'a> {
+pub enum SyncChange<'a> {
     /// Create, update or revive.
     Upsert(&'a Account),
     /// Change memberships.
@@ -93,18 +93,18 @@ impl SyncPlan {
 
     /// The steps in order: users, then groups, so that memberships find both; deletions last, so that nobody loses
     /// access to something that is about to be given anew.
-    pub fn changes(&self) -> Vec<Change<'_>> {
+    pub fn changes(&self) -> Vec<SyncChange<'_>> {
         let upserts = || {
             let updated = self.updates.iter().map(|update| &update.after);
             self.creates.iter().chain(updated).chain(&self.repeats)
         };
-        let of = |kind: Kind| upserts().filter(move |account| account.kind == kind);
-        of(Kind::User)
-            .chain(of(Kind::Group))
-            .map(Change::Upsert)
-            .chain(self.memberships.iter().map(Change::Members))
-            .chain(self.deletes.iter().map(Change::Delete))
-            .chain(self.forgotten.iter().map(|guid| Change::Forget(guid)))
+        let of = |kind: ObjectKind| upserts().filter(move |account| account.kind == kind);
+        of(ObjectKind::User)
+            .chain(of(ObjectKind::Group))
+            .map(SyncChange::Upsert)
+            .chain(self.memberships.iter().map(SyncChange::Members))
+            .chain(self.deletes.iter().map(SyncChange::Delete))
+            .chain(self.forgotten.iter().map(|guid| SyncChange::Forget(guid)))
             .collect()
     }
 }
@@ -229,7 +229,7 @@ fn plan_memberships(observed: &Observed, cloud: &CloudState, plan: &mut SyncPlan
     let nobody = BTreeSet::new();
     let mut memberships = Vec::new();
     for object in observed.present() {
-        if object.account.kind != Kind::Group {
+        if object.account.kind != ObjectKind::Group {
             continue;
         }
         let members = &object.members;
@@ -283,7 +283,7 @@ fn plan_joins(observed: &Observed, cloud: &CloudState, plan: &mut SyncPlan) {
     let mut joins: BTreeMap<&String, Vec<String>> = BTreeMap::new();
     for guid in newcomers(observed, cloud) {
         for group in observed.groups_of.get(&guid).into_iter().flatten() {
-            let held = live(cloud, group).filter(|held| held.account.kind == Kind::Group);
+            let held = live(cloud, group).filter(|held| held.account.kind == ObjectKind::Group);
             let unchanged = !observed.seen.contains_key(group);
             if unchanged && held.is_some_and(|held| !held.members.contains(&guid)) {
                 joins.entry(group).or_default().push(guid.clone());

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 const DOMAIN: &str = "S-1-5-21-1-2-3";
 
-fn account(guid: &str, kind: Kind) -> Account {
+fn account(guid: &str, kind: ObjectKind) -> Account {
     let rid = guid.bytes().fold(1000, |sum, byte| sum + u32::from(byte));
     Account {
         guid: guid.to_owned(),
@@ -24,7 +24,7 @@ fn account(guid: &str, kind: Kind) -> Account {
     }
 }
 
-fn object(guid: &str, kind: Kind, members: &[&str]) -> Object {
+fn object(guid: &str, kind: ObjectKind, members: &[&str]) -> Object {
     Object {
         members: Members {
             guids: members.iter().map(|m| (*m).to_owned()).collect(),
@@ -41,7 +41,7 @@ fn change(state: &mut Observed, guid: &str, how: impl FnOnce(&mut Account)) {
     }
 }
 
-fn observed(objects: &[(&str, Kind, &[&str])]) -> Observed {
+fn observed(objects: &[(&str, ObjectKind, &[&str])]) -> Observed {
     Observed {
         domain: Domain {
             dns_name: "corp.contoso.com".into(),
@@ -65,9 +65,9 @@ fn observed(objects: &[(&str, Kind, &[&str])]) -> Observed {
 }
 
 /// What a tenant does with one change; the rest of the plan may never come.
-fn apply(cloud: &mut CloudState, change: &Change<'_>) {
+fn apply(cloud: &mut CloudState, change: &SyncChange<'_>) {
     match change {
-        Change::Upsert(account) => {
+        SyncChange::Upsert(account) => {
             let held = cloud
                 .objects
                 .entry(account.guid.clone())
@@ -79,14 +79,14 @@ fn apply(cloud: &mut CloudState, change: &Change<'_>) {
             held.account = (*account).clone();
             held.deleted = false;
         }
-        Change::Members(change) => {
+        SyncChange::Members(change) => {
             let held = cloud.objects.get_mut(&change.group).unwrap();
             held.members.extend(change.add.iter().cloned());
             held.members
                 .retain(|member| !change.remove.contains(member));
         }
-        Change::Forget(guid) => assert!(live(cloud, guid).is_none()),
-        Change::Delete(account) => {
+        SyncChange::Forget(guid) => assert!(live(cloud, guid).is_none()),
+        SyncChange::Delete(account) => {
             cloud.objects.get_mut(&account.guid).unwrap().deleted = true;
             cloud
                 .objects
@@ -107,7 +107,7 @@ fn live_objects(cloud: &CloudState) -> BTreeMap<String, (Account, BTreeSet<Strin
         .collect()
 }
 
-use Kind::{Group, User};
+use ObjectKind::{Group, User};
 
 /// A history of a small directory: joins, cycles, renames, departures, returns.
 fn history() -> Vec<Observed> {
@@ -495,19 +495,19 @@ impl Play {
                 return; // Killed: neither bookmark nor list of failures is stored.
             }
             let refused = match change {
-                Change::Upsert(account) => self.refused.contains(&number(&account.guid)),
+                SyncChange::Upsert(account) => self.refused.contains(&number(&account.guid)),
                 // A tenant does not know the group, or holds it as deleted.
-                Change::Members(change) => live(&self.cloud, &change.group).is_none(),
-                Change::Delete(_) | Change::Forget(_) => false,
+                SyncChange::Members(change) => live(&self.cloud, &change.group).is_none(),
+                SyncChange::Delete(_) | SyncChange::Forget(_) => false,
             };
             if !refused {
                 apply(&mut self.cloud, change);
                 continue;
             }
             pending.insert(match change {
-                Change::Upsert(account) | Change::Delete(account) => number(&account.guid),
-                Change::Members(change) => number(&change.group),
-                Change::Forget(guid) => number(guid),
+                SyncChange::Upsert(account) | SyncChange::Delete(account) => number(&account.guid),
+                SyncChange::Members(change) => number(&change.group),
+                SyncChange::Forget(guid) => number(guid),
             });
         }
         self.changed.clear();

@@ -1,6 +1,6 @@
 //! The rules that say what is taken over of an entry of the directory, and how.
 
-use super::model::{Account, DisabledReason, Domain, Kind, Members, Object, SkipReason};
+use super::model::{Account, DisabledReason, Domain, Members, Object, ObjectKind, SkipReason};
 use super::scope::{Scope, is_below};
 use crate::ldap::Entry;
 use std::collections::BTreeSet;
@@ -80,7 +80,7 @@ impl Rules {
         let display_name = text(entry, "displayName")?.unwrap_or_default();
         let account = Account {
             guid,
-            kind: Kind::Group,
+            kind: ObjectKind::Group,
             sid,
             account_name,
             upn: String::new(),
@@ -119,7 +119,7 @@ impl Rules {
             .ok_or(SkipReason::UnusableValue("primaryGroupID"))?;
         let (disabled, turns_at) = self.disabled(entry)?;
         let account = Account {
-            kind: Kind::User,
+            kind: ObjectKind::User,
             upn: self.upn(entry, &account.account_name)?,
             disabled,
             primary_group_rid,
@@ -422,7 +422,7 @@ mod tests {
             ]),
         ]);
         let object = rules().object(&users).unwrap();
-        assert_eq!(object.account.kind, Kind::Group);
+        assert_eq!(object.account.kind, ObjectKind::Group);
         assert_eq!(
             object.members.guids.iter().collect::<Vec<_>>(),
             [

@@ -1,7 +1,7 @@
 //! The groups that decide over others: those of AD's administrators, and the group of the scope. Who is in them, at any
 //! depth, decides whether an object is taken over. Pure.
 
-use super::model::{Kind, Object, SkipReason};
+use super::model::{Object, ObjectKind, SkipReason};
 use super::scope::hex;
 use crossrealm_types::Sid;
 use sha2::{Digest, Sha256};
@@ -89,14 +89,14 @@ impl Closure {
 
     fn holds(&self, object: &Object) -> bool {
         self.all.contains(&object.account.guid)
-            || (object.account.kind == Kind::User
+            || (object.account.kind == ObjectKind::User
                 && self.rids.contains(&object.account.primary_group_rid))
     }
 }
 
 impl Watched {
     /// Why an object is left out for the groups it is in, or is not in.
-    pub(super) fn judge(&self, object: &Object) -> Option<SkipReason> {
+    pub(super) fn skip_reason(&self, object: &Object) -> Option<SkipReason> {
         if self
             .scope
             .as_ref()
@@ -104,7 +104,7 @@ impl Watched {
         {
             return Some(SkipReason::OutOfScope);
         }
-        let privileged = object.account.kind == Kind::User && self.privileged.holds(object);
+        let privileged = object.account.kind == ObjectKind::User && self.privileged.holds(object);
         privileged.then_some(SkipReason::Privileged)
     }
 
@@ -176,7 +176,7 @@ mod tests {
     fn user(guid: &str, primary_group_rid: u32) -> Object {
         Object::of(Account {
             guid: guid.to_owned(),
-            kind: Kind::User,
+            kind: ObjectKind::User,
             sid: format!("{DOMAIN}-5000").parse().unwrap(),
             account_name: guid.to_owned(),
             upn: String::new(),
@@ -210,7 +210,7 @@ mod tests {
             ("alice", 1200, true),
         ] {
             assert_eq!(
-                watched.judge(&user(guid, primary)),
+                watched.skip_reason(&user(guid, primary)),
                 out.then_some(SkipReason::Privileged),
                 "{guid} {primary}"
             );
@@ -222,10 +222,10 @@ mod tests {
     fn the_group_of_the_scope() {
         let groups = graph(&[("all", 1300, &["sales"]), ("sales", 1201, &["alice"])]);
         let watched = watched(&groups, Some("all"));
-        assert_eq!(watched.judge(&user("alice", 513)), None);
-        assert_eq!(watched.judge(&user("bob", 1201)), None);
+        assert_eq!(watched.skip_reason(&user("alice", 513)), None);
+        assert_eq!(watched.skip_reason(&user("bob", 1201)), None);
         assert_eq!(
-            watched.judge(&user("bob", 513)),
+            watched.skip_reason(&user("bob", 513)),
             Some(SkipReason::OutOfScope)
         );
     }

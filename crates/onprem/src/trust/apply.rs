@@ -1,6 +1,6 @@
 //! Reading the trusts of a domain, and carrying out the steps of a plan, both through LSA RPC.
 
-use super::{KeyMatch, Observed, Step, Tdo};
+use super::{KeyMatch, Observed, Tdo, TrustStep};
 use crate::lsa::{
     ATTRIBUTE_FOREST_TRANSITIVE, ForestRecord, Lsa, LsaError, NewTrust, Pipe, TrustedDomain,
 };
@@ -99,13 +99,13 @@ async fn with_forest_records<P: Pipe>(
 /// Carries out one step. `secret` is the tenant's current trust secret, `now_s` the time in Unix seconds.
 pub async fn apply<P: Pipe>(
     lsa: &mut Lsa<P>,
-    step: &Step,
+    step: &TrustStep,
     secret: &str,
     now_s: u64,
 ) -> Result<(), ApplyError> {
     match step {
-        Step::Delete { realm, .. } => lsa.delete_trust(realm).await?,
-        Step::Create {
+        TrustStep::Delete { realm, .. } => lsa.delete_trust(realm).await?,
+        TrustStep::Create {
             realm,
             flat_name,
             sid,
@@ -120,8 +120,8 @@ pub async fn apply<P: Pipe>(
                 .saturating_mul(FILETIME_PER_S);
             lsa.create_trust(&trust, secret, now).await?;
         }
-        Step::SetEnctypes { realm, bits } => lsa.set_trust_enctypes(realm, *bits).await?,
-        Step::SetTopLevelNames { realm, names } => {
+        TrustStep::SetEnctypes { realm, bits } => lsa.set_trust_enctypes(realm, *bits).await?,
+        TrustStep::SetTopLevelNames { realm, names } => {
             let collisions = lsa.set_top_level_names(realm, names).await?;
             if let Some(collision) = collisions.into_iter().next() {
                 let index = usize::try_from(collision.index).unwrap_or(usize::MAX);

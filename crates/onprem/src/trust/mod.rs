@@ -17,7 +17,7 @@ use crossrealm_types::Sid;
 
 pub use apply::{ApplyError, apply, observe};
 pub use names::{NameError, overlap, top_level_names};
-pub use plan::{Refusal, findings, plan, plan_removal};
+pub use plan::{TrustRefusal, findings, plan, plan_removal};
 pub use verify::{VerifyError, opens, trust_key};
 
 /// What AD holds, as one domain controller sees it.
@@ -96,7 +96,7 @@ pub struct Wanted {
 
 /// One change in AD. Each is complete in itself, and repeating it does no harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum TrustStep {
     /// Delete the tenant's trust.
     Delete {
         /// Its name.
@@ -142,7 +142,7 @@ pub enum Deletion {
     Unwanted,
 }
 
-impl std::fmt::Display for Step {
+impl std::fmt::Display for TrustStep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Delete { realm, reason } => {

@@ -1,7 +1,7 @@
 //! The decision what has to change in AD, or why nothing may be.
 
 use super::names::{NameError, overlap, top_level_names};
-use super::{Deletion, KeyMatch, Observed, Step, Tdo, Wanted};
+use super::{Deletion, KeyMatch, Observed, Tdo, TrustStep, Wanted};
 use crossrealm_types::Sid;
 
 /// The longest flat (NetBIOS) name.
@@ -9,7 +9,7 @@ const MAX_FLAT_NAME: usize = 15;
 
 /// Why the trust must not be set up as it is wanted. Nothing has been changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum TrustRefusal {
     /// A child domain; the trust belongs to the root.
     #[error(
         "`{domain}` is not the root of its forest `{forest}`: a cloud trust there fails with 0x549"
@@ -91,7 +91,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl TrustRefusal {
     /// A short name of the reason, for programs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -134,7 +134,7 @@ impl Refusal {
 }
 
 /// The steps from `observed` to `wanted`; none where everything is as it should be.
-pub fn plan(observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>, Refusal> {
+pub fn plan(observed: &Observed, wanted: &Wanted) -> Result<Vec<TrustStep>, TrustRefusal> {
     match findings(observed, wanted).into_iter().next() {
         Some(refusal) => Err(refusal),
         None => {
@@ -146,7 +146,7 @@ pub fn plan(observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>, Refusal> 
 
 /// Everything that stands against the trust as it is wanted, so that a person learns of it at once; none where
 /// [`plan`] would not refuse.
-pub fn findings(observed: &Observed, wanted: &Wanted) -> Vec<Refusal> {
+pub fn findings(observed: &Observed, wanted: &Wanted) -> Vec<TrustRefusal> {
     let mut found = against_domain(observed);
     found.extend(against_identity(observed, wanted));
     match top_level_names(&wanted.realm, &wanted.top_level_names) {
@@ -159,12 +159,16 @@ pub fn findings(observed: &Observed, wanted: &Wanted) -> Vec<Refusal> {
 
 /// The steps that take the tenant's trust out of AD; none where there is none. The trust of another tenant or system
 /// that bears the same realm stays.
-pub fn plan_removal(observed: &Observed, realm: &str, sid: &Sid) -> Result<Vec<Step>, Refusal> {
+pub fn plan_removal(
+    observed: &Observed,
+    realm: &str,
+    sid: &Sid,
+) -> Result<Vec<TrustStep>, TrustRefusal> {
     check_owner(observed, realm, sid)?;
     Ok(observed
         .own
         .iter()
-        .map(|own| Step::Delete {
+        .map(|own| TrustStep::Delete {
             realm: own.name.clone(),
             reason: Deletion::Unwanted,
         })
@@ -172,9 +176,9 @@ pub fn plan_removal(observed: &Observed, realm: &str, sid: &Sid) -> Result<Vec<S
 }
 
 /// Refuses to touch a trust whose SID is not the tenant's.
-fn check_owner(observed: &Observed, realm: &str, sid: &Sid) -> Result<(), Refusal> {
+fn check_owner(observed: &Observed, realm: &str, sid: &Sid) -> Result<(), TrustRefusal> {
     match &observed.own {
-        Some(own) if own.sid.as_ref() != Some(sid) => Err(Refusal::ForeignTrust {
+        Some(own) if own.sid.as_ref() != Some(sid) => Err(TrustRefusal::ForeignTrust {
             realm: realm.to_owned(),
             found: own
                 .sid
@@ -186,7 +190,7 @@ fn check_owner(observed: &Observed, realm: &str, sid: &Sid) -> Result<(), Refusa
     }
 }
 
-fn steps(observed: &Observed, wanted: &Wanted, names: Vec<String>) -> Vec<Step> {
+fn steps(observed: &Observed, wanted: &Wanted, names: Vec<String>) -> Vec<TrustStep> {
     let realm = || wanted.realm.clone();
     let mut steps = Vec::new();
     let irreparable = observed
@@ -194,7 +198,7 @@ fn steps(observed: &Observed, wanted: &Wanted, names: Vec<String>) -> Vec<Step> 
         .as_ref()
         .and_then(|own| irreparable(own, observed.key, wanted));
     if let (Some(own), Some(reason)) = (&observed.own, irreparable) {
-        steps.push(Step::Delete {
+        steps.push(TrustStep::Delete {
             realm: own.name.clone(),
             reason,
         });
@@ -202,20 +206,20 @@ fn steps(observed: &Observed, wanted: &Wanted, names: Vec<String>) -> Vec<Step> 
     // What is made anew has none of the settings of what was there.
     let kept = observed.own.as_ref().filter(|_| irreparable.is_none());
     if kept.is_none() {
-        steps.push(Step::Create {
+        steps.push(TrustStep::Create {
             realm: realm(),
             flat_name: wanted.flat_name.clone(),
             sid: wanted.sid.clone(),
         });
     }
     if kept.and_then(|own| own.enctypes) != Some(wanted.enctypes) {
-        steps.push(Step::SetEnctypes {
+        steps.push(TrustStep::SetEnctypes {
             realm: realm(),
             bits: wanted.enctypes,
         });
     }
     if !kept.is_some_and(|own| own.only_names && same_names(&own.top_level_names, &names)) {
-        steps.push(Step::SetTopLevelNames {
+        steps.push(TrustStep::SetTopLevelNames {
             realm: realm(),
             names,
         });
@@ -235,24 +239,24 @@ fn irreparable(own: &Tdo, key: KeyMatch, wanted: &Wanted) -> Option<Deletion> {
     }
 }
 
-fn against_domain(observed: &Observed) -> Vec<Refusal> {
+fn against_domain(observed: &Observed) -> Vec<TrustRefusal> {
     let domain = &observed.domain;
     let mut found = Vec::new();
     if !domain.dns_name.eq_ignore_ascii_case(&domain.forest_name) {
-        found.push(Refusal::NotForestRoot {
+        found.push(TrustRefusal::NotForestRoot {
             domain: domain.dns_name.clone(),
             forest: domain.forest_name.clone(),
         });
     }
     if !observed.is_primary {
-        found.push(Refusal::NotPrimary {
+        found.push(TrustRefusal::NotPrimary {
             domain: domain.dns_name.clone(),
         });
     }
     found
 }
 
-fn against_identity(observed: &Observed, wanted: &Wanted) -> Vec<Refusal> {
+fn against_identity(observed: &Observed, wanted: &Wanted) -> Vec<TrustRefusal> {
     let domain = &observed.domain;
     let flat_name = &wanted.flat_name;
     let flat_name_ok = (1..=MAX_FLAT_NAME).contains(&flat_name.len())
@@ -261,25 +265,25 @@ fn against_identity(observed: &Observed, wanted: &Wanted) -> Vec<Refusal> {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let mut found = Vec::new();
     if !flat_name_ok {
-        found.push(Refusal::BadFlatName(flat_name.clone()));
+        found.push(TrustRefusal::BadFlatName(flat_name.clone()));
     } else if flat_name.eq_ignore_ascii_case(&domain.flat_name) {
-        found.push(Refusal::OwnFlatName(flat_name.clone()));
+        found.push(TrustRefusal::OwnFlatName(flat_name.clone()));
     }
     if wanted.realm.eq_ignore_ascii_case(&domain.dns_name) {
-        found.push(Refusal::OwnRealm(wanted.realm.clone()));
+        found.push(TrustRefusal::OwnRealm(wanted.realm.clone()));
     }
     if !wanted.sid.is_account_domain() || wanted.sid == domain.sid {
-        found.push(Refusal::BadSid(wanted.sid.to_string()));
+        found.push(TrustRefusal::BadSid(wanted.sid.to_string()));
     }
     for other in &observed.others {
         if other.flat_name.eq_ignore_ascii_case(flat_name) {
-            found.push(Refusal::FlatNameTaken {
+            found.push(TrustRefusal::FlatNameTaken {
                 flat_name: flat_name.clone(),
                 other: other.name.clone(),
             });
         }
         if other.sid.as_ref() == Some(&wanted.sid) {
-            found.push(Refusal::SidTaken {
+            found.push(TrustRefusal::SidTaken {
                 sid: wanted.sid.to_string(),
                 other: other.name.clone(),
             });
@@ -289,18 +293,18 @@ fn against_identity(observed: &Observed, wanted: &Wanted) -> Vec<Refusal> {
 }
 
 /// AD refuses a name equal to, above or below one of its own or of another trust ([MS-LSAD] 3.1.4.7.16.1).
-fn against_names(observed: &Observed, names: &[String]) -> Vec<Refusal> {
+fn against_names(observed: &Observed, names: &[String]) -> Vec<TrustRefusal> {
     let mut found = Vec::new();
     for name in names {
         if overlap(name, &observed.domain.forest_name) {
-            found.push(Refusal::OwnName {
+            found.push(TrustRefusal::OwnName {
                 name: name.clone(),
                 own: observed.domain.forest_name.clone(),
             });
         }
         for other in &observed.others {
             let taken = other.top_level_names.iter().find(|t| overlap(name, t));
-            found.extend(taken.map(|taken| Refusal::NameTaken {
+            found.extend(taken.map(|taken| TrustRefusal::NameTaken {
                 name: name.clone(),
                 taken: taken.clone(),
                 other: other.name.clone(),

@@ -8,7 +8,7 @@ use crossrealm_types::Sid;
 const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
 
 /// What a refusal should be.
-type Expected = fn(&Refusal) -> bool;
+type Expected = fn(&TrustRefusal) -> bool;
 
 fn sid(text: &str) -> Sid {
     text.parse().unwrap()
@@ -78,23 +78,23 @@ fn with_other(change: impl FnOnce(&mut Tdo)) -> Observed {
     }
 }
 
-fn create() -> Step {
-    Step::Create {
+fn create() -> TrustStep {
+    TrustStep::Create {
         realm: REALM.to_owned(),
         flat_name: "CONTOSO-KRB".to_owned(),
         sid: sid("S-1-5-21-1-2-3"),
     }
 }
 
-fn set_enctypes() -> Step {
-    Step::SetEnctypes {
+fn set_enctypes() -> TrustStep {
+    TrustStep::SetEnctypes {
         realm: REALM.to_owned(),
         bits: ENCTYPES_AES,
     }
 }
 
-fn set_names(names: &[&str]) -> Step {
-    Step::SetTopLevelNames {
+fn set_names(names: &[&str]) -> TrustStep {
+    TrustStep::SetTopLevelNames {
         realm: REALM.to_owned(),
         names: names.iter().map(|n| (*n).to_owned()).collect(),
     }
@@ -166,7 +166,7 @@ fn what_cannot_be_repaired_is_made_anew() {
         assert_eq!(
             plan(&observed, &wanted()).unwrap(),
             [
-                Step::Delete {
+                TrustStep::Delete {
                     realm: REALM.to_ascii_lowercase(),
                     reason
                 },
@@ -179,12 +179,12 @@ fn what_cannot_be_repaired_is_made_anew() {
 }
 
 /// What AD holds after a step.
-fn after(observed: &Observed, step: &Step) -> Observed {
+fn after(observed: &Observed, step: &TrustStep) -> Observed {
     let mut next = observed.clone();
     match (step, &mut next.own) {
-        (Step::Delete { .. }, own) => *own = None,
+        (TrustStep::Delete { .. }, own) => *own = None,
         (
-            Step::Create {
+            TrustStep::Create {
                 realm,
                 flat_name,
                 sid,
@@ -201,8 +201,8 @@ fn after(observed: &Observed, step: &Step) -> Observed {
             });
             next.key = KeyMatch::Opens;
         }
-        (Step::SetEnctypes { bits, .. }, Some(own)) => own.enctypes = Some(*bits),
-        (Step::SetTopLevelNames { names, .. }, Some(own)) => {
+        (TrustStep::SetEnctypes { bits, .. }, Some(own)) => own.enctypes = Some(*bits),
+        (TrustStep::SetTopLevelNames { names, .. }, Some(own)) => {
             own.top_level_names = names.clone();
             own.only_names = true;
         }
@@ -249,11 +249,11 @@ fn a_trust_that_is_not_ours_is_never_touched() {
         };
         assert!(matches!(
             plan(&observed, &wanted()),
-            Err(Refusal::ForeignTrust { .. })
+            Err(TrustRefusal::ForeignTrust { .. })
         ));
         assert!(matches!(
             plan_removal(&observed, REALM, &wanted().sid),
-            Err(Refusal::ForeignTrust { .. })
+            Err(TrustRefusal::ForeignTrust { .. })
         ));
     }
 }
@@ -271,7 +271,7 @@ fn a_child_domain_is_refused_with_the_way_that_works() {
     };
     assert!(matches!(
         plan(&observed, &wanted()),
-        Err(Refusal::NotPrimary { .. })
+        Err(TrustRefusal::NotPrimary { .. })
     ));
 }
 
@@ -280,18 +280,18 @@ fn collisions_with_other_trusts_are_found_before_anything_changes() {
     let cases: [(Observed, Expected); 4] = [
         (
             with_other(|o| o.flat_name = "Contoso-Krb".to_owned()),
-            |r| matches!(r, Refusal::FlatNameTaken { .. }),
+            |r| matches!(r, TrustRefusal::FlatNameTaken { .. }),
         ),
         (with_other(|o| o.sid = Some(sid("S-1-5-21-1-2-3"))), |r| {
-            matches!(r, Refusal::SidTaken { .. })
+            matches!(r, TrustRefusal::SidTaken { .. })
         }),
         (
             with_other(|o| o.top_level_names = vec!["cloud.example".to_owned()]),
-            |r| matches!(r, Refusal::NameTaken { .. }),
+            |r| matches!(r, TrustRefusal::NameTaken { .. }),
         ),
         (
             with_other(|o| o.top_level_names = vec!["x.contoso.cloud.example".to_owned()]),
-            |r| matches!(r, Refusal::NameTaken { .. }),
+            |r| matches!(r, TrustRefusal::NameTaken { .. }),
         ),
     ];
     for (observed, expected) in cases {
@@ -309,49 +309,49 @@ fn a_tenant_that_would_shadow_the_domain_is_refused() {
                 flat_name: "corp".to_owned(),
                 ..wanted()
             },
-            |r| matches!(r, Refusal::OwnFlatName(_)),
+            |r| matches!(r, TrustRefusal::OwnFlatName(_)),
         ),
         (
             Wanted {
                 flat_name: "SIXTEEN-LETTERS-".to_owned(),
                 ..wanted()
             },
-            |r| matches!(r, Refusal::BadFlatName(_)),
+            |r| matches!(r, TrustRefusal::BadFlatName(_)),
         ),
         (
             Wanted {
                 realm: "CORP.CONTOSO.COM".to_owned(),
                 ..wanted()
             },
-            |r| matches!(r, Refusal::OwnRealm(_)),
+            |r| matches!(r, TrustRefusal::OwnRealm(_)),
         ),
         (
             Wanted {
                 sid: sid("S-1-5-21-9-9-9"),
                 ..wanted()
             },
-            |r| matches!(r, Refusal::BadSid(_)),
+            |r| matches!(r, TrustRefusal::BadSid(_)),
         ),
         (
             Wanted {
                 sid: sid("S-1-5-32-544"),
                 ..wanted()
             },
-            |r| matches!(r, Refusal::BadSid(_)),
+            |r| matches!(r, TrustRefusal::BadSid(_)),
         ),
         (
             Wanted {
                 top_level_names: vec!["contoso.com".to_owned()],
                 ..wanted()
             },
-            |r| matches!(r, Refusal::OwnName { .. }),
+            |r| matches!(r, TrustRefusal::OwnName { .. }),
         ),
         (
             Wanted {
                 top_level_names: vec!["com".to_owned()],
                 ..wanted()
             },
-            |r| matches!(r, Refusal::Name(_)),
+            |r| matches!(r, TrustRefusal::Name(_)),
         ),
     ];
     for (wanted, expected) in cases {
@@ -388,9 +388,9 @@ fn all_that_stands_against_a_trust_is_said_at_once() {
     assert!(matches!(
         found[..],
         [
-            Refusal::NotForestRoot { .. },
-            Refusal::FlatNameTaken { .. },
-            Refusal::NameTaken { .. }
+            TrustRefusal::NotForestRoot { .. },
+            TrustRefusal::FlatNameTaken { .. },
+            TrustRefusal::NameTaken { .. }
         ]
     ));
     assert!(found[0].to_string().contains("0x549"));

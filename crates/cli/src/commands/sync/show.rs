@@ -2,7 +2,7 @@
 
 use crate::output::{Column, column};
 use crossrealm_agent::sync::comparison::Comparison;
-use crossrealm_onprem::sync::{Kind, SyncPlan};
+use crossrealm_onprem::sync::{ObjectKind, SyncPlan};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ pub const PLANNED: &[Column] = &[
 pub fn planned(comparison: &Comparison) -> Vec<Planned> {
     let plan: &SyncPlan = &comparison.plan;
     let kind = |kind| match kind {
-        Kind::User => "user",
-        Kind::Group => "group",
+        ObjectKind::User => "user",
+        ObjectKind::Group => "group",
     };
     let names: BTreeMap<&str, &str> = comparison
         .observed

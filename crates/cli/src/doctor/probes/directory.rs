@@ -5,7 +5,7 @@ use super::need;
 use crate::client_config::is_at_or_below;
 use crate::doctor::engine::{Finding, failed, failed_with, passed, skipped};
 use crate::doctor::patient::{DirectoryTrust, Patient, connects, resolve};
-use crossrealm_krb::client::{AsExchange, Secret, Step};
+use crossrealm_krb::client::{AsExchange, ClientStep, Secret};
 use crossrealm_krb::messages::{self, KrbError, name_type};
 use crossrealm_krb::principal::Principal;
 use crossrealm_onprem::credentials::DomainCredentials;
@@ -111,7 +111,7 @@ pub async fn clock_dc(patient: &Patient<'_>) -> Finding {
         let step = exchange
             .begin(now(), &mut OsRandom)
             .map_err(|error| error.to_string())?;
-        let Step::Send(request) = step else {
+        let ClientStep::Send(request) = step else {
             return Err("no question was made".to_owned());
         };
         let address = SocketAddr::new(address, KERBEROS);

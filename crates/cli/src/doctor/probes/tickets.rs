@@ -5,7 +5,7 @@ use super::{NO_SHARE, need};
 use crate::doctor::engine::{Failed, Finding, failed, failed_with, passed, skipped};
 use crate::doctor::https::{self, Error};
 use crate::doctor::patient::{Patient, host_and_port, read_bounded, resolve};
-use crossrealm_krb::client::{ClientError, Step, TgsExchange};
+use crossrealm_krb::client::{ClientError, ClientStep, TgsExchange};
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::crypto::Enctype;
 use crossrealm_krb::keytab::{Keytab, MAX_KEYTAB_LEN};
@@ -139,7 +139,7 @@ pub async fn referral(patient: &mut Patient<'_>) -> Finding {
                     .unwrap_or("`crossrealm kerberos-server get` compares both sides");
                 return failed_with(error.to_string(), next);
             }
-            Ok(Step::Done(ticket)) => {
+            Ok(ClientStep::Done(ticket)) => {
                 return failed_with(
                     format!(
                         "`{}` issued the ticket itself, for a service of its own",
@@ -148,11 +148,11 @@ pub async fn referral(patient: &mut Patient<'_>) -> Finding {
                     format!("setspn -Q cifs/{host}"),
                 );
             }
-            Ok(Step::Send(request)) if request.realm.eq_ignore_ascii_case(&realm) => {
+            Ok(ClientStep::Send(request)) if request.realm.eq_ignore_ascii_case(&realm) => {
                 patient.exchange = Some((exchange, request));
                 return passed(format!("`{dc}` refers to `{realm}`"));
             }
-            Ok(Step::Send(request)) => match kdcs.ask(&request).await {
+            Ok(ClientStep::Send(request)) => match kdcs.ask(&request).await {
                 Ok(reply) => step = exchange.received(&reply, now(), &mut OsRandom),
                 Err(error) => return failed(error.to_string()),
             },
@@ -201,7 +201,7 @@ pub async fn service_ticket(patient: &mut Patient<'_>) -> Finding {
         return refused(error.error_code, &text);
     }
     match exchange.received(&reply, now(), &mut OsRandom) {
-        Ok(Step::Done(ticket)) => {
+        Ok(ClientStep::Done(ticket)) => {
             let seen = format!(
                 "`{}`, until {} min from now",
                 ticket.server,
@@ -210,7 +210,7 @@ pub async fn service_ticket(patient: &mut Patient<'_>) -> Finding {
             patient.ticket = Some(*ticket);
             passed(seen)
         }
-        Ok(Step::Send(request)) => {
+        Ok(ClientStep::Send(request)) => {
             failed(format!("the tenant's KDC refers on to `{}`", request.realm))
         }
         Err(error) => failed(error.to_string()),

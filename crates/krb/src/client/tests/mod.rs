@@ -20,8 +20,8 @@ fn sign_in(
     let mut step = exchange.begin(NOW, &mut random())?;
     for _ in 0..20 {
         match step {
-            Step::Done(credential) => return Ok(*credential),
-            Step::Send(request) => {
+            ClientStep::Done(credential) => return Ok(*credential),
+            ClientStep::Send(request) => {
                 step = exchange.received(&answer(&request), NOW, &mut random())?
             }
         }
@@ -298,8 +298,8 @@ fn drive(
     loop {
         match step {
             Err(error) => return (Err(error), asked),
-            Ok(Step::Done(credential)) => return (Ok(*credential), asked),
-            Ok(Step::Send(request)) => {
+            Ok(ClientStep::Done(credential)) => return (Ok(*credential), asked),
+            Ok(ClientStep::Send(request)) => {
                 asked.push(request.realm.clone());
                 let kdc = kdcs.iter().find(|kdc| kdc.realm == request.realm).unwrap();
                 step = exchange.received(&kdc.answer_tgs(&request.message), NOW, &mut random());
@@ -409,7 +409,7 @@ fn a_tgs_that_lies_is_not_believed() {
     // A reply to somebody else's request, with another subkey.
     let tgt = sign_in_at(&corp(), password(PASSWORD)).unwrap();
     let mut theirs = TgsExchange::new(tgt.clone(), name("ldap/dc1@CORP"));
-    let Step::Send(request) = theirs
+    let ClientStep::Send(request) = theirs
         .begin(NOW, &mut |bytes: &mut [u8]| bytes.fill(1))
         .unwrap()
     else {

@@ -8,7 +8,7 @@ pub enum FullSyncReason {
     /// Nothing was read before, or the bookmark is lost.
     NoCursor,
     /// It was asked for.
-    Asked,
+    Requested,
     /// The scope or another rule changed.
     Rules,
     /// Another domain controller, or this one after a restore: positions do not carry over.
@@ -33,7 +33,7 @@ impl fmt::Display for FullSyncReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoCursor => f.write_str("there is no usable bookmark of an earlier run"),
-            Self::Asked => f.write_str("it was asked for"),
+            Self::Requested => f.write_str("it was asked for"),
             Self::Rules => f.write_str("the scope or the domain's lockout policy changed"),
             Self::Controller(host) => {
                 write!(

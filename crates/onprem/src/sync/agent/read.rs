@@ -71,12 +71,12 @@ impl Read {
 }
 
 /// Leaves out whom the watched groups leave out.
-pub(super) fn judge(observed: &mut Observed, watched: &Watched) {
+pub(super) fn leave_out_watched(observed: &mut Observed, watched: &Watched) {
     for (guid, seen) in &mut observed.seen {
         let Seen::Present(object) = seen else {
             continue;
         };
-        if let Some(reason) = watched.judge(object) {
+        if let Some(reason) = watched.skip_reason(object) {
             observed.skipped.push(Skipped {
                 guid: Some(guid.clone()),
                 name: object.account.account_name.clone(),
@@ -99,8 +99,11 @@ pub(super) fn next_turn(observed: &Observed) -> Option<i64> {
     observed.present().filter_map(turns).min()
 }
 
-pub(super) fn told(skipped: &[Skipped]) -> u64 {
-    let count = skipped.iter().filter(|one| one.reason.is_told()).count();
+pub(super) fn reported(skipped: &[Skipped]) -> u64 {
+    let count = skipped
+        .iter()
+        .filter(|one| one.reason.is_reported())
+        .count();
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 

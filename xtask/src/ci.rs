@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crossrealm_lab::need;
 
 use crate::process::{cargo, run as run_command};
-use crate::{Outcome, fuzz, licences, pool, setup, tidy, walls};
+use crate::{Outcome, advisories, fuzz, licences, pool, setup, tidy, unused, walls};
 
 /// A name and what it does.
 type Step = (&'static str, fn() -> Outcome);
@@ -53,16 +53,18 @@ pub fn test(arguments: &[&str], world: World) -> Outcome {
 }
 
 /// What can be checked without building the product.
-const QUICK: [Step; 4] = [
+const QUICK: [Step; 6] = [
     ("format", || {
         run_command(&mut cargo(&["fmt", "--all", "--check"]))
     }),
     ("tidy", tidy::run),
     ("walls", walls::run),
     ("licences", licences::run),
+    ("unused", unused::run),
+    ("advisories", advisories::run_beside),
 ];
 
-const THOROUGH: [Step; 4] = [
+const THOROUGH: [Step; 5] = [
     ("setup", setup::run),
     ("lints", || {
         let lints = [
@@ -75,6 +77,16 @@ const THOROUGH: [Step; 4] = [
             "warnings",
         ];
         run_command(&mut cargo(&lints))
+    }),
+    ("docs", || {
+        let mut docs = cargo(&[
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+            "--locked",
+        ]);
+        run_command(docs.env("RUSTDOCFLAGS", "-D warnings"))
     }),
     ("tests", || test(&["--locked"], World::Required)),
     ("fuzz", || fuzz::run(fuzz::DEFAULT_SECONDS)),

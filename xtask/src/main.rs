@@ -4,6 +4,7 @@
 //! `world` keeps a test world for trying things; `bench` measures; `fuzz` runs the fuzz targets; `sim` the simulation of the
 //! KDC; `ci` is all that CI runs. Nothing here is part of the product.
 
+mod advisories;
 mod bench;
 mod ci;
 mod circles;
@@ -17,8 +18,10 @@ mod process;
 mod setup;
 mod sim;
 mod tidy;
+mod unused;
 mod walls;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -34,6 +37,8 @@ usage: cargo xtask COMMAND
                       measure against peers and promises in the same run: sync, load, tickets, proxy (all of them)
   conformance [WORD…] [--keep]
                       send every forgery to the running service, print the table (only cases that hold a WORD)
+  advisories --db FOLDER
+                      check the locked crates against a copy of the RustSec database
   circles             find modules of the product that import each other
   check               the quick part of ci: format, tidiness, walls, licences
   ci                  all that CI runs: format, walls, licences, lints, tests, fuzz targets
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
         ["conformance", rest @ ..] => conformance::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["world"] => demo::world(),
+        ["advisories", "--db", folder] => advisories::run(Path::new(folder)),
         ["circles"] => circles::run(),
         ["check"] => ci::check(),
         ["ci"] => ci::run(),

@@ -2,11 +2,8 @@
 
 mod common;
 
-#[path = "../../directory/tests/directory/authenticator.rs"]
-mod authenticator;
-
-use authenticator::Authenticator;
 use common::Cloud;
+use crossrealm_testkit::authenticator::Authenticator;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

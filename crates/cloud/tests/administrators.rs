@@ -2,15 +2,12 @@
 
 mod common;
 
-#[path = "../../directory/tests/directory/authenticator.rs"]
-mod authenticator;
-
-use authenticator::Authenticator;
 use common::Service;
 use crossrealm_api::{
     AdministratorCreate, Client, ClientError, Code, EnrolmentBegin, EnrolmentFinish, EventQuery,
     Outcome, Role, SecretText, Session, SignIn, StorageAccountCreate, TenantCreate, UserCreate,
 };
+use crossrealm_testkit::authenticator::Authenticator;
 use std::net::{IpAddr, Ipv4Addr};
 
 const PASSWORD: &str = "correct horse battery";

@@ -1,16 +1,15 @@
 //! An installation made by version 0.1.0 is served with all that it holds: see `installation-0.1.0/README.md`.
 
-#[path = "../../directory/tests/directory/authenticator.rs"]
-mod authenticator;
 mod common;
 
-use authenticator::Authenticator;
 use common::Service;
-use common::trusted::{ask, honest, now, refusal};
+use common::trusted::{ask, honest, refusal};
 use crossrealm_api::{HostStateAnswer, SecretText, SignIn};
-use crossrealm_kdc::two_realms::{AD_REALM, TENANT_REALM, TwoRealms};
-use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_krb::crypto::Enctype;
 use crossrealm_krb::messages::{TgsRep, decode};
+use crossrealm_testkit::authenticator::Authenticator;
+use crossrealm_testkit::trusted_tenant;
+use crossrealm_testkit::two_realms::TwoRealms;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::Permissions;
@@ -113,11 +112,9 @@ async fn credentials_and_trust_keys_of_an_upgraded_installation_work() {
     let secret = |name: &str| secrets[name].as_str().unwrap().to_owned();
 
     let mut world = TwoRealms::new();
-    world.now = now();
-    let salt = format!("{AD_REALM}krbtgt{TENANT_REALM}");
+    world.now = trusted_tenant::now();
     for password in ["trust_password", "pending_trust_password"] {
-        world.trust_key =
-            Key::from_password(Enctype::Aes256Sha1, &secret(password), &salt, None).unwrap();
+        world.trust_key = trusted_tenant::trust_key(&secret(password), Enctype::Aes256Sha1);
         let message = honest(&mut world);
         let reply = ask(&service, "contoso.cloud.example", &message).await;
         decode::<TgsRep>(&reply).unwrap_or_else(|_| panic!("{password}: {}", refusal(&reply)));

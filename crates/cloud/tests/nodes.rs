@@ -1,8 +1,6 @@
 //! Two nodes on one PostgreSQL: what one of them changes the other knows, and neither can be used to get round the other;
 //! and what becomes of tickets while the database is away.
 
-#[path = "../../directory/tests/directory/authenticator.rs"]
-mod authenticator;
 mod common;
 #[path = "../../directory/tests/directory/scratch_postgres.rs"]
 mod scratch_postgres;
@@ -15,6 +13,7 @@ use crossrealm_api::{
 };
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{KrbError, TgsRep, decode};
+use crossrealm_testkit::authenticator::Authenticator;
 use crossrealm_testkit::trusted_tenant::DOMAIN;
 use crossrealm_testkit::two_realms::{TENANT_REALM, TwoRealms};
 use scratch_postgres::Server;
@@ -303,7 +302,7 @@ async fn answer_for(node: &Service, world: &mut TwoRealms, host: &str) -> String
 }
 
 /// Somebody with a password and an authenticator, whose code of the step before was used to enrol.
-async fn enrolled(node: &Service) -> authenticator::Authenticator {
+async fn enrolled(node: &Service) -> Authenticator {
     let wanted = AdministratorCreate {
         upn: UPN.into(),
         role: Role::GlobalAdministrator,
@@ -316,7 +315,7 @@ async fn enrolled(node: &Service) -> authenticator::Authenticator {
         enrolment_code: made.enrolment_code.clone(),
     };
     let begun = anybody.begin_enrolment(&begin).await.unwrap();
-    let app = authenticator::Authenticator::new(begun.otpauth_uri.expose());
+    let app = Authenticator::new(begun.otpauth_uri.expose());
     let finish = EnrolmentFinish {
         upn: UPN.into(),
         enrolment_code: made.enrolment_code,

@@ -1,8 +1,6 @@
 //! A ticket through the real endpoint: a referral that AD could have issued, a directory filled through the API, a service
 //! ticket that opens with the exported keytab; and refusals that leave an event.
 
-#[path = "../../directory/tests/directory/authenticator.rs"]
-mod authenticator;
 mod common;
 
 use common::Service;

@@ -1,11 +1,11 @@
 //! Administrators: two proofs or nothing, each good once, few attempts, and never nobody.
 
-use crate::authenticator::Authenticator;
 use crate::support::{World, by};
 use crossrealm_directory::{
     Directory, DirectoryError, EventFilter, FREE_FAILURES, FREE_FAILURES_OF_SENDER, NewToken,
     Outcome, Session, SignInAs, TokenRole,
 };
+use crossrealm_testkit::authenticator::Authenticator;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 

@@ -1,7 +1,6 @@
 //! The directory through its public interface, on real database files.
 
 mod administrators;
-mod authenticator;
 mod barred;
 mod closure;
 mod connectors;

@@ -1,17 +1,15 @@
 //! What every command is given: how to reach the service, the tenant it is about, and the form of its output.
 
 use crate::failure::Failure;
+use crate::input_file::{read_bounded, token_in};
 use crate::output::Format;
 use crate::session;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use crossrealm_api::{Client, ClientError, SecretText};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// A token is short; a longer file was named by mistake.
-const MAX_TOKEN_BYTES: usize = 4096;
 /// A bundle of public authorities has some 200 KiB.
 const MAX_CA_BYTES: usize = 1 << 20;
 
@@ -157,39 +155,4 @@ impl Context {
             token => Ok(SecretText::new(token)),
         }
     }
-}
-
-/// The API token in a file.
-pub fn token_in(path: &Path) -> Result<SecretText, Failure> {
-    let text = Zeroizing::new(read_bounded(path, MAX_TOKEN_BYTES, "token")?);
-    let text = std::str::from_utf8(&text).unwrap_or_default().trim();
-    match text {
-        "" => Err(Failure::new(format!(
-            "the token file `{}` holds no token",
-            path.display()
-        ))),
-        token => Ok(SecretText::new(token)),
-    }
-}
-
-/// A file named by the user, up to `limit` bytes.
-pub fn read_bounded(path: &Path, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(format!(
-            "cannot read the {what} file `{}`: {error}",
-            path.display()
-        ))
-    };
-    let mut bytes = Vec::new();
-    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    std::fs::File::open(path)
-        .and_then(|file| file.take(bound).read_to_end(&mut bytes))
-        .map_err(failed)?;
-    if bytes.len() > limit {
-        return Err(Failure::new(format!(
-            "the {what} file `{}` is larger than {limit} bytes",
-            path.display()
-        )));
-    }
-    Ok(bytes)
 }

@@ -3,8 +3,8 @@
 //! A password is taken from a file, the environment or a prompt, never from the command line, where others could read
 //! it. Without a user and a keytab the caller's current Kerberos tickets are used.
 
-use crate::context::read_bounded;
 use crate::failure::Failure;
+use crate::input_file::read_bounded;
 use clap::Args;
 use crossrealm_agent::connect::DomainTarget;
 use crossrealm_onprem::credentials::DomainCredentials;

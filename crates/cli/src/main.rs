@@ -13,6 +13,7 @@ mod doctor;
 mod domain_credentials;
 mod failure;
 mod hints;
+mod input_file;
 mod keytab;
 mod output;
 mod progress;
@@ -20,6 +21,7 @@ mod prompt;
 #[cfg(test)]
 mod reference;
 mod session;
+mod token_file;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
 //! The session that `crossrealm login` keeps: one file per service below the user's configuration folder, which only the
 //! user can read. It holds a token that ends by itself.
 
-use crate::context::read_bounded;
 use crate::failure::Failure;
+use crate::input_file::read_bounded;
 use crossrealm_api::{SecretText, Session};
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Write};

@@ -2,13 +2,12 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::keytab::replace;
 use crate::output::{Column, column, time_column};
+use crate::token_file::write_or_revoke;
 use clap::Subcommand;
 use crossrealm_api::{ConnectorCreate, ConnectorCreated};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
+use std::path::PathBuf;
 
 /// What can be done with connectors.
 #[derive(Subcommand, Debug)]
@@ -74,14 +73,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 rotate_trust: allow_trust_rotation,
             };
             let made = client.create_connector(tenant, &wanted).await?;
-            if let Some(path) = &out
-                && let Err(error) = keep(&made, path)
-            {
-                // Nobody has the token: the connector is worth nothing.
-                client
-                    .delete_connector(tenant, &made.connector.domain)
-                    .await?;
-                return Err(error);
+            if let Some(path) = &out {
+                let revoke = client.delete_connector(tenant, &made.connector.domain);
+                write_or_revoke(&made.token, path, revoke).await?;
             }
             show(&made, out, context)
         }
@@ -96,17 +90,6 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             Ok(())
         }
     }
-}
-
-/// Writes the token to a file for its owner alone.
-fn keep(made: &ConnectorCreated, path: &Path) -> Result<(), Failure> {
-    let text = Zeroizing::new(format!("{}\n", made.token.expose()));
-    replace(path, text.as_bytes(), 0o600).map_err(|error| {
-        Failure::new(format!(
-            "cannot write the token to `{}`: {error}; the connector was not kept",
-            path.display()
-        ))
-    })
 }
 
 /// Shows what was made, the token with it where no file has it.

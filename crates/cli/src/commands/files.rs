@@ -1,7 +1,8 @@
 //! `crossrealm files`: the SMB host of storage accounts on this machine.
 
-use crate::context::{Context, token_in};
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::input_file::token_in;
 use crate::output::write_stdout;
 use clap::Subcommand;
 use crossrealm_api::Client;

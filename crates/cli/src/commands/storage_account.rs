@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::keytab;
 use crate::output;
 use crate::output::{Column, Format, column, shown, time_column, write_stdout};
+use crate::token_file::write_or_revoke;
 use clap::{Subcommand, ValueEnum};
 use crossrealm_api::{
     Host, HostTokenCreate, HostTokenCreated, KeyName, RotateAccountKey, StorageAccount,
@@ -15,7 +16,6 @@ use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 /// What can be done with storage accounts.
 #[derive(Subcommand, Debug)]
@@ -288,13 +288,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             };
             let new = HostTokenCreate { name: host };
             let created = client.create_host_token(tenant, &name, &new).await?;
-            if let Some(path) = &out
-                && let Err(error) = keep(&created, path)
-            {
-                // Nobody has the token: it must not live on.
-                let id = created.host_token.id;
-                client.revoke_host_token(tenant, &name, id).await?;
-                return Err(error);
+            if let Some(path) = &out {
+                let revoke = client.revoke_host_token(tenant, &name, created.host_token.id);
+                write_or_revoke(&created.token, path, revoke).await?;
             }
             show_token(&created, out.as_deref(), context)
         }
@@ -315,17 +311,6 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn token_id(text: &str) -> Result<Uuid, String> {
     text.parse()
         .map_err(|_| "expected an id, as `host-tokens` shows it".into())
-}
-
-/// Writes a new token to a file for its owner alone.
-fn keep(created: &HostTokenCreated, path: &Path) -> Result<(), Failure> {
-    let line = Zeroizing::new(format!("{}\n", created.token.expose()));
-    keytab::replace(path, line.as_bytes(), 0o600).map_err(|error| {
-        Failure::new(format!(
-            "cannot write the token to `{}`: {error}; the token was revoked",
-            path.display()
-        ))
-    })
 }
 
 /// Shows what was made; the token where no file has it, alone on stdout.

@@ -3,9 +3,7 @@
 //! Needs root and the packages of Samba; elsewhere it says so and passes, unless `CROSSREALM_REQUIRE_WORLD` is set. The
 //! opening of shares with tickets is the lab's story; here it is the host itself.
 
-mod common;
-
-use common::{Cloud, PATIENCE, free_port, reachable, until};
+use super::common::{Cloud, PATIENCE, free_port, reachable, until};
 use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,11 +1,10 @@
 //! The binary on PostgreSQL, as an operator sets it up: a password in a file, a connection that proves the server, plain words
 //! for what is wrong; and a second node that goes on when the first one is killed.
 
-mod common;
-#[path = "../../directory/tests/directory/scratch_postgres.rs"]
+#[path = "../../../directory/tests/directory/scratch_postgres.rs"]
 mod scratch_postgres;
 
-use common::{free_port, reachable, until};
+use super::common::{free_port, reachable, until};
 use scratch_postgres::Server;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,4 @@
 //! A running service for the tests of the binary.
-#![allow(dead_code, reason = "every test file uses another part of it")]
 
 use crossrealm_api::{
     ApplyIdentities, ApplyIdentitiesResult, Client, IdentityChange, SecretText, SyncDomain,

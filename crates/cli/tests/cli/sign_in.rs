@@ -1,8 +1,6 @@
 //! Administrators at the command line: enrol, sign in, work, sign out; with every answer on standard input.
 
-mod common;
-
-use common::Cloud;
+use super::common::Cloud;
 use crossrealm_testkit::authenticator::Authenticator;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;

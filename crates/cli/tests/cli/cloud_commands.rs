@@ -1,8 +1,6 @@
 //! The cloud-side commands against a running service: what they do, what they refuse, and that text and JSON say the same.
 
-mod common;
-
-use common::{Cloud, PATIENCE};
+use super::common::{Cloud, PATIENCE};
 use crossrealm_api::{IdentityChange, IdentityKind, IdentityState, SyncedIdentity};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};

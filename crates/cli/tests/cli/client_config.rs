@@ -1,8 +1,6 @@
 //! `client config` against a running service, its files read by parsers that are not ours: Python's and Samba's.
 
-mod common;
-
-use common::Cloud;
+use super::common::Cloud;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;

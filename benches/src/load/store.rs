@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossrealm_directory::{
-    Actor, ApplyIdentities, Change, Directory, MasterKey, NewDomain, NewTenant, SyncedIdentity,
-    Uuid,
+    Actor, ApplyIdentities, Directory, IdentityChange, MasterKey, NewDomain, NewTenant,
+    SyncedIdentity, Uuid,
 };
 use crossrealm_kdc::{
     Identity, IdentityKind, IdentityState, Lookups, Records, ServiceName, TenantId, Wanted,
@@ -59,15 +59,15 @@ pub async fn load(people: People, depth: u32, count: bool) -> Result<Found, Stri
         .id;
     let store = Store { directory, tenant };
 
-    let all: Vec<Change> = (0..people.users + people.groups)
-        .map(|n| Change::Upsert(identity(n, people)))
+    let all: Vec<IdentityChange> = (0..people.users + people.groups)
+        .map(|n| IdentityChange::Upsert(identity(n, people)))
         .collect();
     let began = Instant::now();
     for batch in all.chunks(BATCH) {
         store.apply(batch.to_vec()).await?;
     }
     let made = all.len() as f64 / began.elapsed().as_secs_f64();
-    let nested: Vec<Change> = (0..people.groups)
+    let nested: Vec<IdentityChange> = (0..people.groups)
         .map(|n| members(n, people, depth))
         .collect();
     for batch in nested.chunks(GROUPS) {
@@ -97,7 +97,7 @@ pub async fn load(people: People, depth: u32, count: bool) -> Result<Found, Stri
     let middle = depth / 2;
     let began = Instant::now();
     store
-        .apply(vec![Change::Members {
+        .apply(vec![IdentityChange::Members {
             group: guid(people.users + middle),
             add: Vec::new(),
             remove: vec![guid(people.users + middle + 1)],
@@ -134,7 +134,7 @@ struct Store {
 }
 
 impl Store {
-    async fn apply(&self, changes: Vec<Change>) -> Result<(), String> {
+    async fn apply(&self, changes: Vec<IdentityChange>) -> Result<(), String> {
         let run = ApplyIdentities {
             run_id: guid(u32::MAX),
             domain: NewDomain {
@@ -193,7 +193,7 @@ impl Store {
     ) -> Result<(f64, f64), String> {
         // The nesting was cut: mend it.
         let middle = depth / 2;
-        self.apply(vec![Change::Members {
+        self.apply(vec![IdentityChange::Members {
             group: guid(people.users + middle),
             add: vec![guid(people.users + middle + 1)],
             remove: Vec::new(),
@@ -297,14 +297,14 @@ fn identity(n: u32, people: People) -> SyncedIdentity {
 
 /// The `n`th group has its own users, and the group behind it: the first `depth` groups are one chain, the others chains
 /// of ten.
-fn members(n: u32, people: People, depth: u32) -> Change {
+fn members(n: u32, people: People, depth: u32) -> IdentityChange {
     let each = users_each(people);
     let mut add: Vec<Uuid> = (n * each..(n + 1) * each).map(guid).collect();
     let in_chain = n + 1 < depth || n >= depth && n % 10 != 9;
     if in_chain && n + 1 < people.groups {
         add.push(guid(people.users + n + 1));
     }
-    Change::Members {
+    IdentityChange::Members {
         group: guid(people.users + n),
         add,
         remove: Vec::new(),

@@ -1,12 +1,12 @@
 //! The way of events from a request to the directory: bounded, batched, never waited for by a ticket.
 
-use crossrealm_directory::{Directory, EventCategory, NewEvent, Outcome};
+use crossrealm_directory::{Actor, Directory, NewEvent, Outcome};
 use crossrealm_kdc::{IdentityKind, TenantId};
 use crossrealm_types::Sid;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -140,7 +140,7 @@ impl Names {
         }
         let name = key.1.to_string();
         let user = directory
-            .principal(tenant, &name, Some(IdentityKind::User))
+            .find_identity(tenant, &name, Some(IdentityKind::User))
             .await;
         let upn = user.ok().map(|user| user.upn).filter(|upn| !upn.is_empty());
         self.by_sid.insert(key, upn.clone());
@@ -176,28 +176,11 @@ async fn write_batch(directory: &Directory, batch: Vec<NewEvent>) {
 
 fn lost_event(count: u64) -> NewEvent {
     NewEvent {
-        id: None,
-        at_ms: now_ms(),
-        tenant: None,
-        category: EventCategory::Audit,
         outcome: Outcome::Dropped,
-        action: "events.lost".into(),
         reason: "overflow".into(),
-        actor: "serve".into(),
-        user: String::new(),
-        target: String::new(),
-        address: None,
         detail: format!("{count} events were lost: more arrived than could be written"),
-        trust_key: None,
+        ..NewEvent::audit(&Actor::local("serve"), None, "events.lost")
     }
-}
-
-/// The time, in Unix milliseconds.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

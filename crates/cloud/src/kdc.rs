@@ -3,8 +3,7 @@
 //! The same for every way in: the KDC proxy, TCP and UDP. Each event that it makes goes to the audit, once.
 
 use crate::app::AppState;
-use crate::audit::now_ms;
-use crossrealm_directory::{EventCategory, NewEvent, Outcome, TrustKeySeen};
+use crossrealm_directory::{NewEvent, Outcome, TrustKeySeen};
 use crossrealm_kdc::{self as kdc, EventId, Exchange, ExchangeStep, Now, TenantId};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -104,11 +103,7 @@ fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
     );
     let new = NewEvent {
         id: Some(event.id.to_string()),
-        at_ms: now_ms(),
-        tenant: Some(event.tenant),
-        category: EventCategory::Ticket,
         outcome,
-        action: "ticket.issue".into(),
         reason,
         user: client.clone(),
         actor: client,
@@ -116,6 +111,7 @@ fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
         address: Some(peer.ip().to_canonical()),
         detail: detail(event),
         trust_key: seen(event),
+        ..NewEvent::ticket(event.tenant)
     };
     match &event.client_sid {
         Some(sid) => app.audit.record_about(new, sid.clone()),
@@ -140,19 +136,11 @@ fn record_unknown(app: &AppState, tenant: TenantId, mut event: NewEvent) {
 /// Records a request that was refused before the exchange saw it.
 pub(crate) fn record_foreign(app: &AppState, tenant: TenantId, realm: &str, peer: SocketAddr) {
     let event = NewEvent {
-        id: None,
-        at_ms: now_ms(),
-        tenant: Some(tenant),
-        category: EventCategory::Ticket,
         outcome: Outcome::Refused,
-        action: "ticket.issue".into(),
         reason: kdc::Reason::WrongRealm.code().into(),
-        actor: String::new(),
-        user: String::new(),
-        target: String::new(),
         address: Some(peer.ip().to_canonical()),
         detail: format!("the KDC proxy was asked for realm {realm:?}"),
-        trust_key: None,
+        ..NewEvent::ticket(tenant)
     };
     record_unknown(app, tenant, event);
 }

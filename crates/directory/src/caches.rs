@@ -18,13 +18,13 @@ const IDLE: Duration = Duration::from_secs(600);
 
 /// The change counters of a tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Changes {
-    pub(crate) parties: i64,
+pub(crate) struct ChangeCounters {
+    pub(crate) configuration: i64,
     pub(crate) identities: i64,
 }
 
-/// What a tenant's counter of parties covers.
-pub(crate) struct Parties {
+/// What a tenant's configuration counter covers.
+pub(crate) struct Configuration {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) trusts: Vec<Arc<Trust>>,
     /// The first second in which a retired key is no longer to be returned.
@@ -35,8 +35,8 @@ pub(crate) struct Parties {
 pub(crate) struct Caches {
     /// Rises with each change made by this node; part of every key below that has no counter.
     epoch: AtomicU64,
-    pub(crate) changes: Cache<(u64, TenantId), Changes>,
-    pub(crate) parties: Cache<(TenantId, i64), Arc<Parties>>,
+    pub(crate) changes: Cache<(u64, TenantId), ChangeCounters>,
+    pub(crate) configurations: Cache<(TenantId, i64), Arc<Configuration>>,
     pub(crate) services: Cache<(TenantId, i64, ServiceName), Option<Arc<Service>>>,
     pub(crate) identities: Cache<(TenantId, i64, Sid), Option<Arc<Identity>>>,
     labels: Cache<(u64, String), Option<Arc<TenantInfo>>>,
@@ -52,7 +52,7 @@ impl Caches {
                 .max_capacity(10_000)
                 .time_to_live(FRESH_FOR)
                 .build(),
-            parties: Cache::builder()
+            configurations: Cache::builder()
                 .max_capacity(10_000)
                 .time_to_idle(IDLE)
                 .build(),

@@ -11,7 +11,7 @@ pub type Result<T> = std::result::Result<T, DirectoryError>;
 
 /// What kind of record an error speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RecordKind {
     /// A tenant.
     Tenant,
     /// An AD domain registered with a tenant.
@@ -21,7 +21,7 @@ pub enum Kind {
     /// The record of an AD domain's Kerberos server object.
     KerberosServer,
     /// A user or a group.
-    Principal,
+    Identity,
     /// A user.
     User,
     /// A group.
@@ -44,14 +44,14 @@ pub enum Kind {
     Administrator,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for RecordKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tenant => "tenant",
             Self::Domain => "domain",
             Self::Trust => "trust",
             Self::KerberosServer => "Kerberos server object of",
-            Self::Principal => "user or group",
+            Self::Identity => "user or group",
             Self::User => "user",
             Self::Group => "group",
             Self::StorageAccount => "storage account",
@@ -75,7 +75,7 @@ pub enum DirectoryError {
     #[error("no {kind} `{name}`")]
     NotFound {
         /// What was looked for.
-        kind: Kind,
+        kind: RecordKind,
         /// The name it was looked for by.
         name: String,
     },
@@ -83,7 +83,7 @@ pub enum DirectoryError {
     #[error("{kind} `{name}` already exists{}", in_use(.by))]
     Exists {
         /// What was to be made.
-        kind: Kind,
+        kind: RecordKind,
         /// The value that is taken.
         name: String,
         /// Who holds it, where that is not a record of the same kind and name.
@@ -374,14 +374,14 @@ fn in_use(by: &Option<String>) -> String {
 }
 
 impl DirectoryError {
-    pub(crate) fn not_found(kind: Kind, name: impl fmt::Display) -> Self {
+    pub(crate) fn not_found(kind: RecordKind, name: impl fmt::Display) -> Self {
         Self::NotFound {
             kind,
             name: name.to_string(),
         }
     }
 
-    pub(crate) fn exists(kind: Kind, name: impl fmt::Display) -> Self {
+    pub(crate) fn exists(kind: RecordKind, name: impl fmt::Display) -> Self {
         Self::Exists {
             kind,
             name: name.to_string(),

@@ -1,16 +1,16 @@
 //! The answers to the KDC: from memory, checked against the database's change counters, never writing.
 //!
-//! Every tenant has two counters, one for its parties (itself, its trusts, its services) and one for its identities;
+//! Every tenant has two counters, one for its configuration (itself, its trusts, its services) and one for its identities;
 //! every writing transaction raises one first. What is kept in memory is kept under the counter it was read at, so a
 //! raised counter makes it unreachable and nothing has to be hunted down. A counter itself is trusted for
 //! [`FRESH_FOR`], and not at all after a change made by this node.
 
-use crate::caches::{Changes, Parties};
+use crate::caches::{ChangeCounters, Configuration};
 use crate::clock::now_s;
 use crate::db::columns::{col, col_sid, col_uuid, col_word, tenant_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crate::identities::find::by_sid;
 use crate::identities::rows::{IdentityInfo, primary_group_sid};
 use crate::names::visible;
@@ -60,13 +60,13 @@ impl Directory {
         let changes = self.changes(tenant).await?;
         Ok(match &lookups.wanted {
             Wanted::Parties { issuer } => {
-                let parties = self.parties(tenant, changes).await?;
-                let trust = parties
+                let configuration = self.configuration(tenant, changes).await?;
+                let trust = configuration
                     .trusts
                     .iter()
                     .find(|trust| trust.realm.eq_ignore_ascii_case(issuer));
                 Records::Parties {
-                    tenant: parties.tenant.clone(),
+                    tenant: configuration.tenant.clone(),
                     trust: trust.cloned(),
                 }
             }
@@ -77,7 +77,7 @@ impl Directory {
         })
     }
 
-    async fn changes(&self, tenant: TenantId) -> Result<Changes> {
+    async fn changes(&self, tenant: TenantId) -> Result<ChangeCounters> {
         let key = (self.caches().epoch(), tenant);
         if let Some(known) = self.caches().changes.get(&key).await {
             return Ok(known);
@@ -86,18 +86,22 @@ impl Directory {
             .bind(tenant_blob(tenant))
             .fetch_optional(self.readers())
             .await?
-            .ok_or_else(|| DirectoryError::not_found(Kind::Tenant, tenant))?;
-        let changes = Changes {
-            parties: col(&row, "parties_change")?,
+            .ok_or_else(|| DirectoryError::not_found(RecordKind::Tenant, tenant))?;
+        let changes = ChangeCounters {
+            configuration: col(&row, "parties_change")?,
             identities: col(&row, "identities_change")?,
         };
         self.caches().changes.insert(key, changes).await;
         Ok(changes)
     }
 
-    async fn parties(&self, tenant: TenantId, changes: Changes) -> Result<Arc<Parties>> {
-        let key = (tenant, changes.parties);
-        if let Some(known) = self.caches().parties.get(&key).await
+    async fn configuration(
+        &self,
+        tenant: TenantId,
+        changes: ChangeCounters,
+    ) -> Result<Arc<Configuration>> {
+        let key = (tenant, changes.configuration);
+        if let Some(known) = self.caches().configurations.get(&key).await
             && now_s() < known.valid_before
         {
             return Ok(known);
@@ -117,7 +121,7 @@ impl Directory {
                 valid_before = valid_before.min(until);
             }
         }
-        let parties = Arc::new(Parties {
+        let configuration = Arc::new(Configuration {
             tenant: Arc::new(Tenant {
                 id: tenant,
                 krbtgt_keys: service_keys(&mut conn, self.sealer(), &krbtgt(tenant)).await?,
@@ -129,8 +133,11 @@ impl Directory {
             trusts,
             valid_before,
         });
-        self.caches().parties.insert(key, parties.clone()).await;
-        Ok(parties)
+        self.caches()
+            .configurations
+            .insert(key, configuration.clone())
+            .await;
+        Ok(configuration)
     }
 
     /// A trust with the keys that still open tickets, and the first second in which one of them no longer does.
@@ -214,11 +221,11 @@ impl Directory {
     async fn service(
         &self,
         tenant: TenantId,
-        changes: Changes,
+        changes: ChangeCounters,
         name: &ServiceName,
     ) -> Result<Option<Arc<Service>>> {
         let name = ServiceName::new(&name.class, &name.host);
-        let key = (tenant, changes.parties, name);
+        let key = (tenant, changes.configuration, name);
         if let Some(known) = self.caches().services.get(&key).await {
             return Ok(known);
         }
@@ -250,7 +257,7 @@ impl Directory {
     async fn identity(
         &self,
         tenant: TenantId,
-        changes: Changes,
+        changes: ChangeCounters,
         sid: &Sid,
     ) -> Result<Option<Arc<Identity>>> {
         let key = (tenant, changes.identities, sid.clone());

@@ -40,15 +40,17 @@ pub use audit::events::{
 pub use db::connect::check_new_store;
 pub use db::url::{check_store_url, shown_store_url};
 pub use directory::Directory;
-pub use error::{DirectoryError, Kind, Refusal, Result};
-pub use hosts::model::{Barred, HostShare, HostState, Lowered, LoweredRole, MAX_BARRED};
+pub use error::{DirectoryError, RecordKind, Refusal, Result};
+pub use hosts::model::{
+    HostShare, HostState, MAX_REVOKED_USERS, ReducedRole, ReducedRoles, RevokedUsers,
+};
 pub use hosts::reports::HostReport;
 pub use hosts::tokens::HostTokenInfo;
 pub use identities::cloud_only::NewCloudIdentity;
 pub use identities::group_paths::EffectiveGroup;
-pub use identities::identity_ref::PrincipalRef;
+pub use identities::identity_ref::IdentityRef;
 pub use identities::list::IdentityFilter;
-pub use identities::provenance::Origin;
+pub use identities::provenance::Provenance;
 pub use identities::rows::IdentityInfo;
 pub use page::{Page, Paged};
 pub use random::RandomError;
@@ -60,8 +62,8 @@ pub use storage::model::{Grant, NewStorageAccount, Share, ShareRole, StorageAcco
 pub use storage::service_principals::ServicePrincipal;
 pub use sync::connectors::{ConnectorInfo, MAX_LEASE_S, MIN_LEASE_S};
 pub use sync::model::{
-    ApplyIdentities, ApplyOutcome, Change, DomainIdentities, MAX_CURSOR, MAX_FAILURES,
-    MAX_MEMBERS_READ, RefusalCode, RefusedChange, SyncFailure, SyncLease, SyncState,
+    ApplyIdentities, ApplyOutcome, DomainIdentities, IdentityChange, MAX_CURSOR, MAX_FAILURES,
+    MAX_MEMBERS_READ, RefusedChange, RefusedChangeCode, SyncFailure, SyncLease, SyncState,
     SyncedIdentity,
 };
 pub use tenants::domains::{DomainInfo, NewDomain};

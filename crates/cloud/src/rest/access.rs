@@ -5,14 +5,11 @@
 
 use super::error::ApiError;
 use crate::app::{App, Peer};
-use crate::audit::now_ms;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use crossrealm_api::{Code, Role};
-use crossrealm_directory::{
-    Actor, EventCategory, NewEvent, Outcome, TenantInfo, TokenInfo, TokenRole,
-};
+use crossrealm_directory::{Actor, NewEvent, Outcome, TenantInfo, TokenInfo, TokenRole};
 use crossrealm_kdc::TenantId;
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -157,19 +154,11 @@ impl<N> InTenant<N> {
             return Ok(());
         }
         app.audit.record(NewEvent {
-            id: None,
-            at_ms: now_ms(),
-            tenant: Some(self.tenant.id),
-            category: EventCategory::Audit,
             outcome: Outcome::Refused,
-            action: "api.call".into(),
             reason: Code::Forbidden.as_str().into(),
-            actor: self.actor.name.clone(),
-            user: String::new(),
             target: what.into(),
-            address: self.actor.address,
             detail: "the token is no global administrator's".into(),
-            trust_key: None,
+            ..NewEvent::audit(&self.actor, Some(self.tenant.id), "api.call")
         });
         Err(ApiError::new(
             Code::Forbidden,
@@ -306,19 +295,15 @@ fn record_refusal(
     parts: &Parts,
     reason: Code,
 ) {
-    app.audit.record(NewEvent {
-        id: None,
-        at_ms: now_ms(),
-        tenant: token.tenant,
-        category: EventCategory::Audit,
-        outcome: Outcome::Refused,
-        action: "api.call".into(),
-        reason: reason.as_str().into(),
-        actor: token.name.clone(),
-        user: String::new(),
-        target: format!("{} {}", parts.method, parts.uri.path()),
+    let by = Actor {
+        name: token.name.clone(),
         address,
+    };
+    app.audit.record(NewEvent {
+        outcome: Outcome::Refused,
+        reason: reason.as_str().into(),
+        target: format!("{} {}", parts.method, parts.uri.path()),
         detail: format!("the token {}", describe(&token.role)),
-        trust_key: None,
+        ..NewEvent::audit(&by, token.tenant, "api.call")
     });
 }

@@ -210,7 +210,7 @@ pub(crate) fn identity(identity: directory::IdentityInfo) -> api::Identity {
 /// Where each attribute of an identity came from, by attribute.
 pub(crate) fn origins(identity: &directory::IdentityInfo) -> Vec<api::AttributeOrigin> {
     let mut all = Vec::new();
-    for origin in identity.origins() {
+    for origin in identity.provenance() {
         for attribute in origin.attributes {
             all.push(api::AttributeOrigin {
                 attribute,
@@ -236,7 +236,7 @@ pub(crate) fn effective_group(group: directory::EffectiveGroup) -> api::Effectiv
 }
 
 /// A user or group, in short.
-pub(crate) fn principal(principal: directory::PrincipalRef) -> api::PrincipalRef {
+pub(crate) fn principal(principal: directory::IdentityRef) -> api::PrincipalRef {
     api::PrincipalRef {
         sid: principal.sid.to_string(),
         kind: kind(principal.kind),

@@ -5,7 +5,6 @@ use super::body::{JsonBody, Parameters};
 use super::convert;
 use super::error::ApiError;
 use crate::app::App;
-use crate::audit::now_ms;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -14,9 +13,7 @@ use crossrealm_api::{
     IdentitiesFound, IdentityChange, IdentityLookup, LeaseHolder, Page, PageQuery, SyncFailure,
     SyncLease, SyncLeaseRelease, SyncLeaseRequest, SyncState, SyncedIdentity,
 };
-use crossrealm_directory::{
-    self as directory, Change, EventCategory, NewDomain, NewEvent, Outcome, Uuid,
-};
+use crossrealm_directory::{self as directory, NewDomain, NewEvent, Outcome, Uuid};
 
 type DomainPath = Path<(String, String)>;
 
@@ -103,19 +100,11 @@ pub(crate) async fn apply(
 /// The event of a request that names one domain in its path and another in its body.
 fn other_domain(at: &InTenant<SyncIdentities>, named: &str) -> NewEvent {
     NewEvent {
-        id: None,
-        at_ms: now_ms(),
-        tenant: Some(at.id()),
-        category: EventCategory::Audit,
         outcome: Outcome::Refused,
-        action: "sync.refuse".into(),
         reason: Code::InvalidRequest.as_str().into(),
-        actor: at.actor.name.clone(),
-        user: String::new(),
         target: convert::shorten(named),
-        address: at.actor.address,
         detail: "the domain in the body is not the one in the path".into(),
-        trust_key: None,
+        ..NewEvent::audit(&at.actor, Some(at.id()), "sync.refuse")
     }
 }
 
@@ -201,19 +190,23 @@ pub(crate) async fn release_lease(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn change(change: IdentityChange) -> Result<Change, ApiError> {
+fn change(change: IdentityChange) -> Result<directory::IdentityChange, ApiError> {
     Ok(match change {
-        IdentityChange::Upsert { identity } => Change::Upsert(synced_in(identity)?),
+        IdentityChange::Upsert { identity } => {
+            directory::IdentityChange::Upsert(synced_in(identity)?)
+        }
         IdentityChange::Members {
             object_guid,
             add,
             remove,
-        } => Change::Members {
+        } => directory::IdentityChange::Members {
             group: convert::guid(&object_guid)?,
             add: guids(&add)?,
             remove: guids(&remove)?,
         },
-        IdentityChange::Delete { object_guid } => Change::Delete(convert::guid(&object_guid)?),
+        IdentityChange::Delete { object_guid } => {
+            directory::IdentityChange::Delete(convert::guid(&object_guid)?)
+        }
     })
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use crossrealm_api::{Code, ErrorBody};
-use crossrealm_directory::{DirectoryError, Kind, Refusal};
+use crossrealm_directory::{DirectoryError, RecordKind, Refusal};
 use std::sync::Arc;
 
 /// A refusal.
@@ -158,70 +158,70 @@ fn hint(why: &Refusal) -> Option<String> {
 }
 
 /// The command that shows what there is of this kind. Shares and grants are named `ACCOUNT/SHARE…`.
-fn what_there_is(kind: Kind, name: &str) -> Option<String> {
+fn what_there_is(kind: RecordKind, name: &str) -> Option<String> {
     let list = match kind {
-        Kind::Domain => {
+        RecordKind::Domain => {
             return Some(format!(
                 "`crossrealm kerberos-server set --domain {name}` makes it known to the tenant"
             ));
         }
-        Kind::StorageAccount => "storage-account list".to_owned(),
-        Kind::ServicePrincipal => "service-principal list".to_owned(),
-        Kind::Administrator => "admin list".to_owned(),
-        Kind::Connector => "connector list".to_owned(),
-        Kind::HostToken => "storage-account host-tokens ACCOUNT".to_owned(),
-        Kind::Share | Kind::Grant => format!("share list {}", name.split_once('/')?.0),
-        Kind::Principal => {
+        RecordKind::StorageAccount => "storage-account list".to_owned(),
+        RecordKind::ServicePrincipal => "service-principal list".to_owned(),
+        RecordKind::Administrator => "admin list".to_owned(),
+        RecordKind::Connector => "connector list".to_owned(),
+        RecordKind::HostToken => "storage-account host-tokens ACCOUNT".to_owned(),
+        RecordKind::Share | RecordKind::Grant => format!("share list {}", name.split_once('/')?.0),
+        RecordKind::Identity => {
             let lists = "`crossrealm user list` and `crossrealm group list` show those there are";
             return Some(format!(
                 "{lists}; one that is new in AD comes with the next sync"
             ));
         }
-        Kind::Tenant
-        | Kind::Trust
-        | Kind::KerberosServer
-        | Kind::User
-        | Kind::Group
-        | Kind::Token => return None,
+        RecordKind::Tenant
+        | RecordKind::Trust
+        | RecordKind::KerberosServer
+        | RecordKind::User
+        | RecordKind::Group
+        | RecordKind::Token => return None,
     };
     Some(format!("`crossrealm {list}` shows those there are"))
 }
 
-fn not_found(kind: Kind) -> Code {
+fn not_found(kind: RecordKind) -> Code {
     match kind {
-        Kind::Tenant => Code::TenantNotFound,
-        Kind::Domain => Code::DomainNotFound,
-        Kind::Trust => Code::TrustNotFound,
-        Kind::KerberosServer => Code::KerberosServerNotFound,
-        Kind::Principal => Code::PrincipalNotFound,
-        Kind::User => Code::UserNotFound,
-        Kind::Group => Code::GroupNotFound,
-        Kind::StorageAccount => Code::StorageAccountNotFound,
-        Kind::ServicePrincipal => Code::ServicePrincipalNotFound,
-        Kind::Share => Code::ShareNotFound,
-        Kind::Grant => Code::GrantNotFound,
-        Kind::Token | Kind::Connector => Code::ConnectorNotFound,
-        Kind::HostToken => Code::HostTokenNotFound,
-        Kind::Administrator => Code::AdministratorNotFound,
+        RecordKind::Tenant => Code::TenantNotFound,
+        RecordKind::Domain => Code::DomainNotFound,
+        RecordKind::Trust => Code::TrustNotFound,
+        RecordKind::KerberosServer => Code::KerberosServerNotFound,
+        RecordKind::Identity => Code::PrincipalNotFound,
+        RecordKind::User => Code::UserNotFound,
+        RecordKind::Group => Code::GroupNotFound,
+        RecordKind::StorageAccount => Code::StorageAccountNotFound,
+        RecordKind::ServicePrincipal => Code::ServicePrincipalNotFound,
+        RecordKind::Share => Code::ShareNotFound,
+        RecordKind::Grant => Code::GrantNotFound,
+        RecordKind::Token | RecordKind::Connector => Code::ConnectorNotFound,
+        RecordKind::HostToken => Code::HostTokenNotFound,
+        RecordKind::Administrator => Code::AdministratorNotFound,
     }
 }
 
-fn exists(kind: Kind) -> Code {
+fn exists(kind: RecordKind) -> Code {
     match kind {
-        Kind::Tenant => Code::TenantExists,
-        Kind::User | Kind::Principal => Code::UserExists,
-        Kind::Administrator => Code::AdministratorExists,
-        Kind::StorageAccount => Code::StorageAccountExists,
-        Kind::ServicePrincipal => Code::ServicePrincipalExists,
-        Kind::Share => Code::ShareExists,
-        Kind::Connector => Code::ConnectorExists,
-        Kind::Domain
-        | Kind::Trust
-        | Kind::KerberosServer
-        | Kind::Group
-        | Kind::Grant
-        | Kind::Token
-        | Kind::HostToken => Code::Conflict,
+        RecordKind::Tenant => Code::TenantExists,
+        RecordKind::User | RecordKind::Identity => Code::UserExists,
+        RecordKind::Administrator => Code::AdministratorExists,
+        RecordKind::StorageAccount => Code::StorageAccountExists,
+        RecordKind::ServicePrincipal => Code::ServicePrincipalExists,
+        RecordKind::Share => Code::ShareExists,
+        RecordKind::Connector => Code::ConnectorExists,
+        RecordKind::Domain
+        | RecordKind::Trust
+        | RecordKind::KerberosServer
+        | RecordKind::Group
+        | RecordKind::Grant
+        | RecordKind::Token
+        | RecordKind::HostToken => Code::Conflict,
     }
 }
 

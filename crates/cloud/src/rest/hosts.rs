@@ -188,7 +188,7 @@ pub(crate) async fn names(
     }
     // An account that is not there is said so, whoever asks.
     app.directory.storage_account(at.id(), &account).await?;
-    let found = app.directory.who_is_meant(at.id(), &texts).await?;
+    let found = app.directory.resolve_principals(at.id(), &texts).await?;
     let found = texts.into_iter().zip(found);
     let found = found.filter_map(|(asked, info)| Some(resolved(asked, info?)));
     Ok(Json(ResolvedNames {
@@ -303,13 +303,18 @@ fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
         keytab,
         default_role: state.account.default_role.map(convert::role),
         shares: state.shares.into_iter().map(share_view).collect(),
-        barred: state.barred.sids.iter().map(ToString::to_string).collect(),
-        barred_beyond: state.barred.beyond,
+        barred: state
+            .revoked_users
+            .sids
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        barred_beyond: state.revoked_users.beyond,
     })
 }
 
 fn share_view(share: directory::HostShare) -> HostShare {
-    let lowered = |role: directory::LoweredRole| LoweredRole {
+    let lowered = |role: directory::ReducedRole| LoweredRole {
         sid: role.sid.to_string(),
         had: convert::role(role.had),
         has: role.has.map(convert::role),
@@ -318,7 +323,7 @@ fn share_view(share: directory::HostShare) -> HostShare {
         name: share.name,
         quota_gib: share.quota_gib,
         grants: share.grants.into_iter().map(convert::grant).collect(),
-        lowered: share.lowered.roles.into_iter().map(lowered).collect(),
-        lowered_beyond: share.lowered.beyond,
+        lowered: share.reduced_roles.roles.into_iter().map(lowered).collect(),
+        lowered_beyond: share.reduced_roles.beyond,
     }
 }

@@ -149,7 +149,7 @@ pub(crate) async fn find(
     name: &str,
     kind: IdentityKind,
 ) -> Result<IdentityInfo, ApiError> {
-    let found = app.directory.principal(tenant, name, Some(kind)).await;
+    let found = app.directory.find_identity(tenant, name, Some(kind)).await;
     found.map_err(|error| match error {
         DirectoryError::NotFound { .. } => {
             let (code, word) = match kind {

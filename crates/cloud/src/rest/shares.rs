@@ -158,7 +158,7 @@ async fn find(
         .find(|share| share.name.eq_ignore_ascii_case(name))
         .ok_or_else(|| {
             directory::DirectoryError::NotFound {
-                kind: directory::Kind::Share,
+                kind: directory::RecordKind::Share,
                 name: format!("{account}/{name}"),
             }
             .into()

@@ -192,7 +192,7 @@ pub(crate) async fn events(
 async fn upn_of(app: &AppState, tenant: TenantId, name: String) -> Result<String, ApiError> {
     match app
         .directory
-        .principal(tenant, &name, Some(IdentityKind::User))
+        .find_identity(tenant, &name, Some(IdentityKind::User))
         .await
     {
         Ok(user) if !user.upn.is_empty() => Ok(user.upn),

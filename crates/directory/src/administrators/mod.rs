@@ -10,12 +10,12 @@ use crate::administrators::tokens::{TokenInfo, TokenRole};
 use crate::administrators::totp::base32;
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_uuid, col_word, tenant_blob, uuid_blob};
 use crate::db::pools::Tx;
 use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Refusal, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::random::{random, random_uuid};
@@ -130,7 +130,7 @@ impl Directory {
             .execute(&mut *tx)
             .await
             .map_err(|error| match is_taken(&error) {
-                true => DirectoryError::exists(Kind::Administrator, upn),
+                true => DirectoryError::exists(RecordKind::Administrator, upn),
                 false => error.into(),
             })?;
         audit(&mut tx, by, tenant, "admin.create", upn, info.role.as_str()).await?;
@@ -224,7 +224,7 @@ impl Directory {
             .bind(uuid_blob(token.id))
             .fetch_optional(&mut *tx)
             .await?
-            .ok_or_else(|| DirectoryError::not_found(Kind::Token, token.id))?;
+            .ok_or_else(|| DirectoryError::not_found(RecordKind::Token, token.id))?;
         let of_session: Option<Vec<u8>> = col(&row, "administrator_id")?;
         if of_session.is_none() && administers_all(token.tenant, &token.role) {
             keep_somebody(&mut tx, Uuid::nil(), token.id).await?;
@@ -250,7 +250,7 @@ impl Directory {
     pub(crate) async fn begin_in(&self, tenant: Option<TenantId>) -> Result<Tx> {
         let mut tx = self.begin().await?;
         if let Some(tenant) = tenant {
-            touch(&mut tx, tenant, Touch::Nothing).await?;
+            lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         }
         Ok(tx)
     }
@@ -298,7 +298,7 @@ async fn within(
     find(conn, &upn.to_lowercase())
         .await?
         .filter(|found| tenant.is_none() || found.info.tenant == tenant)
-        .ok_or_else(|| DirectoryError::not_found(Kind::Administrator, names::shown(upn)))
+        .ok_or_else(|| DirectoryError::not_found(RecordKind::Administrator, names::shown(upn)))
 }
 
 /// Refuses what would leave nobody to administer the whole installation: neither a token without a person behind it, such as

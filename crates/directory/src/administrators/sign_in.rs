@@ -6,7 +6,7 @@
 use crate::administrators::attempts::Subjects;
 use crate::administrators::tokens::{NewToken, TokenInfo, add_token};
 use crate::administrators::{Administrator, attempts, code_hash, find, totp};
-use crate::audit::events::{Actor, Outcome, audit, audit_event, record};
+use crate::audit::events::{Actor, NewEvent, Outcome, audit, record};
 use crate::clock::now_s;
 use crate::db::columns::uuid_blob;
 use crate::db::statement::sql;
@@ -256,7 +256,7 @@ impl Directory {
         let tenant = find(&mut tx, &who.key())
             .await?
             .and_then(|found| found.info.tenant);
-        let mut event = audit_event(&who.actor(&shown), tenant, action);
+        let mut event = NewEvent::audit(&who.actor(&shown), tenant, action);
         event.outcome = Outcome::Refused;
         event.reason = Refusal::SignInRefused.code().into();
         event.user.clone_from(&shown);

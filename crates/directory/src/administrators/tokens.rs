@@ -2,11 +2,11 @@
 
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{sql, sql_list};
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Refusal, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::random::{random, random_uuid};
 use crossrealm_kdc::TenantId;
@@ -166,7 +166,7 @@ impl Directory {
     ) -> Result<(Zeroizing<String>, TokenInfo)> {
         let mut tx = self.begin().await?;
         if let Some(tenant) = new.tenant {
-            touch(&mut tx, tenant, Touch::Nothing).await?;
+            lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         }
         let made = add_token(&mut tx, by, new, "token.create").await?;
         self.commit(tx).await?;
@@ -210,7 +210,7 @@ impl Directory {
     pub async fn revoke_token(&self, by: &Actor, tenant: Option<TenantId>, id: Uuid) -> Result<()> {
         let mut tx = self.begin().await?;
         if let Some(tenant) = tenant {
-            touch(&mut tx, tenant, Touch::Nothing).await?;
+            lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         }
         let row = sql_list(format!("{SELECT_TOKEN} WHERE id = $1"))
             .bind(uuid_blob(id))
@@ -221,7 +221,7 @@ impl Directory {
             .map(token_info)
             .transpose()?
             .filter(|info| info.tenant == tenant)
-            .ok_or_else(|| DirectoryError::not_found(Kind::Token, id))?;
+            .ok_or_else(|| DirectoryError::not_found(RecordKind::Token, id))?;
         sql("UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
             .bind(uuid_blob(id))
             .bind(now_s())

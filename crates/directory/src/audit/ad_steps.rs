@@ -3,8 +3,8 @@
 //! AD keeps no record that the tenant's administrators could read, so the tool reports each change: before it begins and
 //! when it ended. A change whose end is missing was cut off.
 
-use crate::audit::events::{Actor, Outcome, audit_event, record};
-use crate::db::change::{Touch, touch};
+use crate::audit::events::{Actor, NewEvent, Outcome, record};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::names;
@@ -61,7 +61,7 @@ impl Directory {
             AdStepPhase::Done => ("ad.done", Outcome::Done),
             AdStepPhase::Failed => ("ad.fail", Outcome::Refused),
         };
-        let mut event = audit_event(by, Some(tenant), action);
+        let mut event = NewEvent::audit(by, Some(tenant), action);
         event.outcome = outcome;
         event.user = step.principal.clone();
         event.target = domain;
@@ -71,7 +71,7 @@ impl Directory {
             event.detail = format!("{}: {}", event.detail, step.reason);
         }
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         record(&mut tx, &event).await?;
         self.commit(tx).await
     }

@@ -126,6 +126,40 @@ impl Actor {
     }
 }
 
+impl NewEvent {
+    /// An audit event: `by` did `action` now. What else is known the caller fills in.
+    pub fn audit(by: &Actor, tenant: Option<TenantId>, action: &str) -> Self {
+        Self {
+            actor: by.name.clone(),
+            address: by.address,
+            ..Self::empty(tenant, EventCategory::Audit, action)
+        }
+    }
+
+    /// The event of a ticket request, answered now. What else is known the caller fills in.
+    pub fn ticket(tenant: TenantId) -> Self {
+        Self::empty(Some(tenant), EventCategory::Ticket, "ticket.issue")
+    }
+
+    fn empty(tenant: Option<TenantId>, category: EventCategory, action: &str) -> Self {
+        Self {
+            id: None,
+            at_ms: now_ms(),
+            tenant,
+            category,
+            outcome: Outcome::Done,
+            action: action.to_owned(),
+            reason: String::new(),
+            actor: String::new(),
+            user: String::new(),
+            target: String::new(),
+            address: None,
+            detail: String::new(),
+            trust_key: None,
+        }
+    }
+}
+
 impl EventCategory {
     /// `ticket` or `audit`.
     pub fn as_str(self) -> &'static str {
@@ -239,7 +273,7 @@ pub(crate) async fn audit(
     let event = NewEvent {
         target: target.to_owned(),
         detail: detail.to_owned(),
-        ..audit_event(by, tenant, action)
+        ..NewEvent::audit(by, tenant, action)
     };
     record(conn, &event).await
 }
@@ -252,25 +286,6 @@ pub(crate) async fn record(conn: &mut AnyConnection, event: &NewEvent) -> Result
         trim(conn, event.tenant, event.category).await?;
     }
     Ok(())
-}
-
-/// An audit event of something done now, to be completed.
-pub(crate) fn audit_event(by: &Actor, tenant: Option<TenantId>, action: &str) -> NewEvent {
-    NewEvent {
-        id: None,
-        at_ms: now_ms(),
-        tenant,
-        category: EventCategory::Audit,
-        outcome: Outcome::Done,
-        action: action.to_owned(),
-        reason: String::new(),
-        actor: by.name.clone(),
-        user: String::new(),
-        target: String::new(),
-        address: by.address,
-        detail: String::new(),
-        trust_key: None,
-    }
 }
 
 async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result<i64> {

@@ -2,15 +2,15 @@
 
 use crate::db::columns::tenant_blob;
 use crate::db::statement::sql;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 
 /// What a writing transaction changes, for the caches.
 #[derive(Clone, Copy)]
-pub(crate) enum Touch {
+pub(crate) enum ChangeScope {
     /// The tenant, its trusts, its services, its shares.
-    Parties,
+    Configuration,
     /// Its users and groups.
     Identities,
     /// Nothing that is kept in memory.
@@ -19,20 +19,26 @@ pub(crate) enum Touch {
 
 /// Notes that the tenant is about to change, and locks it until the transaction ends. Comes first in every writing
 /// transaction, so that these come one after the other, their events too; fails where there is no such tenant.
-pub(crate) async fn touch(conn: &mut AnyConnection, tenant: TenantId, what: Touch) -> Result<()> {
+pub(crate) async fn lock_and_bump(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    what: ChangeScope,
+) -> Result<()> {
     let statement = match what {
-        Touch::Parties => "UPDATE tenants SET parties_change = parties_change + 1 WHERE id = $1",
-        Touch::Identities => {
+        ChangeScope::Configuration => {
+            "UPDATE tenants SET parties_change = parties_change + 1 WHERE id = $1"
+        }
+        ChangeScope::Identities => {
             "UPDATE tenants SET identities_change = identities_change + 1 WHERE id = $1"
         }
-        Touch::Nothing => "UPDATE tenants SET name = name WHERE id = $1",
+        ChangeScope::Nothing => "UPDATE tenants SET name = name WHERE id = $1",
     };
     let done = sql(statement)
         .bind(tenant_blob(tenant))
         .execute(conn)
         .await?;
     if done.rows_affected() == 0 {
-        return Err(DirectoryError::not_found(Kind::Tenant, tenant));
+        return Err(DirectoryError::not_found(RecordKind::Tenant, tenant));
     }
     Ok(())
 }

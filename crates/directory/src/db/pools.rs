@@ -69,7 +69,7 @@ impl Pools {
     pub(crate) async fn begin(&self) -> Result<Tx> {
         let begin = match self.dialect {
             Dialect::Sqlite => "BEGIN IMMEDIATE",
-            // Each statement sees what others committed before it: behind the lock of `touch`, that is everything.
+            // Each statement sees what others committed before it: behind the lock of `lock_and_bump`, that is everything.
             Dialect::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         Ok(self.writers.begin_with(begin).await?)

@@ -25,7 +25,7 @@ pub struct HostState {
     /// Its shares.
     pub shares: Vec<HostShare>,
     /// Whom it refuses whatever ticket they bring.
-    pub barred: Barred,
+    pub revoked_users: RevokedUsers,
 }
 
 /// A share of a host.
@@ -38,16 +38,16 @@ pub struct HostShare {
     /// The roles granted on it, by SID.
     pub grants: Vec<Grant>,
     /// Whose role is less than their tickets may say.
-    pub lowered: Lowered,
+    pub reduced_roles: ReducedRoles,
 }
 
 /// The most users that a host is told to refuse, whole or in part: each takes an entry of every share's permissions, which hold 64 KiB.
-pub const MAX_BARRED: usize = 750;
+pub const MAX_REVOKED_USERS: usize = 750;
 
 /// Whom the hosts of a tenant refuse, whatever ticket they bring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Barred {
-    /// Their SIDs, sorted: of the [`MAX_BARRED`] who were disabled, deleted or taken out of the scope last.
+pub struct RevokedUsers {
+    /// Their SIDs, sorted: of the [`MAX_REVOKED_USERS`] who were disabled, deleted or taken out of the scope last.
     pub sids: Vec<Sid>,
     /// How many there are beside these.
     pub beyond: u64,
@@ -55,7 +55,7 @@ pub struct Barred {
 
 /// A user's role on a share that was higher within the longest life of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoweredRole {
+pub struct ReducedRole {
     /// The user.
     pub sid: Sid,
     /// The highest that a ticket may still say.
@@ -66,9 +66,9 @@ pub struct LoweredRole {
 
 /// The roles on one share that are less than tickets say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lowered {
-    /// Sorted by SID: those of the last changes, together with who is barred at most [`MAX_BARRED`].
-    pub roles: Vec<LoweredRole>,
+pub struct ReducedRoles {
+    /// Sorted by SID: those of the last changes, together with who is barred at most [`MAX_REVOKED_USERS`].
+    pub roles: Vec<ReducedRole>,
     /// How many there are beside these, at least.
     pub beyond: u64,
 }

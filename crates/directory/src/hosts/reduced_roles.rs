@@ -8,7 +8,7 @@
 use crate::db::columns::{col, col_sid, col_u32, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{CHUNK, places, sql, sql_list};
 use crate::error::Result;
-use crate::hosts::model::{Barred, HostShare, Lowered, LoweredRole, MAX_BARRED};
+use crate::hosts::model::{HostShare, MAX_REVOKED_USERS, ReducedRole, ReducedRoles, RevokedUsers};
 use crate::identities::closure;
 use crate::identities::memberships::oldest_ticket;
 use crate::storage::model::ShareRole;
@@ -49,7 +49,7 @@ pub(crate) async fn find(
     conn: &mut AnyConnection,
     tenant: &TenantInfo,
     default_role: Option<ShareRole>,
-    barred: &Barred,
+    revoked_users: &RevokedUsers,
     shares: &mut [HostShare],
 ) -> Result<()> {
     let granted: BTreeSet<Uuid> = shares
@@ -68,9 +68,9 @@ pub(crate) async fn find(
         return Ok(());
     }
     past.users
-        .retain(|_, user| barred.sids.binary_search(&user.sid).is_err());
+        .retain(|_, user| revoked_users.sids.binary_search(&user.sid).is_err());
     let present = past.present(conn).await?;
-    let room = MAX_BARRED.saturating_sub(barred.sids.len());
+    let room = MAX_REVOKED_USERS.saturating_sub(revoked_users.sids.len());
     for share in shares {
         let roles: HashMap<Uuid, ShareRole> = share
             .grants
@@ -85,15 +85,15 @@ pub(crate) async fn find(
             let has = own.into_iter().flatten().max();
             if let Some(had) = highest(&user.had).copied().filter(|had| Some(*had) > has) {
                 let sid = user.sid.clone();
-                found.push((Reverse(user.at), LoweredRole { sid, had, has }));
+                found.push((Reverse(user.at), ReducedRole { sid, had, has }));
             }
         }
         found.sort_by(|a, b| (a.0, &a.1.sid).cmp(&(b.0, &b.1.sid)));
         let over = u64::try_from(found.len().saturating_sub(room)).unwrap_or(u64::MAX);
-        let mut told: Vec<LoweredRole> = found.into_iter().map(|(_, role)| role).collect();
+        let mut told: Vec<ReducedRole> = found.into_iter().map(|(_, role)| role).collect();
         told.truncate(room);
         told.sort_by(|a, b| a.sid.cmp(&b.sid));
-        share.lowered = Lowered {
+        share.reduced_roles = ReducedRoles {
             roles: told,
             beyond: over.saturating_add(past.beyond),
         };

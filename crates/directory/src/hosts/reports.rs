@@ -1,7 +1,6 @@
 //! What SMB hosts say of themselves: the last report of each, kept as text.
 
-use crate::audit::events;
-use crate::audit::events::{Actor, NewEvent, audit_event};
+use crate::audit::events::{Actor, NewEvent, record};
 use crate::clock::now_s;
 use crate::db::columns::{col, uuid_blob};
 use crate::db::statement::sql;
@@ -78,9 +77,9 @@ impl Directory {
             let event = NewEvent {
                 target,
                 detail: alarm.to_owned(),
-                ..audit_event(by, Some(tenant), "host.not-refused")
+                ..NewEvent::audit(by, Some(tenant), "host.not-refused")
             };
-            events::record(&mut tx, &event).await?;
+            record(&mut tx, &event).await?;
         }
         self.commit(tx).await
     }

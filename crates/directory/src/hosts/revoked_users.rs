@@ -6,14 +6,14 @@
 use crate::db::columns::{col, col_sid, tenant_blob};
 use crate::db::statement::sql;
 use crate::error::Result;
-use crate::hosts::model::{Barred, MAX_BARRED};
+use crate::hosts::model::{MAX_REVOKED_USERS, RevokedUsers};
 use crate::identities::memberships::oldest_ticket;
 use crate::tenants::model::TenantInfo;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 
 /// Whom the hosts of the tenant refuse now: who stopped being enabled within the longest life of a ticket.
-pub(crate) async fn load(conn: &mut AnyConnection, tenant: &TenantInfo) -> Result<Barred> {
+pub(crate) async fn load(conn: &mut AnyConnection, tenant: &TenantInfo) -> Result<RevokedUsers> {
     let since = oldest_ticket(&tenant.policy);
     let rows = sql(
         "SELECT sid FROM identities WHERE tenant_id = $1 AND barred_at >= $2 AND kind = 'user'
@@ -21,14 +21,14 @@ pub(crate) async fn load(conn: &mut AnyConnection, tenant: &TenantInfo) -> Resul
     )
     .bind(tenant_blob(tenant.id))
     .bind(since)
-    .bind(i64::try_from(MAX_BARRED).unwrap_or(i64::MAX))
+    .bind(i64::try_from(MAX_REVOKED_USERS).unwrap_or(i64::MAX))
     .fetch_all(&mut *conn)
     .await?;
     let sids = rows.iter().map(|row| col_sid(row, "sid"));
     let mut sids: Vec<Sid> = sids.collect::<Result<_>>()?;
     sids.sort();
     let mut beyond = 0;
-    if sids.len() == MAX_BARRED {
+    if sids.len() == MAX_REVOKED_USERS {
         let row = sql("SELECT COUNT(*) AS count FROM identities WHERE tenant_id = $1 AND barred_at >= $2 AND kind = 'user'")
             .bind(tenant_blob(tenant.id))
             .bind(since)
@@ -39,5 +39,5 @@ pub(crate) async fn load(conn: &mut AnyConnection, tenant: &TenantInfo) -> Resul
             .unsigned_abs()
             .saturating_sub(told);
     }
-    Ok(Barred { sids, beyond })
+    Ok(RevokedUsers { sids, beyond })
 }

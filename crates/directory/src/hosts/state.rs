@@ -3,8 +3,8 @@
 use crate::db::columns::{col, tenant_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Result};
-use crate::hosts::model::{HostShare, HostState, Lowered};
+use crate::error::{DirectoryError, RecordKind, Result};
+use crate::hosts::model::{HostShare, HostState, ReducedRoles};
 use crate::hosts::{reduced_roles, revoked_users};
 use crate::storage::account_rows::{keytab, load_account};
 use crate::storage::share_rows::{load_grants, load_shares};
@@ -23,7 +23,7 @@ impl Directory {
             .bind(tenant_blob(tenant))
             .fetch_optional(self.readers())
             .await?
-            .ok_or_else(|| DirectoryError::not_found(Kind::Tenant, tenant))?;
+            .ok_or_else(|| DirectoryError::not_found(RecordKind::Tenant, tenant))?;
         Ok((
             col(&row, "parties_change")?,
             col(&row, "identities_change")?,
@@ -45,12 +45,12 @@ impl Directory {
                 name: share.name,
                 quota_gib: share.quota_gib,
                 grants: load_grants(&mut conn, id).await?,
-                lowered: Lowered::default(),
+                reduced_roles: ReducedRoles::default(),
             });
         }
-        let barred = revoked_users::load(&mut conn, &tenant).await?;
+        let revoked = revoked_users::load(&mut conn, &tenant).await?;
         let default_role = account.default_role;
-        reduced_roles::find(&mut conn, &tenant, default_role, &barred, &mut shares).await?;
+        reduced_roles::find(&mut conn, &tenant, default_role, &revoked, &mut shares).await?;
         let mut state = HostState {
             version: String::new(),
             tenant,
@@ -59,7 +59,7 @@ impl Directory {
             id_ranges,
             keytab,
             shares,
-            barred,
+            revoked_users: revoked,
         };
         state.version = version(&state);
         Ok(state)
@@ -80,7 +80,7 @@ fn version(state: &HostState) -> String {
         state.id_ranges,
         state.keytab.principals,
         state.shares,
-        state.barred
+        state.revoked_users
     );
     hash.update(text.as_bytes());
     for key in &state.keytab.keys {

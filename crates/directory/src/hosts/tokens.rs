@@ -6,7 +6,7 @@ use crate::clock::now_s;
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Refusal, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::storage::account_rows::load_account;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
@@ -105,7 +105,7 @@ impl Directory {
     ) -> Result<()> {
         let tokens = self.host_tokens(tenant, account).await?;
         if !tokens.iter().any(|token| token.id == id) {
-            return Err(DirectoryError::not_found(Kind::HostToken, id));
+            return Err(DirectoryError::not_found(RecordKind::HostToken, id));
         }
         self.revoke_token(by, Some(tenant), id).await
     }

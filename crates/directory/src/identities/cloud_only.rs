@@ -2,12 +2,12 @@
 
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Refusal, Result};
-use crate::identities::find::{by_guid, find_principal, not_found_kind};
+use crate::identities::find::{by_guid, find_identity, not_found_kind};
 use crate::identities::provenance;
 use crate::identities::rows::{IdentityInfo, kind_word};
 use crate::names;
@@ -45,7 +45,7 @@ impl Directory {
         let new = checked(new)?;
         let guid = random_uuid()?;
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Identities).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Identities).await?;
         sql("INSERT INTO identities (tenant_id, guid, sid, kind, source, state, account_name, upn, display_name, domain,
                primary_group_rid, created_at, changed_at, name_key, taken_account, taken_upn, origins)
              VALUES ($1, $2, $3, $4, 'cloud', 'enabled', $5, $6, $7, '', 0, $8, $8, $9, $9, $10, $11)")
@@ -89,8 +89,8 @@ impl Directory {
         principal: &str,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Identities).await?;
-        let info = find_principal(&mut tx, tenant, principal, None).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Identities).await?;
+        let info = find_identity(&mut tx, tenant, principal, None).await?;
         if info.source == IdentitySource::Hybrid {
             return Err(Refusal::UserIsHybrid {
                 user: principal.to_owned(),

@@ -3,7 +3,7 @@
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::sql_list;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::names;
 use crossrealm_kdc::{IdentityKind, TenantId};
@@ -16,14 +16,14 @@ impl Directory {
     /// by SID and GUID only. `kind` narrows the search. A name that fits several is [`DirectoryError::Ambiguous`].
     ///
     /// [`DirectoryError::Ambiguous`]: crate::error::DirectoryError::Ambiguous
-    pub async fn principal(
+    pub async fn find_identity(
         &self,
         tenant: TenantId,
         principal: &str,
         kind: Option<IdentityKind>,
     ) -> Result<IdentityInfo> {
         let mut conn = self.readers().acquire().await?;
-        find_principal(&mut conn, tenant, principal, kind).await
+        find_identity(&mut conn, tenant, principal, kind).await
     }
 }
 
@@ -59,8 +59,8 @@ pub(crate) async fn by_sid(
     row.as_ref().map(identity_info).transpose()
 }
 
-/// What [`Directory::principal`] does, on this connection.
-pub(crate) async fn find_principal(
+/// What [`Directory::find_identity`] does, on this connection.
+pub(crate) async fn find_identity(
     conn: &mut AnyConnection,
     tenant: TenantId,
     principal: &str,
@@ -147,10 +147,10 @@ async fn by_name(
     rows.iter().map(identity_info).collect()
 }
 
-pub(crate) fn not_found_kind(kind: Option<IdentityKind>) -> Kind {
+pub(crate) fn not_found_kind(kind: Option<IdentityKind>) -> RecordKind {
     match kind {
-        None => Kind::Principal,
-        Some(IdentityKind::User) => Kind::User,
-        Some(IdentityKind::Group) => Kind::Group,
+        None => RecordKind::Identity,
+        Some(IdentityKind::User) => RecordKind::User,
+        Some(IdentityKind::Group) => RecordKind::Group,
     }
 }

@@ -3,7 +3,7 @@
 use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{CHUNK, places, sql, sql_list};
 use crate::error::Result;
-use crate::identities::identity_ref::{PrincipalRef, principal_ref};
+use crate::identities::identity_ref::{IdentityRef, identity_ref};
 use crate::identities::rows::{IdentityInfo, primary_group_sid};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
@@ -17,9 +17,9 @@ const MAX_STEPS: usize = 20_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveGroup {
     /// The group.
-    pub group: PrincipalRef,
+    pub group: IdentityRef,
     /// The shortest way to it: the direct group first, `group` last.
-    pub path: Vec<PrincipalRef>,
+    pub path: Vec<IdentityRef>,
     /// How many steps behind the first one are left out of `path`, where the ways are very long.
     pub omitted: usize,
     /// Whether the first step is the user's primary group.
@@ -33,7 +33,7 @@ pub(crate) struct GroupWalk {
 }
 
 struct Found {
-    group: PrincipalRef,
+    group: IdentityRef,
     /// The place of the group below it; `None` for a direct one.
     below: Option<usize>,
     by_primary_group: bool,
@@ -94,12 +94,12 @@ impl GroupWalk {
     }
 
     /// The group at a place.
-    pub(crate) fn group(&self, place: usize) -> Option<&PrincipalRef> {
+    pub(crate) fn group(&self, place: usize) -> Option<&IdentityRef> {
         self.found.get(place).map(|found| &found.group)
     }
 
     /// The way to the group at a place: the direct group first.
-    pub(crate) fn path(&self, place: usize) -> Vec<&PrincipalRef> {
+    pub(crate) fn path(&self, place: usize) -> Vec<&IdentityRef> {
         let mut path = Vec::new();
         let mut at = Some(place);
         while let Some(found) = at.and_then(|place| self.found.get(place)) {
@@ -142,7 +142,7 @@ async fn primary_group(
     conn: &mut AnyConnection,
     tenant: TenantId,
     identity: &IdentityInfo,
-) -> Result<Option<PrincipalRef>> {
+) -> Result<Option<IdentityRef>> {
     let Some(sid) = primary_group_sid(identity) else {
         return Ok(None);
     };
@@ -152,7 +152,7 @@ async fn primary_group(
     .bind(sid.to_string())
     .fetch_optional(conn)
     .await?;
-    row.as_ref().map(principal_ref).transpose()
+    row.as_ref().map(identity_ref).transpose()
 }
 
 /// The groups that identities are direct members of, each with the member.
@@ -160,7 +160,7 @@ async fn parents(
     conn: &mut AnyConnection,
     tenant: TenantId,
     members: &[Uuid],
-) -> Result<Vec<(Uuid, PrincipalRef)>> {
+) -> Result<Vec<(Uuid, IdentityRef)>> {
     let mut parents = Vec::new();
     for chunk in members.chunks(CHUNK) {
         let mut statement = sql_list(format!(
@@ -175,7 +175,7 @@ async fn parents(
             statement = statement.bind(uuid_blob(*member));
         }
         for row in &statement.fetch_all(&mut *conn).await? {
-            parents.push((col_uuid(row, "member_guid")?, principal_ref(row)?));
+            parents.push((col_uuid(row, "member_guid")?, identity_ref(row)?));
         }
     }
     Ok(parents)

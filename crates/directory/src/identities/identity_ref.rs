@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// A user or group, in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrincipalRef {
+pub struct IdentityRef {
     /// Its anchor.
     pub guid: Uuid,
     /// Its SID.
@@ -22,11 +22,11 @@ pub struct PrincipalRef {
 }
 
 /// A principal of a row with the columns guid, sid, kind, upn, account_name.
-pub(crate) fn principal_ref(row: &AnyRow) -> Result<PrincipalRef> {
+pub(crate) fn identity_ref(row: &AnyRow) -> Result<IdentityRef> {
     let kind = col_word(row, "kind", kind_from_word)?;
     let upn: String = col(row, "upn")?;
     let account_name: String = col(row, "account_name")?;
-    Ok(PrincipalRef {
+    Ok(IdentityRef {
         guid: col_uuid(row, "guid")?,
         sid: col_sid(row, "sid")?,
         kind,
@@ -42,7 +42,7 @@ pub(crate) fn short_name(kind: IdentityKind, upn: &str, account_name: &str) -> S
     }
 }
 
-impl From<IdentityInfo> for PrincipalRef {
+impl From<IdentityInfo> for IdentityRef {
     fn from(info: IdentityInfo) -> Self {
         Self {
             name: short_name(info.kind, &info.upn, &info.account_name),

@@ -3,10 +3,10 @@
 use crate::db::columns::{col, tenant_blob, uuid_blob};
 use crate::db::statement::{sql, sql_list};
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crate::identities::find::by_guid;
 use crate::identities::group_paths::{EffectiveGroup, GroupWalk};
-use crate::identities::identity_ref::{PrincipalRef, principal_ref};
+use crate::identities::identity_ref::{IdentityRef, identity_ref};
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::names::invalid;
 use crate::page::{Page, Paged};
@@ -63,7 +63,7 @@ impl Directory {
         tenant: TenantId,
         group: Uuid,
         page: &Page,
-    ) -> Result<Paged<PrincipalRef>> {
+    ) -> Result<Paged<IdentityRef>> {
         let (after_guid, after_name) = place_of(page)?;
         let rows = sql("SELECT i.guid, i.sid, i.kind, i.upn, i.account_name, i.name_key FROM memberships m
                         JOIN identities i ON i.tenant_id = m.tenant_id AND i.guid = m.member_guid
@@ -76,7 +76,7 @@ impl Directory {
             .bind(page.limit())
             .fetch_all(self.readers())
             .await?;
-        let keyed = |row: &AnyRow| Ok((principal_ref(row)?, col::<String>(row, "name_key")?));
+        let keyed = |row: &AnyRow| Ok((identity_ref(row)?, col::<String>(row, "name_key")?));
         let items = rows.iter().map(keyed).collect::<Result<Vec<_>>>()?;
         let paged = page.paged(items, |(member, key)| format!("{}{key}", member.guid));
         Ok(Paged {
@@ -94,7 +94,7 @@ impl Directory {
         let mut conn = self.readers().acquire().await?;
         let info = by_guid(&mut conn, tenant, identity)
             .await?
-            .ok_or_else(|| DirectoryError::not_found(Kind::Principal, identity))?;
+            .ok_or_else(|| DirectoryError::not_found(RecordKind::Identity, identity))?;
         let walk = GroupWalk::from(&mut conn, tenant, &info).await?;
         Ok(walk.effective())
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// Attributes that were last written together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct Provenance {
     /// Their names, as the API has them.
     pub attributes: Vec<String>,
     /// When, Unix seconds.
@@ -22,53 +22,53 @@ pub struct Origin {
 
 /// What is stored once these attributes were written, now.
 pub(crate) fn written(stored: &str, attributes: &[&str], by: &str, run: Option<Uuid>) -> String {
-    let mut origins = parse(stored);
-    for origin in &mut origins {
-        origin
+    let mut entries = parse(stored);
+    for entry in &mut entries {
+        entry
             .attributes
             .retain(|name| !attributes.contains(&name.as_str()));
     }
-    origins.retain(|origin| !origin.attributes.is_empty());
+    entries.retain(|entry| !entry.attributes.is_empty());
     let names = attributes.iter().map(|name| (*name).to_owned());
-    let now = Origin {
+    let now = Provenance {
         attributes: Vec::new(),
         changed_at: now_s(),
         changed_by: visible(by),
         run_id: run,
     };
-    let together = |origin: &&mut Origin| {
-        (origin.changed_at, &origin.changed_by, origin.run_id)
+    let together = |entry: &&mut Provenance| {
+        (entry.changed_at, &entry.changed_by, entry.run_id)
             == (now.changed_at, &now.changed_by, now.run_id)
     };
-    match origins.iter_mut().find(together) {
-        Some(origin) => origin.attributes.extend(names),
-        None => origins.push(Origin {
+    match entries.iter_mut().find(together) {
+        Some(entry) => entry.attributes.extend(names),
+        None => entries.push(Provenance {
             attributes: names.collect(),
             ..now
         }),
     }
-    origins.iter().map(line).collect()
+    entries.iter().map(line).collect()
 }
 
 /// What is stored, the oldest first. A line that cannot be read tells nothing.
-pub(crate) fn parse(stored: &str) -> Vec<Origin> {
+pub(crate) fn parse(stored: &str) -> Vec<Provenance> {
     stored.lines().filter_map(parse_line).collect()
 }
 
-fn line(origin: &Origin) -> String {
-    let run = origin.run_id.map(|id| id.to_string());
+fn line(entry: &Provenance) -> String {
+    let run = entry.run_id.map(|id| id.to_string());
     format!(
         "{} {} {} {}\n",
-        origin.changed_at,
+        entry.changed_at,
         run.as_deref().unwrap_or("-"),
-        origin.attributes.join(","),
-        origin.changed_by
+        entry.attributes.join(","),
+        entry.changed_by
     )
 }
 
-fn parse_line(line: &str) -> Option<Origin> {
+fn parse_line(line: &str) -> Option<Provenance> {
     let mut parts = line.splitn(4, ' ');
-    Some(Origin {
+    Some(Provenance {
         changed_at: parts.next()?.parse().ok()?,
         run_id: Uuid::parse_str(parts.next()?).ok(),
         attributes: parts.next()?.split(',').map(str::to_owned).collect(),
@@ -87,12 +87,12 @@ mod tests {
         assert_eq!(first.lines().count(), 1);
         // Another run: what it wrote moves, the rest stays.
         let other = written(&first, &["upn"], "a name\nwith a line", None);
-        let origins = parse(&other);
-        assert_eq!(origins.len(), 2);
-        assert_eq!(origins[0].attributes, ["sid", "state"]);
-        assert_eq!(origins[0].run_id, Some(run));
-        assert_eq!(origins[1].attributes, ["upn"]);
-        assert_eq!(origins[1].changed_by, "a name\u{fffd}with a line");
+        let entries = parse(&other);
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0].attributes, ["sid", "state"]);
+        assert_eq!(entries[0].run_id, Some(run));
+        assert_eq!(entries[1].attributes, ["upn"]);
+        assert_eq!(entries[1].changed_by, "a name\u{fffd}with a line");
         // All at once again: one line, however often.
         let mut all = other;
         for _ in 0..100 {

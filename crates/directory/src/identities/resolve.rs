@@ -2,14 +2,14 @@
 
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Result};
-use crate::identities::find::find_principal;
+use crate::identities::find::find_identity;
 use crate::identities::rows::IdentityInfo;
 use crossrealm_kdc::{IdentityState, TenantId};
 
 impl Directory {
     /// The user or group that each text names, in their order: a SID, a UPN, `FLAT\\name` or an account name. `None`
     /// where there is none or a name fits several. A SID finds deleted ones too, for their files are still there.
-    pub async fn who_is_meant(
+    pub async fn resolve_principals(
         &self,
         tenant: TenantId,
         texts: &[String],
@@ -18,7 +18,7 @@ impl Directory {
         let mut conn = self.snapshot().await?;
         let mut found = Vec::with_capacity(texts.len());
         for text in texts {
-            found.push(match find_principal(&mut conn, tenant, text, None).await {
+            found.push(match find_identity(&mut conn, tenant, text, None).await {
                 Ok(info) if info.state == IdentityState::Deleted && !text.starts_with("S-1-") => {
                     None
                 }

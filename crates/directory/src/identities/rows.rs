@@ -3,7 +3,7 @@
 use crate::db::columns::{col, col_sid, col_u32, col_uuid, col_word};
 use crate::error::Result;
 use crate::identities::provenance;
-use crate::identities::provenance::Origin;
+use crate::identities::provenance::Provenance;
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState};
 use crossrealm_types::Sid;
 use sqlx::any::AnyRow;
@@ -41,13 +41,13 @@ pub struct IdentityInfo {
     /// When it was last changed here, Unix seconds.
     pub changed_at: i64,
     /// Where its attributes came from, as stored.
-    pub(crate) origins: String,
+    pub(crate) provenance: String,
 }
 
 impl IdentityInfo {
     /// Where its attributes came from and when, the oldest first. What was written before this was kept is not in it.
-    pub fn origins(&self) -> Vec<Origin> {
-        provenance::parse(&self.origins)
+    pub fn provenance(&self) -> Vec<Provenance> {
+        provenance::parse(&self.provenance)
     }
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn identity_info(row: &AnyRow) -> Result<IdentityInfo> {
         primary_group_rid: col_u32(row, "primary_group_rid")?,
         created_at: col(row, "created_at")?,
         changed_at: col(row, "changed_at")?,
-        origins: col(row, "origins")?,
+        provenance: col(row, "origins")?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crate::sealing::seal::Sealer;
 use crate::service_keys::{KeytabMaterial, Owner, OwnerKind};
 use crate::storage::model::{ShareRole, StorageAccount};
@@ -49,7 +49,7 @@ pub(crate) async fn load_account(
         .await?;
     let Some(row) = row else {
         return Err(DirectoryError::not_found(
-            Kind::StorageAccount,
+            RecordKind::StorageAccount,
             names::shown(name),
         ));
     };

@@ -2,11 +2,11 @@
 
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Refusal, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::hosts::reports::HostReport;
 use crate::hosts::{reports, tokens};
 use crate::names::invalid;
@@ -35,7 +35,7 @@ impl Directory {
     ) -> Result<StorageAccount> {
         let name = names::account_name(&new.name)?;
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let owner = Owner {
             tenant,
@@ -50,7 +50,7 @@ impl Directory {
             .execute(&mut *tx)
             .await
             .map_err(|error| match is_taken(&error) {
-                true => DirectoryError::exists(Kind::StorageAccount, &name),
+                true => DirectoryError::exists(RecordKind::StorageAccount, &name),
                 false => error.into(),
             })?;
         let host = host_of(&tenant_info, &name);
@@ -111,7 +111,7 @@ impl Directory {
         aliases: &[String],
     ) -> Result<StorageAccount> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let (owner, account) = load_account(&mut tx, &tenant_info, name).await?;
         delete_names(&mut tx, &owner).await?;
@@ -139,7 +139,7 @@ impl Directory {
         role: Option<ShareRole>,
     ) -> Result<StorageAccount> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let (owner, mut account) = load_account(&mut tx, &tenant_info, name).await?;
         sql("UPDATE storage_accounts SET default_role = $2 WHERE id = $1")
@@ -175,7 +175,7 @@ impl Directory {
         judge: impl FnOnce(u32, &[HostReport]) -> Result<String> + Send,
     ) -> Result<StorageAccount> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let (owner, before) = load_account(&mut tx, &tenant_info, name).await?;
         let seals = service_keys::sealing_after(&before.keys, slot)?;
@@ -205,7 +205,7 @@ impl Directory {
         name: &str,
     ) -> Result<KeytabMaterial> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let (owner, account) = load_account(&mut tx, &tenant_info, name).await?;
         let material = keytab(&mut tx, self.sealer(), &tenant_info, &owner, &account).await?;
@@ -251,7 +251,7 @@ impl Directory {
         with_shares: bool,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let (owner, _) = load_account(&mut tx, &tenant_info, name).await?;
         let shares = sql(

@@ -2,9 +2,9 @@
 
 use crate::directory::Directory;
 use crate::error::Result;
-use crate::identities::find::find_principal;
+use crate::identities::find::find_identity;
 use crate::identities::group_paths::GroupWalk;
-use crate::identities::identity_ref::PrincipalRef;
+use crate::identities::identity_ref::IdentityRef;
 use crate::identities::rows::IdentityInfo;
 use crate::storage::account_rows::load_account;
 use crate::storage::model::ShareRole;
@@ -43,7 +43,7 @@ pub enum Via {
     /// A grant to the user.
     Direct,
     /// A grant to a group the user is in: the user's direct group first, the granted group last.
-    Group(Vec<PrincipalRef>),
+    Group(Vec<IdentityRef>),
 }
 
 impl Directory {
@@ -60,7 +60,7 @@ impl Directory {
         let tenant_info = load_tenant(&mut conn, tenant).await?;
         let (_, account_info) = load_account(&mut conn, &tenant_info, account).await?;
         let share = share_id(&mut conn, &tenant_info, account, share).await?;
-        let user = find_principal(&mut conn, tenant, user, Some(IdentityKind::User)).await?;
+        let user = find_identity(&mut conn, tenant, user, Some(IdentityKind::User)).await?;
         let grants: HashMap<Uuid, ShareRole> = load_grants(&mut conn, share)
             .await?
             .into_iter()

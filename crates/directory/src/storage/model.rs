@@ -1,6 +1,6 @@
 //! Storage accounts, shares and grants.
 
-use crate::identities::identity_ref::PrincipalRef;
+use crate::identities::identity_ref::IdentityRef;
 use crate::service_keys::KeyInfo;
 use std::fmt;
 
@@ -58,7 +58,7 @@ pub struct Share {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// To whom.
-    pub principal: PrincipalRef,
+    pub principal: IdentityRef,
     /// Which.
     pub role: ShareRole,
     /// When, Unix seconds.

@@ -2,7 +2,7 @@
 
 use crate::db::columns::{col, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crate::service_keys::{Owner, OwnerKind};
 use sqlx::AnyConnection;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub(crate) async fn insert_name(
         let holder: Option<String> = col(&row, "holder")?;
         let name = format!("{class}/{host}");
         return Err(DirectoryError::Exists {
-            kind: Kind::ServicePrincipal,
+            kind: RecordKind::ServicePrincipal,
             by: holder
                 .filter(|holder| *holder != name)
                 .map(|holder| format!("`{holder}`")),

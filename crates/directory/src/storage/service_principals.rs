@@ -2,11 +2,11 @@
 
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crate::page::{Page, Paged};
 use crate::random::random_uuid;
 use crate::service_keys::{KeyInfo, KeySlot, KeytabMaterial, Owner, OwnerKind};
@@ -39,7 +39,7 @@ impl Directory {
         let (class, host) = names::spn(spn)?;
         let spn = format!("{class}/{host}");
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let owner = Owner {
             tenant,
             kind: OwnerKind::Principal,
@@ -54,7 +54,7 @@ impl Directory {
             .execute(&mut *tx)
             .await
             .map_err(|error| match is_taken(&error) {
-                true => DirectoryError::exists(Kind::ServicePrincipal, &spn),
+                true => DirectoryError::exists(RecordKind::ServicePrincipal, &spn),
                 false => error.into(),
             })?;
         service_keys::insert_both(&mut tx, self.sealer(), &owner).await?;
@@ -108,7 +108,7 @@ impl Directory {
         slot: KeySlot,
     ) -> Result<ServicePrincipal> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let life = load_tenant(&mut tx, tenant).await?.policy.max_ticket_life_s;
         let (owner, principal) = load(&mut tx, tenant, spn).await?;
         let kvno = service_keys::rotate(&mut tx, self.sealer(), &owner, slot, life).await?;
@@ -135,7 +135,7 @@ impl Directory {
         spn: &str,
     ) -> Result<KeytabMaterial> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         let realm = load_tenant(&mut tx, tenant).await?.realm;
         let (owner, principal) = load(&mut tx, tenant, spn).await?;
         let material = KeytabMaterial {
@@ -164,7 +164,7 @@ impl Directory {
         spn: &str,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let (owner, principal) = load(&mut tx, tenant, spn).await?;
         delete_names(&mut tx, &owner).await?;
         service_keys::delete_keys(&mut tx, &owner).await?;
@@ -198,7 +198,7 @@ async fn load(
             .bind(spn.as_str())
             .fetch_optional(&mut *conn)
             .await?
-            .ok_or_else(|| DirectoryError::not_found(Kind::ServicePrincipal, &spn))?;
+            .ok_or_else(|| DirectoryError::not_found(RecordKind::ServicePrincipal, &spn))?;
     principal_of(conn, tenant, &row).await
 }
 

@@ -2,8 +2,8 @@
 
 use crate::db::columns::{col, col_uuid, col_word, uuid_blob};
 use crate::db::statement::sql;
-use crate::error::{DirectoryError, Kind, Result};
-use crate::identities::identity_ref::principal_ref;
+use crate::error::{DirectoryError, RecordKind, Result};
+use crate::identities::identity_ref::identity_ref;
 use crate::names;
 use crate::storage::account_rows::load_account;
 use crate::storage::model::{Grant, Share, ShareRole};
@@ -57,7 +57,7 @@ pub(crate) async fn share_id(
             .await?;
     let Some(row) = row else {
         return Err(DirectoryError::not_found(
-            Kind::Share,
+            RecordKind::Share,
             format!("{account}/{}", names::shown(share)),
         ));
     };
@@ -76,7 +76,7 @@ pub(crate) async fn load_grants(conn: &mut AnyConnection, share: Uuid) -> Result
     .await?;
     let grant = |row: &AnyRow| {
         Ok(Grant {
-            principal: principal_ref(row)?,
+            principal: identity_ref(row)?,
             role: col_word(row, "role", ShareRole::from_word)?,
             created_at: col(row, "created_at")?,
         })

@@ -1,15 +1,14 @@
 //! Shares and the roles granted on them.
 
-use crate::audit::events;
-use crate::audit::events::{Actor, audit, audit_event};
+use crate::audit::events::{Actor, NewEvent, audit, record};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Result};
-use crate::identities::find::find_principal;
-use crate::identities::identity_ref::PrincipalRef;
+use crate::error::{DirectoryError, RecordKind, Result};
+use crate::identities::find::find_identity;
+use crate::identities::identity_ref::IdentityRef;
 use crate::names;
 use crate::random::random_uuid;
 use crate::storage::account_rows::load_account;
@@ -32,7 +31,7 @@ impl Directory {
         let name = names::share_name(share)?;
         let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let (owner, _) = load_account(&mut tx, &tenant_info, account).await?;
         let made = Share {
@@ -55,7 +54,7 @@ impl Directory {
         .await?;
         let target = format!("{account}/{share}");
         if done.rows_affected() == 0 {
-            return Err(DirectoryError::exists(Kind::Share, target));
+            return Err(DirectoryError::exists(RecordKind::Share, target));
         }
         let detail = quota_gib.map_or_else(String::new, |gib| format!("quota {gib} GiB"));
         audit(&mut tx, by, Some(tenant), "share.create", &target, &detail).await?;
@@ -74,14 +73,17 @@ impl Directory {
     ) -> Result<Share> {
         let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let id = share_id(&mut tx, &tenant_info, account, share).await?;
         let (owner, _) = load_account(&mut tx, &tenant_info, account).await?;
         let shares = load_shares(&mut tx, owner.id, account).await?;
         let found = shares.into_iter().find(|(of, _)| *of == id);
         let (_, mut found) = found.ok_or_else(|| {
-            DirectoryError::not_found(Kind::Share, format!("{account}/{}", names::shown(share)))
+            DirectoryError::not_found(
+                RecordKind::Share,
+                format!("{account}/{}", names::shown(share)),
+            )
         })?;
         let before = std::mem::replace(&mut found.quota_gib, quota_gib);
         if before == quota_gib {
@@ -126,7 +128,7 @@ impl Directory {
         share: &str,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let id = share_id(&mut tx, &tenant_info, account, share).await?;
         sql("DELETE FROM grants WHERE share_id = $1")
@@ -143,7 +145,7 @@ impl Directory {
         self.commit(tx).await
     }
 
-    /// Grants a role on a share to a user or group named as in [`Directory::principal`]; replaces the role where one
+    /// Grants a role on a share to a user or group named as in [`Directory::find_identity`]; replaces the role where one
     /// was granted.
     pub async fn grant(
         &self,
@@ -155,17 +157,17 @@ impl Directory {
         role: ShareRole,
     ) -> Result<Grant> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let id = share_id(&mut tx, &tenant_info, account, share).await?;
-        let info = find_principal(&mut tx, tenant, principal, None).await?;
+        let info = find_identity(&mut tx, tenant, principal, None).await?;
         if info.state == IdentityState::Deleted {
-            return Err(DirectoryError::not_found(Kind::Principal, principal));
+            return Err(DirectoryError::not_found(RecordKind::Identity, principal));
         }
         let grant = Grant {
             role,
             created_at: now_s(),
-            principal: PrincipalRef::from(info),
+            principal: IdentityRef::from(info),
         };
         sql("INSERT INTO grants (share_id, tenant_id, guid, role, created_at) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (share_id, guid) DO UPDATE SET role = $4, created_at = $5")
@@ -191,16 +193,19 @@ impl Directory {
         principal: &str,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let id = share_id(&mut tx, &tenant_info, account, share).await?;
-        let info = find_principal(&mut tx, tenant, principal, None).await?;
+        let info = find_identity(&mut tx, tenant, principal, None).await?;
         let grants = load_grants(&mut tx, id).await?;
         let grant = grants
             .into_iter()
             .find(|grant| grant.principal.guid == info.guid)
             .ok_or_else(|| {
-                DirectoryError::not_found(Kind::Grant, format!("{account}/{share} to {principal}"))
+                DirectoryError::not_found(
+                    RecordKind::Grant,
+                    format!("{account}/{share} to {principal}"),
+                )
             })?;
         sql("DELETE FROM grants WHERE share_id = $1 AND guid = $2")
             .bind(uuid_blob(id))
@@ -229,11 +234,11 @@ async fn audit_grant(
     share: &str,
     grant: &Grant,
 ) -> Result<()> {
-    let event = events::NewEvent {
+    let event = NewEvent {
         user: grant.principal.name.clone(),
         target: format!("{account}/{share}"),
         detail: format!("{} {}", grant.role, grant.principal.sid),
-        ..audit_event(by, Some(tenant), action)
+        ..NewEvent::audit(by, Some(tenant), action)
     };
-    events::record(conn, &event).await
+    record(conn, &event).await
 }

@@ -4,11 +4,11 @@
 use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token};
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, tenant_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Refusal, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::sync::model::SyncLease;
@@ -52,9 +52,9 @@ impl Directory {
     ) -> Result<(Zeroizing<String>, TokenInfo)> {
         let domain = names::dns_name("domain", domain, 2)?;
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         if find_domain(&mut tx, tenant, &domain).await?.is_none() {
-            return Err(DirectoryError::not_found(Kind::Domain, domain));
+            return Err(DirectoryError::not_found(RecordKind::Domain, domain));
         }
         let known = sql("SELECT id FROM tokens WHERE tenant_id = $1 AND role = 'connector' AND scope = $2 AND revoked_at IS NULL")
             .bind(tenant_blob(tenant))
@@ -104,7 +104,7 @@ impl Directory {
     pub async fn revoke_connector(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
         let domain = names::dns_name("domain", domain, 2)?;
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         let done = sql("UPDATE tokens SET revoked_at = $3
                         WHERE tenant_id = $1 AND role = 'connector' AND scope = $2 AND revoked_at IS NULL")
             .bind(tenant_blob(tenant))
@@ -113,7 +113,7 @@ impl Directory {
             .execute(&mut *tx)
             .await?;
         if done.rows_affected() == 0 {
-            return Err(DirectoryError::not_found(Kind::Connector, domain));
+            return Err(DirectoryError::not_found(RecordKind::Connector, domain));
         }
         sql("DELETE FROM sync_leases WHERE tenant_id = $1 AND domain = $2")
             .bind(tenant_blob(tenant))
@@ -143,7 +143,7 @@ impl Directory {
             ));
         }
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         if let Some(other) = sync_lease(&mut tx, tenant, &domain).await?
             && other.holder != holder
         {
@@ -175,7 +175,7 @@ impl Directory {
         let domain = names::dns_name("domain", domain, 2)?;
         names::plain_text("holder", holder, MAX_HOLDER, false)?;
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         sql("DELETE FROM sync_leases WHERE tenant_id = $1 AND domain = $2 AND holder = $3")
             .bind(tenant_blob(tenant))
             .bind(domain)

@@ -6,9 +6,8 @@ pub(crate) mod deletion_guard;
 pub(crate) mod model;
 pub(crate) mod read;
 
-use crate::audit::events;
-use crate::audit::events::{Actor, NewEvent, Outcome, audit_event};
-use crate::db::change::{Touch, touch};
+use crate::audit::events::{Actor, NewEvent, Outcome, record};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -17,7 +16,7 @@ use crate::names;
 use crate::sync::apply::Run;
 use crate::sync::connectors::check_lease;
 use crate::sync::model::{
-    ApplyIdentities, ApplyOutcome, Change, MAX_CHANGES, MAX_CURSOR, MAX_FAILURES,
+    ApplyIdentities, ApplyOutcome, IdentityChange, MAX_CHANGES, MAX_CURSOR, MAX_FAILURES,
     MAX_MEMBER_CHANGES,
 };
 use crate::sync::read::{failures, too_many_changes};
@@ -62,7 +61,7 @@ impl Directory {
         wanted: &ApplyIdentities,
     ) -> Result<ApplyOutcome> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Identities).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Identities).await?;
         let domain = register_own(&mut tx, by, tenant, &wanted.domain).await?;
         let holder = wanted.holder.as_deref();
         check_lease(&mut tx, tenant, &domain.dns_name, holder).await?;
@@ -87,26 +86,26 @@ impl Directory {
         refusal: &Refusal,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Nothing).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         let event = NewEvent {
             outcome: Outcome::Refused,
             reason: refusal.code().to_owned(),
             target: names::shown(domain),
             detail: refusal.to_string(),
-            ..audit_event(by, Some(tenant), "sync.refuse")
+            ..NewEvent::audit(by, Some(tenant), "sync.refuse")
         };
-        events::record(&mut tx, &event).await?;
+        record(&mut tx, &event).await?;
         self.commit(tx).await
     }
 }
 
 /// What can be said of a request before anything is read.
 fn check_bounds(wanted: &ApplyIdentities) -> Result<()> {
-    let members = |change: &Change| match change {
-        Change::Members { add, remove, .. } => add.len() + remove.len(),
+    let members = |change: &IdentityChange| match change {
+        IdentityChange::Members { add, remove, .. } => add.len() + remove.len(),
         _ => 0,
     };
-    let crowded = |change: &Change| members(change) > MAX_MEMBER_CHANGES;
+    let crowded = |change: &IdentityChange| members(change) > MAX_MEMBER_CHANGES;
     if wanted.changes.len() > MAX_CHANGES
         || wanted.changes.iter().any(crowded)
         || wanted.failures.len() > MAX_FAILURES

@@ -60,7 +60,7 @@ pub struct SyncedIdentity {
 
 /// One change; a request's changes are applied in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum IdentityChange {
     /// Makes, updates or revives an identity. `members` is not looked at.
     Upsert(SyncedIdentity),
     /// Adds to and removes from a group's direct members. Adding a present one or removing an absent one is fine.
@@ -84,7 +84,7 @@ pub struct ApplyIdentities {
     /// The domain; registered where it is not.
     pub domain: NewDomain,
     /// At most [`MAX_CHANGES`].
-    pub changes: Vec<Change>,
+    pub changes: Vec<IdentityChange>,
     /// Objects the agent left out by its own rules.
     pub skipped: u64,
     /// The agent's place in AD's stream of changes; stored only where `last` is set.
@@ -145,14 +145,14 @@ pub struct RefusedChange {
     /// Its account name, where known.
     pub account_name: String,
     /// The stable code.
-    pub code: RefusalCode,
+    pub code: RefusedChangeCode,
     /// The reason for people.
     pub message: String,
 }
 
 /// Why an object of a sync was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RefusalCode {
+pub enum RefusedChangeCode {
     /// The object was synced with another SID before.
     SidChanged,
     /// Another object has, or had, the SID.
@@ -205,7 +205,7 @@ pub struct DomainIdentities {
     pub identities: Paged<SyncedIdentity>,
 }
 
-impl RefusalCode {
+impl RefusedChangeCode {
     /// The stable text for programs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -236,7 +236,7 @@ impl RefusalCode {
     }
 }
 
-impl fmt::Display for RefusalCode {
+impl fmt::Display for RefusedChangeCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

@@ -3,15 +3,15 @@
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{CHUNK, places, sql, sql_list};
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Refusal, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::identities::find::by_guid;
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::names;
 use crate::page::{Page, Paged};
 use crate::sync::connectors::sync_lease;
 use crate::sync::model::{
-    DomainIdentities, MAX_CHANGES, MAX_FAILURES, MAX_MEMBER_CHANGES, MAX_MEMBERS_READ, RefusalCode,
-    RefusedChange, SyncFailure, SyncState, SyncedIdentity,
+    DomainIdentities, MAX_CHANGES, MAX_FAILURES, MAX_MEMBER_CHANGES, MAX_MEMBERS_READ,
+    RefusedChange, RefusedChangeCode, SyncFailure, SyncState, SyncedIdentity,
 };
 use crate::tenants::domains::find_domain;
 use crate::tenants::model::load_tenant;
@@ -100,7 +100,7 @@ impl Directory {
             .await?
             .filter(|known| known.kind == IdentityKind::Group && known.domain_dns_name == name);
         if known.is_none() {
-            return Err(DirectoryError::not_found(Kind::Group, group));
+            return Err(DirectoryError::not_found(RecordKind::Group, group));
         }
         let rows = sql("SELECT member_guid FROM memberships WHERE tenant_id = $1 AND group_guid = $2 AND member_guid > $3
                         ORDER BY member_guid LIMIT $4")
@@ -139,7 +139,7 @@ impl Directory {
             Ok(RefusedChange {
                 object_guid: col_uuid(row, "guid")?,
                 account_name: col(row, "account_name")?,
-                code: RefusalCode::from_word(&code)
+                code: RefusedChangeCode::from_word(&code)
                     .ok_or_else(|| DirectoryError::damaged("refusal", "an unknown code"))?,
                 message: col(row, "message")?,
             })

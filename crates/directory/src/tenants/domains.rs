@@ -2,11 +2,11 @@
 
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_sid, tenant_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Refusal, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::tenants::id_ranges;
@@ -59,7 +59,7 @@ impl Directory {
         new: &NewDomain,
     ) -> Result<DomainInfo> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let domain = register(&mut tx, by, tenant, new).await?;
         self.commit(tx).await?;
         Ok(domain)
@@ -77,7 +77,7 @@ impl Directory {
         let mut conn = self.readers().acquire().await?;
         find_domain(&mut conn, tenant, &name)
             .await?
-            .ok_or_else(|| DirectoryError::not_found(Kind::Domain, name))
+            .ok_or_else(|| DirectoryError::not_found(RecordKind::Domain, name))
     }
 }
 

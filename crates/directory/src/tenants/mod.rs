@@ -6,11 +6,11 @@ pub(crate) mod model;
 
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, tenant_blob};
 use crate::db::statement::{Statement, is_taken, sql};
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::page::{Page, Paged};
@@ -54,7 +54,7 @@ impl Directory {
             .execute(&mut *tx)
             .await
             .map_err(|error| match is_taken(&error) {
-                true => DirectoryError::exists(Kind::Tenant, &info.name),
+                true => DirectoryError::exists(RecordKind::Tenant, &info.name),
                 false => error.into(),
             })?;
         let owner = krbtgt(info.id);
@@ -110,7 +110,7 @@ impl Directory {
         // A name has no dot and a domain has one: the two never meet.
         rows.first().map(tenant_info).unwrap_or_else(|| {
             let shown = names::shown(id_name_or_domain);
-            Err(DirectoryError::not_found(Kind::Tenant, shown))
+            Err(DirectoryError::not_found(RecordKind::Tenant, shown))
         })
     }
 
@@ -161,7 +161,7 @@ impl Directory {
     pub async fn set_policy(&self, by: &Actor, tenant: TenantId, policy: Policy) -> Result<()> {
         check_policy(&policy)?;
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         sql("UPDATE tenants SET max_ticket_life_s = $2, max_renewable_life_s = $3, allow_low_rids = $4 WHERE id = $1")
             .bind(tenant_blob(tenant))
             .bind(i64::from(policy.max_ticket_life_s))
@@ -181,7 +181,7 @@ impl Directory {
     /// Removes a tenant with all its records. Its audit events stay.
     pub async fn delete_tenant(&self, by: &Actor, tenant: TenantId) -> Result<()> {
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let info = load_tenant(&mut tx, tenant).await?;
         sql("DELETE FROM tenants WHERE id = $1")
             .bind(tenant_blob(tenant))
@@ -214,7 +214,7 @@ async fn checked(conn: &mut AnyConnection, new: NewTenant) -> Result<TenantInfo>
     for (column, value) in [("name", &name), ("domain", &domain), ("realm", &realm)] {
         if let Some(holder) = holder(conn, column, value).await? {
             return Err(DirectoryError::Exists {
-                kind: Kind::Tenant,
+                kind: RecordKind::Tenant,
                 name: name.clone(),
                 by: (holder != name)
                     .then(|| format!("tenant `{holder}`, by its {column} `{value}`")),

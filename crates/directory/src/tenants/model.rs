@@ -2,7 +2,7 @@
 
 use crate::db::columns::{col, col_names, col_sid, col_u32, tenant_blob};
 use crate::db::statement::sql;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crate::service_keys::{Owner, OwnerKind};
 use crossrealm_kdc::{Policy, TenantId};
 use crossrealm_types::Sid;
@@ -88,7 +88,7 @@ pub(crate) async fn load_tenant(conn: &mut AnyConnection, id: TenantId) -> Resul
     .bind(tenant_blob(id))
     .fetch_optional(conn)
     .await?
-    .ok_or_else(|| DirectoryError::not_found(Kind::Tenant, id))?;
+    .ok_or_else(|| DirectoryError::not_found(RecordKind::Tenant, id))?;
     tenant_info(&row)
 }
 

@@ -6,16 +6,16 @@
 
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_u32, tenant_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::tenants::domains;
 use crate::tenants::domains::NewDomain;
-use crate::trusts::removals::Step;
+use crate::trusts::removals::RemovalStep;
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 
@@ -69,7 +69,7 @@ impl Directory {
             return Err(invalid("account name", name, "1 to 64 visible characters"));
         }
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let domain = domains::register(&mut tx, by, tenant, &seen.domain).await?;
         sql("INSERT INTO kerberos_servers
                (tenant_id, dns_name, number, display_name, key_version, key_updated_at, recorded_at)
@@ -113,11 +113,15 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<()> {
-        let step = Step::Begin(
+        let step = RemovalStep::Begin(
             "UPDATE kerberos_servers SET removal_begun_at = COALESCE(removal_begun_at, $3)
              WHERE tenant_id = $1 AND dns_name = $2",
         );
-        let step = (Kind::KerberosServer, "kerberos_server.begin_removal", step);
+        let step = (
+            RecordKind::KerberosServer,
+            "kerberos_server.begin_removal",
+            step,
+        );
         self.removal(by, tenant, domain, step).await
     }
 
@@ -128,10 +132,14 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<()> {
-        let step = Step::Cancel(
+        let step = RemovalStep::Cancel(
             "UPDATE kerberos_servers SET removal_begun_at = NULL WHERE tenant_id = $1 AND dns_name = $2",
         );
-        let step = (Kind::KerberosServer, "kerberos_server.cancel_removal", step);
+        let step = (
+            RecordKind::KerberosServer,
+            "kerberos_server.cancel_removal",
+            step,
+        );
         self.removal(by, tenant, domain, step).await
     }
 
@@ -142,8 +150,9 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<()> {
-        let step = Step::End("DELETE FROM kerberos_servers WHERE tenant_id = $1 AND dns_name = $2");
-        let step = (Kind::KerberosServer, "kerberos_server.delete", step);
+        let step =
+            RemovalStep::End("DELETE FROM kerberos_servers WHERE tenant_id = $1 AND dns_name = $2");
+        let step = (RecordKind::KerberosServer, "kerberos_server.delete", step);
         self.removal(by, tenant, domain, step).await
     }
 }
@@ -161,7 +170,7 @@ async fn load(
     .bind(domain)
     .fetch_optional(conn)
     .await?
-    .ok_or_else(|| DirectoryError::not_found(Kind::KerberosServer, domain))?;
+    .ok_or_else(|| DirectoryError::not_found(RecordKind::KerberosServer, domain))?;
     Ok(KerberosServerInfo {
         domain: domain.to_owned(),
         number: col_u32(&row, "number")?,

@@ -12,11 +12,11 @@ pub(crate) mod secrets;
 
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_names, col_sid, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Refusal, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
 use crate::random::random_uuid;
@@ -24,7 +24,7 @@ use crate::tenants::domains;
 use crate::tenants::domains::{NewDomain, lies_below, load_domains};
 use crate::tenants::model::load_tenant;
 use crate::trusts::model::{PrepareTrust, PreparedTrust, TrustInfo, TrustKeyState, TrustState};
-use crate::trusts::removals::Step;
+use crate::trusts::removals::RemovalStep;
 use crate::trusts::secrets::{held, make_secret, secrets};
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
@@ -57,7 +57,7 @@ impl Directory {
             ));
         }
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         register_root(&mut tx, by, tenant, &domain, wanted).await?;
         let id = match find(&mut tx, tenant, &domain).await? {
             Some((id, _)) => id,
@@ -115,10 +115,10 @@ impl Directory {
         let domain = names::dns_name("domain", domain, 2)?;
         let top_level_names = names::top_level_names(top_level_names)?;
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let (id, _) = find(&mut tx, tenant, &domain)
             .await?
-            .ok_or_else(|| DirectoryError::not_found(Kind::Trust, &domain))?;
+            .ok_or_else(|| DirectoryError::not_found(RecordKind::Trust, &domain))?;
         let state = secrets(&mut tx, id)
             .await?
             .into_iter()
@@ -170,11 +170,11 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<()> {
-        let step = Step::Begin(
+        let step = RemovalStep::Begin(
             "UPDATE trusts SET removal_begun_at = COALESCE(removal_begun_at, $3)
              WHERE tenant_id = $1 AND dns_name = $2",
         );
-        let step = (Kind::Trust, "trust.begin_removal", step);
+        let step = (RecordKind::Trust, "trust.begin_removal", step);
         self.removal(by, tenant, domain, step).await
     }
 
@@ -186,17 +186,17 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<()> {
-        let step = Step::Cancel(
+        let step = RemovalStep::Cancel(
             "UPDATE trusts SET removal_begun_at = NULL WHERE tenant_id = $1 AND dns_name = $2",
         );
-        let step = (Kind::Trust, "trust.cancel_removal", step);
+        let step = (RecordKind::Trust, "trust.cancel_removal", step);
         self.removal(by, tenant, domain, step).await
     }
 
     /// Removes the trust and its secrets. The domain stays registered, and its identities stay.
     pub async fn delete_trust(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
-        let step = Step::End("DELETE FROM trusts WHERE tenant_id = $1 AND dns_name = $2");
-        let step = (Kind::Trust, "trust.delete", step);
+        let step = RemovalStep::End("DELETE FROM trusts WHERE tenant_id = $1 AND dns_name = $2");
+        let step = (RecordKind::Trust, "trust.delete", step);
         self.removal(by, tenant, domain, step).await
     }
 }
@@ -233,7 +233,7 @@ pub(crate) async fn find(
 async fn info(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Result<TrustInfo> {
     let (id, row) = find(conn, tenant, domain)
         .await?
-        .ok_or_else(|| DirectoryError::not_found(Kind::Trust, domain))?;
+        .ok_or_else(|| DirectoryError::not_found(RecordKind::Trust, domain))?;
     let confirmed_at: Option<i64> = col(&row, "confirmed_at")?;
     let keys = secrets(conn, id).await?;
     Ok(TrustInfo {

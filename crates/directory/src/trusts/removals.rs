@@ -2,17 +2,17 @@
 
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::tenant_blob;
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Result};
+use crate::error::{DirectoryError, RecordKind, Result};
 use crate::names;
 use crossrealm_kdc::TenantId;
 
 /// A step of a removal, with its statement: `$1` is the tenant, `$2` the AD domain's DNS name.
 #[derive(Clone, Copy)]
-pub(crate) enum Step {
+pub(crate) enum RemovalStep {
     /// It is about to be taken out of AD; `$3` is now.
     Begin(&'static str),
     /// AD refused; where nothing is there, nothing is to be taken back.
@@ -28,23 +28,25 @@ impl Directory {
         by: &Actor,
         tenant: TenantId,
         domain: &str,
-        (kind, action, step): (Kind, &'static str, Step),
+        (kind, action, step): (RecordKind, &'static str, RemovalStep),
     ) -> Result<()> {
         let domain = names::dns_name("domain", domain, 2)?;
         let mut tx = self.begin().await?;
         let (statement, touched) = match step {
-            Step::Begin(statement) | Step::Cancel(statement) => (statement, Touch::Nothing),
-            Step::End(statement) => (statement, Touch::Parties),
+            RemovalStep::Begin(statement) | RemovalStep::Cancel(statement) => {
+                (statement, ChangeScope::Nothing)
+            }
+            RemovalStep::End(statement) => (statement, ChangeScope::Configuration),
         };
-        touch(&mut tx, tenant, touched).await?;
+        lock_and_bump(&mut tx, tenant, touched).await?;
         let mut statement = sql(statement)
             .bind(tenant_blob(tenant))
             .bind(domain.as_str());
-        if let Step::Begin(_) = step {
+        if let RemovalStep::Begin(_) = step {
             statement = statement.bind(now_s());
         }
         let done = statement.execute(&mut *tx).await?;
-        if done.rows_affected() == 0 && !matches!(step, Step::Cancel(_)) {
+        if done.rows_affected() == 0 && !matches!(step, RemovalStep::Cancel(_)) {
             return Err(DirectoryError::not_found(kind, domain));
         }
         audit(&mut tx, by, Some(tenant), action, &domain, "").await?;

@@ -5,11 +5,11 @@
 
 use crate::audit::events::{Actor, audit};
 use crate::clock::now_s;
-use crate::db::change::{Touch, touch};
+use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, Kind, Refusal, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::names::{invalid, plain_text};
 use crate::trusts::find;
@@ -71,10 +71,10 @@ impl Directory {
         }
         let now = now_s();
         let mut tx = self.begin().await?;
-        touch(&mut tx, tenant, Touch::Parties).await?;
+        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let (id, row) = find(&mut tx, tenant, &domain)
             .await?
-            .ok_or_else(|| DirectoryError::not_found(Kind::Trust, &domain))?;
+            .ok_or_else(|| DirectoryError::not_found(RecordKind::Trust, &domain))?;
         let known = secrets(&mut tx, id).await?;
         let confirmed_at = known.iter().filter_map(|key| key.info.confirmed_at).max();
         let removal: Option<i64> = col(&row, "removal_begun_at")?;

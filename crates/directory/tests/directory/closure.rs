@@ -4,7 +4,7 @@ use crate::support::{
     World, apply, domain_users, few_cases, group, guid, identity_of, members, people, rid_sid, sid,
     user,
 };
-use crossrealm_directory::{Change, Directory};
+use crossrealm_directory::{Directory, IdentityChange};
 use crossrealm_kdc::TenantId;
 use crossrealm_types::Sid;
 use proptest::prelude::*;
@@ -48,7 +48,7 @@ async fn direct_nested_and_primary_groups_count() {
         d,
         tenant,
         vec![
-            Change::Upsert(group(13, "Everyone here")),
+            IdentityChange::Upsert(group(13, "Everyone here")),
             members(13, &[12], &[]),
         ],
     )
@@ -70,10 +70,10 @@ async fn cycles_end_and_are_cut() {
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
     let ring = vec![
-        Change::Upsert(user(1, "alice")),
-        Change::Upsert(group(10, "A")),
-        Change::Upsert(group(11, "B")),
-        Change::Upsert(group(12, "C")),
+        IdentityChange::Upsert(user(1, "alice")),
+        IdentityChange::Upsert(group(10, "A")),
+        IdentityChange::Upsert(group(11, "B")),
+        IdentityChange::Upsert(group(12, "C")),
         members(10, &[1, 12, 10], &[]),
         members(11, &[10], &[]),
         members(12, &[11], &[]),
@@ -89,7 +89,7 @@ async fn cycles_end_and_are_cut() {
     apply(
         d,
         tenant,
-        vec![members(12, &[11], &[]), Change::Delete(guid(10))],
+        vec![members(12, &[11], &[]), IdentityChange::Delete(guid(10))],
     )
     .await;
     assert_eq!(identity_of(d, tenant, 1).await.unwrap().groups, []);
@@ -104,15 +104,20 @@ async fn a_tombstone_does_not_come_back_with_a_membership() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
-    let inner = || Change::Upsert(group(10, "Inner"));
-    apply(d, tenant, vec![inner(), Change::Upsert(group(11, "Outer"))]).await;
+    let inner = || IdentityChange::Upsert(group(10, "Inner"));
     apply(
         d,
         tenant,
-        vec![Change::Delete(guid(10)), members(11, &[10], &[])],
+        vec![inner(), IdentityChange::Upsert(group(11, "Outer"))],
     )
     .await;
-    let again = apply(d, tenant, vec![Change::Delete(guid(10))]).await;
+    apply(
+        d,
+        tenant,
+        vec![IdentityChange::Delete(guid(10)), members(11, &[10], &[])],
+    )
+    .await;
+    let again = apply(d, tenant, vec![IdentityChange::Delete(guid(10))]).await;
     assert_eq!(
         (again.deleted, again.unchanged, again.memberships_removed),
         (0, 1, 1)
@@ -127,8 +132,8 @@ async fn a_deep_nesting_is_one_read() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
-    let mut changes = vec![Change::Upsert(user(1, "alice"))];
-    changes.extend((0..DEPTH).map(|n| Change::Upsert(group(100 + n, &format!("G{n}")))));
+    let mut changes = vec![IdentityChange::Upsert(user(1, "alice"))];
+    changes.extend((0..DEPTH).map(|n| IdentityChange::Upsert(group(100 + n, &format!("G{n}")))));
     changes.push(members(100, &[1], &[]));
     changes.extend((1..DEPTH).map(|n| members(100 + n, &[99 + n], &[])));
     apply(d, tenant, changes).await;
@@ -185,7 +190,7 @@ struct Model {
 }
 
 impl Model {
-    fn apply(&mut self, op: &Op) -> Option<Change> {
+    fn apply(&mut self, op: &Op) -> Option<IdentityChange> {
         match *op {
             // A change of a dead group is refused: it is not made.
             Op::Add(_, g) | Op::Remove(_, g) if self.dead.contains(&g) => None,
@@ -203,7 +208,7 @@ impl Model {
                 self.parents.values_mut().for_each(|groups| {
                     groups.remove(&x);
                 });
-                Some(Change::Delete(guid(x)))
+                Some(IdentityChange::Delete(guid(x)))
             }
             Op::Revive(x) => {
                 self.dead.remove(&x);
@@ -227,8 +232,8 @@ impl Model {
     }
 }
 
-fn upsert(n: u32) -> Change {
-    Change::Upsert(match n < GROUPS {
+fn upsert(n: u32) -> IdentityChange {
+    IdentityChange::Upsert(match n < GROUPS {
         true => group(n, &format!("G{n}")),
         false => crossrealm_directory::SyncedIdentity {
             primary_group_rid: 0,
@@ -291,14 +296,16 @@ async fn a_group_of_another_kind_of_sid_is_no_primary_group() {
             sid: sid("S-1-5-21-4-5-6"),
             forest_root: None,
         },
-        ..crate::support::run(vec![Change::Upsert(crossrealm_directory::SyncedIdentity {
-            sid: sid("S-1-5-21-4-5-6-513"),
-            ..group(20, "Domain Users")
-        })])
+        ..crate::support::run(vec![IdentityChange::Upsert(
+            crossrealm_directory::SyncedIdentity {
+                sid: sid("S-1-5-21-4-5-6-513"),
+                ..group(20, "Domain Users")
+            },
+        )])
     };
     d.apply_identities(&crate::support::by(), tenant, foreign)
         .await
         .unwrap();
-    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    apply(d, tenant, vec![IdentityChange::Upsert(user(1, "alice"))]).await;
     assert_eq!(identity_of(d, tenant, 1).await.unwrap().groups, []);
 }

@@ -4,8 +4,8 @@ use crate::support::{
     CORP, World, apply, assert_fails, by, code, corp, group, guid, members, people, run, sid, user,
 };
 use crossrealm_directory::{
-    ApplyIdentities, Change, DirectoryError, Kind, MAX_CURSOR, MAX_FAILURES, MAX_MEMBERS_READ,
-    NewDomain, Page, SyncFailure, SyncedIdentity, TokenRole, Uuid,
+    ApplyIdentities, DirectoryError, IdentityChange, MAX_CURSOR, MAX_FAILURES, MAX_MEMBERS_READ,
+    NewDomain, Page, RecordKind, SyncFailure, SyncedIdentity, TokenRole, Uuid,
 };
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn one_connector_for_a_domain_until_it_is_revoked() {
     assert_fails!(
         d.create_connector(&by(), tenant, CORP, false).await,
         DirectoryError::NotFound {
-            kind: Kind::Domain,
+            kind: RecordKind::Domain,
             ..
         }
     );
@@ -48,7 +48,7 @@ async fn one_connector_for_a_domain_until_it_is_revoked() {
     assert_fails!(
         d.revoke_connector(&by(), tenant, CORP).await,
         DirectoryError::NotFound {
-            kind: Kind::Connector,
+            kind: RecordKind::Connector,
             ..
         }
     );
@@ -87,7 +87,7 @@ async fn one_agent_at_a_time() {
     // Only its holder writes; what another sends changes nothing.
     let from = |holder: Option<&str>| ApplyIdentities {
         holder: holder.map(str::to_owned),
-        ..run(vec![Change::Upsert(user(1, "alice"))])
+        ..run(vec![IdentityChange::Upsert(user(1, "alice"))])
     };
     for other in [Some("two"), Some("ONE"), None] {
         let refused = d.apply_identities(&by(), tenant, from(other)).await;
@@ -157,7 +157,7 @@ async fn a_run_counts_on_the_cursor_it_started_from() {
         previous_cursor: Some(from.into()),
         cursor: Some(to.into()),
         last: true,
-        ..run(vec![Change::Upsert(user(n, &format!("u{n}")))])
+        ..run(vec![IdentityChange::Upsert(user(n, &format!("u{n}")))])
     };
     d.apply_identities(&by(), tenant, step(1, "", "a"))
         .await
@@ -198,7 +198,7 @@ fn failure(n: Option<u32>, reason: &str) -> SyncFailure {
 fn whole_run(
     incremental: bool,
     failures: Vec<SyncFailure>,
-    changes: Vec<Change>,
+    changes: Vec<IdentityChange>,
 ) -> ApplyIdentities {
     ApplyIdentities {
         failures,
@@ -229,7 +229,10 @@ async fn failures_stand_until_they_are_mended() {
     ];
     assert_eq!(told(false, all.clone(), vec![]).await, all);
     // A run over what changed: one is written, one is deleted, one is told anew, one it does not speak of.
-    let changes = vec![Change::Upsert(user(1, "alice")), Change::Delete(guid(2))];
+    let changes = vec![
+        IdentityChange::Upsert(user(1, "alice")),
+        IdentityChange::Delete(guid(2)),
+    ];
     let anew = failure(Some(3), "two values");
     let left = told(true, vec![anew.clone()], changes).await;
     assert_eq!(left, [all[3].clone(), anew]);
@@ -266,7 +269,7 @@ async fn one_object_has_one_reason() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
-    let bad = Change::Upsert(SyncedIdentity {
+    let bad = IdentityChange::Upsert(SyncedIdentity {
         sid: sid("S-1-5-21-9-9-9-1001"),
         ..user(1, "alice")
     });
@@ -288,7 +291,7 @@ async fn one_object_has_one_reason() {
         assert_eq!(told(incremental, unusable(), vec![]).await, (0, 1));
         assert_eq!(told(true, vec![], vec![bad.clone()]).await, (1, 0));
     }
-    let mended = Change::Upsert(user(1, "alice"));
+    let mended = IdentityChange::Upsert(user(1, "alice"));
     assert_eq!(told(true, vec![], vec![mended]).await, (0, 0));
 }
 
@@ -305,7 +308,7 @@ async fn an_agent_reads_only_what_it_asks_for() {
             sid: "S-1-5-21-4-5-6".parse().unwrap(),
             forest_root: None,
         },
-        ..run(vec![Change::Upsert(SyncedIdentity {
+        ..run(vec![IdentityChange::Upsert(SyncedIdentity {
             sid: "S-1-5-21-4-5-6-1001".parse().unwrap(),
             ..user(50, "zoe")
         })])
@@ -339,8 +342,8 @@ async fn large_groups_are_read_in_pieces() {
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
     let crowd: Vec<u32> = (1000..10_000).collect();
-    let groups: Vec<Change> = (1..=4)
-        .map(|n| Change::Upsert(group(n, &format!("g{n}"))))
+    let groups: Vec<IdentityChange> = (1..=4)
+        .map(|n| IdentityChange::Upsert(group(n, &format!("g{n}"))))
         .collect();
     apply(d, tenant, groups).await;
     for n in 1..=3 {
@@ -392,7 +395,7 @@ async fn large_groups_are_read_in_pieces() {
             d.domain_members(tenant, CORP, unknown, &Page::first())
                 .await,
             DirectoryError::NotFound {
-                kind: Kind::Group,
+                kind: RecordKind::Group,
                 ..
             }
         );

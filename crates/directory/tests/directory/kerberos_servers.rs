@@ -1,7 +1,7 @@
 //! The record of a domain's Kerberos server object.
 
 use crate::support::{CORP, World, assert_fails, by, code, corp};
-use crossrealm_directory::{DirectoryError, Kind, NewKerberosServer};
+use crossrealm_directory::{DirectoryError, NewKerberosServer, RecordKind};
 
 fn seen(key_version: u32) -> NewKerberosServer {
     NewKerberosServer {
@@ -21,7 +21,7 @@ async fn the_last_that_was_seen_is_recorded_and_its_domain_registered() {
     assert_fails!(
         d.kerberos_server(tenant, CORP).await,
         DirectoryError::NotFound {
-            kind: Kind::KerberosServer,
+            kind: RecordKind::KerberosServer,
             ..
         }
     );
@@ -42,7 +42,7 @@ async fn the_last_that_was_seen_is_recorded_and_its_domain_registered() {
     assert_fails!(
         d.kerberos_server(other, CORP).await,
         DirectoryError::NotFound {
-            kind: Kind::KerberosServer,
+            kind: RecordKind::KerberosServer,
             ..
         }
     );
@@ -52,7 +52,7 @@ async fn the_last_that_was_seen_is_recorded_and_its_domain_registered() {
     assert_fails!(
         again,
         DirectoryError::NotFound {
-            kind: Kind::KerberosServer,
+            kind: RecordKind::KerberosServer,
             ..
         }
     );

@@ -2,7 +2,7 @@
 //! `cargo xtask bench load`.
 
 use crate::support::{World, apply, domain_users, group, identity_of, members, rid_sid, user};
-use crossrealm_directory::Change;
+use crossrealm_directory::IdentityChange;
 
 const GROUPS: u32 = 300;
 const FIRST_GROUP: u32 = 200_000;
@@ -13,13 +13,14 @@ async fn a_user_in_hundreds_of_nested_groups_and_a_nesting_cut_in_the_middle() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
-    let groups = (0..GROUPS).map(|n| Change::Upsert(group(FIRST_GROUP + n, &format!("group{n}"))));
-    let mut all: Vec<Change> = groups.collect();
-    all.push(Change::Upsert(user(USER, "deep")));
-    all.push(Change::Upsert(domain_users(300_000)));
+    let groups =
+        (0..GROUPS).map(|n| IdentityChange::Upsert(group(FIRST_GROUP + n, &format!("group{n}"))));
+    let mut all: Vec<IdentityChange> = groups.collect();
+    all.push(IdentityChange::Upsert(user(USER, "deep")));
+    all.push(IdentityChange::Upsert(domain_users(300_000)));
     apply(d, tenant, all.clone()).await;
     // Each group is in the one before it; the user is in the last.
-    let mut nested: Vec<Change> = (1..GROUPS)
+    let mut nested: Vec<IdentityChange> = (1..GROUPS)
         .map(|n| members(FIRST_GROUP + n - 1, &[FIRST_GROUP + n], &[]))
         .collect();
     nested.push(members(FIRST_GROUP + GROUPS - 1, &[USER], &[]));

@@ -1,16 +1,17 @@
 //! The directory through its public interface, on real database files.
 
 mod administrators;
-mod barred;
+mod batches;
 mod closure;
+mod connect;
 mod connectors;
+mod kdc_records;
 mod kerberos_servers;
 mod load;
-mod lowered;
-mod opening;
 mod postgres;
-mod records;
-mod repeats;
+mod reduced_roles;
+mod repeated_runs;
+mod revoked_users;
 mod rotation;
 mod safety;
 mod scratch_postgres;
@@ -19,5 +20,4 @@ mod shares;
 mod support;
 mod sync;
 mod tenants;
-mod together;
 mod trusts;

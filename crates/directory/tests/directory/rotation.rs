@@ -2,8 +2,8 @@
 
 use crate::support::{CORP, World, assert_fails, by, code, corp, corp_trust};
 use crossrealm_directory::{
-    AdStep, AdStepPhase, Directory, DirectoryError, EventFilter, Kind, MAX_AD_STEP, MIN_ROTATION_S,
-    NewKerberosServer, Outcome, RotateTrust, TrustKeyState, TrustRotation,
+    AdStep, AdStepPhase, Directory, DirectoryError, EventFilter, MAX_AD_STEP, MIN_ROTATION_S,
+    NewKerberosServer, Outcome, RecordKind, RotateTrust, TrustKeyState, TrustRotation,
 };
 use crossrealm_kdc::TenantId;
 
@@ -48,7 +48,7 @@ async fn a_key_is_rotated_at_its_age_and_not_before() {
     assert_fails!(
         d.rotate_trust(&by(), tenant, CORP, &wanted).await,
         DirectoryError::NotFound {
-            kind: Kind::Trust,
+            kind: RecordKind::Trust,
             ..
         }
     );

@@ -1,7 +1,9 @@
 //! Tampering, many writers at once, and a process that is killed.
 
 use crate::support::{CORP, World, by, corp_trust, grant_of, guid, open, rid_sid, run, user};
-use crossrealm_directory::{Change, Directory, DirectoryError, NewStorageAccount, NewTenant, Page};
+use crossrealm_directory::{
+    Directory, DirectoryError, IdentityChange, NewStorageAccount, NewTenant, Page,
+};
 use crossrealm_kdc::{Lookups, Records, TenantId, Wanted};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -101,7 +103,7 @@ async fn many_writers_on_two_nodes_lose_nothing() {
                 account(&node, tenant, &format!("acct{number}"))
                     .await
                     .unwrap();
-                let change = Change::Upsert(user(number, &format!("u{number}")));
+                let change = IdentityChange::Upsert(user(number, &format!("u{number}")));
                 let outcome = node
                     .apply_identities(&by(), tenant, run(vec![change]))
                     .await
@@ -148,14 +150,14 @@ async fn a_request_that_is_dropped_leaves_nothing_half_done() {
     let d = world.directory.clone();
     for wait_us in (0..20_000).step_by(1_000) {
         let changes = (0..200)
-            .map(|n| Change::Upsert(user(n, &format!("u{n}"))))
+            .map(|n| IdentityChange::Upsert(user(n, &format!("u{n}"))))
             .collect();
         let actor = by();
         let apply = d.apply_identities(&actor, tenant, run(changes));
         let _ = tokio::time::timeout(Duration::from_micros(wait_us), apply).await;
         let users = d.sync_state(tenant, CORP).await.unwrap().users;
         assert!(users == 0 || users == 200, "{users} of 200");
-        let deletions = (0..200).map(|n| Change::Delete(guid(n))).collect();
+        let deletions = (0..200).map(|n| IdentityChange::Delete(guid(n))).collect();
         d.apply_identities(&by(), tenant, run(deletions))
             .await
             .unwrap();

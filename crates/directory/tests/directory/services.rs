@@ -3,7 +3,7 @@
 use crate::support::assert_fails;
 use crate::support::{World, agreed, by, code, grant_of, sid};
 use crossrealm_directory::{
-    DirectoryError, KeySlot, Kind, NewStorageAccount, Page, ShareRole, StorageAccount,
+    DirectoryError, KeySlot, NewStorageAccount, Page, RecordKind, ShareRole, StorageAccount,
 };
 use crossrealm_kdc::{Service, TenantId};
 use std::sync::Arc;
@@ -101,7 +101,7 @@ async fn no_two_services_share_a_name() {
     assert_fails!(
         account(&world, tenant, "acct1", &[]).await,
         DirectoryError::Exists {
-            kind: Kind::StorageAccount,
+            kind: RecordKind::StorageAccount,
             ..
         }
     );

@@ -3,8 +3,8 @@
 use crate::support::assert_fails;
 use crate::support::{World, agreed, apply, by, guid, members, people, rid_sid};
 use crossrealm_directory::{
-    AccessReason, Change, Directory, DirectoryError, Kind, NewCloudIdentity, NewStorageAccount,
-    ShareRole, Via,
+    AccessReason, Directory, DirectoryError, IdentityChange, NewCloudIdentity, NewStorageAccount,
+    RecordKind, ShareRole, Via,
 };
 use crossrealm_kdc::{IdentityKind, TenantId};
 
@@ -162,7 +162,7 @@ async fn the_host_sees_each_change() {
     let state = d.host_state(tenant, "acct1").await.unwrap();
     assert!(state.shares[0].grants.is_empty());
     versions.push(state.version);
-    apply(d, tenant, vec![Change::Delete(guid(11))]).await;
+    apply(d, tenant, vec![IdentityChange::Delete(guid(11))]).await;
     assert_eq!(
         d.host_state(tenant, "acct1").await.unwrap().version,
         versions[4],
@@ -181,7 +181,7 @@ async fn what_is_not_there_cannot_be_granted() {
     assert_fails!(
         d.grant_as(tenant, "nobody", ShareRole::Reader).await,
         DirectoryError::NotFound {
-            kind: Kind::Principal,
+            kind: RecordKind::Identity,
             ..
         }
     );
@@ -191,14 +191,14 @@ async fn what_is_not_there_cannot_be_granted() {
     assert_fails!(
         nowhere,
         DirectoryError::NotFound {
-            kind: Kind::Share,
+            kind: RecordKind::Share,
             ..
         }
     );
     assert_fails!(
         d.revoke(&by(), tenant, "acct1", "projects", "alice").await,
         DirectoryError::NotFound {
-            kind: Kind::Grant,
+            kind: RecordKind::Grant,
             ..
         }
     );
@@ -226,7 +226,7 @@ async fn what_is_not_there_cannot_be_granted() {
             DirectoryError::Invalid { .. }
         );
     }
-    apply(d, tenant, vec![Change::Delete(guid(2))]).await;
+    apply(d, tenant, vec![IdentityChange::Delete(guid(2))]).await;
     let tombstone = rid_sid(2).to_string();
     let dead = d
         .grant(

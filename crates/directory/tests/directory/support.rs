@@ -1,8 +1,8 @@
 //! A directory in a folder of its own, and the people in it.
 
 use crossrealm_directory::{
-    Actor, ApplyIdentities, ApplyOutcome, Change, Directory, DirectoryError, HostReport, MasterKey,
-    NewDomain, NewTenant, PrepareTrust, SyncedIdentity, TenantInfo, Uuid,
+    Actor, ApplyIdentities, ApplyOutcome, Directory, DirectoryError, HostReport, IdentityChange,
+    MasterKey, NewDomain, NewTenant, PrepareTrust, SyncedIdentity, TenantInfo, Uuid,
 };
 use crossrealm_kdc::{
     Identity, IdentityKind, IdentityState, Lookups, Records, Service, ServiceName, TenantId, Trust,
@@ -177,15 +177,15 @@ pub fn domain_users(n: u32) -> SyncedIdentity {
     }
 }
 
-pub fn members(group: u32, add: &[u32], remove: &[u32]) -> Change {
-    Change::Members {
+pub fn members(group: u32, add: &[u32], remove: &[u32]) -> IdentityChange {
+    IdentityChange::Members {
         group: guid(group),
         add: add.iter().map(|n| guid(*n)).collect(),
         remove: remove.iter().map(|n| guid(*n)).collect(),
     }
 }
 
-pub fn run(changes: Vec<Change>) -> ApplyIdentities {
+pub fn run(changes: Vec<IdentityChange>) -> ApplyIdentities {
     ApplyIdentities {
         run_id: guid(9999),
         domain: corp(),
@@ -203,7 +203,11 @@ pub fn run(changes: Vec<Change>) -> ApplyIdentities {
 }
 
 /// Applies changes of which none may be refused.
-pub async fn apply(directory: &Directory, tenant: TenantId, changes: Vec<Change>) -> ApplyOutcome {
+pub async fn apply(
+    directory: &Directory,
+    tenant: TenantId,
+    changes: Vec<IdentityChange>,
+) -> ApplyOutcome {
     let outcome = directory
         .apply_identities(&by(), tenant, run(changes))
         .await
@@ -220,12 +224,12 @@ pub async fn people(directory: &Directory, tenant: TenantId) {
         ..user(3, "mallory")
     };
     let changes = vec![
-        Change::Upsert(user(1, "alice")),
-        Change::Upsert(user(2, "bob")),
-        Change::Upsert(mallory),
-        Change::Upsert(group(10, "Sales")),
-        Change::Upsert(group(11, "AllStaff")),
-        Change::Upsert(domain_users(12)),
+        IdentityChange::Upsert(user(1, "alice")),
+        IdentityChange::Upsert(user(2, "bob")),
+        IdentityChange::Upsert(mallory),
+        IdentityChange::Upsert(group(10, "Sales")),
+        IdentityChange::Upsert(group(11, "AllStaff")),
+        IdentityChange::Upsert(domain_users(12)),
         members(10, &[1], &[]),
         members(11, &[10], &[]),
     ];

@@ -6,16 +6,16 @@ use crate::support::{
     people, rid_sid, run, sid, user,
 };
 use crossrealm_directory::{
-    ApplyIdentities, Change, Directory, DirectoryError, NewCloudIdentity, NewDomain, Page,
-    RefusalCode, SyncedIdentity,
+    ApplyIdentities, Directory, DirectoryError, IdentityChange, NewCloudIdentity, NewDomain, Page,
+    RefusedChangeCode, SyncedIdentity,
 };
 use crossrealm_kdc::{IdentityKind, IdentityState, Policy, TenantId};
 
 async fn refusals(
     directory: &Directory,
     tenant: TenantId,
-    changes: Vec<Change>,
-) -> Vec<RefusalCode> {
+    changes: Vec<IdentityChange>,
+) -> Vec<RefusedChangeCode> {
     let outcome = directory
         .apply_identities(&by(), tenant, run(changes))
         .await
@@ -28,7 +28,7 @@ async fn made_updated_deleted_revived() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
-    let upsert = |identity| vec![Change::Upsert(identity)];
+    let upsert = |identity| vec![IdentityChange::Upsert(identity)];
     assert_eq!(apply(d, tenant, upsert(user(1, "alice"))).await.created, 1);
     assert_eq!(
         apply(d, tenant, upsert(user(1, "alice"))).await.unchanged,
@@ -48,19 +48,19 @@ async fn made_updated_deleted_revived() {
         (CORP, "CORP")
     );
     assert_eq!(
-        apply(d, tenant, vec![Change::Delete(guid(1))])
+        apply(d, tenant, vec![IdentityChange::Delete(guid(1))])
             .await
             .deleted,
         1
     );
     assert_eq!(
-        apply(d, tenant, vec![Change::Delete(guid(1))])
+        apply(d, tenant, vec![IdentityChange::Delete(guid(1))])
             .await
             .unchanged,
         1
     );
     assert_eq!(
-        apply(d, tenant, vec![Change::Delete(guid(77))])
+        apply(d, tenant, vec![IdentityChange::Delete(guid(77))])
             .await
             .unchanged,
         1
@@ -76,12 +76,12 @@ async fn made_updated_deleted_revived() {
     };
     assert_eq!(
         refusals(d, tenant, upsert(heir)).await,
-        [RefusalCode::SidDuplicate]
+        [RefusedChangeCode::SidDuplicate]
     );
     apply(d, tenant, upsert(user(2, "alicia"))).await;
     assert_eq!(
         refusals(d, tenant, upsert(user(1, "alicia"))).await,
-        [RefusalCode::UpnConflict]
+        [RefusedChangeCode::UpnConflict]
     );
     assert_eq!(apply(d, tenant, upsert(user(1, "alice"))).await.updated, 1);
     assert_eq!(
@@ -95,7 +95,7 @@ async fn sids_are_fixed_unique_and_of_the_domain() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
-    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    apply(d, tenant, vec![IdentityChange::Upsert(user(1, "alice"))]).await;
     let with_sid = |n, name, text: &str| SyncedIdentity {
         sid: sid(text),
         ..user(n, name)
@@ -103,93 +103,102 @@ async fn sids_are_fixed_unique_and_of_the_domain() {
     let cases = [
         (
             with_sid(1, "alice", "S-1-5-21-1-2-3-5000"),
-            RefusalCode::SidChanged,
+            RefusedChangeCode::SidChanged,
         ),
         (
             SyncedIdentity {
                 object_guid: guid(2),
                 ..user(1, "other")
             },
-            RefusalCode::SidDuplicate,
+            RefusedChangeCode::SidDuplicate,
         ),
         (
             with_sid(3, "x", "S-1-5-21-1-2-4-1003"),
-            RefusalCode::SidOutsideDomain,
+            RefusedChangeCode::SidOutsideDomain,
         ),
         (
             with_sid(3, "x", "S-1-5-32-544"),
-            RefusalCode::SidOutsideDomain,
+            RefusedChangeCode::SidOutsideDomain,
         ),
-        (with_sid(3, "x", "S-1-1-0"), RefusalCode::SidOutsideDomain),
-        (with_sid(3, "x", CORP_SID), RefusalCode::SidOutsideDomain),
+        (
+            with_sid(3, "x", "S-1-1-0"),
+            RefusedChangeCode::SidOutsideDomain,
+        ),
+        (
+            with_sid(3, "x", CORP_SID),
+            RefusedChangeCode::SidOutsideDomain,
+        ),
         (
             with_sid(3, "x", "S-1-5-21-1-2-3-4-5"),
-            RefusalCode::SidOutsideDomain,
+            RefusedChangeCode::SidOutsideDomain,
         ),
         (
             with_sid(3, "Administrator", "S-1-5-21-1-2-3-500"),
-            RefusalCode::RidReserved,
+            RefusedChangeCode::RidReserved,
         ),
         (
             SyncedIdentity {
                 kind: IdentityKind::Group,
                 ..user(1, "alice")
             },
-            RefusalCode::Invalid,
+            RefusedChangeCode::Invalid,
         ),
         (
             SyncedIdentity {
                 account_name: " ".into(),
                 ..user(3, "x")
             },
-            RefusalCode::Invalid,
+            RefusedChangeCode::Invalid,
         ),
         (
             SyncedIdentity {
                 account_name: "a\0b".into(),
                 ..user(3, "x")
             },
-            RefusalCode::Invalid,
+            RefusedChangeCode::Invalid,
         ),
         (
             SyncedIdentity {
                 display_name: "x".repeat(1000),
                 ..user(3, "x")
             },
-            RefusalCode::Invalid,
+            RefusedChangeCode::Invalid,
         ),
         (
             SyncedIdentity {
                 upn: "no-at-sign".into(),
                 ..user(3, "x")
             },
-            RefusalCode::Invalid,
+            RefusedChangeCode::Invalid,
         ),
         (
             SyncedIdentity {
                 state: IdentityState::Deleted,
                 ..user(3, "x")
             },
-            RefusalCode::Invalid,
+            RefusedChangeCode::Invalid,
         ),
         (
             SyncedIdentity {
                 upn: "ALICE@corp.contoso.com".into(),
                 ..user(3, "x")
             },
-            RefusalCode::UpnConflict,
+            RefusedChangeCode::UpnConflict,
         ),
         (
             SyncedIdentity {
                 upn: String::new(),
                 ..user(3, "ALICE")
             },
-            RefusalCode::UpnConflict,
+            RefusedChangeCode::UpnConflict,
         ),
     ];
     for (bad, expected) in cases {
         // The rest of the request goes on.
-        let changes = vec![Change::Upsert(bad), Change::Upsert(group(9, "Sales"))];
+        let changes = vec![
+            IdentityChange::Upsert(bad),
+            IdentityChange::Upsert(group(9, "Sales")),
+        ];
         assert_eq!(refusals(d, tenant, changes).await, [expected]);
     }
     let alice = identity_of(d, tenant, 1).await.unwrap();
@@ -205,7 +214,7 @@ async fn sids_are_fixed_unique_and_of_the_domain() {
     apply(
         d,
         tenant,
-        vec![Change::Upsert(with_sid(
+        vec![IdentityChange::Upsert(with_sid(
             3,
             "Administrator",
             "S-1-5-21-1-2-3-500",
@@ -225,7 +234,7 @@ async fn a_refusal_is_audited_once_and_forgotten_when_mended() {
     };
     for _ in 0..3 {
         assert_eq!(
-            refusals(d, tenant, vec![Change::Upsert(bad.clone())])
+            refusals(d, tenant, vec![IdentityChange::Upsert(bad.clone())])
                 .await
                 .len(),
             1
@@ -237,7 +246,7 @@ async fn a_refusal_is_audited_once_and_forgotten_when_mended() {
         d.sync_refusals(tenant, CORP).await.unwrap()[0].object_guid,
         guid(1)
     );
-    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    apply(d, tenant, vec![IdentityChange::Upsert(user(1, "alice"))]).await;
     assert_eq!(d.sync_refusals(tenant, CORP).await.unwrap(), []);
 }
 
@@ -248,11 +257,11 @@ async fn a_refused_group_is_told_by_its_own_reason() {
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
     d.register_domain(&by(), tenant, &corp()).await.unwrap();
-    let bad = Change::Upsert(SyncedIdentity {
+    let bad = IdentityChange::Upsert(SyncedIdentity {
         sid: sid("S-1-5-21-9-9-9-1010"),
         ..group(10, "sales")
     });
-    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    apply(d, tenant, vec![IdentityChange::Upsert(user(1, "alice"))]).await;
     for changes in [
         vec![bad.clone(), members(10, &[1], &[])],
         vec![members(10, &[1], &[])],
@@ -262,7 +271,7 @@ async fn a_refused_group_is_told_by_its_own_reason() {
         let told = d.sync_refusals(tenant, CORP).await.unwrap();
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].account_name, "sales");
-        assert_eq!(told[0].code, RefusalCode::SidOutsideDomain);
+        assert_eq!(told[0].code, RefusedChangeCode::SidOutsideDomain);
     }
     let audited = "SELECT COUNT(*) FROM events WHERE action = 'sync.refuse'";
     assert_eq!(world.count(audited).await, 1);
@@ -285,18 +294,18 @@ async fn what_is_kept_of_refusals_is_bounded() {
     let filled = sqlx::query(sqlx::AssertSqlSafe(filled));
     filled.execute(&mut world.raw().await).await.unwrap();
     let bad = |n| {
-        Change::Upsert(SyncedIdentity {
+        IdentityChange::Upsert(SyncedIdentity {
             sid: sid("S-1-5-21-9-9-9-1001"),
             ..user(n, "mallory")
         })
     };
     let codes = refusals(d, tenant, (1..=5).map(bad).collect()).await;
-    assert_eq!(codes, [RefusalCode::SidOutsideDomain; 5]);
+    assert_eq!(codes, [RefusedChangeCode::SidOutsideDomain; 5]);
     assert_eq!(d.sync_state(tenant, CORP).await.unwrap().refused, 10_000);
     let audited = "SELECT COUNT(*) FROM events WHERE action = 'sync.refuse'";
     assert_eq!(world.count(audited).await, 5);
     // The one that is kept is mended as any other.
-    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    apply(d, tenant, vec![IdentityChange::Upsert(user(1, "alice"))]).await;
     assert_eq!(d.sync_state(tenant, CORP).await.unwrap().refused, 9_999);
 }
 
@@ -319,15 +328,18 @@ async fn a_cloud_only_identity_is_never_overwritten() {
     };
     for intruder in [by_upn, by_guid] {
         assert_eq!(
-            refusals(d, tenant, vec![Change::Upsert(intruder)]).await,
-            [RefusalCode::CloudOnly]
+            refusals(d, tenant, vec![IdentityChange::Upsert(intruder)]).await,
+            [RefusedChangeCode::CloudOnly]
         );
     }
     assert_eq!(
-        refusals(d, tenant, vec![Change::Delete(carol.guid)]).await,
-        [RefusalCode::UnknownObject]
+        refusals(d, tenant, vec![IdentityChange::Delete(carol.guid)]).await,
+        [RefusedChangeCode::UnknownObject]
     );
-    assert_eq!(d.principal(tenant, &carol.upn, None).await.unwrap(), carol);
+    assert_eq!(
+        d.find_identity(tenant, &carol.upn, None).await.unwrap(),
+        carol
+    );
 }
 
 #[tokio::test]
@@ -345,21 +357,21 @@ async fn a_connector_writes_its_own_domain_only() {
     let outside = ApplyIdentities {
         domain: second.clone(),
         ..run(vec![
-            Change::Upsert(user(1, "alice")),
+            IdentityChange::Upsert(user(1, "alice")),
             members(10, &[2], &[1]),
-            Change::Delete(guid(1)),
-            Change::Delete(guid(10)),
+            IdentityChange::Delete(guid(1)),
+            IdentityChange::Delete(guid(10)),
         ])
     };
     let outcome = d.apply_identities(&by(), tenant, outside).await.unwrap();
-    let codes: Vec<RefusalCode> = outcome.refused.iter().map(|r| r.code).collect();
+    let codes: Vec<RefusedChangeCode> = outcome.refused.iter().map(|r| r.code).collect();
     assert_eq!(
         codes,
         [
-            RefusalCode::SidOutsideDomain,
-            RefusalCode::UnknownObject,
-            RefusalCode::UnknownObject,
-            RefusalCode::UnknownObject
+            RefusedChangeCode::SidOutsideDomain,
+            RefusedChangeCode::UnknownObject,
+            RefusedChangeCode::UnknownObject,
+            RefusedChangeCode::UnknownObject
         ]
     );
     assert_eq!(
@@ -378,7 +390,7 @@ async fn a_connector_writes_its_own_domain_only() {
     };
     let twin = ApplyIdentities {
         domain: second,
-        ..run(vec![Change::Upsert(twin)])
+        ..run(vec![IdentityChange::Upsert(twin)])
     };
     assert_eq!(
         d.apply_identities(&by(), tenant, twin)
@@ -388,7 +400,7 @@ async fn a_connector_writes_its_own_domain_only() {
         1
     );
     assert_fails!(
-        d.principal(tenant, "alice", None).await,
+        d.find_identity(tenant, "alice", None).await,
         DirectoryError::Ambiguous { .. }
     );
     for (name, n) in [
@@ -398,7 +410,7 @@ async fn a_connector_writes_its_own_domain_only() {
         ("alice@second.example", 50),
     ] {
         assert_eq!(
-            d.principal(tenant, name, None).await.unwrap().guid,
+            d.find_identity(tenant, name, None).await.unwrap().guid,
             guid(n),
             "{name}"
         );
@@ -448,7 +460,7 @@ async fn names_find_one_or_say_so() {
         &guid(1).to_string(),
     ] {
         assert_eq!(
-            d.principal(tenant, name, Some(IdentityKind::User))
+            d.find_identity(tenant, name, Some(IdentityKind::User))
                 .await
                 .unwrap()
                 .guid,
@@ -456,7 +468,8 @@ async fn names_find_one_or_say_so() {
             "{name}"
         );
         assert_fails!(
-            d.principal(tenant, name, Some(IdentityKind::Group)).await,
+            d.find_identity(tenant, name, Some(IdentityKind::Group))
+                .await,
             DirectoryError::NotFound { .. }
         );
     }
@@ -474,7 +487,7 @@ async fn names_find_one_or_say_so() {
         "a\0@b",
     ] {
         assert_fails!(
-            d.principal(tenant, name, None).await,
+            d.find_identity(tenant, name, None).await,
             DirectoryError::NotFound { .. }
         );
     }
@@ -487,7 +500,7 @@ async fn the_cursor_moves_with_the_data_only() {
     let d = &world.directory;
     let part = ApplyIdentities {
         cursor: Some("early".into()),
-        ..run(vec![Change::Upsert(user(1, "alice"))])
+        ..run(vec![IdentityChange::Upsert(user(1, "alice"))])
     };
     d.apply_identities(&by(), tenant, part.clone())
         .await
@@ -520,7 +533,7 @@ async fn the_agent_reads_back_what_it_wrote() {
         .unwrap();
     assert_eq!((nothing.domain, nothing.identities.items.len()), (None, 0));
     people(d, tenant).await;
-    apply(d, tenant, vec![Change::Delete(guid(2))]).await;
+    apply(d, tenant, vec![IdentityChange::Delete(guid(2))]).await;
     let mut page = Page {
         after: None,
         limit: 2,
@@ -559,7 +572,7 @@ async fn the_agent_reads_back_what_it_wrote() {
 async fn too_much_at_once_is_refused() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
-    let many = vec![Change::Delete(guid(1)); 1001];
+    let many = vec![IdentityChange::Delete(guid(1)); 1001];
     assert_eq!(
         code(
             world
@@ -580,7 +593,7 @@ async fn too_much_at_once_is_refused() {
         "too_many_changes"
     );
     let full = vec![
-        Change::Upsert(group(1, "Sales")),
+        IdentityChange::Upsert(group(1, "Sales")),
         members(1, &crowd[1..], &[]),
     ];
     assert_eq!(
@@ -604,7 +617,7 @@ async fn a_member_counts_from_when_it_is_synced() {
         d,
         tenant,
         vec![
-            Change::Upsert(group(10, "Outer")),
+            IdentityChange::Upsert(group(10, "Outer")),
             members(10, &[11, 1], &[]),
         ],
     )
@@ -612,10 +625,13 @@ async fn a_member_counts_from_when_it_is_synced() {
     apply(
         d,
         tenant,
-        vec![Change::Upsert(group(11, "Inner")), members(11, &[1], &[])],
+        vec![
+            IdentityChange::Upsert(group(11, "Inner")),
+            members(11, &[1], &[]),
+        ],
     )
     .await;
-    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
+    apply(d, tenant, vec![IdentityChange::Upsert(user(1, "alice"))]).await;
     assert_eq!(
         identity_of(d, tenant, 1).await.unwrap().groups,
         [rid_sid(10), rid_sid(11)]
@@ -628,18 +644,18 @@ async fn a_domain_is_not_emptied_unasked() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
-    let everybody: Vec<Change> = (0..1000)
-        .map(|n| Change::Upsert(user(n, &format!("u{n}"))))
+    let everybody: Vec<IdentityChange> = (0..1000)
+        .map(|n| IdentityChange::Upsert(user(n, &format!("u{n}"))))
         .collect();
     apply(d, tenant, everybody).await;
     let disable = |n| {
-        Change::Upsert(SyncedIdentity {
+        IdentityChange::Upsert(SyncedIdentity {
             state: IdentityState::Disabled,
             disabled_reason: Some("disabled".into()),
             ..user(n, &format!("u{n}"))
         })
     };
-    let take = async |run_id: u32, accept_deletions, changes: Vec<Change>| {
+    let take = async |run_id: u32, accept_deletions, changes: Vec<IdentityChange>| {
         let wanted = ApplyIdentities {
             run_id: guid(9000 + run_id),
             accept_deletions,
@@ -647,13 +663,14 @@ async fn a_domain_is_not_emptied_unasked() {
         };
         d.apply_identities(&by(), tenant, wanted).await
     };
-    let delete = |range: std::ops::Range<u32>| range.map(|n| Change::Delete(guid(n))).collect();
+    let delete =
+        |range: std::ops::Range<u32>| range.map(|n| IdentityChange::Delete(guid(n))).collect();
     // A tenth of a thousand, in whatever pieces, whichever run they are said to be of.
     take(1, None, delete(0..60)).await.unwrap();
     take(2, None, (60..100).map(disable).collect())
         .await
         .unwrap();
-    let mut one_more = vec![Change::Upsert(user(5000, "newcomer"))];
+    let mut one_more = vec![IdentityChange::Upsert(user(5000, "newcomer"))];
     one_more.push(disable(100));
     assert_eq!(
         code(take(3, None, one_more.clone()).await),
@@ -712,12 +729,12 @@ async fn every_attribute_tells_where_it_came_from() {
         let actor = crossrealm_directory::Actor::local(name);
         d.apply_identities(&actor, tenant, wanted).await.unwrap();
     };
-    let origins = async |n| {
+    let provenance = async |n| {
         let info = d
-            .principal(tenant, &guid(n).to_string(), None)
+            .find_identity(tenant, &guid(n).to_string(), None)
             .await
             .unwrap();
-        let of = info.origins().into_iter();
+        let of = info.provenance().into_iter();
         of.map(|o| (o.attributes.join(","), o.changed_by, o.run_id.unwrap()))
             .collect::<Vec<_>>()
     };
@@ -726,11 +743,11 @@ async fn every_attribute_tells_where_it_came_from() {
     };
     let all = "sid,account_name,upn,display_name,state,primary_group,domain";
     let first = vec![
-        Change::Upsert(user(1, "alice")),
-        Change::Upsert(group(10, "Sales")),
+        IdentityChange::Upsert(user(1, "alice")),
+        IdentityChange::Upsert(group(10, "Sales")),
     ];
     by_run(1, "connector corp", first).await;
-    assert_eq!(origins(1).await, [told(all, "connector corp", 1)]);
+    assert_eq!(provenance(1).await, [told(all, "connector corp", 1)]);
     let renamed = SyncedIdentity {
         upn: "alice@contoso.com".into(),
         display_name: "Alice Miller".into(),
@@ -739,7 +756,10 @@ async fn every_attribute_tells_where_it_came_from() {
     by_run(
         2,
         "administrator",
-        vec![Change::Upsert(renamed.clone()), members(10, &[1], &[])],
+        vec![
+            IdentityChange::Upsert(renamed.clone()),
+            members(10, &[1], &[]),
+        ],
     )
     .await;
     let rest = "sid,account_name,state,primary_group,domain";
@@ -747,23 +767,23 @@ async fn every_attribute_tells_where_it_came_from() {
         told(rest, "connector corp", 1),
         told("upn,display_name", "administrator", 2),
     ];
-    assert_eq!(origins(1).await, expected);
+    assert_eq!(provenance(1).await, expected);
     let sales = [
         told(all, "connector corp", 1),
         told("members", "administrator", 2),
     ];
-    assert_eq!(origins(10).await, sales);
-    // What changes nothing changes no origin.
+    assert_eq!(provenance(10).await, sales);
+    // What changes nothing changes no provenance.
     by_run(
         3,
         "x",
-        vec![Change::Upsert(renamed), members(10, &[1], &[2])],
+        vec![IdentityChange::Upsert(renamed), members(10, &[1], &[2])],
     )
     .await;
     assert_eq!(
-        (origins(1).await, origins(10).await),
+        (provenance(1).await, provenance(10).await),
         (expected.to_vec(), sales.to_vec())
     );
-    by_run(4, "connector corp", vec![Change::Delete(guid(1))]).await;
-    assert_eq!(origins(1).await[2], told("state", "connector corp", 4));
+    by_run(4, "connector corp", vec![IdentityChange::Delete(guid(1))]).await;
+    assert_eq!(provenance(1).await[2], told("state", "connector corp", 4));
 }

@@ -3,8 +3,8 @@
 use crate::support::assert_fails;
 use crate::support::{World, by, code, people};
 use crossrealm_directory::{
-    Directory, DirectoryError, EventCategory, EventFilter, IdentityFilter, Kind, NewCloudIdentity,
-    NewEvent, NewTenant, NewToken, Outcome, Page, TokenRole,
+    Directory, DirectoryError, EventCategory, EventFilter, IdentityFilter, NewCloudIdentity,
+    NewEvent, NewTenant, NewToken, Outcome, Page, RecordKind, TokenRole,
 };
 use crossrealm_kdc::{IdentityKind, IdentitySource, Policy, TenantId};
 
@@ -28,7 +28,7 @@ async fn defaults_are_those_of_the_design() {
     assert_fails!(
         world.directory.find_tenant("second").await,
         DirectoryError::NotFound {
-            kind: Kind::Tenant,
+            kind: RecordKind::Tenant,
             ..
         }
     );
@@ -272,7 +272,7 @@ async fn cloud_only_identities() {
             .create_cloud_identity(&by(), tenant, carol)
             .await,
         DirectoryError::Exists {
-            kind: Kind::User,
+            kind: RecordKind::User,
             ..
         }
     );
@@ -441,17 +441,14 @@ fn ticket(tenant: TenantId, user: &str, at_ms: i64) -> NewEvent {
     NewEvent {
         id: Some("0123".into()),
         at_ms,
-        tenant: Some(tenant),
-        category: EventCategory::Ticket,
         outcome: Outcome::Refused,
-        action: "ticket.issue".into(),
         reason: "not_synced".into(),
         actor: user.into(),
         user: user.into(),
         target: "cifs/acct1".into(),
         address: Some("2001:db8::1".parse().unwrap()),
         detail: "ü".repeat(1000),
-        trust_key: None,
+        ..NewEvent::ticket(tenant)
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::support::assert_fails;
 use crate::support::{CORP, World, by, code, corp_trust, sid, trust_of};
 use crossrealm_directory::{
-    DirectoryError, EventCategory, Kind, NewDomain, NewEvent, Outcome, PrepareTrust, TrustKeySeen,
-    TrustKeyState, TrustState,
+    DirectoryError, NewDomain, NewEvent, PrepareTrust, RecordKind, TrustKeySeen, TrustKeyState,
+    TrustState,
 };
 use crossrealm_kdc::KeyState;
 use crossrealm_krb::crypto::{Enctype, Key};
@@ -323,7 +323,7 @@ async fn a_deleted_trust_opens_nothing() {
     assert_fails!(
         d.delete_trust(&by(), tenant, CORP).await,
         DirectoryError::NotFound {
-            kind: Kind::Trust,
+            kind: RecordKind::Trust,
             ..
         }
     );
@@ -354,22 +354,15 @@ async fn events_say_when_a_key_was_last_seen() {
         .unwrap();
     for at_ms in [5_000, 3_000] {
         let event = NewEvent {
-            id: None,
             at_ms,
-            tenant: Some(tenant),
-            category: EventCategory::Ticket,
-            outcome: Outcome::Done,
-            action: "ticket.issue".into(),
-            reason: String::new(),
             actor: "alice".into(),
             user: "alice".into(),
             target: "cifs/acct1".into(),
-            address: None,
-            detail: String::new(),
             trust_key: Some(TrustKeySeen {
                 realm: "CORP.CONTOSO.COM".into(),
                 version: 1,
             }),
+            ..NewEvent::ticket(tenant)
         };
         d.record_events(vec![event]).await.unwrap();
     }

@@ -14,10 +14,10 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 /// So many objects are looked up together, and so many are written by one statement.
-pub(super) const TOGETHER: usize = 40;
+pub(super) const BATCH_SIZE: usize = 40;
 
 /// The identities that have the GUID, SID, UPN or account name of one of some objects.
-pub(super) struct Nearby<'a> {
+pub(super) struct TenantLookup<'a> {
     domain: &'a DomainInfo,
     identities: HashMap<Uuid, IdentityInfo>,
     by_sid: HashMap<Sid, Uuid>,
@@ -25,7 +25,7 @@ pub(super) struct Nearby<'a> {
     by_upn: HashMap<String, Uuid>,
 }
 
-impl<'a> Nearby<'a> {
+impl<'a> TenantLookup<'a> {
     /// Looks up what is near these objects of a domain.
     pub(super) async fn of(
         conn: &mut AnyConnection,
@@ -33,7 +33,7 @@ impl<'a> Nearby<'a> {
         domain: &'a DomainInfo,
         objects: &[&SyncedIdentity],
     ) -> Result<Self> {
-        let mut nearby = Self {
+        let mut lookup = Self {
             domain,
             identities: HashMap::new(),
             by_sid: HashMap::new(),
@@ -41,7 +41,7 @@ impl<'a> Nearby<'a> {
             by_upn: HashMap::new(),
         };
         if objects.is_empty() {
-            return Ok(nearby);
+            return Ok(lookup);
         }
         let list = |n| places(3 + n * objects.len(), objects.len());
         let mut statement = sql_list(format!(
@@ -55,7 +55,7 @@ impl<'a> Nearby<'a> {
             list(2),
             list(3),
         ))
-        .persistent(objects.len() == TOGETHER)
+        .persistent(objects.len() == BATCH_SIZE)
         .bind(tenant_blob(tenant))
         .bind(domain.dns_name.as_str());
         for new in objects {
@@ -71,9 +71,9 @@ impl<'a> Nearby<'a> {
             statement = statement.bind(taken_upn(new));
         }
         for row in &statement.fetch_all(conn).await? {
-            nearby.put(identity_info(row)?);
+            lookup.put(identity_info(row)?);
         }
-        Ok(nearby)
+        Ok(lookup)
     }
 
     /// The identity with this GUID.

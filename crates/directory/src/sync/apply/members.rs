@@ -7,20 +7,20 @@ use crate::db::statement::{CHUNK, places, rows, sql_list};
 use crate::error::Result;
 use crate::identities::memberships;
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
-use crate::sync::model::RefusalCode;
+use crate::sync::model::RefusedChangeCode;
 use crossrealm_kdc::{IdentityKind, IdentityState};
 use sqlx::AnyConnection;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// So many members, and so many groups, are written by one statement.
-const TOGETHER: usize = 100;
+const BATCH_SIZE: usize = 100;
 
 /// A group, whom to add, whom to take away.
 pub(super) type MemberChange<'a> = (Uuid, &'a Vec<Uuid>, &'a Vec<Uuid>);
 
 /// What was decided of some groups and is not written yet.
-struct Unwritten<'a> {
+struct PendingWrites<'a> {
     /// The living groups among all that are added or taken away.
     living: &'a HashSet<Uuid>,
     /// Members to add, each behind its group.
@@ -39,21 +39,21 @@ impl Run<'_> {
         for changes in changes.chunks(CHUNK) {
             let groups = self.own_groups(conn, changes).await?;
             let living = self.groups_among(conn, changes).await?;
-            let mut unwritten = Unwritten {
+            let mut pending = PendingWrites {
                 living: &living,
                 pairs: Vec::new(),
                 changed: HashSet::new(),
             };
             for change in changes {
                 match groups.contains_key(&change.0) {
-                    true => self.change(conn, change, &mut unwritten).await?,
+                    true => self.change(conn, change, &mut pending).await?,
                     false => self.no_group(conn, change.0).await?,
                 }
             }
-            self.add(conn, &mut unwritten).await?;
-            let changed = unwritten.changed.iter().filter_map(|guid| groups.get(guid));
+            self.add(conn, &mut pending).await?;
+            let changed = pending.changed.iter().filter_map(|guid| groups.get(guid));
             let changed: Vec<&IdentityInfo> = changed.collect();
-            for groups in changed.chunks(TOGETHER) {
+            for groups in changed.chunks(BATCH_SIZE) {
                 self.members_changed(conn, groups).await?;
             }
         }
@@ -64,36 +64,40 @@ impl Run<'_> {
         &mut self,
         conn: &mut AnyConnection,
         (group, add, remove): &MemberChange<'_>,
-        unwritten: &mut Unwritten<'_>,
+        pending: &mut PendingWrites<'_>,
     ) -> Result<()> {
         if !remove.is_empty() {
             // What is taken away may be among what waits to be added.
-            self.add(conn, unwritten).await?;
+            self.add(conn, pending).await?;
         }
         for chunk in remove.chunks(CHUNK) {
             for member in chunk {
-                if unwritten.living.contains(member) {
+                if pending.living.contains(member) {
                     self.closure.shrunk(*member);
                 }
             }
             let ended = memberships::end(conn, self.tenant, *group, chunk).await?;
             if ended > 0 {
-                unwritten.changed.insert(*group);
+                pending.changed.insert(*group);
             }
             self.outcome.memberships_removed += ended;
         }
         for member in *add {
-            unwritten.pairs.push((*group, *member));
-            if unwritten.pairs.len() >= TOGETHER {
-                self.add(conn, unwritten).await?;
+            pending.pairs.push((*group, *member));
+            if pending.pairs.len() >= BATCH_SIZE {
+                self.add(conn, pending).await?;
             }
         }
         Ok(())
     }
 
     /// Writes the members that wait to be added.
-    async fn add(&mut self, conn: &mut AnyConnection, unwritten: &mut Unwritten<'_>) -> Result<()> {
-        let pairs = std::mem::take(&mut unwritten.pairs);
+    async fn add(
+        &mut self,
+        conn: &mut AnyConnection,
+        pending: &mut PendingWrites<'_>,
+    ) -> Result<()> {
+        let pairs = std::mem::take(&mut pending.pairs);
         if pairs.is_empty() {
             return Ok(());
         }
@@ -101,17 +105,17 @@ impl Run<'_> {
             "INSERT INTO memberships (tenant_id, group_guid, member_guid) VALUES {} ON CONFLICT DO NOTHING RETURNING group_guid",
             rows(pairs.len(), |n| format!("($1,${},${})", 2 * n + 2, 2 * n + 3))
         ))
-        .persistent(pairs.len() == TOGETHER)
+        .persistent(pairs.len() == BATCH_SIZE)
         .bind(tenant_blob(self.tenant));
         for (group, member) in &pairs {
             statement = statement.bind(uuid_blob(*group)).bind(uuid_blob(*member));
         }
         for row in &statement.fetch_all(&mut *conn).await? {
-            unwritten.changed.insert(col_uuid(row, "group_guid")?);
+            pending.changed.insert(col_uuid(row, "group_guid")?);
             self.outcome.memberships_added += 1;
         }
         for (group, member) in pairs {
-            if unwritten.living.contains(&member) {
+            if pending.living.contains(&member) {
                 self.closure.edge_added(conn, member, group).await?;
             }
         }
@@ -129,26 +133,26 @@ impl Run<'_> {
              WHERE tenant_id = $1 AND guid = new.column1",
             rows(groups.len(), |n| format!("(${},${})", 2 * n + 3, 2 * n + 4))
         ))
-        .persistent(groups.len() == TOGETHER)
+        .persistent(groups.len() == BATCH_SIZE)
         .bind(tenant_blob(self.tenant))
         .bind(now_s());
         for group in groups {
             statement = statement
                 .bind(uuid_blob(group.guid))
-                .bind(self.origins(&group.origins, &["members"]));
+                .bind(self.provenance(&group.provenance, &["members"]));
         }
         statement.execute(conn).await?;
         Ok(())
     }
 
     async fn no_group(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
-        if self.blamed.contains(&guid) {
+        if self.failed_objects.contains(&guid) {
             // It is not here because it was refused itself: that reason stands.
             return Ok(());
         }
         let domain = &self.domain.dns_name;
         let message = format!("no synced group of domain `{domain}` has this GUID");
-        let code = RefusalCode::UnknownObject;
+        let code = RefusedChangeCode::UnknownObject;
         self.refuse(conn, guid, "", code, message).await
     }
 

@@ -4,8 +4,7 @@ mod lookup;
 mod members;
 mod upserts;
 
-use crate::audit::events;
-use crate::audit::events::{Actor, Outcome, audit_event};
+use crate::audit::events::{Actor, NewEvent, Outcome, record};
 use crate::clock::now_s;
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{sql, sql_list};
@@ -14,7 +13,7 @@ use crate::identities::closure::Closure;
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::identities::{memberships, provenance};
 use crate::names;
-use crate::sync::model::{ApplyOutcome, Change, RefusalCode, RefusedChange};
+use crate::sync::model::{ApplyOutcome, IdentityChange, RefusedChange, RefusedChangeCode};
 use crate::tenants::domains::DomainInfo;
 use crossrealm_kdc::{IdentityKind, IdentityState, Policy, TenantId};
 use sqlx::AnyConnection;
@@ -23,7 +22,7 @@ use std::mem::discriminant;
 use uuid::Uuid;
 
 /// The most objects of a domain of which it is kept that they were refused or failed.
-const MAX_BLAMED: usize = 10_000;
+const MAX_FAILED_OBJECTS: usize = 10_000;
 
 /// The request under way.
 pub(crate) struct Run<'a> {
@@ -34,7 +33,7 @@ pub(crate) struct Run<'a> {
     policy: Policy,
     closure: Closure,
     /// The objects that were refused or failed before: the few of which more is known than their record.
-    blamed: HashSet<Uuid>,
+    failed_objects: HashSet<Uuid>,
     outcome: ApplyOutcome,
 }
 
@@ -53,7 +52,7 @@ impl<'a> Run<'a> {
             .bind(domain.dns_name.as_str())
             .fetch_all(conn)
             .await?;
-        let blamed = rows.iter().map(|row| col_uuid(row, "guid"));
+        let failed = rows.iter().map(|row| col_uuid(row, "guid"));
         Ok(Self {
             by,
             tenant,
@@ -61,7 +60,7 @@ impl<'a> Run<'a> {
             run_id,
             policy,
             closure: Closure::new(tenant),
-            blamed: blamed.collect::<Result<_>>()?,
+            failed_objects: failed.collect::<Result<_>>()?,
             outcome: ApplyOutcome::default(),
         })
     }
@@ -70,15 +69,17 @@ impl<'a> Run<'a> {
     pub(crate) async fn apply(
         &mut self,
         conn: &mut AnyConnection,
-        changes: &[Change],
+        changes: &[IdentityChange],
     ) -> Result<()> {
         for alike in changes.chunk_by(|a, b| discriminant(a) == discriminant(b)) {
             let (mut objects, mut groups) = (Vec::new(), Vec::new());
             for change in alike {
                 match change {
-                    Change::Upsert(object) => objects.push(object),
-                    Change::Members { group, add, remove } => groups.push((*group, add, remove)),
-                    Change::Delete(guid) => self.delete(conn, *guid).await?,
+                    IdentityChange::Upsert(object) => objects.push(object),
+                    IdentityChange::Members { group, add, remove } => {
+                        groups.push((*group, add, remove))
+                    }
+                    IdentityChange::Delete(guid) => self.delete(conn, *guid).await?,
                 }
             }
             self.upserts(conn, &objects).await?;
@@ -94,7 +95,7 @@ impl<'a> Run<'a> {
     }
 
     /// What is stored of where attributes came from, once this run wrote these.
-    fn origins(&self, stored: &str, changed: &[&str]) -> String {
+    fn provenance(&self, stored: &str, changed: &[&str]) -> String {
         provenance::written(stored, changed, &self.by.name, Some(self.run_id))
     }
 
@@ -131,16 +132,16 @@ impl<'a> Run<'a> {
         self.outcome.memberships_removed += removed;
         if known.state == IdentityState::Deleted {
             self.outcome.unchanged += 1;
-            return self.absolve(conn, guid).await;
+            return self.clear_failure(conn, guid).await;
         }
         place("UPDATE identities SET state = 'deleted', disabled_reason = NULL, taken_account = NULL, taken_upn = NULL,
                barred_at = CASE WHEN state = 'enabled' OR disabled_reason = 'locked' THEN $3 ELSE barred_at END, changed_at = $3, origins = $4 WHERE tenant_id = $1 AND guid = $2")
             .bind(now_s())
-            .bind(self.origins(&known.origins, &["state"]))
+            .bind(self.provenance(&known.provenance, &["state"]))
             .execute(&mut *conn)
             .await?;
         self.outcome.deleted += 1;
-        self.absolve(conn, guid).await
+        self.clear_failure(conn, guid).await
     }
 
     /// What is not here need not be deleted, a refused object for one; what is another's may not be.
@@ -153,11 +154,11 @@ impl<'a> Run<'a> {
         if other.is_some() {
             let message = format!("it is not an identity of domain `{}`", self.domain.dns_name);
             return self
-                .refuse(conn, guid, "", RefusalCode::UnknownObject, message)
+                .refuse(conn, guid, "", RefusedChangeCode::UnknownObject, message)
                 .await;
         }
         self.outcome.unchanged += 1;
-        self.absolve(conn, guid).await
+        self.clear_failure(conn, guid).await
     }
 
     /// Notes a refusal; audited when it is new, not each time an agent tries again.
@@ -166,7 +167,7 @@ impl<'a> Run<'a> {
         conn: &mut AnyConnection,
         guid: Uuid,
         account_name: &str,
-        code: RefusalCode,
+        code: RefusedChangeCode,
         message: String,
     ) -> Result<()> {
         let place = |text| {
@@ -187,14 +188,14 @@ impl<'a> Run<'a> {
             }
             None => false,
         };
-        let blamed = self.blamed.contains(&guid);
-        if blamed {
+        let failed_before = self.failed_objects.contains(&guid);
+        if failed_before {
             // The newest word about an object is the one that stands.
             place("DELETE FROM sync_failures WHERE tenant_id = $1 AND domain = $2 AND guid = $3")
                 .execute(&mut *conn)
                 .await?;
         }
-        if !blamed && self.blamed.len() >= MAX_BLAMED {
+        if !failed_before && self.failed_objects.len() >= MAX_FAILED_OBJECTS {
             // Told to the agent and the audit, which has a bound of its own; not kept.
             self.audit_refusal(conn, guid, &name, code, &message)
                 .await?;
@@ -210,7 +211,7 @@ impl<'a> Run<'a> {
                 .await?;
             self.audit_refusal(conn, guid, &name, code, &message)
                 .await?;
-            self.blamed.insert(guid);
+            self.failed_objects.insert(guid);
         }
         self.outcome.refused.push(RefusedChange {
             object_guid: guid,
@@ -226,23 +227,23 @@ impl<'a> Run<'a> {
         conn: &mut AnyConnection,
         guid: Uuid,
         name: &str,
-        code: RefusalCode,
+        code: RefusedChangeCode,
         message: &str,
     ) -> Result<()> {
-        let event = events::NewEvent {
+        let event = NewEvent {
             outcome: Outcome::Refused,
             reason: code.as_str().to_owned(),
             user: name.to_owned(),
             target: guid.to_string(),
             detail: message.to_owned(),
-            ..audit_event(self.by, Some(self.tenant), "sync.refuse")
+            ..NewEvent::audit(self.by, Some(self.tenant), "sync.refuse")
         };
-        events::record(conn, &event).await
+        record(conn, &event).await
     }
 
     /// An object that is as it should be is no longer one that was refused or failed.
-    async fn absolve(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
-        if !self.blamed.remove(&guid) {
+    async fn clear_failure(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
+        if !self.failed_objects.remove(&guid) {
             return Ok(());
         }
         let texts = [

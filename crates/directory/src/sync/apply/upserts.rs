@@ -2,7 +2,7 @@
 //! written, many at once.
 
 use super::Run;
-use super::lookup::{Nearby, TOGETHER, upn_of};
+use super::lookup::{BATCH_SIZE, TenantLookup, upn_of};
 use crate::clock::now_s;
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::{places, rows, sql_list};
@@ -11,7 +11,7 @@ use crate::identities::identity_ref::short_name;
 use crate::identities::memberships;
 use crate::identities::rows::{IdentityInfo, kind_word, primary_group_sid, state_word};
 use crate::names;
-use crate::sync::model::{RefusalCode, SyncedIdentity};
+use crate::sync::model::{RefusedChangeCode, SyncedIdentity};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState};
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
@@ -32,11 +32,11 @@ const ATTRIBUTES: &[&str] = &[
 ];
 
 /// Why an object is refused.
-type Verdict = std::result::Result<(), (RefusalCode, String)>;
+type Verdict = std::result::Result<(), (RefusedChangeCode, String)>;
 
 /// What was decided to write and is not written yet, in this order.
 #[derive(Default)]
-struct Unwritten {
+struct PendingWrites {
     identities: Vec<IdentityInfo>,
     /// Groups among them that come to life.
     groups: Vec<Uuid>,
@@ -49,19 +49,19 @@ impl Run<'_> {
         conn: &mut AnyConnection,
         objects: &[&SyncedIdentity],
     ) -> Result<()> {
-        for objects in objects.chunks(TOGETHER) {
+        for objects in objects.chunks(BATCH_SIZE) {
             let judged: Vec<(&SyncedIdentity, Verdict)> =
                 objects.iter().map(|new| (*new, self.form(new))).collect();
             // What is malformed is not even asked for: not every database takes every text.
             let formed = judged.iter().filter(|(_, form)| form.is_ok());
             let formed: Vec<_> = formed.map(|(new, _)| *new).collect();
-            let mut nearby = Nearby::of(conn, self.tenant, self.domain, &formed).await?;
-            let mut unwritten = Unwritten::default();
+            let mut lookup = TenantLookup::of(conn, self.tenant, self.domain, &formed).await?;
+            let mut pending = PendingWrites::default();
             for (new, form) in judged {
-                self.upsert(conn, new, form, &mut nearby, &mut unwritten)
+                self.upsert(conn, new, form, &mut lookup, &mut pending)
                     .await?;
             }
-            self.write(conn, &mut unwritten).await?;
+            self.write(conn, &mut pending).await?;
         }
         Ok(())
     }
@@ -71,12 +71,12 @@ impl Run<'_> {
         conn: &mut AnyConnection,
         new: &SyncedIdentity,
         form: Verdict,
-        nearby: &mut Nearby<'_>,
-        unwritten: &mut Unwritten,
+        lookup: &mut TenantLookup<'_>,
+        pending: &mut PendingWrites,
     ) -> Result<()> {
         let guid = new.object_guid;
-        let known = nearby.get(guid);
-        let fine = form.and_then(|()| self.against(new, known, nearby.other(new)));
+        let known = lookup.get(guid);
+        let fine = form.and_then(|()| self.against(new, known, lookup.other(new)));
         if let Err((code, message)) = fine {
             return self
                 .refuse(conn, guid, &new.account_name, code, message)
@@ -100,13 +100,13 @@ impl Run<'_> {
                 .filter(|_| changed.contains(&"primary_group"))
                 .and_then(primary_group_sid);
             let wanted = self.wanted(known, new, &changed);
-            nearby.put(wanted.clone());
-            self.put(conn, wanted, left, unwritten).await?;
+            lookup.put(wanted.clone());
+            self.put(conn, wanted, left, pending).await?;
         }
         if new.kind == IdentityKind::Group && before == IdentityState::Deleted {
-            unwritten.groups.push(guid);
+            pending.groups.push(guid);
         }
-        self.absolve(conn, guid).await
+        self.clear_failure(conn, guid).await
     }
 
     /// Has an identity written, which `left` the primary group with this SID.
@@ -115,27 +115,24 @@ impl Run<'_> {
         conn: &mut AnyConnection,
         wanted: IdentityInfo,
         left: Option<Sid>,
-        unwritten: &mut Unwritten,
+        pending: &mut PendingWrites,
     ) -> Result<()> {
-        let again = unwritten
-            .identities
-            .iter()
-            .any(|one| one.guid == wanted.guid);
+        let again = pending.identities.iter().any(|one| one.guid == wanted.guid);
         if again || left.is_some() {
             // A statement writes an identity once; and the group that was left may be among those that wait.
-            self.write(conn, unwritten).await?;
+            self.write(conn, pending).await?;
         }
         if let Some(group) = left {
             memberships::primary_group_ended(conn, self.tenant, wanted.guid, &group).await?;
         }
-        unwritten.identities.push(wanted);
+        pending.identities.push(wanted);
         Ok(())
     }
 
     /// What can be said of an object alone.
     fn form(&self, new: &SyncedIdentity) -> Verdict {
         let invalid =
-            |error: crate::error::DirectoryError| (RefusalCode::Invalid, error.to_string());
+            |error: crate::error::DirectoryError| (RefusedChangeCode::Invalid, error.to_string());
         names::plain_text("account name", &new.account_name, 256, false).map_err(invalid)?;
         names::plain_text("display name", &new.display_name, 256, true).map_err(invalid)?;
         names::plain_text(
@@ -150,14 +147,14 @@ impl Run<'_> {
         }
         if new.state == IdentityState::Deleted {
             let message = "a deletion is a change of its own".to_owned();
-            return Err((RefusalCode::Invalid, message));
+            return Err((RefusedChangeCode::Invalid, message));
         }
         if !new.sid.is_in_domain(&self.domain.sid) {
             let message = format!(
                 "its SID `{}` does not lie in domain `{}` (`{}`)",
                 new.sid, self.domain.dns_name, self.domain.sid
             );
-            return Err((RefusalCode::SidOutsideDomain, message));
+            return Err((RefusedChangeCode::SidOutsideDomain, message));
         }
         let reserved = new.kind == IdentityKind::User && new.sid.rid() < FIRST_ORDINARY_RID;
         if reserved && !self.policy.allow_low_rids {
@@ -165,7 +162,7 @@ impl Run<'_> {
                 "its RID {} is that of a built-in account, which the tenant's policy leaves out",
                 new.sid.rid()
             );
-            return Err((RefusalCode::RidReserved, message));
+            return Err((RefusedChangeCode::RidReserved, message));
         }
         Ok(())
     }
@@ -180,25 +177,25 @@ impl Run<'_> {
         if let Some(known) = known {
             if known.source == IdentitySource::CloudOnly {
                 let message = "an identity that exists only in the tenant has its GUID".to_owned();
-                return Err((RefusalCode::CloudOnly, message));
+                return Err((RefusedChangeCode::CloudOnly, message));
             }
             if known.sid != new.sid {
                 let message = format!(
                     "it was synced with SID `{}` and now has `{}`; a SID never changes",
                     known.sid, new.sid
                 );
-                return Err((RefusalCode::SidChanged, message));
+                return Err((RefusedChangeCode::SidChanged, message));
             }
             if known.kind != new.kind {
                 let message = format!("it was synced as a {}", kind_word(known.kind));
-                return Err((RefusalCode::Invalid, message));
+                return Err((RefusedChangeCode::Invalid, message));
             }
         }
         other.map_or(Ok(()), |other| Err(self.taken(new, other)))
     }
 
     /// Another identity has the object's SID, UPN or account name.
-    fn taken(&self, new: &SyncedIdentity, other: &IdentityInfo) -> (RefusalCode, String) {
+    fn taken(&self, new: &SyncedIdentity, other: &IdentityInfo) -> (RefusedChangeCode, String) {
         let kind = kind_word(other.kind);
         let name = short_name(other.kind, &other.upn, &other.account_name);
         if other.sid == new.sid {
@@ -210,7 +207,7 @@ impl Run<'_> {
                 "its SID `{}` belongs to the {tombstone}{kind} `{name}`",
                 new.sid
             );
-            return (RefusalCode::SidDuplicate, message);
+            return (RefusedChangeCode::SidDuplicate, message);
         }
         let same_upn = !new.upn.is_empty() && other.upn.to_lowercase() == new.upn.to_lowercase();
         let what = match same_upn {
@@ -218,8 +215,8 @@ impl Run<'_> {
             false => format!("account name `{}`", new.account_name),
         };
         let (code, whose) = match other.source {
-            IdentitySource::CloudOnly => (RefusalCode::CloudOnly, "cloud-only "),
-            IdentitySource::Hybrid => (RefusalCode::UpnConflict, ""),
+            IdentitySource::CloudOnly => (RefusedChangeCode::CloudOnly, "cloud-only "),
+            IdentitySource::Hybrid => (RefusedChangeCode::UpnConflict, ""),
         };
         (
             code,
@@ -268,13 +265,13 @@ impl Run<'_> {
             primary_group_rid: new.primary_group_rid,
             created_at: known.map_or(now, |known| known.created_at),
             changed_at: now,
-            origins: self.origins(known.map_or("", |known| &known.origins), changed),
+            provenance: self.provenance(known.map_or("", |known| &known.provenance), changed),
         }
     }
 
     /// Writes what was decided, by one statement, in its order: a name may have changed hands.
-    async fn write(&self, conn: &mut AnyConnection, unwritten: &mut Unwritten) -> Result<()> {
-        let identities = std::mem::take(&mut unwritten.identities);
+    async fn write(&self, conn: &mut AnyConnection, pending: &mut PendingWrites) -> Result<()> {
+        let identities = std::mem::take(&mut pending.identities);
         if !identities.is_empty() {
             let text = format!(
                 "INSERT INTO identities (tenant_id, domain, source, guid, sid, kind, state, disabled_reason, account_name, upn,
@@ -291,7 +288,7 @@ impl Run<'_> {
                 rows(identities.len(), row_places)
             );
             let mut statement = sql_list(text)
-                .persistent(identities.len() == TOGETHER)
+                .persistent(identities.len() == BATCH_SIZE)
                 .bind(tenant_blob(self.tenant))
                 .bind(self.domain.dns_name.as_str());
             for identity in &identities {
@@ -308,11 +305,11 @@ impl Run<'_> {
                     .bind(identity.changed_at)
                     .bind(identity.account_name.to_lowercase())
                     .bind(upn_of(identity))
-                    .bind(identity.origins.as_str());
+                    .bind(identity.provenance.as_str());
             }
             statement.execute(&mut *conn).await?;
         }
-        let groups = std::mem::take(&mut unwritten.groups);
+        let groups = std::mem::take(&mut pending.groups);
         self.closure.groups_added(conn, &groups).await
     }
 }
@@ -323,7 +320,7 @@ fn row_places(n: usize) -> String {
     const OWN: usize = 13;
     let first = SHARED + OWN * n + 1;
     // Time and name stand in two columns each.
-    let [time, name, upn, origins] = [9, 10, 11, 12].map(|k| first + k);
+    let [time, name, upn, provenance] = [9, 10, 11, 12].map(|k| first + k);
     let before = places(first, 9);
-    format!("($1,$2,'hybrid',{before},${time},${time},${name},${name},${upn},${origins})")
+    format!("($1,$2,'hybrid',{before},${time},${time},${name},${name},${upn},${provenance})")
 }

@@ -4,7 +4,7 @@ use crate::support::{
     CORP, World, agreed, apply, by, corp_trust, grant_of, guid, identity_of, people, rid_sid,
     trust_of, user,
 };
-use crossrealm_directory::{Change, Directory, KeySlot, NewStorageAccount, SyncedIdentity};
+use crossrealm_directory::{Directory, IdentityChange, KeySlot, NewStorageAccount, SyncedIdentity};
 use crossrealm_kdc::{IdentityState, Lookups, Records, TenantId, Wanted};
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ async fn two_tenants_never_answer_for_each_other() {
         service(a.id).await.keys[0].key.as_bytes(),
         service(b.id).await.keys[0].key.as_bytes()
     );
-    apply(d, b.id, vec![Change::Delete(guid(1))]).await;
+    apply(d, b.id, vec![IdentityChange::Delete(guid(1))]).await;
     assert_eq!(
         identity_of(d, a.id, 1).await.unwrap().state,
         IdentityState::Enabled
@@ -110,7 +110,7 @@ async fn a_change_here_counts_at_once() {
         apply(
             d,
             tenant,
-            vec![Change::Upsert(SyncedIdentity {
+            vec![IdentityChange::Upsert(SyncedIdentity {
                 state,
                 ..user(1, "alice")
             })],
@@ -147,7 +147,12 @@ async fn a_change_elsewhere_counts_within_a_second() {
         state: IdentityState::Disabled,
         ..user(1, "alice")
     };
-    apply(&world.directory, tenant, vec![Change::Upsert(disabled)]).await;
+    apply(
+        &world.directory,
+        tenant,
+        vec![IdentityChange::Upsert(disabled)],
+    )
+    .await;
     world
         .directory
         .delete_trust(&by(), tenant, CORP)
@@ -202,7 +207,12 @@ async fn a_user_without_upn_gets_the_implicit_one() {
         upn: String::new(),
         ..user(1, "alice")
     };
-    apply(&world.directory, tenant, vec![Change::Upsert(no_upn)]).await;
+    apply(
+        &world.directory,
+        tenant,
+        vec![IdentityChange::Upsert(no_upn)],
+    )
+    .await;
     assert_eq!(
         identity_of(&world.directory, tenant, 1).await.unwrap().upn,
         "alice@corp.contoso.com"

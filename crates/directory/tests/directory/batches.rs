@@ -2,7 +2,7 @@
 
 use crate::support::{CORP, World, by, few_cases, group, guid, rid_sid, run, user};
 use crossrealm_directory::{
-    ApplyOutcome, Change, Directory, IdentityFilter, NewCloudIdentity, Page, SyncedIdentity,
+    ApplyOutcome, Directory, IdentityChange, IdentityFilter, NewCloudIdentity, Page, SyncedIdentity,
 };
 use crossrealm_kdc::{IdentityKind, IdentityState, TenantId};
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn kind(n: u32) -> IdentityKind {
     }
 }
 
-fn upsert() -> impl Strategy<Value = Change> {
+fn upsert() -> impl Strategy<Value = IdentityChange> {
     let who = (0..OBJECTS, 0..10_u32, 0..20_u32);
     let names = (0..NAMES, prop::option::weighted(0.6, 0..=NAMES), 0..30_u32);
     let state = (0..4_u32, 1000..1003_u32);
@@ -43,7 +43,7 @@ fn upsert() -> impl Strategy<Value = Change> {
             1 => "zero\0".to_owned(),
             _ => format!("{}{account}", if bad % 2 == 0 { "name" } else { "NAME" }),
         };
-        Change::Upsert(SyncedIdentity {
+        IdentityChange::Upsert(SyncedIdentity {
             object_guid: guid(n),
             sid,
             kind,
@@ -65,9 +65,9 @@ fn upsert() -> impl Strategy<Value = Change> {
     })
 }
 
-fn members() -> impl Strategy<Value = Change> {
+fn members() -> impl Strategy<Value = IdentityChange> {
     let some = || prop::collection::vec(0..OBJECTS, 0..4);
-    (0..=OBJECTS / 2, some(), some()).prop_map(|(group, add, remove)| Change::Members {
+    (0..=OBJECTS / 2, some(), some()).prop_map(|(group, add, remove)| IdentityChange::Members {
         group: guid(group),
         add: add.into_iter().map(guid).collect(),
         remove: remove.into_iter().map(guid).collect(),
@@ -75,16 +75,16 @@ fn members() -> impl Strategy<Value = Change> {
 }
 
 /// Changes in any order, many of a kind behind each other.
-fn changes() -> impl Strategy<Value = Vec<Change>> {
+fn changes() -> impl Strategy<Value = Vec<IdentityChange>> {
     let stretch = prop_oneof![
         4 => prop::collection::vec(upsert(), 1..12),
         4 => prop::collection::vec(members(), 1..16),
-        1 => (0..OBJECTS).prop_map(|n| vec![Change::Delete(guid(n))]),
+        1 => (0..OBJECTS).prop_map(|n| vec![IdentityChange::Delete(guid(n))]),
         // More than one statement takes.
         1 => prop::collection::vec(upsert(), 41..90),
     ];
-    let groups = (0..OBJECTS / 2).map(|n| Change::Upsert(group(n, &format!("group{n}"))));
-    let groups: Vec<Change> = groups.collect();
+    let groups = (0..OBJECTS / 2).map(|n| IdentityChange::Upsert(group(n, &format!("group{n}"))));
+    let groups: Vec<IdentityChange> = groups.collect();
     prop::collection::vec(stretch, 1..6)
         .prop_map(move |stretches| [groups.clone(), stretches.concat()].concat())
 }
@@ -104,7 +104,7 @@ async fn tenant(world: &World, name: &str) -> TenantId {
     tenant
 }
 
-async fn apply(d: &Directory, tenant: TenantId, changes: &[Change]) -> ApplyOutcome {
+async fn apply(d: &Directory, tenant: TenantId, changes: &[IdentityChange]) -> ApplyOutcome {
     let wanted = run(changes.to_vec());
     d.apply_identities(&by(), tenant, wanted).await.unwrap()
 }
@@ -150,13 +150,13 @@ async fn state(world: &World, tenant: TenantId) -> String {
         .await
         .unwrap();
     for info in infos.items {
-        let mut origins = Vec::new();
-        for origin in info.origins() {
-            let of = (origin.changed_by, origin.run_id);
-            origins.extend(origin.attributes.into_iter().map(|name| (name, of.clone())));
+        let mut provenance = Vec::new();
+        for source in info.provenance() {
+            let of = (source.changed_by, source.run_id);
+            provenance.extend(source.attributes.into_iter().map(|name| (name, of.clone())));
         }
-        origins.sort();
-        text += &format!("{} {:?} {origins:?}\n", info.account_name, info.source);
+        provenance.sort();
+        text += &format!("{} {:?} {provenance:?}\n", info.account_name, info.source);
     }
     let ended = "SELECT group_guid, member_guid FROM ended_memberships WHERE tenant_id = $1
                  ORDER BY group_guid, member_guid";

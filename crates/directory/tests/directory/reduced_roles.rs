@@ -1,8 +1,10 @@
 //! Users whose role on a share is less than their tickets say.
 
-use crate::barred::account;
+use crate::revoked_users::account;
 use crate::support::{World, apply, by, domain_users, group, guid, members, people, rid_sid, user};
-use crossrealm_directory::{Change, Directory, Lowered, LoweredRole, MAX_BARRED, ShareRole};
+use crossrealm_directory::{
+    Directory, IdentityChange, MAX_REVOKED_USERS, ReducedRole, ReducedRoles, ShareRole,
+};
 use crossrealm_kdc::TenantId;
 
 const SHARE: &str = "projects";
@@ -23,13 +25,13 @@ async fn grant(d: &Directory, tenant: TenantId, to: &str, role: ShareRole) {
         .unwrap();
 }
 
-async fn lowered(d: &Directory, tenant: TenantId) -> Lowered {
+async fn reduced_roles(d: &Directory, tenant: TenantId) -> ReducedRoles {
     let state = d.host_state(tenant, "acct1").await.unwrap();
-    state.shares[0].lowered.clone()
+    state.shares[0].reduced_roles.clone()
 }
 
-fn role(n: u32, had: ShareRole, has: Option<ShareRole>) -> LoweredRole {
-    LoweredRole {
+fn role(n: u32, had: ShareRole, has: Option<ShareRole>) -> ReducedRole {
+    ReducedRole {
         sid: rid_sid(n),
         had,
         has,
@@ -51,23 +53,26 @@ async fn who_leaves_a_nested_group_has_less_than_the_ticket_says_until_it_ends()
     let d = &world.directory;
     grant(d, tenant, "AllStaff", ShareRole::Contributor).await;
     apply(d, tenant, vec![members(10, &[2], &[])]).await;
-    assert_eq!(lowered(d, tenant).await.roles, []);
+    assert_eq!(reduced_roles(d, tenant).await.roles, []);
     let before = d.host_state(tenant, "acct1").await.unwrap().version;
     apply(d, tenant, vec![members(10, &[], &[1])]).await;
     let gone = role(1, ShareRole::Contributor, None);
-    assert_eq!(lowered(d, tenant).await.roles, [gone]);
+    assert_eq!(reduced_roles(d, tenant).await.roles, [gone]);
     assert_ne!(d.host_state(tenant, "acct1").await.unwrap().version, before);
     // A role of another way is kept.
     grant(d, tenant, "alice@corp.contoso.com", ShareRole::Reader).await;
     let less = role(1, ShareRole::Contributor, Some(ShareRole::Reader));
-    assert_eq!(lowered(d, tenant).await.roles, std::slice::from_ref(&less));
+    assert_eq!(
+        reduced_roles(d, tenant).await.roles,
+        std::slice::from_ref(&less)
+    );
     // The membership is back, by another way even.
     apply(d, tenant, vec![members(11, &[1], &[])]).await;
-    assert_eq!(lowered(d, tenant).await.roles, []);
+    assert_eq!(reduced_roles(d, tenant).await.roles, []);
     apply(d, tenant, vec![members(11, &[], &[1])]).await;
-    assert_eq!(lowered(d, tenant).await.roles, [less]);
+    assert_eq!(reduced_roles(d, tenant).await.roles, [less]);
     age(&world, 10 * 3600 + 700).await;
-    assert_eq!(lowered(d, tenant).await.roles, []);
+    assert_eq!(reduced_roles(d, tenant).await.roles, []);
     let kept = "SELECT COUNT(*) FROM ended_memberships";
     assert_eq!(world.count(kept).await, 2);
     apply(d, tenant, vec![members(10, &[], &[2])]).await;
@@ -80,10 +85,10 @@ async fn a_role_that_a_group_gets_later_is_not_for_who_left_before() {
     let tenant = share(&world).await;
     let d = &world.directory;
     apply(d, tenant, vec![members(10, &[], &[1])]).await;
-    assert_eq!(lowered(d, tenant).await.roles, []);
+    assert_eq!(reduced_roles(d, tenant).await.roles, []);
     grant(d, tenant, "AllStaff", ShareRole::Reader).await;
     let gone = role(1, ShareRole::Reader, None);
-    assert_eq!(lowered(d, tenant).await.roles, [gone]);
+    assert_eq!(reduced_roles(d, tenant).await.roles, [gone]);
 }
 
 #[tokio::test]
@@ -95,33 +100,33 @@ async fn every_way_out_of_a_group_counts() {
     let alice = [role(1, ShareRole::Reader, None)];
     // The group of the user leaves the one with the role.
     apply(d, tenant, vec![members(11, &[], &[10])]).await;
-    assert_eq!(lowered(d, tenant).await.roles, alice);
+    assert_eq!(reduced_roles(d, tenant).await.roles, alice);
     apply(d, tenant, vec![members(11, &[10], &[])]).await;
-    assert_eq!(lowered(d, tenant).await.roles, []);
+    assert_eq!(reduced_roles(d, tenant).await.roles, []);
     // One after the other: the user leaves the group, the group the other group.
     apply(d, tenant, vec![members(10, &[], &[1])]).await;
     apply(d, tenant, vec![members(11, &[], &[10])]).await;
-    assert_eq!(lowered(d, tenant).await.roles, alice);
+    assert_eq!(reduced_roles(d, tenant).await.roles, alice);
     apply(
         d,
         tenant,
         vec![members(10, &[1], &[]), members(11, &[10], &[])],
     )
     .await;
-    assert_eq!(lowered(d, tenant).await.roles, []);
+    assert_eq!(reduced_roles(d, tenant).await.roles, []);
     // The group between is deleted.
-    apply(d, tenant, vec![Change::Delete(guid(10))]).await;
-    assert_eq!(lowered(d, tenant).await.roles, alice);
+    apply(d, tenant, vec![IdentityChange::Delete(guid(10))]).await;
+    assert_eq!(reduced_roles(d, tenant).await.roles, alice);
     // The user is deleted and restored without groups: barred first, then let in again with the same ticket.
-    apply(d, tenant, vec![Change::Delete(guid(1))]).await;
-    assert_eq!(lowered(d, tenant).await.roles, []);
-    apply(d, tenant, vec![Change::Upsert(user(1, "alice"))]).await;
-    assert_eq!(lowered(d, tenant).await.roles, alice);
+    apply(d, tenant, vec![IdentityChange::Delete(guid(1))]).await;
+    assert_eq!(reduced_roles(d, tenant).await.roles, []);
+    apply(d, tenant, vec![IdentityChange::Upsert(user(1, "alice"))]).await;
+    assert_eq!(reduced_roles(d, tenant).await.roles, alice);
     // The default counts.
     d.set_default_role(&by(), tenant, "acct1", Some(ShareRole::Reader))
         .await
         .unwrap();
-    assert_eq!(lowered(d, tenant).await.roles, []);
+    assert_eq!(reduced_roles(d, tenant).await.roles, []);
 }
 
 #[tokio::test]
@@ -131,29 +136,32 @@ async fn a_primary_group_is_left_too() {
     let d = &world.directory;
     grant(d, tenant, "AllStaff", ShareRole::Reader).await;
     apply(d, tenant, vec![members(11, &[12], &[10])]).await;
-    assert_eq!(lowered(d, tenant).await.roles, []);
+    assert_eq!(reduced_roles(d, tenant).await.roles, []);
     let mut alice = user(1, "alice");
     alice.primary_group_rid = 1010;
-    apply(d, tenant, vec![Change::Upsert(alice)]).await;
+    apply(d, tenant, vec![IdentityChange::Upsert(alice)]).await;
     assert_eq!(
-        lowered(d, tenant).await.roles,
+        reduced_roles(d, tenant).await.roles,
         [role(1, ShareRole::Reader, None)]
     );
     // Whose primary group leaves the one with the role, or is deleted, leaves it as well.
     let all = [1, 2, 3].map(|n| role(n, ShareRole::Reader, None));
     apply(d, tenant, vec![members(11, &[], &[12])]).await;
-    assert_eq!(lowered(d, tenant).await.roles, all);
+    assert_eq!(reduced_roles(d, tenant).await.roles, all);
     apply(d, tenant, vec![members(11, &[12], &[])]).await;
-    assert_eq!(lowered(d, tenant).await.roles, all[..1]);
-    apply(d, tenant, vec![Change::Delete(guid(12))]).await;
-    assert_eq!(lowered(d, tenant).await.roles, all);
+    assert_eq!(reduced_roles(d, tenant).await.roles, all[..1]);
+    apply(d, tenant, vec![IdentityChange::Delete(guid(12))]).await;
+    assert_eq!(reduced_roles(d, tenant).await.roles, all);
     apply(
         d,
         tenant,
-        vec![Change::Upsert(domain_users(12)), members(11, &[12], &[])],
+        vec![
+            IdentityChange::Upsert(domain_users(12)),
+            members(11, &[12], &[]),
+        ],
     )
     .await;
-    assert_eq!(lowered(d, tenant).await.roles, all[..1]);
+    assert_eq!(reduced_roles(d, tenant).await.roles, all[..1]);
 }
 
 #[tokio::test]
@@ -161,14 +169,14 @@ async fn a_host_is_told_of_so_many_and_how_many_there_are_beside() {
     let world = World::new().await;
     let tenant = share(&world).await;
     let d = &world.directory;
-    apply(d, tenant, vec![Change::Upsert(group(20, "Many"))]).await;
+    apply(d, tenant, vec![IdentityChange::Upsert(group(20, "Many"))]).await;
     grant(d, tenant, "Many", ShareRole::Reader).await;
     let first = 100;
-    let count = u32::try_from(MAX_BARRED).unwrap() + 5;
+    let count = u32::try_from(MAX_REVOKED_USERS).unwrap() + 5;
     let users: Vec<u32> = (first..first + count).collect();
-    let upserts: Vec<Change> = users
+    let upserts: Vec<IdentityChange> = users
         .iter()
-        .map(|n| Change::Upsert(user(*n, &format!("u{n}"))))
+        .map(|n| IdentityChange::Upsert(user(*n, &format!("u{n}"))))
         .collect();
     for chunk in upserts.chunks(500) {
         apply(d, tenant, chunk.to_vec()).await;
@@ -180,7 +188,10 @@ async fn a_host_is_told_of_so_many_and_how_many_there_are_beside() {
         apply(d, tenant, vec![members(20, &[], chunk)]).await;
     }
     // Who is barred takes room as well, and none of that of another.
-    apply(d, tenant, vec![Change::Delete(guid(first))]).await;
-    let found = lowered(d, tenant).await;
-    assert_eq!((found.roles.len(), found.beyond), (MAX_BARRED - 1, 5));
+    apply(d, tenant, vec![IdentityChange::Delete(guid(first))]).await;
+    let found = reduced_roles(d, tenant).await;
+    assert_eq!(
+        (found.roles.len(), found.beyond),
+        (MAX_REVOKED_USERS - 1, 5)
+    );
 }

@@ -1,7 +1,9 @@
 //! Whatever becomes of requests on their way (dropped, killed, told again), the same state comes of them.
 
 use crate::support::{CORP, World, by, few_cases, group, guid, members, open, run, user};
-use crossrealm_directory::{ApplyIdentities, Change, Directory, Page, SyncedIdentity, Uuid};
+use crossrealm_directory::{
+    ApplyIdentities, Directory, IdentityChange, Page, SyncedIdentity, Uuid,
+};
 use crossrealm_kdc::{IdentityState, TenantId};
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -31,14 +33,14 @@ fn mishap() -> impl Strategy<Value = Mishap> {
 }
 
 /// A request in the order that agents keep: objects, memberships, deletions.
-fn request() -> impl Strategy<Value = Vec<Change>> {
+fn request() -> impl Strategy<Value = Vec<IdentityChange>> {
     let upsert = (0..OBJECTS, any::<bool>(), 0..3_u32).prop_map(|(n, disabled, version)| {
         let made = match n < GROUPS {
             true => group(n, &format!("g{n}")),
             false => user(n, &format!("u{n}")),
         };
         let disabled = disabled && n >= GROUPS;
-        Change::Upsert(SyncedIdentity {
+        IdentityChange::Upsert(SyncedIdentity {
             display_name: format!("version {version}"),
             state: if disabled {
                 IdentityState::Disabled
@@ -53,7 +55,7 @@ fn request() -> impl Strategy<Value = Vec<Change>> {
         true => members(g, &[m], &[]),
         false => members(g, &[], &[m]),
     });
-    let delete = (0..OBJECTS).prop_map(|n| Change::Delete(guid(n)));
+    let delete = (0..OBJECTS).prop_map(|n| IdentityChange::Delete(guid(n)));
     (
         prop::collection::vec(upsert, 0..6),
         prop::collection::vec(member, 0..6),
@@ -84,7 +86,7 @@ async fn state(d: &Directory, tenant: TenantId) -> String {
     text
 }
 
-fn numbered(n: usize, changes: Vec<Change>) -> ApplyIdentities {
+fn numbered(n: usize, changes: Vec<IdentityChange>) -> ApplyIdentities {
     let cursor = |n: usize| if n == 0 { String::new() } else { n.to_string() };
     ApplyIdentities {
         run_id: Uuid::from_u128(0xabc0_0000 + n as u128),
@@ -139,14 +141,15 @@ const CROWD: u32 = 150;
 /// The `n`th request of the child: a group above the one before, with a crowd of its own; half of the crowd before goes.
 fn step(n: u32) -> ApplyIdentities {
     let first = 1000 + n * CROWD;
-    let mut changes = vec![Change::Upsert(group(n, &format!("g{n}")))];
-    changes.extend((first..first + CROWD).map(|u| Change::Upsert(user(u, &format!("u{u}")))));
+    let mut changes = vec![IdentityChange::Upsert(group(n, &format!("g{n}")))];
+    changes
+        .extend((first..first + CROWD).map(|u| IdentityChange::Upsert(user(u, &format!("u{u}")))));
     let crowd: Vec<u32> = (first..first + CROWD).collect();
     changes.push(members(n, &crowd, &[]));
     if let Some(before) = n.checked_sub(1) {
         changes.push(members(n, &[before], &[]));
         let gone = first - CROWD..first - CROWD / 2;
-        changes.extend(gone.map(|u| Change::Delete(guid(u))));
+        changes.extend(gone.map(|u| IdentityChange::Delete(guid(u))));
     }
     numbered(n as usize, changes)
 }

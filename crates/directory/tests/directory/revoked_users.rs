@@ -1,7 +1,7 @@
 //! Whom the hosts of a tenant refuse although their tickets are good.
 
 use crate::support::{World, apply, by, guid, people, rid_sid, user};
-use crossrealm_directory::{Change, MAX_BARRED, NewStorageAccount, SyncedIdentity};
+use crossrealm_directory::{IdentityChange, MAX_REVOKED_USERS, NewStorageAccount, SyncedIdentity};
 use crossrealm_kdc::IdentityState;
 
 pub async fn account(world: &World) -> crossrealm_kdc::TenantId {
@@ -18,16 +18,16 @@ pub async fn account(world: &World) -> crossrealm_kdc::TenantId {
 }
 
 /// Locked out after wrong passwords.
-fn locked(n: u32, name: &str) -> Change {
-    Change::Upsert(SyncedIdentity {
+fn locked(n: u32, name: &str) -> IdentityChange {
+    IdentityChange::Upsert(SyncedIdentity {
         state: IdentityState::Disabled,
         disabled_reason: Some("locked".to_owned()),
         ..user(n, name)
     })
 }
 
-fn disabled(n: u32, name: &str) -> Change {
-    Change::Upsert(SyncedIdentity {
+fn disabled(n: u32, name: &str) -> IdentityChange {
+    IdentityChange::Upsert(SyncedIdentity {
         state: IdentityState::Disabled,
         ..user(n, name)
     })
@@ -40,24 +40,24 @@ async fn who_may_not_sign_in_any_more_is_barred_until_the_last_ticket_ends() {
     let d = &world.directory;
     people(d, tenant).await;
     let state = async || d.host_state(tenant, "acct1").await.unwrap();
-    let barred = async || state().await.barred.sids;
+    let revoked = async || state().await.revoked_users.sids;
     // mallory came disabled and never had a ticket.
     let before = state().await;
-    assert_eq!(before.barred.sids, []);
+    assert_eq!(before.revoked_users.sids, []);
     apply(
         d,
         tenant,
-        vec![disabled(1, "alice"), Change::Delete(guid(2))],
+        vec![disabled(1, "alice"), IdentityChange::Delete(guid(2))],
     )
     .await;
-    assert_eq!(barred().await, [rid_sid(1), rid_sid(2)]);
+    assert_eq!(revoked().await, [rid_sid(1), rid_sid(2)]);
     assert_ne!(state().await.version, before.version);
-    apply(d, tenant, vec![Change::Upsert(user(4, "dora"))]).await;
+    apply(d, tenant, vec![IdentityChange::Upsert(user(4, "dora"))]).await;
     apply(d, tenant, vec![locked(4, "dora")]).await;
-    assert_eq!(barred().await, [rid_sid(1), rid_sid(2)]);
+    assert_eq!(revoked().await, [rid_sid(1), rid_sid(2)]);
     apply(d, tenant, vec![disabled(4, "dora")]).await;
-    assert_eq!(barred().await, [rid_sid(1), rid_sid(2), rid_sid(4)]);
-    apply(d, tenant, vec![Change::Upsert(user(4, "dora"))]).await;
+    assert_eq!(revoked().await, [rid_sid(1), rid_sid(2), rid_sid(4)]);
+    apply(d, tenant, vec![IdentityChange::Upsert(user(4, "dora"))]).await;
     // Whatever else becomes of them, it began when it did.
     let back = |seconds: i64| {
         let since = "UPDATE identities SET barred_at = barred_at - ";
@@ -70,17 +70,20 @@ async fn who_may_not_sign_in_any_more_is_barred_until_the_last_ticket_ends() {
     apply(
         d,
         tenant,
-        vec![Change::Delete(guid(1)), disabled(3, "mallory the second")],
+        vec![
+            IdentityChange::Delete(guid(1)),
+            disabled(3, "mallory the second"),
+        ],
     )
     .await;
-    assert_eq!(barred().await, [rid_sid(1), rid_sid(2)]);
+    assert_eq!(revoked().await, [rid_sid(1), rid_sid(2)]);
     // Enabled again: a new ticket is to be had, and the old one is good too.
-    apply(d, tenant, vec![Change::Upsert(user(2, "bob"))]).await;
-    assert_eq!(barred().await, [rid_sid(1)]);
+    apply(d, tenant, vec![IdentityChange::Upsert(user(2, "bob"))]).await;
+    assert_eq!(revoked().await, [rid_sid(1)]);
     let last = state().await.version;
     back(700).execute(&mut world.raw().await).await.unwrap();
     let after = state().await;
-    assert_eq!(after.barred.sids, []);
+    assert_eq!(after.revoked_users.sids, []);
     assert_ne!(after.version, last);
 }
 
@@ -89,12 +92,12 @@ async fn a_host_is_told_of_the_last_ones() {
     let world = World::new().await;
     let tenant = account(&world).await;
     let d = &world.directory;
-    let count = u32::try_from(MAX_BARRED).unwrap() + 2;
-    let all = |change: fn(u32, &str) -> Change| {
+    let count = u32::try_from(MAX_REVOKED_USERS).unwrap() + 2;
+    let all = |change: fn(u32, &str) -> IdentityChange| {
         let changes = (1..=count).map(|n| change(n, &format!("u{n}")));
         changes.collect::<Vec<_>>()
     };
-    for chunk in all(|n, name| Change::Upsert(user(n, name))).chunks(500) {
+    for chunk in all(|n, name| IdentityChange::Upsert(user(n, name))).chunks(500) {
         apply(d, tenant, chunk.to_vec()).await;
     }
     for chunk in all(disabled).chunks(500) {
@@ -106,9 +109,9 @@ async fn a_host_is_told_of_the_last_ones() {
         .execute(&mut world.raw().await)
         .await
         .unwrap();
-    let barred = d.host_state(tenant, "acct1").await.unwrap().barred;
-    assert_eq!((barred.sids.len(), barred.beyond), (MAX_BARRED, 2));
+    let revoked = d.host_state(tenant, "acct1").await.unwrap().revoked_users;
+    assert_eq!((revoked.sids.len(), revoked.beyond), (MAX_REVOKED_USERS, 2));
     for early in [7, 700] {
-        assert!(!barred.sids.contains(&rid_sid(early)));
+        assert!(!revoked.sids.contains(&rid_sid(early)));
     }
 }

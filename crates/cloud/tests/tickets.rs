@@ -203,7 +203,7 @@ async fn sign_in_secrets(service: &Service) -> Vec<(&'static str, Vec<u8>)> {
     let anybody = service.client_without_token();
     let begun = anybody.begin_enrolment(&begin).await.unwrap();
     let uri = begun.otpauth_uri.expose();
-    let app = authenticator::Authenticator::new(uri);
+    let app = crossrealm_testkit::authenticator::Authenticator::new(uri);
     let finish = EnrolmentFinish {
         upn: upn.into(),
         enrolment_code: made.enrolment_code.clone(),

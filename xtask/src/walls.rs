@@ -39,6 +39,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["crossrealm-types", "crossrealm-krb", "crossrealm-api"],
     ),
     (
+        "crossrealm-doctor",
+        &["crossrealm-krb", "crossrealm-api", "crossrealm-onprem"],
+    ),
+    (
         "crossrealm-cli",
         &[
             "crossrealm-types",
@@ -46,6 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "crossrealm-api",
             "crossrealm-agent",
             "crossrealm-cloud",
+            "crossrealm-doctor",
             "crossrealm-files",
             "crossrealm-onprem",
         ],

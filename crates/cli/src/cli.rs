@@ -5,11 +5,10 @@
 //! [`Command::run`].
 
 use crate::commands::{
-    admin, client, connector, events, files, group, init, kerberos_server, login, serve,
+    admin, client, connector, doctor, events, files, group, init, kerberos_server, login, serve,
     service_principal, share, storage_account, sync, tenant, trusted_domain_object, user,
 };
 use crate::context::{Context, Global};
-use crate::doctor;
 use crate::failure::Failure;
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;

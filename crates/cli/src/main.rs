@@ -9,7 +9,6 @@ mod cli;
 mod client_config;
 mod commands;
 mod context;
-mod doctor;
 mod domain_credentials;
 mod failure;
 mod hints;

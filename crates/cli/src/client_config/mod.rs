@@ -10,6 +10,7 @@ pub mod reg;
 pub mod settings;
 
 use crossrealm_api::ClientConfig;
+use crossrealm_onprem::trust::is_at_or_below;
 
 /// The host names and, with a dot in front, the suffixes that clients are told to seek in the tenant's realm, sorted.
 ///
@@ -29,13 +30,6 @@ pub fn mapped_hosts(config: &ClientConfig, all: bool) -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-/// Whether a host is a DNS suffix or lies below it.
-pub fn is_at_or_below(host: &str, suffix: &str) -> bool {
-    let (host, suffix) = (host.to_ascii_lowercase(), suffix.to_ascii_lowercase());
-    host.strip_suffix(&suffix)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -84,13 +78,5 @@ pub mod tests {
             "files.contoso.com",
         ];
         assert_eq!(mapped_hosts(&config(), true), all);
-        assert!(is_at_or_below(
-            "Contoso.cloud.example",
-            "contoso.cloud.example"
-        ));
-        assert!(!is_at_or_below(
-            "xcontoso.cloud.example",
-            "contoso.cloud.example"
-        ));
     }
 }

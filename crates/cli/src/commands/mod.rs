@@ -4,6 +4,7 @@ pub mod admin;
 pub mod client;
 pub mod connector;
 pub mod deploy_gpo;
+pub mod doctor;
 pub mod events;
 pub mod files;
 pub mod group;

@@ -7,6 +7,7 @@ use crate::dc;
 use crate::error::OnpremError;
 use crate::ldap::{Filter, Ldap, RootDse, Search};
 use crate::net;
+use crate::trust::is_at_or_below;
 use crate::{kdc, smb};
 use crossrealm_krb::credential::MAX_SKEW_S;
 use ldap3_proto::proto::LdapSubstringFilter;
@@ -344,12 +345,7 @@ fn lies_at_or_below(name: &str, suffix: &str) -> bool {
     let Some(host) = name.split('/').nth(1) else {
         return false;
     };
-    let host = host.split(':').next().unwrap_or(host).to_lowercase();
-    let suffix = suffix.to_lowercase();
-    host == suffix
-        || host
-            .strip_suffix(&suffix)
-            .is_some_and(|rest| rest.ends_with('.'))
+    is_at_or_below(host.split(':').next().unwrap_or(host), suffix)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, DomainInfo, TYP
 use crossrealm_types::Sid;
 
 pub use apply::{ApplyError, apply, observe};
-pub use names::{NameError, overlap, top_level_names};
+pub use names::{NameError, is_at_or_below, overlap, top_level_names};
 pub use plan::{TrustRefusal, findings, plan, plan_removal};
 pub use verify::{VerifyError, opens, trust_key};
 

@@ -55,9 +55,14 @@ pub(super) fn is_below(name: &str, suffix: &str) -> bool {
         .is_some_and(|head| head.len() > 1 && head.ends_with('.'))
 }
 
+/// Whether a DNS name is a suffix or below it; both in any case.
+pub fn is_at_or_below(name: &str, suffix: &str) -> bool {
+    name.eq_ignore_ascii_case(suffix) || is_below(name, suffix)
+}
+
 /// Whether the names are equal or one is below the other.
 pub fn overlap(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b) || is_below(a, b) || is_below(b, a)
+    is_at_or_below(a, b) || is_below(b, a)
 }
 
 /// A DNS suffix of one or more labels, RFC 1123 §2.1, in lower case and without a trailing dot. A single label, such as
@@ -143,6 +148,14 @@ mod tests {
 
     #[test]
     fn overlap_is_by_labels() {
+        assert!(is_at_or_below(
+            "Contoso.cloud.example",
+            "contoso.cloud.example"
+        ));
+        assert!(!is_at_or_below(
+            "xcontoso.cloud.example",
+            "contoso.cloud.example"
+        ));
         assert!(overlap("a.example", "A.EXAMPLE"));
         assert!(overlap("x.a.example", "a.example"));
         assert!(overlap("a.example", "x.a.example"));

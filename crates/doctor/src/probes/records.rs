@@ -1,40 +1,25 @@
-//! The tenant's own records: trust, sync, user, account, role. They need a token.
+//! The tenant's records: trust, sync, user, account, role, SMB hosts. They need a token.
 
-use super::cloud::now_s;
-use super::{NO_RECORDS, NO_SHARE, NO_USER, need};
-use crate::doctor::engine::{Finding, failed, failed_with, passed, skipped};
-use crate::doctor::patient::Patient;
-use crossrealm_api::{
-    Client, ClientError, Code, IdentitySource, IdentityState, TrustKeyState, TrustState,
-};
+use super::clock::now_s;
+use crate::facts::{Facts, NO_DIRECTORY, NO_RECORDS, NO_SHARE, NO_USER};
+use crate::finding::{Finding, failed, failed_with, need, passed, skipped, try_or_fail};
+use crossrealm_api::{ClientError, Code, IdentitySource, IdentityState, TrustKeyState, TrustState};
 use crossrealm_onprem::ldap::{Filter, Search};
+use crossrealm_onprem::trust::is_at_or_below;
 
-/// The most groups of a ticket.
+/// The most groups in a ticket.
 const MAX_GROUPS: usize = 1010;
-/// What the clocks of AD and the tenant may differ by, in seconds.
+/// The permitted difference between the clocks of AD and the tenant, in seconds.
 const SKEW_S: i64 = 300;
-/// A sync that is older is named, in seconds: a day.
+/// A sync that is older is reported, in seconds: a day.
 const STALE_S: i64 = 24 * 3600;
 
-fn api<'p>(patient: &'p Patient<'_>) -> Option<(&'p Client, String)> {
-    let cloud = patient.cloud.as_ref()?;
-    Some((patient.client.as_ref()?, cloud.tenant.id.to_string()))
-}
-
-/// Why the tenant's record of the user was not looked at.
-fn no_user(patient: &Patient<'_>) -> &'static str {
-    match api(patient) {
-        None => NO_RECORDS,
-        Some(_) => NO_USER,
-    }
-}
-
-/// What a failed call means: nothing, where the token may not ask.
-fn refused(error: &ClientError) -> Finding {
+/// The finding of a failed API call: skipped, where the token's role does not permit it.
+fn api_error(error: &ClientError) -> Finding {
     match error.code() {
-        Some(Code::Forbidden) => skipped("the token may not ask that"),
+        Some(Code::Forbidden) => skipped("the token's role does not permit this request"),
         _ => failed_with(
-            error.to_string(),
+            error,
             error
                 .hint()
                 .unwrap_or_else(|| "look at the log of `crossrealm serve`".to_owned()),
@@ -42,21 +27,21 @@ fn refused(error: &ClientError) -> Finding {
     }
 }
 
-/// Whether the tenant holds a confirmed key for the domain's trust.
-pub async fn trust_record(patient: &mut Patient<'_>) -> Finding {
-    let (client, tenant) = need!(api(patient), NO_RECORDS);
+/// Whether the tenant holds a confirmed key of the trust with the domain.
+pub(super) async fn trust_record(facts: &mut Facts<'_>) -> Finding {
+    let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
     let trusts = match client.trusts(&tenant).await {
         Ok(trusts) => trusts,
-        Err(error) => return refused(&error),
+        Err(error) => return api_error(&error),
     };
-    let domain = patient.domain();
-    // A child domain arrives through the trust of its forest's root.
-    let fits = |trust_domain: &str| {
+    let domain = facts.domain();
+    // A child domain uses the trust of its forest's root.
+    let covers = |trust_domain: &str| {
         domain
             .as_ref()
-            .is_none_or(|domain| crate::client_config::is_at_or_below(domain, trust_domain))
+            .is_none_or(|domain| is_at_or_below(domain, trust_domain))
     };
-    let Some(trust) = trusts.iter().find(|trust| fits(&trust.domain)) else {
+    let Some(trust) = trusts.iter().find(|trust| covers(&trust.domain)) else {
         return failed(format!(
             "the tenant has no trust with `{}`",
             domain.unwrap_or_else(|| "any domain".to_owned())
@@ -68,37 +53,40 @@ pub async fn trust_record(patient: &mut Patient<'_>) -> Finding {
         .any(|key| key.state == TrustKeyState::Pending);
     let seen = match (trust.state, pending) {
         (TrustState::Pending, _) => {
-            return failed(format!("the trust with `{}` is half set up", trust.domain));
+            return failed(format!(
+                "the set-up of the trust with `{}` is incomplete",
+                trust.domain
+            ));
         }
         (TrustState::Active, true) => {
             return failed(format!(
-                "a rotation of the key of `{}` is half done",
+                "a rotation of the key of `{}` is incomplete",
                 trust.domain
             ));
         }
         (TrustState::Active, false) => trust.keys.first().map(|key| key.version),
     };
-    let used = trust
+    let last_used = trust
         .keys
         .iter()
         .filter(|key| key.last_seen_at.is_some())
         .max_by_key(|key| key.last_seen_at);
-    let used = match used {
-        Some(key) => format!("tickets last came with version {}", key.version),
-        None => "no ticket has come yet".to_owned(),
+    let used = match last_used {
+        Some(key) => format!("the last referral used version {}", key.version),
+        None => "no referral has arrived yet".to_owned(),
     };
     let seen = format!(
         "version {} of the key of `{}` is current; {used}",
         seen.unwrap_or_default(),
         trust.domain
     );
-    patient.trust = Some(trust.clone());
+    facts.trust = Some(trust.clone());
     passed(seen)
 }
 
-/// Whether AD took its key when the tenant made its current one: AD shows nobody the key itself.
-pub async fn trust_keys(patient: &mut Patient<'_>) -> Finding {
-    let current = patient.trust.as_ref().and_then(|trust| {
+/// Whether AD's key was set when the tenant created its current one: AD never discloses the key itself.
+pub(super) async fn trust_keys(facts: &mut Facts<'_>) -> Finding {
+    let current = facts.trust.as_ref().and_then(|trust| {
         trust
             .keys
             .iter()
@@ -107,27 +95,22 @@ pub async fn trust_keys(patient: &mut Patient<'_>) -> Finding {
     });
     let current = need!(current, NO_RECORDS);
     let flat_name = need!(
-        patient.tdo.as_ref().map(|tdo| tdo.flat_name.clone()),
-        "AD was not read"
+        facts.tdo.as_ref().map(|tdo| tdo.flat_name.clone()),
+        NO_DIRECTORY
     );
-    let ldap = need!(patient.ldap.as_mut(), "AD was not read");
+    let ldap = need!(facts.ldap.as_mut(), NO_DIRECTORY);
     let base = ldap.base().to_owned();
     let filter = Filter::Equality("sAMAccountName".to_owned(), format!("{flat_name}$"));
-    let found = match ldap
-        .search(&Search::subtree(&base, filter, &["pwdLastSet"]))
-        .await
-    {
-        Ok(found) => found,
-        Err(error) => return failed(error.to_string()),
-    };
+    let search = Search::subtree(&base, filter, &["pwdLastSet"]);
+    let found = try_or_fail!(ldap.search(&search).await);
     let set_at = found
         .first()
         .and_then(|entry| entry.file_time("pwdLastSet"));
-    let set_at = need!(set_at, "AD does not show the trust's account");
+    let set_at = need!(set_at, "AD does not disclose the trust's account");
     let version = current.version;
     if set_at + SKEW_S < current.created_at {
         return failed(format!(
-            "AD took its key {} before the tenant made version {version}",
+            "AD's key was set {} before the tenant created version {version}",
             span(current.created_at - set_at)
         ));
     }
@@ -135,29 +118,26 @@ pub async fn trust_keys(patient: &mut Patient<'_>) -> Finding {
         && set_at > confirmed + SKEW_S
     {
         return failed(format!(
-            "AD's key was changed {} after it took version {version}",
+            "AD's key was changed {} after version {version} was confirmed",
             span(set_at - confirmed)
         ));
     }
     passed(format!(
-        "AD took its key when the tenant made version {version}"
+        "AD's key was set when the tenant created version {version}"
     ))
 }
 
-/// Whether users are synced, and how long ago.
-pub async fn sync(patient: &Patient<'_>) -> Finding {
-    let (client, tenant) = need!(api(patient), NO_RECORDS);
-    let domain = need!(
-        patient.domain(),
-        "no domain is known; give `--domain DOMAIN`"
-    );
+/// Whether the domain is synchronized, and how long ago.
+pub(super) async fn sync(facts: &Facts<'_>) -> Finding {
+    let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
+    let domain = need!(facts.domain(), "no domain is known; give `--domain DOMAIN`");
     match client.sync_state(&tenant, &domain).await {
         Ok(state) => match state.last_success_at {
-            None => failed(format!("`{domain}` was never synced")),
+            None => failed(format!("`{domain}` was never synchronized")),
             Some(at) => {
                 let ago = span(now_s() - at);
                 let old = if now_s() - at > STALE_S {
-                    ": changes of AD since then are not known"
+                    ": later changes in AD are missing"
                 } else {
                     ""
                 };
@@ -168,21 +148,21 @@ pub async fn sync(patient: &Patient<'_>) -> Finding {
             }
         },
         Err(error) if error.code() == Some(Code::DomainNotFound) => {
-            failed(format!("the tenant does not know `{domain}`"))
+            failed(format!("the tenant has no domain `{domain}`"))
         }
-        Err(error) => refused(&error),
+        Err(error) => api_error(&error),
     }
 }
 
-/// Whether the tenant knows the user, as one of AD.
-pub async fn user_synced(patient: &mut Patient<'_>) -> Finding {
-    let (client, tenant) = need!(api(patient), NO_RECORDS);
-    let name = need!(patient.user_name(), NO_USER);
+/// Whether the tenant has the user, as a user of AD.
+pub(super) async fn user_synced(facts: &mut Facts<'_>) -> Finding {
+    let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
+    let name = need!(facts.user_name(), NO_USER);
     let mut found = client.user(&tenant, &name).await;
-    // The UPN may be another than account and domain.
+    // The UPN may differ from the account name and domain.
     if let (Err(error), Some((account, _))) = (&found, name.split_once('@'))
         && error.code() == Some(Code::UserNotFound)
-        && patient.args.user.is_none()
+        && facts.options.user.is_none()
     {
         found = client.user(&tenant, account).await;
     }
@@ -190,27 +170,27 @@ pub async fn user_synced(patient: &mut Patient<'_>) -> Finding {
         Ok(details) => {
             let (sid, source) = (details.user.sid.clone(), details.user.source);
             let upn = details.user.upn.clone();
-            patient.user = Some(details);
+            facts.user = Some(details);
             match source {
                 IdentitySource::Hybrid => passed(format!("`{upn}` is {sid}")),
                 IdentitySource::CloudOnly => failed_with(
                     format!(
-                        "`{upn}` exists only in the tenant, and has no on-premises sign-in to get tickets with"
+                        "`{upn}` is a cloud-only user, and cannot sign in on-premises to get tickets"
                     ),
-                    "use a user synced from AD",
+                    "use a user synchronized from AD",
                 ),
             }
         }
         Err(error) if error.code() == Some(Code::UserNotFound) => {
             failed(format!("the tenant has no user `{name}`"))
         }
-        Err(error) => refused(&error),
+        Err(error) => api_error(&error),
     }
 }
 
-/// Whether the user may sign in.
-pub fn user_enabled(patient: &Patient<'_>) -> Finding {
-    let details = need!(&patient.user, no_user(patient));
+/// Whether the user is enabled.
+pub(super) fn user_enabled(facts: &Facts<'_>) -> Finding {
+    let details = need!(&facts.user, facts.why_no_user());
     let upn = &details.user.upn;
     match details.user.state {
         IdentityState::Enabled => passed(format!("`{upn}` is enabled")),
@@ -228,33 +208,31 @@ pub fn user_enabled(patient: &Patient<'_>) -> Finding {
     }
 }
 
-/// Whether AD's SID of that name and the tenant's are one, in both directions.
-pub async fn user_sid(patient: &mut Patient<'_>) -> Finding {
+/// Whether the name has the same SID in AD and in the tenant, and that SID the same user.
+pub(super) async fn user_sid(facts: &mut Facts<'_>) -> Finding {
     let user = need!(
-        patient.user.as_ref().map(|details| details.user.clone()),
-        no_user(patient)
+        facts.user.as_ref().map(|details| details.user.clone()),
+        facts.why_no_user()
     );
     let (client, tenant) = need!(
-        api(patient).map(|(client, tenant)| (client.clone(), tenant)),
+        facts
+            .tenant_api()
+            .map(|(client, tenant)| (client.clone(), tenant)),
         NO_RECORDS
     );
-    let ldap = need!(patient.ldap.as_mut(), "AD was not read");
+    let ldap = need!(facts.ldap.as_mut(), NO_DIRECTORY);
     let base = ldap.base().to_owned();
     let filter = Filter::Equality("sAMAccountName".to_owned(), user.account_name.clone());
-    let in_ad = match ldap
-        .search(&Search::subtree(&base, filter, &["objectSid"]))
-        .await
-    {
-        Ok(found) => found
-            .first()
-            .and_then(|entry| entry.sid("objectSid"))
-            .map(|sid| sid.to_string()),
-        Err(error) => return failed(error.to_string()),
-    };
+    let search = Search::subtree(&base, filter, &["objectSid"]);
+    let found = try_or_fail!(ldap.search(&search).await);
+    let in_ad = found
+        .first()
+        .and_then(|entry| entry.sid("objectSid"))
+        .map(|sid| sid.to_string());
     match in_ad {
         None => {
             return failed(format!(
-                "AD has no account `{}` any more",
+                "AD no longer has an account `{}`",
                 user.account_name
             ));
         }
@@ -268,20 +246,20 @@ pub async fn user_sid(patient: &mut Patient<'_>) -> Finding {
     }
     match client.user(&tenant, &user.sid).await {
         Ok(back) if back.user.upn == user.upn => passed(format!(
-            "`{}` is {} in AD and in the tenant, and back",
+            "`{}` is {} in AD and in the tenant",
             user.account_name, user.sid
         )),
         Ok(back) => failed(format!(
             "{} is `{}` in the tenant, not `{}`",
             user.sid, back.user.upn, user.upn
         )),
-        Err(error) => refused(&error),
+        Err(error) => api_error(&error),
     }
 }
 
-/// Whether the user's groups fit.
-pub fn group_count(patient: &Patient<'_>) -> Finding {
-    let details = need!(&patient.user, no_user(patient));
+/// Whether the user's groups fit into a ticket.
+pub(super) fn group_count(facts: &Facts<'_>) -> Finding {
+    let details = need!(&facts.user, facts.why_no_user());
     let count = details.effective_groups.len();
     match count {
         0..=MAX_GROUPS => passed(format!("{count} groups, of at most {MAX_GROUPS}")),
@@ -292,10 +270,10 @@ pub fn group_count(patient: &Patient<'_>) -> Finding {
     }
 }
 
-/// Whether account and share exist.
-pub async fn storage_account(patient: &mut Patient<'_>) -> Finding {
-    let (client, tenant) = need!(api(patient), NO_RECORDS);
-    let Some(wanted) = &patient.args.share else {
+/// Whether the storage account and the share exist.
+pub(super) async fn storage_account(facts: &mut Facts<'_>) -> Finding {
+    let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
+    let Some(wanted) = &facts.options.share else {
         return match client.storage_accounts(&tenant).await {
             Ok(accounts) if accounts.is_empty() => failed_with(
                 "the tenant has none",
@@ -308,93 +286,94 @@ pub async fn storage_account(patient: &mut Patient<'_>) -> Finding {
                     .collect();
                 passed(names.join(", "))
             }
-            Err(error) => refused(&error),
+            Err(error) => api_error(&error),
         };
     };
     let account = match client.storage_account(&tenant, &wanted.account).await {
         Ok(account) => account,
         Err(error) if error.code() == Some(Code::StorageAccountNotFound) => {
-            return failed(error.to_string());
+            return failed(error);
         }
-        Err(error) => return refused(&error),
+        Err(error) => return api_error(&error),
     };
-    let share = client.share(&tenant, &wanted.account, &wanted.share).await;
+    let share = client.share(&tenant, &wanted.account, &wanted.name).await;
     let seen = format!("`{}` at `{}`", account.name, account.host);
     let names = std::iter::once(&account.host).chain(&account.aliases);
-    let alias = patient
-        .args
+    let alias = facts
+        .options
         .host
         .clone()
         .unwrap_or_else(|| account.host.clone());
     let is_known = names.clone().any(|name| name.eq_ignore_ascii_case(&alias));
     let known: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-    patient.account = Some(account);
+    facts.account = Some(account);
     if !is_known {
         return failed_with(
             format!(
                 "the account answers to {}, not to `{alias}`",
                 known.join(", ")
             ),
-            format!("use one of them, or make the account anew with `--alias {alias}`"),
+            format!("use one of them, or create the account again with `--alias {alias}`"),
         );
     }
     match share {
         Ok(_) => passed(seen),
-        Err(error) if error.code() == Some(Code::ShareNotFound) => failed(error.to_string()),
-        Err(error) => refused(&error),
+        Err(error) if error.code() == Some(Code::ShareNotFound) => failed(error),
+        Err(error) => api_error(&error),
     }
 }
 
-/// What the user may do on the share.
-pub async fn role(patient: &Patient<'_>) -> Finding {
-    let (client, tenant) = need!(api(patient), NO_RECORDS);
-    let share = need!(&patient.args.share, NO_SHARE);
-    let user = need!(&patient.user, no_user(patient));
+/// Whether the user has a role on the share.
+pub(super) async fn role(facts: &Facts<'_>) -> Finding {
+    let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
+    let share = need!(&facts.options.share, NO_SHARE);
+    let user = need!(&facts.user, facts.why_no_user());
     let access = client
-        .share_access(&tenant, &share.account, &share.share, &user.user.sid)
+        .share_access(&tenant, &share.account, &share.name, &user.user.sid)
         .await;
     let upn = &user.user.upn;
     match access {
         Ok(access) => match access.effective {
             Some(role) => passed(format!(
                 "`{upn}` is {role} of `{}/{}`",
-                share.account, share.share
+                share.account, share.name
             )),
             None => failed_with(
-                format!("`{upn}` has no role on `{}/{}`", share.account, share.share),
+                format!("`{upn}` has no role on `{}/{}`", share.account, share.name),
                 format!(
                     "crossrealm share grant {}/{} --to {upn} --role reader",
-                    share.account, share.share
+                    share.account, share.name
                 ),
             ),
         },
-        Err(error) => refused(&error),
+        Err(error) => api_error(&error),
     }
 }
 
-/// What the hosts of the account say of themselves.
-pub async fn host_health(patient: &mut Patient<'_>) -> Finding {
-    let (client, tenant) = need!(api(patient), NO_RECORDS);
-    let share = need!(&patient.args.share, NO_SHARE);
+/// Whether the SMB hosts of the account report that they serve.
+pub(super) async fn host_health(facts: &mut Facts<'_>) -> Finding {
+    let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
+    let share = need!(&facts.options.share, NO_SHARE);
     let hosts = match client.hosts(&tenant, &share.account).await {
         Ok(hosts) => hosts,
-        Err(error) => return refused(&error),
+        Err(error) => return api_error(&error),
     };
-    let living: Vec<_> = hosts.iter().filter(|host| !host.silent).collect();
-    if let Some(ill) = living
+    let reporting: Vec<_> = hosts.iter().filter(|host| !host.silent).collect();
+    if let Some(unhealthy) = reporting
         .iter()
         .find(|host| host.report.problem.is_some() || !host.report.serving)
     {
-        let problem = ill.report.problem.as_deref().unwrap_or("it does not serve");
-        return failed(format!("host `{}`: {problem}", ill.name));
+        let problem = unhealthy.report.problem.as_deref();
+        let problem = problem.unwrap_or("it does not serve");
+        return failed(format!("SMB host `{}`: {problem}", unhealthy.name));
     }
-    let seen = match living.as_slice() {
+    let seen = match reporting.as_slice() {
         [] if hosts.is_empty() => {
-            return skipped("no host of the account has reported to the service");
+            return skipped("no SMB host of the account has reported to the service");
         }
-        [] => return failed("every host of the account has been silent for too long"),
-        living => {
-            let told = living.iter().map(|host| {
+        [] => return failed("every SMB host of the account has stopped reporting"),
+        reporting => {
+            let texts = reporting.iter().map(|host| {
                 let report = &host.report;
                 let (sessions, restarts) = (report.session_count, report.smbd_restarts);
                 format!(
@@ -402,28 +381,28 @@ pub async fn host_health(patient: &mut Patient<'_>) -> Finding {
                     host.name
                 )
             });
-            told.collect::<Vec<_>>().join("; ")
+            texts.collect::<Vec<_>>().join("; ")
         }
     };
-    patient.host_kvnos = living
+    facts.host_kvnos = reporting
         .iter()
         .map(|host| (host.name.clone(), host.report.kvnos.clone()))
         .collect();
     passed(seen)
 }
 
-/// Whether the hosts have the key that the ticket is sealed with.
-pub fn host_keytab(patient: &Patient<'_>) -> Finding {
-    let kvno = need!(patient.ticket_kvno(), "there is no ticket");
-    if patient.host_kvnos.is_empty() {
-        return skipped("no host has told the versions of its keys");
+/// Whether the SMB hosts have the key that the ticket is encrypted with.
+pub(super) fn host_keytab(facts: &Facts<'_>) -> Finding {
+    let kvno = need!(facts.ticket_kvno(), "there is no ticket");
+    if facts.host_kvnos.is_empty() {
+        return skipped("no SMB host has reported the versions of its keys");
     }
     let lacks = |(_, kvnos): &&(String, Vec<u32>)| !kvnos.contains(&kvno);
-    match patient.host_kvnos.iter().find(lacks) {
+    match facts.host_kvnos.iter().find(lacks) {
         Some((host, kvnos)) => failed(format!(
-            "host `{host}` has the key versions {kvnos:?}, the ticket has {kvno}"
+            "SMB host `{host}` has the key versions {kvnos:?}, the ticket has {kvno}"
         )),
-        None => passed(format!("every host has version {kvno}")),
+        None => passed(format!("every SMB host has version {kvno}")),
     }
 }
 

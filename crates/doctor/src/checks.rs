@@ -3,7 +3,7 @@
 //! The order matters: the first failure is named as the cause. What is nearer to the person comes before what is behind it,
 //! and what explains a refusal comes before the attempt that is refused.
 
-use super::engine::Check;
+use crate::engine::Check;
 
 /// A check of the list below.
 macro_rules! checks {

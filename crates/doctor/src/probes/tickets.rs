@@ -1,10 +1,10 @@
-//! The tickets: sign-in, referral, service ticket, and whether the service can open it.
+//! The tickets: sign-in, referral, service ticket, and whether the service can decrypt it.
 
-use super::cloud::now_s;
-use super::{NO_SHARE, need};
-use crate::doctor::engine::{Failed, Finding, failed, failed_with, passed, skipped};
-use crate::doctor::https::{self, Error};
-use crate::doctor::patient::{Patient, host_and_port, read_bounded, resolve};
+use super::clock::now_s;
+use crate::environment::Place;
+use crate::error::ProbeError;
+use crate::facts::{Facts, NO_RECORDS, NO_SHARE, read_bounded, server_of};
+use crate::finding::{Failed, Finding, failed, failed_with, need, passed, skipped, try_or_fail};
 use crossrealm_krb::client::{ClientError, ClientStep, TgsExchange};
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::crypto::Enctype;
@@ -16,30 +16,27 @@ use crossrealm_onprem::credentials::current_ccache;
 use crossrealm_onprem::kdc::Kdcs;
 use crossrealm_onprem::os::{OsRandom, now};
 
-/// Why a ticket was not tried.
-const NO_TGT: &str = "there are no tickets of the person here; sign in with `kinit`";
+/// Why a ticket is not checked.
+const NO_TGT: &str = "the user has no tickets here; sign in with `kinit`";
 
-/// Whether somebody is signed in to the domain.
-pub async fn tgt(patient: &mut Patient<'_>) -> Finding {
-    if patient.is_in_the_cloud() {
-        return skipped("nobody signs in to the domain in the cloud");
+/// Whether a user is signed in to the domain.
+pub(super) async fn tgt(facts: &mut Facts<'_>) -> Finding {
+    if facts.is_in_the_cloud() {
+        return skipped("users do not sign in to the domain here");
     }
     if let Err(error) = current_ccache() {
         return skipped(format!("{error}; {}", error.hint().unwrap_or_default()));
     }
-    let path = match patient.read_cache() {
+    let path = match facts.read_cache() {
         Ok(path) => path,
         Err(error)
-            if patient.is_workstation()
-                && !patient
-                    .places
-                    .contains(&super::super::patient::Place::AdministrationHost) =>
+            if facts.is_workstation() && !facts.places.contains(&Place::AdministrationHost) =>
         {
             return failed(format!("there are no Kerberos tickets ({error})"));
         }
         Err(error) => return skipped(format!("there are no tickets here ({error})")),
     };
-    let cache = need!(&patient.cache, NO_TGT);
+    let cache = need!(&facts.cache, NO_TGT);
     let who = cache.principal.clone();
     let tgt = cache.tgt(who.realm()).cloned();
     if tgt.is_none() && cache.skipped == 0 {
@@ -51,18 +48,18 @@ pub async fn tgt(patient: &mut Patient<'_>) -> Finding {
             format!("kinit {who}"),
         );
     }
-    patient.tgt = tgt;
+    facts.tgt = tgt;
     passed(format!("`{who}`, in `{}`", path.display()))
 }
 
-/// Whether the sign-in still holds.
-pub fn tgt_valid(patient: &Patient<'_>) -> Finding {
-    let tgt = need!(&patient.tgt, NO_TGT);
+/// Whether the ticket-granting ticket is still valid.
+pub(super) fn tgt_valid(facts: &Facts<'_>) -> Finding {
+    let tgt = need!(&facts.tgt, NO_TGT);
     let left = tgt.end_time - now_s();
     if left <= 0 {
         return failed_with(
             format!(
-                "the ticket of `{}` ended {} min ago",
+                "the ticket of `{}` expired {} min ago",
                 tgt.client,
                 -left / 60
             ),
@@ -79,41 +76,38 @@ pub fn tgt_valid(patient: &Patient<'_>) -> Finding {
     ))
 }
 
-/// Whether the sign-in uses AES: the session key, and what the ticket is sealed with.
-pub fn tgt_etype(patient: &Patient<'_>) -> Finding {
-    let cache = need!(&patient.cache, NO_TGT);
-    let Some(tgt) = &patient.tgt else {
+/// Whether the sign-in uses AES: for the session key and for the ticket.
+pub(super) fn tgt_etype(facts: &Facts<'_>) -> Finding {
+    let cache = need!(&facts.cache, NO_TGT);
+    let Some(tgt) = &facts.tgt else {
         return failed(format!(
             "the session key of `{}`'s ticket is not of an AES type",
             cache.principal
         ));
     };
-    match sealed_with(tgt) {
+    match ticket_etype(tgt) {
         Ok(etype) if Enctype::from_number(etype).is_some() => passed(format!(
             "encryption type {etype}, session key {}",
             tgt.key.enctype().number()
         )),
         Ok(etype) => failed(format!(
-            "the ticket is sealed with encryption type {etype}, which is not AES"
+            "the ticket is encrypted with encryption type {etype}, which is not AES"
         )),
         Err(error) => failed(error),
     }
 }
 
-/// Asks the domain controller for the share's ticket, which answers with a referral to the tenant.
-pub async fn referral(patient: &mut Patient<'_>) -> Finding {
-    let host = need!(patient.share_host(), NO_SHARE);
-    let own = patient.tgt.clone();
-    let signed_in = patient
-        .session
-        .as_ref()
-        .map(|session| session.tgt().clone());
+/// Requests the share's ticket from the domain controller, which should answer with a referral to the tenant.
+pub(super) async fn referral(facts: &mut Facts<'_>) -> Finding {
+    let host = need!(facts.share_host(), NO_SHARE);
+    let own = facts.tgt.clone();
+    let signed_in = facts.session.as_ref().map(|session| session.tgt().clone());
     let tgt = need!(own.or(signed_in), NO_TGT);
-    let (dc, address) = need!(patient.dc.clone(), "no domain controller is known");
-    let realm = need!(patient.realm.clone(), "the tenant's realm is not known");
+    let (dc, address) = need!(facts.dc.clone(), "no domain controller is known");
+    let realm = need!(facts.realm.clone(), "the tenant's realm is not known");
     let from = tgt.client.realm().to_uppercase();
     let Ok(service) = Principal::new(name_type::SRV_INST, ["cifs", &host], &from) else {
-        return failed(format!("`{host}` is no host name"));
+        return failed(format!("`{host}` is not a host name"));
     };
     let kdcs = Kdcs::pinned(&from, &dc, address);
     let mut exchange = TgsExchange::new(tgt, service);
@@ -122,13 +116,13 @@ pub async fn referral(patient: &mut Patient<'_>) -> Finding {
         match step {
             Err(ClientError::UnknownService(_)) => {
                 return failed(format!(
-                    "`{dc}` knows no `cifs/{host}`, and refers nobody for it"
+                    "`{dc}` has neither a service `cifs/{host}` nor a referral for it"
                 ));
             }
             Err(ClientError::Refused { .. } | ClientError::Revoked(_)) => {
                 return failed_with(
                     format!(
-                        "`{dc}` refuses the person's tickets: the account was disabled, locked or changed since the sign-in"
+                        "`{dc}` refuses the user's tickets: the account was disabled, locked or changed since the sign-in"
                     ),
                     "enable the account in AD, or sign in again with `kinit`",
                 );
@@ -137,34 +131,34 @@ pub async fn referral(patient: &mut Patient<'_>) -> Finding {
                 let next = error
                     .hint()
                     .unwrap_or("`crossrealm kerberos-server get` compares both sides");
-                return failed_with(error.to_string(), next);
+                return failed_with(error, next);
             }
             Ok(ClientStep::Done(ticket)) => {
                 return failed_with(
                     format!(
-                        "`{}` issued the ticket itself, for a service of its own",
+                        "`{}` issued the ticket itself, for a service in its own realm",
                         ticket.server.realm()
                     ),
                     format!("setspn -Q cifs/{host}"),
                 );
             }
             Ok(ClientStep::Send(request)) if request.realm.eq_ignore_ascii_case(&realm) => {
-                patient.exchange = Some((exchange, request));
+                facts.exchange = Some((exchange, request));
                 return passed(format!("`{dc}` refers to `{realm}`"));
             }
             Ok(ClientStep::Send(request)) => match kdcs.ask(&request).await {
                 Ok(reply) => step = exchange.received(&reply, now(), &mut OsRandom),
-                Err(error) => return failed(error.to_string()),
+                Err(error) => return failed(error),
             },
         }
     }
 }
 
-/// What the referral is sealed with.
-pub fn referral_etype(patient: &Patient<'_>) -> Finding {
-    let (exchange, _) = need!(&patient.exchange, "there is no referral");
+/// Whether the referral is encrypted with AES.
+pub(super) fn referral_etype(facts: &Facts<'_>) -> Finding {
+    let (exchange, _) = need!(&facts.exchange, "there is no referral");
     let referral = need!(exchange.referrals().last(), "there is no referral");
-    match sealed_with(referral) {
+    match ticket_etype(referral) {
         Ok(etype) if Enctype::from_number(etype).is_some() => {
             passed(format!("encryption type {etype}"))
         }
@@ -173,24 +167,22 @@ pub fn referral_etype(patient: &Patient<'_>) -> Finding {
     }
 }
 
-/// Shows the referral to the tenant's KDC through the KDC proxy.
-pub async fn service_ticket(patient: &mut Patient<'_>) -> Finding {
-    if patient.tgt.is_none() {
+/// Sends the referral to the tenant's KDC through the KDC proxy.
+pub(super) async fn service_ticket(facts: &mut Facts<'_>) -> Finding {
+    if facts.tgt.is_none() {
         return skipped(NO_TGT);
     }
-    let (mut exchange, request) = need!(patient.exchange.take(), "there is no referral");
-    let configured = patient.proxied().map(|(_, value)| value.value.clone());
+    let (mut exchange, request) = need!(facts.exchange.take(), "there is no referral");
+    let configured = facts.kdc_proxy().map(|(_, value)| value.value.clone());
     let url = configured.or_else(|| {
-        patient
+        facts
             .cloud
             .as_ref()
             .map(|cloud| cloud.kdc_proxy_url.clone())
     });
-    let url = need!(url, "the KDC proxy's address is not known");
-    let reply = match ask_proxy(patient, &url, &request.message, &request.realm).await {
-        Ok(reply) => reply,
-        Err(error) => return failed(error),
-    };
+    let url = need!(url, "the URL of the KDC proxy is not known");
+    let reply = exchange_with_kdc_proxy(facts, &url, &request.message, &request.realm).await;
+    let reply = try_or_fail!(reply);
     let refusal = messages::decode::<KrbError>(&reply).ok();
     if let Some(error) = refusal {
         let text = error
@@ -207,24 +199,23 @@ pub async fn service_ticket(patient: &mut Patient<'_>) -> Finding {
                 ticket.server,
                 (ticket.end_time - now_s()) / 60
             );
-            patient.ticket = Some(*ticket);
+            facts.ticket = Some(*ticket);
             passed(seen)
         }
         Ok(ClientStep::Send(request)) => {
-            failed(format!("the tenant's KDC refers on to `{}`", request.realm))
+            failed(format!("the tenant's KDC refers to `{}`", request.realm))
         }
-        Err(error) => failed(error.to_string()),
+        Err(error) => failed(error),
     }
 }
 
-/// A refusal with its reason, `text [reason, event id]`.
+/// A refusal whose text ends in `[reason, event ID]`.
 fn refused(code: i32, text: &str) -> Finding {
-    let text = crate::output::printable(text);
-    let inside = text
+    let bracketed = text
         .rsplit_once('[')
         .and_then(|(_, rest)| rest.strip_suffix(']'));
-    let reason = inside
-        .and_then(|inside| inside.split(',').next())
+    let reason = bracketed
+        .and_then(|bracketed| bracketed.split(',').next())
         .map(str::trim);
     let known = reason.filter(|reason| {
         !reason.is_empty() && reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
@@ -233,73 +224,60 @@ fn refused(code: i32, text: &str) -> Finding {
         seen: format!("refused: {text} (Kerberos error {code})"),
         next: known.map(|reason| {
             format!(
-                "read docs/reference/refusal-reasons.md#{reason}; `crossrealm events` shows what was seen"
+                "read docs/reference/refusal-reasons.md#{reason}; `crossrealm events` shows the refused request"
             )
         }),
         reason: known.map(str::to_owned),
     })
 }
 
-async fn ask_proxy(
-    patient: &Patient<'_>,
+async fn exchange_with_kdc_proxy(
+    facts: &Facts<'_>,
     url: &str,
     message: &[u8],
     realm: &str,
-) -> Result<Vec<u8>, String> {
-    let (host, port) = host_and_port(url).ok_or("the KDC proxy's address is none")?;
+) -> Result<Vec<u8>, ProbeError> {
+    let (anchors, _) = facts.trust_anchors()?;
+    let server = server_of(url, anchors).await?;
     let path = url.splitn(4, '/').nth(3).unwrap_or_default();
-    let (anchors, _) = patient.anchors()?;
-    let address = resolve(&host, port).await?;
-    let body = kkdcp::wrap_request(message, realm).map_err(|error| error.to_string())?;
-    match https::ask(&host, address, &anchors, "POST", &format!("/{path}"), &body).await {
-        Ok(answer) if answer.status == 200 => {
-            kkdcp::open_reply(&answer.body).map_err(|error| error.to_string())
-        }
-        Ok(answer) => Err(format!("the KDC proxy answers with HTTP {}", answer.status)),
-        Err(Error::Certificate(reason) | Error::Other(reason)) => Err(reason),
+    let body = kkdcp::wrap_request(message, realm).map_err(ProbeError::kerberos)?;
+    let response = server.post(&format!("/{path}"), &body).await?;
+    match response.status {
+        200 => kkdcp::open_reply(&response.body).map_err(ProbeError::kerberos),
+        status => Err(ProbeError::HttpStatus(status)),
     }
 }
 
-/// Whether the key version of the ticket is that of the account's sealing key.
-pub fn ticket_kvno(patient: &Patient<'_>) -> Finding {
-    let ticket = need!(&patient.ticket, "there is no ticket");
-    let kvno = match version(ticket) {
-        Ok(kvno) => kvno,
-        Err(error) => return failed(error),
-    };
-    let account = need!(&patient.account, super::NO_RECORDS);
+/// Whether the ticket is encrypted with the account's active key.
+pub(super) fn ticket_kvno(facts: &Facts<'_>) -> Finding {
+    let ticket = need!(&facts.ticket, "there is no ticket");
+    let kvno = try_or_fail!(decoded(ticket)).enc_part.kvno();
+    let account = need!(&facts.account, NO_RECORDS);
     let key = need!(
         account.keys.iter().find(|key| key.seals),
-        "the account has no sealing key"
+        "the account has no active key"
     );
     if kvno != Some(key.kvno) {
         let shown = kvno.map_or("none".to_owned(), |kvno| kvno.to_string());
         return failed(format!(
-            "the ticket has key version {shown}, the account seals with {} ({})",
+            "the ticket has key version {shown}, the account's active key has {} ({})",
             key.kvno, key.name
         ));
     }
     passed(format!("version {} ({})", key.kvno, key.name))
 }
 
-/// Whether the keytab that was named opens the ticket.
-pub fn keytab(patient: &Patient<'_>) -> Finding {
+/// Whether the given keytab decrypts the ticket.
+pub(super) fn keytab(facts: &Facts<'_>) -> Finding {
     let path = need!(
-        &patient.args.keytab,
-        "no keytab was named; give `--keytab FILE`"
+        &facts.options.keytab,
+        "no keytab is given; give `--keytab FILE`"
     );
-    let ticket = need!(&patient.ticket, "there is no ticket to try it with");
-    let keytab = read_bounded(path, MAX_KEYTAB_LEN)
-        .map_err(|error| error.to_string())
-        .and_then(|bytes| Keytab::from_bytes(&bytes).map_err(|error| error.to_string()));
-    let keytab = match keytab {
-        Ok(keytab) => keytab,
-        Err(error) => return failed(format!("`{}`: {error}", path.display())),
-    };
-    let decoded = match messages::decode::<Ticket>(&ticket.ticket) {
-        Ok(decoded) => decoded,
-        Err(error) => return failed(error.to_string()),
-    };
+    let ticket = need!(&facts.ticket, "there is no ticket to decrypt");
+    let bytes = try_or_fail!(read_bounded(path, MAX_KEYTAB_LEN));
+    let keytab = Keytab::from_bytes(&bytes).map_err(|error| ProbeError::file(path, error));
+    let keytab = try_or_fail!(keytab);
+    let decoded = try_or_fail!(decoded(ticket));
     let of_service: Vec<_> = keytab
         .entries
         .iter()
@@ -312,7 +290,7 @@ pub fn keytab(patient: &Patient<'_>) -> Finding {
             ticket.server
         ));
     }
-    let opens = of_service.iter().find(|entry| {
+    let decrypting = of_service.iter().find(|entry| {
         decoded
             .enc_part
             .decrypt(&entry.key, key_usage::TICKET)
@@ -322,10 +300,10 @@ pub fn keytab(patient: &Patient<'_>) -> Finding {
         .iter()
         .map(|entry| entry.kvno.to_string())
         .collect();
-    match opens {
-        Some(entry) => passed(format!("version {} opens it", entry.kvno)),
+    match decrypting {
+        Some(entry) => passed(format!("version {} decrypts it", entry.kvno)),
         None => failed(format!(
-            "`{}` holds versions {} of `{}`; none opens the ticket, which has {}",
+            "`{}` holds versions {} of `{}`; none decrypts the ticket, which has {}",
             path.display(),
             versions.join(", "),
             ticket.server,
@@ -337,16 +315,12 @@ pub fn keytab(patient: &Patient<'_>) -> Finding {
     }
 }
 
-fn sealed_with(credential: &Credential) -> Result<i32, String> {
-    let ticket =
-        messages::decode::<Ticket>(&credential.ticket).map_err(|error| error.to_string())?;
-    Ok(ticket.enc_part.etype)
+fn ticket_etype(credential: &Credential) -> Result<i32, ProbeError> {
+    Ok(decoded(credential)?.enc_part.etype)
 }
 
-fn version(credential: &Credential) -> Result<Option<u32>, String> {
-    let ticket =
-        messages::decode::<Ticket>(&credential.ticket).map_err(|error| error.to_string())?;
-    Ok(ticket.enc_part.kvno())
+fn decoded(credential: &Credential) -> Result<Ticket, ProbeError> {
+    messages::decode(&credential.ticket).map_err(ProbeError::kerberos)
 }
 
 #[cfg(test)]
@@ -354,7 +328,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reason_of_a_refusal_is_read_from_its_text() {
+    fn the_reason_of_a_refusal_is_parsed_from_its_text() {
         let reason = |text: &str| match refused(18, text) {
             Finding::Failed(failed) => failed.reason,
             _ => None,

@@ -1,31 +1,17 @@
-//! `crossrealm doctor`: walks the ticket's way hop by hop and says where it ends, why, and what to do.
-//!
-//! A small pure engine ([`engine`]) goes through the list of checks ([`list`]) in order; the probes ([`probes`]) look, and
-//! gather what they learn in the [`patient`]. Nothing is changed anywhere, and every look is bounded in time.
-
-mod engine;
-mod https;
-mod krb5_conf;
-mod list;
-mod patient;
-mod probes;
+//! `crossrealm doctor`: finds out why a share does not open. The diagnosis is `crossrealm-doctor`'s; here are its options, the
+//! table or JSON that is printed, and the exit code.
 
 use crate::commands::share::ShareName;
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::output::{Format, printable, write_stdout};
-use crossrealm_api::Code;
+use crossrealm_doctor::Place;
+use crossrealm_doctor::diagnose::{self, Mode, Report};
+use crossrealm_doctor::engine::Verdict;
+use crossrealm_doctor::options::{Options, Share};
 use crossrealm_onprem::credentials::DomainCredentials;
-use engine::{Check, Examination, Outcome, Verdict, failed};
-use list::CHECKS;
-use patient::{Patient, Place};
-use serde::Serialize;
 use std::path::PathBuf;
-use std::time::Duration;
-
-/// How long one look may take. Each has shorter limits of its own; this one is for what nobody thought of.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// The arguments of `crossrealm doctor`.
 #[derive(clap::Args, Debug)]
@@ -76,7 +62,30 @@ pub struct Args {
 }
 
 impl Args {
-    /// Who reads AD, where somebody was named.
+    fn options(self, context: &Context) -> Options {
+        let credentials = self
+            .credentials()
+            .map_err(|failure| failure.to_string())
+            .transpose();
+        Options {
+            user: self.user,
+            share: self.share.map(|name| Share {
+                account: name.account,
+                name: name.share,
+            }),
+            host: self.host,
+            keytab: self.keytab,
+            domain: self.domain,
+            dc: self.dc,
+            credentials,
+            server: context.server().ok().map(str::to_owned),
+            tenant: context.tenant().ok().map(str::to_owned),
+            ca: context.ca_path().map(ToOwned::to_owned),
+            token: context.token().ok(),
+        }
+    }
+
+    /// The credentials to read AD with, where any were given.
     fn credentials(&self) -> Result<Option<DomainCredentials>, Failure> {
         if self.domain_user.is_none() && self.domain_keytab.is_none() {
             return Ok(None);
@@ -92,54 +101,14 @@ impl Args {
     }
 }
 
-/// What is examined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Mode {
-    /// The ticket's way.
-    Walk,
-    /// Before set-up: what the trust needs.
-    Prerequisites,
-}
-
-/// What is printed.
-#[derive(Serialize)]
-struct Report<'a> {
-    places: &'a [Place],
-    mode: Mode,
-    cause: Option<&'a Outcome>,
-    checks: &'a [Outcome],
-}
-
 /// Runs `crossrealm doctor`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let mut patient = Patient::new(&args, context);
-    patient.find_places().await;
-    let mode = mode(&patient).await;
-    let mut exam = Examination::default();
-    let wanted = |check: &&Check| mode == Mode::Walk || is_prerequisite(check);
-    for check in CHECKS.iter().filter(wanted) {
-        if let Some(because) = exam.blocked_by(check) {
-            exam.record_blocked(check, because);
-            continue;
-        }
-        let finding = tokio::time::timeout(LIMIT, probes::run(check.id, &mut patient)).await;
-        let finding =
-            finding.unwrap_or_else(|_| failed(format!("no answer within {} s", LIMIT.as_secs())));
-        exam.record(check, finding);
-        exam.fill_in(&patient.blanks());
-    }
-    let report = Report {
-        places: &patient.places,
-        mode,
-        cause: exam.cause(),
-        checks: exam.outcomes(),
-    };
+    let report = diagnose::run(&args.options(context)).await;
     print(&report, context)?;
-    match exam.cause() {
+    match report.cause {
         None => Ok(()),
         Some(cause) => {
-            let next = cause.next.clone().unwrap_or_default();
+            let next = cause.next.unwrap_or_default();
             Err(
                 Failure::new(printable(&format!("{}: {}", cause.id, cause.seen)))
                     .hint(printable(&next)),
@@ -148,40 +117,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Whether there is a trust with the domain that was named. Without one, the question is what a set-up needs.
-async fn mode(patient: &Patient<'_>) -> Mode {
-    let (Some(domain), None) = (&patient.args.domain, &patient.args.share) else {
-        return Mode::Walk;
-    };
-    let (Some(Ok(client)), Some(tenant)) = (patient.api(), patient.tenant_name()) else {
-        return Mode::Walk;
-    };
-    match tokio::time::timeout(LIMIT, client.trust(&tenant, domain)).await {
-        Ok(Err(error)) if error.code() == Some(Code::TrustNotFound) => Mode::Prerequisites,
-        _ => Mode::Walk,
-    }
-}
-
-/// Whether a check is a row of the table of prerequisites, or a way to one.
-fn is_prerequisite(check: &Check) -> bool {
-    let roads = [
-        "settings",
-        "stray-proxy",
-        "dns-login",
-        "port-login",
-        "tls-login",
-        "clock-cloud",
-        "api-token",
-        "dns-dc",
-        "port-dc-88",
-        "port-dc-389",
-        "port-dc-445",
-        "clock-dc",
-    ];
-    check.prerequisite.is_some() || roads.contains(&check.id)
-}
-
-fn print(report: &Report<'_>, context: &Context) -> Result<(), Failure> {
+fn print(report: &Report, context: &Context) -> Result<(), Failure> {
     if context.output == Format::Json {
         let value = serde_json::to_value(report).map_err(|error| {
             Failure::new(format!("cannot turn the findings into JSON: {error}"))
@@ -191,13 +127,13 @@ fn print(report: &Report<'_>, context: &Context) -> Result<(), Failure> {
     write_stdout(&text(report))
 }
 
-fn text(report: &Report<'_>) -> String {
+fn text(report: &Report) -> String {
     let places: Vec<&str> = report
         .places
         .iter()
         .map(|place| match place {
-            Place::Cloud => "the cloud's machine",
-            Place::FileHost => "the file host",
+            Place::Cloud => "the cloud's computer",
+            Place::SmbHost => "the SMB host",
             Place::Workstation => "a workstation",
             Place::AdministrationHost => "an administration host",
         })
@@ -210,34 +146,34 @@ fn text(report: &Report<'_>) -> String {
     let mut out = format!("This is {place}.\n");
     if report.mode == Mode::Prerequisites {
         out += "The trust is not set up yet. What it needs:\n\n";
-        for outcome in report.checks {
-            if let Some(row) = outcome.prerequisite {
+        for result in &report.checks {
+            if let Some(row) = result.prerequisite {
                 out += &printable(&format!(
                     "{:8} {row}: {}",
-                    word(outcome.verdict),
-                    outcome.seen
+                    word(result.verdict),
+                    result.seen
                 ));
                 out.push('\n');
             }
         }
-        out += "\nHow it was found:\n";
+        out += "\nAll checks:\n";
     }
     out.push('\n');
-    for outcome in report.checks {
+    for result in &report.checks {
         out += &printable(&format!(
             "{:8} {:17} {}: {}",
-            word(outcome.verdict),
-            outcome.id,
-            outcome.title,
-            outcome.seen
+            word(result.verdict),
+            result.id,
+            result.title,
+            result.seen
         ));
         out.push('\n');
-        if outcome.verdict == Verdict::Failed {
-            out += &format!("         {:17} why:  {}\n", "", outcome.why);
-            let next = outcome.next.as_deref().unwrap_or_default();
+        if result.verdict == Verdict::Failed {
+            out += &format!("         {:17} why:  {}\n", "", result.why);
+            let next = result.next.as_deref().unwrap_or_default();
             out += &printable(&format!("         {:17} next: {next}", ""));
             out.push('\n');
-            let page = outcome.page.as_deref().unwrap_or_default();
+            let page = result.page.as_deref().unwrap_or_default();
             out += &format!("         {:17} page: {page}\n", "");
         }
     }
@@ -255,20 +191,17 @@ fn word(verdict: Verdict) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::{passed, skipped};
+    use crossrealm_doctor::checks::CHECKS;
+    use crossrealm_doctor::engine::Examination;
+    use crossrealm_doctor::finding::{failed, passed, skipped};
 
     #[test]
-    fn the_text_tells_what_why_and_what_next() {
+    fn the_text_says_what_failed_why_and_what_next() {
         let mut exam = Examination::default();
         exam.record(&CHECKS[0], passed("seen\u{1b}[2J"));
         exam.record(&CHECKS[1], failed("a proxy"));
         exam.record(&CHECKS[2], skipped("no network"));
-        let report = Report {
-            places: &[Place::Workstation],
-            mode: Mode::Walk,
-            cause: exam.cause(),
-            checks: exam.outcomes(),
-        };
+        let report = Report::new(vec![Place::Workstation], Mode::TicketPath, exam);
         let text = text(&report);
         assert!(text.starts_with("This is a workstation.\n") && !text.contains('\u{1b}'));
         for part in [
@@ -283,15 +216,5 @@ mod tests {
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["cause"]["id"], "stray-proxy");
         assert_eq!(json["checks"][2]["verdict"], "skipped");
-    }
-
-    #[test]
-    fn every_row_of_the_prerequisites_can_be_reached() {
-        for check in CHECKS.iter().filter(|check| is_prerequisite(check)) {
-            for need in check.needs {
-                let needed = CHECKS.iter().find(|other| other.id == *need).unwrap();
-                assert!(is_prerequisite(needed), "`{}` needs `{need}`", check.id);
-            }
-        }
     }
 }

@@ -1,49 +1,50 @@
-//! What MIT Kerberos reads on this computer: `krb5.conf` with everything it includes, each value with its place.
+//! The configuration that MIT Kerberos reads on this computer: `krb5.conf` with every included file, each value with the file
+//! and line that set it.
 //!
-//! Where a value is given more than once, the first one wins, as in MIT's library; only `kdc` lines add up.
+//! Where a value is set more than once, the first one is used, as in MIT's library; only `kdc` lines accumulate.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// The usual place.
-const USUAL: &str = "/etc/krb5.conf";
-/// The most bytes of one file, files in all, and nesting of includes.
+/// The default file.
+const DEFAULT_FILE: &str = "/etc/krb5.conf";
+/// The largest file in bytes, the most files, and the deepest nesting of includes.
 const MAX_FILE: u64 = 1 << 20;
 const MAX_FILES: usize = 200;
 const MAX_DEPTH: usize = 10;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
+pub(crate) struct Value {
     /// Section, subsections, name.
-    pub path: Vec<String>,
-    /// What it is set to.
-    pub value: String,
-    /// The file and line it stands in.
-    pub place: String,
+    pub(crate) path: Vec<String>,
+    /// The value.
+    pub(crate) value: String,
+    /// The file and line that set it.
+    pub(crate) place: String,
 }
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Krb5Conf {
+pub(crate) struct Krb5Conf {
     /// The files that were read, in order.
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     /// Files that could not be read, and why.
-    pub unreadable: Vec<String>,
+    pub(crate) unreadable: Vec<String>,
     values: Vec<Value>,
 }
 
 impl Krb5Conf {
-    /// Reads what this process would use: the files that `KRB5_CONFIG` names, else the usual one.
-    pub fn load() -> Self {
+    /// Loads what Kerberos in this process would use: the files that `KRB5_CONFIG` names, else the default file.
+    pub(crate) fn load() -> Self {
         let named = std::env::var_os("KRB5_CONFIG").filter(|value| !value.is_empty());
         let files = match &named {
             Some(named) => std::env::split_paths(named).collect(),
-            None => vec![PathBuf::from(USUAL)],
+            None => vec![PathBuf::from(DEFAULT_FILE)],
         };
         let mut conf = Self::default();
         for file in files {
-            // A missing usual file is a computer without Kerberos, and no fault.
+            // A computer without the default file has no Kerberos configuration, which is not a fault.
             if named.is_some() || file.exists() {
                 conf.read(&file, 0);
             }
@@ -51,8 +52,8 @@ impl Krb5Conf {
         conf
     }
 
-    /// The values at this path, the one that wins first. Realm and host names compare without case, as people write them.
-    pub fn all(&self, path: &[&str]) -> Vec<&Value> {
+    /// The values at this path, the effective one first. Names compare without case, since users write realms either way.
+    pub(crate) fn all(&self, path: &[&str]) -> Vec<&Value> {
         let matches = |value: &&Value| {
             value.path.len() == path.len()
                 && value
@@ -64,13 +65,13 @@ impl Krb5Conf {
         self.values.iter().filter(matches).collect()
     }
 
-    /// The value that wins.
-    pub fn first(&self, path: &[&str]) -> Option<&Value> {
+    /// The effective value.
+    pub(crate) fn first(&self, path: &[&str]) -> Option<&Value> {
         self.all(path).first().copied()
     }
 
-    /// The realms whose `kdc` is an HTTPS address, with that value.
-    pub fn proxied(&self) -> Vec<(&str, &Value)> {
+    /// The realms whose `kdc` is an HTTPS URL, with that value.
+    pub(crate) fn kdc_proxies(&self) -> Vec<(&str, &Value)> {
         let realm = |value: &Value| match value.path.as_slice() {
             [section, _, name] => section == "realms" && name == "kdc",
             _ => false,
@@ -84,8 +85,8 @@ impl Krb5Conf {
             .collect()
     }
 
-    /// The realm a host is mapped to: its own line, else the longest suffix.
-    pub fn realm_of(&self, host: &str) -> Option<&Value> {
+    /// The realm that `[domain_realm]` maps a host to: its own line, else the longest suffix.
+    pub(crate) fn realm_of(&self, host: &str) -> Option<&Value> {
         let host = host.to_ascii_lowercase();
         let mut rest = host.as_str();
         if let Some(own) = self.first(&["domain_realm", rest]) {
@@ -126,7 +127,7 @@ impl Krb5Conf {
                 continue;
             }
             if let Some(folder) = line.strip_prefix("includedir ") {
-                self.read_folder(Path::new(folder.trim()), depth);
+                self.read_directory(Path::new(folder.trim()), depth);
             } else if let Some(other) = line.strip_prefix("include ") {
                 self.read(Path::new(other.trim()), depth + 1);
             } else if let Some(section) = line.strip_prefix('[') {
@@ -150,14 +151,14 @@ impl Krb5Conf {
         }
     }
 
-    /// A folder's files in the order of their names: those of letters, digits, `-` and `_`, and those that end in `.conf`.
-    fn read_folder(&mut self, folder: &Path, depth: usize) {
+    /// Reads the files of an `includedir` in the order of their names: names of letters, digits, `-` and `_`, and `*.conf`.
+    fn read_directory(&mut self, folder: &Path, depth: usize) {
         let Ok(entries) = std::fs::read_dir(folder) else {
             self.unreadable
-                .push(format!("`{}`: no such folder", folder.display()));
+                .push(format!("`{}`: no such directory", folder.display()));
             return;
         };
-        let usable = |name: &str| {
+        let is_included = |name: &str| {
             let plain = name
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
@@ -165,7 +166,7 @@ impl Krb5Conf {
         };
         let mut files: Vec<PathBuf> = entries
             .flatten()
-            .filter(|entry| entry.file_name().to_str().is_some_and(usable))
+            .filter(|entry| entry.file_name().to_str().is_some_and(is_included))
             .map(|entry| entry.path())
             .collect();
         files.sort();
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_value_wins_and_places_are_known() {
+    fn the_first_value_is_used_and_its_place_known() {
         let folder = tempfile::tempdir().unwrap();
         let drop_ins = folder.path().join("d");
         std::fs::create_dir(&drop_ins).unwrap();
@@ -216,15 +217,15 @@ mod tests {
             .map(|v| v.value.as_str())
             .collect();
         assert_eq!(kdcs, ["https://a/x/kerberos", "https://b/x/kerberos"]);
-        assert_eq!(conf.proxied().len(), 2);
-        assert!(conf.proxied()[0].1.place.ends_with("10-a.conf` line 3"));
+        assert_eq!(conf.kdc_proxies().len(), 2);
+        assert!(conf.kdc_proxies()[0].1.place.ends_with("10-a.conf` line 3"));
         assert_eq!(conf.realm_of("H.file.x").unwrap().value, "OWN");
         assert_eq!(conf.realm_of("g.file.x").unwrap().value, "CLOUD");
         assert!(conf.realm_of("file.x").is_none());
     }
 
     #[test]
-    fn includes_that_go_in_circles_end() {
+    fn circular_includes_end() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a");
         std::fs::write(

@@ -1,5 +1,10 @@
-//! Habits that a compiler does not check: no unfinished marks, files of a readable length, every room on the map.
+//! Habits that a compiler does not check: no unfinished marks, files of a readable length, every package in ARCHITECTURE.md,
+//! links that lead somewhere, and the words of STYLE.md.
 
+mod links;
+mod words;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::Outcome;
@@ -11,7 +16,15 @@ const MOST_LINES: usize = 800;
 pub fn run() -> Outcome {
     let listing = process::output(&mut process::command(
         "git",
-        &["ls-files", "--cached", "--", "*.rs", "*Cargo.toml"],
+        &[
+            "ls-files",
+            "--cached",
+            "--",
+            "*.rs",
+            "*.py",
+            "*.md",
+            "*Cargo.toml",
+        ],
     ))?;
     let files: Vec<PathBuf> = listing
         .lines()
@@ -19,18 +32,27 @@ pub fn run() -> Outcome {
         .filter(|file| process::root().join(file).exists())
         .collect();
     let map = std::fs::read_to_string(process::root().join("ARCHITECTURE.md")).unwrap_or_default();
-    let unnamed = rooms(&files).into_iter().filter(|room| !names(&map, room));
+    let unnamed = packages(&files)
+        .into_iter()
+        .filter(|package| !names(&map, package));
     let mut found: Vec<String> = unnamed
-        .map(|room| format!("ARCHITECTURE.md does not name the room `{room}/`"))
+        .map(|package| format!("ARCHITECTURE.md does not name the package `{package}/`"))
         .collect();
-    for file in files
-        .iter()
-        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
-    {
-        let text = std::fs::read_to_string(process::root().join(file))
+    let mut texts = BTreeMap::new();
+    for file in files {
+        let text = std::fs::read_to_string(process::root().join(&file))
             .map_err(|error| format!("{}: {error}", file.display()))?;
-        found.extend(complaints(file, &text));
+        texts.insert(file, text);
     }
+    for (file, text) in &texts {
+        if file.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(complaints(file, text));
+        }
+        found.extend(words::complaints(file, text));
+    }
+    found.extend(links::complaints(&texts, |path| {
+        process::root().join(path).exists()
+    }));
     if found.is_empty() {
         Ok(())
     } else {
@@ -38,13 +60,13 @@ pub fn run() -> Outcome {
     }
 }
 
-/// Whether the map names a room: its folder as code, or as a folder in a picture.
-fn names(map: &str, room: &str) -> bool {
-    map.contains(&format!("`{room}`")) || map.contains(&format!("{room}/"))
+/// Whether the map names a package: its folder as code, or as a folder in a picture.
+fn names(map: &str, package: &str) -> bool {
+    map.contains(&format!("`{package}`")) || map.contains(&format!("{package}/"))
 }
 
 /// The folders that hold a package, but for the root and the fuzz workspace.
-fn rooms(files: &[PathBuf]) -> Vec<String> {
+fn packages(files: &[PathBuf]) -> Vec<String> {
     let manifests = files.iter().filter(|file| file.ends_with("Cargo.toml"));
     let folders = manifests
         .filter_map(|file| file.parent())
@@ -153,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn a_map_names_a_room_as_a_folder() {
+    fn a_map_names_a_package_as_a_folder() {
         assert!(names("crates/krb/   CORE", "crates/krb"));
         assert!(names("see `lab`, `xtask`", "lab"));
         assert!(!names("a lab for all", "lab"));
     }
 
     #[test]
-    fn rooms_are_the_folders_of_manifests() {
+    fn packages_are_the_folders_of_manifests() {
         let files = [
             "Cargo.toml",
             "crates/krb/Cargo.toml",
@@ -168,6 +190,6 @@ mod tests {
             "lab/src/lib.rs",
         ]
         .map(PathBuf::from);
-        assert_eq!(rooms(&files), ["crates/krb", "lab"]);
+        assert_eq!(packages(&files), ["crates/krb", "lab"]);
     }
 }

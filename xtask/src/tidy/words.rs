@@ -1,0 +1,95 @@
+//! Words that the project does not use, with what to write instead. STYLE.md says why.
+
+use std::path::Path;
+
+/// Where the words are looked for, by the beginning of the path.
+const CHECKED: &[&str] = &[
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
+    "docs/concepts",
+    "docs/contributing",
+    "docs/design.md",
+    "docs/glossary.md",
+    "docs/guide",
+    "docs/README.md",
+    "docs/reference/configuration.md",
+    "docs/reference/events.md",
+];
+
+/// Files that must name the words.
+const EXEMPT: &[&str] = &["STYLE.md", "xtask/src/tidy/words.rs"];
+
+/// Each word or phrase, and what to write instead.
+const WORDS: &[(&str, &str)] = &[
+    ("whoever", "name the actor"),
+    ("whomever", "name the actor"),
+    ("whom", "name the actor"),
+    ("whatever", "name the thing"),
+    ("told", "reported, logged, returned or audited"),
+    ("tells", "reports, logs, returns or says"),
+    ("bookmark", "sync cursor"),
+    ("taken over", "synchronized, or copied"),
+    ("stands in the way", "blocks"),
+    ("stand in the way", "block"),
+    ("by forties", "in batches of 40"),
+    ("by hundreds", "in batches of 100"),
+    ("good no more", "revoked, or expired"),
+    ("is said so", "is reported"),
+    ("says so, whoever", "name the actor"),
+    ("the original", "Microsoft Entra Kerberos, or Azure Files"),
+    ("file host", "SMB host"),
+    ("trust secret", "trust password"),
+    ("design rule", "the section of docs/design.md"),
+    ("room", "crate, or module"),
+    ("rooms", "crates, or modules"),
+    ("walls", "dependency rules"),
+    ("map of the house", "ARCHITECTURE.md"),
+    ("armor is off", "FAST is unwrapped"),
+];
+
+/// The words that `text` must not hold, each with its line.
+pub fn complaints(file: &Path, text: &str) -> Vec<String> {
+    let is = |list: &[&str]| list.iter().any(|start| file.starts_with(start));
+    if !is(CHECKED) || is(EXEMPT) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.to_lowercase();
+        for (word, instead) in WORDS.iter().filter(|(word, _)| holds(&line, word)) {
+            found.push(format!(
+                "{}:{}: `{word}`: write {instead}",
+                file.display(),
+                number + 1
+            ));
+        }
+    }
+    found
+}
+
+/// Whether the line holds the word, not merely as part of a longer one or of a name in code.
+fn holds(line: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(start, _)| {
+        let (before, after) = (&line[..start], &line[start + word.len()..]);
+        !before.ends_with(is_part) && !after.starts_with(is_part)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_whole_and_where_they_are_checked() {
+        let line = "Whoever is here; a mushroom; is_told";
+        assert_eq!(
+            complaints(Path::new("README.md"), line),
+            ["README.md:1: `whoever`: write name the actor"]
+        );
+        assert!(complaints(Path::new("STYLE.md"), line).is_empty());
+    }
+}

@@ -38,7 +38,7 @@ pub fn test(arguments: &[&str], world: World) -> Outcome {
     if world == World::Required {
         variables.push((need::REQUIRE_WORLD, "1".to_owned()));
     }
-    // Whoever asks for certain tests wants to see them as cargo shows them.
+    // Selected tests are shown as cargo shows them.
     let outcome = match arguments {
         [] | ["--locked"] => pool::run_all(arguments, &variables),
         _ => {

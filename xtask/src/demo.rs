@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the main job, end to end, told to a newcomer. The same story the end-to-end test asserts.
+//! `cargo xtask demo`: the main path, end to end, with an account for newcomers: the story that the end-to-end test asserts.
 
 use crossrealm_lab::{ADMIN_PASSWORD, Place, USER_PASSWORD, World, need, story};
 

@@ -1,4 +1,4 @@
-//! `cargo metadata`, reduced to what the checks look at: packages, their licences, and who depends on whom.
+//! `cargo metadata`, reduced to what the checks look at: packages, their licences and dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::process::{cargo, run as run_command};
 
-/// How many lives are played unless told otherwise.
+/// How many lives are played by default.
 pub const DEFAULT_SEEDS: u64 = 200;
 
 /// Plays this many lives; the first that breaks an invariant is named with its seed.

@@ -1,10 +1,13 @@
 //! `docs/reference/command-line.md` is generated from the definition of the commands, so that no option lacks its line.
 //!
-//! The test compares the file with what it generates, and rewrites it where `CROSSREALM_WRITE_DOCS` is set.
+//! The test compares the file with what it generates, and rewrites it where `CROSSREALM_WRITE_DOCS` is set. Another test parses
+//! every command that the documents show.
 
 use crate::cli::Cli;
-use clap::{Arg, ArgAction, Command, CommandFactory};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, Command, CommandFactory, Parser};
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 const INTRODUCTION: &str = "\
 # Command line
@@ -138,4 +141,85 @@ fn the_reference_lists_every_command() {
         found == wanted,
         "docs/reference/command-line.md differs from the commands; run this test with CROSSREALM_WRITE_DOCS=1"
     );
+}
+
+/// The documents that show commands.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let mut documents = vec![root.join("README.md")];
+    for folder in ["guide", "concepts", "reference"] {
+        let files = std::fs::read_dir(root.join("docs").join(folder)).unwrap();
+        documents.extend(files.map(|file| file.unwrap().path()));
+    }
+    documents.retain(|file| file.extension().is_some_and(|extension| extension == "md"));
+    documents
+}
+
+/// The lines in fenced blocks that begin with `crossrealm`, joined where they go on, without comments.
+fn commands(markdown: &str) -> Vec<String> {
+    let mut commands: Vec<String> = Vec::new();
+    let (mut fenced, mut goes_on) = (false, false);
+    for line in markdown.replace(" \\\n", " \u{0}\n").lines() {
+        fenced ^= line.starts_with("```");
+        let line = line.split(" # ").next().unwrap_or_default();
+        let (text, more) = match line.strip_suffix('\u{0}') {
+            Some(text) => (text, true),
+            None => (line, false),
+        };
+        match commands.last_mut() {
+            Some(last) if goes_on => *last += text,
+            _ if fenced && line.starts_with("crossrealm ") => commands.push(text.to_owned()),
+            _ => continue,
+        }
+        goes_on = more;
+    }
+    commands
+}
+
+/// The words of a command, with quotes taken away as a shell does.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in command.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if c == '\'' || c == '"' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c == ' ' => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[test]
+fn the_commands_of_the_documents_are_accepted() {
+    let mut count = 0;
+    for file in documents() {
+        let markdown = std::fs::read_to_string(&file).unwrap();
+        // The usage lines of the reference come from clap itself.
+        for command in commands(&markdown)
+            .iter()
+            .filter(|c| !c.contains("[OPTIONS]"))
+        {
+            let shortened = command.contains('\u{2026}');
+            let words = words(command);
+            let words =
+                words
+                    .iter()
+                    .filter(|word| *word != "\u{2026}")
+                    .map(|word| match word.as_str() {
+                        "N" => "1",
+                        word => word,
+                    });
+            count += 1;
+            if let Err(error) = Cli::try_parse_from(words) {
+                let left_out = shortened && error.kind() == ErrorKind::MissingRequiredArgument;
+                assert!(left_out, "{}: `{command}`\n{error}", file.display());
+            }
+        }
+    }
+    assert!(count > 50, "{count}");
 }

@@ -1,8 +1,10 @@
 //! Servers that a bench starts: the processor time that they take, and their end.
 
 use std::collections::HashMap;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, Instant};
+
+use crossrealm_programs::command;
 
 /// How long a server has to end after SIGTERM.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -10,7 +12,7 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// Ends a server with SIGTERM, so that it ends its workers; one that does not listen is killed.
 pub fn terminate(child: &mut Child) {
     let pid = child.id().to_string();
-    let _ = Command::new("kill").args(["-s", "TERM", &pid]).status();
+    let _ = command("kill").args(["-s", "TERM", &pid]).status();
     let began = Instant::now();
     while began.elapsed() < END_LIMIT {
         if matches!(child.try_wait(), Ok(Some(_))) {
@@ -64,14 +66,12 @@ fn parents() -> HashMap<u32, u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossrealm_programs::shell;
 
     #[test]
     fn descendants_count_and_strangers_are_told() {
         let alone = processor_s(&[std::process::id()]).unwrap();
-        let mut busy = Command::new("sh")
-            .args(["-c", "sh -c 'while :; do :; done' & wait"])
-            .spawn()
-            .unwrap();
+        let mut busy = shell("sh -c 'while :; do :; done' & wait").spawn().unwrap();
         let began = Instant::now();
         let mut grown = 0.0;
         while grown < 0.05 && began.elapsed() < Duration::from_secs(60) {
@@ -84,7 +84,7 @@ mod tests {
             .map(|(child, _)| child)
             .collect();
         for pid in &inner {
-            let _ = Command::new("kill").arg(pid.to_string()).status();
+            let _ = command("kill").arg(pid.to_string()).status();
         }
         terminate(&mut busy);
         assert!(alone > 0.0 && grown >= 0.05, "{alone} {grown}");

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crossrealm_api::{Client, SecretText};
+use crossrealm_programs::{built, command};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -36,7 +37,7 @@ impl Service {
     pub fn start(product: &Path) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let home = folder.path().join("cloud");
-        let init = Command::new(product)
+        let init = built(product)
             .args(["init", "--base-domain", "cloud.example"])
             .args(["--https-listen", "127.0.0.1:0"])
             .args(["--kdc-listen", "127.0.0.1:0", "--dir"])
@@ -49,7 +50,7 @@ impl Service {
         let config = home.join("crossrealm.toml");
         raise_limits(&config)?;
         let log = folder.path().join("serve.log");
-        let mut child = Command::new("setpriv")
+        let mut child = command("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(product)
             .args(["serve", "--config"])

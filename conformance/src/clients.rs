@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use crossrealm_lab::story::{CLOUD_REALM, FILES_HOST, SPN};
-use crossrealm_lab::{Failure, Output, Place, REALM, Run, USER_PASSWORD, need};
+use crossrealm_lab::{Failure, Output, Place, REALM, Run, USER_PASSWORD};
+use crossrealm_programs::find;
 
 use crate::scene::{self, Scene};
 use crate::table::Row;
@@ -418,7 +419,7 @@ fn impacket(scene: &Scene, checksum: bool) -> Result<Outcome, Failure> {
 }
 
 fn java(scene: &Scene) -> Result<Outcome, Failure> {
-    if need::find_program("java").is_none() || need::find_program("javac").is_none() {
+    if find("java").is_none() || find("javac").is_none() {
         return Ok(Outcome::Skipped("no Java here".into()));
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/JavaTicket.java");

@@ -3,7 +3,7 @@
 //!
 //! The lab starts, asks and observes; it never reaches into the product: everything it knows about Crossrealm it learns
 //! from the command line, from the wire, and from Samba's own tools, which serve as independent oracles. It needs root and
-//! Debian's packages ([`need::PACKAGES`]), touches nothing of the machine outside names that start with `xr-<pid>-`, and
+//! Debian's packages ([`crossrealm_programs::table`]), touches nothing of the machine outside names that start with `xr-<pid>-`, and
 //! leaves nothing behind, not even when it is killed.
 //!
 //! ```text

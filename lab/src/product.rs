@@ -1,7 +1,7 @@
 //! The product under test: one binary, built by cargo, known to the lab only by its path and its command line.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::run::Failure;
 
@@ -21,8 +21,7 @@ pub fn build_product() -> Result<PathBuf, Failure> {
         };
         return if there { Ok(binary) } else { Err(missing()) };
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = crossrealm_programs::cargo()
         .args([
             "build",
             "--package",

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::need::PATH;
+use crossrealm_programs::PATH;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(4);
@@ -147,7 +147,8 @@ impl Run {
 
     /// The operating system's command: dies with the thread that started it, sees a small environment only.
     pub(crate) fn command(&self, wrapper: &[&str]) -> Command {
-        let mut command = Command::new("/usr/bin/setpriv");
+        crossrealm_programs::demand_all(&self.argv);
+        let mut command = crossrealm_programs::command("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]);
         if let Some(namespace) = &self.namespace {
             command.args(["ip", "netns", "exec", namespace]);
@@ -254,14 +255,8 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Ve
 
 /// Sends a signal by the shell's own `kill`, so that no unsafe code is needed. A process that is gone is no error.
 pub(crate) fn signal(name: &str, target: &str) {
-    let _ = Command::new("/bin/sh")
-        .args([
-            "-c",
-            "kill -s \"$1\" -- \"$2\" 2>/dev/null",
-            "kill",
-            name,
-            target,
-        ])
+    let _ = crossrealm_programs::shell("kill -s \"$1\" -- \"$2\" 2>/dev/null")
+        .args([name, target])
         .stdin(Stdio::null())
         .status();
 }

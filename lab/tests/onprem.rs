@@ -1,7 +1,6 @@
 //! Runs the on-premises room's own tests (`crates/onprem/tests/real_dc.rs`) on the administration host of a test world:
 //! they need a real domain controller, and the room itself must not know the lab.
 
-use std::process::Command;
 use std::time::Duration;
 
 use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Place, World, executables, need};
@@ -18,8 +17,7 @@ fn the_onprem_room_speaks_with_a_real_domain_controller() {
 
 fn run() -> Result<(), Failure> {
     // The same selection as `cargo test --workspace`, so that nothing is built twice with other features.
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = crossrealm_programs::cargo()
         .args([
             "test",
             "--workspace",

@@ -5,7 +5,9 @@ use std::process::Stdio;
 
 use crossrealm_lab::{executables, need};
 
-use crate::process::{cargo, run as run_command};
+use crossrealm_programs::built as built_program;
+
+use crate::process::{cargo, root, run as run_command};
 use crate::{Outcome, setup};
 
 /// Sets up, builds, measures. The arguments are the benches'.
@@ -21,7 +23,8 @@ pub fn run(arguments: &[&str]) -> Outcome {
         None => built("crossrealm-cli", "crossrealm", optimised)?,
     };
     let bench = built("crossrealm-benches", "crossrealm-bench", optimised)?;
-    let mut command = crate::process::command(&bench.display().to_string(), arguments);
+    let mut command = built_program(&bench);
+    command.args(arguments).current_dir(root());
     run_command(command.env("CROSSREALM_BIN", product))
 }
 

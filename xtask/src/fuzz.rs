@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use crossrealm_lab::executables;
 
@@ -105,7 +105,7 @@ fn start(folder: &Path, target: &Target, seconds: u32) -> Result<Child, String> 
     }
     let log = File::create(&target.log)
         .map_err(|error| format!("cannot write {}: {error}", target.log.display()))?;
-    let mut command = Command::new(&target.program);
+    let mut command = crossrealm_programs::built(&target.program);
     command
         .current_dir(folder)
         .arg(format!("-max_total_time={seconds}"));

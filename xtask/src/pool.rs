@@ -5,7 +5,7 @@
 //! prints is shown in one piece when it has ended.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ fn next<'a>(queue: &Mutex<std::slice::Iter<'a, Program>>) -> Option<&'a Program>
 /// Runs one program and shows what it printed; the error names it.
 fn one(program: &Program, variables: &[(&str, String)]) -> Result<(), String> {
     let began = Instant::now();
-    let output = Command::new(&program.executable)
+    let output = crossrealm_programs::built(&program.executable)
         .current_dir(&program.folder)
         .env("CARGO_MANIFEST_DIR", &program.folder)
         .envs(variables.iter().map(|(name, value)| (name, value)))

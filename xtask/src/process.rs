@@ -11,22 +11,28 @@ pub fn root() -> PathBuf {
     own.parent().unwrap_or(own).to_owned()
 }
 
-/// A command in the repository's root.
+/// An external program in the repository's root.
 pub fn command(program: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
+    let mut command = crossrealm_programs::command(program);
     command.args(arguments).current_dir(root());
     command
 }
 
 /// `cargo` as it called us.
 pub fn cargo(arguments: &[&str]) -> Command {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    command(&cargo, arguments)
+    let mut cargo = crossrealm_programs::cargo();
+    cargo.args(arguments).current_dir(root());
+    cargo
 }
 
 /// Says what is run, runs it, and expects success.
 pub fn run(command: &mut Command) -> Outcome {
     let line = line(command);
+    run_as(&line, command)
+}
+
+/// The same for a command line that is too long to be shown.
+pub fn run_as(line: &str, command: &mut Command) -> Outcome {
     eprintln!("$ {line}");
     let status = command
         .status()

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crossrealm_lab::need;
+use crossrealm_programs::{find, packages};
 
 use crate::Outcome;
 use crate::process::{command, run as run_command};
@@ -14,13 +15,13 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing, or says what it would need.
 pub fn run() -> Outcome {
-    let missing = need::missing_packages();
+    let missing = packages::missing();
     if missing.is_empty() {
         eprintln!("setup: every Debian package of the test world is installed");
         return Ok(());
     }
     let what = missing.join(" ");
-    if !Path::new("/etc/debian_version").exists() || need::find_program("apt-get").is_none() {
+    if !Path::new("/etc/debian_version").exists() || find("apt-get").is_none() {
         let needs = "the test world is made for Debian 12 or newer; what these Debian packages hold is missing here";
         return Err(format!("{needs}: {what}"));
     }
@@ -46,7 +47,7 @@ pub fn run() -> Outcome {
         "Dpkg::Options::=--force-confold",
     ];
     run_command(apt(&options).args(&missing))?;
-    match need::missing_packages().as_slice() {
+    match packages::missing().as_slice() {
         [] => Ok(()),
         still => Err(format!(
             "apt-get succeeded, but these packages do not hold what was expected: {}",

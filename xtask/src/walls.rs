@@ -73,7 +73,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "crossrealm-testkit",
         ],
     ),
-    ("crossrealm-lab", &[]),
+    ("crossrealm-programs", &[]),
+    ("crossrealm-lab", &["crossrealm-programs"]),
     (
         "crossrealm-benches",
         &[
@@ -83,11 +84,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "crossrealm-directory",
             "crossrealm-api",
             "crossrealm-lab",
+            "crossrealm-programs",
             "crossrealm-testkit",
         ],
     ),
-    ("crossrealm-conformance", &["crossrealm-lab"]),
-    ("xtask", &["crossrealm-lab", "crossrealm-conformance"]),
+    (
+        "crossrealm-conformance",
+        &["crossrealm-lab", "crossrealm-programs"],
+    ),
+    (
+        "xtask",
+        &[
+            "crossrealm-lab",
+            "crossrealm-conformance",
+            "crossrealm-programs",
+        ],
+    ),
 ];
 
 /// Crates whose whole tree of run-time dependencies is checked against [`FORBIDDEN_IN_CORE`].

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crossrealm_lab::python::Environment;
@@ -61,7 +61,7 @@ impl KdcProxy {
         drop(free);
         let log = home.join("gunicorn.log");
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut gunicorn = Command::new("setpriv");
+        let mut gunicorn = crossrealm_programs::command("setpriv");
         gunicorn
             .args(["--pdeathsig", "TERM", "--"])
             .arg(python)

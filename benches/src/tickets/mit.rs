@@ -91,12 +91,11 @@ impl Drop for Mit {
 }
 
 fn with_settings(home: &Path, program: &str) -> Command {
-    let program = crossrealm_lab::need::find_program(program)
-        .unwrap_or_else(|| std::path::PathBuf::from(program));
-    let mut command = Command::new("setpriv");
+    let program = crossrealm_programs::command(program);
+    let mut command = crossrealm_programs::command("setpriv");
     command
         .args(["--pdeathsig", "TERM", "--"])
-        .arg(program)
+        .arg(program.get_program())
         .env("KRB5_CONFIG", home.join("krb5.conf"))
         .env("KRB5_KDC_PROFILE", home.join("kdc.conf"));
     command

@@ -4,9 +4,10 @@
 mod common;
 
 use common::Service;
+use crossrealm_programs::command;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 fn openssl(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("openssl")
+    let output = command("openssl")
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -79,7 +80,7 @@ fn of_file(service: &Service, name: &str) -> String {
 
 /// The certificate that a new connection gets.
 fn served(service: &Service) -> String {
-    let output = Command::new("openssl")
+    let output = command("openssl")
         .args(["s_client", "-servername", "login.cloud.example", "-connect"])
         .arg(service.address.to_string())
         .stdin(Stdio::null())

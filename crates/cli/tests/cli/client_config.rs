@@ -1,12 +1,11 @@
 //! `client config` against a running service, its files read by parsers that are not ours: Python's and Samba's.
 
 use super::common::Cloud;
+use crossrealm_programs::command;
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
 
 /// Debian's Python, for which `python3-samba` is made.
-const PYTHON: &str = "/usr/bin/python3";
 
 /// Reads a `.reg` file into `{"KEY": {"name": value}}`.
 const READ_REG: &str = r#"
@@ -46,7 +45,7 @@ print(json.dumps(out))
 "#;
 
 fn python(script: &str, file: &Path) -> Value {
-    let output = Command::new(PYTHON)
+    let output = command("python3")
         .args(["-c", script])
         .arg(file)
         .output()
@@ -61,7 +60,7 @@ fn python(script: &str, file: &Path) -> Value {
 
 /// Whether Samba's Python is missing, which is told loudly, and is an error where CI says that it must be there.
 fn without_samba() -> bool {
-    let found = Command::new(PYTHON)
+    let found = command("python3")
         .args(["-c", "import samba.dcerpc.preg"])
         .output();
     if found.is_ok_and(|output| output.status.success()) {

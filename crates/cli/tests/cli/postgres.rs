@@ -49,7 +49,7 @@ fn an_installation_on_postgresql_is_made_and_served_by_two_nodes() {
     home.refused(&good, "holds an installation already");
 
     let one = home.serve("one");
-    let mut copy = Command::new("cp");
+    let mut copy = crossrealm_programs::command("cp");
     copy.args(["-a", "one", "two"]).current_dir(folder.path());
     assert!(copy.status().unwrap().success());
     let two = home.serve("two");

@@ -115,8 +115,7 @@ fn start_of(pid: u32) -> Option<String> {
 }
 
 fn signal(pid: u32, name: &str) {
-    let status = Command::new("sh")
-        .args(["-c", &format!("kill -{name} {pid}")])
+    let status = crossrealm_programs::shell(&format!("kill -{name} {pid}"))
         .status()
         .unwrap();
     assert!(status.success());
@@ -142,8 +141,8 @@ fn state(cloud: &Cloud, file: &str) -> PathBuf {
 /// Whether the test can run here; says why where it cannot.
 fn can_run() -> bool {
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    let samba = ["/usr/sbin/smbd", "/usr/sbin/winbindd", "/usr/bin/smbclient"];
-    let can = root && samba.iter().all(|path| Path::new(path).exists());
+    let samba = ["smbd", "winbindd", "smbclient"].map(crossrealm_programs::find);
+    let can = root && samba.iter().all(Option::is_some);
     if !can {
         let why = "needs root, samba, winbind, libnss-winbind and smbclient";
         assert!(
@@ -171,10 +170,13 @@ fn refused(mut command: Command) -> (Option<i32>, String) {
 
 /// The same command behind a shell in a mount namespace of its own, where `prepare` was run.
 fn behind(prepare: &str, command: &Command) -> Command {
-    let mut unshare = Command::new("unshare");
+    let script = format!("{prepare} && exec \"$@\"");
+    let shell = crossrealm_programs::shell(&script);
+    let mut unshare = crossrealm_programs::command("unshare");
     unshare
-        .args(["--mount", "sh", "-c", &format!("{prepare} && exec \"$@\"")])
-        .arg("sh")
+        .arg("--mount")
+        .arg(shell.get_program())
+        .args(shell.get_args())
         .arg(command.get_program())
         .args(command.get_args());
     for (name, value) in command.get_envs() {
@@ -293,7 +295,7 @@ fn a_host_follows_its_account_and_leaves_nothing_behind() {
 
     // Nobody gets in without a ticket.
     for user in [&["-N"][..], &["-U", "root%x"]] {
-        let list = Command::new("smbclient")
+        let list = crossrealm_programs::command("smbclient")
             .args(["-L", "127.0.0.1", "-p", &host.port.to_string()])
             .args(user)
             .output()

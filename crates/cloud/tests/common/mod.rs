@@ -81,7 +81,7 @@ impl Service {
     /// Starts another node of this installation, from a copy of its folder.
     pub async fn another_node(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut copy = std::process::Command::new("cp");
+        let mut copy = crossrealm_programs::command("cp");
         copy.arg("-aT").args([self.folder.path(), folder.path()]);
         assert!(copy.status().unwrap().success());
         Self::serve(folder, |_| {}).await

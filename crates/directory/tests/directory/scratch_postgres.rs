@@ -4,7 +4,7 @@
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Set where nothing may be skipped, as CI does.
@@ -17,7 +17,6 @@ openssl req $new -keyout server.key -out server.csr -subj /CN=localhost -addext 
 openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy -out server.pem";
 
 pub struct Server {
-    programs: PathBuf,
     folder: tempfile::TempDir,
     /// The port of the loopback address, for encrypted connections with a password.
     pub port: u16,
@@ -26,24 +25,20 @@ pub struct Server {
 impl Server {
     /// `None` where no server is installed and tests may be skipped.
     pub fn start() -> Option<Self> {
-        let Some(programs) = programs() else {
+        if crossrealm_programs::find("initdb").is_none() {
             let reason = "no PostgreSQL server is installed: run `cargo xtask setup`";
             assert!(std::env::var_os(REQUIRE).is_none(), "{reason}");
             println!("skipped: {reason}");
             return None;
-        };
+        }
         let folder = tempfile::tempdir().unwrap();
         // The server refuses to run as root: then the folder and the processes are those of its own user.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let server = Self {
-            programs,
-            folder,
-            port,
-        };
-        server.by_owner(Path::new("sh"), &["-c", CERTIFICATES]);
+        let server = Self { folder, port };
+        server.by_owner(crossrealm_programs::shell(CERTIFICATES), &[]);
         server.run("initdb", &["-A", "trust", "-U", "postgres", "-E", "UTF8"]);
         server.write_hba("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n");
         server.start_again();
@@ -81,7 +76,7 @@ impl Server {
         let file = fs::read_to_string(self.path("data/postmaster.pid")).unwrap();
         let server = file.lines().next().unwrap();
         let script = format!("kill -{signal} {server}; pkill -{signal} -P {server}; true");
-        self.by_owner(Path::new("sh"), &["-c", &script]);
+        self.by_owner(crossrealm_programs::shell(&script), &[]);
     }
 
     pub fn reload(&self) {
@@ -105,23 +100,26 @@ impl Server {
         let mut arguments = vec!["-h", &folder, "-p", &port, "-U", "postgres", "-d", database];
         arguments.extend(["-q", "-v", "ON_ERROR_STOP=1"]);
         arguments.extend(statements.iter().flat_map(|statement| ["-c", statement]));
-        self.by_owner(&self.programs.join("psql"), &arguments);
+        self.by_owner(crossrealm_programs::command("psql"), &arguments);
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
         let data = self.path("data").display().to_string();
         let arguments = [&["-D", &data], arguments].concat();
-        self.by_owner(&self.programs.join(program), &arguments);
+        self.by_owner(crossrealm_programs::command(program), &arguments);
     }
 
-    fn by_owner(&self, program: &Path, arguments: &[&str]) {
+    fn by_owner(&self, command: Command, arguments: &[&str]) {
         let mut command = match is_root() {
             true => {
-                let mut command = Command::new("runuser");
-                command.args(["-u", "postgres", "--"]).arg(program);
-                command
+                let mut runuser = crossrealm_programs::command("runuser");
+                runuser
+                    .args(["-u", "postgres", "--"])
+                    .arg(command.get_program());
+                runuser.args(command.get_args());
+                runuser
             }
-            false => Command::new(program),
+            false => command,
         };
         let output = command.args(arguments).current_dir(self.folder.path());
         let output = output.output().unwrap();
@@ -141,17 +139,6 @@ impl Drop for Server {
             self.stop("immediate");
         }
     }
-}
-
-/// The folder of the newest installed server's programs.
-fn programs() -> Option<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
-        .filter(|folder| folder.join("initdb").exists())
-        .collect();
-    found.sort();
-    found.pop()
 }
 
 fn is_root() -> bool {

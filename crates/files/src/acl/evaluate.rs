@@ -85,8 +85,8 @@ fn has_owner_rights(descriptor: &SecurityDescriptor) -> bool {
 mod tests {
     use super::super::sddl;
     use super::*;
+    use crossrealm_programs::command;
     use std::io::{Seek, SeekFrom, Write};
-    use std::process::Command;
 
     const ALICE: &str = "S-1-5-21-1-2-3-1103";
     const SALES: &str = "S-1-5-21-1-2-3-1108";
@@ -206,8 +206,8 @@ mod tests {
     #[test]
     fn samba_agrees_on_any_descriptor() {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/acl/access_check.py");
-        let (python, samba) = ("/usr/bin/python3", "import samba.security");
-        let there = Command::new(python).args(["-c", samba]).output();
+        let samba = "import samba.security";
+        let there = command("python3").args(["-c", samba]).output();
         if !there.is_ok_and(|output| output.status.success()) {
             let required = std::env::var_os("CROSSREALM_REQUIRE_WORLD").is_some();
             assert!(!required, "needs python3-samba");
@@ -222,7 +222,7 @@ mod tests {
             .unwrap();
         asked.seek(SeekFrom::Start(0)).unwrap();
         let sids: Vec<String> = alice().0.iter().map(Sid::to_string).collect();
-        let output = Command::new(python)
+        let output = command("python3")
             .arg("-B")
             .arg(script)
             .args(sids)

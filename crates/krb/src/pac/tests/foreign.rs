@@ -4,8 +4,9 @@
 
 use super::*;
 use crate::messages::{self, AuthorizationData, EncTicketPart, Ticket, ad_type, key_usage};
+use crossrealm_programs::command;
 use serde_json::Value;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 
 const GOLDEN: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -150,7 +151,7 @@ fn mutated_golden_pacs_never_panic() {
 fn ndrdump(raw: &[u8]) -> Option<(ExitStatus, String)> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), raw).unwrap();
-    let output = Command::new("ndrdump")
+    let output = command("ndrdump")
         .args(["krb5pac", "PAC_DATA", "struct"])
         .arg(file.path())
         .stdin(Stdio::null())
@@ -212,7 +213,7 @@ fn samba_reads_the_largest_token() {
 
 /// A PAC that Samba's own encoder wrote; `None` without it.
 fn samba_pac() -> Option<Vec<u8>> {
-    let output = Command::new("/usr/bin/python3")
+    let output = command("python3")
         .args(["-c", include_str!("samba.py")])
         .stdin(Stdio::null())
         .output();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crossrealm_lab::need;
 
 use crate::process::{cargo, run as run_command};
-use crate::{Outcome, advisories, fuzz, licences, pool, setup, tidy, unused, walls};
+use crate::{Outcome, advisories, bare, fuzz, licences, pool, setup, tidy, unused, walls};
 
 /// A name and what it does.
 type Step = (&'static str, fn() -> Outcome);
@@ -64,8 +64,9 @@ const QUICK: [Step; 6] = [
     ("advisories", advisories::run_beside),
 ];
 
-const THOROUGH: [Step; 5] = [
+const THOROUGH: [Step; 6] = [
     ("setup", setup::run),
+    ("bare", || bare::run(&["--short"])),
     ("lints", || {
         let lints = [
             "clippy",

@@ -5,6 +5,7 @@
 //! KDC; `ci` is all that CI runs. Nothing here is part of the product.
 
 mod advisories;
+mod bare;
 mod bench;
 mod ci;
 mod circles;
@@ -15,6 +16,8 @@ mod licences;
 mod metadata;
 mod pool;
 mod process;
+mod program_starts;
+mod programs;
 mod setup;
 mod sim;
 mod tidy;
@@ -40,6 +43,8 @@ usage: cargo xtask COMMAND
   advisories --db FOLDER
                       check the locked crates against a copy of the RustSec database
   circles             find modules of the product that import each other
+  programs            start every external program that the tests use, once
+  bare [--short]      demo and test on a bare Debian 12 made by debootstrap (--short: setup and programs)
   check               the quick part of ci: format, tidiness, walls, licences
   ci                  all that CI runs: format, walls, licences, lints, tests, fuzz targets
 ";
@@ -66,6 +71,8 @@ fn main() -> ExitCode {
         },
         ["conformance", rest @ ..] => conformance::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
+        ["bare", rest @ ..] => bare::run(rest),
+        ["programs"] => programs::run(),
         ["world"] => demo::world(),
         ["advisories", "--db", folder] => advisories::run(Path::new(folder)),
         ["circles"] => circles::run(),

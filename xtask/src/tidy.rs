@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::Outcome;
-use crate::process;
+use crate::{process, program_starts};
 
 const MOST_LINES: usize = 800;
 
@@ -53,6 +53,7 @@ pub fn run() -> Outcome {
     found.extend(links::complaints(&texts, |path| {
         process::root().join(path).exists()
     }));
+    found.extend(program_starts::check()?);
     if found.is_empty() {
         Ok(())
     } else {

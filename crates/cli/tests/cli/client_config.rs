@@ -5,8 +5,6 @@ use crossrealm_programs::command;
 use serde_json::Value;
 use std::path::Path;
 
-/// Debian's Python, for which `python3-samba` is made.
-
 /// Reads a `.reg` file into `{"KEY": {"name": value}}`.
 const READ_REG: &str = r#"
 import configparser, json, sys

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crossrealm_lab::need;
 
 use crate::process::{cargo, run as run_command};
-use crate::{Outcome, advisories, bare, fuzz, licences, pool, setup, tidy, unused, walls};
+use crate::{Outcome, advisories, bare, dependencies, fuzz, licences, pool, setup, tidy, unused};
 
 /// A name and what it does.
 type Step = (&'static str, fn() -> Outcome);
@@ -58,7 +58,7 @@ const QUICK: [Step; 6] = [
         run_command(&mut cargo(&["fmt", "--all", "--check"]))
     }),
     ("tidy", tidy::run),
-    ("walls", walls::run),
+    ("dependencies", dependencies::run),
     ("licences", licences::run),
     ("unused", unused::run),
     ("advisories", advisories::run_beside),
@@ -121,7 +121,7 @@ fn all(steps: &[Step]) -> Outcome {
             |reason| reason.lines().next().unwrap_or("failed"),
             |()| "ok",
         );
-        eprintln!("{name:10} {:6.1} s  {verdict}", took.as_secs_f64());
+        eprintln!("{name:12} {:6.1} s  {verdict}", took.as_secs_f64());
     }
     let failed: Vec<&str> = account
         .iter()

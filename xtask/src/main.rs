@@ -1,4 +1,4 @@
-//! `cargo xtask`: the chores of this repository, in Rust, so that a bare machine needs nothing but Rust to do them.
+//! `cargo xtask`: the tasks of this repository, in Rust, so that a bare machine needs nothing but Rust to run them.
 //!
 //! `setup` installs the Debian packages the test world needs; `test` runs every test; `demo` plays the story for people;
 //! `world` keeps a test world for trying things; `bench` measures; `fuzz` runs the fuzz targets; `sim` the simulation of the
@@ -11,6 +11,7 @@ mod ci;
 mod circles;
 mod conformance;
 mod demo;
+mod dependencies;
 mod fuzz;
 mod licences;
 mod metadata;
@@ -22,7 +23,6 @@ mod setup;
 mod sim;
 mod tidy;
 mod unused;
-mod walls;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -45,11 +45,11 @@ usage: cargo xtask COMMAND
   circles             find modules of the product that import each other
   programs            start every external program that the tests use, once
   bare [--short]      demo and test on a bare Debian 12 made by debootstrap (--short: setup and programs)
-  check               the quick part of ci: format, tidiness, walls, licences
-  ci                  all that CI runs: format, walls, licences, lints, tests, fuzz targets
+  check               the quick part of ci: format, tidiness, dependencies, licences
+  ci                  all that CI runs: format, dependencies, licences, lints, tests, fuzz targets
 ";
 
-/// What a chore ends with: nothing, or the reason it failed.
+/// What a task ends with: nothing, or the reason it failed.
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {

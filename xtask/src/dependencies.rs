@@ -1,8 +1,8 @@
 //! Dependency rules: which crate may depend on which.
 //!
 //! `types ← krb ← kdc ← directory ← cloud`, `krb ← {onprem, files}`, `types ← api ← {cloud, files, agent, cli}`,
-//! `onprem ← {agent, cli}`, `agent ← cli`; `cli` depends on `cloud` only to mount `serve`. The core crates (`types`, `krb`, `kdc`) must not reach a runtime, socket,
-//! clock, source of randomness or SQL library through any dependency.
+//! `onprem ← {agent, cli}`, `agent ← cli`; `cli` depends on `cloud` only to mount `serve`. The core crates (`types`, `krb`,
+//! `kdc`) must not reach a runtime, socket, clock, source of randomness or SQL library through any dependency.
 
 use std::collections::BTreeSet;
 
@@ -153,7 +153,10 @@ pub fn run() -> Outcome {
     if found.is_empty() {
         Ok(())
     } else {
-        Err(format!("walls are broken:\n  {}", found.join("\n  ")))
+        Err(format!(
+            "dependency rules are broken:\n  {}",
+            found.join("\n  ")
+        ))
     }
 }
 
@@ -163,7 +166,7 @@ pub fn breaches(graph: &Graph) -> Vec<String> {
     for package in graph.values().filter(|package| package.member) {
         let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == package.name) else {
             found.push(format!(
-                "`{}` has no line in xtask/src/walls.rs: say what it may depend on",
+                "`{}` has no line in xtask/src/dependencies.rs: say what it may depend on",
                 package.name
             ));
             continue;
@@ -238,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn the_house_as_drawn_stands() {
-        let house = graph(&[
+    fn the_intended_dependencies_are_allowed() {
+        let intended = graph(&[
             ("crossrealm-kdc", &["crossrealm-krb", "thiserror"]),
             ("crossrealm-directory", &["crossrealm-kdc", "sqlx"]),
             (
@@ -251,11 +254,11 @@ mod tests {
                 &["crossrealm-cloud", "crossrealm-onprem", "crossrealm-files"],
             ),
         ]);
-        assert_eq!(breaches(&house), Vec::<String>::new());
+        assert_eq!(breaches(&intended), Vec::<String>::new());
     }
 
     #[test]
-    fn an_inner_room_must_not_know_an_outer_one() {
+    fn an_inner_crate_must_not_depend_on_an_outer_one() {
         let broken = graph(&[
             ("crossrealm-krb", &["crossrealm-kdc"]),
             ("crossrealm-cli", &["crossrealm-directory"]),
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_core_is_checked_to_the_bottom() {
+    fn indirect_dependencies_of_core_crates_are_checked() {
         let tree = "crossrealm-krb v0.1.0 (/x)\naes v0.9.4\ncipher v0.5.0\ntokio v1.54.0\naes v0.9.4 (*)\n";
         let found = forbidden_in("crossrealm-krb", tree);
         assert_eq!(found.len(), 1);
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_crate_must_be_placed() {
+    fn a_crate_without_a_rule_is_refused() {
         assert_eq!(breaches(&graph(&[("crossrealm-attic", &[])])).len(), 1);
     }
 }

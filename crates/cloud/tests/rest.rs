@@ -517,7 +517,7 @@ async fn keys_rotate_and_leave_as_keytabs_and_it_is_recorded() {
         .await
         .unwrap();
     // Whoever serves it by an exported keytab is told to export it again.
-    assert!(after.warnings[0].contains("storage-account keytab acct1"));
+    assert!(after.warnings[0].contains("exported keytab"));
     let after = after.account;
     assert!(after.keys[0].seals && after.keys[0].name == KeyName::Kerb2);
     let keytab = admin

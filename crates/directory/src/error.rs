@@ -357,7 +357,7 @@ fn counted_shares(count: i64) -> String {
 }
 
 /// `kvno 1 and 2`, `no key`.
-fn kvnos(versions: &[u32]) -> String {
+pub(crate) fn kvnos(versions: &[u32]) -> String {
     match versions {
         [] => "no key".to_owned(),
         some => {

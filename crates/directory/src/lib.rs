@@ -41,10 +41,12 @@ pub use db::connect::check_new_store;
 pub use db::url::{check_store_url, shown_store_url};
 pub use directory::Directory;
 pub use error::{DirectoryError, RecordKind, Refusal, Result};
+pub use hosts::key_rotation::{KeyRotation, KeyRotationWarning};
 pub use hosts::model::{
-    HostShare, HostState, MAX_REVOKED_USERS, ReducedRole, ReducedRoles, RevokedUsers,
+    HostQuota, HostReport, HostSession, HostShare, HostState, MAX_REVOKED_USERS, QuotaEnforcement,
+    ReducedRole, ReducedRoles, RevokedUsers, StoredHostReport,
 };
-pub use hosts::reports::HostReport;
+pub use hosts::reports::AccountHost;
 pub use hosts::tokens::HostTokenInfo;
 pub use identities::cloud_only::NewCloudIdentity;
 pub use identities::group_paths::EffectiveGroup;

@@ -11,9 +11,10 @@ use axum::http::header::{ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use crossrealm_api::{
-    Host, HostAccount, HostDomain, HostReport, HostShare, HostState, HostTenant, HostToken,
-    HostTokenCreate, HostTokenCreated, LoweredRole, MAX_BARRED, MAX_REPORTED_QUOTAS,
-    MAX_REPORTED_SESSIONS, MAX_RESOLVED, ResolveNames, ResolvedName, ResolvedNames, SecretText,
+    Host, HostAccount, HostDomain, HostQuota, HostReport, HostSession, HostShare, HostState,
+    HostTenant, HostToken, HostTokenCreate, HostTokenCreated, LoweredRole, MAX_REPORTED_QUOTAS,
+    MAX_REPORTED_SESSIONS, MAX_RESOLVED, QuotaHow, ResolveNames, ResolvedName, ResolvedNames,
+    SecretText,
 };
 use crossrealm_directory as directory;
 use crossrealm_kdc::{IdentityKind, IdentityState};
@@ -30,9 +31,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The longest report of a host that is kept, in bytes.
 const MAX_REPORT: usize = 512 << 10;
-/// Hosts report every 30 s; after three times as much something is wrong with one.
-pub(crate) const SILENT_AFTER_S: i64 = 90;
-
 type AccountPath = Path<(String, String)>;
 
 /// How long a host wants to wait for a change.
@@ -112,39 +110,21 @@ pub(crate) async fn report(
     report.sessions.truncate(MAX_REPORTED_SESSIONS);
     report.quotas.truncate(MAX_REPORTED_QUOTAS);
     let text = serde_json::to_string(&report)
-        .map_err(|_| ApiError::internal("a host's report cannot be kept"))?;
+        .map_err(|_| ApiError::internal("a host's report cannot be written as JSON"))?;
     if text.len() > MAX_REPORT {
         return Err(ApiError::invalid(format!(
             "a report of {} bytes; {MAX_REPORT} are taken",
             text.len()
         )));
     }
-    let alarm = alarm(&app, &at, (&account, &host), report.not_refused).await?;
+    let host = directory::AccountHost {
+        account: &account,
+        host: &host,
+    };
     app.directory
-        .record_host_report(&at.actor, at.id(), &account, &host, &text, alarm.as_deref())
+        .record_host_report(&at.actor, at.id(), host, &report_in(report))
         .await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// What the tenant is told of users who keep a role that they lost: once, and again when there are more of them.
-async fn alarm(
-    app: &AppState,
-    at: &InTenant<ServeFiles>,
-    (account, host): (&str, &str),
-    not_refused: u64,
-) -> Result<Option<String>, ApiError> {
-    if not_refused == 0 {
-        return Ok(None);
-    }
-    let reports = app.directory.host_reports(at.id(), account).await?;
-    let before = reports.into_iter().find(|kept| kept.host == host);
-    let before = before.and_then(|kept| serde_json::from_str::<HostReport>(&kept.report).ok());
-    let told = before.is_some_and(|before| before.not_refused >= not_refused);
-    Ok((!told).then(|| {
-        format!(
-            "{not_refused} users keep a role that they lost until their tickets end: a host can refuse {MAX_BARRED}"
-        )
-    }))
 }
 
 /// `GET /tenants/{tenant}/storage-accounts/{account}/hosts`.
@@ -158,13 +138,14 @@ pub(crate) async fn list(
         true => String::new(),
         false => app.directory.host_state(at.id(), &account).await?.version,
     };
-    let hosts = reports.into_iter().filter_map(|kept| {
-        // What an older version of this server kept and this one cannot read is replaced by the next report.
-        let report: HostReport = serde_json::from_str(&kept.report).ok()?;
+    let hosts = reports.into_iter().filter_map(|stored| {
+        let silent = stored.is_silent();
+        // A report that cannot be read is replaced by the host's next one.
+        let report = report_view(stored.report?);
         Some(Host {
-            name: kept.host,
-            reported_at: kept.reported_at,
-            silent: kept.age_s > SILENT_AFTER_S,
+            name: stored.host,
+            reported_at: stored.reported_at,
+            silent,
             up_to_date: report.state_version.as_ref().map(|own| *own == newest),
             report,
         })
@@ -325,5 +306,99 @@ fn share_view(share: directory::HostShare) -> HostShare {
         grants: share.grants.into_iter().map(convert::grant).collect(),
         lowered: share.reduced_roles.roles.into_iter().map(lowered).collect(),
         lowered_beyond: share.reduced_roles.beyond,
+    }
+}
+
+fn report_in(report: HostReport) -> directory::HostReport {
+    directory::HostReport {
+        program: report.program,
+        listen: report.listen,
+        serving: report.serving,
+        state_version: report.state_version,
+        problem: report.problem,
+        not_refused: report.not_refused,
+        smbd_restarts: report.smbd_restarts,
+        winbindd_restarts: report.winbindd_restarts,
+        kvnos: report.kvnos,
+        session_count: report.session_count,
+        sessions: report
+            .sessions
+            .into_iter()
+            .map(|session| directory::HostSession {
+                user: session.user,
+                client: session.client,
+                shares: session.shares,
+                dialect: session.dialect,
+                encryption: session.encryption,
+            })
+            .collect(),
+        disk_bytes: report.disk_bytes,
+        disk_free_bytes: report.disk_free_bytes,
+        quota_count: report.quota_count,
+        quotas: report
+            .quotas
+            .into_iter()
+            .map(|quota| directory::HostQuota {
+                share: quota.share,
+                limit_bytes: quota.limit_bytes,
+                used_bytes: quota.used_bytes,
+                how: match quota.how {
+                    QuotaHow::Enforced => directory::QuotaEnforcement::Enforced,
+                    QuotaHow::ShownOnly => directory::QuotaEnforcement::ShownOnly,
+                    QuotaHow::Unknown => directory::QuotaEnforcement::Unknown,
+                    QuotaHow::Other => directory::QuotaEnforcement::Other,
+                },
+                reason: quota.reason,
+                hint: quota.hint,
+                full_since: quota.full_since,
+            })
+            .collect(),
+    }
+}
+
+fn report_view(report: directory::HostReport) -> HostReport {
+    HostReport {
+        program: report.program,
+        listen: report.listen,
+        serving: report.serving,
+        state_version: report.state_version,
+        problem: report.problem,
+        not_refused: report.not_refused,
+        smbd_restarts: report.smbd_restarts,
+        winbindd_restarts: report.winbindd_restarts,
+        kvnos: report.kvnos,
+        session_count: report.session_count,
+        sessions: report
+            .sessions
+            .into_iter()
+            .map(|session| HostSession {
+                user: session.user,
+                client: session.client,
+                shares: session.shares,
+                dialect: session.dialect,
+                encryption: session.encryption,
+            })
+            .collect(),
+        disk_bytes: report.disk_bytes,
+        disk_free_bytes: report.disk_free_bytes,
+        quota_count: report.quota_count,
+        quotas: report
+            .quotas
+            .into_iter()
+            .map(|quota| HostQuota {
+                share: quota.share,
+                limit_bytes: quota.limit_bytes,
+                used_bytes: quota.used_bytes,
+                how: match quota.how {
+                    directory::QuotaEnforcement::Enforced => QuotaHow::Enforced,
+                    directory::QuotaEnforcement::ShownOnly => QuotaHow::ShownOnly,
+                    directory::QuotaEnforcement::Unknown => QuotaHow::Unknown,
+                    directory::QuotaEnforcement::Other => QuotaHow::Other,
+                },
+                reason: quota.reason,
+                hint: quota.hint,
+                full_since: quota.full_since,
+            })
+            .collect(),
     }
 }

@@ -15,7 +15,6 @@ mod hosts;
 mod identities;
 mod kerberos_servers;
 mod principals;
-mod rotation;
 mod server;
 mod shares;
 mod storage;

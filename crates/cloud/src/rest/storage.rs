@@ -4,7 +4,6 @@ use super::access::{InTenant, ManageStorage, Read};
 use super::body::{JsonBody, Parameters};
 use super::convert;
 use super::error::ApiError;
-use super::rotation;
 use crate::app::App;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -13,7 +12,7 @@ use crossrealm_api::{
     DefaultPermission, Keytab, Page, PageQuery, RotateAccountKey, RotatedAccount, StorageAccount,
     StorageAccountCreate,
 };
-use crossrealm_directory::{self as directory, NewStorageAccount};
+use crossrealm_directory::NewStorageAccount;
 use serde::Deserialize;
 
 /// Whether the shares that an account still has go with it.
@@ -97,19 +96,13 @@ pub(crate) async fn rotate_key(
     JsonBody(rotate): JsonBody<RotateAccountKey>,
 ) -> Result<Json<RotatedAccount>, ApiError> {
     let slot = convert::slot_in(rotate.key);
-    let mut warnings = Vec::new();
-    let judge = |seals, reports: &[directory::HostReport]| {
-        let judged = rotation::judge(&account, seals, reports, rotate.force)?;
-        warnings = judged.warnings;
-        Ok(judged.audit)
-    };
     let rotated = app
         .directory
-        .rotate_storage_key(&at.actor, at.id(), &account, slot, judge)
+        .rotate_storage_key(&at.actor, at.id(), &account, slot, rotate.force)
         .await?;
     Ok(Json(RotatedAccount {
-        account: convert::storage_account(rotated),
-        warnings,
+        account: convert::storage_account(rotated.account),
+        warnings: rotated.warnings.iter().map(ToString::to_string).collect(),
     }))
 }
 

@@ -1,5 +1,6 @@
 //! SMB hosts: their tokens, the state they serve by, and their reports.
 
+pub(crate) mod key_rotation;
 pub(crate) mod model;
 pub(crate) mod reduced_roles;
 pub(crate) mod reports;

@@ -1,11 +1,12 @@
-//! What SMB hosts say of themselves: the last report of each, kept as text.
+//! The last report of each SMB host.
 
 use crate::audit::events::{Actor, NewEvent, record};
 use crate::clock::now_s;
 use crate::db::columns::{col, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{Refusal, Result};
+use crate::error::{DirectoryError, Refusal, Result};
+use crate::hosts::model::{HostReport, MAX_REVOKED_USERS, StoredHostReport};
 use crate::storage::account_rows::load_account;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
@@ -18,31 +19,29 @@ const MAX_HOSTS: i64 = 64;
 /// A host that was silent for so long makes room for another one, in seconds: a week.
 const FORGOTTEN_AFTER_S: i64 = 7 * 86_400;
 
-/// The last report of a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostReport {
-    /// The host's name.
-    pub host: String,
-    /// What it said: JSON of the API.
-    pub report: String,
-    /// When, Unix seconds.
-    pub reported_at: i64,
-    /// For how long it has been silent, in seconds.
-    pub age_s: i64,
+/// A host of a storage account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountHost<'a> {
+    /// The storage account.
+    pub account: &'a str,
+    /// The host's own name.
+    pub host: &'a str,
 }
 
 impl Directory {
-    /// Keeps what a host of the account says of itself. Not audited, and no change of the tenant: hosts report every
-    /// half minute. An `alarm` is what the tenant is to be told of it, as an event. Refused with `too_many_hosts` where 64 others reported within the last week.
+    /// Stores the report of a host in place of its last one. Not audited, and no change of the tenant: hosts report every
+    /// half minute. When more users than before keep a role that they lost, an event `host.not-refused` says so.
+    ///
+    /// Refused with `too_many_hosts` where 64 others reported within the last week.
     pub async fn record_host_report(
         &self,
         by: &Actor,
         tenant: TenantId,
-        account: &str,
-        host: &str,
-        report: &str,
-        alarm: Option<&str>,
+        AccountHost { account, host }: AccountHost<'_>,
+        report: &HostReport,
     ) -> Result<()> {
+        let text = serde_json::to_string(report)
+            .map_err(|error| DirectoryError::damaged("host report", error))?;
         let mut tx = self.begin().await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let (owner, _) = load_account(&mut tx, &tenant_info, account).await?;
@@ -64,19 +63,25 @@ impl Directory {
             }
             .into());
         }
+        let before = match report.not_refused {
+            0 => 0,
+            _ => not_refused_before(&mut tx, owner.id, host).await?,
+        };
         sql("INSERT INTO host_reports (account_id, host, report, reported_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (account_id, host) DO UPDATE SET report = $3, reported_at = $4")
             .bind(uuid_blob(owner.id))
             .bind(host)
-            .bind(report)
+            .bind(text)
             .bind(now_s())
             .execute(&mut *tx)
             .await?;
-        if let Some(alarm) = alarm {
-            let target = format!("{account} on {host}");
+        if report.not_refused > before {
             let event = NewEvent {
-                target,
-                detail: alarm.to_owned(),
+                target: format!("{account} on {host}"),
+                detail: format!(
+                    "{} users keep a role that they lost until their tickets end: a host can refuse {MAX_REVOKED_USERS}",
+                    report.not_refused
+                ),
                 ..NewEvent::audit(by, Some(tenant), "host.not-refused")
             };
             record(&mut tx, &event).await?;
@@ -85,16 +90,35 @@ impl Directory {
     }
 
     /// The last report of each host of the account, by name.
-    pub async fn host_reports(&self, tenant: TenantId, account: &str) -> Result<Vec<HostReport>> {
+    pub async fn host_reports(
+        &self,
+        tenant: TenantId,
+        account: &str,
+    ) -> Result<Vec<StoredHostReport>> {
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
         let (owner, _) = load_account(&mut conn, &tenant_info, account).await?;
-        load(&mut conn, owner.id).await
+        load_reports(&mut conn, owner.id).await
     }
 }
 
+/// The `not_refused` of the host's last report; 0 where there is none that can be read.
+async fn not_refused_before(conn: &mut AnyConnection, account: Uuid, host: &str) -> Result<u64> {
+    let row = sql("SELECT report FROM host_reports WHERE account_id = $1 AND host = $2")
+        .bind(uuid_blob(account))
+        .bind(host)
+        .fetch_optional(conn)
+        .await?;
+    let text: Option<String> = row.map(|row| col(&row, "report")).transpose()?;
+    let before = text.and_then(|text| serde_json::from_str::<HostReport>(&text).ok());
+    Ok(before.map_or(0, |before| before.not_refused))
+}
+
 /// The last report of each host of the account with this id, by name.
-pub(crate) async fn load(conn: &mut AnyConnection, account: Uuid) -> Result<Vec<HostReport>> {
+pub(crate) async fn load_reports(
+    conn: &mut AnyConnection,
+    account: Uuid,
+) -> Result<Vec<StoredHostReport>> {
     let rows = sql(
         "SELECT host, report, reported_at FROM host_reports WHERE account_id = $1 ORDER BY host",
     )
@@ -104,9 +128,9 @@ pub(crate) async fn load(conn: &mut AnyConnection, account: Uuid) -> Result<Vec<
     let now = now_s();
     let report = |row: &AnyRow| {
         let reported_at = col(row, "reported_at")?;
-        Ok(HostReport {
+        Ok(StoredHostReport {
             host: col(row, "host")?,
-            report: col(row, "report")?,
+            report: serde_json::from_str(&col::<String>(row, "report")?).ok(),
             reported_at,
             age_s: now - reported_at,
         })

@@ -7,12 +7,11 @@ use crate::db::columns::{col, tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
-use crate::hosts::reports::HostReport;
-use crate::hosts::{reports, tokens};
+use crate::hosts::tokens;
 use crate::names::invalid;
 use crate::page::{Page, Paged};
 use crate::random::random_uuid;
-use crate::service_keys::{KeySlot, KeytabMaterial, Owner, OwnerKind};
+use crate::service_keys::{KeytabMaterial, Owner, OwnerKind};
 use crate::storage::account_rows::{CLASSES, account_of, host_of, keytab, load_account};
 use crate::storage::model::{NewStorageAccount, ShareRole, StorageAccount};
 use crate::storage::service_names::{delete_names, insert_name};
@@ -159,41 +158,6 @@ impl Directory {
         .await?;
         self.commit(tx).await?;
         account.default_role = role;
-        Ok(account)
-    }
-
-    /// Makes a new key in a slot; the other slot seals from now on.
-    ///
-    /// `judge` is given the version that would seal and what the hosts said last, in one transaction with the change. It
-    /// refuses, or returns what the audit is to tell beside the versions.
-    pub async fn rotate_storage_key(
-        &self,
-        by: &Actor,
-        tenant: TenantId,
-        name: &str,
-        slot: KeySlot,
-        judge: impl FnOnce(u32, &[HostReport]) -> Result<String> + Send,
-    ) -> Result<StorageAccount> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
-        let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (owner, before) = load_account(&mut tx, &tenant_info, name).await?;
-        let seals = service_keys::sealing_after(&before.keys, slot)?;
-        let judged = judge(seals, &reports::load(&mut tx, owner.id).await?)?;
-        let life = tenant_info.policy.max_ticket_life_s;
-        let kvno = service_keys::rotate(&mut tx, self.sealer(), &owner, slot, life).await?;
-        let detail = format!("{} kvno {kvno}; kvno {seals} seals{judged}", slot.as_str());
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "storage-account.rotate-key",
-            name,
-            &detail,
-        )
-        .await?;
-        let (_, account) = load_account(&mut tx, &tenant_info, name).await?;
-        self.commit(tx).await?;
         Ok(account)
     }
 

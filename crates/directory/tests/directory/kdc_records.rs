@@ -1,8 +1,8 @@
 //! The answers to the KDC: whose they are, how fresh, and that nothing is written.
 
 use crate::support::{
-    CORP, World, agreed, apply, by, corp_trust, grant_of, guid, identity_of, people, rid_sid,
-    trust_of, user,
+    CORP, World, apply, by, corp_trust, grant_of, guid, identity_of, people, rid_sid, trust_of,
+    user,
 };
 use crossrealm_directory::{Directory, IdentityChange, KeySlot, NewStorageAccount, SyncedIdentity};
 use crossrealm_kdc::{IdentityState, Lookups, Records, TenantId, Wanted};
@@ -122,7 +122,7 @@ async fn a_change_here_counts_at_once() {
         .await
         .1
         .unwrap();
-    d.rotate_storage_key(&by(), tenant, "acct1", KeySlot::Kerb1, agreed)
+    d.rotate_storage_key(&by(), tenant, "acct1", KeySlot::Kerb1, false)
         .await
         .unwrap();
     let after = grant_of(d, tenant, &rid_sid(1), "cifs/files.contoso.com")

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What is about files, or about a process that could not be told apart.
-const SQLITE_ONLY: [&str; 2] = ["opening::files", "opening::what_is_no_database"];
+const SQLITE_ONLY: [&str; 2] = ["connect::files", "connect::what_is_no_database"];
 
 #[tokio::test]
 async fn every_other_test_passes_on_postgresql() {

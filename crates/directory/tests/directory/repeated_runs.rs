@@ -183,7 +183,7 @@ async fn a_killed_sync_is_before_or_after_a_request() {
             .unwrap()
             .cursor;
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "repeats::sync_that_is_killed"])
+            .args(["--exact", "repeated_runs::sync_that_is_killed"])
             .env(CHILD, world.url())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -1,7 +1,7 @@
 //! Storage accounts, service principals and their keys.
 
 use crate::support::assert_fails;
-use crate::support::{World, agreed, by, code, grant_of, sid};
+use crate::support::{World, by, code, grant_of, sid};
 use crossrealm_directory::{
     DirectoryError, KeySlot, NewStorageAccount, Page, RecordKind, ShareRole, StorageAccount,
 };
@@ -175,7 +175,7 @@ async fn rotation_seals_with_a_key_that_hosts_hold_already() {
         (KeySlot::Kerb1, 5),
     ] {
         let opened_before = service(&world, tenant, &name).await.unwrap().keys[0].clone();
-        d.rotate_storage_key(&by(), tenant, "acct1", slot, agreed)
+        d.rotate_storage_key(&by(), tenant, "acct1", slot, false)
             .await
             .unwrap();
         let sealing = service(&world, tenant, &name).await.unwrap().keys[0].clone();
@@ -205,7 +205,7 @@ async fn rotation_seals_with_a_key_that_hosts_hold_already() {
         d.storage_account(tenant, "acct1").await.unwrap().keys.len(),
         2
     );
-    d.rotate_storage_key(&by(), tenant, "acct1", KeySlot::Kerb2, agreed)
+    d.rotate_storage_key(&by(), tenant, "acct1", KeySlot::Kerb2, false)
         .await
         .unwrap();
     assert_eq!(

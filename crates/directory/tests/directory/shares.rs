@@ -1,7 +1,7 @@
 //! Shares, roles, and what they come to for a user.
 
 use crate::support::assert_fails;
-use crate::support::{World, agreed, apply, by, guid, members, people, rid_sid};
+use crate::support::{World, apply, by, guid, members, people, rid_sid};
 use crossrealm_directory::{
     AccessReason, Directory, DirectoryError, IdentityChange, NewCloudIdentity, NewStorageAccount,
     RecordKind, ShareRole, Via,
@@ -151,7 +151,7 @@ async fn the_host_sees_each_change() {
         tenant,
         "acct1",
         crossrealm_directory::KeySlot::Kerb1,
-        agreed,
+        false,
     )
     .await
     .unwrap();

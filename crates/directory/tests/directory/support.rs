@@ -1,8 +1,8 @@
 //! A directory in a folder of its own, and the people in it.
 
 use crossrealm_directory::{
-    Actor, ApplyIdentities, ApplyOutcome, Directory, DirectoryError, HostReport, IdentityChange,
-    MasterKey, NewDomain, NewTenant, PrepareTrust, SyncedIdentity, TenantInfo, Uuid,
+    Actor, ApplyIdentities, ApplyOutcome, Directory, DirectoryError, IdentityChange, MasterKey,
+    NewDomain, NewTenant, PrepareTrust, SyncedIdentity, TenantInfo, Uuid,
 };
 use crossrealm_kdc::{
     Identity, IdentityKind, IdentityState, Lookups, Records, Service, ServiceName, TenantId, Trust,
@@ -288,8 +288,3 @@ macro_rules! assert_fails {
     };
 }
 pub(crate) use assert_fails;
-
-/// Lets a key be rotated whatever hosts said.
-pub fn agreed(_: u32, _: &[HostReport]) -> crossrealm_directory::Result<String> {
-    Ok(String::new())
-}

@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn listed_programs_and_those_built_here_pass() {
-        let script = "mount --bind /a /b && /work/target/debug/crossrealm serve; /bin/sh -c true; exec 3<>/dev/tcp/10.0.0.1/88";
+        let script = "mount --bind /a /b && /src/target/debug/crossrealm serve; /bin/sh -c true; exec 3<>/dev/tcp/10.0.0.1/88";
         assert_eq!(unlisted(script), Vec::<String>::new());
         assert_eq!(unlisted("/usr/bin/strange x"), ["/usr/bin/strange"]);
     }

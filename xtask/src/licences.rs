@@ -59,7 +59,7 @@ pub fn refused(graph: &Graph) -> Vec<String> {
 
 /// Whether the licensor's terms can be met with permitted licences alone.
 pub fn is_permitted(expression: &str) -> Result<bool, String> {
-    // `/` is the old way of crates.io to say OR.
+    // `/` is the old form of OR.
     let spaced = expression
         .replace('(', " ( ")
         .replace(')', " ) ")

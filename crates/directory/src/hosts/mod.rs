@@ -6,4 +6,5 @@ pub(crate) mod reduced_roles;
 pub(crate) mod reports;
 pub(crate) mod revoked_users;
 pub(crate) mod state;
+pub(crate) mod state_version;
 pub(crate) mod tokens;

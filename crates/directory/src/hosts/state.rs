@@ -5,6 +5,7 @@ use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Result};
 use crate::hosts::model::{HostShare, HostState, ReducedRoles};
+use crate::hosts::state_version::version;
 use crate::hosts::{reduced_roles, revoked_users};
 use crate::storage::account_rows::{keytab, load_account};
 use crate::storage::share_rows::{load_grants, load_shares};
@@ -12,9 +13,6 @@ use crate::tenants::domains::load_domains;
 use crate::tenants::id_ranges;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
-use zeroize::Zeroizing;
 
 impl Directory {
     /// A number pair that changes whenever anything of the tenant does: one read by the primary key, to be asked often.
@@ -64,28 +62,4 @@ impl Directory {
         state.version = version(&state);
         Ok(state)
     }
-}
-
-/// A hash of all that the state holds. The keys are in it through their hashes: their `Debug` form is redacted.
-fn version(state: &HostState) -> String {
-    let mut hash = Sha256::new();
-    let mut text = Zeroizing::new(String::new());
-    // Writing to a String does not fail.
-    let _ = write!(
-        text,
-        "{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
-        state.tenant,
-        state.account,
-        state.domains,
-        state.id_ranges,
-        state.keytab.principals,
-        state.shares,
-        state.revoked_users
-    );
-    hash.update(text.as_bytes());
-    for key in &state.keytab.keys {
-        hash.update(key.kvno.to_be_bytes());
-        hash.update(Sha256::digest(key.key.as_bytes()));
-    }
-    hex::encode(&hash.finalize()[..16])
 }

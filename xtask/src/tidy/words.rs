@@ -2,21 +2,25 @@
 
 use std::path::Path;
 
-/// Where the words are looked for, by the beginning of the path.
-const CHECKED: &[&str] = &[
-    "ARCHITECTURE.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "README.md",
-    "SECURITY.md",
-    "docs/concepts",
-    "docs/contributing",
-    "docs/design.md",
-    "docs/glossary.md",
-    "docs/guide",
-    "docs/README.md",
-    "docs/reference/configuration.md",
-    "docs/reference/events.md",
+/// Where the words are not looked for yet, by the beginning of the path. Never add to it.
+const NOT_YET: &[&str] = &[
+    "benches",
+    "conformance",
+    "crates/agent",
+    "crates/api",
+    "crates/cli",
+    "crates/cloud",
+    "crates/directory",
+    "crates/doctor",
+    "crates/files",
+    "crates/kdc",
+    "crates/krb",
+    "crates/onprem",
+    "docs/reference/command-line.md",
+    "docs/reference/doctor-checks.md",
+    "docs/reference/refusal-reasons.md",
+    "fuzz",
+    "lab",
 ];
 
 /// Files that must name the words.
@@ -53,7 +57,7 @@ const WORDS: &[(&str, &str)] = &[
 /// The words that `text` must not hold, each with its line.
 pub fn complaints(file: &Path, text: &str) -> Vec<String> {
     let is = |list: &[&str]| list.iter().any(|start| file.starts_with(start));
-    if !is(CHECKED) || is(EXEMPT) {
+    if is(NOT_YET) || is(EXEMPT) {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -84,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_found_whole_and_where_they_are_checked() {
+    fn words_are_found_whole() {
         let line = "Whoever is here; a mushroom; is_told";
         assert_eq!(
             complaints(Path::new("README.md"), line),

@@ -8,7 +8,7 @@ use crossrealm_api::{
 };
 use crossrealm_kdc::Now;
 use crossrealm_krb::crypto::{Enctype, Key};
-use std::time::{SystemTime, UNIX_EPOCH};
+use crossrealm_os::clock;
 
 /// The tenant.
 pub const TENANT: &str = "contoso";
@@ -114,11 +114,8 @@ pub fn sync_domain(realms: &TwoRealms) -> SyncDomain {
 
 /// The time of the operating system's clock.
 pub fn now() -> Now {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     Now {
-        unix_s: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        unix_s: clock::now_s(),
         micros: 0,
     }
 }

@@ -12,21 +12,36 @@ use crate::{Outcome, process};
 /// Our crates and the crates of ours each may use.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("crossrealm-types", &[]),
+    ("crossrealm-os", &[]),
     ("crossrealm-krb", &["crossrealm-types"]),
     ("crossrealm-kdc", &["crossrealm-types", "crossrealm-krb"]),
     (
         "crossrealm-directory",
-        &["crossrealm-types", "crossrealm-krb", "crossrealm-kdc"],
+        &[
+            "crossrealm-os",
+            "crossrealm-types",
+            "crossrealm-krb",
+            "crossrealm-kdc",
+        ],
     ),
-    ("crossrealm-onprem", &["crossrealm-types", "crossrealm-krb"]),
+    (
+        "crossrealm-onprem",
+        &["crossrealm-os", "crossrealm-types", "crossrealm-krb"],
+    ),
     ("crossrealm-api", &["crossrealm-types"]),
     (
         "crossrealm-agent",
-        &["crossrealm-types", "crossrealm-onprem", "crossrealm-api"],
+        &[
+            "crossrealm-os",
+            "crossrealm-types",
+            "crossrealm-onprem",
+            "crossrealm-api",
+        ],
     ),
     (
         "crossrealm-cloud",
         &[
+            "crossrealm-os",
             "crossrealm-types",
             "crossrealm-krb",
             "crossrealm-kdc",
@@ -36,15 +51,26 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "crossrealm-files",
-        &["crossrealm-types", "crossrealm-krb", "crossrealm-api"],
+        &[
+            "crossrealm-os",
+            "crossrealm-types",
+            "crossrealm-krb",
+            "crossrealm-api",
+        ],
     ),
     (
         "crossrealm-doctor",
-        &["crossrealm-krb", "crossrealm-api", "crossrealm-onprem"],
+        &[
+            "crossrealm-os",
+            "crossrealm-krb",
+            "crossrealm-api",
+            "crossrealm-onprem",
+        ],
     ),
     (
         "crossrealm-cli",
         &[
+            "crossrealm-os",
             "crossrealm-types",
             "crossrealm-krb",
             "crossrealm-api",
@@ -58,6 +84,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "crossrealm-testkit",
         &[
+            "crossrealm-os",
             "crossrealm-types",
             "crossrealm-krb",
             "crossrealm-kdc",
@@ -110,6 +137,7 @@ const FORBIDDEN_IN_CORE: &[&str] = &[
     "async-io",
     "async-std",
     "axum",
+    "crossrealm-os",
     "fastrand",
     "futures-executor",
     "getrandom",

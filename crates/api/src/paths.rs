@@ -1,28 +1,23 @@
 //! Paths of the API: how names become path segments.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// Every endpoint but `/healthz` and the KDC proxy is below this path.
 pub const BASE_PATH: &str = "/api/v1";
+
+/// Every byte but the unreserved characters of RFC 3986 §2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Percent-encodes `text` as one path segment (RFC 3986 §3.3): everything but unreserved characters.
 ///
 /// Names such as `cifs/host` and `müller@corp.contoso.com` stay one segment. The whole-segment names `.` and `..` would be
 /// resolved away by URL parsers however they are encoded; the server knows nothing of such a name.
 pub fn encode_segment(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            _ => {
-                out.push('%');
-                for digit in [byte >> 4, byte & 15] {
-                    let digit = char::from_digit(u32::from(digit), 16).unwrap_or('0');
-                    out.push(digit.to_ascii_uppercase());
-                }
-            }
-        }
-        out
-    })
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]

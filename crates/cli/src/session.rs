@@ -4,11 +4,12 @@
 use crate::failure::Failure;
 use crate::input_file::read_bounded;
 use crossrealm_api::{SecretText, Session};
+use crossrealm_os::clock::now_s;
+use crossrealm_os::file;
 use serde::{Deserialize, Serialize};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 const MAX_FILE_BYTES: usize = 16 * 1024;
@@ -48,19 +49,7 @@ pub fn keep(server: &str, session: &Session) -> Result<PathBuf, Failure> {
             .create(folder)
             .map_err(failed)?;
     }
-    // Written beside its place and renamed: there is never half a session, and never one that others can read.
-    let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)
-        .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&draft, &path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&draft);
-    }
-    written.map_err(failed)?;
+    file::replace(&path, &text, 0o600).map_err(failed)?;
     Ok(path)
 }
 
@@ -125,9 +114,4 @@ fn folder() -> Option<PathBuf> {
         path.is_absolute().then_some(path)
     };
     set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))
-}
-
-fn now_s() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs().try_into().unwrap_or(i64::MAX))
 }

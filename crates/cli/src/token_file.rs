@@ -1,8 +1,8 @@
 //! New tokens in files: for their owner alone, and never a token that nobody has.
 
 use crate::failure::Failure;
-use crate::keytab::replace;
 use crossrealm_api::{ClientError, SecretText};
+use crossrealm_os::file::replace;
 use std::path::Path;
 use zeroize::Zeroizing;
 

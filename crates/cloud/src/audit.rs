@@ -2,6 +2,7 @@
 
 use crossrealm_directory::{Actor, Directory, NewEvent, Outcome};
 use crossrealm_kdc::{IdentityKind, TenantId};
+use crossrealm_os::retry;
 use crossrealm_types::Sid;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ const GATHER: Duration = Duration::from_millis(100);
 const TRIES: u32 = 5;
 /// How long a write may take before it is tried again.
 const LONGEST_WRITE: Duration = Duration::from_secs(60);
-/// The longest pause between two tries.
+/// The first and the longest pause between two tries.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How many users' names the writer keeps, and for how long.
@@ -151,8 +153,7 @@ impl Names {
 /// Writes the events of a batch, however long the database is away: meanwhile the queue fills, and what it cannot take is
 /// counted.
 async fn write_batch(directory: &Directory, batch: Vec<NewEvent>) {
-    let mut pause = Duration::from_millis(100);
-    let mut failures = 0;
+    let (mut waits, mut failures) = (0u32, 0);
     loop {
         match timeout(LONGEST_WRITE, directory.record_events(batch.clone())).await {
             Ok(Ok(())) => return,
@@ -169,8 +170,8 @@ async fn write_batch(directory: &Directory, batch: Vec<NewEvent>) {
             }
             Err(_) => tracing::warn!("events wait: the database does not answer, trying again"),
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(retry::delay(FIRST_PAUSE, waits, LONGEST_PAUSE)).await;
+        waits = waits.saturating_add(1);
     }
 }
 

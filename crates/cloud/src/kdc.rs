@@ -5,8 +5,9 @@
 use crate::app::AppState;
 use crossrealm_directory::{NewEvent, Outcome, TrustKeySeen};
 use crossrealm_kdc::{self as kdc, EventId, Exchange, ExchangeStep, Now, TenantId};
+use crossrealm_os::clock;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// How long the directory may take to say which tenant is meant.
 pub(crate) const LOOKUP: Duration = Duration::from_secs(3);
@@ -80,9 +81,7 @@ impl Entropy {
 
 /// The clock, as the exchange and KRB-ERROR want it.
 pub(crate) fn now() -> Now {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = clock::since_epoch();
     Now {
         unix_s: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         micros: i32::try_from(since.subsec_micros()).unwrap_or(0),

@@ -6,15 +6,16 @@
 use crate::certificates;
 use crate::config::{Config, Tls};
 use crate::tls::{self, Current, TlsError};
+use crossrealm_os::file;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, RootCertStore};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,7 +173,7 @@ impl Keeper {
         let leaf = leaf.map_err(|_| RenewError::OtherKey)?;
         verify(&leaf, ca, &self.host, now.unix_timestamp()).map_err(|_| RenewError::OtherKey)?;
         let path = &self.tls.certificate;
-        replace(path, pem.as_bytes()).map_err(|reason| file_error(path, reason))?;
+        file::replace(path, pem.as_bytes(), MODE).map_err(|reason| file_error(path, reason))?;
         self.seen = stamp(&self.tls);
         self.current.set(tls::pair(&self.tls)?);
         Ok(())
@@ -226,24 +227,4 @@ fn secret(path: &Path) -> Result<Zeroizing<String>, RenewError> {
 fn file_error(path: &Path, reason: io::Error) -> RenewError {
     let path = path.to_owned();
     RenewError::File { path, reason }
-}
-
-/// Puts `bytes` in the place of the file in one step, and on disk.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    // What a run that was killed left behind is of no use.
-    if let Err(error) = fs::remove_file(&fresh)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(MODE)
-        .open(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)
 }

@@ -6,7 +6,6 @@
 //! [`FRESH_FOR`], and not at all after a change made by this node.
 
 use crate::caches::{ChangeCounters, Configuration};
-use crate::clock::now_s;
 use crate::db::columns::{col, col_sid, col_uuid, col_word, tenant_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -27,6 +26,7 @@ use crossrealm_kdc::{
     TenantId, Trust, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_os::clock::now_s;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use std::sync::Arc;

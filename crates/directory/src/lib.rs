@@ -12,7 +12,6 @@
 mod administrators;
 mod audit;
 mod caches;
-mod clock;
 mod db;
 mod directory;
 mod error;

@@ -3,7 +3,6 @@
 //! A service has two slots, kerb1 and kerb2. One seals new tickets. Rotating a slot makes the *other* one seal (every
 //! host holds it already) and keeps the replaced key until the last ticket it sealed has ended, so no ticket fails.
 
-use crate::clock::now_s;
 use crate::db::columns::{col, col_u32, col_word, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::error::{DirectoryError, Result};
@@ -11,6 +10,7 @@ use crate::random::random;
 use crate::sealing::seal::{SealContext, Sealer};
 use crossrealm_kdc::{ServiceKey, TenantId};
 use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;

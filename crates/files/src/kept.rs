@@ -13,12 +13,12 @@ use crate::file;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use crossrealm_api::{HostState, SecretText};
+use crossrealm_os::clock::now_s;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 /// More than the largest state that the API's client takes.
@@ -201,13 +201,6 @@ impl Confirmed {
     pub fn is_due(&self) -> bool {
         now_s() - self.0 >= CONFIRM_EVERY_S
     }
-}
-
-fn now_s() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    })
 }
 
 /// Whether the tenant of the state is called so: by its id, name or domain.

@@ -11,6 +11,7 @@ use crate::preflight::{self, StateLock};
 use crate::snapshots;
 use crate::tools;
 use crossrealm_api::{Client, HostQuota, HostReport, HostState};
+use crossrealm_os::retry;
 use std::ffi::OsString;
 use std::future::Future;
 use std::path::PathBuf;
@@ -164,7 +165,7 @@ impl Host<'_> {
         progress: &mut impl FnMut(Progress),
     ) -> Result<(), FilesError> {
         let mut served = false;
-        let mut pause = FIRST_PAUSE;
+        let mut restarts = 0;
         loop {
             preflight::port(self.options.listen)
                 .or_else(|error| if served { Ok(()) } else { Err(error) })?;
@@ -187,8 +188,9 @@ impl Host<'_> {
                 return Err(error);
             }
             if began.elapsed() > HEALTHY {
-                pause = FIRST_PAUSE;
+                restarts = 0;
             }
+            let pause = retry::delay(FIRST_PAUSE, restarts, LONGEST_PAUSE);
             error!("{error}; starting again in {} s", pause.as_secs());
             self.note_failure(&error);
             tokio::select! {
@@ -196,7 +198,7 @@ impl Host<'_> {
                 error = &mut gone => return Err(error),
                 () = &mut stop => return Ok(()),
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            restarts = restarts.saturating_add(1);
         }
     }
 

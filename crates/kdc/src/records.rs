@@ -262,22 +262,8 @@ impl FromStr for TenantId {
         }
         let digits = groups.concat();
         let mut bytes = [0; 16];
-        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-            *byte = pair
-                .iter()
-                .try_fold(0u8, |sum, digit| hex_digit(*digit).map(|d| sum << 4 | d))
-                .ok_or(NotATenantId)?;
-        }
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| NotATenantId)?;
         Ok(Self(bytes))
-    }
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
     }
 }
 

@@ -2,13 +2,13 @@
 
 use crate::error::OnpremError;
 use crate::kdc::Kdcs;
-use crate::os::now;
 use crossrealm_krb::ccache::{Ccache, CcacheError, MAX_CCACHE_LEN};
 use crossrealm_krb::client::{ClientError, Secret};
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::keytab::{Keytab, KeytabError, MAX_KEYTAB_LEN};
 use crossrealm_krb::messages::name_type;
 use crossrealm_krb::principal::Principal;
+use crossrealm_os::clock::since_epoch;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -195,7 +195,7 @@ fn from_ccache(path: Option<&Path>) -> Result<Credential, CredentialsError> {
     };
     let cache =
         Ccache::from_bytes(&bytes).map_err(|source| CredentialsError::Ccache { path, source })?;
-    let now_s = i64::try_from(now().as_secs()).unwrap_or(i64::MAX);
+    let now_s = i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX);
     cache
         .tgt(cache.principal.realm())
         .filter(|tgt| tgt.is_valid_at(now_s, MIN_LIFETIME_S))

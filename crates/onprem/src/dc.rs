@@ -5,6 +5,7 @@
 
 use crate::error::OnpremError;
 use crate::ldap::{Connection, RootDse};
+use crossrealm_os::clock;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::{RData, RecordType};
 use std::net::{IpAddr, SocketAddr};
@@ -118,7 +119,7 @@ impl DomainController {
                 wanted: domain.to_owned(),
             });
         }
-        let now = i64::try_from(crate::os::now().as_secs()).unwrap_or(i64::MAX);
+        let now = clock::now_s();
         Ok(Self {
             host: root_dse.dns_host_name.to_lowercase(),
             address,

@@ -3,10 +3,11 @@
 use crate::dc;
 use crate::error::OnpremError;
 use crate::net::{self, KDC_TIMEOUT};
-use crate::os::{OsRandom, now};
+use crate::random::OsRandom;
 use crossrealm_krb::client::{AsExchange, ClientStep, MAX_REPLY_LEN, Request, Secret, TgsExchange};
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::principal::Principal;
+use crossrealm_os::clock::since_epoch;
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,13 +70,13 @@ impl Kdcs {
 
     async fn sign_in(&self, client: Principal, secret: Secret) -> Result<Credential, OnpremError> {
         let mut exchange = AsExchange::new(client, secret);
-        let mut step = exchange.begin(now(), &mut OsRandom)?;
+        let mut step = exchange.begin(since_epoch(), &mut OsRandom)?;
         loop {
             match step {
                 ClientStep::Done(credential) => return Ok(*credential),
                 ClientStep::Send(request) => {
                     let reply = self.ask(&request).await?;
-                    step = exchange.received(&reply, now(), &mut OsRandom)?;
+                    step = exchange.received(&reply, since_epoch(), &mut OsRandom)?;
                 }
             }
         }
@@ -88,13 +89,13 @@ impl Kdcs {
         service: Principal,
     ) -> Result<Credential, OnpremError> {
         let mut exchange = TgsExchange::new(tgt.clone(), service);
-        let mut step = exchange.begin(now(), &mut OsRandom)?;
+        let mut step = exchange.begin(since_epoch(), &mut OsRandom)?;
         loop {
             match step {
                 ClientStep::Done(credential) => return Ok(*credential),
                 ClientStep::Send(request) => {
                     let reply = self.ask(&request).await?;
-                    step = exchange.received(&reply, now(), &mut OsRandom)?;
+                    step = exchange.received(&reply, since_epoch(), &mut OsRandom)?;
                 }
             }
         }

@@ -15,7 +15,7 @@ pub mod ldap;
 pub mod lsa;
 mod net;
 pub mod nrpc;
-pub mod os;
+pub mod random;
 pub mod session;
 pub mod smb;
 pub mod sync;

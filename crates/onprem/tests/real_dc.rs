@@ -456,11 +456,12 @@ fn armored(
 ) -> Result<crossrealm_krb::credential::Credential, ClientError> {
     use crossrealm_krb::client::{ClientStep, TgsExchange};
     use crossrealm_krb::principal::Principal;
-    use crossrealm_onprem::os::{OsRandom, now};
+    use crossrealm_onprem::random::OsRandom;
+    use crossrealm_os::clock::since_epoch;
     use std::io::{Read, Write};
     let service = Principal::parse(service, Some(&world.domain.to_uppercase())).unwrap();
     let mut exchange = TgsExchange::new(session.tgt().clone(), service).armored();
-    let mut step = exchange.begin(now(), &mut OsRandom)?;
+    let mut step = exchange.begin(since_epoch(), &mut OsRandom)?;
     loop {
         match step {
             ClientStep::Done(credential) => return Ok(*credential),
@@ -474,7 +475,7 @@ fn armored(
                 stream.read_exact(&mut length).unwrap();
                 let mut reply = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
                 stream.read_exact(&mut reply).unwrap();
-                step = exchange.received(&reply, now(), &mut OsRandom)?;
+                step = exchange.received(&reply, since_epoch(), &mut OsRandom)?;
             }
         }
     }

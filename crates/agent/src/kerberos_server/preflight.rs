@@ -12,8 +12,8 @@ use crossrealm_api::Client;
 use crossrealm_onprem::dc::{Choice, DomainController};
 use crossrealm_onprem::kerberos_server::{ObjectStep, preflight};
 use crossrealm_onprem::ldap::RootDse;
-use crossrealm_onprem::os;
 use crossrealm_onprem::trust::{TrustRefusal, TrustStep, findings, overlap, plan, top_level_names};
+use crossrealm_os::clock;
 
 /// How long a key must be in use before it is rotated again without force: a ticket's life and more.
 const ROTATION_PAUSE_S: i64 = 24 * 3600;
@@ -89,7 +89,7 @@ impl Environment {
 
 /// The clocks that are too far apart, and whether nobody can sign in for it. `service_s` is the service's time.
 fn clocks(dc: &DomainController, service_s: Option<i64>) -> (Vec<Finding>, bool) {
-    let now = i64::try_from(os::now().as_secs()).unwrap_or(i64::MAX);
+    let now = clock::now_s();
     let service = service_s.map(|time| time.saturating_sub(now));
     let skewed = preflight::skewed_clocks(&dc.host, dc.clock_ahead_s, service);
     let cannot_sign_in = !preflight::skewed_clocks(&dc.host, dc.clock_ahead_s, None).is_empty();
@@ -261,7 +261,7 @@ async fn creation_rights(object: &mut ObjectSetup, base: &str) -> Result<Vec<Fin
 
 /// Reports a key that has just been made: tickets encrypted with the one before may still be in use.
 pub(super) fn too_young(key: &'static str, made_at: Option<i64>) -> Option<Finding> {
-    let now = i64::try_from(os::now().as_secs()).unwrap_or(i64::MAX);
+    let now = clock::now_s();
     let wait_s = made_at?
         .saturating_add(ROTATION_PAUSE_S)
         .saturating_sub(now);
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn no_sign_in_is_tried_with_a_skewed_clock() {
-        let now = i64::try_from(os::now().as_secs()).unwrap();
+        let now = clock::now_s();
         let here = controller(RootDse::default(), 3600);
         let (found, cannot_sign_in) = clocks(&here, Some(now + 3600));
         assert_eq!((found.len(), cannot_sign_in), (1, true));
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_young_key_is_not_rotated() {
-        let now = i64::try_from(os::now().as_secs()).unwrap();
+        let now = clock::now_s();
         let young = too_young("the key", Some(now - 3600)).unwrap();
         assert!(young.to_string().ends_with("again in 23 h"), "{young}");
         let is_old_enough = |made_at| too_young("the key", made_at).is_none();

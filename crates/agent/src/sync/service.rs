@@ -9,9 +9,11 @@ use crate::progress::{Event, Progress};
 use crate::trust::rotation::TrustRotator;
 use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::sync::SyncMode;
+use crossrealm_os::retry;
 use std::time::{Duration, Instant};
 
-/// The longest pause between two attempts.
+/// The first and the longest pause after a failure.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 /// How often the tenant is told that it is up to date where nothing changes.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(60);
@@ -160,8 +162,7 @@ impl Service<'_> {
 
 /// The pause after so many failures in a row: twice as long each time, never shorter than the interval.
 fn back_off(interval: Duration, failures: u32) -> Duration {
-    let doubled = 1u64 << failures.saturating_sub(1).min(10);
-    Duration::from_secs(doubled).min(MAX_BACK_OFF).max(interval)
+    retry::delay(FIRST_BACK_OFF, failures.saturating_sub(1), MAX_BACK_OFF).max(interval)
 }
 
 #[cfg(test)]

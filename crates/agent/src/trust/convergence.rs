@@ -13,12 +13,12 @@ use crossrealm_api::{
     Client, ConfirmTrust, PrepareTrust, PreparedTrust, Tenant, Trust, TrustKeyState,
 };
 use crossrealm_onprem::lsa::{ENCTYPES_AES, Lsa};
-use crossrealm_onprem::os;
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::smb::LsaPipe;
 use crossrealm_onprem::trust::{
     KeyMatch, Observed, TrustRefusal, TrustStep, Wanted, apply, observe, plan, top_level_names,
 };
+use crossrealm_os::clock;
 
 /// How often AD is brought in line before the run fails: once for what can be seen, once more where the key then proves to
 /// be another.
@@ -181,7 +181,7 @@ impl<'a> TrustSetup<'a> {
             let is_new = creates(&steps);
             for step in steps {
                 let secret = prepared.secret.expose();
-                let work = apply(self.lsa, &step, secret, os::now().as_secs());
+                let work = apply(self.lsa, &step, secret, clock::since_epoch().as_secs());
                 let step = step.to_string();
                 journal.in_ad(&step, work).await?;
                 done.push(step);

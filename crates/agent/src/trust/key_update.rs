@@ -8,9 +8,9 @@ use crate::error::AgentError;
 use crate::journal::Journal;
 use crossrealm_api::{PreparedTrust, SecretText};
 use crossrealm_onprem::nrpc::{self, TrustAccount};
-use crossrealm_onprem::os;
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::trust::{KeyMatch, VerifyError, opens};
+use crossrealm_os::clock;
 
 /// The trust key of one trust at one domain controller.
 pub(super) struct KeyUpdate<'a> {
@@ -55,7 +55,7 @@ impl KeyUpdate<'_> {
                 self.realm
             );
             let mut pipe = netlogon(self.session).await?;
-            let now = u32::try_from(os::now().as_secs()).unwrap_or(u32::MAX);
+            let now = u32::try_from(clock::since_epoch().as_secs()).unwrap_or(u32::MAX);
             let set = nrpc::set_secret(&mut pipe, &account, proven, new, version, now);
             self.journal.in_ad(&step, set).await?;
             return Ok((true, Some(step)));

@@ -9,9 +9,9 @@ use crossrealm_api::{Client, Tenant};
 use crossrealm_onprem::kerberos_server::replication::Partner;
 use crossrealm_onprem::ldap::Ldap;
 use crossrealm_onprem::lsa::Lsa;
-use crossrealm_onprem::os;
 use crossrealm_onprem::smb::LsaPipe;
 use crossrealm_onprem::trust::{Observed, TrustStep, apply, observe, plan_removal};
+use crossrealm_os::clock;
 
 /// What was removed.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl TrustRemoval {
         }
         for step in &self.steps {
             // A deletion carries no trust password.
-            let work = apply(lsa, step, "", os::now().as_secs());
+            let work = apply(lsa, step, "", clock::since_epoch().as_secs());
             let deleted = journal.in_ad(&step.to_string(), work).await;
             if let (Err(failure), true) = (&deleted, self.is_recorded) {
                 let withdrawal = client.cancel_trust_removal(tenant, domain);

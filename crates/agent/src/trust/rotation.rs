@@ -12,9 +12,9 @@ use crate::journal::Journal;
 use crate::progress::{Event, Progress};
 use crate::sync::lease::holder_name;
 use crossrealm_api::{Client, ConfirmTrustRotation, PreparedTrust, RotateTrust, TrustRotation};
-use crossrealm_onprem::os;
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::trust::KeyMatch;
+use crossrealm_os::{clock, retry};
 use std::time::Duration;
 
 /// The longest time between two questions to the tenant.
@@ -57,7 +57,7 @@ impl TrustRotator {
         target: &DomainTarget<'_>,
         progress: &dyn Progress,
     ) {
-        let now_s = os::now().as_secs();
+        let now_s = clock::since_epoch().as_secs();
         if now_s < self.next_s {
             return;
         }
@@ -141,9 +141,8 @@ async fn update(
 
 /// The pause after a failure that follows on `failures` others, in seconds.
 fn pause_after(failures: u32) -> u64 {
-    FIRST_PAUSE_S
-        .saturating_mul(1 << failures.min(10))
-        .min(MAX_PAUSE_S)
+    let [first, longest] = [FIRST_PAUSE_S, MAX_PAUSE_S].map(Duration::from_secs);
+    retry::delay(first, failures, longest).as_secs()
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use crate::commands::deploy_gpo;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input_file::read_bounded;
-use crate::keytab::replace;
 use crate::output::{write_bytes, write_stdout};
 use clap::{Subcommand, ValueEnum};
 use crossrealm_api::ClientConfig;
+use crossrealm_os::file::replace;
 use std::path::{Path, PathBuf};
 
 /// Where the private CA is expected when the configuration is printed and nobody said where it is.

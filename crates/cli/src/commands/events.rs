@@ -4,7 +4,8 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, millisecond_time_column};
 use crossrealm_api::{Client, ClientError, Event, EventQuery, MAX_PAGE};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use crossrealm_os::clock;
+use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -103,10 +104,7 @@ async fn fetch(
 
 /// A time as given to `--since`, in Unix seconds.
 fn since(text: &str) -> Result<i64, String> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
-    since_at(text, i64::try_from(now).unwrap_or(i64::MAX))
+    since_at(text, clock::now_s())
         .ok_or_else(|| "expected e.g. `15m`, `2h`, `3d`, an RFC 3339 time or Unix seconds".into())
 }
 

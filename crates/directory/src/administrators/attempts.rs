@@ -3,22 +3,24 @@
 //! An attempt is counted before it is judged, so that many at once count as many. Names that nobody has are counted as well:
 //! waiting says nothing about who exists. Kept in the database, where a restart does not forget it and every node sees it.
 
-use crate::clock::now_s;
 use crate::db::columns::col;
 use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::Result;
+use crossrealm_os::clock::now_s;
+use crossrealm_os::retry;
 use sha2::{Digest, Sha256};
 use sqlx::{AnyConnection, Row as _};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Failures in a row before an account must wait.
 pub const FREE_FAILURES: i64 = 5;
 /// The same for a sender.
 pub const FREE_FAILURES_OF_SENDER: i64 = 20;
-/// The first wait, which doubles with each further failure, and the longest, in seconds.
-const FIRST_WAIT_S: i64 = 30;
-const LONGEST_WAIT_S: i64 = 900;
+/// The first wait, which doubles with each further failure, and the longest.
+const FIRST_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(900);
 /// Failures are forgotten after this time without another, in seconds.
 const FORGOTTEN_AFTER_S: i64 = 24 * 3600;
 /// The most accounts and senders that are remembered; the ones longest ago go first.
@@ -147,8 +149,8 @@ async fn count(conn: &mut AnyConnection, subject: &str, free: i64, now: i64) -> 
 /// How long to wait after so many failures of which `free` cost nothing, in seconds.
 fn wait_after(failures: i64, free: i64) -> Option<i64> {
     let beyond = u32::try_from(failures - free).ok()?;
-    let doubled = FIRST_WAIT_S.checked_shl(beyond.min(16));
-    Some(doubled.unwrap_or(LONGEST_WAIT_S).min(LONGEST_WAIT_S))
+    let wait = retry::delay(FIRST_WAIT, beyond, LONGEST_WAIT);
+    i64::try_from(wait.as_secs()).ok()
 }
 
 #[cfg(test)]

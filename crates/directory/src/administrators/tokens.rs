@@ -1,7 +1,6 @@
 //! Access tokens of the API. Only the SHA-256 of a token is stored.
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{sql, sql_list};
@@ -10,6 +9,7 @@ use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::random::{random, random_uuid};
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use sha2::{Digest, Sha256};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;

@@ -1,6 +1,7 @@
 //! Time-based one-time passwords, RFC 6238 with RFC 4226 §5.3: HMAC-SHA-1, six digits, steps of 30 seconds.
 
 use hmac::{Hmac, KeyInit, Mac};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1::Sha1;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
@@ -44,9 +45,16 @@ fn code_at(secret: &[u8], step: i64) -> Zeroizing<String> {
     Zeroizing::new(format!("{number:0width$}", width = DIGITS))
 }
 
+/// Every byte but the unreserved characters of RFC 3986 §2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// What an authenticator app reads: the secret, whose it is and for what.
 pub(crate) fn uri(secret: &[u8], issuer: &str, upn: &str) -> Zeroizing<String> {
-    let (issuer, upn) = (percent_encoded(issuer), percent_encoded(upn));
+    let [issuer, upn] = [issuer, upn].map(|text| utf8_percent_encode(text, RESERVED));
     let secret = base32(secret);
     Zeroizing::new(format!(
         "otpauth://totp/{issuer}:{upn}?secret={}&issuer={issuer}",
@@ -71,17 +79,6 @@ pub(crate) fn base32(bytes: &[u8]) -> Zeroizing<String> {
         text.push(char::from(BASE32[(held << (5 - bits) & 31) as usize]));
     }
     text
-}
-
-fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 #[cfg(test)]

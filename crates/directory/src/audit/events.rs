@@ -1,7 +1,6 @@
 //! Events: what was changed by whom, and which tickets were issued or refused and why. Bounded.
 
 use crate::audit::actions;
-use crate::clock::now_ms;
 use crate::db::columns::{col, col_word, tenant_blob};
 use crate::db::pools::Tx;
 use crate::db::statement::{sql, sql_list};
@@ -9,6 +8,7 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, Result};
 use crate::names::visible;
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_ms;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::collections::{BTreeSet, HashSet};

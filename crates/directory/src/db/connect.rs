@@ -6,6 +6,7 @@ use crate::db::dialect::Dialect;
 use crate::db::statement::sql;
 use crate::db::url::{PASSWORD_HINT, StoreUrl, shown_store_url};
 use crate::error::{DirectoryError, Result};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, Connection, Executor};
 use std::fs::OpenOptions;
@@ -84,6 +85,13 @@ pub async fn check_new_store(url: &str) -> Result<()> {
     }
 }
 
+/// What a path keeps in a URL: unreserved characters and the slashes between directories.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'/');
+
 async fn connect(url: &str) -> Result<(Opened, AnyConnection)> {
     let opened = match StoreUrl::parse(url).map_err(|reason| failed(url, reason, None))? {
         StoreUrl::Postgres(connect_url) => Opened {
@@ -94,7 +102,7 @@ async fn connect(url: &str) -> Result<(Opened, AnyConnection)> {
             make_private_file(Path::new(&path)).map_err(|e| failed(url, e.to_string(), None))?;
             Opened {
                 dialect: Dialect::Sqlite,
-                connect_url: format!("sqlite://{}", percent_encoded(&path)),
+                connect_url: format!("sqlite://{}", utf8_percent_encode(&path, RESERVED)),
             }
         }
     };
@@ -266,15 +274,4 @@ fn make_private_file(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
-}
-
-fn percent_encoded(path: &str) -> String {
-    path.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }

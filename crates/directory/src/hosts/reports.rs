@@ -1,7 +1,6 @@
 //! The last report of each SMB host.
 
 use crate::audit::events::{Actor, NewEvent, record};
-use crate::clock::now_s;
 use crate::db::columns::{col, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -10,6 +9,7 @@ use crate::hosts::model::{HostReport, MAX_REVOKED_USERS, StoredHostReport};
 use crate::storage::account_rows::load_account;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;

@@ -2,7 +2,6 @@
 
 use crate::administrators::tokens::{NewToken, TokenRole};
 use crate::audit::events::Actor;
-use crate::clock::now_s;
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -10,6 +9,7 @@ use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::storage::account_rows::load_account;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use uuid::Uuid;
 use zeroize::Zeroizing;

@@ -1,7 +1,6 @@
 //! Users and groups that exist only in the tenant.
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
@@ -14,6 +13,7 @@ use crate::names;
 use crate::names::invalid;
 use crate::random::random_uuid;
 use crossrealm_kdc::{IdentityKind, IdentitySource, TenantId};
+use crossrealm_os::clock::now_s;
 use crossrealm_types::Sid;
 use uuid::Uuid;
 

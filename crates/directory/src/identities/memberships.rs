@@ -1,10 +1,10 @@
 //! The end of memberships. A ticket tells of them until it ends, so what ended is kept as long as the longest ticket lives.
 
-use crate::clock::now_s;
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::{places, sql, sql_list};
 use crate::error::Result;
 use crossrealm_kdc::{Policy, TenantId};
+use crossrealm_os::clock::now_s;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use uuid::Uuid;

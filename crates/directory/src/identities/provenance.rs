@@ -3,8 +3,8 @@
 //! It is kept in one text with the identity, a line for all attributes that were last written together: a thousand
 //! users of one run cost a line each, and an identity never has more lines than attributes.
 
-use crate::clock::now_s;
 use crate::names::visible;
+use crossrealm_os::clock::now_s;
 use uuid::Uuid;
 
 /// Attributes that were last written together.

@@ -1,7 +1,6 @@
 //! Storage accounts: named SMB endpoints with two Kerberos keys.
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
@@ -18,6 +17,7 @@ use crate::storage::service_names::{delete_names, insert_name};
 use crate::tenants::model::load_tenant;
 use crate::{names, service_keys};
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use std::collections::BTreeSet;
 

@@ -1,7 +1,6 @@
 //! Service principals: Kerberos services other than storage accounts.
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
@@ -14,6 +13,7 @@ use crate::storage::service_names::{delete_names, insert_name};
 use crate::tenants::model::load_tenant;
 use crate::{names, service_keys};
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 

@@ -1,7 +1,6 @@
 //! Shares and the roles granted on them.
 
 use crate::audit::events::{Actor, NewEvent, audit, record};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::sql;
@@ -16,6 +15,7 @@ use crate::storage::model::{Grant, Share, ShareRole};
 use crate::storage::share_rows::{load_grants, load_shares, share_id};
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::{IdentityState, TenantId};
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 
 impl Directory {

@@ -3,7 +3,6 @@
 
 use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token};
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, tenant_blob};
 use crate::db::statement::sql;
@@ -14,6 +13,7 @@ use crate::names::invalid;
 use crate::sync::model::SyncLease;
 use crate::tenants::domains::find_domain;
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use zeroize::Zeroizing;

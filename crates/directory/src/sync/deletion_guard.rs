@@ -3,12 +3,12 @@
 //! unseen.
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::columns::{col, tenant_blob};
 use crate::db::statement::sql;
 use crate::error::{Refusal, Result};
 use crate::sync::model::{ApplyIdentities, ApplyOutcome};
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 
 /// What is taken away within this time counts together, in seconds.

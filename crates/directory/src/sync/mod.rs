@@ -231,7 +231,7 @@ async fn end_run(
         .bind(domain)
         .bind(wanted.cursor.as_deref())
         .bind(wanted.run_id.to_string())
-        .bind(crate::clock::now_s())
+        .bind(crossrealm_os::clock::now_s())
         .bind(i64::try_from(wanted.skipped).unwrap_or(i64::MAX))
         .bind(i64::try_from(failed).unwrap_or(i64::MAX))
         .execute(conn)

@@ -1,7 +1,6 @@
 //! The AD domains registered with a tenant: whose users may arrive, and whose SIDs count.
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_sid, tenant_blob};
 use crate::db::statement::sql;
@@ -12,6 +11,7 @@ use crate::names::invalid;
 use crate::tenants::id_ranges;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;

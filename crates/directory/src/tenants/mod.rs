@@ -5,7 +5,6 @@ pub(crate) mod id_ranges;
 pub(crate) mod model;
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, tenant_blob};
 use crate::db::statement::{Statement, is_taken, sql};
@@ -18,6 +17,7 @@ use crate::random::{random, random_uuid};
 use crate::service_keys::{KeySlot, insert_key};
 use crate::tenants::model::{NewTenant, TenantInfo, krbtgt, load_tenant, tenant_info};
 use crossrealm_kdc::{Policy, TenantId};
+use crossrealm_os::clock::now_s;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use std::sync::Arc;

@@ -5,7 +5,6 @@
 //! tool of this product asks for. Nothing on the way of a ticket needs it.
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_u32, tenant_blob};
 use crate::db::statement::sql;
@@ -17,6 +16,7 @@ use crate::tenants::domains;
 use crate::tenants::domains::NewDomain;
 use crate::trusts::removals::RemovalStep;
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 
 /// The longest name of an account in AD that is taken.

@@ -11,7 +11,6 @@ pub(crate) mod rotation;
 pub(crate) mod secrets;
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, col_names, col_sid, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
@@ -27,6 +26,7 @@ use crate::trusts::model::{PrepareTrust, PreparedTrust, TrustInfo, TrustKeyState
 use crate::trusts::removals::RemovalStep;
 use crate::trusts::secrets::{held, make_secret, secrets};
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;

@@ -1,7 +1,6 @@
 //! What AD holds for the tenant is taken out of AD first and forgotten here last: a removal is noted, taken back, or ended.
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::tenant_blob;
 use crate::db::statement::sql;
@@ -9,6 +8,7 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Result};
 use crate::names;
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 
 /// A step of a removal, with its statement: `$1` is the tenant, `$2` the AD domain's DNS name.
 #[derive(Clone, Copy)]

@@ -4,7 +4,6 @@
 //! next secret. The secrets and their life are those of [`crate::trusts`]: there is no second kind of rotation.
 
 use crate::audit::events::{Actor, audit};
-use crate::clock::now_s;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, uuid_blob};
 use crate::db::statement::sql;
@@ -16,6 +15,7 @@ use crate::trusts::find;
 use crate::trusts::model::{PreparedTrust, TrustKeyState};
 use crate::trusts::secrets::{held, make_secret, secrets};
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 
 /// The shortest time between two rotations by age, in seconds: AD may seal with the secret before for an hour, and
 /// tickets sealed with it live on.

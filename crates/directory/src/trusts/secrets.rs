@@ -1,6 +1,5 @@
 //! The stored versions of a trust password.
 
-use crate::clock::now_s;
 use crate::db::columns::{col, col_u32, col_word, uuid_blob};
 use crate::db::statement::sql;
 use crate::error::{DirectoryError, Result};
@@ -8,6 +7,7 @@ use crate::random::random;
 use crate::sealing::seal::{SealContext, Sealer};
 use crate::trusts::model::{HeldSecret, PreparedTrust, TrustKeyInfo, TrustKeyState};
 use crossrealm_kdc::TenantId;
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;

@@ -2,12 +2,6 @@
 
 use crate::finding::{Finding, failed, passed};
 use crossrealm_krb::credential::MAX_SKEW_S;
-use crossrealm_onprem::os;
-
-/// The time, Unix seconds.
-pub(super) fn now_s() -> i64 {
-    i64::try_from(os::now().as_secs()).unwrap_or(i64::MAX)
-}
 
 /// Judges the difference of a clock from this computer's, in seconds ahead of it.
 pub(super) fn skew(whose: &str, ahead_s: i64) -> Finding {

@@ -1,6 +1,6 @@
 //! The service: DNS name, port, certificate, clock, health, token, tenant.
 
-use super::clock::{now_s, skew};
+use super::clock::skew;
 use crate::error::ProbeError;
 use crate::facts::Facts;
 use crate::finding::{Finding, failed, failed_with, need, passed, skipped, try_or_fail};
@@ -8,6 +8,7 @@ use crate::https::Response;
 use crate::net::{connect, resolve};
 use crossrealm_api::Code;
 use crossrealm_onprem::trust::is_at_or_below;
+use crossrealm_os::clock::now_s;
 
 /// A certificate that expires sooner is reported, in seconds: three weeks.
 const EXPIRES_SOON_S: i64 = 21 * 24 * 3600;

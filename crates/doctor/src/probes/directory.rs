@@ -1,6 +1,6 @@
 //! The domain controller, and the objects in AD: every user of the domain can read all of them.
 
-use super::clock::{now_s, skew};
+use super::clock::skew;
 use crate::facts::{DirectoryTrust, Facts, NO_DIRECTORY, NO_SHARE};
 use crate::finding::{Finding, failed, failed_with, need, passed, skipped, try_or_fail};
 use crate::net::{connect, resolve};
@@ -16,9 +16,10 @@ use crossrealm_onprem::ldap::{Entry, Filter, Ldap, Search};
 use crossrealm_onprem::lsa::{
     ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, ENCTYPES_AES, TYPE_UPLEVEL,
 };
-use crossrealm_onprem::os::{OsRandom, now};
+use crossrealm_onprem::random::OsRandom;
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::trust::{is_at_or_below, overlap};
+use crossrealm_os::clock::{now_s, since_epoch};
 use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
@@ -97,7 +98,7 @@ pub(super) async fn clock_dc(facts: &Facts<'_>) -> Finding {
             .map_err(|error| error.to_string())?;
         let mut request = AsExchange::new(client, Secret::Password(Zeroizing::new(String::new())));
         let step = request
-            .begin(now(), &mut OsRandom)
+            .begin(since_epoch(), &mut OsRandom)
             .map_err(|error| error.to_string())?;
         let ClientStep::Send(request) = step else {
             return Err("no request was made".to_owned());

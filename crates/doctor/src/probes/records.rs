@@ -1,11 +1,11 @@
 //! The tenant's records: trust, sync, user, account, role, SMB hosts. They need a token.
 
-use super::clock::now_s;
 use crate::facts::{Facts, NO_DIRECTORY, NO_RECORDS, NO_SHARE, NO_USER};
 use crate::finding::{Finding, failed, failed_with, need, passed, skipped, try_or_fail};
 use crossrealm_api::{ClientError, Code, IdentitySource, IdentityState, TrustKeyState, TrustState};
 use crossrealm_onprem::ldap::{Filter, Search};
 use crossrealm_onprem::trust::is_at_or_below;
+use crossrealm_os::clock::now_s;
 
 /// The most groups in a ticket.
 const MAX_GROUPS: usize = 1010;

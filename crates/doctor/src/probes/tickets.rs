@@ -1,6 +1,5 @@
 //! The tickets: sign-in, referral, service ticket, and whether the service can decrypt it.
 
-use super::clock::now_s;
 use crate::environment::Place;
 use crate::error::ProbeError;
 use crate::facts::{Facts, NO_RECORDS, NO_SHARE, read_bounded, server_of};
@@ -14,7 +13,8 @@ use crossrealm_krb::messages::{self, KrbError, Ticket, key_usage, name_type};
 use crossrealm_krb::principal::Principal;
 use crossrealm_onprem::credentials::current_ccache;
 use crossrealm_onprem::kdc::Kdcs;
-use crossrealm_onprem::os::{OsRandom, now};
+use crossrealm_onprem::random::OsRandom;
+use crossrealm_os::clock::{now_s, since_epoch};
 
 /// Why a ticket is not checked.
 const NO_TGT: &str = "the user has no tickets here; sign in with `kinit`";
@@ -111,7 +111,7 @@ pub(super) async fn referral(facts: &mut Facts<'_>) -> Finding {
     };
     let kdcs = Kdcs::pinned(&from, &dc, address);
     let mut exchange = TgsExchange::new(tgt, service);
-    let mut step = exchange.begin(now(), &mut OsRandom);
+    let mut step = exchange.begin(since_epoch(), &mut OsRandom);
     loop {
         match step {
             Err(ClientError::UnknownService(_)) => {
@@ -147,7 +147,7 @@ pub(super) async fn referral(facts: &mut Facts<'_>) -> Finding {
                 return passed(format!("`{dc}` refers to `{realm}`"));
             }
             Ok(ClientStep::Send(request)) => match kdcs.ask(&request).await {
-                Ok(reply) => step = exchange.received(&reply, now(), &mut OsRandom),
+                Ok(reply) => step = exchange.received(&reply, since_epoch(), &mut OsRandom),
                 Err(error) => return failed(error),
             },
         }
@@ -192,7 +192,7 @@ pub(super) async fn service_ticket(facts: &mut Facts<'_>) -> Finding {
             .unwrap_or_default();
         return refused(error.error_code, &text);
     }
-    match exchange.received(&reply, now(), &mut OsRandom) {
+    match exchange.received(&reply, since_epoch(), &mut OsRandom) {
         Ok(ClientStep::Done(ticket)) => {
             let seen = format!(
                 "`{}`, until {} min from now",

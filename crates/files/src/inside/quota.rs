@@ -11,14 +11,15 @@ use crate::file;
 use crate::pipe::Report;
 use crate::places::{HOST, QUOTA_SIZES, SHARES};
 use crossrealm_api::{HostQuota, HostState, MAX_REPORTED_QUOTAS, QuotaHow};
+use crossrealm_os::clock;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -153,11 +154,8 @@ fn write_size(share: &str, limit: u64, used: Option<u64>) -> io::Result<()> {
     if fs::read_to_string(&path).is_ok_and(|known| known == text) {
         return Ok(());
     }
-    let fresh = Path::new(QUOTA_SIZES).join(format!(".{share}"));
-    fs::write(&fresh, text)?;
     // smbd runs it as the user.
-    fs::set_permissions(&fresh, Permissions::from_mode(0o755))?;
-    fs::rename(&fresh, &path)
+    crossrealm_os::file::replace(&path, text.as_bytes(), 0o755)
 }
 
 /// Looks after the quotas until nobody wants them any more.
@@ -478,7 +476,7 @@ impl Kept {
         self.full_since = match (full, self.full_since) {
             (false, _) => None,
             (true, Some(since)) => Some(since),
-            (true, None) => Some(now_s()),
+            (true, None) => Some(clock::now_s()),
         };
     }
 
@@ -518,11 +516,4 @@ fn warning(why: &Why, shares: &[&str]) -> String {
         "quotas are not enforced on {}: {reason}{hint}",
         named.join(", ")
     )
-}
-
-fn now_s() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -3,7 +3,7 @@
 use super::{COMPUTER_FLAGS, COMPUTER_NAME, ObjectStep, RevealGroups, USER_FLAGS};
 use crate::error::OnpremError;
 use crate::ldap::{Change, Control, Ldap};
-use crate::os::OsRandom;
+use crate::random::OsRandom;
 use crossrealm_krb::random::Random;
 use zeroize::Zeroizing;
 
@@ -97,11 +97,7 @@ fn replace(name: &str, values: Vec<String>) -> Change {
 fn random_password() -> Vec<u8> {
     let mut bytes = Zeroizing::new([0; PASSWORD_BYTES]);
     OsRandom.fill(bytes.as_mut());
-    let mut text = Zeroizing::new(String::from("\"Aa1-"));
-    for byte in bytes.iter() {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text.push('"');
+    let text = Zeroizing::new(format!("\"Aa1-{}\"", *Zeroizing::new(hex::encode(*bytes))));
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 

@@ -4,9 +4,10 @@ use super::entry::{Entry, RootDse};
 use super::error::LdapError;
 use crate::error::OnpremError;
 use crate::net::{self, LDAP_TIMEOUT};
-use crate::os::{OsRandom, now};
+use crate::random::OsRandom;
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::gss::{Context, ContextStep, Initiator, Mechanism};
+use crossrealm_os::clock::since_epoch;
 use ldap3_proto::control::LdapControl;
 use ldap3_proto::proto::{
     LdapBindCred, LdapBindRequest, LdapDerefAliases, LdapMsg, LdapOp, LdapSearchRequest,
@@ -103,7 +104,7 @@ impl Connection {
                 Some(_) if accepted => break,
                 Some(_) => Some(Vec::new()),
                 None => match initiator
-                    .step(&incoming, now(), &mut OsRandom)
+                    .step(&incoming, since_epoch(), &mut OsRandom)
                     .map_err(|source| gss(&self.host, source))?
                 {
                     ContextStep::Continue(token) => Some(token),

@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, MAX_MESSAGE_LEN};
 use crate::error::OnpremError;
-use crate::os::OsRandom;
+use crate::random::OsRandom;
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::gss::{Context, GssError, Side};

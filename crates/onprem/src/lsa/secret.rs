@@ -103,10 +103,13 @@ mod tests {
     fn rc4_matches_rfc_6229() {
         assert_eq!(
             rc4(&[1, 2, 3, 4, 5], &[0; 16]),
-            hex("b2396305f03dc027ccc3524a0a1118a8")
+            hex::decode("b2396305f03dc027ccc3524a0a1118a8").unwrap()
         );
         let key: Vec<u8> = (1..=16).collect();
-        assert_eq!(rc4(&key, &[0; 16]), hex("9ac7cc9a609d1ef7b2932899cde41b97"));
+        assert_eq!(
+            rc4(&key, &[0; 16]),
+            hex::decode("9ac7cc9a609d1ef7b2932899cde41b97").unwrap()
+        );
     }
 
     #[test]
@@ -116,7 +119,7 @@ mod tests {
         let (confounder, rest) = blob.split_at(CONFOUNDER_LEN);
         assert_eq!(confounder, [7; CONFOUNDER_LEN]);
         // count, offsets 12 and 12 + 16 + 6 padded to 24
-        let half = hex(concat!(
+        let half = hex::decode(concat!(
             "01000000",
             "0c000000",
             "24000000",
@@ -128,16 +131,10 @@ mod tests {
             "0201000000000000",
             "00000000",
             "00000000"
-        ));
+        ))
+        .unwrap();
         assert_eq!(rest[..half.len()], half);
         assert_eq!(rest[half.len()..2 * half.len()], half);
         assert_eq!(rest[2 * half.len()..], [52, 0, 0, 0, 52, 0, 0, 0]);
-    }
-
-    fn hex(text: &str) -> Vec<u8> {
-        (0..text.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-            .collect()
     }
 }

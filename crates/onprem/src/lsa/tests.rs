@@ -6,7 +6,7 @@ use super::*;
 const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
 
 fn handle() -> PolicyHandle {
-    let bytes = hex("04030201443322116655887799aabbccddeeff00");
+    let bytes = hex::decode("04030201443322116655887799aabbccddeeff00").unwrap();
     handle_reply("test", &[&bytes[..], &[0; 4]].concat()).unwrap()
 }
 
@@ -63,13 +63,13 @@ fn requests_are_those_of_another_implementation() {
             SET_FOREST,
         ),
     ] {
-        assert_eq!(to_hex(&request), expected, "{call}");
+        assert_eq!(hex::encode(&request), expected, "{call}");
     }
 }
 
 #[test]
 fn trusts_are_read() {
-    let (trusts, next) = trusts_reply(&hex(ENUMERATE_REPLY)).unwrap();
+    let (trusts, next) = trusts_reply(&hex::decode(ENUMERATE_REPLY).unwrap()).unwrap();
     assert_eq!(next, None);
     assert_eq!(
         trusts,
@@ -97,7 +97,7 @@ fn trusts_are_read() {
 #[test]
 fn forest_records_are_read() {
     assert_eq!(
-        forest_reply(&hex(FOREST_REPLY)).unwrap(),
+        forest_reply(&hex::decode(FOREST_REPLY).unwrap()).unwrap(),
         [
             ForestRecord::TopLevelName {
                 name: "contoso.cloud.example".to_owned(),
@@ -122,7 +122,7 @@ fn no_forest_records_is_not_an_error() {
 #[test]
 fn collisions_are_read() {
     assert_eq!(
-        collisions_reply(&hex(COLLISION_REPLY)).unwrap(),
+        collisions_reply(&hex::decode(COLLISION_REPLY).unwrap()).unwrap(),
         [Collision {
             index: 1,
             kind: 0,
@@ -134,7 +134,10 @@ fn collisions_are_read() {
 
 #[test]
 fn enctypes_are_read() {
-    assert_eq!(enctypes_reply(&hex(ENCTYPES_REPLY)).unwrap(), ENCTYPES_AES);
+    assert_eq!(
+        enctypes_reply(&hex::decode(ENCTYPES_REPLY).unwrap()).unwrap(),
+        ENCTYPES_AES
+    );
 }
 
 #[test]
@@ -165,8 +168,8 @@ fn the_domain_is_read() {
 
 #[test]
 fn the_role_is_read() {
-    assert!(server_role_reply(&hex("00000200060000000300000000000000")).unwrap());
-    assert!(!server_role_reply(&hex("00000200060000000200000000000000")).unwrap());
+    assert!(server_role_reply(&hex::decode("00000200060000000300000000000000").unwrap()).unwrap());
+    assert!(!server_role_reply(&hex::decode("00000200060000000200000000000000").unwrap()).unwrap());
 }
 
 #[test]
@@ -177,7 +180,7 @@ fn damaged_replies_are_refused_and_none_panics() {
         COLLISION_REPLY,
         ENCTYPES_REPLY,
     ] {
-        let whole = hex(reply);
+        let whole = hex::decode(reply).unwrap();
         for cut in 0..whole.len() {
             assert!(trusts_reply(&whole[..cut]).is_err() || reply != ENUMERATE_REPLY);
             assert!(forest_reply(&whole[..cut]).is_err() || reply != FOREST_REPLY);
@@ -261,7 +264,7 @@ async fn a_child_domain_that_refuses_the_names_is_told_what_to_do() {
 
 #[tokio::test]
 async fn an_endless_enumeration_ends() {
-    let mut page = hex(ENUMERATE_REPLY);
+    let mut page = hex::decode(ENUMERATE_REPLY).unwrap();
     let status_at = page.len() - 4;
     page[status_at..].copy_from_slice(&0x105u32.to_le_bytes());
     let mut script = vec![(44, ok_handle())];
@@ -271,17 +274,6 @@ async fn an_endless_enumeration_ends() {
     }
     let mut lsa = Lsa::open(Script(script)).await.unwrap();
     assert!(matches!(lsa.trusts().await, Err(LsaError::Malformed(_))));
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-        .collect()
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 const OPEN_POLICY: &str = "0000000018000000000000000000000000000000000000000000000000000002";

@@ -137,25 +137,29 @@ impl Cfb8 {
 mod tests {
     use super::*;
 
-    fn hex(text: &str) -> Vec<u8> {
-        (0..text.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-            .collect()
-    }
-
     /// SP 800-38A F.3.7, CFB8-AES128.
     #[test]
     fn cfb8_is_that_of_the_standard() {
-        let key = Zeroizing::new(hex("2b7e151628aed2a6abf7158809cf4f3c").try_into().unwrap());
-        let iv: [u8; 16] = hex("000102030405060708090a0b0c0d0e0f").try_into().unwrap();
-        let plain = hex("6bc1bee22e409f96e93d7e117393172aae2d");
+        let key = Zeroizing::new(
+            hex::decode("2b7e151628aed2a6abf7158809cf4f3c")
+                .unwrap()
+                .try_into()
+                .unwrap(),
+        );
+        let iv: [u8; 16] = hex::decode("000102030405060708090a0b0c0d0e0f")
+            .unwrap()
+            .try_into()
+            .unwrap();
+        let plain = hex::decode("6bc1bee22e409f96e93d7e117393172aae2d").unwrap();
         let mut data = plain.clone();
         let (one, two) = data.split_at_mut(5);
         let mut cipher = Cfb8::new(&key, iv);
         cipher.encrypt(one);
         cipher.encrypt(two);
-        assert_eq!(data, hex("3b79424c9c0dd436bace9e0ed4586a4f32b9"));
+        assert_eq!(
+            data,
+            hex::decode("3b79424c9c0dd436bace9e0ed4586a4f32b9").unwrap()
+        );
         Cfb8::new(&key, iv).decrypt(&mut data);
         assert_eq!(data, plain);
     }
@@ -165,7 +169,7 @@ mod tests {
     fn the_nt_hash_is_that_of_the_specification() {
         assert_eq!(
             nt_hash("Password").to_vec(),
-            hex("a4f49c406510bdcab6824ee7c30fd852")
+            hex::decode("a4f49c406510bdcab6824ee7c30fd852").unwrap()
         );
     }
 

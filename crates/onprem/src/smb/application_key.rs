@@ -147,10 +147,9 @@ mod tests {
     #[test]
     fn the_key_is_that_of_the_kdf() {
         let key = derive(&(0..16).collect::<Vec<u8>>(), &[0x5A; 64]);
-        assert_eq!(hex(key.as_slice()), "2b730ebb763c8416977efca3b61ea346");
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02x}")).collect()
+        assert_eq!(
+            hex::encode(key.as_slice()),
+            "2b730ebb763c8416977efca3b61ea346"
+        );
     }
 }

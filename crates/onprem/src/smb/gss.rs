@@ -2,9 +2,9 @@
 
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::gss::{ContextStep, GssError, Initiator, Mechanism};
+use crossrealm_os::clock::since_epoch;
 use smolder_core::auth::{AuthError, AuthProvider};
 use smolder_proto::smb::smb2::NegotiateResponse;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 /// Signs in with a ticket for `cifs/<domain controller>`, by SPNEGO with Kerberos and nothing else.
@@ -24,9 +24,7 @@ impl KerberosAuth {
 
     fn step(&mut self, incoming: &[u8]) -> Result<ContextStep, AuthError> {
         let backend = |error: GssError| AuthError::Backend(error.to_string());
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
+        let now = since_epoch();
         // The initiator asks for at most a confounder, a subkey and a sequence number at a time.
         let mut failed = false;
         let mut random = |bytes: &mut [u8]| failed |= getrandom::fill(bytes).is_err();

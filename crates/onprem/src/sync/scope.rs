@@ -3,7 +3,6 @@
 use crate::ldap::{Filter, parse_filter};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 /// The most organizational units of a scope.
 const MAX_OUS: usize = 64;
@@ -101,7 +100,7 @@ impl Scope {
         part(self.upn_attribute.as_deref().unwrap_or_default());
         part(if self.include_privileged { "all" } else { "" });
         part(more);
-        hex(&hash.finalize())
+        hex::encode(hash.finalize())
     }
 
     /// The attributes, beyond the usual ones, on which it depends.
@@ -184,14 +183,6 @@ pub(super) fn is_below(dn: &str, above: &str) -> bool {
     // A comma with a backslash before it is part of a name, unless the backslash is one itself.
     let backslashes = name.chars().rev().take_while(|c| *c == '\\').count();
     backslashes % 2 == 0
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

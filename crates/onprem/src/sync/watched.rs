@@ -2,7 +2,6 @@
 //! depth, decides whether an object is taken over. Pure.
 
 use super::model::{Object, ObjectKind, SkipReason};
-use super::scope::hex;
 use crossrealm_types::Sid;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,7 +147,7 @@ impl Watched {
                 hash.update(guid);
             }
         }
-        hex(&hash.finalize())
+        hex::encode(hash.finalize())
     }
 }
 

@@ -1,7 +1,6 @@
 //! The direct members that a request adds to groups and takes from them, and what becomes of the closure.
 
 use super::Run;
-use crate::clock::now_s;
 use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{CHUNK, places, rows, sql_list};
 use crate::error::Result;
@@ -9,6 +8,7 @@ use crate::identities::memberships;
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::sync::model::RefusedChangeCode;
 use crossrealm_kdc::{IdentityKind, IdentityState};
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;

@@ -5,7 +5,6 @@ mod members;
 mod upserts;
 
 use crate::audit::events::{Actor, NewEvent, Outcome, record};
-use crate::clock::now_s;
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{sql, sql_list};
 use crate::error::Result;
@@ -16,6 +15,7 @@ use crate::names;
 use crate::sync::model::{ApplyOutcome, IdentityChange, RefusedChange, RefusedChangeCode};
 use crate::tenants::domains::DomainInfo;
 use crossrealm_kdc::{IdentityKind, IdentityState, Policy, TenantId};
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use std::collections::HashSet;
 use std::mem::discriminant;

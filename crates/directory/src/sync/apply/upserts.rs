@@ -3,7 +3,6 @@
 
 use super::Run;
 use super::lookup::{BATCH_SIZE, TenantLookup, upn_of};
-use crate::clock::now_s;
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::{places, rows, sql_list};
 use crate::error::Result;
@@ -13,6 +12,7 @@ use crate::identities::rows::{IdentityInfo, kind_word, primary_group_sid, state_
 use crate::names;
 use crate::sync::model::{RefusedChangeCode, SyncedIdentity};
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState};
+use crossrealm_os::clock::now_s;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use uuid::Uuid;

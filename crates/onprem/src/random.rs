@@ -1,14 +1,6 @@
-//! The clock and the operating system's randomness, for the core rooms that must not ask for them themselves.
+//! The operating system's randomness, for the core crates, which must not ask for it themselves.
 
 use crossrealm_krb::random::Random;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// The time since the Unix epoch; zero on a clock set before it, which every ticket check then refuses.
-pub fn now() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-}
 
 /// The operating system's random generator.
 #[derive(Clone, Copy, Debug, Default)]

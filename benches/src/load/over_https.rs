@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use crossrealm_api::{
-    ApplyIdentities, ConnectorCreate, IdentityChange, IdentityKind, IdentityState, SyncDomain,
-    SyncedIdentity, TenantCreate,
+    ApplyIdentities, ConnectorCreate, IdentityChange, IdentityKind, IdentityState, PageQuery,
+    SyncDomain, SyncedIdentity, TenantCreate,
 };
 
 use super::People;
@@ -91,7 +91,14 @@ pub async fn load(product: &Path, people: People) -> Result<Found, String> {
     let (mut after, mut read) = (None::<String>, 0);
     loop {
         let page = agent
-            .domain_identities(TENANT, DOMAIN, after.as_deref(), Some(BATCH))
+            .domain_identities(
+                TENANT,
+                DOMAIN,
+                &PageQuery {
+                    after: after.clone(),
+                    limit: Some(BATCH),
+                },
+            )
             .await
             .map_err(said)?;
         read += page.identities.len();

@@ -1,11 +1,12 @@
 //! Administrators: who they are, how they enrol, how they sign in.
 
 use crate::{Role, SecretText};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// `POST /administrators`: a new administrator, who then enrols. Needs a global administrator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdministratorCreate {
     /// The name to sign in with, `name@domain`; at most 256 characters, unique in the installation.
@@ -18,7 +19,7 @@ pub struct AdministratorCreate {
 }
 
 /// An administrator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Administrator {
     /// The name to sign in with.
     pub upn: String,
@@ -45,7 +46,7 @@ pub struct Administrator {
 
 /// The answer to [`AdministratorCreate`], and to `POST /administrators/{upn}/reset`. The code is shown once and stored as a
 /// hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AdministratorEnrolment {
     /// The administrator.
     pub administrator: Administrator,
@@ -54,7 +55,7 @@ pub struct AdministratorEnrolment {
 }
 
 /// `POST /sign-in/enrolment`: begins an enrolment. Needs no token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolmentBegin {
     /// Who enrols.
@@ -64,14 +65,14 @@ pub struct EnrolmentBegin {
 }
 
 /// The answer to [`EnrolmentBegin`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EnrolmentBegun {
     /// What an authenticator app reads: an `otpauth` URI with the secret. Each beginning makes another; the last one counts.
     pub otpauth_uri: SecretText,
 }
 
 /// `POST /sign-in/enrolment/finish`: ends an enrolment; answered with a [`Session`]. Needs no token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolmentFinish {
     /// Who enrols.
@@ -85,7 +86,7 @@ pub struct EnrolmentFinish {
 }
 
 /// `POST /sign-in`: password and one-time code, both or nothing. Needs no token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// Who signs in.
@@ -97,7 +98,7 @@ pub struct SignIn {
 }
 
 /// The answer to [`SignIn`] and [`EnrolmentFinish`]. `POST /sign-out` with the token ends it before its time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
     /// The bearer token, shown once and stored as a hash.
     pub token: SecretText,

@@ -1,10 +1,11 @@
 //! What the server answers where it refuses: a stable code, a sentence, and the next step where one is known.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The body of every answer that is not a success.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// What went wrong, for programs. Codes are never renamed.
     pub code: Code,
@@ -18,7 +19,7 @@ pub struct ErrorBody {
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $name:ident = $status:literal $text:literal,)*) => {
         /// The stable code of a refusal. Its text form is what travels.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Code {
             $($(#[doc = $doc])* #[serde(rename = $text)] $name,)*
             /// A code of a newer server.

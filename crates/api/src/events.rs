@@ -1,9 +1,10 @@
 //! The audit trail: every ticket asked for and every change made, each with who, what and why.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One entry of the audit trail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Its place in the order of recording; ascends. The `after` of a list.
     pub sequence: i64,
@@ -40,7 +41,7 @@ pub struct Event {
 }
 
 /// What kind of thing happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// A ticket was asked for.
@@ -50,7 +51,7 @@ pub enum EventKind {
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Done: a ticket issued, a change made.
@@ -62,7 +63,7 @@ pub enum Outcome {
 }
 
 /// `GET /tenants/{tenant}/events`: which events are wanted, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
     /// Only events recorded behind the one with this `sequence`.

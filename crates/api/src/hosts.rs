@@ -1,6 +1,7 @@
 //! SMB hosts of storage accounts: their tokens, and the names they may ask for.
 
 use crate::{IdentityKind, SecretText};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -8,7 +9,7 @@ use uuid::Uuid;
 pub const MAX_RESOLVED: usize = 1_000;
 
 /// `POST /tenants/{tenant}/storage-accounts/{name}/host-tokens`: a token for one host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HostTokenCreate {
     /// Whose it will be, e.g. the host's name; the actor of the host's audit events.
@@ -16,7 +17,7 @@ pub struct HostTokenCreate {
 }
 
 /// A token of a host, without the token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostToken {
     /// Its id.
     pub id: Uuid,
@@ -30,7 +31,7 @@ pub struct HostToken {
 }
 
 /// The answer to [`HostTokenCreate`]. The token is shown once and stored as a hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostTokenCreated {
     /// What there is to know of it.
     pub host_token: HostToken,
@@ -40,7 +41,7 @@ pub struct HostTokenCreated {
 
 /// `POST /tenants/{tenant}/storage-accounts/{name}/names`: who is meant by SIDs and names. At most [`MAX_RESOLVED`] of
 /// both together.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResolveNames {
     /// SIDs, in text.
@@ -52,7 +53,7 @@ pub struct ResolveNames {
 }
 
 /// The answer to [`ResolveNames`]: one entry for each text that names exactly one user or group of the tenant.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResolvedNames {
     /// In the order of the request, SIDs first. What the directory does not know, or a name that fits several, is left
     /// out.
@@ -60,7 +61,7 @@ pub struct ResolvedNames {
 }
 
 /// A user or group, found by one text of a [`ResolveNames`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResolvedName {
     /// The text it was found by, as it was sent.
     pub asked: String,
@@ -81,7 +82,7 @@ pub const MAX_REPORTED_SESSIONS: usize = 500;
 
 /// `PUT /tenants/{tenant}/storage-accounts/{name}/hosts/{host}`: what a host says of itself. `{host}` is its name: 1 to 63
 /// letters, digits, dots, hyphens and underscores.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostReport {
     /// The version of its program.
     pub program: String,
@@ -125,7 +126,7 @@ pub struct HostReport {
 }
 
 /// What a host does about the quota of a share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostQuota {
     /// The share.
     pub share: String,
@@ -148,7 +149,7 @@ pub struct HostQuota {
 }
 
 /// What holds users to a quota.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum QuotaHow {
     /// The file system refuses what goes beyond it.
@@ -166,7 +167,9 @@ pub enum QuotaHow {
 pub const MAX_REPORTED_QUOTAS: usize = 500;
 
 /// An SMB session of a user on a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct HostSession {
     /// The user, as the host knows it from the ticket: `CORP\\alice`.
     pub user: String,
@@ -182,7 +185,7 @@ pub struct HostSession {
 }
 
 /// `GET /tenants/{tenant}/storage-accounts/{name}/hosts`: the hosts of an account, one item for each.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// Its name.
     pub name: String,

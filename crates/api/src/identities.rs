@@ -1,10 +1,11 @@
 //! Users and groups: as an administrator reads them, and as the sync agent writes those of its AD domain.
 
 use crate::Page;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What an identity is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IdentityKind {
     /// A person or service that signs in.
@@ -14,7 +15,7 @@ pub enum IdentityKind {
 }
 
 /// Where an identity comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdentitySource {
     /// Synced from AD.
@@ -24,7 +25,7 @@ pub enum IdentitySource {
 }
 
 /// Whether an identity may sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IdentityState {
     /// Enabled at the last sync.
@@ -36,7 +37,7 @@ pub enum IdentityState {
 }
 
 /// Why AD does not let an identity sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DisabledReason {
     /// Disabled by an administrator.
@@ -48,7 +49,7 @@ pub enum DisabledReason {
 }
 
 /// A user or group of the tenant, as `GET /tenants/{tenant}/users` and `…/groups` list it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
     /// Its SID, fixed at the first sync.
     pub sid: String,
@@ -72,7 +73,7 @@ pub struct Identity {
 }
 
 /// A user or group, in short.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PrincipalRef {
     /// Its SID.
     pub sid: String,
@@ -83,7 +84,7 @@ pub struct PrincipalRef {
 }
 
 /// `GET /tenants/{tenant}/users/{user}`: a user (by UPN, account name or SID) with the groups that its tickets name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserDetails {
     /// The user.
     pub user: Identity,
@@ -98,7 +99,7 @@ pub struct UserDetails {
 }
 
 /// Where an attribute came from, and when it was last written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttributeOrigin {
     /// Its name: `account_name`, `upn`, `display_name`, `state`, `primary_group`, `domain`, `sid`, `members`.
     pub attribute: String,
@@ -117,12 +118,12 @@ pub struct AttributeOrigin {
 pub const MAX_GROUPS: usize = 4096;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn is_zero(number: &u64) -> bool {
+pub(crate) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
 /// A group that a user is in, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EffectiveGroup {
     /// The group.
     pub group: PrincipalRef,
@@ -136,7 +137,7 @@ pub struct EffectiveGroup {
 }
 
 /// `GET /tenants/{tenant}/groups/{group}`: a group (by name or SID) with one page of its direct members.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupDetails {
     /// The group.
     pub group: Identity,
@@ -154,7 +155,7 @@ pub struct GroupDetails {
 }
 
 /// `POST /tenants/{tenant}/users`: a cloud-only user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserCreate {
     /// Its user principal name, `name@<tenant domain>`.
@@ -165,7 +166,7 @@ pub struct UserCreate {
 }
 
 /// An AD domain as its sync agent names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncDomain {
     /// Its DNS name, lower case.
     pub dns_name: String,
@@ -176,7 +177,7 @@ pub struct SyncDomain {
 }
 
 /// How far the sync of a domain has come.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncState {
     /// The agent's own bookmark in AD, stored with the last request of a run and given back unchanged.
     pub cursor: Option<String>,
@@ -208,7 +209,7 @@ pub struct SyncState {
 }
 
 /// An object that the agent could not make sense of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncFailure {
     /// Its `objectGUID`, where that much is known.
     #[serde(default)]
@@ -220,7 +221,7 @@ pub struct SyncFailure {
 }
 
 /// The agent that works on the sync of a domain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeaseHolder {
     /// Its name for itself.
     pub holder: String,
@@ -230,7 +231,7 @@ pub struct LeaseHolder {
 
 /// `POST /tenants/{tenant}/domains/{domain}/sync-lease`: takes or renews the lease of the domain's sync, so that one
 /// agent works at a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SyncLeaseRequest {
     /// The agent's name for itself, its own alone: at most 128 characters.
@@ -240,7 +241,7 @@ pub struct SyncLeaseRequest {
 }
 
 /// The answer to [`SyncLeaseRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncLease {
     /// Whether the agent that asked holds it now.
     pub granted: bool,
@@ -251,7 +252,7 @@ pub struct SyncLease {
 }
 
 /// `DELETE /tenants/{tenant}/domains/{domain}/sync-lease`: gives the lease back. That of another holder stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SyncLeaseRelease {
     /// The name it was taken under.
@@ -259,7 +260,7 @@ pub struct SyncLeaseRelease {
 }
 
 /// `POST /tenants/{tenant}/domains/{domain}/identities/lookup`: which of a domain's objects are wanted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityLookup {
     /// Their `objectGUID`s, at most [`MAX_CHANGES`].
@@ -267,14 +268,14 @@ pub struct IdentityLookup {
 }
 
 /// The answer to [`IdentityLookup`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IdentitiesFound {
     /// Those the tenant holds, deleted ones included; not in the order asked for.
     pub identities: Vec<SyncedIdentity>,
 }
 
 /// A user or group of an AD domain as its sync agent sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncedIdentity {
     /// Its `objectGUID`, lower case with hyphens: what it is recognised by when it is renamed.
     pub object_guid: String,
@@ -308,7 +309,7 @@ pub struct SyncedIdentity {
 }
 
 /// `GET /tenants/{tenant}/domains/{domain}/identities`: what the tenant holds of a domain, one page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DomainIdentitiesPage {
     /// The domain as registered; absent where it never was.
     pub domain: Option<SyncDomain>,
@@ -321,7 +322,7 @@ pub struct DomainIdentitiesPage {
 }
 
 /// One change by the sync agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum IdentityChange {
     /// Creates, updates, or revives a deleted one.
@@ -348,7 +349,7 @@ pub enum IdentityChange {
 }
 
 /// `POST /tenants/{tenant}/domains/{domain}/identities`: changes of one run of the sync agent, in order, in one transaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplyIdentities {
     /// The id of the run.
     pub run_id: String,
@@ -389,7 +390,7 @@ pub struct ApplyIdentities {
 }
 
 /// What became of [`ApplyIdentities`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplyIdentitiesResult {
     /// Identities created.
     pub created: u64,
@@ -411,7 +412,7 @@ pub struct ApplyIdentitiesResult {
 }
 
 /// A change that was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedChange {
     /// Which object.
     pub object_guid: String,

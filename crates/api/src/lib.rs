@@ -9,10 +9,12 @@
 
 mod administrators;
 mod client;
+pub mod endpoint;
 mod error;
 mod events;
 mod hosts;
 mod identities;
+mod openapi;
 mod paths;
 mod secret;
 mod services;
@@ -41,14 +43,16 @@ pub use identities::{
     SyncLease, SyncLeaseRelease, SyncLeaseRequest, SyncState, SyncedIdentity, UserCreate,
     UserDetails,
 };
+pub use openapi::{OPENAPI_PATH, openapi};
 pub use paths::{BASE_PATH, encode_segment};
 pub use secret::{Base64Secret, SecretText};
 pub use services::{ServicePrincipal, ServicePrincipalCreate};
 pub use storage::{
     AccessReason, AccessVia, DefaultPermission, Grant, GrantCreate, HostAccount, HostDomain,
-    HostShare, HostState, HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry, LoweredRole,
-    MAX_BARRED, RotateAccountKey, RotateKey, RotatedAccount, Share, ShareAccess, ShareCreate,
-    ShareQuota, ShareRole, StorageAccount, StorageAccountCreate,
+    HostShare, HostState, HostStateQuery, HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry,
+    LoweredRole, MAX_BARRED, RotateAccountKey, RotateKey, RotatedAccount, Share, ShareAccess,
+    ShareAccessQuery, ShareCreate, ShareQuota, ShareRole, StorageAccount, StorageAccountCreate,
+    StorageAccountDelete,
 };
 pub use tenants::{
     AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate, TenantPolicy,
@@ -60,10 +64,12 @@ pub use trusts::{
     Trust, TrustKey, TrustKeyState, TrustRotation, TrustState,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One page of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
     /// The records of this page.
     pub items: Vec<T>,
@@ -73,7 +79,7 @@ pub struct Page<T> {
 }
 
 /// Which page of a list is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// The `next` of the page before; absent for the first.

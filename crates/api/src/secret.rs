@@ -2,17 +2,20 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use zeroize::Zeroizing;
 
 /// A text that must not be shown: a token or a trust password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(Zeroizing<String>);
+#[derive(Clone, PartialEq, Eq, JsonSchema)]
+pub struct SecretText(#[schemars(with = "String")] Zeroizing<String>);
 
 /// Secret bytes, such as a keytab file; base64 (RFC 4648 §4) in JSON.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Base64Secret(Zeroizing<Vec<u8>>);
+#[derive(Clone, PartialEq, Eq, JsonSchema)]
+pub struct Base64Secret(
+    #[schemars(with = "String", extend("contentEncoding" = "base64"))] Zeroizing<Vec<u8>>,
+);
 
 impl SecretText {
     /// Takes the text over.

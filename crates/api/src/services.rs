@@ -1,10 +1,11 @@
 //! Service principals: any Kerberos service of the tenant that is not a storage account.
 
 use crate::KerberosKey;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /tenants/{tenant}/service-principals`: a new service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServicePrincipalCreate {
     /// Its name, `class/host`, such as `postgres/db1.contoso.cloud.example`.
@@ -12,7 +13,7 @@ pub struct ServicePrincipalCreate {
 }
 
 /// A service principal. Holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServicePrincipal {
     /// Its name, `class/host`, lower case.
     pub spn: String,

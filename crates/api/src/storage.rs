@@ -1,12 +1,16 @@
 //! Storage accounts, shares, permissions, and what the SMB host of an account needs.
 
+use crate::identities::is_zero;
 use crate::{Base64Secret, Identity, IdentityKind, PrincipalRef};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
 /// A share-level permission. Ordered: the greater one permits more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShareRole {
     /// Read files and directories.
@@ -18,7 +22,7 @@ pub enum ShareRole {
 }
 
 /// One of the two keys of a storage account or service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyName {
     /// The first key.
@@ -28,7 +32,7 @@ pub enum KeyName {
 }
 
 /// `POST /tenants/{tenant}/storage-accounts`: a new account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StorageAccountCreate {
     /// Its name: 3 to 24 lower-case letters and digits.
@@ -38,8 +42,17 @@ pub struct StorageAccountCreate {
     pub aliases: Vec<String>,
 }
 
+/// How a storage account is to be deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StorageAccountDelete {
+    /// Whether the shares that it still has are deleted with it; else it is refused with `account_has_shares`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_shares: bool,
+}
+
 /// A storage account. Holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StorageAccount {
     /// Its name.
     pub name: String,
@@ -57,7 +70,7 @@ pub struct StorageAccount {
 }
 
 /// A Kerberos key without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KerberosKey {
     /// Which of the two.
     pub name: KeyName,
@@ -74,7 +87,7 @@ pub struct KerberosKey {
 
 /// `POST /tenants/{tenant}/storage-accounts/{name}/rotate-key`. Refused with `host_lacks_key` while a host that serves does
 /// not have the key yet that would seal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateAccountKey {
     /// The key to replace. The other one seals new tickets from then on.
@@ -85,7 +98,7 @@ pub struct RotateAccountKey {
 }
 
 /// The answer to [`RotateAccountKey`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RotatedAccount {
     /// The account with its keys.
     #[serde(flatten)]
@@ -96,7 +109,7 @@ pub struct RotatedAccount {
 }
 
 /// `POST /tenants/{tenant}/service-principals/{spn}/rotate-key`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {
     /// The key to replace. The other one seals new tickets from then on.
@@ -104,7 +117,7 @@ pub struct RotateKey {
 }
 
 /// `POST …/keytab`: the keys of a service as an MIT keytab. Audited.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Keytab {
     /// The file, MIT keytab format version 2.
     pub keytab: Base64Secret,
@@ -113,7 +126,7 @@ pub struct Keytab {
 }
 
 /// One entry of a keytab, without its key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeytabEntry {
     /// The principal with its realm.
     pub principal: String,
@@ -124,7 +137,7 @@ pub struct KeytabEntry {
 }
 
 /// `POST /tenants/{tenant}/storage-accounts/{name}/shares`: a new share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShareCreate {
     /// Its name: 3 to 63 lower-case letters, digits and single inner hyphens.
@@ -135,17 +148,18 @@ pub struct ShareCreate {
 }
 
 /// `PUT …/shares/{share}/quota`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShareQuota {
     /// How much the share may hold, 1 to 102,400 GiB; `null` for no limit but the file system's. It must be there: a body
     /// that forgot it takes no quota away.
     #[serde(deserialize_with = "Option::deserialize")]
+    #[schemars(required)]
     pub quota_gib: Option<u32>,
 }
 
 /// A share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Share {
     /// Its storage account.
     pub account: String,
@@ -161,7 +175,7 @@ pub struct Share {
 }
 
 /// A permission on a share, given to a user or group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Grant {
     /// The SID of the user or group.
     pub sid: String,
@@ -174,7 +188,7 @@ pub struct Grant {
 }
 
 /// `PUT …/shares/{share}/grants`: gives a role; replaces what the principal had on this share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantCreate {
     /// Whom: a UPN, an account or group name, or a SID.
@@ -184,7 +198,7 @@ pub struct GrantCreate {
 }
 
 /// `PUT /tenants/{tenant}/storage-accounts/{name}/default-permission`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefaultPermission {
     /// What every user may do without a grant; `null` for nothing.
@@ -192,7 +206,7 @@ pub struct DefaultPermission {
 }
 
 /// `GET …/shares/{share}/access?user=…`: what a user may do on a share, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShareAccess {
     /// The user.
     pub user: Identity,
@@ -203,8 +217,16 @@ pub struct ShareAccess {
     pub reasons: Vec<AccessReason>,
 }
 
+/// Whose access to a share is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareAccessQuery {
+    /// The user: a UPN, an account name or a SID.
+    pub user: String,
+}
+
 /// A role that applies to a user, and by what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccessReason {
     /// The role.
     pub role: ShareRole,
@@ -216,7 +238,7 @@ pub struct AccessReason {
 }
 
 /// By what a role applies to a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessVia {
     /// The account's default permission.
@@ -231,7 +253,7 @@ pub enum AccessVia {
 ///
 /// Carries an `ETag`. With `If-None-Match` and `?wait_s=N` the server answers as soon as there is another state, else 304
 /// after N seconds. Needs the account's host token or the storage administrator role; the keys inside are why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostState {
     /// Changes whenever anything below changes.
     pub version: String,
@@ -260,11 +282,20 @@ pub struct HostState {
     pub barred_beyond: u64,
 }
 
+/// How long an SMB host waits for a change of its state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostStateQuery {
+    /// For how long, in seconds; the server waits for 25 s at most.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wait_s: u64,
+}
+
 /// The most users in [`HostState::barred`] and one [`HostShare::lowered`] together.
 pub const MAX_BARRED: usize = 750;
 
 /// The tenant of a [`HostState`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostTenant {
     /// Its id.
     pub id: Uuid,
@@ -279,7 +310,7 @@ pub struct HostTenant {
 }
 
 /// The storage account of a [`HostState`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostAccount {
     /// Its name.
     pub name: String,
@@ -290,7 +321,7 @@ pub struct HostAccount {
 }
 
 /// An AD domain of a [`HostState`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostDomain {
     /// Its DNS name.
     pub dns_name: String,
@@ -304,7 +335,7 @@ pub struct HostDomain {
 }
 
 /// A share of a [`HostState`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostShare {
     /// Its name.
     pub name: String,
@@ -323,7 +354,7 @@ pub struct HostShare {
 }
 
 /// A user's role on a share that was higher while a ticket was issued which may still live.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoweredRole {
     /// The user's SID.
     pub sid: String,

@@ -1,10 +1,11 @@
 //! Tenants, and what a client must know to reach one.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// `POST /tenants`: a new tenant. What is absent gets its default (see the fields).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantCreate {
     /// Its name: 1 to 63 letters, digits and inner hyphens, lower case.
@@ -28,7 +29,7 @@ pub struct TenantCreate {
 }
 
 /// `PUT /tenants/{tenant}/policy`: what the tenant allows. What is absent stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantPolicy {
     /// Whether built-in accounts of AD (RID below 1000, such as Administrator) may be written by a connector and get tickets.
@@ -37,7 +38,7 @@ pub struct TenantPolicy {
 }
 
 /// A tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tenant {
     /// Its id.
     pub id: Uuid,
@@ -63,7 +64,7 @@ pub struct Tenant {
 }
 
 /// `GET /tenants/{tenant}/client-config`: everything that a client's configuration is made from. Needs any role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientConfig {
     /// The tenant.
     pub tenant: Tenant,
@@ -79,7 +80,7 @@ pub struct ClientConfig {
 }
 
 /// An AD realm whose users reach the tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AdRealm {
     /// The realm, upper case.
     pub realm: String,
@@ -93,7 +94,7 @@ pub struct AdRealm {
 
 /// `GET /ca`: the private certificate authority of the server. Needs no token: it is public, and a client that does not
 /// trust it yet cannot use the answer as proof.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CaCertificate {
     /// PEM; absent where the server's certificate is public.
     #[serde(default)]
@@ -101,7 +102,7 @@ pub struct CaCertificate {
 }
 
 /// `GET /healthz` (outside the base path): whether the server serves. Needs no token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// `ok`, or `degraded` where the store does not answer (then with status 503).
     pub status: String,

@@ -1,12 +1,13 @@
 //! Who may do what: roles, tokens, connectors.
 
 use crate::SecretText;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
 /// What an administrator may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Everything.
@@ -20,7 +21,7 @@ pub enum Role {
 }
 
 /// What a token stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
     /// A person, with a role.
@@ -32,7 +33,7 @@ pub enum TokenKind {
 }
 
 /// `GET /whoami`: what the server knows of the token that was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhoAmI {
     /// What the token stands for.
     pub kind: TokenKind,
@@ -56,7 +57,7 @@ pub struct WhoAmI {
 }
 
 /// `POST /tenants/{tenant}/connectors`: registers the sync agent of an AD domain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectorCreate {
     /// The DNS name of the AD domain. The tenant must know it: prepare its trust first.
@@ -67,7 +68,7 @@ pub struct ConnectorCreate {
 }
 
 /// A connector.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Connector {
     /// The DNS name of its AD domain.
     pub domain: String,
@@ -82,7 +83,7 @@ pub struct Connector {
 }
 
 /// The answer to [`ConnectorCreate`]. The token is shown once and stored as a hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectorCreated {
     /// The connector.
     pub connector: Connector,

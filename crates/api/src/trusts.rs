@@ -1,10 +1,11 @@
 //! The trust between a tenant and an AD domain, as the tenant records it.
 
 use crate::SecretText;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET /tenants/{tenant}/trusts/{domain}`: the record of one trust. Holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trust {
     /// The DNS name of the AD domain, lower case.
     pub domain: String,
@@ -30,7 +31,7 @@ pub struct Trust {
 }
 
 /// Whether AD holds the trust, as far as the tenant knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrustState {
     /// Prepared, never confirmed.
@@ -40,7 +41,7 @@ pub enum TrustState {
 }
 
 /// One version of a trust key. Holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrustKey {
     /// The tenant's count of versions, from 1.
     pub version: u32,
@@ -57,7 +58,7 @@ pub struct TrustKey {
 }
 
 /// The life of a trust key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrustKeyState {
     /// Generated and handed out; not yet reported to be in AD. Opens tickets already, since AD may use it before the
@@ -75,7 +76,7 @@ pub enum TrustKeyState {
 ///
 /// Idempotent: a pending version is handed out again, else the current one. A version is generated only where there is
 /// none, or where a rotation is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrepareTrust {
     /// The realm of the AD domain, upper case.
@@ -92,7 +93,7 @@ pub struct PrepareTrust {
 }
 
 /// The answer to [`PrepareTrust`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreparedTrust {
     /// The version of the secret.
     pub version: u32,
@@ -106,7 +107,7 @@ pub struct PreparedTrust {
 }
 
 /// A version of a trust secret that AD was given before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldSecret {
     /// The version.
     pub version: u32,
@@ -117,7 +118,7 @@ pub struct HeldSecret {
 }
 
 /// `GET` and `PUT /tenants/{tenant}/kerberos-servers/{domain}`: the record of the Kerberos server object of a domain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KerberosServer {
     /// The DNS name of the AD domain, lower case.
     pub domain: String,
@@ -137,7 +138,7 @@ pub struct KerberosServer {
 }
 
 /// `PUT /tenants/{tenant}/kerberos-servers/{domain}`: what AD holds. Registers the domain where it is not yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordKerberosServer {
     /// The domain's flat (NetBIOS) name.
@@ -157,7 +158,7 @@ pub struct RecordKerberosServer {
 }
 
 /// `POST /tenants/{tenant}/trusts/{domain}/confirm`: AD now holds this version. Idempotent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTrust {
     /// The version that was prepared.
@@ -168,7 +169,7 @@ pub struct ConfirmTrust {
 
 /// `POST /tenants/{tenant}/trusts/{domain}/rotation`: whether the trust key is due for a rotation by age, and what AD is
 /// to be given if so.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateTrust {
     /// The age at which a key is replaced, in seconds: one day to ten years.
@@ -178,7 +179,7 @@ pub struct RotateTrust {
 }
 
 /// The answer to [`RotateTrust`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrustRotation {
     /// When the rotation is or was due.
     pub due_at: i64,
@@ -201,7 +202,7 @@ pub struct TrustRotation {
 }
 
 /// `POST /tenants/{tenant}/trusts/{domain}/rotation/confirm`: AD now holds this version. Idempotent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTrustRotation {
     /// The version that was prepared.
@@ -209,7 +210,7 @@ pub struct ConfirmTrustRotation {
 }
 
 /// `POST /tenants/{tenant}/domains/{domain}/ad-steps`: a change in AD, for the audit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdStep {
     /// How far it has come.
@@ -231,7 +232,7 @@ pub const MAX_AD_STEP: usize = 300;
 pub const MAX_AD_REASON: usize = 256;
 
 /// How far a change in AD has come. One that was begun and neither done nor failed was cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AdStepPhase {
     /// It is about to be made.

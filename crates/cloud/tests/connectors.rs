@@ -260,7 +260,7 @@ async fn a_run_tells_its_cursor_and_its_failures() {
         object_guids: vec![ALICE.into(), "33333333-3333-3333-3333-333333333333".into()],
     };
     let found = agent.lookup_identities(T, DOMAIN, &lookup).await.unwrap();
-    assert_eq!(found, [alice()]);
+    assert_eq!(found.identities, [alice()]);
     let bad = IdentityLookup {
         object_guids: vec!["nonsense".into()],
     };

@@ -5,7 +5,7 @@ mod common;
 use common::Service;
 use crossrealm_api::{
     Client, Code, EventQuery, HostReport, HostSession, HostStateAnswer, HostTokenCreate, KeyName,
-    ResolveNames, RotateAccountKey, ShareCreate, StorageAccountCreate,
+    ResolveNames, RotateAccountKey, ShareCreate, StorageAccountCreate, StorageAccountDelete,
 };
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -100,7 +100,9 @@ async fn a_host_token_is_good_for_its_account_until_it_is_revoked() {
 
     // A token of another account is not found here, and stays good.
     let id = made.host_token.id;
-    let wrong = admin.revoke_host_token("contoso", "acct2", id).await;
+    let wrong = admin
+        .revoke_host_token("contoso", "acct2", &id.to_string())
+        .await;
     assert_eq!(wrong.unwrap_err().code(), Some(Code::HostTokenNotFound));
 
     // Revoked while the host waits for a change: it is told so then, and never given what changed.
@@ -113,7 +115,7 @@ async fn a_host_token_is_good_for_its_account_until_it_is_revoked() {
     });
     tokio::time::sleep(Duration::from_millis(400)).await;
     admin
-        .revoke_host_token("contoso", "acct1", id)
+        .revoke_host_token("contoso", "acct1", &id.to_string())
         .await
         .unwrap();
     let began = Instant::now();
@@ -129,7 +131,7 @@ async fn a_host_token_is_good_for_its_account_until_it_is_revoked() {
         .await
         .unwrap();
     admin
-        .delete_storage_account("contoso", "acct2")
+        .delete_storage_account("contoso", "acct2", &StorageAccountDelete::default())
         .await
         .unwrap();
     make_account(admin, "acct2").await;
@@ -370,7 +372,7 @@ async fn a_key_is_not_rotated_while_a_host_lacks_the_one_that_would_seal() {
     let rotate = async |key: KeyName, force: bool| {
         let rotate = RotateAccountKey { key, force };
         admin
-            .rotate_storage_account_key("contoso", "acct1", rotate)
+            .rotate_storage_account_key("contoso", "acct1", &rotate)
             .await
     };
     tell(&[1, 2]).await;

@@ -112,7 +112,14 @@ async fn many_identities_over_https() {
     let (mut after, mut read) = (None, 0);
     loop {
         let page = agent
-            .domain_identities(T, DOMAIN, after.as_deref(), Some(1000))
+            .domain_identities(
+                T,
+                DOMAIN,
+                &PageQuery {
+                    after: after.clone(),
+                    limit: Some(1000),
+                },
+            )
             .await
             .unwrap();
         read += page.identities.len();

@@ -109,7 +109,7 @@ async fn tokens_codes_and_leases_count_once_for_all_nodes() {
     host.whoami().await.unwrap();
     let id = made.host_token.id;
     one.admin
-        .revoke_host_token("contoso", "acct1", id)
+        .revoke_host_token("contoso", "acct1", &id.to_string())
         .await
         .unwrap();
     host.whoami().await.unwrap_err();

@@ -4,7 +4,8 @@ mod common;
 
 use common::Service;
 use crossrealm_api::{
-    BASE_PATH, ClientError, Code, EventQuery, HostStateAnswer, ShareCreate, StorageAccountCreate,
+    BASE_PATH, ClientError, Code, EventQuery, HostStateAnswer, ShareCreate, ShareQuota,
+    StorageAccountCreate,
 };
 
 fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Code {
@@ -47,7 +48,12 @@ async fn a_share_has_the_quota_that_was_set_and_each_change_is_told() {
         .unwrap();
     let set = async |gib| {
         admin
-            .set_share_quota("contoso", "acct1", "projects", gib)
+            .set_share_quota(
+                "contoso",
+                "acct1",
+                "projects",
+                &ShareQuota { quota_gib: gib },
+            )
             .await
     };
     let now = async || {
@@ -69,7 +75,12 @@ async fn a_share_has_the_quota_that_was_set_and_each_change_is_told() {
     }
     assert_eq!(now().await, Some(102_400));
     let gone = admin
-        .set_share_quota("contoso", "acct1", "gone", Some(1))
+        .set_share_quota(
+            "contoso",
+            "acct1",
+            "gone",
+            &ShareQuota { quota_gib: Some(1) },
+        )
         .await;
     assert_eq!(code(gone), Code::ShareNotFound);
     set(Some(1)).await.unwrap();

@@ -4,11 +4,11 @@ mod common;
 
 use common::Service;
 use crossrealm_api::{
-    ApplyIdentities, Client, ClientError, Code, ConfirmTrust, ConnectorCreate, EventQuery,
-    GrantCreate, HostStateAnswer, IdentityChange, IdentityKind, IdentityState, KeyName, PageQuery,
-    PrepareTrust, RecordKerberosServer, Role, RotateAccountKey, ServicePrincipalCreate,
-    ShareCreate, ShareRole, StorageAccountCreate, SyncDomain, SyncedIdentity, TokenKind,
-    TrustKeyState, TrustState, UserCreate,
+    ApplyIdentities, Client, ClientError, Code, ConfirmTrust, ConnectorCreate, DefaultPermission,
+    EventQuery, GrantCreate, HostStateAnswer, IdentityChange, IdentityKind, IdentityState, KeyName,
+    PageQuery, PrepareTrust, RecordKerberosServer, Role, RotateAccountKey, ServicePrincipalCreate,
+    ShareAccessQuery, ShareCreate, ShareRole, StorageAccountCreate, StorageAccountDelete,
+    SyncDomain, SyncedIdentity, TokenKind, TrustKeyState, TrustState, UserCreate,
 };
 use crossrealm_krb::keytab::Keytab;
 use std::time::{Duration, Instant};
@@ -218,7 +218,14 @@ async fn a_connector_writes_its_own_domain_and_nothing_else() {
         .unwrap();
     assert_eq!((again.created, again.unchanged), (0, 3), "{again:?}");
     let page = connector
-        .domain_identities("contoso", DOMAIN, None, Some(2))
+        .domain_identities(
+            "contoso",
+            DOMAIN,
+            &PageQuery {
+                after: None,
+                limit: Some(2),
+            },
+        )
         .await
         .unwrap();
     assert_eq!((page.identities.len(), page.next.is_some()), (2, true));
@@ -393,8 +400,9 @@ async fn grants_reach_people_through_nested_groups() {
     with_share(&service).await;
     let admin = &service.admin;
     let alice = "alice@corp.contoso.com";
+    let of_alice = ShareAccessQuery { user: alice.into() };
     let none = admin
-        .share_access("contoso", "acct1", "projects", alice)
+        .share_access("contoso", "acct1", "projects", &of_alice)
         .await
         .unwrap();
     assert_eq!((none.effective, none.reasons.len()), (None, 0));
@@ -407,7 +415,7 @@ async fn grants_reach_people_through_nested_groups() {
         .await
         .unwrap();
     let access = admin
-        .share_access("contoso", "acct1", "projects", alice)
+        .share_access("contoso", "acct1", "projects", &of_alice)
         .await
         .unwrap();
     assert_eq!(access.effective, Some(ShareRole::Contributor));
@@ -419,7 +427,7 @@ async fn grants_reach_people_through_nested_groups() {
     assert_eq!(way, ["Sales", "AllStaff"]);
     let default = Some(ShareRole::Reader);
     let account = admin
-        .set_default_permission("contoso", "acct1", default)
+        .set_default_permission("contoso", "acct1", &DefaultPermission { role: default })
         .await
         .unwrap();
     assert_eq!(account.default_permission, default);
@@ -428,7 +436,7 @@ async fn grants_reach_people_through_nested_groups() {
         .await
         .unwrap();
     let after = admin
-        .share_access("contoso", "acct1", "projects", alice)
+        .share_access("contoso", "acct1", "projects", &of_alice)
         .await
         .unwrap();
     assert_eq!(after.effective, default);
@@ -449,7 +457,11 @@ async fn grants_reach_people_through_nested_groups() {
         Code::StorageAccountNotFound
     );
     assert_eq!(
-        code(admin.delete_storage_account("contoso", "acct1").await),
+        code(
+            admin
+                .delete_storage_account("contoso", "acct1", &StorageAccountDelete::default())
+                .await
+        ),
         Code::AccountHasShares
     );
 }
@@ -513,7 +525,7 @@ async fn keys_rotate_and_leave_as_keytabs_and_it_is_recorded() {
         force: false,
     };
     let after = admin
-        .rotate_storage_account_key("contoso", "acct1", rotate)
+        .rotate_storage_account_key("contoso", "acct1", &rotate)
         .await
         .unwrap();
     // Whoever serves it by an exported keytab is told to export it again.

@@ -6,7 +6,7 @@ use common::Service;
 use crossrealm_api::{
     AdStep, AdStepPhase, Client, ClientError, Code, ConfirmTrustRotation, ConnectorCreate,
     EventQuery, HostTokenCreate, PageQuery, PrepareTrust, ResolveNames, RotateTrust, SecretText,
-    ShareCreate, StorageAccountCreate, TenantCreate, UserCreate,
+    ShareCreate, ShareQuota, StorageAccountCreate, TenantCreate, UserCreate,
 };
 use crossrealm_directory::{Actor, Directory, MasterKey, NewToken, TokenRole};
 use crossrealm_kdc::TenantId;
@@ -119,14 +119,14 @@ async fn permitted(client: &Client) -> Vec<&'static str> {
         (
             "identities",
             client
-                .domain_identities(t, DOMAIN, None, None)
+                .domain_identities(t, DOMAIN, &PageQuery::default())
                 .await
                 .map(drop),
         ),
         (
             "other identities",
             client
-                .domain_identities(t, "second.example", None, None)
+                .domain_identities(t, "second.example", &PageQuery::default())
                 .await
                 .map(drop),
         ),
@@ -142,7 +142,7 @@ async fn permitted(client: &Client) -> Vec<&'static str> {
         (
             "set quota",
             client
-                .set_share_quota(t, "acct1", "gone", Some(1))
+                .set_share_quota(t, "acct1", "gone", &ShareQuota { quota_gib: Some(1) })
                 .await
                 .map(drop),
         ),

@@ -257,8 +257,10 @@ async fn all_identities(job: &SyncJob<'_>, observed: &Observed) -> Result<CloudS
             .domain_identities(
                 job.tenant,
                 job.domain,
-                after.as_deref(),
-                Some(api::MAX_PAGE),
+                &api::PageQuery {
+                    after: after.clone(),
+                    limit: Some(api::MAX_PAGE),
+                },
             )
             .await?;
         let found = observed.domain.sid.to_string();
@@ -308,7 +310,7 @@ async fn look_up(
             .client
             .lookup_identities(job.tenant, job.domain, &wanted)
             .await?;
-        add(job, state, found).await?;
+        add(job, state, found.identities).await?;
     }
     Ok(())
 }

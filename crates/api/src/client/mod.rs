@@ -1,12 +1,10 @@
-//! A typed client of the API: one method per endpoint.
+//! The typed client. Its methods are those of the endpoints ([`crate::endpoint`]) and the few of `special`; every method
+//! fails as [`ClientError`] says, and a refusal carries a [`crate::Code`].
 
-mod administration;
-mod endpoints;
 mod error;
-mod hosts;
-mod storage;
+mod special;
 mod transport;
 
 pub use error::{ClientError, Refusal};
-pub use storage::HostStateAnswer;
+pub use special::HostStateAnswer;
 pub use transport::Client;

@@ -1,11 +1,13 @@
 //! How a call travels: HTTPS with a bearer token, bounded in time and size.
 
 use super::error::ClientError;
-use crate::{BASE_PATH, Page, SecretText, encode_segment};
+use crate::endpoint::Endpoint;
+use crate::{Page, SecretText, encode_segment};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Certificate, Method, Response, StatusCode, Url, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -37,7 +39,7 @@ pub(super) struct Answer {
 }
 
 /// A call to be made.
-pub(super) struct Call<'a> {
+pub(crate) struct Call<'a> {
     client: &'a Client,
     method: Method,
     url: Url,
@@ -85,17 +87,20 @@ impl Client {
         self.base.as_str()
     }
 
-    /// A call of an endpoint below the base path; each segment is one name, whatever it holds.
-    pub(super) fn call(&self, method: Method, segments: &[&str]) -> Call<'_> {
-        let encoded: Vec<String> = segments.iter().map(|s| encode_segment(s)).collect();
-        self.call_path(method, &format!("{BASE_PATH}/{}", encoded.join("/")))
-    }
-
-    /// A call of the endpoint at an absolute path that is encoded already.
-    pub(super) fn call_path(&self, method: Method, path: &str) -> Call<'_> {
+    /// A call of an endpoint with these values of its path's parameters; each stays one segment, whatever it holds.
+    pub(crate) fn call<E: Endpoint>(&self, parameters: &[&str]) -> Call<'_> {
+        let mut values = parameters.iter();
+        let segments = E::SPEC
+            .path
+            .split('/')
+            .map(|segment| match segment.strip_prefix('{') {
+                Some(_) => encode_segment(values.next().copied().unwrap_or_default()),
+                None => segment.to_owned(),
+            });
+        let path = segments.collect::<Vec<_>>().join("/");
         let mut url = self.base.clone();
-        url.set_path(path);
-        self.call_url(method, url)
+        url.set_path(&path);
+        self.call_url(E::SPEC.method.clone(), url)
     }
 
     fn call_url(&self, method: Method, url: Url) -> Call<'_> {
@@ -117,12 +122,18 @@ impl std::fmt::Debug for Client {
 }
 
 impl Call<'_> {
-    /// Adds a query parameter where there is a value.
-    pub(super) fn query(mut self, name: &str, value: Option<&str>) -> Self {
-        if let Some(value) = value {
-            self.url.query_pairs_mut().append_pair(name, value);
+    /// Adds the query parameters that have a value.
+    pub(crate) fn query<Q: Serialize>(mut self, query: &Q) -> Result<Self, ClientError> {
+        let query = serde_json::to_value(query).map_err(|error| self.malformed(&error))?;
+        for (name, value) in query.as_object().into_iter().flatten() {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            self.url.query_pairs_mut().append_pair(name, &text);
         }
-        self
+        Ok(self)
     }
 
     /// Asks for a change since this entity tag only.
@@ -132,25 +143,25 @@ impl Call<'_> {
     }
 
     /// Waits this much longer, since the server was asked to wait.
-    pub(super) fn patience(mut self, wait_s: u64) -> Self {
+    pub(super) fn extend_limit(mut self, wait_s: u64) -> Self {
         self.limit_s = self.limit_s.saturating_add(wait_s);
         self
     }
 
     /// Sends `value` as the JSON body.
-    pub(super) fn json(mut self, value: &impl Serialize) -> Result<Self, ClientError> {
+    pub(crate) fn json<B: Serialize>(mut self, value: &B) -> Result<Self, ClientError> {
         let body = serde_json::to_vec(value).map_err(|error| self.malformed(&error))?;
         self.body = Some(body);
         Ok(self)
     }
 
     /// Makes the call and reads the JSON of its success.
-    pub(super) async fn fetch<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+    pub(crate) async fn fetch<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         self.send().await?.read()
     }
 
     /// Makes the call and those for the pages behind it; at most [`MAX_PAGES`].
-    pub(super) async fn fetch_all<T: DeserializeOwned>(self) -> Result<Vec<T>, ClientError> {
+    pub(crate) async fn fetch_all<T: DeserializeOwned>(self) -> Result<Vec<T>, ClientError> {
         let (client, method, first) = (self.client, self.method.clone(), self.url.clone());
         let mut page: Page<T> = self.fetch().await?;
         let mut items = page.items;
@@ -167,11 +178,6 @@ impl Call<'_> {
             url: first.to_string(),
             reason: "the list does not end".into(),
         })
-    }
-
-    /// Makes the call; its success has no body worth reading.
-    pub(super) async fn done(self) -> Result<(), ClientError> {
-        self.send().await.map(drop)
     }
 
     /// Makes the call.
@@ -231,9 +237,13 @@ impl Answer {
         i64::try_from(since.as_secs()).ok()
     }
 
-    /// The body as JSON.
+    /// The body as JSON; none at all reads as `null`.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
-        serde_json::from_slice(&self.body).map_err(|error| ClientError::Malformed {
+        let body: &[u8] = match self.body.is_empty() {
+            true => b"null",
+            false => &self.body,
+        };
+        serde_json::from_slice(body).map_err(|error| ClientError::Malformed {
             url: self.url.clone(),
             reason: error.to_string(),
         })
@@ -359,11 +369,7 @@ mod tests {
     #[tokio::test]
     async fn an_unreachable_server_is_named() {
         let client = Client::new("https://127.0.0.1:1", None, None).unwrap();
-        let error = client
-            .call(Method::GET, &["whoami"])
-            .done()
-            .await
-            .unwrap_err();
+        let error = client.whoami().await.unwrap_err();
         assert!(error.is_transient());
         assert!(
             error
@@ -377,7 +383,7 @@ mod tests {
     #[test]
     fn names_cannot_leave_their_segment() {
         let client = Client::new("localhost", None, None).unwrap();
-        let call = client.call(Method::GET, &["tenants", "a/../b?c#d"]);
+        let call = client.call::<crate::endpoint::ShowTenant>(&["a/../b?c#d"]);
         assert_eq!(call.url.path(), "/api/v1/tenants/a%2F..%2Fb%3Fc%23d");
     }
 }

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::keytab;
 use crate::output::{Column, column, shown, time_column};
 use clap::Subcommand;
-use crossrealm_api::ServicePrincipalCreate;
+use crossrealm_api::{RotateKey, ServicePrincipalCreate};
 use std::path::PathBuf;
 
 /// What can be done with service principals.
@@ -81,7 +81,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Args::RotateKey { spn, key } => {
             let service = client
-                .rotate_service_principal_key(tenant, &spn, key.into())
+                .rotate_service_principal_key(tenant, &spn, &RotateKey { key: key.into() })
                 .await?;
             context.output.record(&service, COLUMNS)
         }

@@ -10,7 +10,7 @@ use crate::token_file::write_or_revoke;
 use clap::{Subcommand, ValueEnum};
 use crossrealm_api::{
     Host, HostTokenCreate, HostTokenCreated, KeyName, RotateAccountKey, StorageAccount,
-    StorageAccountCreate,
+    StorageAccountCreate, StorageAccountDelete,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -248,14 +248,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.output.record(&Shown { account, hosts }, SHOWN)
         }
         Args::Delete { name, force } => {
-            match force {
-                true => {
-                    client
-                        .delete_storage_account_with_shares(tenant, &name)
-                        .await?
-                }
-                false => client.delete_storage_account(tenant, &name).await?,
-            }
+            let how = StorageAccountDelete { with_shares: force };
+            client.delete_storage_account(tenant, &name, &how).await?;
             eprintln!("deleted storage account `{name}`; files on its host stay");
             Ok(())
         }
@@ -263,7 +257,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let key = key.into();
             let rotate = RotateAccountKey { key, force };
             let rotated = client
-                .rotate_storage_account_key(tenant, &name, rotate)
+                .rotate_storage_account_key(tenant, &name, &rotate)
                 .await?;
             for warning in &rotated.warnings {
                 eprintln!("warning: {warning}");
@@ -289,7 +283,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let new = HostTokenCreate { name: host };
             let created = client.create_host_token(tenant, &name, &new).await?;
             if let Some(path) = &out {
-                let revoke = client.revoke_host_token(tenant, &name, created.host_token.id);
+                let id = created.host_token.id.to_string();
+                let revoke = client.revoke_host_token(tenant, &name, &id);
                 write_or_revoke(&created.token, path, revoke).await?;
             }
             show_token(&created, out.as_deref(), context)
@@ -300,7 +295,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.output.list(&tokens, TOKENS, nothing)
         }
         Args::RevokeHostToken { name, id } => {
-            client.revoke_host_token(tenant, &name, id).await?;
+            client
+                .revoke_host_token(tenant, &name, &id.to_string())
+                .await?;
             eprintln!("revoked; a host of `{name}` that uses this token stops serving");
             Ok(())
         }

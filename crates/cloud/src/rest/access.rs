@@ -1,13 +1,14 @@
-//! Who may call an endpoint.
+//! Whether a caller may call an endpoint, by the endpoint's declaration ([`Access`]).
 //!
-//! A handler that takes [`Caller<Need>`] or [`InTenant<Need>`] runs only for a token that has what `Need` says. Order: a
-//! token (401), its role (403), the tenant (404). A token that is confined to one tenant finds no other.
+//! A handler names in its second argument what it must know of the caller: [`Anyone`], [`Caller`] or [`InTenant`]. Order of
+//! the checks: a token (401), its role (403), the tenant (404). A token that is confined to one tenant finds no other.
 
 use super::error::ApiError;
 use crate::app::{App, Peer};
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use crossrealm_api::endpoint::{Access, Endpoint};
 use crossrealm_api::{Code, Role};
 use crossrealm_directory::{Actor, NewEvent, Outcome, TenantInfo, TokenInfo, TokenRole};
 use crossrealm_kdc::TenantId;
@@ -15,80 +16,50 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use uuid::Uuid;
 
-/// What an endpoint needs of its caller.
-pub(crate) trait Need: Send + Sync {
-    /// The administrators' roles that may call it.
-    const ROLES: &'static [Role];
-    /// Whether the connector of the `{domain}` in the path may.
-    const CONNECTOR: bool = false;
-    /// Whether the connector of the `{domain}` in the path may, where it was given the right to rotate the trust.
-    const TRUST_ROTATION: bool = false;
-    /// Whether the host of the `{account}` in the path may.
-    const HOST: bool = false;
-    /// Whether a token that is confined to one tenant may.
-    const CONFINED: bool = true;
+/// What a handler of `E` learns of the caller. Nothing of the request but its head is looked at before.
+pub(crate) trait CallerOf<E: Endpoint>: Sized + Send + 'static {
+    /// Lets the caller pass, or refuses.
+    fn check(parts: &mut Parts, app: &App) -> impl Future<Output = Result<Self, ApiError>> + Send;
 }
 
-macro_rules! needs {
-    ($($(#[doc = $doc:literal])* $name:ident: [$($role:ident),*] $($constant:ident = $value:literal)*;)*) => {
-        $($(#[doc = $doc])*
-        pub(crate) struct $name;
-        impl Need for $name {
-            const ROLES: &'static [Role] = &[$(Role::$role),*];
-            $(const $constant: bool = $value;)*
-        })*
-    };
+/// The caller of an endpoint that needs no token.
+pub(crate) struct Anyone<E> {
+    pub(crate) peer: Peer,
+    endpoint: PhantomData<E>,
 }
 
-needs! {
-    /// Any valid token.
-    Known: [GlobalAdministrator, HybridIdentityAdministrator, StorageAdministrator, Reader] CONNECTOR = true HOST = true;
-    /// Read what holds no secret.
-    Read: [GlobalAdministrator, HybridIdentityAdministrator, StorageAdministrator, Reader];
-    /// Read what belongs to no tenant and holds no secret.
-    ReadInstallation: [GlobalAdministrator, Reader] CONFINED = false;
-    /// Make and delete tenants.
-    ManageTenants: [GlobalAdministrator] CONFINED = false;
-    /// Make, reset and remove administrators; those of one tenant where the token is confined to it.
-    ManageAdministrators: [GlobalAdministrator];
-    /// Make, change and delete trusts, and see their secrets.
-    ManageTrusts: [GlobalAdministrator];
-    /// Give AD the next key of a trust that is set up, see its secrets for that, and report what was changed in AD.
-    RotateTrusts: [GlobalAdministrator] TRUST_ROTATION = true;
-    /// Make and delete connectors and cloud-only users.
-    ManageIdentities: [GlobalAdministrator, HybridIdentityAdministrator];
-    /// Read and write the identities of one AD domain.
-    SyncIdentities: [GlobalAdministrator, HybridIdentityAdministrator] CONNECTOR = true;
-    /// Manage storage accounts, shares and service principals, and export their keys.
-    ManageStorage: [GlobalAdministrator, StorageAdministrator];
-    /// Serve one storage account.
-    ServeFiles: [GlobalAdministrator, StorageAdministrator] HOST = true;
-    /// Ask for names and SIDs beside a storage account.
-    ResolveAccountNames: [GlobalAdministrator, HybridIdentityAdministrator, StorageAdministrator, Reader] HOST = true;
-}
-
-/// A caller that may do what `N` says.
-pub(crate) struct Caller<N> {
+/// A caller that may call `E`.
+pub(crate) struct Caller<E> {
     pub(crate) token: TokenInfo,
     pub(crate) actor: Actor,
-    need: PhantomData<N>,
+    endpoint: PhantomData<E>,
 }
 
-/// A caller that may do what `N` says in the tenant of the path.
-pub(crate) struct InTenant<N> {
+/// A caller that may call `E` for the tenant of the path.
+pub(crate) struct InTenant<E> {
     pub(crate) actor: Actor,
     pub(crate) tenant: TenantInfo,
     /// The id of the caller's token.
     pub(crate) token: Uuid,
     /// The caller's role, where the token is an administrator's.
     role: Option<Role>,
-    need: PhantomData<N>,
+    endpoint: PhantomData<E>,
 }
 
-impl<N: Need> FromRequestParts<App> for Caller<N> {
-    type Rejection = ApiError;
+impl<E: Endpoint> CallerOf<E> for Anyone<E> {
+    async fn check(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        const { assert!(E::SPEC.access.is_none(), "the endpoint needs a token") };
+        let peer = parts.extensions.get::<Peer>().copied();
+        Ok(Self {
+            peer: peer.ok_or_else(|| ApiError::internal("a request without an address"))?,
+            endpoint: PhantomData,
+        })
+    }
+}
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+impl<E: Endpoint> CallerOf<E> for Caller<E> {
+    async fn check(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let access = const { E::SPEC.access.expect("the endpoint needs no token") };
         let token = bearer(parts)?;
         let token = app.directory.verify_token(token).await?.ok_or_else(|| {
             ApiError::unauthenticated("the token is unknown, has ended or was revoked")
@@ -98,9 +69,9 @@ impl<N: Need> FromRequestParts<App> for Caller<N> {
             .get::<Peer>()
             .map(|peer| peer.0.ip().to_canonical());
         let path = path_parameters(parts, app).await?;
-        if !permits::<N>(&token, &path) {
+        if !permits(access, &token, &path) {
             record_refusal(app, &token, address, parts, Code::Forbidden);
-            return Err(forbidden::<N>(&token));
+            return Err(forbidden(access, &token));
         }
         Ok(Self {
             actor: Actor {
@@ -108,16 +79,14 @@ impl<N: Need> FromRequestParts<App> for Caller<N> {
                 address,
             },
             token,
-            need: PhantomData,
+            endpoint: PhantomData,
         })
     }
 }
 
-impl<N: Need> FromRequestParts<App> for InTenant<N> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let Caller { token, actor, .. } = Caller::<N>::from_request_parts(parts, app).await?;
+impl<E: Endpoint> CallerOf<E> for InTenant<E> {
+    async fn check(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Caller { token, actor, .. } = Caller::<E>::check(parts, app).await?;
         let path = path_parameters(parts, app).await?;
         let name = path.tenant.unwrap_or_default();
         let tenant = match find_tenant(app, &name).await {
@@ -133,12 +102,12 @@ impl<N: Need> FromRequestParts<App> for InTenant<N> {
             tenant,
             token: token.id,
             role: role_of(&token.role),
-            need: PhantomData,
+            endpoint: PhantomData,
         })
     }
 }
 
-impl<N> InTenant<N> {
+impl<E> InTenant<E> {
     /// The id of the tenant.
     pub(crate) fn id(&self) -> TenantId {
         self.tenant.id
@@ -219,8 +188,8 @@ async fn path_parameters(parts: &mut Parts, app: &App) -> Result<PathParameters,
     Ok(path)
 }
 
-fn permits<N: Need>(token: &TokenInfo, path: &PathParameters) -> bool {
-    if !N::CONFINED && token.tenant.is_some() {
+fn permits(access: Access, token: &TokenInfo, path: &PathParameters) -> bool {
+    if !access.confined && token.tenant.is_some() {
         return false;
     }
     let same = |own: &str, asked: &Option<String>| {
@@ -232,9 +201,12 @@ fn permits<N: Need>(token: &TokenInfo, path: &PathParameters) -> bool {
         TokenRole::Connector {
             domain,
             rotate_trust,
-        } => (N::CONNECTOR || N::TRUST_ROTATION && *rotate_trust) && same(domain, &path.domain),
-        TokenRole::Host { account } => N::HOST && same(account, &path.account),
-        administrator => role_of(administrator).is_some_and(|role| N::ROLES.contains(&role)),
+        } => {
+            (access.connector || access.trust_rotation && *rotate_trust)
+                && same(domain, &path.domain)
+        }
+        TokenRole::Host { account } => access.host && same(account, &path.account),
+        administrator => role_of(administrator).is_some_and(|role| access.roles.contains(&role)),
     }
 }
 
@@ -264,14 +236,18 @@ fn describe(role: &TokenRole) -> String {
     }
 }
 
-fn forbidden<N: Need>(token: &TokenInfo) -> ApiError {
-    let roles: Vec<String> = N::ROLES.iter().map(|role| format!("`{role}`")).collect();
-    let confined = if !N::CONFINED && token.tenant.is_some() {
+fn forbidden(access: Access, token: &TokenInfo) -> ApiError {
+    let roles: Vec<String> = access
+        .roles
+        .iter()
+        .map(|role| format!("`{role}`"))
+        .collect();
+    let confined = if !access.confined && token.tenant.is_some() {
         ", for all tenants"
     } else {
         ""
     };
-    let connector = match (N::TRUST_ROTATION, &token.role) {
+    let connector = match (access.trust_rotation, &token.role) {
         (true, TokenRole::Connector { .. }) => {
             ", or a connector of this domain that was made with `--allow-trust-rotation`"
         }

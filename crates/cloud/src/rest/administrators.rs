@@ -1,28 +1,25 @@
 //! Administrators, and how they sign in. The endpoints of sign-in are the only ones that change something without a token:
 //! what they take is bounded, counted and answered alike, whatever is wrong with it.
 
-use super::access::{Caller, Known, ManageAdministrators, find_tenant, role_of};
-use super::body::JsonBody;
+use super::access::{Anyone, Caller, find_tenant, role_of};
 use super::convert;
 use super::error::ApiError;
+use super::route::Input;
 use crate::app::{App, AppState, Peer};
 use crate::limits::sender;
-use axum::Json;
-use axum::extract::{Extension, Path, State};
-use axum::http::StatusCode;
+use crossrealm_api::endpoint;
 use crossrealm_api::{
-    Administrator, AdministratorCreate, AdministratorEnrolment, Code, EnrolmentBegin,
-    EnrolmentBegun, EnrolmentFinish, Page, Role, SecretText, Session, SignIn,
+    Administrator, AdministratorEnrolment, Code, EnrolmentBegun, Page, Role, SecretText, Session,
 };
 use crossrealm_directory::{self as directory, AdministratorInfo, SignInAs, TokenRole};
 use zeroize::Zeroizing;
 
-/// `POST /administrators`.
-pub(crate) async fn create(
-    State(app): State<App>,
-    caller: Caller<ManageAdministrators>,
-    JsonBody(wanted): JsonBody<AdministratorCreate>,
-) -> Result<(StatusCode, Json<AdministratorEnrolment>), ApiError> {
+/// [`endpoint::CreateAdministrator`]
+pub(crate) async fn create_administrator(
+    app: App,
+    caller: Caller<endpoint::CreateAdministrator>,
+    Input { body: wanted, .. }: Input<endpoint::CreateAdministrator>,
+) -> Result<AdministratorEnrolment, ApiError> {
     let own = caller.token.tenant;
     let tenant = match wanted.tenant {
         Some(name) => match find_tenant(&app, &name).await?.id {
@@ -44,53 +41,54 @@ pub(crate) async fn create(
         .directory
         .create_administrator(&caller.actor, tenant, &wanted.upn, role)
         .await?;
-    Ok((StatusCode::CREATED, Json(enrolment(made)?)))
+    Ok(enrolment(made)?)
 }
 
-/// `GET /administrators`: those that the caller may know of.
-pub(crate) async fn list(
-    State(app): State<App>,
-    caller: Caller<ManageAdministrators>,
-) -> Result<Json<Page<Administrator>>, ApiError> {
+/// [`endpoint::Administrators`]
+pub(crate) async fn administrators(
+    app: App,
+    caller: Caller<endpoint::Administrators>,
+    _: Input<endpoint::Administrators>,
+) -> Result<Page<Administrator>, ApiError> {
     let all = app.directory.administrators(caller.token.tenant).await?;
     let all = all
         .into_iter()
         .map(view)
         .collect::<Result<Vec<_>, ApiError>>()?;
-    Ok(Json(convert::complete(all, |one| one)))
+    Ok(convert::complete(all, |one| one))
 }
 
-/// `POST /administrators/{upn}/reset`.
-pub(crate) async fn reset(
-    State(app): State<App>,
-    caller: Caller<ManageAdministrators>,
-    Path(upn): Path<String>,
-) -> Result<Json<AdministratorEnrolment>, ApiError> {
+/// [`endpoint::ResetAdministrator`]
+pub(crate) async fn reset_administrator(
+    app: App,
+    caller: Caller<endpoint::ResetAdministrator>,
+    Input { path: [upn], .. }: Input<endpoint::ResetAdministrator>,
+) -> Result<AdministratorEnrolment, ApiError> {
     let made = app
         .directory
         .reset_administrator(&caller.actor, caller.token.tenant, &upn)
         .await?;
-    Ok(Json(enrolment(made)?))
+    Ok(enrolment(made)?)
 }
 
-/// `DELETE /administrators/{upn}`.
-pub(crate) async fn remove(
-    State(app): State<App>,
-    caller: Caller<ManageAdministrators>,
-    Path(upn): Path<String>,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::RemoveAdministrator`]
+pub(crate) async fn remove_administrator(
+    app: App,
+    caller: Caller<endpoint::RemoveAdministrator>,
+    Input { path: [upn], .. }: Input<endpoint::RemoveAdministrator>,
+) -> Result<(), ApiError> {
     app.directory
         .remove_administrator(&caller.actor, caller.token.tenant, &upn)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `POST /sign-in/enrolment`.
+/// [`endpoint::BeginEnrolment`]
 pub(crate) async fn begin_enrolment(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    JsonBody(wanted): JsonBody<EnrolmentBegin>,
-) -> Result<Json<EnrolmentBegun>, ApiError> {
+    app: App,
+    Anyone { peer, .. }: Anyone<endpoint::BeginEnrolment>,
+    Input { body: wanted, .. }: Input<endpoint::BeginEnrolment>,
+) -> Result<EnrolmentBegun, ApiError> {
     let _pass = room(&app, peer)?;
     let issuer = format!("Crossrealm {}", app.config.base_domain);
     let uri = app
@@ -102,15 +100,15 @@ pub(crate) async fn begin_enrolment(
         )
         .await?;
     let otpauth_uri = SecretText::new(uri.as_str());
-    Ok(Json(EnrolmentBegun { otpauth_uri }))
+    Ok(EnrolmentBegun { otpauth_uri })
 }
 
-/// `POST /sign-in/enrolment/finish`.
+/// [`endpoint::FinishEnrolment`]
 pub(crate) async fn finish_enrolment(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    JsonBody(wanted): JsonBody<EnrolmentFinish>,
-) -> Result<Json<Session>, ApiError> {
+    app: App,
+    Anyone { peer, .. }: Anyone<endpoint::FinishEnrolment>,
+    Input { body: wanted, .. }: Input<endpoint::FinishEnrolment>,
+) -> Result<Session, ApiError> {
     let _pass = room(&app, peer)?;
     let session = app
         .directory
@@ -121,15 +119,15 @@ pub(crate) async fn finish_enrolment(
             wanted.code.expose(),
         )
         .await?;
-    Ok(Json(begun(session)?))
+    Ok(begun(session)?)
 }
 
-/// `POST /sign-in`.
+/// [`endpoint::SignIn`]
 pub(crate) async fn sign_in(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    JsonBody(wanted): JsonBody<SignIn>,
-) -> Result<Json<Session>, ApiError> {
+    app: App,
+    Anyone { peer, .. }: Anyone<endpoint::SignIn>,
+    Input { body: wanted, .. }: Input<endpoint::SignIn>,
+) -> Result<Session, ApiError> {
     let _pass = room(&app, peer)?;
     let session = app
         .directory
@@ -139,18 +137,19 @@ pub(crate) async fn sign_in(
             wanted.code.expose(),
         )
         .await?;
-    Ok(Json(begun(session)?))
+    Ok(begun(session)?)
 }
 
-/// `POST /sign-out`: ends the token that the call is made with.
+/// [`endpoint::SignOut`]
 pub(crate) async fn sign_out(
-    State(app): State<App>,
-    caller: Caller<Known>,
-) -> Result<StatusCode, ApiError> {
+    app: App,
+    caller: Caller<endpoint::SignOut>,
+    _: Input<endpoint::SignOut>,
+) -> Result<(), ApiError> {
     app.directory
         .end_token(&caller.actor, &caller.token)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 /// Room for one more sign-in: each takes tens of milliseconds of a processor, and memory.

@@ -2,8 +2,8 @@
 
 use super::error::ApiError;
 use crate::app::App;
-use axum::body::to_bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::body::{Body, to_bytes};
+use axum::extract::Query;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use crossrealm_api::Code;
@@ -16,51 +16,42 @@ use zeroize::Zeroizing;
 const MAX_BODY: usize = 8 << 20;
 
 /// The JSON body of a request.
-pub(crate) struct JsonBody<T>(pub(crate) T);
-
-/// The query parameters of a request.
-pub(crate) struct Parameters<T>(pub(crate) T);
-
-impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let is_json = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.split(';').next())
-            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
-        if !is_json {
-            return Err(ApiError::invalid(
-                "the `Content-Type` must be `application/json`",
+pub(crate) async fn json<T: DeserializeOwned>(
+    parts: &Parts,
+    body: Body,
+    app: &App,
+) -> Result<T, ApiError> {
+    let is_json = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.split(';').next())
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
+    if !is_json {
+        return Err(ApiError::invalid(
+            "the `Content-Type` must be `application/json`",
+        ));
+    }
+    let limit = Duration::from_secs(app.config.limits.body_timeout_s);
+    let body = match timeout(limit, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => Zeroizing::new(body.to_vec()),
+        Ok(Err(error)) => return Err(broken(&error)),
+        Err(_) => {
+            return Err(ApiError::new(
+                Code::RequestTimeout,
+                "the body of the request took too long",
             ));
         }
-        let limit = Duration::from_secs(app.config.limits.body_timeout_s);
-        let body = match timeout(limit, to_bytes(request.into_body(), MAX_BODY)).await {
-            Ok(Ok(body)) => Zeroizing::new(body.to_vec()),
-            Ok(Err(error)) => return Err(broken(&error)),
-            Err(_) => {
-                return Err(ApiError::new(
-                    Code::RequestTimeout,
-                    "the body of the request took too long",
-                ));
-            }
-        };
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
-            ApiError::invalid(format!("the body is not what is taken here: {error}"))
-        })
-    }
+    };
+    serde_json::from_slice(&body)
+        .map_err(|error| ApiError::invalid(format!("the body is not what is taken here: {error}")))
 }
 
-impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
-        Query::try_from_uri(&parts.uri)
-            .map(|Query(value)| Self(value))
-            .map_err(|error| ApiError::invalid(error.body_text()))
-    }
+/// The query parameters of a request.
+pub(crate) fn query<T: DeserializeOwned>(parts: &Parts) -> Result<T, ApiError> {
+    Query::try_from_uri(&parts.uri)
+        .map(|Query(value)| value)
+        .map_err(|error| ApiError::invalid(error.body_text()))
 }
 
 fn broken(error: &axum::Error) -> ApiError {

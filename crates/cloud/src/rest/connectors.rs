@@ -1,31 +1,30 @@
 //! Connectors: the tokens of sync agents, one for each AD domain.
 
-use super::access::{InTenant, ManageIdentities};
-use super::body::JsonBody;
+use super::access::InTenant;
 use super::convert;
 use super::error::ApiError;
+use super::route::Input;
 use crate::app::App;
-use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use crossrealm_api::{Connector, ConnectorCreate, ConnectorCreated, Page, SecretText};
+use crossrealm_api::endpoint;
+use crossrealm_api::{Connector, ConnectorCreated, Page, SecretText};
 use crossrealm_directory::ConnectorInfo;
 
-/// `GET /tenants/{tenant}/connectors`.
-pub(crate) async fn list(
-    State(app): State<App>,
-    at: InTenant<ManageIdentities>,
-) -> Result<Json<Page<Connector>>, ApiError> {
+/// [`endpoint::Connectors`]
+pub(crate) async fn connectors(
+    app: App,
+    at: InTenant<endpoint::Connectors>,
+    _: Input<endpoint::Connectors>,
+) -> Result<Page<Connector>, ApiError> {
     let connectors = app.directory.connectors(at.id()).await?;
-    Ok(Json(convert::complete(connectors, connector)))
+    Ok(convert::complete(connectors, connector))
 }
 
-/// `POST /tenants/{tenant}/connectors`.
-pub(crate) async fn create(
-    State(app): State<App>,
-    at: InTenant<ManageIdentities>,
-    JsonBody(wanted): JsonBody<ConnectorCreate>,
-) -> Result<(StatusCode, Json<ConnectorCreated>), ApiError> {
+/// [`endpoint::CreateConnector`]
+pub(crate) async fn create_connector(
+    app: App,
+    at: InTenant<endpoint::CreateConnector>,
+    Input { body: wanted, .. }: Input<endpoint::CreateConnector>,
+) -> Result<ConnectorCreated, ApiError> {
     // Such a connector is given trust secrets, which no lesser role sees.
     if wanted.rotate_trust {
         at.require_global_administrator(&app, "let a connector rotate the trust key")?;
@@ -43,19 +42,21 @@ pub(crate) async fn create(
         },
         token: SecretText::new(token.as_str()),
     };
-    Ok((StatusCode::CREATED, Json(created)))
+    Ok(created)
 }
 
-/// `DELETE /tenants/{tenant}/connectors/{domain}`.
-pub(crate) async fn revoke(
-    State(app): State<App>,
-    at: InTenant<ManageIdentities>,
-    Path((_, domain)): Path<(String, String)>,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::DeleteConnector`]
+pub(crate) async fn delete_connector(
+    app: App,
+    at: InTenant<endpoint::DeleteConnector>,
+    Input {
+        path: [_, domain], ..
+    }: Input<endpoint::DeleteConnector>,
+) -> Result<(), ApiError> {
     app.directory
         .revoke_connector(&at.actor, at.id(), &domain)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 fn connector(info: ConnectorInfo) -> Connector {

@@ -1,34 +1,32 @@
 //! AD domains: the identities that the sync agent reads and writes, its lease, and how far it has come.
 
-use super::access::{InTenant, SyncIdentities};
-use super::body::{JsonBody, Parameters};
+use super::access::InTenant;
 use super::convert;
 use super::error::ApiError;
+use super::route::Input;
 use crate::app::App;
-use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use crossrealm_api::endpoint;
 use crossrealm_api::{
-    self as api, ApplyIdentities, ApplyIdentitiesResult, Code, DomainIdentitiesPage,
-    IdentitiesFound, IdentityChange, IdentityLookup, LeaseHolder, Page, PageQuery, SyncFailure,
-    SyncLease, SyncLeaseRelease, SyncLeaseRequest, SyncState, SyncedIdentity,
+    self as api, ApplyIdentitiesResult, Code, DomainIdentitiesPage, IdentitiesFound,
+    IdentityChange, LeaseHolder, Page, SyncFailure, SyncLease, SyncState, SyncedIdentity,
 };
 use crossrealm_directory::{self as directory, NewDomain, NewEvent, Outcome, Uuid};
 
-type DomainPath = Path<(String, String)>;
-
-/// `GET /tenants/{tenant}/domains/{domain}/identities`.
-pub(crate) async fn read(
-    State(app): State<App>,
-    at: InTenant<SyncIdentities>,
-    Path((_, domain)): DomainPath,
-    Parameters(query): Parameters<PageQuery>,
-) -> Result<Json<DomainIdentitiesPage>, ApiError> {
+/// [`endpoint::DomainIdentities`]
+pub(crate) async fn domain_identities(
+    app: App,
+    at: InTenant<endpoint::DomainIdentities>,
+    Input {
+        path: [_, domain],
+        query,
+        ..
+    }: Input<endpoint::DomainIdentities>,
+) -> Result<DomainIdentitiesPage, ApiError> {
     let held = app
         .directory
         .domain_identities(at.id(), &domain, &convert::page(query))
         .await?;
-    Ok(Json(DomainIdentitiesPage {
+    Ok(DomainIdentitiesPage {
         domain: held.domain.map(|domain| api::SyncDomain {
             dns_name: domain.dns_name,
             flat_name: domain.flat_name,
@@ -37,16 +35,19 @@ pub(crate) async fn read(
         sync: sync_view(held.sync),
         identities: held.identities.items.into_iter().map(synced).collect(),
         next: held.identities.next,
-    }))
+    })
 }
 
-/// `POST /tenants/{tenant}/domains/{domain}/identities`.
-pub(crate) async fn apply(
-    State(app): State<App>,
-    at: InTenant<SyncIdentities>,
-    Path((_, domain)): DomainPath,
-    JsonBody(wanted): JsonBody<ApplyIdentities>,
-) -> Result<Json<ApplyIdentitiesResult>, ApiError> {
+/// [`endpoint::ApplyIdentities`]
+pub(crate) async fn apply_identities(
+    app: App,
+    at: InTenant<endpoint::ApplyIdentities>,
+    Input {
+        path: [_, domain],
+        body: wanted,
+        ..
+    }: Input<endpoint::ApplyIdentities>,
+) -> Result<ApplyIdentitiesResult, ApiError> {
     // The token was checked against the path alone: the body must not name another domain.
     if !wanted.domain.dns_name.eq_ignore_ascii_case(&domain) {
         app.audit.record(other_domain(&at, &wanted.domain.dns_name));
@@ -85,7 +86,7 @@ pub(crate) async fn apply(
         .directory
         .apply_identities(&at.actor, at.id(), wanted)
         .await?;
-    Ok(Json(ApplyIdentitiesResult {
+    Ok(ApplyIdentitiesResult {
         created: outcome.created,
         updated: outcome.updated,
         deleted: outcome.deleted,
@@ -94,11 +95,11 @@ pub(crate) async fn apply(
         memberships_added: outcome.memberships_added,
         memberships_removed: outcome.memberships_removed,
         refused: outcome.refused.into_iter().map(refused).collect(),
-    }))
+    })
 }
 
 /// The event of a request that names one domain in its path and another in its body.
-fn other_domain(at: &InTenant<SyncIdentities>, named: &str) -> NewEvent {
+fn other_domain(at: &InTenant<endpoint::ApplyIdentities>, named: &str) -> NewEvent {
     NewEvent {
         outcome: Outcome::Refused,
         reason: Code::InvalidRequest.as_str().into(),
@@ -108,45 +109,53 @@ fn other_domain(at: &InTenant<SyncIdentities>, named: &str) -> NewEvent {
     }
 }
 
-/// `GET /tenants/{tenant}/domains/{domain}/sync-state`.
+/// [`endpoint::ShowSyncState`]
 pub(crate) async fn sync_state(
-    State(app): State<App>,
-    at: InTenant<SyncIdentities>,
-    Path((_, domain)): DomainPath,
-) -> Result<Json<SyncState>, ApiError> {
+    app: App,
+    at: InTenant<endpoint::ShowSyncState>,
+    Input {
+        path: [_, domain], ..
+    }: Input<endpoint::ShowSyncState>,
+) -> Result<SyncState, ApiError> {
     let state = app.directory.sync_state(at.id(), &domain).await?;
     let refusals = app.directory.sync_refusals(at.id(), &domain).await?;
     let failures = app.directory.sync_failures(at.id(), &domain).await?;
-    Ok(Json(SyncState {
+    Ok(SyncState {
         refusals: refusals.into_iter().map(refused).collect(),
         failures: failures.into_iter().map(failure).collect(),
         ..sync_view(state)
-    }))
+    })
 }
 
-/// `POST /tenants/{tenant}/domains/{domain}/identities/lookup`.
-pub(crate) async fn lookup(
-    State(app): State<App>,
-    at: InTenant<SyncIdentities>,
-    Path((_, domain)): DomainPath,
-    JsonBody(wanted): JsonBody<IdentityLookup>,
-) -> Result<Json<IdentitiesFound>, ApiError> {
+/// [`endpoint::LookupIdentities`]
+pub(crate) async fn lookup_identities(
+    app: App,
+    at: InTenant<endpoint::LookupIdentities>,
+    Input {
+        path: [_, domain],
+        body: wanted,
+        ..
+    }: Input<endpoint::LookupIdentities>,
+) -> Result<IdentitiesFound, ApiError> {
     let found = app
         .directory
         .lookup_domain_identities(at.id(), &domain, &guids(&wanted.object_guids)?)
         .await?;
-    Ok(Json(IdentitiesFound {
+    Ok(IdentitiesFound {
         identities: found.into_iter().map(synced).collect(),
-    }))
+    })
 }
 
-/// `GET /tenants/{tenant}/domains/{domain}/identities/{object}/members`.
-pub(crate) async fn members(
-    State(app): State<App>,
-    at: InTenant<SyncIdentities>,
-    Path((_, domain, object)): Path<(String, String, String)>,
-    Parameters(query): Parameters<PageQuery>,
-) -> Result<Json<Page<String>>, ApiError> {
+/// [`endpoint::DomainMembers`]
+pub(crate) async fn domain_members(
+    app: App,
+    at: InTenant<endpoint::DomainMembers>,
+    Input {
+        path: [_, domain, object],
+        query,
+        ..
+    }: Input<endpoint::DomainMembers>,
+) -> Result<Page<String>, ApiError> {
     let members = app
         .directory
         .domain_members(
@@ -156,38 +165,44 @@ pub(crate) async fn members(
             &convert::page(query),
         )
         .await?;
-    Ok(Json(convert::paged(members, |guid| guid.to_string())))
+    Ok(convert::paged(members, |guid| guid.to_string()))
 }
 
-/// `POST /tenants/{tenant}/domains/{domain}/sync-lease`.
-pub(crate) async fn take_lease(
-    State(app): State<App>,
-    at: InTenant<SyncIdentities>,
-    Path((_, domain)): DomainPath,
-    JsonBody(wanted): JsonBody<SyncLeaseRequest>,
-) -> Result<Json<SyncLease>, ApiError> {
+/// [`endpoint::TakeSyncLease`]
+pub(crate) async fn take_sync_lease(
+    app: App,
+    at: InTenant<endpoint::TakeSyncLease>,
+    Input {
+        path: [_, domain],
+        body: wanted,
+        ..
+    }: Input<endpoint::TakeSyncLease>,
+) -> Result<SyncLease, ApiError> {
     let lease = app
         .directory
         .take_sync_lease(at.id(), &domain, &wanted.holder, wanted.seconds)
         .await?;
-    Ok(Json(SyncLease {
+    Ok(SyncLease {
         granted: lease.holder == wanted.holder,
         holder: lease.holder,
         expires_at: lease.expires_at,
-    }))
+    })
 }
 
-/// `DELETE /tenants/{tenant}/domains/{domain}/sync-lease`.
-pub(crate) async fn release_lease(
-    State(app): State<App>,
-    at: InTenant<SyncIdentities>,
-    Path((_, domain)): DomainPath,
-    JsonBody(lease): JsonBody<SyncLeaseRelease>,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::ReleaseSyncLease`]
+pub(crate) async fn release_sync_lease(
+    app: App,
+    at: InTenant<endpoint::ReleaseSyncLease>,
+    Input {
+        path: [_, domain],
+        body: lease,
+        ..
+    }: Input<endpoint::ReleaseSyncLease>,
+) -> Result<(), ApiError> {
     app.directory
         .release_sync_lease(at.id(), &domain, &lease.holder)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 fn change(change: IdentityChange) -> Result<directory::IdentityChange, ApiError> {

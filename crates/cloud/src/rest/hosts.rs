@@ -1,24 +1,20 @@
 //! SMB hosts of storage accounts: their tokens, the state they serve by, the names they ask for.
 
-use super::access::{InTenant, ManageStorage, Read, ResolveAccountNames, ServeFiles};
-use super::body::{JsonBody, Parameters};
+use super::access::InTenant;
 use super::convert;
 use super::error::ApiError;
+use super::route::{Answer, Input};
 use crate::app::{App, AppState};
-use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::header::{ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderValue;
+use crossrealm_api::endpoint;
 use crossrealm_api::{
     Host, HostAccount, HostDomain, HostQuota, HostReport, HostSession, HostShare, HostState,
-    HostTenant, HostToken, HostTokenCreate, HostTokenCreated, LoweredRole, MAX_REPORTED_QUOTAS,
-    MAX_REPORTED_SESSIONS, MAX_RESOLVED, QuotaHow, ResolveNames, ResolvedName, ResolvedNames,
-    SecretText,
+    HostTenant, HostToken, HostTokenCreated, LoweredRole, MAX_REPORTED_QUOTAS,
+    MAX_REPORTED_SESSIONS, MAX_RESOLVED, QuotaHow, ResolvedName, ResolvedNames, SecretText,
 };
 use crossrealm_directory as directory;
 use crossrealm_kdc::{IdentityKind, IdentityState};
-use serde::Deserialize;
+
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -31,23 +27,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The longest report of a host that is kept, in bytes.
 const MAX_REPORT: usize = 512 << 10;
-type AccountPath = Path<(String, String)>;
-
-/// How long a host wants to wait for a change.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Wait {
-    #[serde(default)]
-    wait_s: u64,
-}
-
-/// `POST /tenants/{tenant}/storage-accounts/{account}/host-tokens`.
-pub(crate) async fn create_token(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account)): AccountPath,
-    JsonBody(wanted): JsonBody<HostTokenCreate>,
-) -> Result<(StatusCode, Json<HostTokenCreated>), ApiError> {
+/// [`endpoint::CreateHostToken`]
+pub(crate) async fn create_host_token(
+    app: App,
+    at: InTenant<endpoint::CreateHostToken>,
+    Input {
+        path: [_, account],
+        body: wanted,
+        ..
+    }: Input<endpoint::CreateHostToken>,
+) -> Result<HostTokenCreated, ApiError> {
     let (token, info) = app
         .directory
         .create_host_token(&at.actor, at.id(), &account, &wanted.name)
@@ -56,30 +45,35 @@ pub(crate) async fn create_token(
         host_token: token_view(info),
         token: SecretText::new(token.as_str()),
     };
-    Ok((StatusCode::CREATED, Json(created)))
+    Ok(created)
 }
 
-/// `GET /tenants/{tenant}/storage-accounts/{account}/host-tokens`.
-pub(crate) async fn tokens(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, account)): AccountPath,
-) -> Result<Json<Vec<HostToken>>, ApiError> {
+/// [`endpoint::HostTokens`]
+pub(crate) async fn host_tokens(
+    app: App,
+    at: InTenant<endpoint::HostTokens>,
+    Input {
+        path: [_, account], ..
+    }: Input<endpoint::HostTokens>,
+) -> Result<Vec<HostToken>, ApiError> {
     let tokens = app.directory.host_tokens(at.id(), &account).await?;
-    Ok(Json(tokens.into_iter().map(token_view).collect()))
+    Ok(tokens.into_iter().map(token_view).collect())
 }
 
-/// `DELETE /tenants/{tenant}/storage-accounts/{account}/host-tokens/{id}`.
-pub(crate) async fn revoke_token(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account, id)): Path<(String, String, String)>,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::RevokeHostToken`]
+pub(crate) async fn revoke_host_token(
+    app: App,
+    at: InTenant<endpoint::RevokeHostToken>,
+    Input {
+        path: [_, account, id],
+        ..
+    }: Input<endpoint::RevokeHostToken>,
+) -> Result<(), ApiError> {
     let id = Uuid::parse_str(&id).map_err(|_| ApiError::invalid("the id of a token is a UUID"))?;
     app.directory
         .revoke_host_token(&at.actor, at.id(), &account, id)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 fn token_view(info: directory::HostTokenInfo) -> HostToken {
@@ -91,13 +85,16 @@ fn token_view(info: directory::HostTokenInfo) -> HostToken {
     }
 }
 
-/// `PUT /tenants/{tenant}/storage-accounts/{account}/hosts/{host}`.
-pub(crate) async fn report(
-    State(app): State<App>,
-    at: InTenant<ServeFiles>,
-    Path((_, account, host)): Path<(String, String, String)>,
-    JsonBody(mut report): JsonBody<HostReport>,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::ReportHost`]
+pub(crate) async fn report_host(
+    app: App,
+    at: InTenant<endpoint::ReportHost>,
+    Input {
+        path: [_, account, host],
+        body: mut report,
+        ..
+    }: Input<endpoint::ReportHost>,
+) -> Result<(), ApiError> {
     let good = (1..=63).contains(&host.len())
         && host
             .bytes()
@@ -124,15 +121,17 @@ pub(crate) async fn report(
     app.directory
         .record_host_report(&at.actor, at.id(), host, &report_in(report))
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `GET /tenants/{tenant}/storage-accounts/{account}/hosts`.
-pub(crate) async fn list(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, account)): AccountPath,
-) -> Result<Json<Vec<Host>>, ApiError> {
+/// [`endpoint::Hosts`]
+pub(crate) async fn hosts(
+    app: App,
+    at: InTenant<endpoint::Hosts>,
+    Input {
+        path: [_, account], ..
+    }: Input<endpoint::Hosts>,
+) -> Result<Vec<Host>, ApiError> {
     let reports = app.directory.host_reports(at.id(), &account).await?;
     let newest = match reports.is_empty() {
         true => String::new(),
@@ -150,16 +149,19 @@ pub(crate) async fn list(
             report,
         })
     });
-    Ok(Json(hosts.collect()))
+    Ok(hosts.collect())
 }
 
-/// `POST /tenants/{tenant}/storage-accounts/{account}/names`.
-pub(crate) async fn names(
-    State(app): State<App>,
-    at: InTenant<ResolveAccountNames>,
-    Path((_, account)): AccountPath,
-    JsonBody(asked): JsonBody<ResolveNames>,
-) -> Result<Json<ResolvedNames>, ApiError> {
+/// [`endpoint::ResolveNames`]
+pub(crate) async fn resolve_names(
+    app: App,
+    at: InTenant<endpoint::ResolveNames>,
+    Input {
+        path: [_, account],
+        body: asked,
+        ..
+    }: Input<endpoint::ResolveNames>,
+) -> Result<ResolvedNames, ApiError> {
     let texts: Vec<String> = asked.sids.into_iter().chain(asked.names).collect();
     if texts.len() > MAX_RESOLVED {
         return Err(ApiError::invalid(format!(
@@ -172,9 +174,9 @@ pub(crate) async fn names(
     let found = app.directory.resolve_principals(at.id(), &texts).await?;
     let found = texts.into_iter().zip(found);
     let found = found.filter_map(|(asked, info)| Some(resolved(asked, info?)));
-    Ok(Json(ResolvedNames {
+    Ok(ResolvedNames {
         found: found.collect(),
-    }))
+    })
 }
 
 fn resolved(asked: String, info: directory::IdentityInfo) -> ResolvedName {
@@ -191,32 +193,32 @@ fn resolved(asked: String, info: directory::IdentityInfo) -> ResolvedName {
     }
 }
 
-/// `GET /tenants/{tenant}/storage-accounts/{account}/host-state`.
+/// [`endpoint::ShowHostState`]
 pub(crate) async fn host_state(
-    State(app): State<App>,
-    at: InTenant<ServeFiles>,
-    Path((_, account)): AccountPath,
-    Parameters(wait): Parameters<Wait>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let known = headers
-        .get(IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok());
-    let patience = Duration::from_secs(wait.wait_s.min(MAX_WAIT_S));
-    let state = changed_state(&app, &at, &account, known, patience).await?;
+    app: App,
+    at: InTenant<endpoint::ShowHostState>,
+    Input {
+        path: [_, account],
+        query,
+        if_none_match: known,
+        ..
+    }: Input<endpoint::ShowHostState>,
+) -> Result<Answer<HostState>, ApiError> {
+    let patience = Duration::from_secs(query.wait_s.min(MAX_WAIT_S));
+    let state = changed_state(&app, &at, &account, known.as_deref(), patience).await?;
     let Some(state) = state else {
-        return Ok(StatusCode::NOT_MODIFIED.into_response());
+        return Ok(Answer::NotModified);
     };
     let etag = HeaderValue::from_str(&entity_tag(&state.version))
         .map_err(|_| ApiError::internal("the version of a host state cannot be sent"))?;
-    Ok(([(ETAG, etag)], Json(host_view(state)?)).into_response())
+    Ok(Answer::Tagged(host_view(state)?, etag))
 }
 
 /// The state as soon as it differs from what is known; `None` where it does not within `patience`. The whole state is read
 /// only when something of the tenant changed.
 async fn changed_state(
     app: &AppState,
-    at: &InTenant<ServeFiles>,
+    at: &InTenant<endpoint::ShowHostState>,
     account: &str,
     known: Option<&str>,
     patience: Duration,

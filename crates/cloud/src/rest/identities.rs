@@ -1,54 +1,51 @@
 //! Users and groups, as administrators read them, and users that exist only in the tenant.
 
-use super::access::{InTenant, ManageIdentities, Read};
-use super::body::{JsonBody, Parameters};
+use super::access::InTenant;
 use super::convert;
 use super::error::ApiError;
+use super::route::Input;
 use crate::app::App;
-use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use crossrealm_api::endpoint;
 use crossrealm_api::{
-    Code, EffectiveGroup, GroupDetails, Identity, MAX_GROUPS, Page, PageQuery, UserCreate,
-    UserDetails,
+    Code, EffectiveGroup, GroupDetails, Identity, MAX_GROUPS, Page, PageQuery, UserDetails,
 };
 use crossrealm_directory::{self as directory, DirectoryError, IdentityInfo, NewCloudIdentity};
 use crossrealm_kdc::{IdentityKind, TenantId};
 
-type NamePath = Path<(String, String)>;
-
-/// `GET /tenants/{tenant}/users`.
+/// [`endpoint::Users`]
 pub(crate) async fn users(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Parameters(query): Parameters<PageQuery>,
-) -> Result<Json<Page<Identity>>, ApiError> {
+    app: App,
+    at: InTenant<endpoint::Users>,
+    Input { query, .. }: Input<endpoint::Users>,
+) -> Result<Page<Identity>, ApiError> {
     list(&app, at.id(), IdentityKind::User, query).await
 }
 
-/// `GET /tenants/{tenant}/groups`.
+/// [`endpoint::Groups`]
 pub(crate) async fn groups(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Parameters(query): Parameters<PageQuery>,
-) -> Result<Json<Page<Identity>>, ApiError> {
+    app: App,
+    at: InTenant<endpoint::Groups>,
+    Input { query, .. }: Input<endpoint::Groups>,
+) -> Result<Page<Identity>, ApiError> {
     list(&app, at.id(), IdentityKind::Group, query).await
 }
 
-/// `GET /tenants/{tenant}/users/{user}`.
+/// [`endpoint::ShowUser`]
 pub(crate) async fn user(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, user)): NamePath,
-) -> Result<Json<UserDetails>, ApiError> {
+    app: App,
+    at: InTenant<endpoint::ShowUser>,
+    Input {
+        path: [_, user], ..
+    }: Input<endpoint::ShowUser>,
+) -> Result<UserDetails, ApiError> {
     let user = find(&app, at.id(), &user, IdentityKind::User).await?;
     let (effective_groups, more_groups) = effective_groups(&app, at.id(), &user).await?;
-    Ok(Json(UserDetails {
+    Ok(UserDetails {
         origins: convert::origins(&user),
         user: convert::identity(user),
         effective_groups,
         more_groups,
-    }))
+    })
 }
 
 /// The groups that an answer names, and how many more there are.
@@ -67,13 +64,16 @@ async fn effective_groups(
     Ok((groups.collect(), u64::try_from(more).unwrap_or(u64::MAX)))
 }
 
-/// `GET /tenants/{tenant}/groups/{group}`.
+/// [`endpoint::ShowGroup`]
 pub(crate) async fn group(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, group)): NamePath,
-    Parameters(query): Parameters<PageQuery>,
-) -> Result<Json<GroupDetails>, ApiError> {
+    app: App,
+    at: InTenant<endpoint::ShowGroup>,
+    Input {
+        path: [_, group],
+        query,
+        ..
+    }: Input<endpoint::ShowGroup>,
+) -> Result<GroupDetails, ApiError> {
     let group = find(&app, at.id(), &group, IdentityKind::Group).await?;
     let (origins, (effective_groups, more_groups)) = match &query.after {
         None => (
@@ -86,21 +86,21 @@ pub(crate) async fn group(
         .directory
         .members(at.id(), group.guid, &convert::page(query))
         .await?;
-    Ok(Json(GroupDetails {
+    Ok(GroupDetails {
         origins,
         effective_groups,
         more_groups,
         group: convert::identity(group),
         members: convert::paged(members, convert::principal),
-    }))
+    })
 }
 
-/// `POST /tenants/{tenant}/users`: a cloud-only user.
+/// [`endpoint::CreateUser`]
 pub(crate) async fn create_user(
-    State(app): State<App>,
-    at: InTenant<ManageIdentities>,
-    JsonBody(wanted): JsonBody<UserCreate>,
-) -> Result<(StatusCode, Json<Identity>), ApiError> {
+    app: App,
+    at: InTenant<endpoint::CreateUser>,
+    Input { body: wanted, .. }: Input<endpoint::CreateUser>,
+) -> Result<Identity, ApiError> {
     let new = NewCloudIdentity {
         kind: IdentityKind::User,
         upn: wanted.upn,
@@ -111,20 +111,22 @@ pub(crate) async fn create_user(
         .directory
         .create_cloud_identity(&at.actor, at.id(), new)
         .await?;
-    Ok((StatusCode::CREATED, Json(convert::identity(user))))
+    Ok(convert::identity(user))
 }
 
-/// `DELETE /tenants/{tenant}/users/{user}`: a cloud-only user.
+/// [`endpoint::DeleteUser`]
 pub(crate) async fn delete_user(
-    State(app): State<App>,
-    at: InTenant<ManageIdentities>,
-    Path((_, user)): NamePath,
-) -> Result<StatusCode, ApiError> {
+    app: App,
+    at: InTenant<endpoint::DeleteUser>,
+    Input {
+        path: [_, user], ..
+    }: Input<endpoint::DeleteUser>,
+) -> Result<(), ApiError> {
     let user = find(&app, at.id(), &user, IdentityKind::User).await?;
     app.directory
         .delete_cloud_identity(&at.actor, at.id(), &user.guid.to_string())
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 async fn list(
@@ -132,14 +134,14 @@ async fn list(
     tenant: TenantId,
     kind: IdentityKind,
     query: PageQuery,
-) -> Result<Json<Page<Identity>>, ApiError> {
+) -> Result<Page<Identity>, ApiError> {
     let filter = directory::IdentityFilter {
         kind: Some(kind),
         deleted: false,
     };
     let page = convert::page(query);
     let identities = app.directory.identities(tenant, &filter, &page).await?;
-    Ok(Json(convert::paged(identities, convert::identity)))
+    Ok(convert::paged(identities, convert::identity))
 }
 
 /// The user or group of this name; a refusal that says which of both was looked for.

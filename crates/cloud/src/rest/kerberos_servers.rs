@@ -1,36 +1,36 @@
 //! What the trust tool saw of a domain's Kerberos server object.
 
-use super::access::{InTenant, ManageTrusts, Read};
-use super::body::JsonBody;
+use super::access::InTenant;
 use super::convert;
 use super::error::ApiError;
+use super::route::Input;
 use crate::app::App;
-use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use crossrealm_api::{KerberosServer, RecordKerberosServer};
+use crossrealm_api::KerberosServer;
+use crossrealm_api::endpoint;
 use crossrealm_directory::{KerberosServerInfo, NewDomain, NewKerberosServer};
 
-/// The parameters of a path below a domain.
-type DomainPath = Path<(String, String)>;
-
-/// `GET /tenants/{tenant}/kerberos-servers/{domain}`.
-pub(crate) async fn show(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, domain)): DomainPath,
-) -> Result<Json<KerberosServer>, ApiError> {
+/// [`endpoint::ShowKerberosServer`]
+pub(crate) async fn kerberos_server(
+    app: App,
+    at: InTenant<endpoint::ShowKerberosServer>,
+    Input {
+        path: [_, domain], ..
+    }: Input<endpoint::ShowKerberosServer>,
+) -> Result<KerberosServer, ApiError> {
     let info = app.directory.kerberos_server(at.id(), &domain).await?;
-    Ok(Json(answer(info)))
+    Ok(answer(info))
 }
 
-/// `PUT /tenants/{tenant}/kerberos-servers/{domain}`.
-pub(crate) async fn record(
-    State(app): State<App>,
-    at: InTenant<ManageTrusts>,
-    Path((_, domain)): DomainPath,
-    JsonBody(seen): JsonBody<RecordKerberosServer>,
-) -> Result<Json<KerberosServer>, ApiError> {
+/// [`endpoint::RecordKerberosServer`]
+pub(crate) async fn record_kerberos_server(
+    app: App,
+    at: InTenant<endpoint::RecordKerberosServer>,
+    Input {
+        path: [_, domain],
+        body: seen,
+        ..
+    }: Input<endpoint::RecordKerberosServer>,
+) -> Result<KerberosServer, ApiError> {
     let seen = NewKerberosServer {
         domain: NewDomain {
             dns_name: domain,
@@ -47,43 +47,49 @@ pub(crate) async fn record(
         .directory
         .record_kerberos_server(&at.actor, at.id(), &seen)
         .await?;
-    Ok(Json(answer(info)))
+    Ok(answer(info))
 }
 
-/// `DELETE /tenants/{tenant}/kerberos-servers/{domain}`.
-pub(crate) async fn delete(
-    State(app): State<App>,
-    at: InTenant<ManageTrusts>,
-    Path((_, domain)): DomainPath,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::DeleteKerberosServer`]
+pub(crate) async fn delete_kerberos_server(
+    app: App,
+    at: InTenant<endpoint::DeleteKerberosServer>,
+    Input {
+        path: [_, domain], ..
+    }: Input<endpoint::DeleteKerberosServer>,
+) -> Result<(), ApiError> {
     app.directory
         .delete_kerberos_server(&at.actor, at.id(), &domain)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `POST /tenants/{tenant}/kerberos-servers/{domain}/removal`.
-pub(crate) async fn begin_removal(
-    State(app): State<App>,
-    at: InTenant<ManageTrusts>,
-    Path((_, domain)): DomainPath,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::BeginKerberosServerRemoval`]
+pub(crate) async fn begin_kerberos_server_removal(
+    app: App,
+    at: InTenant<endpoint::BeginKerberosServerRemoval>,
+    Input {
+        path: [_, domain], ..
+    }: Input<endpoint::BeginKerberosServerRemoval>,
+) -> Result<(), ApiError> {
     app.directory
         .begin_kerberos_server_removal(&at.actor, at.id(), &domain)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `DELETE /tenants/{tenant}/kerberos-servers/{domain}/removal`.
-pub(crate) async fn cancel_removal(
-    State(app): State<App>,
-    at: InTenant<ManageTrusts>,
-    Path((_, domain)): DomainPath,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::CancelKerberosServerRemoval`]
+pub(crate) async fn cancel_kerberos_server_removal(
+    app: App,
+    at: InTenant<endpoint::CancelKerberosServerRemoval>,
+    Input {
+        path: [_, domain], ..
+    }: Input<endpoint::CancelKerberosServerRemoval>,
+) -> Result<(), ApiError> {
     app.directory
         .cancel_kerberos_server_removal(&at.actor, at.id(), &domain)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 fn answer(info: KerberosServerInfo) -> KerberosServer {

@@ -1,92 +1,89 @@
 //! Service principals: Kerberos services that are not storage accounts.
 
-use super::access::{InTenant, ManageStorage, Read};
-use super::body::{JsonBody, Parameters};
+use super::access::InTenant;
 use super::convert;
 use super::error::ApiError;
+use super::route::Input;
 use crate::app::App;
-use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use crossrealm_api::{
-    Keytab, Page, PageQuery, RotateKey, ServicePrincipal, ServicePrincipalCreate,
-};
+use crossrealm_api::endpoint;
+use crossrealm_api::{Keytab, Page, ServicePrincipal};
 use crossrealm_directory as directory;
 
-type SpnPath = Path<(String, String)>;
-
-/// `GET /tenants/{tenant}/service-principals`.
-pub(crate) async fn list(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Parameters(query): Parameters<PageQuery>,
-) -> Result<Json<Page<ServicePrincipal>>, ApiError> {
+/// [`endpoint::ServicePrincipals`]
+pub(crate) async fn service_principals(
+    app: App,
+    at: InTenant<endpoint::ServicePrincipals>,
+    Input { query, .. }: Input<endpoint::ServicePrincipals>,
+) -> Result<Page<ServicePrincipal>, ApiError> {
     let page = convert::page(query);
     let services = app.directory.service_principals(at.id(), &page).await?;
-    Ok(Json(convert::paged(services, view)))
+    Ok(convert::paged(services, view))
 }
 
-/// `POST /tenants/{tenant}/service-principals`.
-pub(crate) async fn create(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    JsonBody(wanted): JsonBody<ServicePrincipalCreate>,
-) -> Result<(StatusCode, Json<ServicePrincipal>), ApiError> {
+/// [`endpoint::CreateServicePrincipal`]
+pub(crate) async fn create_service_principal(
+    app: App,
+    at: InTenant<endpoint::CreateServicePrincipal>,
+    Input { body: wanted, .. }: Input<endpoint::CreateServicePrincipal>,
+) -> Result<ServicePrincipal, ApiError> {
     let service = app
         .directory
         .create_service_principal(&at.actor, at.id(), &wanted.spn)
         .await?;
-    Ok((StatusCode::CREATED, Json(view(service))))
+    Ok(view(service))
 }
 
-/// `GET /tenants/{tenant}/service-principals/{spn}`.
-pub(crate) async fn show(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, spn)): SpnPath,
-) -> Result<Json<ServicePrincipal>, ApiError> {
+/// [`endpoint::ShowServicePrincipal`]
+pub(crate) async fn service_principal(
+    app: App,
+    at: InTenant<endpoint::ShowServicePrincipal>,
+    Input { path: [_, spn], .. }: Input<endpoint::ShowServicePrincipal>,
+) -> Result<ServicePrincipal, ApiError> {
     let service = app.directory.service_principal(at.id(), &spn).await?;
-    Ok(Json(view(service)))
+    Ok(view(service))
 }
 
-/// `DELETE /tenants/{tenant}/service-principals/{spn}`.
-pub(crate) async fn delete(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, spn)): SpnPath,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::DeleteServicePrincipal`]
+pub(crate) async fn delete_service_principal(
+    app: App,
+    at: InTenant<endpoint::DeleteServicePrincipal>,
+    Input { path: [_, spn], .. }: Input<endpoint::DeleteServicePrincipal>,
+) -> Result<(), ApiError> {
     app.directory
         .delete_service_principal(&at.actor, at.id(), &spn)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `POST /tenants/{tenant}/service-principals/{spn}/rotate-key`.
-pub(crate) async fn rotate_key(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, spn)): SpnPath,
-    JsonBody(rotate): JsonBody<RotateKey>,
-) -> Result<Json<ServicePrincipal>, ApiError> {
+/// [`endpoint::RotateServicePrincipalKey`]
+pub(crate) async fn rotate_service_principal_key(
+    app: App,
+    at: InTenant<endpoint::RotateServicePrincipalKey>,
+    Input {
+        path: [_, spn],
+        body: rotate,
+        ..
+    }: Input<endpoint::RotateServicePrincipalKey>,
+) -> Result<ServicePrincipal, ApiError> {
     let slot = convert::slot_in(rotate.key);
     let service = app
         .directory
         .rotate_service_principal_key(&at.actor, at.id(), &spn, slot)
         .await?;
-    Ok(Json(view(service)))
+    Ok(view(service))
 }
 
-/// `POST /tenants/{tenant}/service-principals/{spn}/keytab`.
-pub(crate) async fn keytab(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, spn)): SpnPath,
-) -> Result<Json<Keytab>, ApiError> {
+/// [`endpoint::ServicePrincipalKeytab`]
+pub(crate) async fn service_principal_keytab(
+    app: App,
+    at: InTenant<endpoint::ServicePrincipalKeytab>,
+    Input { path: [_, spn], .. }: Input<endpoint::ServicePrincipalKeytab>,
+) -> Result<Keytab, ApiError> {
     let material = app
         .directory
         .service_principal_keytab(&at.actor, at.id(), &spn)
         .await?;
-    Ok(Json(convert::keytab(&material)?))
+    Ok(convert::keytab(&material)?)
 }
 
 fn view(service: directory::ServicePrincipal) -> ServicePrincipal {

@@ -1,47 +1,54 @@
 //! The server itself: its health, its authority, and who a token is.
 
-use super::access::{Caller, Known, ReadInstallation, role_of};
-use super::body::Parameters;
+use super::access::{Anyone, Caller, role_of};
 use super::error::ApiError;
+use super::route::{Answer, Input};
 use super::{convert, tenants};
 use crate::app::App;
 use axum::Json;
-use axum::extract::State;
-use axum::http::StatusCode;
-use crossrealm_api::{CaCertificate, Event, EventQuery, Health, Page, TokenKind, WhoAmI};
+use crossrealm_api::endpoint;
+use crossrealm_api::{CaCertificate, Event, Health, Page, TokenKind, WhoAmI};
 use crossrealm_directory::{EventFilter, TokenRole};
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long the store may take to show that it answers.
 const PING: Duration = Duration::from_secs(2);
 
-/// `GET /healthz`.
-pub(crate) async fn health(State(app): State<App>) -> (StatusCode, Json<Health>) {
-    let (status, text) = match timeout(PING, app.directory.ping()).await {
-        Ok(Ok(())) => (StatusCode::OK, "ok"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "degraded"),
-    };
-    let health = Health {
-        status: text.into(),
+/// [`endpoint::Health`]
+pub(crate) async fn health(
+    app: App,
+    _: Anyone<endpoint::Health>,
+    _: Input<endpoint::Health>,
+) -> Result<Answer<Health>, ApiError> {
+    let health = |status: &str| Health {
+        status: status.into(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
-    (status, Json(health))
+    Ok(match timeout(PING, app.directory.ping()).await {
+        Ok(Ok(())) => Answer::Success(health("ok")),
+        _ => Answer::Degraded(health("degraded")),
+    })
 }
 
-/// `GET /ca`.
-pub(crate) async fn ca(State(app): State<App>) -> Json<CaCertificate> {
-    Json(CaCertificate {
+/// [`endpoint::Ca`]
+pub(crate) async fn ca(
+    app: App,
+    _: Anyone<endpoint::Ca>,
+    _: Input<endpoint::Ca>,
+) -> Result<CaCertificate, ApiError> {
+    Ok(CaCertificate {
         ca_pem: app.ca_pem.clone(),
     })
 }
 
-/// `GET /events`: those of no tenant, such as sign-ins and changes of the installation's administrators.
-pub(crate) async fn events(
-    State(app): State<App>,
-    _caller: Caller<ReadInstallation>,
-    Parameters(query): Parameters<EventQuery>,
-) -> Result<Json<Page<Event>>, ApiError> {
+/// [`endpoint::InstallationEvents`]
+pub(crate) async fn installation_events(
+    app: App,
+    _caller: Caller<endpoint::InstallationEvents>,
+    Input { query, .. }: Input<endpoint::InstallationEvents>,
+) -> Result<Page<Event>, ApiError> {
     let filter = EventFilter {
         tenant: None,
         installation: true,
@@ -51,11 +58,15 @@ pub(crate) async fn events(
         limit: query.limit.unwrap_or(100),
     };
     let events = app.directory.events(&filter).await?;
-    Ok(Json(convert::complete(events, tenants::event)))
+    Ok(convert::complete(events, tenants::event))
 }
 
-/// `GET /whoami`.
-pub(crate) async fn whoami(caller: Caller<Known>) -> Json<WhoAmI> {
+/// [`endpoint::Whoami`]
+pub(crate) async fn whoami(
+    _: App,
+    caller: Caller<endpoint::Whoami>,
+    _: Input<endpoint::Whoami>,
+) -> Result<WhoAmI, ApiError> {
     let token = caller.token;
     let role = role_of(&token.role);
     let rotates = matches!(token.role, TokenRole::Connector { rotate_trust, .. } if rotate_trust);
@@ -64,7 +75,7 @@ pub(crate) async fn whoami(caller: Caller<Known>) -> Json<WhoAmI> {
         TokenRole::Host { account } => (TokenKind::Host, None, Some(account)),
         _ => (TokenKind::Administrator, None, None),
     };
-    Json(WhoAmI {
+    Ok(WhoAmI {
         kind,
         name: token.name,
         role,
@@ -73,4 +84,10 @@ pub(crate) async fn whoami(caller: Caller<Known>) -> Json<WhoAmI> {
         rotate_trust: rotates,
         account,
     })
+}
+
+/// The OpenAPI document of this API.
+pub(crate) async fn document() -> Json<&'static serde_json::Value> {
+    static DOCUMENT: LazyLock<serde_json::Value> = LazyLock::new(crossrealm_api::openapi);
+    Json(&DOCUMENT)
 }

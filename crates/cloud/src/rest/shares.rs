@@ -1,136 +1,145 @@
 //! Shares and the roles granted on them.
 
-use super::access::{InTenant, ManageStorage, Read};
-use super::body::{JsonBody, Parameters};
+use super::access::InTenant;
 use super::convert;
 use super::error::ApiError;
+use super::route::Input;
 use crate::app::{App, AppState};
-use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use crossrealm_api::{
-    AccessReason, AccessVia, Grant, GrantCreate, Page, Share, ShareAccess, ShareCreate, ShareQuota,
-};
+use crossrealm_api::endpoint;
+use crossrealm_api::{AccessReason, AccessVia, Grant, Page, Share, ShareAccess};
 use crossrealm_directory::{self as directory, Via};
 use crossrealm_kdc::TenantId;
-use serde::Deserialize;
 
-type SharePath = Path<(String, String, String)>;
-
-/// Whose access is asked for.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OfUser {
-    user: String,
-}
-
-/// `GET /tenants/{tenant}/storage-accounts/{account}/shares`.
-pub(crate) async fn list(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, account)): Path<(String, String)>,
-) -> Result<Json<Page<Share>>, ApiError> {
+/// [`endpoint::Shares`]
+pub(crate) async fn shares(
+    app: App,
+    at: InTenant<endpoint::Shares>,
+    Input {
+        path: [_, account], ..
+    }: Input<endpoint::Shares>,
+) -> Result<Page<Share>, ApiError> {
     let shares = app.directory.shares(at.id(), &account).await?;
     let mut items = Vec::with_capacity(shares.len());
     for share in shares {
         items.push(with_grants(&app, at.id(), share).await?);
     }
-    Ok(Json(Page { items, next: None }))
+    Ok(Page { items, next: None })
 }
 
-/// `POST /tenants/{tenant}/storage-accounts/{account}/shares`.
-pub(crate) async fn create(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account)): Path<(String, String)>,
-    JsonBody(wanted): JsonBody<ShareCreate>,
-) -> Result<(StatusCode, Json<Share>), ApiError> {
+/// [`endpoint::CreateShare`]
+pub(crate) async fn create_share(
+    app: App,
+    at: InTenant<endpoint::CreateShare>,
+    Input {
+        path: [_, account],
+        body: wanted,
+        ..
+    }: Input<endpoint::CreateShare>,
+) -> Result<Share, ApiError> {
     let share = app
         .directory
         .create_share(&at.actor, at.id(), &account, &wanted.name, wanted.quota_gib)
         .await?;
-    Ok((StatusCode::CREATED, Json(view(share, Vec::new()))))
+    Ok(view(share, Vec::new()))
 }
 
-/// `GET /tenants/{tenant}/storage-accounts/{account}/shares/{share}`.
-pub(crate) async fn show(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, account, share)): SharePath,
-) -> Result<Json<Share>, ApiError> {
+/// [`endpoint::ShowShare`]
+pub(crate) async fn share(
+    app: App,
+    at: InTenant<endpoint::ShowShare>,
+    Input {
+        path: [_, account, share],
+        ..
+    }: Input<endpoint::ShowShare>,
+) -> Result<Share, ApiError> {
     let share = find(&app, at.id(), &account, &share).await?;
-    Ok(Json(with_grants(&app, at.id(), share).await?))
+    Ok(with_grants(&app, at.id(), share).await?)
 }
 
-/// `PUT /tenants/{tenant}/storage-accounts/{account}/shares/{share}/quota`.
-pub(crate) async fn set_quota(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account, share)): SharePath,
-    JsonBody(wanted): JsonBody<ShareQuota>,
-) -> Result<Json<Share>, ApiError> {
+/// [`endpoint::SetShareQuota`]
+pub(crate) async fn set_share_quota(
+    app: App,
+    at: InTenant<endpoint::SetShareQuota>,
+    Input {
+        path: [_, account, share],
+        body: wanted,
+        ..
+    }: Input<endpoint::SetShareQuota>,
+) -> Result<Share, ApiError> {
     let share = app
         .directory
         .set_share_quota(&at.actor, at.id(), &account, &share, wanted.quota_gib)
         .await?;
-    Ok(Json(with_grants(&app, at.id(), share).await?))
+    Ok(with_grants(&app, at.id(), share).await?)
 }
 
-/// `DELETE /tenants/{tenant}/storage-accounts/{account}/shares/{share}`.
-pub(crate) async fn delete(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account, share)): SharePath,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::DeleteShare`]
+pub(crate) async fn delete_share(
+    app: App,
+    at: InTenant<endpoint::DeleteShare>,
+    Input {
+        path: [_, account, share],
+        ..
+    }: Input<endpoint::DeleteShare>,
+) -> Result<(), ApiError> {
     app.directory
         .delete_share(&at.actor, at.id(), &account, &share)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `PUT /tenants/{tenant}/storage-accounts/{account}/shares/{share}/grants`.
+/// [`endpoint::GrantRole`]
 pub(crate) async fn grant(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account, share)): SharePath,
-    JsonBody(wanted): JsonBody<GrantCreate>,
-) -> Result<Json<Grant>, ApiError> {
+    app: App,
+    at: InTenant<endpoint::GrantRole>,
+    Input {
+        path: [_, account, share],
+        body: wanted,
+        ..
+    }: Input<endpoint::GrantRole>,
+) -> Result<Grant, ApiError> {
     let role = convert::role_in(wanted.role);
     let grant = app
         .directory
         .grant(&at.actor, at.id(), &account, &share, &wanted.to, role)
         .await?;
-    Ok(Json(convert::grant(grant)))
+    Ok(convert::grant(grant))
 }
 
-/// `DELETE /tenants/{tenant}/storage-accounts/{account}/shares/{share}/grants/{principal}`.
+/// [`endpoint::RevokeRole`]
 pub(crate) async fn revoke(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account, share, principal)): Path<(String, String, String, String)>,
-) -> Result<StatusCode, ApiError> {
+    app: App,
+    at: InTenant<endpoint::RevokeRole>,
+    Input {
+        path: [_, account, share, principal],
+        ..
+    }: Input<endpoint::RevokeRole>,
+) -> Result<(), ApiError> {
     app.directory
         .revoke(&at.actor, at.id(), &account, &share, &principal)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `GET /tenants/{tenant}/storage-accounts/{account}/shares/{share}/access?user=…`.
-pub(crate) async fn access(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, account, share)): SharePath,
-    Parameters(of): Parameters<OfUser>,
-) -> Result<Json<ShareAccess>, ApiError> {
+/// [`endpoint::ShowShareAccess`]
+pub(crate) async fn share_access(
+    app: App,
+    at: InTenant<endpoint::ShowShareAccess>,
+    Input {
+        path: [_, account, share],
+        query: of,
+        ..
+    }: Input<endpoint::ShowShareAccess>,
+) -> Result<ShareAccess, ApiError> {
     let access = app
         .directory
         .share_access(at.id(), &account, &share, &of.user)
         .await?;
-    Ok(Json(ShareAccess {
+    Ok(ShareAccess {
         effective: access.role.map(convert::role),
         user: convert::identity(access.user),
         reasons: access.reasons.into_iter().map(reason).collect(),
-    }))
+    })
 }
 
 fn reason(reason: directory::AccessReason) -> AccessReason {

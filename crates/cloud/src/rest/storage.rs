@@ -1,49 +1,33 @@
 //! Storage accounts.
 
-use super::access::{InTenant, ManageStorage, Read};
-use super::body::{JsonBody, Parameters};
+use super::access::InTenant;
 use super::convert;
 use super::error::ApiError;
+use super::route::Input;
 use crate::app::App;
-use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use crossrealm_api::{
-    DefaultPermission, Keytab, Page, PageQuery, RotateAccountKey, RotatedAccount, StorageAccount,
-    StorageAccountCreate,
-};
+use crossrealm_api::endpoint;
+use crossrealm_api::{Keytab, Page, RotatedAccount, StorageAccount};
 use crossrealm_directory::NewStorageAccount;
-use serde::Deserialize;
 
-/// Whether the shares that an account still has go with it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct HowToDelete {
-    #[serde(default)]
-    with_shares: bool,
-}
-
-type AccountPath = Path<(String, String)>;
-
-/// `GET /tenants/{tenant}/storage-accounts`.
-pub(crate) async fn list(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Parameters(query): Parameters<PageQuery>,
-) -> Result<Json<Page<StorageAccount>>, ApiError> {
+/// [`endpoint::StorageAccounts`]
+pub(crate) async fn storage_accounts(
+    app: App,
+    at: InTenant<endpoint::StorageAccounts>,
+    Input { query, .. }: Input<endpoint::StorageAccounts>,
+) -> Result<Page<StorageAccount>, ApiError> {
     let accounts = app
         .directory
         .storage_accounts(at.id(), &convert::page(query))
         .await?;
-    Ok(Json(convert::paged(accounts, convert::storage_account)))
+    Ok(convert::paged(accounts, convert::storage_account))
 }
 
-/// `POST /tenants/{tenant}/storage-accounts`.
-pub(crate) async fn create(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    JsonBody(wanted): JsonBody<StorageAccountCreate>,
-) -> Result<(StatusCode, Json<StorageAccount>), ApiError> {
+/// [`endpoint::CreateStorageAccount`]
+pub(crate) async fn create_storage_account(
+    app: App,
+    at: InTenant<endpoint::CreateStorageAccount>,
+    Input { body: wanted, .. }: Input<endpoint::CreateStorageAccount>,
+) -> Result<StorageAccount, ApiError> {
     let new = NewStorageAccount {
         name: wanted.name,
         aliases: wanted.aliases,
@@ -52,26 +36,31 @@ pub(crate) async fn create(
         .directory
         .create_storage_account(&at.actor, at.id(), new)
         .await?;
-    Ok((StatusCode::CREATED, Json(convert::storage_account(account))))
+    Ok(convert::storage_account(account))
 }
 
-/// `GET /tenants/{tenant}/storage-accounts/{account}`.
-pub(crate) async fn show(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, account)): AccountPath,
-) -> Result<Json<StorageAccount>, ApiError> {
+/// [`endpoint::ShowStorageAccount`]
+pub(crate) async fn storage_account(
+    app: App,
+    at: InTenant<endpoint::ShowStorageAccount>,
+    Input {
+        path: [_, account], ..
+    }: Input<endpoint::ShowStorageAccount>,
+) -> Result<StorageAccount, ApiError> {
     let account = app.directory.storage_account(at.id(), &account).await?;
-    Ok(Json(convert::storage_account(account)))
+    Ok(convert::storage_account(account))
 }
 
-/// `DELETE /tenants/{tenant}/storage-accounts/{account}`.
-pub(crate) async fn delete(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account)): AccountPath,
-    Parameters(how): Parameters<HowToDelete>,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::DeleteStorageAccount`]
+pub(crate) async fn delete_storage_account(
+    app: App,
+    at: InTenant<endpoint::DeleteStorageAccount>,
+    Input {
+        path: [_, account],
+        query: how,
+        ..
+    }: Input<endpoint::DeleteStorageAccount>,
+) -> Result<(), ApiError> {
     let (directory, by) = (&app.directory, &at.actor);
     match how.with_shares {
         true => {
@@ -85,51 +74,59 @@ pub(crate) async fn delete(
                 .await?;
         }
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `POST /tenants/{tenant}/storage-accounts/{account}/rotate-key`.
-pub(crate) async fn rotate_key(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account)): AccountPath,
-    JsonBody(rotate): JsonBody<RotateAccountKey>,
-) -> Result<Json<RotatedAccount>, ApiError> {
+/// [`endpoint::RotateStorageAccountKey`]
+pub(crate) async fn rotate_storage_account_key(
+    app: App,
+    at: InTenant<endpoint::RotateStorageAccountKey>,
+    Input {
+        path: [_, account],
+        body: rotate,
+        ..
+    }: Input<endpoint::RotateStorageAccountKey>,
+) -> Result<RotatedAccount, ApiError> {
     let slot = convert::slot_in(rotate.key);
     let rotated = app
         .directory
         .rotate_storage_key(&at.actor, at.id(), &account, slot, rotate.force)
         .await?;
-    Ok(Json(RotatedAccount {
+    Ok(RotatedAccount {
         account: convert::storage_account(rotated.account),
         warnings: rotated.warnings.iter().map(ToString::to_string).collect(),
-    }))
+    })
 }
 
-/// `POST /tenants/{tenant}/storage-accounts/{account}/keytab`.
-pub(crate) async fn keytab(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account)): AccountPath,
-) -> Result<Json<Keytab>, ApiError> {
+/// [`endpoint::StorageAccountKeytab`]
+pub(crate) async fn storage_account_keytab(
+    app: App,
+    at: InTenant<endpoint::StorageAccountKeytab>,
+    Input {
+        path: [_, account], ..
+    }: Input<endpoint::StorageAccountKeytab>,
+) -> Result<Keytab, ApiError> {
     let material = app
         .directory
         .storage_account_keytab(&at.actor, at.id(), &account)
         .await?;
-    Ok(Json(convert::keytab(&material)?))
+    Ok(convert::keytab(&material)?)
 }
 
-/// `PUT /tenants/{tenant}/storage-accounts/{account}/default-permission`.
-pub(crate) async fn set_default(
-    State(app): State<App>,
-    at: InTenant<ManageStorage>,
-    Path((_, account)): AccountPath,
-    JsonBody(wanted): JsonBody<DefaultPermission>,
-) -> Result<Json<StorageAccount>, ApiError> {
+/// [`endpoint::SetDefaultPermission`]
+pub(crate) async fn set_default_permission(
+    app: App,
+    at: InTenant<endpoint::SetDefaultPermission>,
+    Input {
+        path: [_, account],
+        body: wanted,
+        ..
+    }: Input<endpoint::SetDefaultPermission>,
+) -> Result<StorageAccount, ApiError> {
     let role = wanted.role.map(convert::role_in);
     let account = app
         .directory
         .set_default_role(&at.actor, at.id(), &account, role)
         .await?;
-    Ok(Json(convert::storage_account(account)))
+    Ok(convert::storage_account(account))
 }

@@ -1,29 +1,24 @@
 //! Tenants, their events, and what their clients' configuration is made from.
 
-use super::access::{Caller, InTenant, ManageTenants, Read};
-use super::body::{JsonBody, Parameters};
+use super::access::{Caller, InTenant};
 use super::convert;
 use super::error::ApiError;
+use super::route::Input;
 use crate::app::{App, AppState};
-use axum::Json;
-use axum::extract::State;
-use axum::http::StatusCode;
-use crossrealm_api::{
-    AdRealm, ClientConfig, Code, Event, EventKind, EventQuery, Outcome, Page, PageQuery, Tenant,
-    TenantCreate, TenantPolicy,
-};
+use crossrealm_api::endpoint;
+use crossrealm_api::{AdRealm, ClientConfig, Code, Event, EventKind, Outcome, Page, Tenant};
 use crossrealm_directory::{self as directory, NewTenant, TenantInfo};
 use crossrealm_kdc::{IdentityKind, Policy, Reason, TenantId};
 
 /// The most services whose hosts a client's configuration lists.
 const MAX_HOSTS: usize = 10_000;
 
-/// `POST /tenants`.
-pub(crate) async fn create(
-    State(app): State<App>,
-    caller: Caller<ManageTenants>,
-    JsonBody(wanted): JsonBody<TenantCreate>,
-) -> Result<(StatusCode, Json<Tenant>), ApiError> {
+/// [`endpoint::CreateTenant`]
+pub(crate) async fn create_tenant(
+    app: App,
+    caller: Caller<endpoint::CreateTenant>,
+    Input { body: wanted, .. }: Input<endpoint::CreateTenant>,
+) -> Result<Tenant, ApiError> {
     let mut new = NewTenant::named(&wanted.name, &app.config.base_domain);
     if let Some(domain) = wanted.domain {
         new.domain = domain;
@@ -36,34 +31,38 @@ pub(crate) async fn create(
         ..NewTenant::DEFAULT_POLICY
     });
     let tenant = app.directory.create_tenant(&caller.actor, new).await?;
-    Ok((StatusCode::CREATED, Json(view(&app, tenant))))
+    Ok(view(&app, tenant))
 }
 
-/// `GET /tenants`: those that the token may see.
-pub(crate) async fn list(
-    State(app): State<App>,
-    caller: Caller<Read>,
-    Parameters(query): Parameters<PageQuery>,
-) -> Result<Json<Page<Tenant>>, ApiError> {
+/// [`endpoint::Tenants`]
+pub(crate) async fn tenants(
+    app: App,
+    caller: Caller<endpoint::Tenants>,
+    Input { query, .. }: Input<endpoint::Tenants>,
+) -> Result<Page<Tenant>, ApiError> {
     if let Some(id) = caller.token.tenant {
         let own = app.directory.tenant(id).await?;
-        return Ok(Json(convert::complete(vec![own], |t| view(&app, t))));
+        return Ok(convert::complete(vec![own], |t| view(&app, t)));
     }
     let tenants = app.directory.tenants(&convert::page(query)).await?;
-    Ok(Json(convert::paged(tenants, |t| view(&app, t))))
+    Ok(convert::paged(tenants, |t| view(&app, t)))
 }
 
-/// `GET /tenants/{tenant}`.
-pub(crate) async fn show(State(app): State<App>, at: InTenant<Read>) -> Json<Tenant> {
-    Json(view(&app, at.tenant))
+/// [`endpoint::ShowTenant`]
+pub(crate) async fn tenant(
+    app: App,
+    at: InTenant<endpoint::ShowTenant>,
+    _: Input<endpoint::ShowTenant>,
+) -> Result<Tenant, ApiError> {
+    Ok(view(&app, at.tenant))
 }
 
-/// `PUT /tenants/{tenant}/policy`.
-pub(crate) async fn set_policy(
-    State(app): State<App>,
-    at: InTenant<ManageTenants>,
-    JsonBody(wanted): JsonBody<TenantPolicy>,
-) -> Result<Json<Tenant>, ApiError> {
+/// [`endpoint::SetTenantPolicy`]
+pub(crate) async fn set_tenant_policy(
+    app: App,
+    at: InTenant<endpoint::SetTenantPolicy>,
+    Input { body: wanted, .. }: Input<endpoint::SetTenantPolicy>,
+) -> Result<Tenant, ApiError> {
     let mut tenant = at.tenant;
     if let Some(allowed) = wanted.allow_low_rids {
         tenant.policy.allow_low_rids = allowed;
@@ -71,14 +70,15 @@ pub(crate) async fn set_policy(
             .set_policy(&at.actor, tenant.id, tenant.policy.clone())
             .await?;
     }
-    Ok(Json(view(&app, tenant)))
+    Ok(view(&app, tenant))
 }
 
-/// `DELETE /tenants/{tenant}`: only once it holds nothing that people rely on.
-pub(crate) async fn delete(
-    State(app): State<App>,
-    at: InTenant<ManageTenants>,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::DeleteTenant`]
+pub(crate) async fn delete_tenant(
+    app: App,
+    at: InTenant<endpoint::DeleteTenant>,
+    _: Input<endpoint::DeleteTenant>,
+) -> Result<(), ApiError> {
     let first = directory::Page {
         after: None,
         limit: 1,
@@ -109,18 +109,19 @@ pub(crate) async fn delete(
         .hint("delete its storage accounts, service principals and trusts first"));
     }
     app.directory.delete_tenant(&at.actor, at.id()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `GET /tenants/{tenant}/client-config`.
+/// [`endpoint::ShowClientConfig`]
 pub(crate) async fn client_config(
-    State(app): State<App>,
-    at: InTenant<Read>,
-) -> Result<Json<ClientConfig>, ApiError> {
+    app: App,
+    at: InTenant<endpoint::ShowClientConfig>,
+    _: Input<endpoint::ShowClientConfig>,
+) -> Result<ClientConfig, ApiError> {
     let ad_realms = app.directory.domains(at.id()).await?;
     let hosts = hosts(&app, &at.tenant).await?;
     let tenant = view(&app, at.tenant);
-    Ok(Json(ClientConfig {
+    Ok(ClientConfig {
         kdc_proxy_url: tenant.kdc_proxy_url.clone(),
         tenant,
         ca_pem: app.ca_pem.clone(),
@@ -134,7 +135,7 @@ pub(crate) async fn client_config(
             })
             .collect(),
         hosts,
-    }))
+    })
 }
 
 async fn hosts(app: &AppState, tenant: &TenantInfo) -> Result<Vec<String>, ApiError> {
@@ -166,12 +167,12 @@ async fn hosts(app: &AppState, tenant: &TenantInfo) -> Result<Vec<String>, ApiEr
     Ok(hosts)
 }
 
-/// `GET /tenants/{tenant}/events`.
+/// [`endpoint::Events`]
 pub(crate) async fn events(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Parameters(query): Parameters<EventQuery>,
-) -> Result<Json<Page<Event>>, ApiError> {
+    app: App,
+    at: InTenant<endpoint::Events>,
+    Input { query, .. }: Input<endpoint::Events>,
+) -> Result<Page<Event>, ApiError> {
     let user = match query.user {
         Some(user) => Some(upn_of(&app, at.id(), user).await?),
         None => None,
@@ -185,7 +186,7 @@ pub(crate) async fn events(
         limit: query.limit.unwrap_or(100),
     };
     let events = app.directory.events(&filter).await?;
-    Ok(Json(convert::complete(events, event)))
+    Ok(convert::complete(events, event))
 }
 
 /// The name that events concerning a user carry: the UPN of a user who is known by the name given, else that name.

@@ -1,49 +1,47 @@
 //! Trusts with AD domains: the secret is generated here, stays *pending* until AD is known to hold it, and is handed out
 //! to the trust tool alone.
 
-use super::access::{InTenant, ManageTrusts, Read, RotateTrusts};
-use super::body::JsonBody;
+use super::access::InTenant;
 use super::convert;
 use super::error::ApiError;
+use super::route::Input;
 use crate::app::App;
-use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use crossrealm_api::{
-    AdStep, AdStepPhase, ConfirmTrust, ConfirmTrustRotation, Page, PrepareTrust, PreparedTrust,
-    RotateTrust, Trust, TrustRotation,
-};
+use crossrealm_api::endpoint;
+use crossrealm_api::{AdStepPhase, Page, PreparedTrust, Trust, TrustRotation};
 use crossrealm_directory as directory;
 
-/// The parameters of a path below a trust.
-type TrustPath = Path<(String, String)>;
-
-/// `GET /tenants/{tenant}/trusts`.
-pub(crate) async fn list(
-    State(app): State<App>,
-    at: InTenant<Read>,
-) -> Result<Json<Page<Trust>>, ApiError> {
+/// [`endpoint::Trusts`]
+pub(crate) async fn trusts(
+    app: App,
+    at: InTenant<endpoint::Trusts>,
+    _: Input<endpoint::Trusts>,
+) -> Result<Page<Trust>, ApiError> {
     let trusts = app.directory.trusts(at.id()).await?;
-    Ok(Json(convert::complete(trusts, convert::trust)))
+    Ok(convert::complete(trusts, convert::trust))
 }
 
-/// `GET /tenants/{tenant}/trusts/{domain}`.
-pub(crate) async fn show(
-    State(app): State<App>,
-    at: InTenant<Read>,
-    Path((_, domain)): TrustPath,
-) -> Result<Json<Trust>, ApiError> {
+/// [`endpoint::ShowTrust`]
+pub(crate) async fn trust(
+    app: App,
+    at: InTenant<endpoint::ShowTrust>,
+    Input {
+        path: [_, domain], ..
+    }: Input<endpoint::ShowTrust>,
+) -> Result<Trust, ApiError> {
     let trust = app.directory.trust(at.id(), &domain).await?;
-    Ok(Json(convert::trust(trust)))
+    Ok(convert::trust(trust))
 }
 
-/// `POST /tenants/{tenant}/trusts/{domain}/prepare`.
-pub(crate) async fn prepare(
-    State(app): State<App>,
-    at: InTenant<ManageTrusts>,
-    Path((_, domain)): TrustPath,
-    JsonBody(wanted): JsonBody<PrepareTrust>,
-) -> Result<Json<PreparedTrust>, ApiError> {
+/// [`endpoint::PrepareTrust`]
+pub(crate) async fn prepare_trust(
+    app: App,
+    at: InTenant<endpoint::PrepareTrust>,
+    Input {
+        path: [_, domain],
+        body: wanted,
+        ..
+    }: Input<endpoint::PrepareTrust>,
+) -> Result<PreparedTrust, ApiError> {
     let wanted = directory::PrepareTrust {
         sid: convert::sid(&wanted.sid)?,
         realm: wanted.realm,
@@ -55,16 +53,19 @@ pub(crate) async fn prepare(
         .directory
         .prepare_trust(&at.actor, at.id(), &domain, &wanted)
         .await?;
-    Ok(Json(convert::prepared_trust(&prepared)))
+    Ok(convert::prepared_trust(&prepared))
 }
 
-/// `POST /tenants/{tenant}/trusts/{domain}/confirm`.
-pub(crate) async fn confirm(
-    State(app): State<App>,
-    at: InTenant<ManageTrusts>,
-    Path((_, domain)): TrustPath,
-    JsonBody(done): JsonBody<ConfirmTrust>,
-) -> Result<Json<Trust>, ApiError> {
+/// [`endpoint::ConfirmTrust`]
+pub(crate) async fn confirm_trust(
+    app: App,
+    at: InTenant<endpoint::ConfirmTrust>,
+    Input {
+        path: [_, domain],
+        body: done,
+        ..
+    }: Input<endpoint::ConfirmTrust>,
+) -> Result<Trust, ApiError> {
     let trust = app
         .directory
         .confirm_trust(
@@ -75,52 +76,61 @@ pub(crate) async fn confirm(
             &done.top_level_names,
         )
         .await?;
-    Ok(Json(convert::trust(trust)))
+    Ok(convert::trust(trust))
 }
 
-/// `DELETE /tenants/{tenant}/trusts/{domain}`.
-pub(crate) async fn delete(
-    State(app): State<App>,
-    at: InTenant<ManageTrusts>,
-    Path((_, domain)): TrustPath,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::DeleteTrust`]
+pub(crate) async fn delete_trust(
+    app: App,
+    at: InTenant<endpoint::DeleteTrust>,
+    Input {
+        path: [_, domain], ..
+    }: Input<endpoint::DeleteTrust>,
+) -> Result<(), ApiError> {
     app.directory
         .delete_trust(&at.actor, at.id(), &domain)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `POST /tenants/{tenant}/trusts/{domain}/removal`.
-pub(crate) async fn begin_removal(
-    State(app): State<App>,
-    at: InTenant<ManageTrusts>,
-    Path((_, domain)): TrustPath,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::BeginTrustRemoval`]
+pub(crate) async fn begin_trust_removal(
+    app: App,
+    at: InTenant<endpoint::BeginTrustRemoval>,
+    Input {
+        path: [_, domain], ..
+    }: Input<endpoint::BeginTrustRemoval>,
+) -> Result<(), ApiError> {
     app.directory
         .begin_trust_removal(&at.actor, at.id(), &domain)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `DELETE /tenants/{tenant}/trusts/{domain}/removal`.
-pub(crate) async fn cancel_removal(
-    State(app): State<App>,
-    at: InTenant<ManageTrusts>,
-    Path((_, domain)): TrustPath,
-) -> Result<StatusCode, ApiError> {
+/// [`endpoint::CancelTrustRemoval`]
+pub(crate) async fn cancel_trust_removal(
+    app: App,
+    at: InTenant<endpoint::CancelTrustRemoval>,
+    Input {
+        path: [_, domain], ..
+    }: Input<endpoint::CancelTrustRemoval>,
+) -> Result<(), ApiError> {
     app.directory
         .cancel_trust_removal(&at.actor, at.id(), &domain)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
-/// `POST /tenants/{tenant}/trusts/{domain}/rotation`.
-pub(crate) async fn rotate(
-    State(app): State<App>,
-    at: InTenant<RotateTrusts>,
-    Path((_, domain)): TrustPath,
-    JsonBody(wanted): JsonBody<RotateTrust>,
-) -> Result<Json<TrustRotation>, ApiError> {
+/// [`endpoint::RotateTrust`]
+pub(crate) async fn rotate_trust(
+    app: App,
+    at: InTenant<endpoint::RotateTrust>,
+    Input {
+        path: [_, domain],
+        body: wanted,
+        ..
+    }: Input<endpoint::RotateTrust>,
+) -> Result<TrustRotation, ApiError> {
     let wanted = directory::RotateTrust {
         every_s: wanted.every_s,
         holder: wanted.holder,
@@ -130,7 +140,7 @@ pub(crate) async fn rotate(
         .rotate_trust(&at.actor, at.id(), &domain, &wanted)
         .await?;
     let (held_by, held_until) = rotation.held_by.unzip();
-    Ok(Json(TrustRotation {
+    Ok(TrustRotation {
         due_at: rotation.due_at,
         prepared: rotation.prepared.as_ref().map(convert::prepared_trust),
         held_by,
@@ -138,30 +148,36 @@ pub(crate) async fn rotate(
         realm: at.tenant.realm,
         flat_name: at.tenant.flat_name,
         domain_flat_name: rotation.domain_flat_name,
-    }))
+    })
 }
 
-/// `POST /tenants/{tenant}/trusts/{domain}/rotation/confirm`. Leaves the top-level names as they are.
-pub(crate) async fn confirm_rotation(
-    State(app): State<App>,
-    at: InTenant<RotateTrusts>,
-    Path((_, domain)): TrustPath,
-    JsonBody(done): JsonBody<ConfirmTrustRotation>,
-) -> Result<Json<Trust>, ApiError> {
+/// [`endpoint::ConfirmTrustRotation`]
+pub(crate) async fn confirm_trust_rotation(
+    app: App,
+    at: InTenant<endpoint::ConfirmTrustRotation>,
+    Input {
+        path: [_, domain],
+        body: done,
+        ..
+    }: Input<endpoint::ConfirmTrustRotation>,
+) -> Result<Trust, ApiError> {
     let trust = app
         .directory
         .confirm_trust(&at.actor, at.id(), &domain, done.version, &[])
         .await?;
-    Ok(Json(convert::trust(trust)))
+    Ok(convert::trust(trust))
 }
 
-/// `POST /tenants/{tenant}/domains/{domain}/ad-steps`.
+/// [`endpoint::RecordAdStep`]
 pub(crate) async fn record_ad_step(
-    State(app): State<App>,
-    at: InTenant<RotateTrusts>,
-    Path((_, domain)): TrustPath,
-    JsonBody(step): JsonBody<AdStep>,
-) -> Result<StatusCode, ApiError> {
+    app: App,
+    at: InTenant<endpoint::RecordAdStep>,
+    Input {
+        path: [_, domain],
+        body: step,
+        ..
+    }: Input<endpoint::RecordAdStep>,
+) -> Result<(), ApiError> {
     let step = directory::AdStep {
         phase: match step.phase {
             AdStepPhase::Begun => directory::AdStepPhase::Begun,
@@ -176,5 +192,5 @@ pub(crate) async fn record_ad_step(
     app.directory
         .record_ad_step(&at.actor, at.id(), &domain, &step)
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }

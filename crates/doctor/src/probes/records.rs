@@ -2,7 +2,9 @@
 
 use crate::facts::{Facts, NO_DIRECTORY, NO_RECORDS, NO_SHARE, NO_USER};
 use crate::finding::{Finding, failed, failed_with, need, passed, skipped, try_or_fail};
-use crossrealm_api::{ClientError, Code, IdentitySource, IdentityState, TrustKeyState, TrustState};
+use crossrealm_api::{
+    ClientError, Code, IdentitySource, IdentityState, ShareAccessQuery, TrustKeyState, TrustState,
+};
 use crossrealm_onprem::ldap::{Filter, Search};
 use crossrealm_onprem::trust::is_at_or_below;
 use crossrealm_os::clock::now_s;
@@ -329,7 +331,14 @@ pub(super) async fn role(facts: &Facts<'_>) -> Finding {
     let share = need!(&facts.options.share, NO_SHARE);
     let user = need!(&facts.user, facts.why_no_user());
     let access = client
-        .share_access(&tenant, &share.account, &share.name, &user.user.sid)
+        .share_access(
+            &tenant,
+            &share.account,
+            &share.name,
+            &ShareAccessQuery {
+                user: user.user.sid.clone(),
+            },
+        )
         .await;
     let upn = &user.user.upn;
     match access {

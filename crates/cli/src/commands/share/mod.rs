@@ -9,7 +9,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, shown, time_column};
 use clap::{Subcommand, ValueEnum};
-use crossrealm_api::{GrantCreate, ShareCreate, ShareRole};
+use crossrealm_api::{
+    DefaultPermission, GrantCreate, ShareAccessQuery, ShareCreate, ShareQuota, ShareRole,
+};
 use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
@@ -260,7 +262,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Args::SetQuota { share, quota } => {
             let gib = quota.0.map(|quota| quota.gib);
             let share = client
-                .set_share_quota(tenant, &share.account, &share.share, gib)
+                .set_share_quota(
+                    tenant,
+                    &share.account,
+                    &share.share,
+                    &ShareQuota { quota_gib: gib },
+                )
                 .await?;
             context.output.record(&share, SHARES)
         }
@@ -311,7 +318,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             data,
         } => {
             let access = client
-                .share_access(tenant, &share.account, &share.share, &user)
+                .share_access(
+                    tenant,
+                    &share.account,
+                    &share.share,
+                    &ShareAccessQuery { user },
+                )
                 .await?;
             match path {
                 None => context.output.record(&access, ACCESS),
@@ -321,7 +333,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Args::Acl(acl) => acl::run(acl, context).await,
         Args::DefaultPermission { account, role } => {
             let account = client
-                .set_default_permission(tenant, &account, role.role())
+                .set_default_permission(tenant, &account, &DefaultPermission { role: role.role() })
                 .await?;
             context.output.record(&account, DEFAULT)
         }

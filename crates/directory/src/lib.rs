@@ -59,7 +59,7 @@ pub use sealing::error::SealError;
 pub use sealing::master_key::{MasterKey, MasterKeyError};
 pub use service_keys::{KeyInfo, KeySlot, KeytabMaterial};
 pub use storage::effective_access::{AccessReason, ShareAccess, Via};
-pub use storage::model::{Grant, NewStorageAccount, Share, ShareRole, StorageAccount};
+pub use storage::model::{Grant, NewStorageAccount, Share, SharePath, ShareRole, StorageAccount};
 pub use storage::service_principals::ServicePrincipal;
 pub use sync::connectors::{ConnectorInfo, MAX_LEASE_S, MIN_LEASE_S};
 pub use sync::model::{

@@ -265,9 +265,9 @@ pub(crate) fn role_in(role: api::ShareRole) -> directory::ShareRole {
 /// A grant.
 pub(crate) fn grant(grant: directory::Grant) -> api::Grant {
     api::Grant {
-        sid: grant.principal.sid.to_string(),
-        name: grant.principal.name,
-        kind: kind(grant.principal.kind),
+        sid: grant.identity.sid.to_string(),
+        name: grant.identity.name,
+        kind: kind(grant.identity.kind),
         role: role(grant.role),
     }
 }

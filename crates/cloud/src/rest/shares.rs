@@ -4,11 +4,10 @@ use super::access::InTenant;
 use super::convert;
 use super::error::ApiError;
 use super::route::Input;
-use crate::app::{App, AppState};
+use crate::app::App;
 use crossrealm_api::endpoint;
 use crossrealm_api::{AccessReason, AccessVia, Grant, Page, Share, ShareAccess};
-use crossrealm_directory::{self as directory, Via};
-use crossrealm_kdc::TenantId;
+use crossrealm_directory::{self as directory, SharePath, Via};
 
 /// [`endpoint::Shares`]
 pub(crate) async fn shares(
@@ -19,11 +18,7 @@ pub(crate) async fn shares(
     }: Input<endpoint::Shares>,
 ) -> Result<Page<Share>, ApiError> {
     let shares = app.directory.shares(at.id(), &account).await?;
-    let mut items = Vec::with_capacity(shares.len());
-    for share in shares {
-        items.push(with_grants(&app, at.id(), share).await?);
-    }
-    Ok(Page { items, next: None })
+    Ok(convert::complete(shares, view))
 }
 
 /// [`endpoint::CreateShare`]
@@ -38,9 +33,14 @@ pub(crate) async fn create_share(
 ) -> Result<Share, ApiError> {
     let share = app
         .directory
-        .create_share(&at.actor, at.id(), &account, &wanted.name, wanted.quota_gib)
+        .create_share(
+            &at.actor,
+            at.id(),
+            path(&account, &wanted.name),
+            wanted.quota_gib,
+        )
         .await?;
-    Ok(view(share, Vec::new()))
+    Ok(view(share))
 }
 
 /// [`endpoint::ShowShare`]
@@ -52,8 +52,9 @@ pub(crate) async fn share(
         ..
     }: Input<endpoint::ShowShare>,
 ) -> Result<Share, ApiError> {
-    let share = find(&app, at.id(), &account, &share).await?;
-    Ok(with_grants(&app, at.id(), share).await?)
+    let share = share.to_ascii_lowercase();
+    let share = app.directory.share(at.id(), path(&account, &share)).await?;
+    Ok(view(share))
 }
 
 /// [`endpoint::SetShareQuota`]
@@ -68,9 +69,9 @@ pub(crate) async fn set_share_quota(
 ) -> Result<Share, ApiError> {
     let share = app
         .directory
-        .set_share_quota(&at.actor, at.id(), &account, &share, wanted.quota_gib)
+        .set_share_quota(&at.actor, at.id(), path(&account, &share), wanted.quota_gib)
         .await?;
-    Ok(with_grants(&app, at.id(), share).await?)
+    Ok(view(share))
 }
 
 /// [`endpoint::DeleteShare`]
@@ -83,7 +84,7 @@ pub(crate) async fn delete_share(
     }: Input<endpoint::DeleteShare>,
 ) -> Result<(), ApiError> {
     app.directory
-        .delete_share(&at.actor, at.id(), &account, &share)
+        .delete_share(&at.actor, at.id(), path(&account, &share))
         .await?;
     Ok(())
 }
@@ -101,7 +102,7 @@ pub(crate) async fn grant(
     let role = convert::role_in(wanted.role);
     let grant = app
         .directory
-        .grant(&at.actor, at.id(), &account, &share, &wanted.to, role)
+        .grant(&at.actor, at.id(), path(&account, &share), &wanted.to, role)
         .await?;
     Ok(convert::grant(grant))
 }
@@ -116,7 +117,7 @@ pub(crate) async fn revoke(
     }: Input<endpoint::RevokeRole>,
 ) -> Result<(), ApiError> {
     app.directory
-        .revoke(&at.actor, at.id(), &account, &share, &principal)
+        .revoke(&at.actor, at.id(), path(&account, &share), &principal)
         .await?;
     Ok(())
 }
@@ -133,7 +134,7 @@ pub(crate) async fn share_access(
 ) -> Result<ShareAccess, ApiError> {
     let access = app
         .directory
-        .share_access(at.id(), &account, &share, &of.user)
+        .share_access(at.id(), path(&account, &share), &of.user)
         .await?;
     Ok(ShareAccess {
         effective: access.role.map(convert::role),
@@ -155,43 +156,16 @@ fn reason(reason: directory::AccessReason) -> AccessReason {
     }
 }
 
-async fn find(
-    app: &AppState,
-    tenant: TenantId,
-    account: &str,
-    name: &str,
-) -> Result<directory::Share, ApiError> {
-    let shares = app.directory.shares(tenant, account).await?;
-    shares
-        .into_iter()
-        .find(|share| share.name.eq_ignore_ascii_case(name))
-        .ok_or_else(|| {
-            directory::DirectoryError::NotFound {
-                kind: directory::RecordKind::Share,
-                name: format!("{account}/{name}"),
-            }
-            .into()
-        })
+fn path<'a>(account: &'a str, share: &'a str) -> SharePath<'a> {
+    SharePath { account, share }
 }
 
-async fn with_grants(
-    app: &AppState,
-    tenant: TenantId,
-    share: directory::Share,
-) -> Result<Share, ApiError> {
-    let grants = app
-        .directory
-        .grants(tenant, &share.account, &share.name)
-        .await?;
-    Ok(view(share, grants))
-}
-
-fn view(share: directory::Share, grants: Vec<directory::Grant>) -> Share {
+fn view(share: directory::Share) -> Share {
     Share {
         account: share.account,
         name: share.name,
         quota_gib: share.quota_gib,
-        grants: grants.into_iter().map(convert::grant).collect(),
+        grants: share.grants.into_iter().map(convert::grant).collect(),
         created_at: share.created_at,
     }
 }

@@ -55,7 +55,7 @@ pub(crate) async fn find(
     let granted: BTreeSet<Uuid> = shares
         .iter()
         .flat_map(|share| &share.grants)
-        .map(|grant| grant.principal.guid)
+        .map(|grant| grant.identity.guid)
         .collect();
     let mut past = Past {
         tenant: tenant.id,
@@ -75,7 +75,7 @@ pub(crate) async fn find(
         let roles: HashMap<Uuid, ShareRole> = share
             .grants
             .iter()
-            .map(|grant| (grant.principal.guid, grant.role))
+            .map(|grant| (grant.identity.guid, grant.role))
             .collect();
         let highest = |groups: &BTreeSet<Uuid>| groups.iter().filter_map(|g| roles.get(g)).max();
         let mut found = Vec::new();

@@ -8,7 +8,8 @@ use crate::hosts::model::{HostShare, HostState, ReducedRoles};
 use crate::hosts::state_version::version;
 use crate::hosts::{reduced_roles, revoked_users};
 use crate::storage::account_rows::{keytab, load_account};
-use crate::storage::share_rows::{load_grants, load_shares};
+use crate::storage::model::Share;
+use crate::storage::share_rows::load_shares;
 use crate::tenants::domains::load_domains;
 use crate::tenants::id_ranges;
 use crate::tenants::model::load_tenant;
@@ -37,15 +38,14 @@ impl Directory {
         let domains = load_domains(&mut conn, tenant.id).await?;
         let id_ranges = id_ranges::load(&mut conn, tenant.id).await?;
         let keytab = keytab(&mut conn, self.sealer(), &tenant, &owner, &account).await?;
-        let mut shares = Vec::new();
-        for (id, share) in load_shares(&mut conn, owner.id, &account.name).await? {
-            shares.push(HostShare {
-                name: share.name,
-                quota_gib: share.quota_gib,
-                grants: load_grants(&mut conn, id).await?,
-                reduced_roles: ReducedRoles::default(),
-            });
-        }
+        let shares = load_shares(&mut conn, owner.id, &account.name).await?;
+        let host_share = |share: Share| HostShare {
+            name: share.name,
+            quota_gib: share.quota_gib,
+            grants: share.grants,
+            reduced_roles: ReducedRoles::default(),
+        };
+        let mut shares: Vec<HostShare> = shares.into_iter().map(host_share).collect();
         let revoked = revoked_users::load(&mut conn, &tenant).await?;
         let default_role = account.default_role;
         reduced_roles::find(&mut conn, &tenant, default_role, &revoked, &mut shares).await?;

@@ -198,7 +198,7 @@ impl Encoder {
 
     fn grant(&mut self, grant: &Grant) {
         let Grant {
-            principal:
+            identity:
                 IdentityRef {
                     guid,
                     sid,
@@ -287,7 +287,7 @@ mod tests {
                 name: "projects".into(),
                 quota_gib: Some(10),
                 grants: vec![Grant {
-                    principal: IdentityRef {
+                    identity: IdentityRef {
                         guid: Uuid::from_u128(5),
                         sid: sid(1105),
                         kind: IdentityKind::User,

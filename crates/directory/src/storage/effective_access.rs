@@ -7,8 +7,8 @@ use crate::identities::group_paths::GroupWalk;
 use crate::identities::identity_ref::IdentityRef;
 use crate::identities::rows::IdentityInfo;
 use crate::storage::account_rows::load_account;
-use crate::storage::model::ShareRole;
-use crate::storage::share_rows::{load_grants, share_id};
+use crate::storage::model::{SharePath, ShareRole};
+use crate::storage::share_rows::load_share;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState, TenantId};
 use std::cmp::Reverse;
@@ -51,20 +51,19 @@ impl Directory {
     pub async fn share_access(
         &self,
         tenant: TenantId,
-        account: &str,
-        share: &str,
+        path: SharePath<'_>,
         user: &str,
     ) -> Result<ShareAccess> {
         // One snapshot: grants, memberships and states belong together.
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
-        let (_, account_info) = load_account(&mut conn, &tenant_info, account).await?;
-        let share = share_id(&mut conn, &tenant_info, account, share).await?;
+        let (_, account_info) = load_account(&mut conn, &tenant_info, path.account).await?;
+        let (_, share) = load_share(&mut conn, &tenant_info, path).await?;
         let user = find_identity(&mut conn, tenant, user, Some(IdentityKind::User)).await?;
-        let grants: HashMap<Uuid, ShareRole> = load_grants(&mut conn, share)
-            .await?
+        let grants: HashMap<Uuid, ShareRole> = share
+            .grants
             .into_iter()
-            .map(|grant| (grant.principal.guid, grant.role))
+            .map(|grant| (grant.identity.guid, grant.role))
             .collect();
         let mut reasons = Vec::new();
         if let Some(role) = account_info.default_role {

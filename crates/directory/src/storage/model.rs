@@ -52,13 +52,30 @@ pub struct Share {
     pub quota_gib: Option<u32>,
     /// When it was made, Unix seconds.
     pub created_at: i64,
+    /// The roles granted on it, by the name of the identity.
+    pub grants: Vec<Grant>,
+}
+
+/// Which share is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharePath<'a> {
+    /// The storage account.
+    pub account: &'a str,
+    /// The share's name.
+    pub share: &'a str,
+}
+
+impl fmt::Display for SharePath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.account, self.share)
+    }
 }
 
 /// A role granted to a user or group on a share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// To whom.
-    pub principal: IdentityRef,
+    /// The user or group that has the role.
+    pub identity: IdentityRef,
     /// Which.
     pub role: ShareRole,
     /// When, Unix seconds.

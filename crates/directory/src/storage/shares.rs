@@ -11,8 +11,8 @@ use crate::identities::identity_ref::IdentityRef;
 use crate::names;
 use crate::random::random_uuid;
 use crate::storage::account_rows::load_account;
-use crate::storage::model::{Grant, Share, ShareRole};
-use crate::storage::share_rows::{load_grants, load_shares, share_id};
+use crate::storage::model::{Grant, Share, SharePath, ShareRole};
+use crate::storage::share_rows::{load_share, load_shares};
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::{IdentityState, TenantId};
 use crossrealm_os::clock::now_s;
@@ -24,21 +24,21 @@ impl Directory {
         &self,
         by: &Actor,
         tenant: TenantId,
-        account: &str,
-        share: &str,
+        path: SharePath<'_>,
         quota_gib: Option<u32>,
     ) -> Result<Share> {
-        let name = names::share_name(share)?;
+        let name = names::share_name(path.share)?;
         let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (owner, _) = load_account(&mut tx, &tenant_info, account).await?;
+        let (owner, _) = load_account(&mut tx, &tenant_info, path.account).await?;
         let made = Share {
-            account: account.to_owned(),
+            account: path.account.to_owned(),
             name,
             quota_gib,
             created_at: now_s(),
+            grants: Vec::new(),
         };
         let done = sql(
             "INSERT INTO shares (id, account_id, name, created_at, quota_gib) VALUES ($1, $2, $3, $4, $5)
@@ -52,7 +52,7 @@ impl Directory {
         .bind(quota_gib.map(i64::from))
         .execute(&mut *tx)
         .await?;
-        let target = format!("{account}/{share}");
+        let target = path.to_string();
         if done.rows_affected() == 0 {
             return Err(DirectoryError::exists(RecordKind::Share, target));
         }
@@ -67,24 +67,14 @@ impl Directory {
         &self,
         by: &Actor,
         tenant: TenantId,
-        account: &str,
-        share: &str,
+        path: SharePath<'_>,
         quota_gib: Option<u32>,
     ) -> Result<Share> {
         let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let id = share_id(&mut tx, &tenant_info, account, share).await?;
-        let (owner, _) = load_account(&mut tx, &tenant_info, account).await?;
-        let shares = load_shares(&mut tx, owner.id, account).await?;
-        let found = shares.into_iter().find(|(of, _)| *of == id);
-        let (_, mut found) = found.ok_or_else(|| {
-            DirectoryError::not_found(
-                RecordKind::Share,
-                format!("{account}/{}", names::shown(share)),
-            )
-        })?;
+        let (id, mut found) = load_share(&mut tx, &tenant_info, path).await?;
         let before = std::mem::replace(&mut found.quota_gib, quota_gib);
         if before == quota_gib {
             return Ok(found);
@@ -95,7 +85,7 @@ impl Directory {
             .execute(&mut *tx)
             .await?;
         let words = |gib: Option<u32>| gib.map_or("none".to_owned(), |gib| format!("{gib} GiB"));
-        let target = format!("{account}/{}", found.name);
+        let target = path.to_string();
         let detail = format!("{}, was {}", words(quota_gib), words(before));
         audit(
             &mut tx,
@@ -115,8 +105,14 @@ impl Directory {
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
         let (owner, _) = load_account(&mut conn, &tenant_info, account).await?;
-        let shares = load_shares(&mut conn, owner.id, account).await?;
-        Ok(shares.into_iter().map(|(_, share)| share).collect())
+        load_shares(&mut conn, owner.id, account).await
+    }
+
+    /// A share of an account.
+    pub async fn share(&self, tenant: TenantId, path: SharePath<'_>) -> Result<Share> {
+        let mut conn = self.snapshot().await?;
+        let tenant_info = load_tenant(&mut conn, tenant).await?;
+        Ok(load_share(&mut conn, &tenant_info, path).await?.1)
     }
 
     /// Takes a share out of view and its grants away. Its data is not touched.
@@ -124,13 +120,12 @@ impl Directory {
         &self,
         by: &Actor,
         tenant: TenantId,
-        account: &str,
-        share: &str,
+        path: SharePath<'_>,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let id = share_id(&mut tx, &tenant_info, account, share).await?;
+        let (id, _) = load_share(&mut tx, &tenant_info, path).await?;
         sql("DELETE FROM grants WHERE share_id = $1")
             .bind(uuid_blob(id))
             .execute(&mut *tx)
@@ -140,7 +135,7 @@ impl Directory {
             .bind(now_s())
             .execute(&mut *tx)
             .await?;
-        let target = format!("{account}/{share}");
+        let target = path.to_string();
         audit(&mut tx, by, Some(tenant), "share.delete", &target, "").await?;
         self.commit(tx).await
     }
@@ -151,15 +146,14 @@ impl Directory {
         &self,
         by: &Actor,
         tenant: TenantId,
-        account: &str,
-        share: &str,
+        path: SharePath<'_>,
         principal: &str,
         role: ShareRole,
     ) -> Result<Grant> {
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let id = share_id(&mut tx, &tenant_info, account, share).await?;
+        let (id, _) = load_share(&mut tx, &tenant_info, path).await?;
         let info = find_identity(&mut tx, tenant, principal, None).await?;
         if info.state == IdentityState::Deleted {
             return Err(DirectoryError::not_found(RecordKind::Identity, principal));
@@ -167,18 +161,18 @@ impl Directory {
         let grant = Grant {
             role,
             created_at: now_s(),
-            principal: IdentityRef::from(info),
+            identity: IdentityRef::from(info),
         };
         sql("INSERT INTO grants (share_id, tenant_id, guid, role, created_at) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (share_id, guid) DO UPDATE SET role = $4, created_at = $5")
             .bind(uuid_blob(id))
             .bind(tenant_blob(tenant))
-            .bind(uuid_blob(grant.principal.guid))
+            .bind(uuid_blob(grant.identity.guid))
             .bind(role.as_str())
             .bind(grant.created_at)
             .execute(&mut *tx)
             .await?;
-        audit_grant(&mut tx, by, tenant, "share.grant", account, share, &grant).await?;
+        audit_grant(&mut tx, by, tenant, "share.grant", path, &grant).await?;
         self.commit(tx).await?;
         Ok(grant)
     }
@@ -188,40 +182,28 @@ impl Directory {
         &self,
         by: &Actor,
         tenant: TenantId,
-        account: &str,
-        share: &str,
+        path: SharePath<'_>,
         principal: &str,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let id = share_id(&mut tx, &tenant_info, account, share).await?;
+        let (id, share) = load_share(&mut tx, &tenant_info, path).await?;
         let info = find_identity(&mut tx, tenant, principal, None).await?;
-        let grants = load_grants(&mut tx, id).await?;
-        let grant = grants
+        let grant = share
+            .grants
             .into_iter()
-            .find(|grant| grant.principal.guid == info.guid)
+            .find(|grant| grant.identity.guid == info.guid)
             .ok_or_else(|| {
-                DirectoryError::not_found(
-                    RecordKind::Grant,
-                    format!("{account}/{share} to {principal}"),
-                )
+                DirectoryError::not_found(RecordKind::Grant, format!("{path} to {principal}"))
             })?;
         sql("DELETE FROM grants WHERE share_id = $1 AND guid = $2")
             .bind(uuid_blob(id))
             .bind(uuid_blob(info.guid))
             .execute(&mut *tx)
             .await?;
-        audit_grant(&mut tx, by, tenant, "share.revoke", account, share, &grant).await?;
+        audit_grant(&mut tx, by, tenant, "share.revoke", path, &grant).await?;
         self.commit(tx).await
-    }
-
-    /// The roles granted on a share, by principal.
-    pub async fn grants(&self, tenant: TenantId, account: &str, share: &str) -> Result<Vec<Grant>> {
-        let mut conn = self.snapshot().await?;
-        let tenant_info = load_tenant(&mut conn, tenant).await?;
-        let id = share_id(&mut conn, &tenant_info, account, share).await?;
-        load_grants(&mut conn, id).await
     }
 }
 
@@ -230,14 +212,13 @@ async fn audit_grant(
     by: &Actor,
     tenant: TenantId,
     action: &str,
-    account: &str,
-    share: &str,
+    path: SharePath<'_>,
     grant: &Grant,
 ) -> Result<()> {
     let event = NewEvent {
-        user: grant.principal.name.clone(),
-        target: format!("{account}/{share}"),
-        detail: format!("{} {}", grant.role, grant.principal.sid),
+        user: grant.identity.name.clone(),
+        target: path.to_string(),
+        detail: format!("{} {}", grant.role, grant.identity.sid),
         ..NewEvent::audit(by, Some(tenant), action)
     };
     record(conn, &event).await

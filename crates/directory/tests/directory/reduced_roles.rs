@@ -1,7 +1,9 @@
 //! Users whose role on a share is less than their tickets say.
 
 use crate::revoked_users::account;
-use crate::support::{World, apply, by, domain_users, group, guid, members, people, rid_sid, user};
+use crate::support::{
+    World, apply, by, domain_users, group, guid, members, path, people, rid_sid, user,
+};
 use crossrealm_directory::{
     Directory, IdentityChange, MAX_REVOKED_USERS, ReducedRole, ReducedRoles, ShareRole,
 };
@@ -13,14 +15,14 @@ async fn share(world: &World) -> TenantId {
     let tenant = account(world).await;
     let d = &world.directory;
     people(d, tenant).await;
-    d.create_share(&by(), tenant, "acct1", SHARE, None)
+    d.create_share(&by(), tenant, path("acct1", SHARE), None)
         .await
         .unwrap();
     tenant
 }
 
 async fn grant(d: &Directory, tenant: TenantId, to: &str, role: ShareRole) {
-    d.grant(&by(), tenant, "acct1", SHARE, to, role)
+    d.grant(&by(), tenant, path("acct1", SHARE), to, role)
         .await
         .unwrap();
 }

@@ -1,6 +1,6 @@
 //! Tampering, many writers at once, and a process that is killed.
 
-use crate::support::{CORP, World, by, corp_trust, grant_of, guid, open, rid_sid, run, user};
+use crate::support::{CORP, World, by, corp_trust, grant_of, guid, open, path, rid_sid, run, user};
 use crossrealm_directory::{
     Directory, DirectoryError, IdentityChange, NewStorageAccount, NewTenant, Page,
 };
@@ -177,7 +177,7 @@ async fn writer_that_is_killed() {
     for n in 0.. {
         let name = format!("a{}x{n}", std::process::id());
         account(&d, tenant, &name).await.unwrap();
-        d.create_share(&by(), tenant, &name, "projects", None)
+        d.create_share(&by(), tenant, path(&name, "projects"), None)
             .await
             .unwrap();
     }

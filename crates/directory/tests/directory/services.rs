@@ -1,7 +1,7 @@
 //! Storage accounts, service principals and their keys.
 
 use crate::support::assert_fails;
-use crate::support::{World, by, code, grant_of, sid};
+use crate::support::{World, by, code, grant_of, path, sid};
 use crossrealm_directory::{
     DirectoryError, KeySlot, NewStorageAccount, Page, RecordKind, ShareRole, StorageAccount,
 };
@@ -226,14 +226,14 @@ async fn an_account_with_shares_is_kept() {
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
     account(&world, tenant, "acct1", &[]).await.unwrap();
-    d.create_share(&by(), tenant, "acct1", "projects", None)
+    d.create_share(&by(), tenant, path("acct1", "projects"), None)
         .await
         .unwrap();
     assert_eq!(
         code(d.delete_storage_account(&by(), tenant, "acct1").await),
         "account_has_shares"
     );
-    d.delete_share(&by(), tenant, "acct1", "projects")
+    d.delete_share(&by(), tenant, path("acct1", "projects"))
         .await
         .unwrap();
     d.delete_storage_account(&by(), tenant, "acct1")

@@ -1,7 +1,7 @@
 //! Shares, roles, and what they come to for a user.
 
 use crate::support::assert_fails;
-use crate::support::{World, apply, by, guid, members, people, rid_sid};
+use crate::support::{World, apply, by, guid, members, path, people, rid_sid};
 use crossrealm_directory::{
     AccessReason, Directory, DirectoryError, IdentityChange, NewCloudIdentity, NewStorageAccount,
     RecordKind, ShareRole, Via,
@@ -17,14 +17,14 @@ async fn share(world: &World) -> TenantId {
         aliases: Vec::new(),
     };
     d.create_storage_account(&by(), tenant, new).await.unwrap();
-    d.create_share(&by(), tenant, "acct1", "projects", None)
+    d.create_share(&by(), tenant, path("acct1", "projects"), None)
         .await
         .unwrap();
     tenant
 }
 
 async fn role(d: &Directory, tenant: TenantId, user: &str) -> Option<ShareRole> {
-    d.share_access(tenant, "acct1", "projects", user)
+    d.share_access(tenant, path("acct1", "projects"), user)
         .await
         .unwrap()
         .role
@@ -50,13 +50,13 @@ async fn the_highest_role_that_applies_counts() {
     assert_eq!(role(d, tenant, "bob").await, Some(ShareRole::Reader));
 
     let access = d
-        .share_access(tenant, "acct1", "projects", "alice@corp.contoso.com")
+        .share_access(tenant, path("acct1", "projects"), "alice@corp.contoso.com")
         .await
         .unwrap();
     assert_eq!(access.role, Some(ShareRole::Contributor));
     let [
         AccessReason {
-            via: Via::Group(path),
+            via: Via::Group(groups),
             ..
         },
         rest @ ..,
@@ -64,13 +64,13 @@ async fn the_highest_role_that_applies_counts() {
     else {
         panic!("{:?}", access.reasons);
     };
-    let names: Vec<&str> = path.iter().map(|p| p.name.as_str()).collect();
+    let names: Vec<&str> = groups.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["Sales", "AllStaff"]);
     let rest: Vec<&Via> = rest.iter().map(|reason| &reason.via).collect();
     assert_eq!(rest, [&Via::Default, &Via::Direct]);
 
     let mallory = d
-        .share_access(tenant, "acct1", "projects", "mallory")
+        .share_access(tenant, path("acct1", "projects"), "mallory")
         .await
         .unwrap();
     assert_eq!(
@@ -98,7 +98,7 @@ impl GrantAs for Directory {
         to: &str,
         role: ShareRole,
     ) -> crossrealm_directory::Result<crossrealm_directory::Grant> {
-        self.grant(&by(), tenant, "acct1", "projects", to, role)
+        self.grant(&by(), tenant, path("acct1", "projects"), to, role)
             .await
     }
 }
@@ -137,7 +137,7 @@ async fn the_host_sees_each_change() {
     let state = d.host_state(tenant, "acct1").await.unwrap();
     let grant = &state.shares[0].grants[0];
     assert_eq!(
-        (&grant.principal.sid, grant.role),
+        (&grant.identity.sid, grant.role),
         (&rid_sid(11), ShareRole::Contributor)
     );
     assert_eq!(state.domains[0].flat_name, "CORP");
@@ -156,7 +156,7 @@ async fn the_host_sees_each_change() {
     .await
     .unwrap();
     versions.push(d.host_state(tenant, "acct1").await.unwrap().version);
-    d.revoke(&by(), tenant, "acct1", "projects", "AllStaff")
+    d.revoke(&by(), tenant, path("acct1", "projects"), "AllStaff")
         .await
         .unwrap();
     let state = d.host_state(tenant, "acct1").await.unwrap();
@@ -186,7 +186,13 @@ async fn what_is_not_there_cannot_be_granted() {
         }
     );
     let nowhere = d
-        .grant(&by(), tenant, "acct1", "gone", "alice", ShareRole::Reader)
+        .grant(
+            &by(),
+            tenant,
+            path("acct1", "gone"),
+            "alice",
+            ShareRole::Reader,
+        )
         .await;
     assert_fails!(
         nowhere,
@@ -196,19 +202,20 @@ async fn what_is_not_there_cannot_be_granted() {
         }
     );
     assert_fails!(
-        d.revoke(&by(), tenant, "acct1", "projects", "alice").await,
+        d.revoke(&by(), tenant, path("acct1", "projects"), "alice")
+            .await,
         DirectoryError::NotFound {
             kind: RecordKind::Grant,
             ..
         }
     );
     assert_fails!(
-        d.create_share(&by(), tenant, "acct1", "projects", None)
+        d.create_share(&by(), tenant, path("acct1", "projects"), None)
             .await,
         DirectoryError::Exists { .. }
     );
     assert_fails!(
-        d.create_share(&by(), tenant, "acct9", "projects", None)
+        d.create_share(&by(), tenant, path("acct9", "projects"), None)
             .await,
         DirectoryError::NotFound { .. }
     );
@@ -217,12 +224,13 @@ async fn what_is_not_there_cannot_be_granted() {
         ("acct1\0", "projects"),
         ("acct1", "PROJECTS"),
     ] {
-        let nowhere = d.grants(tenant, account, share).await;
+        let nowhere = d.share(tenant, path(account, share)).await;
         assert_fails!(nowhere, DirectoryError::NotFound { .. });
     }
     for bad in ["..", "../../etc", "a/b", "global", "C$", "a\0b"] {
         assert_fails!(
-            d.create_share(&by(), tenant, "acct1", bad, None).await,
+            d.create_share(&by(), tenant, path("acct1", bad), None)
+                .await,
             DirectoryError::Invalid { .. }
         );
     }
@@ -232,8 +240,7 @@ async fn what_is_not_there_cannot_be_granted() {
         .grant(
             &by(),
             tenant,
-            "acct1",
-            "projects",
+            path("acct1", "projects"),
             &tombstone,
             ShareRole::Reader,
         )
@@ -249,16 +256,23 @@ async fn a_share_made_again_has_no_old_grants() {
     d.grant_as(tenant, "alice", ShareRole::Reader)
         .await
         .unwrap();
-    d.delete_share(&by(), tenant, "acct1", "projects")
+    d.delete_share(&by(), tenant, path("acct1", "projects"))
         .await
         .unwrap();
     assert!(d.shares(tenant, "acct1").await.unwrap().is_empty());
     assert_fails!(
-        d.delete_share(&by(), tenant, "acct1", "projects").await,
+        d.delete_share(&by(), tenant, path("acct1", "projects"))
+            .await,
         DirectoryError::NotFound { .. }
     );
-    d.create_share(&by(), tenant, "acct1", "projects", None)
+    d.create_share(&by(), tenant, path("acct1", "projects"), None)
         .await
         .unwrap();
-    assert_eq!(d.grants(tenant, "acct1", "projects").await.unwrap(), []);
+    assert_eq!(
+        d.share(tenant, path("acct1", "projects"))
+            .await
+            .unwrap()
+            .grants,
+        []
+    );
 }

@@ -2,7 +2,7 @@
 
 use crossrealm_directory::{
     Actor, ApplyIdentities, ApplyOutcome, Directory, DirectoryError, IdentityChange, MasterKey,
-    NewDomain, NewTenant, PrepareTrust, SyncedIdentity, TenantInfo, Uuid,
+    NewDomain, NewTenant, PrepareTrust, SharePath, SyncedIdentity, TenantInfo, Uuid,
 };
 use crossrealm_kdc::{
     Identity, IdentityKind, IdentityState, Lookups, Records, Service, ServiceName, TenantId, Trust,
@@ -276,6 +276,11 @@ pub fn code<T>(result: crossrealm_directory::Result<T>) -> &'static str {
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("it was not refused"),
     }
+}
+
+/// A share of an account.
+pub fn path<'a>(account: &'a str, share: &'a str) -> SharePath<'a> {
+    SharePath { account, share }
 }
 
 macro_rules! assert_fails {

@@ -16,6 +16,8 @@ mod hosts;
 mod identities;
 mod openapi;
 mod paths;
+#[cfg(test)]
+mod reference;
 mod secret;
 mod services;
 mod storage;

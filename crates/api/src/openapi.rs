@@ -216,7 +216,7 @@ fn refusals(error: &Value) -> Value {
     refusals.into()
 }
 
-fn callers(access: &Access) -> String {
+pub(crate) fn callers(access: &Access) -> String {
     let of_all = match access.confined {
         true => "",
         false => " of the whole installation",
@@ -236,14 +236,14 @@ fn callers(access: &Access) -> String {
 }
 
 /// The resource that a path is about: its first fixed segment below the tenant, or below the base path.
-fn tag(path: &str) -> &str {
+pub(crate) fn tag(path: &str) -> &str {
     let below = path.strip_prefix("/api/v1/").unwrap_or(&path[1..]);
     let below = below.strip_prefix("tenants/{tenant}/").unwrap_or(below);
     below.split('/').next().unwrap_or(below)
 }
 
 /// The first paragraph of a doc comment, and the others, each followed by an empty line.
-fn paragraphs(doc: &str) -> (String, String) {
+pub(crate) fn paragraphs(doc: &str) -> (String, String) {
     let lines: Vec<&str> = doc.lines().map(str::trim).collect();
     let mut paragraphs = lines
         .split(|line| line.is_empty())
@@ -278,17 +278,17 @@ fn without_rustdoc_links(value: &mut Value) {
 mod tests {
     use super::*;
 
-    /// `docs/openapi.json` is reviewed as a diff. `CROSSREALM_WRITE_OPENAPI=1 cargo test -p crossrealm-api openapi` writes it.
+    /// `docs/openapi.json` is reviewed as a diff. `CROSSREALM_WRITE_DOCS=1 cargo test -p crossrealm-api openapi` writes it.
     #[test]
     fn the_committed_document_is_the_generated_one() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
         let generated = serde_json::to_string_pretty(&openapi()).unwrap() + "\n";
-        if std::env::var_os("CROSSREALM_WRITE_OPENAPI").is_some() {
+        if std::env::var_os("CROSSREALM_WRITE_DOCS").is_some() {
             std::fs::write(path, &generated).unwrap();
         }
         assert!(
             std::fs::read_to_string(path).is_ok_and(|committed| committed == generated),
-            "docs/openapi.json is stale: run `CROSSREALM_WRITE_OPENAPI=1 cargo test -p crossrealm-api openapi` and commit it"
+            "docs/openapi.json is stale: run `CROSSREALM_WRITE_DOCS=1 cargo test -p crossrealm-api openapi` and commit it"
         );
     }
 

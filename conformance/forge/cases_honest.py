@@ -100,6 +100,7 @@ def own_tgt(f, renewable=True):
     if reply.kind != "issued":
         raise ValueError(f"no TGT to begin with: {reply.text}")
     f.ticket, f.session = reply.ticket, k.key_of(reply.part["key"])
+    return reply.part
 
 
 @case("a service ticket for the realm's own TGT", Issued(), by=USER)
@@ -116,7 +117,7 @@ def _(f):
 
 @case("renewal of the realm's own TGT", Tgt(), by=USER)
 def _(f):
-    own_tgt(f)
+    f.renewed = own_tgt(f)
     f.body["sname"] = k.name(k.NT_SRV_INST, "krbtgt", f.scene.realm)
     f.option(k.RENEW)
 

@@ -63,6 +63,8 @@ class Forgery:
     fast_options: str = k.flags()
     inner: dict = None  # fields of the inner body that differ
     spoil_armor: object = None
+    # The reply's encrypted part of the ticket that is renewed.
+    renewed: dict = None
 
     def __post_init__(self):
         scene = self.scene

@@ -1,7 +1,6 @@
 """Judges what came back: the answer against the table, and an issued ticket against what the directory grants."""
 
 import re
-from time import time
 
 import kerberos as k
 import pac as p
@@ -20,13 +19,24 @@ def clear_part(scene, ticket):
 
 
 def complaints_of_life(forgery, part):
-    """What is wrong with the bounds of an issued ticket: `part` is its own or the reply's encrypted part."""
+    """What is wrong with the bounds of an issued ticket: `part` is its own or the reply's encrypted part.
+
+    All bounds are times of tickets, so that it makes no difference how long the request was under way."""
     wrong = []
-    end, referral_end = k.seconds(part["endtime"]), k.seconds(forgery.part["endtime"])
-    if end > referral_end:
-        wrong.append(f"it lives {end - referral_end} s longer than the referral")
-    if end > time() + LONGEST_LIFE_S + 60:
+    start, end = k.seconds(part["starttime"]), k.seconds(part["endtime"])
+    if end - start > LONGEST_LIFE_S:
         wrong.append("it lives longer than the tenant's policy allows")
+    if forgery.renewed:
+        # A renewed ticket lives as long as the old one did, from its own start on (RFC 4120 3.3.3.1).
+        old = {name: k.seconds(forgery.renewed[name]) for name in ("starttime", "endtime", "renew-till")}
+        if end - start > old["endtime"] - old["starttime"]:
+            wrong.append("it lives longer than the ticket that was renewed")
+        if end > old["renew-till"]:
+            wrong.append("it lives beyond the end of its renewal")
+    else:
+        referral_end = k.seconds(forgery.part["endtime"])
+        if end > referral_end:
+            wrong.append(f"it lives {end - referral_end} s longer than the referral")
     never = {2: "FORWARDED", 4: "PROXY", 5: "MAY-POSTDATE", 6: "POSTDATED", 7: "INVALID", 13: "OK-AS-DELEGATE"}
     wrong += [f"it has the flag {word}" for bit, word in never.items() if part["flags"][bit] == "1"]
     if part["key"]["keytype"] not in (17, 18, 19, 20):

@@ -15,7 +15,7 @@ use crate::table::Row;
 const PYTHON: &str = "/usr/bin/python3";
 const LIMIT: Duration = Duration::from_secs(900);
 /// Events are written beside the path of a ticket.
-const EVENT_LIMIT: Duration = Duration::from_secs(15);
+const EVENT_LIMIT: Duration = Duration::from_secs(60);
 
 /// A case as the forger played it.
 #[derive(Debug, Deserialize)]

@@ -410,7 +410,8 @@ mod tests {
             .timeout(Duration::from_millis(200));
         let failure = run.output().unwrap_err().to_string();
         assert!(failure.contains("did not end within"), "{failure}");
-        assert!(began.elapsed() < Duration::from_secs(20));
+        // Far sooner than the command would have ended by itself.
+        assert!(began.elapsed() < Duration::from_secs(300));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl World {
                 &self.path(Place::Client, "corp-krb5.conf"),
             ) {
                 Ok(_) => return Ok(()),
-                Err(failure) if began.elapsed() > Duration::from_secs(30) => {
+                Err(failure) if began.elapsed() > Duration::from_secs(60) => {
                     return Err(failure.with(self.dc_log_tail()));
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),

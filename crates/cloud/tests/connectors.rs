@@ -236,7 +236,7 @@ async fn a_run_tells_its_cursor_and_its_failures() {
     smuggled.domain.dns_name = SECOND.into();
     let refused = agent.apply_identities(T, DOMAIN, &smuggled).await;
     assert_eq!(code(refused), Code::InvalidRequest);
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let events = service
             .admin
@@ -414,7 +414,7 @@ async fn audited(admin: &Client, expected: usize) {
         limit: Some(1000),
         ..Default::default()
     };
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let events = admin.events(T, &query).await.unwrap();
         let refused = events.iter().filter(|e| e.action == "api.call").count();

@@ -188,7 +188,7 @@ async fn a_target_domain_of_another_realm_leaves_an_event() {
         404
     );
     let query = crossrealm_api::EventQuery::default();
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let events = service.admin.events("contoso", &query).await.unwrap();
         if let Some(event) = events.iter().find(|e| e.reason == "wrong-realm") {
@@ -218,7 +218,8 @@ async fn slow_and_short_bodies_end_in_time() {
     assert!(silent.body.is_empty());
     let half = service.exchange(b"POST /contoso.cloud.example/ker").await;
     assert!(matches!(half.status, 0 | 408), "{half:?}");
-    assert!(started.elapsed() < Duration::from_secs(10));
+    // Any of the three would have been waited for this long without the limits.
+    assert!(started.elapsed() < Duration::from_secs(15));
 
     let mut cut = service.connect().await;
     cut.write_all(head.as_bytes()).await.unwrap();
@@ -251,6 +252,7 @@ async fn the_end_lets_requests_finish() {
     let idle = service.connect().await;
     let started = Instant::now();
     service.end().await;
-    assert!(started.elapsed() < Duration::from_secs(10));
+    // A request under way is waited for this long; a connection without one is not.
+    assert!(started.elapsed() < Duration::from_secs(40));
     drop(idle);
 }

@@ -61,7 +61,7 @@ async fn alice_gets_a_ticket_that_the_keytab_opens() {
         let events = service.admin.events("contoso", &query).await.unwrap();
         assert!(events.contains(&event), "{user}: {events:?}");
     }
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while service.admin.trust("contoso", DOMAIN).await.unwrap().keys[0]
         .last_seen_at
         .is_none()

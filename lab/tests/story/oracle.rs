@@ -44,7 +44,7 @@ pub fn send(story: &Story, request: &[u8]) -> Result<Reply, Failure> {
     let output = run
         .arg(story.ca())
         .stdin(request)
-        .timeout(Duration::from_secs(40))
+        .timeout(Duration::from_secs(60))
         .output()?;
     let head = output.out().lines().next().unwrap_or_default().to_owned();
     let status = head

@@ -35,7 +35,7 @@ fn psql(story: &mut Story) -> Result<(), Failure> {
         .and_then(|()| disabled_mallory_gets_no_ticket(story))
         .map_err(|failure| failure.with(database.log_tail()));
     // Gently, also after a failure: a killed server would leave its shared memory behind.
-    let stopped = database.stop(Duration::from_secs(20));
+    let stopped = database.stop(Duration::from_secs(60));
     used.and(stopped)
 }
 

@@ -175,7 +175,7 @@ impl Scene {
     pub fn stop(&mut self, account: &str) -> Result<(), Failure> {
         let at = self.hosts.iter().position(|host| host.name() == account);
         let at = at.ok_or_else(|| Failure::new(format!("no host of {account} runs")))?;
-        self.hosts.remove(at).stop(Duration::from_secs(30))
+        self.hosts.remove(at).stop(Duration::from_secs(60))
     }
 
     /// What the hosts of an account wrote.

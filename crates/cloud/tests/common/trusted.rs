@@ -45,7 +45,7 @@ pub fn refusal(reply: &[u8]) -> String {
 }
 
 pub async fn event_of(service: &Service, reason: &str) -> Event {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let events = service
             .admin

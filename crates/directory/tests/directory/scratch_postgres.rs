@@ -79,6 +79,18 @@ impl Server {
         self.by_owner(crossrealm_programs::shell(&script), &[]);
     }
 
+    /// A statement that waits until [`Server::release`] is called, however long that takes.
+    pub fn until_released(&self) -> String {
+        let mark = self.path("released").display().to_string();
+        format!(
+            "DO $$ BEGIN WHILE (pg_stat_file('{mark}', true)).size IS NULL LOOP PERFORM pg_sleep(0.02); END LOOP; END $$"
+        )
+    }
+
+    pub fn release(&self) {
+        fs::write(self.path("released"), "").unwrap();
+    }
+
     pub fn reload(&self) {
         self.run("pg_ctl", &["reload"]);
     }

@@ -1,4 +1,4 @@
-//! What the server answers where it refuses: a stable code, a sentence, and the next step where one is known.
+//! What the server answers where it refuses: a stable code, a sentence, and the objects concerned.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,35 @@ pub struct ErrorBody {
     pub code: Code,
     /// What went wrong, for people: one line without a full stop.
     pub message: String,
-    /// What to do next, where that is known.
-    #[serde(default)]
-    pub hint: Option<String>,
+    /// The objects and numbers that a client needs to say what to do next.
+    #[serde(default, skip_serializing_if = "ErrorDetails::is_empty")]
+    pub details: ErrorDetails,
+}
+
+/// The objects and numbers of a refusal, where its code has some.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorDetails {
+    /// The storage account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The DNS name of the AD domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The key version that a host lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kvno: Option<u32>,
+    /// How many identities the sync run would delete or disable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletions: Option<i64>,
+    /// Whether the connector lacks the right to rotate the trust key of its domain.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_trust_rotation: bool,
+}
+
+impl ErrorDetails {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 macro_rules! codes {
@@ -189,9 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_hint_is_read() {
+    fn a_body_without_details_is_read_and_written() {
         let body: ErrorBody =
             serde_json::from_str(r#"{"code":"forbidden","message":"no"}"#).unwrap();
-        assert_eq!((body.code, body.hint), (Code::Forbidden, None));
+        assert_eq!(
+            (body.code, body.details.clone()),
+            (Code::Forbidden, ErrorDetails::default())
+        );
+        assert!(!serde_json::to_string(&body).unwrap().contains("details"));
     }
 }

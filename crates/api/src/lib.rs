@@ -30,7 +30,7 @@ pub use administrators::{
     EnrolmentFinish, Session, SignIn,
 };
 pub use client::{Client, ClientError, HostStateAnswer, Refusal};
-pub use error::{Code, ErrorBody};
+pub use error::{Code, ErrorBody, ErrorDetails};
 pub use events::{Event, EventKind, EventQuery, Outcome};
 pub use hosts::{
     Host, HostQuota, HostReport, HostSession, HostToken, HostTokenCreate, HostTokenCreated,

@@ -49,7 +49,7 @@ impl fmt::Display for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint())
+        Self::new(error.to_string()).maybe_hint(hints::api::of_client_error(&error))
     }
 }
 

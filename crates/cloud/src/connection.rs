@@ -7,7 +7,7 @@ use axum::http::header::{CONNECTION, RETRY_AFTER};
 use axum::http::{HeaderValue, Request, StatusCode, Version};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
-use crossrealm_api::{Code, ErrorBody};
+use crossrealm_api::{Code, ErrorBody, ErrorDetails};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -142,7 +142,7 @@ fn overloaded(version: Version) -> Response {
     let body = ErrorBody {
         code: Code::Overloaded,
         message: "too many connections or requests at once".into(),
-        hint: Some("try again in a moment".into()),
+        details: ErrorDetails::default(),
     };
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
     let headers = response.headers_mut();

@@ -253,7 +253,7 @@ async fn a_connector_writes_its_own_domain_and_nothing_else() {
         "{}",
         refusal.message
     );
-    assert!(refusal.hint.is_some() && refusal.request_id.is_some());
+    assert!(refusal.request_id.is_some());
     // A tenant that is not its own does not exist for it.
     let second = crossrealm_api::TenantCreate {
         name: "second".into(),

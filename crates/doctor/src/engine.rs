@@ -4,6 +4,7 @@
 //! every check behind it is skipped with the name of that one.
 
 use crate::finding::{Finding, skipped};
+use crossrealm_api::Refusal;
 use serde::Serialize;
 
 /// One check, for the documentation and the examination.
@@ -54,6 +55,9 @@ pub struct CheckResult {
     pub because: Option<&'static str>,
     /// The reason of a refused ticket.
     pub reason: Option<String>,
+    /// The refusal of the service, for which the caller knows the next step best.
+    #[serde(skip)]
+    pub refusal: Option<Refusal>,
     /// The documentation of the failure.
     pub page: Option<String>,
     /// The row of the table of prerequisites.
@@ -103,6 +107,7 @@ impl Examination {
             next: None,
             because: None,
             reason: None,
+            refusal: None,
             page: None,
             prerequisite: check.prerequisite,
         };
@@ -120,6 +125,7 @@ impl Examination {
                     None => format!("docs/reference/doctor-checks.md#{}", check.id),
                 });
                 result.reason = failed.reason;
+                result.refusal = failed.refusal;
             }
         }
         self.results.push(result);

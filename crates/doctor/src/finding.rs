@@ -1,5 +1,7 @@
 //! What a probe found.
 
+use crossrealm_api::Refusal;
+
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -20,6 +22,8 @@ pub struct Failed {
     pub next: Option<String>,
     /// The reason of a refused ticket.
     pub reason: Option<String>,
+    /// The refusal of the service, for which the caller knows the next step best.
+    pub refusal: Option<Refusal>,
 }
 
 /// The check passed.
@@ -40,7 +44,7 @@ pub fn failed_with(seen: impl ToString, next: impl Into<String>) -> Finding {
     Finding::Failed(Failed {
         seen: seen.to_string(),
         next: Some(next.into()),
-        reason: None,
+        ..Failed::default()
     })
 }
 

@@ -1,6 +1,6 @@
 //! Why a call failed, and who is to blame: the caller's settings, the way to the server, or the server's answer.
 
-use crate::{Code, ErrorBody};
+use crate::{Code, ErrorBody, ErrorDetails};
 use std::error::Error as StdError;
 
 /// Why a call failed.
@@ -79,14 +79,14 @@ pub struct Refusal {
     pub code: Code,
     /// What went wrong, for people.
     pub message: String,
-    /// What to do next, where the server knows.
-    pub hint: Option<String>,
+    /// The objects and numbers of the refusal.
+    pub details: ErrorDetails,
     /// The server's id of the request, which its log holds too.
     pub request_id: Option<String>,
 }
 
 impl ClientError {
-    /// What to do next, where that is known.
+    /// What to do next, where that is known. What to do about a refusal depends on its code and on what the caller offers.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::BadUrl { .. } => {
@@ -105,9 +105,8 @@ impl ClientError {
                 "a server with a private CA is trusted by `--ca FILE` or `CROSSREALM_CA`; call it by a name its certificate holds".into(),
             ),
             Self::TimedOut { .. } => Some("try again; the server's log tells what it waits for".into()),
-            Self::Refused(refusal) => match (&refusal.hint, &refusal.request_id) {
-                (Some(hint), _) => Some(hint.clone()),
-                (None, Some(id)) if refusal.status >= 500 => {
+            Self::Refused(refusal) => match &refusal.request_id {
+                Some(id) if refusal.status >= 500 => {
                     Some(format!("look for request `{id}` in the server's log"))
                 }
                 _ => None,
@@ -116,6 +115,14 @@ impl ClientError {
             Self::Malformed { .. } => {
                 Some("check that the URL is that of a Crossrealm server, and that both have the same version".into())
             }
+        }
+    }
+
+    /// The refusal by the server; `None` for every other failure.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
         }
     }
 
@@ -161,7 +168,7 @@ impl ClientError {
                 status,
                 code: body.code,
                 message: body.message,
-                hint: body.hint,
+                details: body.details,
                 request_id,
             })),
             Err(_) => Self::Malformed {

@@ -5,6 +5,7 @@ use crate::commands::share::ShareName;
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
+use crate::hints;
 use crate::output::{Format, printable, write_stdout};
 use crossrealm_doctor::Place;
 use crossrealm_doctor::diagnose::{self, Mode, Report};
@@ -103,7 +104,11 @@ impl Args {
 
 /// Runs `crossrealm doctor`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let report = diagnose::run(&args.options(context)).await;
+    let mut report = diagnose::run(&args.options(context)).await;
+    for result in report.checks.iter_mut().chain(&mut report.cause) {
+        let hint = result.refusal.as_ref().and_then(hints::api::of_refusal);
+        result.next = hint.or(result.next.take());
+    }
     print(&report, context)?;
     match report.cause {
         None => Ok(()),

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::hints;
 use crate::input_file::token_in;
 use crate::output::write_stdout;
 use clap::Subcommand;
@@ -52,7 +53,11 @@ pub struct Serve {
 
 impl From<FilesError> for Failure {
     fn from(error: FilesError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint())
+        let hint = match &error {
+            FilesError::Api(error) => hints::api::of_client_error(error),
+            other => other.hint(),
+        };
+        Self::new(error.to_string()).maybe_hint(hint)
     }
 }
 

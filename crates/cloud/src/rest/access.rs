@@ -9,7 +9,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use crossrealm_api::endpoint::{Access, Endpoint};
-use crossrealm_api::{Code, Role};
+use crossrealm_api::{Code, ErrorDetails, Role};
 use crossrealm_directory::{Actor, NewEvent, Outcome, TenantInfo, TokenInfo, TokenRole};
 use crossrealm_kdc::TenantId;
 use std::marker::PhantomData;
@@ -132,8 +132,7 @@ impl<E> InTenant<E> {
         Err(ApiError::new(
             Code::Forbidden,
             format!("only a `{}` may {what}", Role::GlobalAdministrator),
-        )
-        .hint("ask a global administrator to do it"))
+        ))
     }
 }
 
@@ -247,11 +246,11 @@ fn forbidden(access: Access, token: &TokenInfo) -> ApiError {
     } else {
         ""
     };
-    let connector = match (access.trust_rotation, &token.role) {
-        (true, TokenRole::Connector { .. }) => {
-            ", or a connector of this domain that was made with `--allow-trust-rotation`"
-        }
-        _ => "",
+    let needs_trust_rotation =
+        access.trust_rotation && matches!(token.role, TokenRole::Connector { .. });
+    let connector = match needs_trust_rotation {
+        true => ", or a connector of this domain that may rotate its trust key",
+        false => "",
     };
     ApiError::new(
         Code::Forbidden,
@@ -261,7 +260,10 @@ fn forbidden(access: Access, token: &TokenInfo) -> ApiError {
             describe(&token.role)
         ),
     )
-    .hint("ask an administrator with that role to do it, or to give you a token with it")
+    .details(ErrorDetails {
+        needs_trust_rotation,
+        ..ErrorDetails::default()
+    })
 }
 
 fn record_refusal(

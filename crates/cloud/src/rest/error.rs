@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use crossrealm_api::{Code, ErrorBody};
+use crossrealm_api::{Code, ErrorBody, ErrorDetails};
 use crossrealm_directory::{DirectoryError, RecordKind, Refusal};
 use std::sync::Arc;
 
@@ -25,15 +25,15 @@ impl ApiError {
             body: ErrorBody {
                 code,
                 message: message.into(),
-                hint: None,
+                details: ErrorDetails::default(),
             },
             fault: None,
         }
     }
 
-    /// The same with a next step.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.body.hint = Some(hint.into());
+    /// The same with the objects and numbers concerned.
+    pub(crate) fn details(mut self, details: ErrorDetails) -> Self {
+        self.body.details = details;
         self
     }
 
@@ -45,13 +45,11 @@ impl ApiError {
     /// No or no valid token.
     pub(crate) fn unauthenticated(message: &str) -> Self {
         Self::new(Code::Unauthenticated, message)
-            .hint("sign in with `crossrealm login`, or give a token by `CROSSREALM_TOKEN`; `crossrealm init` left the first one in `admin.token`")
     }
 
     /// No such tenant, or none that the caller may know of.
     pub(crate) fn tenant_not_found(name: &str) -> Self {
         Self::new(Code::TenantNotFound, format!("no tenant `{name}`"))
-            .hint("`crossrealm tenant list` shows those there are")
     }
 
     /// No such endpoint.
@@ -82,30 +80,23 @@ impl ApiError {
 impl From<DirectoryError> for ApiError {
     fn from(error: DirectoryError) -> Self {
         let message = error.to_string();
-        match error {
-            DirectoryError::NotFound { kind, name } => {
-                let mut refusal = Self::new(not_found(kind), message);
-                refusal.body.hint = what_there_is(kind, &name);
-                refusal
-            }
-            DirectoryError::Exists { kind, .. } => Self::new(exists(kind), message),
-            DirectoryError::Invalid { .. } => Self::new(Code::InvalidName, message),
-            DirectoryError::Ambiguous { .. } => {
-                Self::new(Code::PrincipalAmbiguous, message).hint("name it by its UPN or SID")
-            }
-            DirectoryError::Refused(why) => {
-                let mut refusal = Self::new(refused(&why), message);
-                refusal.body.hint = hint(&why);
-                refusal
-            }
-            DirectoryError::Database(_) => Self::store_unavailable(message),
+        let code = match &error {
+            DirectoryError::NotFound { kind, .. } => not_found(*kind),
+            DirectoryError::Exists { kind, .. } => exists(*kind),
+            DirectoryError::Invalid { .. } => Code::InvalidName,
+            DirectoryError::Ambiguous { .. } => Code::PrincipalAmbiguous,
+            DirectoryError::Refused(why) => refused(why),
+            DirectoryError::Database(_) => return Self::store_unavailable(message),
             DirectoryError::MasterKey(_)
             | DirectoryError::Seal(_)
             | DirectoryError::Damaged { .. }
             | DirectoryError::Open { .. }
             | DirectoryError::StoreInUse { .. }
-            | DirectoryError::Random(_) => Self::internal(message),
-        }
+            | DirectoryError::Random(_) => return Self::internal(message),
+        };
+        let mut refusal = Self::new(code, message);
+        refusal.body.details = details(&error);
+        refusal
     }
 }
 
@@ -136,55 +127,37 @@ fn refused(why: &Refusal) -> Code {
     }
 }
 
-fn hint(why: &Refusal) -> Option<String> {
-    Some(match why {
-        Refusal::AccountHasShares { .. } => "delete its shares first, or all of it by `--force`; files on its hosts stay either way".into(),
-        Refusal::HostLacksKey { account, kvno, .. } => format!("a host fetches a new key within seconds: try again when `crossrealm storage-account show {account}` tells of kvno {kvno} there; after a minute and a half without a word a host counts no more; `--force` rotates now, and new tickets fail there until the host has the key"),
-        Refusal::TooManyHostTokens { .. } => "revoke those that no host uses any more".into(),
-        Refusal::TooManyHosts { .. } => "hosts that are silent for a week are forgotten".into(),
-        Refusal::UserIsHybrid { .. } => "delete it in AD; the next sync deletes it here".into(),
-        Refusal::ConnectorExists { domain } => format!("`crossrealm connector revoke --domain {domain}` ends it and its token; then make another"),
-        Refusal::LeaseLost { .. } => "wait for its end; its lease ends within 300 s where it has died".into(),
-        Refusal::CursorMoved { .. } => "start the run anew from the stored cursor".into(),
-        Refusal::TooManyDeletions { domain, by_run, .. } => format!("look at `crossrealm sync plan --domain {domain}`; if it is right, run `crossrealm sync once` with `--accept-deletions {by_run}` or more"),
-        Refusal::DomainSidMismatch { .. } | Refusal::TrustSidMismatch { .. } => "check that the domain controller is one of the domain that was registered; a domain that was set up anew under the old name needs a new tenant".into(),
-        Refusal::TrustVersionUnknown { .. } => "prepare the trust again and confirm the version that it names".into(),
-        Refusal::TrustNotActive { .. } => "run `crossrealm kerberos-server set --setup-cloud-trust`".into(),
-        Refusal::LastAdministrator => "let another global administrator of the installation enrol first: `crossrealm admin create UPN --role global-administrator`".into(),
-        Refusal::SignInRefused => "wait for the authenticator's next code; who has not enrolled yet runs `crossrealm login --enrol`; `crossrealm admin reset UPN` by another administrator lets one enrol again".into(),
-        Refusal::SignInLocked { .. } => "another administrator lets the account start afresh with `crossrealm admin reset UPN`".into(),
-        Refusal::TooManyChanges { .. } | Refusal::DomainSidTaken { .. } | Refusal::TenantRequired { .. } | Refusal::TooManyAdministrators { .. } | Refusal::BadPassword { .. } => return None,
-    })
-}
-
-/// The command that shows what there is of this kind. Shares and grants are named `ACCOUNT/SHARE…`.
-fn what_there_is(kind: RecordKind, name: &str) -> Option<String> {
-    let list = match kind {
-        RecordKind::Domain => {
-            return Some(format!(
-                "`crossrealm kerberos-server set --domain {name}` makes it known to the tenant"
-            ));
-        }
-        RecordKind::StorageAccount => "storage-account list".to_owned(),
-        RecordKind::ServicePrincipal => "service-principal list".to_owned(),
-        RecordKind::Administrator => "admin list".to_owned(),
-        RecordKind::Connector => "connector list".to_owned(),
-        RecordKind::HostToken => "storage-account host-tokens ACCOUNT".to_owned(),
-        RecordKind::Share | RecordKind::Grant => format!("share list {}", name.split_once('/')?.0),
-        RecordKind::Identity => {
-            let lists = "`crossrealm user list` and `crossrealm group list` show those there are";
-            return Some(format!(
-                "{lists}; one that is new in AD comes with the next sync"
-            ));
-        }
-        RecordKind::Tenant
-        | RecordKind::Trust
-        | RecordKind::KerberosServer
-        | RecordKind::User
-        | RecordKind::Group
-        | RecordKind::Token => return None,
-    };
-    Some(format!("`crossrealm {list}` shows those there are"))
+/// The objects and numbers of an error of the directory. Shares and grants are named `ACCOUNT/SHARE…`.
+fn details(error: &DirectoryError) -> ErrorDetails {
+    let none = ErrorDetails::default();
+    match error {
+        DirectoryError::NotFound { kind, name } => match kind {
+            RecordKind::Domain => ErrorDetails {
+                domain: Some(name.clone()),
+                ..none
+            },
+            RecordKind::Share | RecordKind::Grant => ErrorDetails {
+                account: name.split_once('/').map(|(account, _)| account.to_owned()),
+                ..none
+            },
+            _ => none,
+        },
+        DirectoryError::Refused(Refusal::HostLacksKey { account, kvno, .. }) => ErrorDetails {
+            account: Some(account.clone()),
+            kvno: Some(*kvno),
+            ..none
+        },
+        DirectoryError::Refused(Refusal::ConnectorExists { domain }) => ErrorDetails {
+            domain: Some(domain.clone()),
+            ..none
+        },
+        DirectoryError::Refused(Refusal::TooManyDeletions { domain, by_run, .. }) => ErrorDetails {
+            domain: Some(domain.clone()),
+            deletions: Some(*by_run),
+            ..none
+        },
+        _ => none,
+    }
 }
 
 fn not_found(kind: RecordKind) -> Code {

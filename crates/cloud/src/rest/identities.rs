@@ -159,7 +159,6 @@ pub(crate) async fn find(
                 IdentityKind::Group => (Code::GroupNotFound, "group"),
             };
             ApiError::new(code, format!("no {word} `{name}`"))
-                .hint(format!("`crossrealm {word} list` shows those there are; one that is new in AD comes with the next sync"))
         }
         other => other.into(),
     })

@@ -105,8 +105,7 @@ pub(crate) async fn delete_tenant(
         return Err(ApiError::new(
             Code::TenantNotEmpty,
             format!("tenant `{}` still holds the {held}", at.tenant.name),
-        )
-        .hint("delete its storage accounts, service principals and trusts first"));
+        ));
     }
     app.directory.delete_tenant(&at.actor, at.id()).await?;
     Ok(())

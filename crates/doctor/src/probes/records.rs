@@ -1,7 +1,7 @@
 //! The tenant's records: trust, sync, user, account, role, SMB hosts. They need a token.
 
 use crate::facts::{Facts, NO_DIRECTORY, NO_RECORDS, NO_SHARE, NO_USER};
-use crate::finding::{Finding, failed, failed_with, need, passed, skipped, try_or_fail};
+use crate::finding::{Failed, Finding, failed, failed_with, need, passed, skipped, try_or_fail};
 use crossrealm_api::{
     ClientError, Code, IdentitySource, IdentityState, ShareAccessQuery, TrustKeyState, TrustState,
 };
@@ -20,12 +20,14 @@ const STALE_S: i64 = 24 * 3600;
 fn api_error(error: &ClientError) -> Finding {
     match error.code() {
         Some(Code::Forbidden) => skipped("the token's role does not permit this request"),
-        _ => failed_with(
-            error,
-            error
+        _ => Finding::Failed(Failed {
+            seen: error.to_string(),
+            next: error
                 .hint()
-                .unwrap_or_else(|| "look at the log of `crossrealm serve`".to_owned()),
-        ),
+                .or_else(|| Some("look at the log of `crossrealm serve`".to_owned())),
+            refusal: error.refusal().cloned(),
+            ..Failed::default()
+        }),
     }
 }
 

@@ -228,6 +228,7 @@ fn refused(code: i32, text: &str) -> Finding {
             )
         }),
         reason: known.map(str::to_owned),
+        ..Failed::default()
     })
 }
 

@@ -1,5 +1,7 @@
 //! The next step after a failure of the agent, in commands and options of this program.
 
+pub mod api;
+
 use crossrealm_agent::error::AgentError;
 use crossrealm_agent::finding::Finding;
 use crossrealm_agent::kerberos_server::inspect::Difference;
@@ -8,7 +10,7 @@ use crossrealm_agent::kerberos_server::inspect::Difference;
 pub fn of_error(error: &AgentError) -> Option<String> {
     let text = match error {
         AgentError::Service(error) | AgentError::NotAudited { source: error, .. } => {
-            return error.hint();
+            return api::of_client_error(error);
         }
         AgentError::Onprem(error) => return error.hint(),
         AgentError::GroupPolicy(error) => return error.hint(),

@@ -1,4 +1,4 @@
-//! What answers to the KDC are kept in memory.
+//! The caches of the answers to the KDC.
 
 use crate::tenants::model::TenantInfo;
 use crossrealm_kdc::{Identity, Service, ServiceName, Tenant, TenantId, Trust};
@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a counter read from the database is trusted: with it, another node's change is seen within a second.
+/// How long a counter that was read is trusted. It bounds how late another node's change is seen.
 const FRESH_FOR: Duration = Duration::from_millis(500);
 
-/// How long anything is kept that is not asked for.
+/// How long an unused entry is kept.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// The change counters of a tenant.
@@ -23,24 +23,24 @@ pub(crate) struct ChangeCounters {
     pub(crate) identities: i64,
 }
 
-/// What a tenant's configuration counter covers.
+/// The part of a tenant that its configuration counter covers.
 pub(crate) struct Configuration {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) trusts: Vec<Arc<Trust>>,
-    /// The first second in which a retired key is no longer to be returned.
+    /// The first second in which a retired key must no longer be returned.
     pub(crate) valid_before: i64,
 }
 
-/// What is kept in memory. All of it is bounded.
+/// The caches. All of them are bounded.
 pub(crate) struct Caches {
-    /// Rises with each change made by this node; part of every key below that has no counter.
+    /// Increases with each change made by this node; part of every key below that has no counter.
     epoch: AtomicU64,
     pub(crate) changes: Cache<(u64, TenantId), ChangeCounters>,
     pub(crate) configurations: Cache<(TenantId, i64), Arc<Configuration>>,
     pub(crate) services: Cache<(TenantId, i64, ServiceName), Option<Arc<Service>>>,
     pub(crate) identities: Cache<(TenantId, i64, Sid), Option<Arc<Identity>>>,
     labels: Cache<(u64, String), Option<Arc<TenantInfo>>>,
-    /// Trust keys by trust and version: the costly step from password to key is done once.
+    /// Trust keys by trust and version: deriving a key from a password is costly.
     pub(crate) derived: Cache<(Uuid, u32), Arc<[Key]>>,
 }
 
@@ -75,12 +75,12 @@ impl Caches {
         }
     }
 
-    /// This node changed something: no counter read before counts any more.
+    /// This node changed something: counters that were read before are no longer used.
     pub(crate) fn invalidate(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The number of changes by this node; read before the database is, kept with what the database said.
+    /// The number of changes by this node. Read it before the database, and store it with what was read.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::SeqCst)
     }

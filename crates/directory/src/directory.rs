@@ -11,7 +11,7 @@ use crossrealm_kdc::TenantId;
 use sqlx::AnyPool;
 use std::sync::Arc;
 
-/// What is sealed into a new database, so that a master key is proven and not only named.
+/// Sealed into a new database, so that opening it proves the master key.
 const CHECK: &[u8] = b"crossrealm";
 const CHECK_CONTEXT: SealContext<'static> = SealContext {
     tenant: TenantId([0; 16]),
@@ -56,7 +56,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Closes the database. What is under way ends first.
+    /// Closes the database after the operations under way.
     pub async fn close(&self) {
         self.inner.pools.close().await;
     }
@@ -81,16 +81,16 @@ impl Directory {
         self.inner.pools.begin().await
     }
 
-    /// Commits, and makes this node's caches look at the database before they answer again.
+    /// Commits, and makes this node's caches read the change counters before they answer again.
     pub(crate) async fn commit(&self, tx: Tx) -> Result<()> {
         let done = tx.commit().await;
-        // Also where the commit failed: whether it took effect is not known then.
+        // Also if the commit failed: it may have taken effect.
         self.inner.caches.invalidate();
         Ok(done?)
     }
 }
 
-/// Remembers the master key of a new database, and refuses another one for an old database.
+/// Records the master key of a new database, and refuses another one for an old database.
 async fn check_master_key(pools: &Pools, sealer: &Sealer, key: &MasterKey) -> Result<()> {
     let mut tx = pools.begin().await?;
     // Two nodes may open a new database at once: the first one's row stays.

@@ -1,4 +1,4 @@
-//! Why the directory refused or failed, split by who is to blame.
+//! Why the directory refused or failed: errors of the caller and errors of the operator.
 
 use crate::random::RandomError;
 use crate::sealing::error::SealError;
@@ -40,7 +40,7 @@ pub enum RecordKind {
     HostToken,
     /// The connector of an AD domain.
     Connector,
-    /// Somebody who administers.
+    /// An administrator.
     Administrator,
 }
 
@@ -66,9 +66,9 @@ impl fmt::Display for RecordKind {
     }
 }
 
-/// Everything that can go wrong in the directory.
+/// Every error of the directory.
 ///
-/// The first group is the caller's to mend, the second the operator's. No variant carries a secret.
+/// The first group is for the caller to correct, the second for the operator. No variant carries a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// There is no such record.
@@ -76,17 +76,17 @@ pub enum DirectoryError {
     NotFound {
         /// What was looked for.
         kind: RecordKind,
-        /// The name it was looked for by.
+        /// The name that was looked for.
         name: String,
     },
     /// The name, or something else that must be unique, is in use.
     #[error("{kind} `{name}` already exists{}", in_use(.by))]
     Exists {
-        /// What was to be made.
+        /// What was to create.
         kind: RecordKind,
         /// The value that is taken.
         name: String,
-        /// Who holds it, where that is not a record of the same kind and name.
+        /// The holder, if that is not a record of the same kind and name.
         by: Option<String>,
     },
     /// A value is not of the form it must have.
@@ -141,7 +141,7 @@ pub enum DirectoryError {
         /// The URL, without a password.
         url: String,
     },
-    /// The database did not do what it was asked.
+    /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
     /// The operating system's random generator failed.
@@ -271,7 +271,7 @@ pub enum Refusal {
         domain: String,
         /// The SID.
         sid: Sid,
-        /// Whose it is.
+        /// Its name.
         holder: String,
     },
     /// The trust has no pending or current key of this version.
@@ -396,7 +396,7 @@ impl DirectoryError {
         }
     }
 
-    /// Whether the same may succeed later as it is: the database is away, starting, overloaded, or was interrupted.
+    /// Whether the same call may succeed later: the database is unreachable, starting, overloaded, or was interrupted.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Database(
@@ -405,7 +405,7 @@ impl DirectoryError {
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::WorkerCrashed,
             ) => true,
-            // PostgreSQL's classes of errors: connection, rollback, resources, state, intervention; and a standby.
+            // PostgreSQL's error classes: connection, rollback, resources, state, intervention; and a standby.
             Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
                 let classes = ["08", "40", "53", "55", "57", "25006"];
                 code.len() == 5 && classes.iter().any(|class| code.starts_with(class))

@@ -1,9 +1,9 @@
-//! The answers to the KDC: from memory, checked against the database's change counters, never writing.
+//! The answers to the KDC: from caches that are checked against the database's change counters; nothing is written.
 //!
-//! Every tenant has two counters, one for its configuration (itself, its trusts, its services) and one for its identities;
-//! every writing transaction raises one first. What is kept in memory is kept under the counter it was read at, so a
-//! raised counter makes it unreachable and nothing has to be hunted down. A counter itself is trusted for
-//! [`FRESH_FOR`], and not at all after a change made by this node.
+//! Every tenant has two counters, one for its configuration (itself, its trusts, its services) and one for its
+//! identities. Every writing transaction increments one first. Cache entries are stored under the counter they were
+//! read at, so that an incremented counter invalidates them. A counter itself is trusted for
+//! [`FRESH_FOR`](crate::caches), and not at all after a change made by this node.
 
 use crate::caches::{ChangeCounters, Configuration};
 use crate::db::columns::{col, col_sid, col_uuid, col_word, tenant_blob};
@@ -37,13 +37,13 @@ use uuid::Uuid;
 /// How long an exchange waits for the directory.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Beyond this many group SIDs no ticket is issued, so more need not be read; the KDC counts, and refuses.
+/// The KDC refuses identities with more group SIDs than this, so no more are read.
 const MAX_GROUPS: i64 = 4096;
 
 impl Directory {
-    /// Answers the exchange. Where the database does not answer in time, or something in it does not open, this is
-    /// [`Records::Unavailable`]; it never fails otherwise. A change made here counts from the next call on, one made
-    /// by another node within a second.
+    /// Answers the exchange. If the database does not answer in time, or a key in it cannot be unsealed, this is
+    /// [`Records::Unavailable`]; it never fails otherwise. A change made by this node is seen from the next call on,
+    /// one made by another node within a second.
     pub async fn records(&self, lookups: &Lookups) -> Records {
         match timeout(PATIENCE, self.answer(lookups)).await {
             Ok(Ok(records)) => records,
@@ -140,7 +140,7 @@ impl Directory {
         Ok(configuration)
     }
 
-    /// A trust with the keys that still open tickets, and the first second in which one of them no longer does.
+    /// A trust with the keys that still decrypt tickets, and the first second in which one of them no longer does.
     async fn trust_record(
         &self,
         conn: &mut AnyConnection,
@@ -166,7 +166,7 @@ impl Directory {
         for secret in secrets::secrets(conn, id).await? {
             let until = secret.info.retires_at.unwrap_or_default();
             let state = match secret.info.state {
-                // AD may seal with a pending version as soon as it holds it, before that is confirmed.
+                // AD may encrypt with a pending version as soon as it holds it, before that is confirmed.
                 TrustKeyState::Pending | TrustKeyState::Current => KeyState::Current,
                 TrustKeyState::Previous => KeyState::Previous,
                 TrustKeyState::Retired if until < now => continue,
@@ -277,7 +277,7 @@ impl Directory {
     }
 }
 
-/// Of a tenant ($1), an identity ($2) and the SID of its primary group ($3), at most $4: the closure of its direct groups.
+/// The closure of the direct groups of identity $2 of tenant $1, whose primary group has SID $3; at most $4.
 const GROUP_SIDS: &str = "SELECT DISTINCT g.sid FROM group_closure c
     JOIN identities g ON g.tenant_id = c.tenant_id AND g.guid = c.ancestor_guid
     WHERE c.tenant_id = $1 AND c.group_guid IN (
@@ -286,8 +286,8 @@ const GROUP_SIDS: &str = "SELECT DISTINCT g.sid FROM group_closure c
     AND g.kind = 'group' AND g.source = 'hybrid' AND g.state <> 'deleted' AND g.guid <> $2
     ORDER BY g.sid LIMIT $4";
 
-/// The SIDs of every synced group an identity is in: its direct groups and its primary group, and what they are in. One
-/// read, however deep the nesting.
+/// The SIDs of every synced group an identity is in: its direct groups, its primary group, and the groups these are in.
+/// One read at any depth of nesting.
 async fn group_sids(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -305,7 +305,7 @@ async fn group_sids(
 }
 
 fn identity_record(info: IdentityInfo, groups: Vec<Sid>) -> Identity {
-    // AD's implicit UPN, where none is set.
+    // AD's implicit UPN, if none is set.
     let upn = match (info.upn.is_empty(), info.kind) {
         (true, IdentityKind::User) => format!("{}@{}", info.account_name, info.domain_dns_name),
         _ => info.upn,
@@ -332,8 +332,7 @@ mod tests {
     use crate::sealing::master_key::MasterKey;
     use sqlx::Row;
 
-    /// However large the tables are, a ticket's groups are found by searching indexes: nothing is scanned, nothing
-    /// walked.
+    /// The groups of a ticket are found by index searches: no table is scanned, whatever its size.
     #[tokio::test]
     async fn the_groups_of_a_ticket_are_one_indexed_read() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,12 +1,12 @@
 //! The tenant's directory: tenants, trusts, identities, storage accounts, shares, roles, tokens and events, in SQL.
 //!
-//! This room keeps what a tenant is made of and answers the KDC's lookups from it. It decides who is who (a SID never
-//! changes hands, a nested group counts), but never whether a ticket is issued, and it never speaks to a network other
-//! than its database. Data comes in through the administration API and the sync agent; it goes out as
-//! [`Records`](crossrealm_kdc::Records) to the exchange and as plain values to the API.
+//! This crate stores tenants and answers the KDC's lookups. It decides which identity is meant (a SID is never
+//! reassigned, nested groups count), but never whether a ticket is issued, and it connects to nothing but its database.
+//! Data comes in through the administration API and the sync agent; it goes out as [`Records`](crossrealm_kdc::Records)
+//! to the exchange and as plain values to the API.
 //!
-//! Every key and trust secret is sealed before it reaches the database, under a [`MasterKey`] that is not in it.
-//! Every change of a record and its audit event are one transaction: a process killed anywhere leaves either both or
+//! Every key and trust password is sealed before it reaches the database, under a [`MasterKey`] that is not in it.
+//! Every change of a record and its audit event are one transaction: a process that is killed leaves either both or
 //! neither. Nothing is written on the path of a ticket.
 
 mod administrators;

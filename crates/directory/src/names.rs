@@ -1,11 +1,11 @@
-//! The forms of names: checked once, here, when a record is made. What passes is in its one stored spelling.
+//! The forms of names, checked when a record is written. Accepted names are in their canonical spelling.
 
 use crate::error::{DirectoryError, Result};
 
 /// The most DNS suffixes one tenant or trust may have.
 pub const MAX_TOP_LEVEL_NAMES: usize = 50;
 
-/// Words that are sections of smbd's configuration and cannot be share names.
+/// Section names of smbd's configuration, which cannot be share names.
 const RESERVED_SHARES: [&str; 4] = ["global", "homes", "printers", "ipc"];
 /// Service classes that mean the realm's own services.
 const RESERVED_CLASSES: [&str; 3] = ["krbtgt", "kadmin", "changepw"];
@@ -97,7 +97,7 @@ pub fn share_name(text: &str) -> Result<String> {
     })
 }
 
-/// A quota in GiB: 1 to 102,400, the range of the original.
+/// A quota in GiB: 1 to 102,400, the range of Azure Files.
 pub fn quota_gib(gib: u32) -> Result<u32> {
     (1..=102_400)
         .contains(&gib)
@@ -166,7 +166,7 @@ pub fn plain_text(what: &'static str, text: &str, max: usize, may_be_empty: bool
     })
 }
 
-/// A user principal name that is given here, not in AD, which takes spaces too: as [`upn`], without any.
+/// A user principal name that is set here, not in AD: as [`upn`], but without the spaces that AD permits.
 pub fn new_upn(text: &str) -> Result<()> {
     if text.contains(char::is_whitespace) {
         let expected = "expected `name@domain`, without spaces";
@@ -190,7 +190,7 @@ pub(crate) fn visible(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
-/// A name as an error may show it: what was looked for is what somebody sent.
+/// A name as an error may show it: it comes from the caller and may be long.
 pub(crate) fn shown(name: &str) -> String {
     visible(&name.chars().take(256).collect::<String>())
 }
@@ -204,7 +204,7 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// An error about a value; a long value is shortened, so that no request makes a long message.
+/// An error about a value. A long value is shortened, to bound the message.
 pub(crate) fn invalid(what: &'static str, value: &str, reason: &'static str) -> DirectoryError {
     let start: String = value.chars().take(64).collect();
     let mut short = visible(&start);

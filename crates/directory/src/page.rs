@@ -1,19 +1,19 @@
-//! Lists in pages.
+//! Pages of long lists.
 
-/// A stretch of a list that may be long: at most `limit` records (1 to 1000) behind the record named `after`.
+/// A page of a list: at most `limit` records (1 to 1000) after the record named `after`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The `next` of the previous stretch; `None` starts at the beginning.
+    /// The `next` of the previous page; `None` starts at the beginning.
     pub after: Option<String>,
-    /// The most records wanted; cut to 1 to [`Page::MAX_LIMIT`].
+    /// The most records to return; clamped to 1 to [`Page::MAX_LIMIT`].
     pub limit: u32,
 }
 
 impl Page {
-    /// The most records in one stretch.
+    /// The most records in one page.
     pub const MAX_LIMIT: u32 = 1000;
 
-    /// The first stretch, as long as is allowed.
+    /// The first page, of the largest size.
     pub fn first() -> Self {
         Self {
             after: None,
@@ -25,12 +25,12 @@ impl Page {
         i64::from(self.limit.clamp(1, Self::MAX_LIMIT))
     }
 
-    /// Where the page starts: behind this text. Behind the empty one is everything.
+    /// The text after which the page starts; empty for the beginning.
     pub(crate) fn after(&self) -> String {
         self.after.clone().unwrap_or_default()
     }
 
-    /// The page of these items; a full one may have a next.
+    /// The page of these items. Only a full page may have a next one.
     pub(crate) fn paged<T>(&self, items: Vec<T>, name: impl Fn(&T) -> String) -> Paged<T> {
         let full = i64::try_from(items.len()).is_ok_and(|len| len >= self.limit());
         let next = items.last().filter(|_| full).map(name);

@@ -1,7 +1,8 @@
 //! The Kerberos keys of services (storage accounts and service principals) and of the realm itself.
 //!
-//! A service has two slots, kerb1 and kerb2. One seals new tickets. Rotating a slot makes the *other* one seal (every
-//! host holds it already) and keeps the replaced key until the last ticket it sealed has ended, so no ticket fails.
+//! A service has two slots, kerb1 and kerb2. The key of one encrypts new tickets. Rotating a slot makes the key of the
+//! *other* slot encrypt (every host holds it already) and keeps the replaced key until the last ticket it encrypted has
+//! expired, so that no ticket fails.
 
 use crate::db::columns::{col, col_u32, col_word, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
@@ -28,33 +29,33 @@ pub enum KeySlot {
     Kerb2,
 }
 
-/// A service key without the key.
+/// The record of a service key, without the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInfo {
     /// Its slot.
     pub slot: KeySlot,
     /// Its version number.
     pub kvno: u32,
-    /// Whether it seals new tickets.
+    /// Whether it encrypts new tickets.
     pub sealing: bool,
-    /// When it was made, Unix seconds.
+    /// When it was created, Unix seconds.
     pub created_at: i64,
-    /// The last second in which a ticket sealed with it may live, where it was replaced.
+    /// The last second in which a ticket encrypted with it may be valid, if it was replaced.
     pub retires_at: Option<i64>,
 }
 
-/// What a keytab of a service is made of. Keys print as redacted.
+/// The content of a service's keytab. The `Debug` form of keys is redacted.
 #[derive(Clone, Debug)]
 pub struct KeytabMaterial {
     /// The tenant's realm.
     pub realm: String,
     /// The principals without realm: `cifs/acct1.file.contoso.cloud.example`, `host/…`, aliases included.
     pub principals: Vec<String>,
-    /// The keys, the sealing one first; replaced ones that may still be needed included.
+    /// The keys, the one that encrypts new tickets first; with replaced ones that may still be needed.
     pub keys: Vec<ServiceKey>,
 }
 
-/// Whose keys are meant.
+/// The owner of service keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub(crate) tenant: TenantId,
@@ -128,7 +129,7 @@ impl Owner {
     }
 }
 
-/// Makes a random AES256 key of `owner` in `slot`.
+/// Creates a random AES256 key of `owner` in `slot`.
 pub(crate) async fn insert_key(
     conn: &mut AnyConnection,
     sealer: &Sealer,
@@ -156,7 +157,7 @@ pub(crate) async fn insert_key(
     Ok(())
 }
 
-/// Makes both keys of a new service: kerb1 with kvno 1 seals.
+/// Creates both keys of a new service: kerb1 with kvno 1 encrypts new tickets.
 pub(crate) async fn insert_both(
     conn: &mut AnyConnection,
     sealer: &Sealer,
@@ -166,7 +167,8 @@ pub(crate) async fn insert_both(
     insert_key(conn, sealer, owner, KeySlot::Kerb2, 2, false).await
 }
 
-/// Puts a new key into `slot`, lets the other slot seal, and drops what no living ticket can need.
+/// Puts a new key into `slot`, makes the key of the other slot encrypt new tickets, and deletes keys that no valid
+/// ticket needs.
 pub(crate) async fn rotate(
     conn: &mut AnyConnection,
     sealer: &Sealer,
@@ -208,7 +210,7 @@ pub(crate) async fn rotate(
     Ok(kvno)
 }
 
-/// The version of the key that seals once this slot is rotated: the newest of the other slot.
+/// The version of the key that encrypts new tickets after the rotation of this slot: the newest of the other slot.
 pub(crate) fn sealing_after(keys: &[KeyInfo], slot: KeySlot) -> Result<u32> {
     let stays = |key: &&KeyInfo| key.slot == slot.other() && key.retires_at.is_none();
     let stays = keys.iter().find(stays).map(|key| key.kvno);
@@ -229,7 +231,7 @@ async fn rows(conn: &mut AnyConnection, owner: &Owner) -> Result<Vec<AnyRow>> {
         .await?)
 }
 
-/// The living keys of a service without the keys, the sealing one first.
+/// The records of a service's keys that are in use, the one that encrypts new tickets first.
 pub(crate) async fn key_infos(conn: &mut AnyConnection, owner: &Owner) -> Result<Vec<KeyInfo>> {
     let info = |row: &AnyRow| {
         Ok(KeyInfo {
@@ -243,7 +245,7 @@ pub(crate) async fn key_infos(conn: &mut AnyConnection, owner: &Owner) -> Result
     rows(conn, owner).await?.iter().map(info).collect()
 }
 
-/// The living keys of a service, the sealing one first.
+/// The keys of a service that are in use, the one that encrypts new tickets first.
 pub(crate) async fn service_keys(
     conn: &mut AnyConnection,
     sealer: &Sealer,
@@ -274,7 +276,7 @@ pub(crate) async fn service_keys(
     Ok(keys)
 }
 
-/// Removes every key of a service.
+/// Deletes every key of a service.
 pub(crate) async fn delete_keys(conn: &mut AnyConnection, owner: &Owner) -> Result<()> {
     sql("DELETE FROM kerberos_keys WHERE tenant_id = $1 AND owner_kind = $2 AND owner_id = $3")
         .bind(tenant_blob(owner.tenant))

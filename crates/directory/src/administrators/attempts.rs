@@ -1,7 +1,8 @@
-//! Failed sign-ins: how many an account and a sender may have before they must wait, and for how long.
+//! Failed sign-ins: how many an account and a sender may have before a lockout, and how long it lasts.
 //!
-//! An attempt is counted before it is judged, so that many at once count as many. Names that nobody has are counted as well:
-//! waiting says nothing about who exists. Kept in the database, where a restart does not forget it and every node sees it.
+//! An attempt is counted before it is evaluated, so that concurrent attempts all count. Unknown names are counted too:
+//! a lockout must not reveal which accounts exist. Counts are in the database, which survives a restart and is shared
+//! by all nodes.
 
 use crate::db::columns::col;
 use crate::db::statement::sql;
@@ -14,19 +15,19 @@ use sqlx::{AnyConnection, Row as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Failures in a row before an account must wait.
+/// Consecutive failures before an account is locked out.
 pub const FREE_FAILURES: i64 = 5;
 /// The same for a sender.
 pub const FREE_FAILURES_OF_SENDER: i64 = 20;
-/// The first wait, which doubles with each further failure, and the longest.
+/// The first lockout, which doubles with each further failure, and the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
 /// Failures are forgotten after this time without another, in seconds.
 const FORGOTTEN_AFTER_S: i64 = 24 * 3600;
-/// The most accounts and senders that are remembered; the ones longest ago go first.
+/// The most accounts and senders that are remembered; the oldest entries are dropped first.
 const REMEMBERED: i64 = 50_000;
 
-/// An account and where somebody tries to sign in to it from.
+/// An account, and the sender that tries to sign in to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Subjects {
     account: String,
@@ -34,7 +35,7 @@ pub(crate) struct Subjects {
 }
 
 impl Subjects {
-    /// `upn_key` is the lower-cased name that was sent; a hash of it is as long as any other.
+    /// `upn_key` is the lower-cased name that was sent. It is hashed to bound its length.
     pub(crate) fn new(upn_key: &str, sender: IpAddr) -> Self {
         Self {
             account: account(upn_key),
@@ -49,16 +50,17 @@ pub(crate) fn account(upn_key: &str) -> String {
 }
 
 impl Directory {
-    /// Counts an attempt; where one of the two must wait, nothing is counted, and says for how many seconds.
+    /// Counts an attempt. During a lockout nothing is counted, and the remaining seconds are returned.
     pub(crate) async fn reserve_attempt(&self, subjects: &Subjects) -> Result<Option<i64>> {
-        // Whoever must wait costs one read.
+        // During a lockout an attempt costs one read.
         let mut reader = self.readers().acquire().await?;
         if let Some(wait) = wait(&mut reader, subjects).await? {
             return Ok(Some(wait));
         }
         drop(reader);
         let (mut tx, now) = (self.begin().await?, now_s());
-        // Locked before they are looked at, the account first: of attempts at once each sees those before it.
+        // Lock both rows before reading them, the account first: each of several concurrent attempts then sees those
+        // before it.
         for subject in [&subjects.account, &subjects.sender] {
             lock(&mut tx, subject, now).await?;
         }
@@ -82,8 +84,8 @@ impl Directory {
     }
 }
 
-/// Takes a counted attempt back that succeeded. The account starts afresh; the sender loses this one alone, so that nobody
-/// buys attempts on others' accounts by signing in to their own.
+/// Uncounts an attempt that succeeded. The account's count is cleared; the sender's is reduced by one only, so that
+/// signing in to one's own account does not buy attempts on others.
 pub(crate) async fn succeeded(conn: &mut AnyConnection, subjects: &Subjects) -> Result<()> {
     forget(conn, &subjects.account).await?;
     sql("UPDATE sign_in_attempts SET failures = failures - 1, locked_until = 0 WHERE subject = $1 AND failures > 0")
@@ -93,7 +95,7 @@ pub(crate) async fn succeeded(conn: &mut AnyConnection, subjects: &Subjects) -> 
     Ok(())
 }
 
-/// Lets an account start afresh.
+/// Clears an account's count.
 pub(crate) async fn forget(conn: &mut AnyConnection, subject: &str) -> Result<()> {
     sql("DELETE FROM sign_in_attempts WHERE subject = $1")
         .bind(subject)
@@ -102,7 +104,7 @@ pub(crate) async fn forget(conn: &mut AnyConnection, subject: &str) -> Result<()
     Ok(())
 }
 
-/// Makes a subject's row, or locks it until the transaction ends.
+/// Creates a subject's row, or locks it until the transaction ends.
 async fn lock(conn: &mut AnyConnection, subject: &str, now: i64) -> Result<()> {
     sql(
         "INSERT INTO sign_in_attempts (subject, failures, last_at, locked_until) VALUES ($1, 0, $2, 0)
@@ -146,7 +148,7 @@ async fn count(conn: &mut AnyConnection, subject: &str, free: i64, now: i64) -> 
     Ok(())
 }
 
-/// How long to wait after so many failures of which `free` cost nothing, in seconds.
+/// The lockout after this many failures, of which `free` are without one, in seconds.
 fn wait_after(failures: i64, free: i64) -> Option<i64> {
     let beyond = u32::try_from(failures - free).ok()?;
     let wait = retry::delay(FIRST_WAIT, beyond, LONGEST_WAIT);

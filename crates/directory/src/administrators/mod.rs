@@ -1,5 +1,5 @@
-//! Administrators: people with a role, made by others with a one-time code that lets them choose their password and pair
-//! their authenticator app. How they prove themselves afterwards is in `sign_in`.
+//! Administrators: people with a role. Another administrator creates them with a one-time enrolment code, with which
+//! they choose a password and pair an authenticator app. Sign-in is in `sign_in`.
 
 pub(crate) mod attempts;
 pub(crate) mod sign_in;
@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 
 /// How long an enrolment code can be used, in seconds.
 pub const CODE_LIFE_S: i64 = 24 * 3600;
-/// The random bytes of a code: 96 bits, more than anybody guesses in that time.
+/// The random bytes of a code: 96 bits, which cannot be guessed within its life.
 const CODE_BYTES: usize = 12;
 /// The longest name of an administrator, in characters: it names tokens, too.
 const MAX_UPN: usize = 256;
@@ -41,7 +41,7 @@ pub(crate) const COLUMNS: &str =
     a.password, a.totp_version, a.totp_sealed, a.totp_step, a.enrolled_at, a.signed_in_at,
     (SELECT t.name FROM tenants t WHERE t.id = a.tenant_id) AS tenant_name";
 
-/// An administrator, without what proves them.
+/// An administrator, without their credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdministratorInfo {
     /// The name they sign in with.
@@ -62,7 +62,7 @@ pub struct AdministratorInfo {
     pub signed_in_at: Option<i64>,
 }
 
-/// The record with what proves the administrator.
+/// An administrator with their credentials.
 pub(crate) struct Administrator {
     pub(crate) id: Uuid,
     pub(crate) info: AdministratorInfo,
@@ -74,11 +74,11 @@ pub(crate) struct Administrator {
     pub(crate) totp_step: i64,
 }
 
-/// A new enrolment code, shown once, and whose it is.
+/// A new enrolment code, shown once, and the administrator it is for.
 pub type Enrolment = (Zeroizing<String>, AdministratorInfo);
 
 impl Directory {
-    /// Makes an administrator of a tenant, or (`None`) of the installation, who enrols with the code.
+    /// Creates an administrator of a tenant, or (`None`) of the installation, who enrols with the returned code.
     pub async fn create_administrator(
         &self,
         by: &Actor,
@@ -152,8 +152,8 @@ impl Directory {
             .collect()
     }
 
-    /// Takes password, authenticator and sessions from an administrator, who enrols again with a new code. `tenant` is the
-    /// one that the caller is confined to.
+    /// Clears the password, authenticator and sessions of an administrator, who enrols again with the returned code.
+    /// `tenant` is the one that the caller is confined to.
     pub async fn reset_administrator(
         &self,
         by: &Actor,
@@ -191,7 +191,7 @@ impl Directory {
         Ok((code, info))
     }
 
-    /// Removes an administrator and ends their sessions. `tenant` is the one that the caller is confined to.
+    /// Deletes an administrator and ends their sessions. `tenant` is the one that the caller is confined to.
     pub async fn remove_administrator(
         &self,
         by: &Actor,
@@ -217,7 +217,7 @@ impl Directory {
         self.commit(tx).await
     }
 
-    /// Ends a token at the wish of its bearer, for good. The last one that somebody administers the installation with stays.
+    /// Revokes a token on behalf of its bearer. The last one that can administer the installation is kept.
     pub async fn end_token(&self, by: &Actor, token: &TokenInfo) -> Result<()> {
         let mut tx = self.begin_in(token.tenant).await?;
         let row = sql("SELECT administrator_id FROM tokens WHERE id = $1")
@@ -246,7 +246,7 @@ impl Directory {
         self.commit(tx).await
     }
 
-    /// A writing transaction, in its turn where it is a tenant's.
+    /// A writing transaction, with the tenant's lock if there is a tenant.
     pub(crate) async fn begin_in(&self, tenant: Option<TenantId>) -> Result<Tx> {
         let mut tx = self.begin().await?;
         if let Some(tenant) = tenant {
@@ -257,7 +257,7 @@ impl Directory {
 }
 
 impl Administrator {
-    /// Refuses to lose this administrator, where nobody else administers the installation.
+    /// Refuses to remove this administrator if nobody else could administer the installation.
     async fn is_not_the_last(&self, conn: &mut AnyConnection) -> Result<()> {
         let signs_in = self.password.is_some();
         match signs_in && administers_all(self.info.tenant, &self.info.role) {
@@ -271,7 +271,7 @@ fn administers_all(tenant: Option<TenantId>, role: &TokenRole) -> bool {
     tenant.is_none() && *role == TokenRole::GlobalAdministrator
 }
 
-/// Whether a role is one that people have.
+/// Whether a role is an administrator's.
 fn is_administrators(role: &TokenRole) -> bool {
     !matches!(role, TokenRole::Connector { .. } | TokenRole::Host { .. })
 }
@@ -289,7 +289,7 @@ pub(crate) async fn find(conn: &mut AnyConnection, upn_key: &str) -> Result<Opti
     row.as_ref().map(administrator).transpose()
 }
 
-/// The administrator of this name that somebody confined to `tenant` may know of.
+/// The administrator of this name, if a caller confined to `tenant` may see them.
 async fn within(
     conn: &mut AnyConnection,
     tenant: Option<TenantId>,
@@ -301,8 +301,8 @@ async fn within(
         .ok_or_else(|| DirectoryError::not_found(RecordKind::Administrator, names::shown(upn)))
 }
 
-/// Refuses what would leave nobody to administer the whole installation: neither a token without a person behind it, such as
-/// the first one, nor an enrolled global administrator, but for those named.
+/// Refuses what would leave the installation without an administrator. Others that count are tokens that belong to no
+/// session, such as the first one, and enrolled global administrators, except the two that are named.
 async fn keep_somebody(conn: &mut AnyConnection, without: Uuid, without_token: Uuid) -> Result<()> {
     let row = sql("SELECT
            (SELECT COUNT(*) FROM tokens WHERE tenant_id IS NULL AND role = 'global-administrator' AND administrator_id IS NULL
@@ -320,7 +320,7 @@ async fn keep_somebody(conn: &mut AnyConnection, without: Uuid, without_token: U
     Err(Refusal::LastAdministrator.into())
 }
 
-/// A new code, and what of it is stored.
+/// A new code and its stored hash.
 fn new_code() -> Result<(Zeroizing<String>, Vec<u8>)> {
     let mut bytes = Zeroizing::new([0; CODE_BYTES]);
     random(bytes.as_mut())?;
@@ -334,7 +334,7 @@ fn new_code() -> Result<(Zeroizing<String>, Vec<u8>)> {
     Ok((code, hash))
 }
 
-/// What is stored of a code: nobody's way of writing it counts.
+/// The stored hash of a code. Case and separators do not count.
 pub(crate) fn code_hash(code: &str) -> Vec<u8> {
     let plain: Zeroizing<String> = Zeroizing::new(
         code.chars()

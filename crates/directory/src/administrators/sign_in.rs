@@ -1,7 +1,9 @@
-//! Signing in: a password (Argon2id) and a one-time code (RFC 6238), both or nothing; and enrolment, which sets the two.
+//! Sign-in with a password (Argon2id) and a one-time code (RFC 6238), both in one request; and enrolment, which sets
+//! the two.
 //!
-//! Every refusal says the same, whichever half was wrong and whether or not there is such an account, and takes the same
-//! time. A code is good once. Attempts are counted before they are judged (`attempts`). Passwords and secrets are wiped.
+//! Every refusal has the same text and takes the same time, for a wrong password, a wrong code and an unknown account.
+//! A code is accepted once. Attempts are counted before they are evaluated (`attempts`). Passwords and secrets are
+//! wiped from memory.
 
 use crate::administrators::attempts::Subjects;
 use crate::administrators::tokens::{NewToken, TokenInfo, add_token};
@@ -22,7 +24,7 @@ use zeroize::Zeroizing;
 
 /// How long a session lasts, in seconds.
 pub const SESSION_LIFE_S: i64 = 8 * 3600;
-/// Sessions of one administrator at once; the oldest end first.
+/// The most concurrent sessions of one administrator; the oldest ends first.
 const SESSIONS: i64 = 20;
 /// The shortest and the longest password, in characters and bytes.
 const MIN_PASSWORD_CHARS: usize = 12;
@@ -35,14 +37,14 @@ const LANES: u32 = 1;
 const SALT_LEN: usize = 16;
 const HASH_LEN: usize = 32;
 
-/// Who says to be whom, and from where.
+/// A claimed identity, and where the claim comes from.
 #[derive(Clone, Debug)]
 pub struct SignInAs {
     /// The name that was sent.
     pub upn: String,
     /// The address that the request came from.
     pub address: IpAddr,
-    /// What of it counts as one sender.
+    /// The part of the address by which attempts are counted: an IPv4 address, or an IPv6 prefix.
     pub sender: IpAddr,
 }
 
@@ -77,7 +79,7 @@ impl Directory {
         let found = self.attempt(who).await?;
         let stored = found.as_ref().and_then(|found| found.password.clone());
         let known = stored.is_some();
-        // Without an account as much is computed as with one.
+        // Compute the same for an unknown account: the time must not say which accounts exist.
         let right = verified(
             password,
             stored.unwrap_or_else(|| vec![FORMAT; 1 + SALT_LEN + HASH_LEN]),
@@ -91,7 +93,7 @@ impl Directory {
             return Err(self.refuse(who, "admin.sign-in").await?);
         };
         let mut tx = self.begin_in(found.info.tenant).await?;
-        // A code that was used, here or at another node a moment ago, is good no more.
+        // The statement refuses a code that was used before, here or at another node.
         let done = sql("UPDATE administrators SET totp_step = $2, signed_in_at = $3
                         WHERE id = $1 AND totp_version = $4 AND totp_step < $2 AND password IS NOT NULL")
             .bind(uuid_blob(found.id))
@@ -107,8 +109,8 @@ impl Directory {
         self.begin_session(tx, who, &found, "admin.sign-in").await
     }
 
-    /// Makes the secret of an administrator's authenticator, for whoever has the enrolment code: an `otpauth` URI that names
-    /// `issuer`. Each call makes another; the last one counts.
+    /// Creates the secret of an administrator's authenticator for the holder of the enrolment code: an `otpauth` URI
+    /// that names `issuer`. Each call replaces the secret of the one before.
     pub async fn begin_enrolment(
         &self,
         who: &SignInAs,
@@ -157,8 +159,8 @@ impl Directory {
         Ok(totp::uri(secret.as_ref(), issuer, upn))
     }
 
-    /// Ends an enrolment: the authenticator's current code shows that the secret arrived, the password is set, the enrolment
-    /// code is used up, and a session begins.
+    /// Completes an enrolment: the authenticator's current code proves that it has the secret. Sets the password,
+    /// spends the enrolment code and begins a session.
     pub async fn finish_enrolment(
         &self,
         who: &SignInAs,
@@ -196,7 +198,7 @@ impl Directory {
         self.begin_session(tx, who, &found, "admin.enrol").await
     }
 
-    /// Counts the attempt and reads the record of the name, if there is one.
+    /// Counts the attempt and reads the account, if it exists.
     async fn attempt(&self, who: &SignInAs) -> Result<Option<Administrator>> {
         if let Some(wait) = self.reserve_attempt(&who.subjects()).await? {
             return Err(Refusal::SignInLocked { wait_s: wait }.into());
@@ -205,7 +207,7 @@ impl Directory {
         find(&mut conn, &who.key()).await
     }
 
-    /// The step whose code this is, where the administrator has an authenticator and did not use it yet.
+    /// The step whose code this is, if the administrator has an authenticator and did not use that step before.
     fn step_of(&self, found: &Administrator, code: &str) -> Result<Option<i64>> {
         let Some(sealed) = &found.totp_sealed else {
             return Ok(None);
@@ -249,7 +251,8 @@ impl Directory {
         Ok((token, made))
     }
 
-    /// Records a refusal. Those that must wait are not recorded: they were refused before anything was looked at.
+    /// Records a refusal. An attempt during a lockout is not recorded: it was refused before its credentials were
+    /// looked at.
     async fn refuse(&self, who: &SignInAs, action: &'static str) -> Result<DirectoryError> {
         let shown = crate::names::shown(&who.upn);
         let mut tx = self.begin().await?;
@@ -267,7 +270,7 @@ impl Directory {
     }
 }
 
-/// Whether a code that is not used up or too old lets this administrator enrol.
+/// Whether this unspent, unexpired code lets this administrator enrol.
 fn may_enrol(found: &Administrator, code: &str) -> bool {
     let stored = found.code_hash.as_deref().unwrap_or_default();
     let same = bool::from(stored.ct_eq(&code_hash(code)));
@@ -285,7 +288,7 @@ fn seal_context(found: &Administrator, version: i64) -> Result<SealContext<'_>> 
     })
 }
 
-/// Refuses passwords that are too short, too long, or the name itself.
+/// Refuses passwords that are too short, too long, or contain the account's name.
 fn check_password(password: &str, upn: &str) -> Result<()> {
     let bad = |reason: String| Err(Refusal::BadPassword { reason }.into());
     if password.chars().count() < MIN_PASSWORD_CHARS {
@@ -300,7 +303,7 @@ fn check_password(password: &str, upn: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is stored of a password.
+/// The stored form of a password.
 async fn hashed(password: Zeroizing<String>) -> Result<Vec<u8>> {
     let mut stored = vec![FORMAT; 1 + SALT_LEN];
     random(&mut stored[1..])?;
@@ -309,7 +312,7 @@ async fn hashed(password: Zeroizing<String>) -> Result<Vec<u8>> {
     Ok(stored)
 }
 
-/// Whether this is the password that was stored.
+/// Whether this is the stored password.
 async fn verified(password: Zeroizing<String>, stored: Vec<u8>) -> Result<bool> {
     let damaged = || DirectoryError::damaged("administrator's password", "an unknown format");
     let (format, rest) = stored.split_first().ok_or_else(damaged)?;
@@ -324,7 +327,7 @@ async fn verified(password: Zeroizing<String>, stored: Vec<u8>) -> Result<bool> 
     Ok(bool::from(computed.as_ref().ct_eq(wanted)))
 }
 
-/// Beside the tasks that serve: it takes tens of milliseconds and 19 MiB.
+/// On a blocking thread: it takes tens of milliseconds and 19 MiB.
 async fn hash(password: Zeroizing<String>, salt: Vec<u8>) -> Result<Zeroizing<[u8; HASH_LEN]>> {
     let failed = |error: &dyn std::fmt::Display| DirectoryError::damaged("password hash", error);
     tokio::task::spawn_blocking(move || {

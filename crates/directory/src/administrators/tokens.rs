@@ -16,10 +16,10 @@ use sqlx::any::AnyRow;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// Lets a person or a secret scanner see what a text is.
+/// Lets people and secret scanners recognize a token.
 const PREFIX: &str = "xr_";
 
-/// Every column a [`TokenInfo`] is made of; a `WHERE` follows.
+/// Selects the columns of a [`TokenInfo`]; a `WHERE` follows.
 const SELECT_TOKEN: &str =
     "SELECT id, tenant_id, role, scope, rotate_trust, name, created_at, expires_at, revoked_at
     FROM tokens";
@@ -49,20 +49,20 @@ pub enum TokenRole {
     },
 }
 
-/// A token to be made.
+/// A token to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewToken {
     /// The tenant it is confined to; `None` is the whole installation.
     pub tenant: Option<TenantId>,
     /// What its bearer may do. Connectors and hosts need a tenant.
     pub role: TokenRole,
-    /// Whose it is; the actor of its bearer's audit events.
+    /// Its name, by which audit events name its bearer.
     pub name: String,
     /// When it ends, Unix seconds.
     pub expires_at: Option<i64>,
 }
 
-/// A token without the token.
+/// The record of a token. The token itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenInfo {
     /// Its id.
@@ -71,9 +71,9 @@ pub struct TokenInfo {
     pub tenant: Option<TenantId>,
     /// What its bearer may do.
     pub role: TokenRole,
-    /// Whose it is.
+    /// Its name.
     pub name: String,
-    /// When it was made, Unix seconds.
+    /// When it was created, Unix seconds.
     pub created_at: i64,
     /// When it ends, Unix seconds.
     pub expires_at: Option<i64>,
@@ -82,7 +82,7 @@ pub struct TokenInfo {
 }
 
 impl TokenRole {
-    /// The stable word of the role.
+    /// The stable text of the role.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::GlobalAdministrator => "global-administrator",
@@ -127,7 +127,7 @@ impl TokenRole {
         })
     }
 
-    /// The role of this word, where it is one that people have.
+    /// The role of this text, if it is an administrator's.
     pub(crate) fn administrator(word: &str) -> Option<Self> {
         [
             Self::GlobalAdministrator,
@@ -139,7 +139,7 @@ impl TokenRole {
         .find(|role| role.as_str() == word)
     }
 
-    /// The role with its scope in the one stored spelling.
+    /// The role with its scope in its canonical spelling.
     fn checked(self) -> Result<Self> {
         Ok(match self {
             Self::Connector {
@@ -158,7 +158,7 @@ impl TokenRole {
 }
 
 impl Directory {
-    /// Makes a token and hands it out, once: `xr_` and 64 hexadecimal digits.
+    /// Creates a token and returns it, this once: `xr_` and 64 hexadecimal digits.
     pub async fn create_token(
         &self,
         by: &Actor,
@@ -173,12 +173,12 @@ impl Directory {
         Ok(made)
     }
 
-    /// Whose a token is; `None` where it is unknown, ended or revoked.
+    /// The record of a token; `None` if it is unknown, expired or revoked.
     pub async fn verify_token(&self, token: &str) -> Result<Option<TokenInfo>> {
         if token.len() != PREFIX.len() + 64 || !token.starts_with(PREFIX) {
             return Ok(None);
         }
-        // Found by its hash: how long the search takes says nothing of the token.
+        // Found by its hash, so the time of the search reveals nothing of the token.
         let row = sql_list(format!(
             "{SELECT_TOKEN} WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"
         ))
@@ -206,7 +206,7 @@ impl Directory {
         rows.iter().map(token_info).collect()
     }
 
-    /// Revokes a token, at once. `tenant` is the one it is confined to.
+    /// Revokes a token. `tenant` is the one it is confined to.
     pub async fn revoke_token(&self, by: &Actor, tenant: Option<TenantId>, id: Uuid) -> Result<()> {
         let mut tx = self.begin().await?;
         if let Some(tenant) = tenant {
@@ -240,8 +240,8 @@ impl Directory {
     }
 }
 
-/// What [`Directory::create_token`] does, within a transaction that has touched the tenant; `action` is what the audit
-/// calls it.
+/// [`Directory::create_token`] in the caller's transaction, which holds the tenant's lock; `action` names the audit
+/// event.
 pub(crate) async fn add_token(
     conn: &mut AnyConnection,
     by: &Actor,

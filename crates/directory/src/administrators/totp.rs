@@ -14,8 +14,8 @@ const STEP_S: i64 = 30;
 const DIGITS: usize = 6;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// The step whose code this is: that of `now_s`, the one before it or the one behind it, where clocks differ. Takes the same
-/// time whatever the code is.
+/// The step whose code this is: the current step at `now_s`, the one before or the one after, to allow for clock
+/// differences. Takes the same time for every code.
 pub(crate) fn step_of(secret: &[u8], code: &str, now_s: i64) -> Option<i64> {
     let now = now_s.div_euclid(STEP_S);
     let (mut found, mut step) = (Choice::from(0), 0i64);

@@ -1,7 +1,7 @@
-//! The audit of what the tools change in AD.
+//! The audit of changes that the tools make in AD.
 //!
-//! AD keeps no record that the tenant's administrators could read, so the tool reports each change: before it begins and
-//! when it ended. A change whose end is missing was cut off.
+//! AD keeps no log that the tenant's administrators can read, so the tool reports each change before it begins and when
+//! it ended. A change without an end was interrupted.
 
 use crate::audit::events::{Actor, NewEvent, Outcome, record};
 use crate::db::change::{ChangeScope, lock_and_bump};
@@ -16,12 +16,12 @@ pub const MAX_AD_STEP: usize = 300;
 /// The longest name of an AD account, of a domain controller, and of a reason, in characters.
 const MAX_NAME: usize = 256;
 
-/// How far a change in AD has come.
+/// The phase of a change in AD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdStepPhase {
-    /// It is about to be made.
+    /// It is about to create.
     Begun,
-    /// AD took it.
+    /// AD accepted it.
     Done,
     /// AD refused it, or did not answer.
     Failed,
@@ -30,7 +30,7 @@ pub enum AdStepPhase {
 /// A change in AD, as the tool that makes it reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdStep {
-    /// How far it has come.
+    /// Its phase.
     pub phase: AdStepPhase,
     /// The AD account it is made as: `administrator@CORP.CONTOSO.COM`.
     pub principal: String,
@@ -38,7 +38,7 @@ pub struct AdStep {
     pub controller: String,
     /// What is changed.
     pub step: String,
-    /// Why it failed; empty where it did not.
+    /// Why it failed; empty if it did not.
     pub reason: String,
 }
 

@@ -1,4 +1,5 @@
-//! Events: what was changed by whom, and which tickets were issued or refused and why. Bounded.
+//! Events: changes and who made them, tickets that were issued, and requests that were refused with the reason. Their
+//! number is bounded.
 
 use crate::audit::actions;
 use crate::db::columns::{col, col_word, tenant_blob};
@@ -16,21 +17,21 @@ use std::net::IpAddr;
 
 /// How many events of a tenant and category are kept.
 pub const KEPT_EVENTS: i64 = 100_000;
-/// How many events of changes are recorded between two cuts, all streams together.
+/// How many events are recorded between two trims, over all streams.
 const CUT_EVERY: i64 = 61;
 /// The longest text of an event, in bytes.
 const MAX_TEXT: usize = 500;
 
-/// Who does something, for the audit.
+/// The actor of an audited operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     /// The name of the token or program.
     pub name: String,
-    /// Where from, where that is known.
+    /// Their address, if known.
     pub address: Option<IpAddr>,
 }
 
-/// What kind of event it is.
+/// The category of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventCategory {
     /// A request to the KDC.
@@ -39,7 +40,7 @@ pub enum EventCategory {
     Audit,
 }
 
-/// How it ended.
+/// How the operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Issued or done.
@@ -50,10 +51,10 @@ pub enum Outcome {
     Dropped,
 }
 
-/// An event to be recorded. Texts are cut to 500 bytes.
+/// An event to record. Texts are truncated to 500 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
-    /// The id that the client was told, where there is one; unique.
+    /// The id that was returned to the client, if any; unique.
     pub id: Option<String>,
     /// When, Unix milliseconds.
     pub at_ms: i64,
@@ -61,11 +62,11 @@ pub struct NewEvent {
     pub tenant: Option<TenantId>,
     /// Its kind.
     pub category: EventCategory,
-    /// How it ended.
+    /// How the operation ended.
     pub outcome: Outcome,
     /// What was done (`trust.prepare`, `ticket.issue`), a stable word.
     pub action: String,
-    /// Why it was refused, a stable word; empty where it was not.
+    /// Why it was refused, a stable word; empty if it was not.
     pub reason: String,
     /// Who did it: the token's name, or the client principal of a ticket.
     pub actor: String,
@@ -75,13 +76,13 @@ pub struct NewEvent {
     pub target: String,
     /// Where it came from.
     pub address: Option<IpAddr>,
-    /// More for people; never a secret.
+    /// Details for people; never a secret.
     pub detail: String,
-    /// The trust key that opened the presented referral; sets when that version was last seen.
+    /// The trust key that decrypted the presented referral; updates when that version was last seen.
     pub trust_key: Option<TrustKeySeen>,
 }
 
-/// Which version of a trust key opened a referral.
+/// The version of a trust key that decrypted a referral.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustKeySeen {
     /// The AD realm of the trust.
@@ -93,13 +94,13 @@ pub struct TrustKeySeen {
 /// A recorded event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its place in the order of recording; rises.
+    /// Its position in the order of recording; increases.
     pub sequence: i64,
     /// What was recorded. `trust_key` is not kept.
     pub event: NewEvent,
 }
 
-/// Which events are wanted.
+/// Which events to return.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// Of which tenant; `None` is all, those of no tenant included.
@@ -108,9 +109,9 @@ pub struct EventFilter {
     pub installation: bool,
     /// Not older than this, Unix milliseconds.
     pub since_ms: Option<i64>,
-    /// Concerning this user, compared without case.
+    /// Concerning this user, compared case-insensitively.
     pub user: Option<String>,
-    /// Recorded behind this `sequence`; for following.
+    /// Recorded after this `sequence`; to follow the events.
     pub after: Option<i64>,
     /// The most events wanted, 1 to 1000. Without `after` the newest are given; always in the order of recording.
     pub limit: u32,
@@ -127,7 +128,7 @@ impl Actor {
 }
 
 impl NewEvent {
-    /// An audit event: `by` did `action` now. What else is known the caller fills in.
+    /// An audit event: `by` did `action` now. The caller fills in the other fields.
     pub fn audit(by: &Actor, tenant: Option<TenantId>, action: &str) -> Self {
         Self {
             actor: by.name.clone(),
@@ -136,7 +137,7 @@ impl NewEvent {
         }
     }
 
-    /// The event of a ticket request, answered now. What else is known the caller fills in.
+    /// The event of a ticket request that is answered now. The caller fills in the other fields.
     pub fn ticket(tenant: TenantId) -> Self {
         Self::empty(Some(tenant), EventCategory::Ticket, "ticket.issue")
     }
@@ -194,8 +195,8 @@ impl Outcome {
 }
 
 impl Directory {
-    /// Records events in one transaction, and cuts each tenant's of each category to the newest [`KEPT_EVENTS`] or a
-    /// few more.
+    /// Records events in one transaction, and trims each tenant's events of each category to about the newest
+    /// [`KEPT_EVENTS`].
     pub async fn record_events(&self, events: Vec<NewEvent>) -> Result<()> {
         let mut tx = self.begin().await?;
         let tenants: BTreeSet<TenantId> = events.iter().filter_map(|event| event.tenant).collect();
@@ -213,7 +214,7 @@ impl Directory {
         for (tenant, category) in streams {
             trim(&mut tx, tenant, category).await?;
         }
-        // Nothing that a cache holds has changed: this commit goes past the caches.
+        // Nothing that is cached has changed, so the caches need not be invalidated.
         tx.commit().await?;
         Ok(())
     }
@@ -223,7 +224,7 @@ impl Directory {
         let mut text = "SELECT sequence, id, at_ms, tenant_id, category, outcome, action, reason, actor, user_name,
             target, address, detail FROM events WHERE at_ms >= $1 AND sequence > $2"
             .to_owned();
-        // Only what is asked for is in the statement: that lets the database use its indexes.
+        // Only the conditions in use are in the statement, so that the database can use its indexes.
         let mut next = 4;
         for (column, wanted) in [
             ("tenant_id", filter.tenant.is_some()),
@@ -237,7 +238,7 @@ impl Directory {
         if filter.installation {
             text.push_str(" AND tenant_id IS NULL");
         }
-        // Following goes on where it was; else the newest are taken from the end and turned round.
+        // Followers continue from `after`; otherwise the newest are read backwards and reversed.
         text.push_str(match filter.after {
             Some(_) => " ORDER BY sequence LIMIT $3",
             None => " ORDER BY sequence DESC LIMIT $3",
@@ -261,7 +262,7 @@ impl Directory {
     }
 }
 
-/// Records a change in the transaction that makes it.
+/// Records a change, in the transaction that makes it.
 pub(crate) async fn audit(
     conn: &mut AnyConnection,
     by: &Actor,
@@ -278,8 +279,8 @@ pub(crate) async fn audit(
     record(conn, &event).await
 }
 
-/// Records an event in the transaction of what it speaks of. Now and then its stream is cut: a prime keeps two streams
-/// that alternate from being missed for ever.
+/// Records an event in the caller's transaction. Every so often its stream is trimmed; the interval is a prime, so that
+/// two alternating streams are both trimmed.
 pub(crate) async fn record(conn: &mut AnyConnection, event: &NewEvent) -> Result<()> {
     let sequence = insert(conn, event).await?;
     if sequence % CUT_EVERY == 0 {
@@ -315,8 +316,8 @@ async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result<i64> {
     col(&row, "sequence")
 }
 
-/// Locks the tenant until the transaction ends, as every change does before it records an event: two that write events and
-/// each wait for what the other holds would wait for ever.
+/// Locks the tenant until the transaction ends, as every change does before it records an event: the same order of
+/// locks prevents deadlocks.
 async fn lock(conn: &mut AnyConnection, tenant: TenantId) -> Result<()> {
     sql("UPDATE tenants SET name = name WHERE id = $1")
         .bind(tenant_blob(tenant))
@@ -354,8 +355,8 @@ async fn note_seen(tx: &mut Tx, tenant: TenantId, seen: &TrustKeySeen, at: i64) 
     Ok(())
 }
 
-/// At most [`MAX_TEXT`] bytes, cut between characters. Control characters, which a client can put into a name, are
-/// replaced: they have no business on an administrator's terminal, and PostgreSQL takes no NUL.
+/// At most [`MAX_TEXT`] bytes, truncated between characters. Control characters, which a client can put into a name,
+/// are replaced: they could act on an administrator's terminal, and PostgreSQL does not store NUL.
 fn cut(text: &str) -> String {
     let end = text
         .char_indices()

@@ -1,4 +1,4 @@
-//! The change counters and the lock of a tenant, with which every writing transaction begins.
+//! The change counters and the lock of a tenant. Every writing transaction begins with them.
 
 use crate::db::columns::tenant_blob;
 use crate::db::statement::sql;
@@ -13,12 +13,12 @@ pub(crate) enum ChangeScope {
     Configuration,
     /// Its users and groups.
     Identities,
-    /// Nothing that is kept in memory.
+    /// Nothing that is cached.
     Nothing,
 }
 
-/// Notes that the tenant is about to change, and locks it until the transaction ends. Comes first in every writing
-/// transaction, so that these come one after the other, their events too; fails where there is no such tenant.
+/// Locks the tenant until the transaction ends and bumps its change counter. Comes first in every writing transaction,
+/// so that the transactions of a tenant, and with them its events, are serialized. Fails if there is no such tenant.
 pub(crate) async fn lock_and_bump(
     conn: &mut AnyConnection,
     tenant: TenantId,

@@ -33,7 +33,7 @@ pub(crate) fn col_sid(row: &AnyRow, name: &str) -> Result<Sid> {
         .map_err(|_| DirectoryError::damaged(name, "not a SID"))
 }
 
-/// A column that holds a word of a fixed set.
+/// A column that holds a value of an enumeration.
 pub(crate) fn col_word<T>(
     row: &AnyRow,
     name: &str,

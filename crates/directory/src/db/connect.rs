@@ -1,5 +1,5 @@
-//! Opening a database: connecting to it, looking at what it holds, bringing it to this program's schema; and saying in
-//! plain words why that cannot be.
+//! Connecting to a database, checking what it holds and migrating it to this program's schema; with errors that say why
+//! it cannot be used.
 
 use crate::db::columns::col;
 use crate::db::dialect::Dialect;
@@ -19,12 +19,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// How long a server that is not there yet is waited for: it may be starting, at the same time as this machine.
+/// How long to wait for a server that does not answer yet: it may be starting together with this machine.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait before the next try.
+/// The delay before the next attempt.
 const BREATH: Duration = Duration::from_millis(250);
 
-/// What the database holds: tables and views; among them those by which this program's are known.
+/// Counts what the database holds: tables and views, and among them those that identify this program's schema.
 const HOLDS_SQLITE: &str =
     "SELECT COUNT(*) AS things, COUNT(*) FILTER (WHERE name = '_sqlx_migrations') AS marks,
     COUNT(*) FILTER (WHERE name = 'meta') AS metas, 'UTF8' AS encoding, 1 AS may_create
@@ -35,25 +35,25 @@ const HOLDS_POSTGRES: &str = "SELECT COUNT(*) AS things, COUNT(*) FILTER (WHERE 
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
-/// A database that was opened and has this program's schema: how to connect to it again.
+/// A database that has this program's schema, and how to connect to it again.
 pub(crate) struct Opened {
     pub(crate) dialect: Dialect,
-    /// Never shown.
+    /// Never logged or shown.
     pub(crate) connect_url: String,
 }
 
-/// What is in a database.
+/// What a database holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
     Nothing,
     Directory,
 }
 
-/// Opens the database, makes the file where there is none, and brings it to this program's schema.
+/// Opens the database, creates the file if there is none, and migrates it to this program's schema.
 pub(crate) async fn open(url: &str) -> Result<Opened> {
     let (opened, mut conn) = connect(url).await?;
     content(url, opened.dialect, &mut conn).await?;
-    // No time-out: a migration takes as long as it takes, and another node that starts meanwhile waits for it.
+    // No timeout: a migration may take long, and another node that starts meanwhile waits for it.
     let migrations = match opened.dialect {
         Dialect::Sqlite => &SQLITE_MIGRATIONS,
         Dialect::Postgres => &POSTGRES_MIGRATIONS,
@@ -64,7 +64,7 @@ pub(crate) async fn open(url: &str) -> Result<Opened> {
     Ok(opened)
 }
 
-/// Checks, before a new installation writes anything, that its PostgreSQL database can be used and is empty. A file of SQLite
+/// Checks that a PostgreSQL database can be used and is empty, before a new installation writes anything. A SQLite file
 /// is not touched.
 ///
 /// # Errors
@@ -137,7 +137,7 @@ fn is_starting(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Looks at what is there, and refuses what is not this program's.
+/// Checks what the database holds, and refuses what is not this program's.
 async fn content(url: &str, dialect: Dialect, conn: &mut AnyConnection) -> Result<Content> {
     let statement = match dialect {
         Dialect::Sqlite => HOLDS_SQLITE,

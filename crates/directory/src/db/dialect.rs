@@ -1,16 +1,16 @@
 //! The two databases, and what each connection is set to.
 
-/// The two databases that are spoken.
+/// The supported databases.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// One file, one writer at a time, readers that it never keeps waiting.
+    /// One file with one writer at a time, which does not block readers.
     Sqlite,
     /// A server that many nodes share.
     Postgres,
 }
 
 impl Dialect {
-    /// What the first connection is told, which looks at the database and brings it to the schema.
+    /// Statements for the first connection, which checks and migrates the database.
     pub(crate) fn first(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => &["PRAGMA busy_timeout = 10000", "PRAGMA foreign_keys = ON"],
@@ -18,8 +18,8 @@ impl Dialect {
         }
     }
 
-    /// What each connection is told before it is used. A server ends what takes too long, also where this node has
-    /// stopped and holds locks that others wait for.
+    /// Statements for every connection. The server ends what takes too long, also if this node has stopped while it
+    /// holds locks.
     pub(crate) fn every(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => self.first(),
@@ -31,8 +31,8 @@ impl Dialect {
         }
     }
 
-    /// The cache is for the indexes, which a sync writes all over, in KiB; what a statement may have to take back is kept in
-    /// memory, since there it costs next to nothing.
+    /// The page cache (in KiB) is for the indexes, which a sync writes at random. Temporary data is kept in memory: it
+    /// is small.
     pub(crate) fn writer(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => &[
@@ -45,7 +45,7 @@ impl Dialect {
         }
     }
 
-    /// A reader that could write would be a hole in the promise that a ticket writes nothing.
+    /// Readers cannot write: nothing is written on the path of a ticket.
     pub(crate) fn reader(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => &["PRAGMA query_only = ON"],

@@ -1,8 +1,7 @@
-//! How this crate speaks to its database: connections, transactions, and the small conversions between rows and values.
+//! Access to the database: connections, transactions, and conversions between rows and values.
 //!
-//! Statements keep to what SQLite and PostgreSQL both understand: numbered parameters, `ON CONFLICT`, `WITH RECURSIVE`,
-//! 64-bit integers, text and bytes. What differs between the two lives in the migrations, in this file and in
-//! `opening`.
+//! Statements use what SQLite and PostgreSQL have in common: numbered parameters, `ON CONFLICT`, `WITH RECURSIVE`,
+//! 64-bit integers, text and bytes. The differences are in the migrations, in `dialect` and in `connect`.
 
 pub(crate) mod change;
 pub(crate) mod columns;

@@ -29,7 +29,7 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// Opens the database, makes the file where there is none, and brings it to this program's schema.
+    /// Opens the database, creates the file if there is none, and migrates it to this program's schema.
     pub(crate) async fn open(url: &str) -> Result<Self> {
         let Opened {
             dialect,
@@ -51,12 +51,12 @@ impl Pools {
         })
     }
 
-    /// For a single read.
+    /// The connections for single reads.
     pub(crate) fn readers(&self) -> &AnyPool {
         &self.readers
     }
 
-    /// Begins a reading transaction: all its reads see one moment.
+    /// Begins a reading transaction: all its reads see the same state.
     pub(crate) async fn snapshot(&self) -> Result<Tx> {
         let begin = match self.dialect {
             Dialect::Sqlite => "BEGIN",
@@ -65,11 +65,12 @@ impl Pools {
         Ok(self.readers.begin_with(begin).await?)
     }
 
-    /// Begins a writing transaction; waits for its turn.
+    /// Begins a writing transaction, when the writers before it have ended.
     pub(crate) async fn begin(&self) -> Result<Tx> {
         let begin = match self.dialect {
             Dialect::Sqlite => "BEGIN IMMEDIATE",
-            // Each statement sees what others committed before it: behind the lock of `lock_and_bump`, that is everything.
+            // Each statement sees what others committed before it. Behind the lock of `lock_and_bump`, nothing else
+            // changes.
             Dialect::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         Ok(self.writers.begin_with(begin).await?)
@@ -93,7 +94,7 @@ fn pool_options(dialect: Dialect, size: u32, own: &'static [&'static str]) -> An
                 Ok(())
             })
         })
-        // A connection on which nothing arrives any more must not keep its place in the pool.
+        // A connection that no longer answers must not stay in the pool.
         .after_release(|conn, _| {
             Box::pin(async move {
                 match timeout(ACQUIRE_TIMEOUT, conn.ping()).await {

@@ -15,22 +15,22 @@ pub(crate) fn sql<'q>(text: &'static str) -> Statement<'q> {
     sqlx::query(text)
 }
 
-/// A statement whose text has a list of parameters; nothing else may be put into it.
+/// A statement whose text is assembled from fixed parts and lists of parameters. No value may be put into the text.
 pub(crate) fn sql_list<'q>(text: String) -> Statement<'q> {
     sqlx::query(AssertSqlSafe(text)).persistent(false)
 }
 
-/// `$first,$first+1,…`: the places of `count` parameters.
+/// `$first,$first+1,…`: `count` placeholders.
 pub(crate) fn places(first: usize, count: usize) -> String {
     rows(count, |n| format!("${}", first + n))
 }
 
-/// `count` rows with a comma between them, the `n`th made by `row`, which writes places of parameters alone.
+/// `count` rows separated by commas; `row` writes the placeholders of the `n`th.
 pub(crate) fn rows(count: usize, row: impl Fn(usize) -> String) -> String {
     (0..count).map(row).collect::<Vec<_>>().join(",")
 }
 
-/// Whether a statement failed because a value that must be unique is taken.
+/// Whether a statement violated a unique constraint.
 pub(crate) fn is_taken(error: &sqlx::Error) -> bool {
     error
         .as_database_error()

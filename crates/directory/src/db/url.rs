@@ -1,7 +1,7 @@
-//! The URL of a store: which database is meant, and what may be said about the way to it.
+//! The URL of a store: it selects the database and how to connect to it.
 //!
-//! A URL stands in a configuration that many may read and on command lines that everybody sees, so it never holds a
-//! password. What crosses a network is encrypted, and the server has shown who it is.
+//! A URL appears in configuration files and process lists, so it never holds a password. A connection to another
+//! machine is encrypted, and the server is authenticated.
 
 use sqlx::any::AnyConnectOptions;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ type Reason = String;
 
 /// Where PostgreSQL listens on this machine, when nothing else is said.
 const SOCKET_FOLDER: &str = "/var/run/postgresql";
-/// The parameters that are understood; `password` is not one of them.
+/// The parameters that are accepted; `password` is not one of them.
 const PARAMETERS: [&str; 7] = [
     "host",
     "port",
@@ -32,7 +32,7 @@ pub(crate) const PASSWORD_HINT: &str = "the password goes into a file of Postgre
 pub(crate) enum StoreUrl {
     /// The file at this path.
     Sqlite(String),
-    /// The server and database of this URL, with everything in it that decides how to connect.
+    /// The server and database of this URL, with every parameter that decides how to connect.
     Postgres(String),
 }
 
@@ -59,8 +59,8 @@ impl StoreUrl {
     }
 }
 
-/// A URL of a store as it may be shown: without the user in front of the host, and without parameters; of one that cannot be
-/// used, which may hold a secret anywhere, the beginning.
+/// A URL of a store as it may be shown: without user and parameters. Of an invalid one, which may hold a secret
+/// anywhere, only the beginning.
 pub fn shown_store_url(url: &str) -> String {
     let Some((scheme, rest)) = url
         .split_once("://")
@@ -76,7 +76,7 @@ pub fn shown_store_url(url: &str) -> String {
     format!("{scheme}://{host}")
 }
 
-/// Checks a URL of PostgreSQL and writes out what the environment could otherwise decide: the host and the encryption.
+/// Checks a PostgreSQL URL and makes explicit what the environment would otherwise decide: the host and the encryption.
 fn postgres(url: &str) -> Result<String, Reason> {
     let mut url = AnyConnectOptions::from_str(url)
         .map_err(|error| format!("it is no URL: {error}"))?
@@ -141,7 +141,7 @@ fn host(in_front: Option<&str>, parameter: Option<&str>) -> Result<String, Reaso
     Ok(host.to_owned())
 }
 
-/// How to encrypt. Within a machine that is for its owner to decide; to another one, nothing but `verify-full` will do.
+/// How to encrypt. On the same machine the operator decides; to another machine only `verify-full` is accepted.
 fn encryption(host: &str, wanted: Option<&str>) -> Result<&'static str, Reason> {
     let is_socket = host.starts_with('/');
     let is_loopback =

@@ -80,7 +80,7 @@ impl fmt::Display for KeyRotationWarning {
 }
 
 impl Directory {
-    /// Makes a new key in a slot; from now on the key of the other slot encrypts new tickets.
+    /// Creates a new key in a slot; from now on the key of the other slot encrypts new tickets.
     ///
     /// Refused with `host_lacks_key` where a host that serves lacks that key, unless `force`.
     pub async fn rotate_storage_key(

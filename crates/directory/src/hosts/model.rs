@@ -25,7 +25,7 @@ pub struct HostState {
     pub keytab: KeytabMaterial,
     /// Its shares.
     pub shares: Vec<HostShare>,
-    /// Whom it refuses whatever ticket they bring.
+    /// Users it refuses regardless of their tickets.
     pub revoked_users: RevokedUsers,
 }
 
@@ -34,43 +34,44 @@ pub struct HostState {
 pub struct HostShare {
     /// Its name.
     pub name: String,
-    /// How much it may hold, in GiB; `None` where nothing but the file system limits it.
+    /// Its quota in GiB; `None` if only the file system limits it.
     pub quota_gib: Option<u32>,
     /// The roles granted on it, by SID.
     pub grants: Vec<Grant>,
-    /// Whose role is less than their tickets may say.
+    /// Users whose role is lower than their tickets may imply.
     pub reduced_roles: ReducedRoles,
 }
 
-/// The most users that a host is told to refuse, whole or in part: each takes an entry of every share's permissions, which hold 64 KiB.
+/// The most users that a host refuses entirely or in part: each takes an entry in the ACL of every share, which holds
+/// 64 KiB.
 pub const MAX_REVOKED_USERS: usize = 750;
 
-/// Whom the hosts of a tenant refuse, whatever ticket they bring.
+/// Users that the hosts of a tenant refuse regardless of their tickets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevokedUsers {
-    /// Their SIDs, sorted: of the [`MAX_REVOKED_USERS`] who were disabled, deleted or taken out of the scope last.
+    /// Their SIDs, sorted: the last [`MAX_REVOKED_USERS`] who were disabled, deleted or removed from the scope.
     pub sids: Vec<Sid>,
-    /// How many there are beside these.
+    /// How many more there are.
     pub beyond: u64,
 }
 
-/// A user's role on a share that was higher within the longest life of a ticket.
+/// A user whose role on a share was higher within the longest life of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReducedRole {
     /// The user.
     pub sid: Sid,
-    /// The highest that a ticket may still say.
+    /// The highest role that a ticket may still imply.
     pub had: ShareRole,
-    /// What counts now; `None` where no role does.
+    /// The role now; `None` if there is none.
     pub has: Option<ShareRole>,
 }
 
-/// The roles on one share that are less than tickets say.
+/// The users whose role on one share is lower than their tickets imply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReducedRoles {
-    /// Sorted by SID: those of the last changes, together with who is barred at most [`MAX_REVOKED_USERS`].
+    /// Sorted by SID: those of the last changes, together with the revoked users at most [`MAX_REVOKED_USERS`].
     pub roles: Vec<ReducedRole>,
-    /// How many there are beside these, at least.
+    /// How many more there are, at least.
     pub beyond: u64,
 }
 

@@ -1,9 +1,9 @@
-//! Users whose role on a share is less than the groups of their tickets make it. An SMB host believes these groups, so it
-//! is told what such a user had at most and has now, until the last ticket of the time before has ended.
+//! Users whose role on a share is lower than the groups in their tickets imply. An SMB host believes these groups, so
+//! the host state lists the role that such a user had at most and has now, until the last older ticket has expired.
 //!
-//! What a user had is looked for in the memberships of now and those that ended, together. That may be more than any ticket
-//! says (a way through two memberships that were never there at once), and does no harm: only what the user may not do
-//! now is refused.
+//! What a user had is computed from the present and the ended memberships together. That may be more than any ticket
+//! says (a path through two memberships that never existed at the same time), which does no harm: only what the user
+//! may not do now is refused.
 
 use crate::db::columns::{col, col_sid, col_u32, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{CHUNK, places, sql, sql_list};
@@ -21,10 +21,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
-/// The most ended memberships that are looked at, the last ones.
+/// The most ended memberships that are considered, the latest first.
 const MAX_ENDED: usize = 20_000;
 
-/// The most users that are looked at for one account.
+/// The most users that are considered for one account.
 const MAX_USERS: usize = 20_000;
 
 /// A membership that ended.
@@ -40,11 +40,11 @@ struct Candidate {
     primary_group: Option<Sid>,
     /// When the last of them ended.
     at: i64,
-    /// The granted groups that a ticket may still say.
+    /// The granted groups that a ticket may still contain.
     had: BTreeSet<Uuid>,
 }
 
-/// Works out for each share whose role was lowered.
+/// Computes the reduced roles of each share.
 pub(crate) async fn find(
     conn: &mut AnyConnection,
     tenant: &TenantInfo,
@@ -101,7 +101,7 @@ pub(crate) async fn find(
     Ok(())
 }
 
-/// What is known of the time within the longest life of a ticket.
+/// The memberships within the longest life of a ticket.
 struct Past {
     tenant: TenantId,
     /// Users and groups with a role on a share of the account.
@@ -139,7 +139,7 @@ impl Past {
         Ok(())
     }
 
-    /// The last memberships that ended, as far as they may have led to a granted group.
+    /// The latest ended memberships that may have led to a granted group.
     async fn ended(&mut self, conn: &mut AnyConnection, since: i64) -> Result<Vec<Ended>> {
         let any = sql("SELECT 1 AS one FROM ended_memberships WHERE tenant_id = $1 AND ended_at >= $2 LIMIT 1")
             .bind(tenant_blob(self.tenant))
@@ -184,7 +184,7 @@ impl Past {
         Ok(ended)
     }
 
-    /// For the group of each membership that ended: the granted groups that were above it, or that it is.
+    /// For the group of each ended membership: the granted groups among it and those above it.
     async fn had_above(
         &self,
         conn: &mut AnyConnection,
@@ -202,7 +202,7 @@ impl Past {
             let mut seen = BTreeSet::from([group]);
             let mut open = vec![group];
             while let Some(at) = open.pop() {
-                // What is above a group in the closure has been looked through already; what ended leads on from each.
+                // The closure already holds everything above a group; ended memberships lead on from each of those.
                 let above = now.get(&at).into_iter().flatten();
                 for next in above.chain(ways.get(&at).into_iter().flatten()) {
                     if seen.insert(*next) {
@@ -254,7 +254,7 @@ impl Past {
         Ok(users)
     }
 
-    /// The synced users that are in a group now; of one that is deleted, those whose primary group it is.
+    /// The synced users that are in a group now; of a deleted group, those whose primary group it is.
     async fn users_in(&mut self, conn: &mut AnyConnection, group: Uuid) -> Result<Vec<User>> {
         let limit = i64::try_from(MAX_USERS + 1).unwrap_or(i64::MAX);
         let mut rows = sql(USERS_IN)
@@ -284,7 +284,7 @@ impl Past {
                 statement = statement.bind(i64::from(*rid));
             }
             for row in statement.fetch_all(&mut *conn).await? {
-                // The same number means another group in another domain.
+                // The same RID is another group in another domain.
                 if user(&row)?.2.is_some_and(|sid| groups.contains(&sid)) {
                     rows.push(row);
                 }
@@ -342,14 +342,14 @@ impl Past {
     }
 }
 
-/// Of a tenant ($1) and a group ($2), at most $3: the synced users that are in it now, directly or through others.
+/// At most $3 synced users of tenant $1 that are in group $2 now, directly or through others.
 const USERS_IN: &str = "SELECT DISTINCT u.guid, u.sid, u.primary_group_rid FROM group_closure c
     JOIN memberships m ON m.tenant_id = c.tenant_id AND m.group_guid = c.group_guid
     JOIN identities u ON u.tenant_id = m.tenant_id AND u.guid = m.member_guid
     WHERE c.tenant_id = $1 AND c.ancestor_guid = $2
     AND u.kind = 'user' AND u.source = 'hybrid' AND u.state <> 'deleted' LIMIT $3";
 
-/// Of a tenant ($1), the SIDs of a group ($2), deleted or not, and of those that are in it now.
+/// The SIDs of group $2 of tenant $1, deleted or not, and of the groups that are in it now.
 const SIDS_IN: &str = "SELECT sid FROM identities WHERE tenant_id = $1 AND guid = $2 AND kind = 'group'
     UNION SELECT g.sid FROM group_closure c JOIN identities g ON g.tenant_id = c.tenant_id AND g.guid = c.group_guid
     WHERE c.tenant_id = $1 AND c.ancestor_guid = $2";

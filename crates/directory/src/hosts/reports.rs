@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 /// The most hosts of one account that are remembered.
 const MAX_HOSTS: i64 = 64;
-/// A host that was silent for so long makes room for another one, in seconds: a week.
+/// A host that was silent for this long no longer counts, in seconds: a week.
 const FORGOTTEN_AFTER_S: i64 = 7 * 86_400;
 
 /// A host of a storage account.
@@ -29,8 +29,8 @@ pub struct AccountHost<'a> {
 }
 
 impl Directory {
-    /// Stores the report of a host in place of its last one. Not audited, and no change of the tenant: hosts report every
-    /// half minute. When more users than before keep a role that they lost, an event `host.not-refused` says so.
+    /// Stores the report of a host in place of its last one. Not audited, and no change of the tenant: hosts report
+    /// every 30 s. If more users than before keep a role that they lost, the event `host.not-refused` is recorded.
     ///
     /// Refused with `too_many_hosts` where 64 others reported within the last week.
     pub async fn record_host_report(

@@ -1,7 +1,8 @@
-//! Users who may not sign in any more and may still hold a ticket of the time when they could. An SMB host takes a ticket at
-//! its word, so it is told whom to refuse until the last of these tickets has ended.
+//! Users who may no longer sign in but may still hold a ticket. An SMB host trusts tickets, so the host state lists the
+//! users to refuse until the last of these tickets has expired.
 //!
-//! A user whom AD locked out for a while is none of them: anybody who types wrong passwords could end somebody's sessions.
+//! A user who is locked out in AD is not one of them: otherwise wrong passwords, which anybody can type, would end that
+//! user's sessions.
 
 use crate::db::columns::{col, col_sid, tenant_blob};
 use crate::db::statement::sql;
@@ -12,7 +13,7 @@ use crate::tenants::model::TenantInfo;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 
-/// Whom the hosts of the tenant refuse now: who stopped being enabled within the longest life of a ticket.
+/// The users that stopped being enabled within the longest life of a ticket.
 pub(crate) async fn load(conn: &mut AnyConnection, tenant: &TenantInfo) -> Result<RevokedUsers> {
     let since = oldest_ticket(&tenant.policy);
     let rows = sql(

@@ -1,4 +1,4 @@
-//! All that the SMB host of a storage account needs.
+//! The state that the SMB host of a storage account needs.
 
 use crate::db::columns::{col, tenant_blob};
 use crate::db::statement::sql;
@@ -16,7 +16,8 @@ use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
 
 impl Directory {
-    /// A number pair that changes whenever anything of the tenant does: one read by the primary key, to be asked often.
+    /// A pair of numbers that changes with every change of the tenant. It is one read by primary key, for frequent
+    /// polling.
     pub async fn tenant_version(&self, tenant: TenantId) -> Result<(i64, i64)> {
         let row = sql("SELECT parties_change, identities_change FROM tenants WHERE id = $1")
             .bind(tenant_blob(tenant))
@@ -29,9 +30,9 @@ impl Directory {
         ))
     }
 
-    /// The state of a storage account for its SMB host. Not audited: the host asks every second or two.
+    /// The state of a storage account for its SMB host. Not audited: hosts poll it.
     pub async fn host_state(&self, tenant: TenantId, account: &str) -> Result<HostState> {
-        // One snapshot: a role is never seen with the members of another moment.
+        // One snapshot: grants and memberships belong to the same state.
         let mut conn = self.snapshot().await?;
         let tenant = load_tenant(&mut conn, tenant).await?;
         let (owner, account) = load_account(&mut conn, &tenant, account).await?;

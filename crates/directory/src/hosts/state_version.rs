@@ -14,7 +14,7 @@ use crate::tenants::model::TenantInfo;
 use crossrealm_kdc::{IdentityKind, Policy};
 use sha2::{Digest, Sha256};
 
-/// The version of a state, whatever its `version` field holds: 32 hexadecimal digits.
+/// The version of a state, regardless of its `version` field: 32 hexadecimal digits.
 pub(crate) fn version(state: &HostState) -> String {
     let mut encoder = Encoder(Sha256::new());
     encoder.state(state);

@@ -1,4 +1,4 @@
-//! Tokens of SMB hosts: each is good for one storage account, and ends with it.
+//! Tokens of SMB hosts: each is confined to one storage account, and is revoked with it.
 
 use crate::administrators::tokens::{NewToken, TokenRole};
 use crate::audit::events::Actor;
@@ -17,22 +17,22 @@ use zeroize::Zeroizing;
 /// The most tokens of one account that are not revoked.
 const MAX_TOKENS: usize = 100;
 
-/// A host's token without the token.
+/// The record of a host's token. The token itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostTokenInfo {
     /// Its id.
     pub id: Uuid,
-    /// Whose it is, as its maker said; the actor of the host's events.
+    /// Its name, by which events name the host.
     pub name: String,
-    /// When it was made, Unix seconds.
+    /// When it was created, Unix seconds.
     pub created_at: i64,
     /// When it was revoked, Unix seconds.
     pub revoked_at: Option<i64>,
 }
 
 impl Directory {
-    /// Makes a token for a host of this storage account and hands it out, once. Refused with `too_many_host_tokens`
-    /// where the account has 100 already that are not revoked.
+    /// Creates a token for a host of this storage account and returns it, this once. Refused with
+    /// `too_many_host_tokens` if the account has 100 tokens that are not revoked.
     pub async fn create_host_token(
         &self,
         by: &Actor,
@@ -95,7 +95,7 @@ impl Directory {
             .collect()
     }
 
-    /// Revokes a host's token, at once.
+    /// Revokes a host's token.
     pub async fn revoke_host_token(
         &self,
         by: &Actor,
@@ -110,7 +110,7 @@ impl Directory {
         self.revoke_token(by, Some(tenant), id).await
     }
 
-    /// Whether the token with this id is still good. For requests that wait: it may have been revoked meanwhile.
+    /// Whether the token with this id is valid. For requests that wait: it may have been revoked meanwhile.
     pub async fn token_lives(&self, id: Uuid) -> Result<bool> {
         let row = sql("SELECT 1 AS lives FROM tokens
                        WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)")
@@ -122,7 +122,8 @@ impl Directory {
     }
 }
 
-/// Revokes every token of an account that is about to be deleted: an account made later under its name is another one.
+/// Revokes every token of an account that is about to be deleted, so that no token applies to a later account of the
+/// same name.
 pub(crate) async fn revoke_all(
     conn: &mut AnyConnection,
     tenant: TenantId,

@@ -1,12 +1,12 @@
-//! Which groups a group is in, directly or through others: kept up to date inside the transaction of each change.
+//! The groups that a group is in, directly or through others; kept up to date in the transaction of each change.
 //!
-//! The closure is over groups alone. A user's groups are then one read, the closure of their direct groups, however
-//! deep the nesting; and a change of a nesting costs the groups it touches, not the users below them. Cycles are
-//! ordinary here: AD permits them.
+//! The closure has groups only. The groups of a user are one read, the closure of their direct groups, at any depth of
+//! nesting; and a change of a nesting costs in proportion to the groups it affects, not to the users below them. Cycles
+//! occur: AD permits them.
 //!
-//! Additions extend the closure at once. Removals are noted, and what was reached only by them is deleted at the end of
-//! the transaction ([`Closure::finish`]); until then the closure holds too much, never too little. Only pairs that led
-//! through a noted group can be lost, so that only those are looked at: what a cut costs is what it cuts.
+//! Additions extend the closure at once. Removals are noted, and pairs that depended on them are deleted at the end of
+//! the transaction ([`Closure::finish`]); until then the closure holds too much, never too little. Only pairs with a
+//! path through a noted group can be lost, so only those are examined.
 
 use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{CHUNK, Statement, places, rows, sql, sql_list};
@@ -17,10 +17,10 @@ use sqlx::any::AnyRow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
-/// Groups, each with others that are above it.
+/// Groups, each with groups above it.
 type Pairs = BTreeMap<Uuid, BTreeSet<Uuid>>;
 
-/// The changes of one transaction to one tenant's closure. Nothing is right before [`Closure::finish`].
+/// The changes of one transaction to one tenant's closure. It is correct only after [`Closure::finish`].
 pub(crate) struct Closure {
     tenant: TenantId,
     shrunk: BTreeSet<Uuid>,
@@ -34,7 +34,7 @@ impl Closure {
         }
     }
 
-    /// Groups came to life: each is in itself, and the memberships that waited for them count.
+    /// Groups were created or restored: each is in itself, and memberships that were stored before them take effect.
     pub(crate) async fn groups_added(
         &self,
         conn: &mut AnyConnection,
@@ -89,15 +89,15 @@ impl Closure {
         Ok(())
     }
 
-    /// `member` is no longer a direct member of some group, or is a group that is no more.
+    /// `member` is no longer a direct member of some group, or was deleted.
     pub(crate) fn shrunk(&mut self, member: Uuid) {
         self.shrunk.insert(member);
     }
 
-    /// Deletes what the closure holds too much.
+    /// Deletes the pairs that no longer hold.
     ///
-    /// A pair may be lost only where its way led through a noted group: its lower end is below one, its upper end above
-    /// one. What is in doubt is worked out anew from the memberships there are now, and nothing else is looked at.
+    /// A pair may be lost only if a path of it led through a noted group: its lower end is below one, its upper end
+    /// above one. These pairs are recomputed from the present memberships; no others are examined.
     pub(crate) async fn finish(self, conn: &mut AnyConnection) -> Result<()> {
         if self.shrunk.is_empty() {
             return Ok(());
@@ -110,7 +110,7 @@ impl Closure {
         }
         let living = self.living(conn, &self.shrunk).await?;
         let reached = self.still_reached(conn, &doubtful).await?;
-        // Groups that lose the same are cut together.
+        // Groups that lose the same ancestors are handled together.
         let mut cuts: HashMap<Vec<Uuid>, Vec<Uuid>> = HashMap::new();
         for (group, ends) in doubtful {
             let dead = self.shrunk.contains(&group) && !living.contains(&group);
@@ -132,8 +132,8 @@ impl Closure {
         Ok(())
     }
 
-    /// For each of these groups, what it reaches by the memberships there are now, as far as that is in doubt for any.
-    /// A parent that is itself not in doubt reaches what the closure says; what the others reach is carried down.
+    /// For each of these groups, the groups it reaches by the present memberships, among those in doubt. The closure is
+    /// right for a parent that is not in doubt; the others are propagated downwards.
     async fn still_reached(
         &self,
         conn: &mut AnyConnection,
@@ -154,7 +154,7 @@ impl Closure {
                 children.entry(*parent).or_default().push(*group);
             }
         }
-        // Until nothing is new; that ends in a cycle too, since sets only grow.
+        // Repeat until nothing is new; this terminates in cycles too, since sets only grow.
         let own = |(group, own): (&Uuid, &HashSet<Uuid>)| (*group, own.iter().copied().collect());
         let mut open: Vec<(Uuid, Vec<Uuid>)> = reached.iter().map(own).collect();
         while let Some((group, news)) = open.pop() {
@@ -216,7 +216,7 @@ impl Closure {
         pairs(&self.select_in(conn, text, groups).await?)
     }
 
-    /// Those of the groups that are not deleted.
+    /// The groups among these that are not deleted.
     async fn living(
         &self,
         conn: &mut AnyConnection,
@@ -231,7 +231,7 @@ impl Closure {
         rows.iter().map(|row| col_uuid(row, "guid")).collect()
     }
 
-    /// A statement on the pairs of the closure between `groups` and `ends`, together at most twice [`CHUNK`].
+    /// A statement on the closure's pairs between `groups` and `ends`, together at most twice [`CHUNK`].
     fn at_block(&self, text: &'static str, groups: &[Uuid], ends: &[Uuid]) -> Statement<'static> {
         let (first, second) = (
             places(2, groups.len()),
@@ -268,7 +268,7 @@ impl Closure {
     }
 }
 
-/// For each of these groups that lives: itself and what it is in, directly or through others.
+/// For each of these groups that is not deleted: itself and the groups it is in, directly or through others.
 pub(crate) async fn above(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -278,7 +278,7 @@ pub(crate) async fn above(
     closure.pairs_at(conn, "group_guid", groups).await
 }
 
-/// Every pair of one of `left` and one of `right`, in blocks that fit into a statement.
+/// The pairs of `left` and `right`, in blocks that fit into a statement.
 fn blocks<'a>(
     left: &'a [Uuid],
     right: &'a [Uuid],
@@ -287,7 +287,7 @@ fn blocks<'a>(
         .flat_map(move |left| right.chunks(CHUNK).map(move |right| (left, right)))
 }
 
-/// The upper ends in these rows, by the lower.
+/// The upper ends in these rows, by lower end.
 fn pairs(rows: &[AnyRow]) -> Result<Pairs> {
     let mut pairs = Pairs::new();
     for row in rows {

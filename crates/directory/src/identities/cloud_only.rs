@@ -30,12 +30,12 @@ pub struct NewCloudIdentity {
     pub display_name: String,
 }
 
-/// What an identity that exists only in the tenant is made of.
+/// The attributes of an identity that exists only in the tenant.
 const CLOUD_ATTRIBUTES: &[&str] = &["sid", "account_name", "upn", "display_name", "state"];
 
 impl Directory {
-    /// Makes a user or group that exists only in the tenant, with a SID under the authority for such identities
-    /// (`S-1-12-1-…`) that no AD domain can hold.
+    /// Creates a user or group that exists only in the tenant, with a SID under the authority for such identities
+    /// (`S-1-12-1-…`), which no AD domain can hold.
     pub async fn create_cloud_identity(
         &self,
         by: &Actor,
@@ -80,8 +80,8 @@ impl Directory {
         info.ok_or_else(|| DirectoryError::damaged("identity", "it is not there after it was made"))
     }
 
-    /// Removes an identity that exists only in the tenant, its roles and memberships. Refused with `hybrid` for one
-    /// that is synced: that is deleted in AD.
+    /// Deletes an identity that exists only in the tenant, with its roles and memberships. Refused with `hybrid` if it
+    /// is synced: it is deleted in AD.
     pub async fn delete_cloud_identity(
         &self,
         by: &Actor,
@@ -120,8 +120,8 @@ impl Directory {
     }
 }
 
-/// The SID that a cloud-only identity's UUID makes, as other clouds make theirs: authority 12, then 1 and the UUID as
-/// four little-endian numbers.
+/// The SID of a cloud-only identity, derived from its UUID as Microsoft Entra ID does: authority 12, then 1 and the
+/// UUID as four little-endian numbers.
 fn cloud_sid(guid: Uuid) -> Result<Sid> {
     let parts: Vec<u32> = std::iter::once(1)
         .chain(guid.to_bytes_le().chunks_exact(4).map(|chunk| {

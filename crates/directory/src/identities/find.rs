@@ -12,8 +12,9 @@ use sqlx::AnyConnection;
 use uuid::Uuid;
 
 impl Directory {
-    /// The identity named by UPN, SID, GUID, `FLAT\name` or account name, compared without case. Deleted ones are found
-    /// by SID and GUID only. `kind` narrows the search. A name that fits several is [`DirectoryError::Ambiguous`].
+    /// The identity named by UPN, SID, GUID, `FLAT\name` or account name, compared case-insensitively. Deleted
+    /// identities are found by SID and GUID only. `kind` narrows the search. A name that matches several is
+    /// [`DirectoryError::Ambiguous`].
     ///
     /// [`DirectoryError::Ambiguous`]: crate::error::DirectoryError::Ambiguous
     pub async fn find_identity(
@@ -59,7 +60,7 @@ pub(crate) async fn by_sid(
     row.as_ref().map(identity_info).transpose()
 }
 
-/// What [`Directory::find_identity`] does, on this connection.
+/// [`Directory::find_identity`] on the caller's connection.
 pub(crate) async fn find_identity(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -92,7 +93,7 @@ pub(crate) async fn find_identity(
     }
 }
 
-/// The living identities with this UPN, `FLAT\name` or account name. At most ten.
+/// The identities with this UPN, `FLAT\name` or account name that are not deleted. At most ten.
 async fn by_name(
     conn: &mut AnyConnection,
     tenant: TenantId,

@@ -1,4 +1,4 @@
-//! Every group an identity is in, and the shortest way to each.
+//! Every group an identity is in, with the shortest path to it.
 
 use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{CHUNK, places, sql, sql_list};
@@ -10,7 +10,7 @@ use sqlx::AnyConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// The most steps that the ways of one answer have, all together: a deep nesting has as many as its depth squared.
+/// The most steps of all paths of one answer together: a deep nesting has as many as its depth squared.
 const MAX_STEPS: usize = 20_000;
 
 /// A group that an identity is in, and how.
@@ -18,9 +18,9 @@ const MAX_STEPS: usize = 20_000;
 pub struct EffectiveGroup {
     /// The group.
     pub group: IdentityRef,
-    /// The shortest way to it: the direct group first, `group` last.
+    /// The shortest path to it: the direct group first, `group` last.
     pub path: Vec<IdentityRef>,
-    /// How many steps behind the first one are left out of `path`, where the ways are very long.
+    /// How many steps after the first one are omitted from `path` because the paths are very long.
     pub omitted: usize,
     /// Whether the first step is the user's primary group.
     pub by_primary_group: bool,
@@ -34,7 +34,7 @@ pub(crate) struct GroupWalk {
 
 struct Found {
     group: IdentityRef,
-    /// The place of the group below it; `None` for a direct one.
+    /// The index of the group below it; `None` for a direct one.
     below: Option<usize>,
     by_primary_group: bool,
 }
@@ -83,7 +83,7 @@ impl GroupWalk {
         })
     }
 
-    /// The places of the groups, by name. A group that is in a cycle with itself is not a group it is in.
+    /// The indices of the groups, by name. A group in a cycle is not in itself.
     pub(crate) fn places(&self) -> Vec<usize> {
         let group = |place: &usize| self.found.get(*place).map(|found| &found.group);
         let mut places: Vec<usize> = (0..self.found.len())
@@ -93,12 +93,12 @@ impl GroupWalk {
         places
     }
 
-    /// The group at a place.
+    /// The group at an index.
     pub(crate) fn group(&self, place: usize) -> Option<&IdentityRef> {
         self.found.get(place).map(|found| &found.group)
     }
 
-    /// The way to the group at a place: the direct group first.
+    /// The path to the group at an index: the direct group first.
     pub(crate) fn path(&self, place: usize) -> Vec<&IdentityRef> {
         let mut path = Vec::new();
         let mut at = Some(place);
@@ -110,7 +110,8 @@ impl GroupWalk {
         path
     }
 
-    /// All of it. Where the ways have more than [`MAX_STEPS`] steps, the rest are told by their ends.
+    /// All groups with their paths. Once the paths have more than [`MAX_STEPS`] steps, the others are abbreviated to
+    /// their ends.
     pub(crate) fn effective(&self) -> Vec<EffectiveGroup> {
         let mut left = MAX_STEPS;
         let mut all = Vec::new();

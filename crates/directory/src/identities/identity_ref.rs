@@ -21,7 +21,7 @@ pub struct IdentityRef {
     pub name: String,
 }
 
-/// A principal of a row with the columns guid, sid, kind, upn, account_name.
+/// The identity of a row with the columns guid, sid, kind, upn, account_name.
 pub(crate) fn identity_ref(row: &AnyRow) -> Result<IdentityRef> {
     let kind = col_word(row, "kind", kind_from_word)?;
     let upn: String = col(row, "upn")?;
@@ -34,7 +34,7 @@ pub(crate) fn identity_ref(row: &AnyRow) -> Result<IdentityRef> {
     })
 }
 
-/// The UPN of a user that has one, else the account name.
+/// The UPN of a user that has one, otherwise the account name.
 pub(crate) fn short_name(kind: IdentityKind, upn: &str, account_name: &str) -> String {
     match kind {
         IdentityKind::User if !upn.is_empty() => upn.to_owned(),

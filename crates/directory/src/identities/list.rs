@@ -85,7 +85,7 @@ impl Directory {
         })
     }
 
-    /// Every group an identity is in, directly or through others, each with the shortest way to it, by name.
+    /// Every group an identity is in, directly or through others, each with the shortest path to it, by name.
     pub async fn effective_groups(
         &self,
         tenant: TenantId,
@@ -100,7 +100,7 @@ impl Directory {
     }
 }
 
-/// Where a page by name starts: the GUID and the name it begins behind.
+/// The GUID and name after which a page by name starts.
 fn place_of(page: &Page) -> Result<(Vec<u8>, String)> {
     let Some(after) = &page.after else {
         return Ok((Vec::new(), String::new()));

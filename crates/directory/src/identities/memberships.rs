@@ -1,4 +1,4 @@
-//! The end of memberships. A ticket tells of them until it ends, so what ended is kept as long as the longest ticket lives.
+//! Ended memberships. A ticket contains them until it expires, so they are kept for the longest life of a ticket.
 
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::{places, sql, sql_list};
@@ -12,12 +12,13 @@ use uuid::Uuid;
 /// Beyond the longest life of a ticket: the clock skew of both sides, in seconds.
 const SKEW_S: i64 = 600;
 
-/// The time since which every ticket was issued that may live now, Unix seconds.
+/// The earliest time at which a ticket was issued that may be valid now, in Unix seconds.
 pub(crate) fn oldest_ticket(policy: &Policy) -> i64 {
     now_s() - i64::from(policy.max_ticket_life_s) - SKEW_S
 }
 
-/// Ends the direct memberships of these in a group; at most [`crate::db::CHUNK`] are given. Returns how many there were.
+/// Ends the direct memberships of these members in a group. At most [`CHUNK`](crate::db::statement::CHUNK) are given.
+/// Returns how many there were.
 pub(crate) async fn end(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -31,7 +32,7 @@ pub(crate) async fn end(
     end_where(conn, tenant, &which, group, members).await
 }
 
-/// Ends every direct membership of an identity, and in it. Returns how many there were.
+/// Ends every direct membership of an identity in others and of others in it. Returns how many there were.
 pub(crate) async fn end_all(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -41,7 +42,7 @@ pub(crate) async fn end_all(
     end_where(conn, tenant, which, identity, &[]).await
 }
 
-/// Notes the memberships that a condition on `$2` and, from `$4` on, `others` holds for, and deletes them.
+/// Records as ended, and deletes, the memberships for which a condition on `$2` and, from `$4` on, `others` holds.
 async fn end_where(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -54,7 +55,7 @@ async fn end_where(
          SELECT tenant_id, group_guid, member_guid, $3 FROM memberships WHERE tenant_id = $1 AND {which}
          ON CONFLICT (tenant_id, group_guid, member_guid) DO UPDATE SET ended_at = $3"
     );
-    // `$3` stands in both, so that the numbers of the others are the same.
+    // Both statements use `$3`, so that the other parameters have the same numbers.
     let delete = format!("DELETE FROM memberships WHERE tenant_id = $1 AND $3 > 0 AND {which}");
     let mut ended = 0;
     for text in [note, delete] {
@@ -70,7 +71,7 @@ async fn end_where(
     Ok(ended)
 }
 
-/// Notes that a user has no longer this primary group.
+/// Records that this is no longer the primary group of a user.
 pub(crate) async fn primary_group_ended(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -89,7 +90,7 @@ pub(crate) async fn primary_group_ended(
     Ok(())
 }
 
-/// Forgets what no living ticket tells of.
+/// Deletes ended memberships that no valid ticket can contain.
 pub(crate) async fn forget(
     conn: &mut AnyConnection,
     tenant: TenantId,

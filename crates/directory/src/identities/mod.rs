@@ -1,4 +1,4 @@
-//! Users and groups, as the API shows them, and those that exist only in the tenant.
+//! Users and groups: those synced from AD and those that exist only in the tenant.
 
 pub(crate) mod closure;
 pub(crate) mod cloud_only;

@@ -1,7 +1,7 @@
 //! Where the attributes of an identity came from, and when.
 //!
-//! It is kept in one text with the identity, a line for all attributes that were last written together: a thousand
-//! users of one run cost a line each, and an identity never has more lines than attributes.
+//! Stored as one text with the identity, a line for all attributes that were last written together: a thousand users of
+//! one run cost a line each, and an identity never has more lines than attributes.
 
 use crate::names::visible;
 use crossrealm_os::clock::now_s;
@@ -16,11 +16,11 @@ pub struct Provenance {
     pub changed_at: i64,
     /// The name of the token that wrote them.
     pub changed_by: String,
-    /// The run of the sync agent, where it was one.
+    /// The run of the sync agent that wrote them, if one did.
     pub run_id: Option<Uuid>,
 }
 
-/// What is stored once these attributes were written, now.
+/// The text to store after these attributes were written now.
 pub(crate) fn written(stored: &str, attributes: &[&str], by: &str, run: Option<Uuid>) -> String {
     let mut entries = parse(stored);
     for entry in &mut entries {
@@ -50,7 +50,7 @@ pub(crate) fn written(stored: &str, attributes: &[&str], by: &str, run: Option<U
     entries.iter().map(line).collect()
 }
 
-/// What is stored, the oldest first. A line that cannot be read tells nothing.
+/// The stored entries, the oldest first. Lines that cannot be parsed are skipped.
 pub(crate) fn parse(stored: &str) -> Vec<Provenance> {
     stored.lines().filter_map(parse_line).collect()
 }

@@ -1,4 +1,4 @@
-//! SIDs to names and names to SIDs, many at once: for those who show or write the permissions of files.
+//! SIDs to names and names to SIDs, many at once, for tools that show or change file permissions.
 
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Result};
@@ -7,14 +7,14 @@ use crate::identities::rows::IdentityInfo;
 use crossrealm_kdc::{IdentityState, TenantId};
 
 impl Directory {
-    /// The user or group that each text names, in their order: a SID, a UPN, `FLAT\\name` or an account name. `None`
-    /// where there is none or a name fits several. A SID finds deleted ones too, for their files are still there.
+    /// The user or group that each text names, in their order: a SID, a UPN, `FLAT\\name` or an account name. `None` if
+    /// there is none or a name matches several. A SID finds deleted identities too, since their files remain.
     pub async fn resolve_principals(
         &self,
         tenant: TenantId,
         texts: &[String],
     ) -> Result<Vec<Option<IdentityInfo>>> {
-        // One snapshot: a name that moves between two questions is not seen twice.
+        // One snapshot: a name that moves between identities is not found twice.
         let mut conn = self.snapshot().await?;
         let mut found = Vec::with_capacity(texts.len());
         for text in texts {

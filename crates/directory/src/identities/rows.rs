@@ -18,11 +18,11 @@ pub struct IdentityInfo {
     pub sid: Sid,
     /// User or group.
     pub kind: IdentityKind,
-    /// Synced from AD, or made here.
+    /// Synced from AD, or created in the tenant.
     pub source: IdentitySource,
     /// Whether it may sign in.
     pub state: IdentityState,
-    /// Why it may not: `disabled`, `expired`, `locked`.
+    /// Why it may not.
     pub disabled_reason: Option<String>,
     /// `sAMAccountName`.
     pub account_name: String,
@@ -40,18 +40,19 @@ pub struct IdentityInfo {
     pub created_at: i64,
     /// When it was last changed here, Unix seconds.
     pub changed_at: i64,
-    /// Where its attributes came from, as stored.
+    /// The provenance of its attributes, as stored.
     pub(crate) provenance: String,
 }
 
 impl IdentityInfo {
-    /// Where its attributes came from and when, the oldest first. What was written before this was kept is not in it.
+    /// The provenance of its attributes, the oldest first. Attributes written by versions that did not record it are
+    /// missing.
     pub fn provenance(&self) -> Vec<Provenance> {
         provenance::parse(&self.provenance)
     }
 }
 
-/// Every column an [`IdentityInfo`] is made of; a `WHERE` follows.
+/// Selects the columns of an [`IdentityInfo`]; a `WHERE` follows.
 pub(crate) const SELECT_IDENTITY: &str =
     "SELECT i.guid, i.sid, i.kind, i.source, i.state, i.disabled_reason, i.account_name, i.upn,
     i.display_name, i.primary_group_rid, i.created_at, i.changed_at, i.origins, i.name_key,

@@ -1,8 +1,8 @@
 //! The master key: 32 random bytes in a file of its own, under which every other key is sealed.
 //!
 //! The file is one line, `crossrealm-master-key-v1 <64 hexadecimal digits> <id>`, readable by its owner only. The id is
-//! a hash of the key; it finds damage, and it is what the database remembers, so that a key of another installation is
-//! recognised when the database is opened and not when the first ticket fails.
+//! a hash of the key. It detects damage, and the database records it, so that the key of another installation is
+//! detected when the database is opened and not when the first ticket fails.
 
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -13,10 +13,10 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 const LABEL: &str = "crossrealm-master-key-v1";
-/// Label, 64 digits, 16 digits, two blanks and the end of the line.
+/// Label, 64 digits, 16 digits, two spaces and the newline.
 const FILE_LEN: usize = LABEL.len() + 64 + 16 + 3;
 
-/// The key that seals all others. Never printed.
+/// The key that seals all others. It has no `Debug`.
 pub struct MasterKey {
     bytes: Zeroizing<[u8; 32]>,
 }
@@ -39,7 +39,7 @@ pub enum MasterKeyError {
         /// What the operating system says.
         reason: String,
     },
-    /// Others than its owner may read the file.
+    /// Users other than its owner can read the file.
     #[error("the master key file `{}` is open to others than its owner (mode {mode:04o})", .path.display())]
     TooOpen {
         /// The file.
@@ -55,14 +55,14 @@ pub enum MasterKeyError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The database was made under another master key.
+    /// The database was created under another master key.
     #[error(
         "this is not the master key of this database: the key is `{found}`, the database wants `{wanted}`"
     )]
     Wrong {
         /// The id of the key given.
         found: String,
-        /// The id of the key that the database was made under.
+        /// The id of the key that the database was created under.
         wanted: String,
     },
 }
@@ -74,7 +74,7 @@ impl MasterKey {
             ErrorKind::NotFound => MasterKeyError::Missing(path.to_owned()),
             _ => io_error(path, &error),
         })?;
-        // The mode of the open file, not of the name: what is checked is what is read.
+        // Check the open file, not the path: the path may change between check and use.
         let meta = file.metadata().map_err(|error| io_error(path, &error))?;
         if !meta.is_file() {
             return Err(damaged(path, "it is not a regular file"));
@@ -94,7 +94,7 @@ impl MasterKey {
         Self::parse(&text).map_err(|reason| damaged(path, reason))
     }
 
-    /// Makes a random key in a new file with mode 0600, flushed to disk.
+    /// Creates a random key in a new file with mode 0600, flushed to disk.
     pub fn create(path: &Path) -> Result<Self, MasterKeyError> {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(bytes.as_mut()).map_err(|error| MasterKeyError::Io {
@@ -118,14 +118,14 @@ impl MasterKey {
         Ok(key)
     }
 
-    /// A key of these bytes, for tests and for other places than a file.
+    /// A key of these bytes, for tests and for keys that are not in a file.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self {
             bytes: Zeroizing::new(bytes),
         }
     }
 
-    /// What tells this key from others, without saying anything of it: 16 hexadecimal digits.
+    /// Identifies this key without revealing it: 16 hexadecimal digits.
     pub fn id(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(LABEL);
@@ -133,7 +133,7 @@ impl MasterKey {
         hex::encode(&hash.finalize()[..8])
     }
 
-    /// Refuses the key where the database was made under the key with id `wanted`.
+    /// Refuses the key if the database was created under another id.
     pub(crate) fn check_id(&self, wanted: &str) -> Result<(), MasterKeyError> {
         let found = self.id();
         if found == wanted {

@@ -1,7 +1,7 @@
-//! Sealing keys at rest: AES-256-GCM with a random nonce, bound to the place of the record.
+//! Sealing of keys at rest: AES-256-GCM with a random nonce, bound to the record.
 //!
-//! A sealed value opens only as the value of the tenant, kind, id and version it was sealed for, so that somebody who
-//! can write to the database, but has not the master key, can neither read a key nor put one record's key into another.
+//! A sealed value decrypts only in the context it was sealed for: tenant, kind, id and version. A writer to the
+//! database without the master key can therefore neither read a key nor put one record's key into another.
 
 use crate::random::random;
 use crate::sealing::error::SealError;
@@ -12,16 +12,16 @@ use crossrealm_kdc::TenantId;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// The first byte of a sealed value: the format, so that another one can follow.
+/// The first byte of a sealed value: its format.
 const FORMAT: u8 = 1;
 const NONCE_LEN: usize = 12;
 
-/// The place of a sealed value: what it is bound to.
+/// What a sealed value is bound to. The text of `kind` is part of the stored data and never changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SealContext<'a> {
-    /// The tenant; all zero for what belongs to the installation.
+    /// The tenant; all zero for the installation.
     pub(crate) tenant: TenantId,
-    /// What kind of record: `trust secret`, `account key`.
+    /// The kind of record.
     pub(crate) kind: &'static str,
     /// The record's id.
     pub(crate) id: &'a [u8],
@@ -35,7 +35,7 @@ pub(crate) struct Sealer {
 }
 
 impl SealContext<'_> {
-    /// Every part has a fixed length or its length in front, so that no two places have the same bytes.
+    /// Every part has a fixed length or a length prefix, so that no two contexts have the same bytes.
     fn associated_data(&self) -> Vec<u8> {
         let mut data = Vec::with_capacity(64);
         data.extend(self.tenant.as_bytes());

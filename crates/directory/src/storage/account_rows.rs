@@ -14,7 +14,7 @@ use sqlx::any::AnyRow;
 /// The service classes a storage account answers to.
 pub(crate) const CLASSES: [&str; 2] = ["cifs", "host"];
 
-/// What an account's keytab is made of, not audited.
+/// The content of an account's keytab, not audited.
 pub(crate) async fn keytab(
     conn: &mut AnyConnection,
     sealer: &Sealer,
@@ -36,7 +36,7 @@ pub(crate) async fn keytab(
     })
 }
 
-/// The account with this name, and whose keys are its.
+/// The account with this name, with the owner of its keys.
 pub(crate) async fn load_account(
     conn: &mut AnyConnection,
     tenant: &TenantInfo,

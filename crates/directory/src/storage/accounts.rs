@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 const MAX_ALIASES: usize = 50;
 
 impl Directory {
-    /// Makes a storage account with both keys: kerb1 (kvno 1) seals, kerb2 has kvno 2.
+    /// Creates a storage account with both keys: kerb1 (kvno 1) encrypts new tickets, kerb2 has kvno 2.
     pub async fn create_storage_account(
         &self,
         by: &Actor,
@@ -129,7 +129,7 @@ impl Directory {
         Ok(account)
     }
 
-    /// Sets the role every synced user has on the account's shares; `None` takes it away.
+    /// Sets the role that every synced user has on the account's shares; `None` removes it.
     pub async fn set_default_role(
         &self,
         by: &Actor,
@@ -161,7 +161,7 @@ impl Directory {
         Ok(account)
     }
 
-    /// What the account's keytab is made of. Audited: it is an export of keys.
+    /// The content of the account's keytab. Audited: it is an export of keys.
     pub async fn storage_account_keytab(
         &self,
         by: &Actor,
@@ -186,8 +186,8 @@ impl Directory {
         Ok(material)
     }
 
-    /// Removes a storage account, its keys, the tokens of its hosts and what is left of removed shares. Refused with `account_has_shares` while
-    /// it has shares.
+    /// Deletes a storage account with its keys, the tokens of its hosts and its removed shares. Refused with
+    /// `account_has_shares` if it has shares.
     pub async fn delete_storage_account(
         &self,
         by: &Actor,
@@ -197,7 +197,7 @@ impl Directory {
         self.remove_storage_account(by, tenant, name, false).await
     }
 
-    /// Does the same with the shares the account still has: they and the grants on them go too. Data on hosts stays.
+    /// As [`Directory::delete_storage_account`], with the account's shares and their grants. Data on hosts stays.
     pub async fn delete_storage_account_with_shares(
         &self,
         by: &Actor,

@@ -20,22 +20,22 @@ use uuid::Uuid;
 pub struct ShareAccess {
     /// The user.
     pub user: IdentityInfo,
-    /// The highest role that applies; `None` where none does or the user may not sign in.
+    /// The highest role that applies; `None` if none does or the user may not sign in.
     pub role: Option<ShareRole>,
-    /// Every role that applies, the highest first; given for a user that may not sign in too.
+    /// Every role that applies, the highest first; also for a user who may not sign in.
     pub reasons: Vec<AccessReason>,
 }
 
-/// A role that applies, and by what.
+/// A role that applies, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessReason {
     /// The role.
     pub role: ShareRole,
-    /// By what.
+    /// Why.
     pub via: Via,
 }
 
-/// By what a role applies to a user.
+/// Why a role applies to a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Via {
     /// The account's default share permission.
@@ -47,7 +47,8 @@ pub enum Via {
 }
 
 impl Directory {
-    /// The effective role of a user on a share: the highest of the default, their own grant and their groups' grants.
+    /// The effective role of a user on a share: the highest of the default role, their own grant and their groups'
+    /// grants.
     pub async fn share_access(
         &self,
         tenant: TenantId,

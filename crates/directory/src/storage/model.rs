@@ -4,7 +4,7 @@ use crate::identities::identity_ref::IdentityRef;
 use crate::service_keys::KeyInfo;
 use std::fmt;
 
-/// A storage account to be made.
+/// A storage account to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewStorageAccount {
     /// The name: 3 to 24 lower-case letters and digits.
@@ -22,11 +22,11 @@ pub struct StorageAccount {
     pub host: String,
     /// Other DNS names it answers at, sorted.
     pub aliases: Vec<String>,
-    /// The role every synced user of the tenant has on its shares.
+    /// The role that every synced user of the tenant has on its shares.
     pub default_role: Option<ShareRole>,
-    /// When it was made, Unix seconds.
+    /// When it was created, Unix seconds.
     pub created_at: i64,
-    /// Its keys, the sealing one first.
+    /// Its keys, the one that encrypts new tickets first.
     pub keys: Vec<KeyInfo>,
 }
 
@@ -48,9 +48,9 @@ pub struct Share {
     pub account: String,
     /// Its name, lower case.
     pub name: String,
-    /// How much it may hold, in GiB; `None` where nothing but the file system limits it.
+    /// Its quota in GiB; `None` if only the file system limits it.
     pub quota_gib: Option<u32>,
-    /// When it was made, Unix seconds.
+    /// When it was created, Unix seconds.
     pub created_at: i64,
     /// The roles granted on it, by the name of the identity.
     pub grants: Vec<Grant>,

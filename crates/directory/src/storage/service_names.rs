@@ -7,7 +7,7 @@ use crate::service_keys::{Owner, OwnerKind};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
-/// Gives a service the name `class/host`; refused where another service has it.
+/// Gives a service the name `class/host`. Refused if another service has it.
 pub(crate) async fn insert_name(
     conn: &mut AnyConnection,
     owner: &Owner,
@@ -45,7 +45,7 @@ pub(crate) async fn insert_name(
     Ok(())
 }
 
-/// Takes every name of a service away.
+/// Deletes every name of a service.
 pub(crate) async fn delete_names(conn: &mut AnyConnection, owner: &Owner) -> Result<()> {
     sql("DELETE FROM service_names WHERE tenant_id = $1 AND owner_kind = $2 AND owner_id = $3")
         .bind(tenant_blob(owner.tenant))

@@ -22,14 +22,14 @@ use sqlx::any::AnyRow;
 pub struct ServicePrincipal {
     /// `class/host`, lower case.
     pub spn: String,
-    /// When it was made, Unix seconds.
+    /// When it was created, Unix seconds.
     pub created_at: i64,
-    /// Its keys, the sealing one first.
+    /// Its keys, the one that encrypts new tickets first.
     pub keys: Vec<KeyInfo>,
 }
 
 impl Directory {
-    /// Makes a service principal `class/host` with both keys.
+    /// Creates a service principal `class/host` with both keys.
     pub async fn create_service_principal(
         &self,
         by: &Actor,
@@ -93,13 +93,13 @@ impl Directory {
         Ok(page.paged(items, |principal| principal.spn.clone()))
     }
 
-    /// The service principal with this SPN, compared without case.
+    /// The service principal with this SPN, compared case-insensitively.
     pub async fn service_principal(&self, tenant: TenantId, spn: &str) -> Result<ServicePrincipal> {
         let mut conn = self.snapshot().await?;
         Ok(load(&mut conn, tenant, spn).await?.1)
     }
 
-    /// Makes a new key in a slot; the other slot seals from now on.
+    /// Creates a new key in a slot; from then on the key of the other slot encrypts new tickets.
     pub async fn rotate_service_principal_key(
         &self,
         by: &Actor,
@@ -127,7 +127,7 @@ impl Directory {
         Ok(principal)
     }
 
-    /// What the service principal's keytab is made of. Audited: it is an export of keys.
+    /// The content of the service principal's keytab. Audited: it is an export of keys.
     pub async fn service_principal_keytab(
         &self,
         by: &Actor,
@@ -156,7 +156,7 @@ impl Directory {
         Ok(material)
     }
 
-    /// Removes a service principal and its keys.
+    /// Deletes a service principal and its keys.
     pub async fn delete_service_principal(
         &self,
         by: &Actor,

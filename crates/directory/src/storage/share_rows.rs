@@ -13,7 +13,7 @@ use sqlx::any::AnyRow;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// The shares of an account that are not removed, with their grants, by name.
+/// The shares of an account that are not deleted, with their grants, by name.
 pub(crate) async fn load_shares(
     conn: &mut AnyConnection,
     account_id: Uuid,

@@ -19,7 +19,7 @@ use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 
 impl Directory {
-    /// Makes a share. One that was removed under the same name comes back without its grants.
+    /// Creates a share. One that was deleted under the same name is restored without its grants.
     pub async fn create_share(
         &self,
         by: &Actor,
@@ -62,7 +62,7 @@ impl Directory {
         Ok(made)
     }
 
-    /// Sets how much a share may hold, in GiB; `None` takes the quota away. A quota that is as it was leaves no event.
+    /// Sets the quota of a share, in GiB; `None` removes it. An unchanged quota is not audited.
     pub async fn set_share_quota(
         &self,
         by: &Actor,
@@ -100,7 +100,7 @@ impl Directory {
         Ok(found)
     }
 
-    /// The shares of an account, by name. Removed ones are not shown.
+    /// The shares of an account, by name. Deleted ones are not returned.
     pub async fn shares(&self, tenant: TenantId, account: &str) -> Result<Vec<Share>> {
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
@@ -115,7 +115,7 @@ impl Directory {
         Ok(load_share(&mut conn, &tenant_info, path).await?.1)
     }
 
-    /// Takes a share out of view and its grants away. Its data is not touched.
+    /// Marks a share deleted and deletes its grants. Its data on hosts stays.
     pub async fn delete_share(
         &self,
         by: &Actor,
@@ -140,8 +140,7 @@ impl Directory {
         self.commit(tx).await
     }
 
-    /// Grants a role on a share to a user or group named as in [`Directory::find_identity`]; replaces the role where one
-    /// was granted.
+    /// Grants a role on a share to a user or group named as in [`Directory::find_identity`]; replaces an earlier grant.
     pub async fn grant(
         &self,
         by: &Actor,
@@ -177,7 +176,7 @@ impl Directory {
         Ok(grant)
     }
 
-    /// Takes a principal's role on a share away.
+    /// Revokes the role of a user or group on a share.
     pub async fn revoke(
         &self,
         by: &Actor,

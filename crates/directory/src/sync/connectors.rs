@@ -1,5 +1,5 @@
-//! Connectors: the registered link between one AD domain and a tenant. What its bearer may do is in its token; at most
-//! one sync agent works for it at a time, by a lease that ends by itself.
+//! Connectors: the registered link between one AD domain and a tenant. The token of a connector says what it permits.
+//! At most one sync agent works for a connector at a time, under a lease that expires.
 
 use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token};
 use crate::audit::events::{Actor, audit};
@@ -18,10 +18,10 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use zeroize::Zeroizing;
 
-/// The shortest time a lease may be asked for, in seconds.
+/// The shortest lease, in seconds.
 pub const MIN_LEASE_S: u32 = 10;
 
-/// The longest time a lease may be asked for, in seconds.
+/// The longest lease, in seconds.
 pub const MAX_LEASE_S: u32 = 300;
 
 /// The longest name of the holder of a lease, in characters.
@@ -34,15 +34,15 @@ pub struct ConnectorInfo {
     pub domain: String,
     /// Whether it may also rotate the trust of that domain.
     pub rotate_trust: bool,
-    /// When it was made, Unix seconds.
+    /// When it was created, Unix seconds.
     pub created_at: i64,
-    /// When a sync of the domain last ended well, Unix seconds.
+    /// When a sync of the domain last succeeded, Unix seconds.
     pub last_success_at: Option<i64>,
 }
 
 impl Directory {
-    /// Makes the connector of a registered domain and hands out its token, once. Refused with `connector_exists` where
-    /// the domain has one.
+    /// Creates the connector of a registered domain and returns its token, this once. Refused with `connector_exists`
+    /// if the domain has one.
     pub async fn create_connector(
         &self,
         by: &Actor,
@@ -100,7 +100,7 @@ impl Directory {
         rows.iter().map(info).collect()
     }
 
-    /// Ends a connector: its token, at once, and the lease of the agent that worked with it.
+    /// Revokes a connector: its token and the lease of its agent.
     pub async fn revoke_connector(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
         let domain = names::dns_name("domain", domain, 2)?;
         let mut tx = self.begin().await?;
@@ -124,8 +124,8 @@ impl Directory {
         self.commit(tx).await
     }
 
-    /// Takes or renews the lease of a domain's sync for `seconds`. Where another agent holds it, nothing changes; the
-    /// answer says in either case who holds it from now on.
+    /// Acquires or renews the lease of a domain's sync for `seconds`. If another agent holds it, nothing changes.
+    /// Returns the lease that is in force.
     pub async fn take_sync_lease(
         &self,
         tenant: TenantId,
@@ -165,7 +165,7 @@ impl Directory {
         Ok(lease)
     }
 
-    /// Gives the lease back; that of another holder stands.
+    /// Releases the lease; not that of another holder.
     pub async fn release_sync_lease(
         &self,
         tenant: TenantId,
@@ -186,8 +186,8 @@ impl Directory {
     }
 }
 
-/// The lease of a domain's sync that stands now. One that ends later than any could was given before the clock was set
-/// back: it does not stand.
+/// The lease of a domain's sync that is in force. One that expires later than any could was granted before the clock
+/// was set back, and is ignored.
 pub(crate) async fn sync_lease(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -211,7 +211,7 @@ pub(crate) async fn sync_lease(
     row.as_ref().map(lease).transpose()
 }
 
-/// Refuses with `lease_lost` what comes from an agent while another one holds the lease.
+/// Refuses with `lease_lost` an agent's request while another one holds the lease.
 pub(crate) async fn check_lease(
     conn: &mut AnyConnection,
     tenant: TenantId,

@@ -1,6 +1,6 @@
-//! How much a sync may take away unasked. The agent has a bound of its own and asks the administrator; this one holds
-//! where the agent is not what it seems: a connector's token that was stolen does not empty a tenant, and does nothing
-//! unseen.
+//! How many identities a sync may delete or disable without a declaration. The agent has a limit of its own and asks
+//! the administrator. This one also holds for a stolen connector token: it cannot empty a tenant, and what it does is
+//! audited.
 
 use crate::audit::events::{Actor, audit};
 use crate::db::columns::{col, tenant_blob};
@@ -11,15 +11,15 @@ use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 
-/// What is taken away within this time counts together, in seconds.
+/// Deletions within this time are added up, in seconds.
 const WINDOW_S: i64 = 86_400;
-/// So many may always go within the window: in a small domain the agent's own bound is the one that counts.
+/// This many are always permitted within the window: in a small domain the agent's own limit is what counts.
 const FEWEST: i64 = 50;
-/// More than so many never go unasked.
+/// More than this many always need a declaration.
 const MOST: i64 = 500;
 
-/// Refuses what takes away more than a tenth of the domain's identities within a day, unless the run declared it; what
-/// is taken away, and what was declared, is audited.
+/// Refuses to delete or disable more than a tenth of the domain's identities within a day, unless the run declared it.
+/// Deletions and declarations are audited.
 pub(crate) async fn check(
     conn: &mut AnyConnection,
     by: &Actor,
@@ -43,7 +43,7 @@ pub(crate) async fn check(
     let (now, run) = (now_s(), wanted.run_id.to_string());
     let mut since: i64 = col(&row, "losses_since")?;
     let mut lost: i64 = col(&row, "losses")?;
-    // A time that has not come yet was written before the clock was set back.
+    // A time in the future was written before the clock was set back.
     if since > now || now - since >= WINDOW_S {
         (since, lost) = (now, 0);
     }

@@ -1,4 +1,4 @@
-//! What the sync agent reads and writes: the hybrid identities of one AD domain.
+//! The sync of the hybrid identities of one AD domain: what the agent reads and writes.
 
 pub(crate) mod apply;
 pub(crate) mod connectors;
@@ -29,13 +29,13 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 impl Directory {
-    /// Applies a request of the sync agent in one transaction. An object that breaks a rule is refused and audited,
-    /// the rest goes on.
+    /// Applies a request of the sync agent in one transaction. An object that breaks a rule is refused and audited; the
+    /// others are applied.
     ///
-    /// Refused as a whole with `domain_sid_mismatch` where the domain is registered with another SID, with
+    /// Refused as a whole with `domain_sid_mismatch` if the domain is registered with another SID, with
     /// `too_many_changes` beyond [`MAX_CHANGES`], [`MAX_MEMBER_CHANGES`] or [`MAX_FAILURES`], with `lease_lost` while
-    /// another agent holds the lease, with `cursor_moved` where the run started from a cursor that is no longer the
-    /// stored one, and with `too_many_deletions` beyond what may go unasked; that one is audited.
+    /// another agent holds the lease, with `cursor_moved` if the run started from a cursor that is not the stored one,
+    /// and with `too_many_deletions` beyond what needs no declaration; the last is audited.
     pub async fn apply_identities(
         &self,
         by: &Actor,
@@ -45,7 +45,7 @@ impl Directory {
         check_bounds(&wanted)?;
         match self.apply_checked(by, tenant, &wanted).await {
             Err(DirectoryError::Refused(refusal @ Refusal::TooManyDeletions { .. })) => {
-                // The transaction is gone, with all it would have changed; that it was tried stays.
+                // The transaction was rolled back; the attempt is audited in another one.
                 self.audit_refusal(by, tenant, &wanted.domain.dns_name, &refusal)
                     .await?;
                 Err(refusal.into())
@@ -99,7 +99,7 @@ impl Directory {
     }
 }
 
-/// What can be said of a request before anything is read.
+/// The checks of a request that need no database.
 fn check_bounds(wanted: &ApplyIdentities) -> Result<()> {
     let members = |change: &IdentityChange| match change {
         IdentityChange::Members { add, remove, .. } => add.len() + remove.len(),
@@ -124,8 +124,8 @@ fn check_bounds(wanted: &ApplyIdentities) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a run that started from a cursor which another run has moved since. A run that ended already is repeated
-/// where its agent did not hear the answer: that is no other run.
+/// Refuses a run whose starting cursor was replaced by another run. A request that completed its run may be repeated if
+/// its answer was lost.
 async fn check_cursor(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -152,8 +152,8 @@ async fn check_cursor(
     .into())
 }
 
-/// Registers the agent's domain where it is not. Of one that is registered, an agent cannot say that it belongs to
-/// another forest: through which trust users may arrive is an administrator's decision.
+/// Registers the agent's domain if it is not registered. An agent cannot move a registered domain to another forest:
+/// through which trust its users arrive is an administrator's decision.
 async fn register_own(
     conn: &mut AnyConnection,
     by: &Actor,
@@ -169,8 +169,8 @@ async fn register_own(
     domains::register(conn, by, tenant, &domain).await
 }
 
-/// Stores what the agent could not make sense of, and how many objects that are. After a run that looked only at what
-/// changed, what was told before stands too, but for the objects that are told anew. Of these no earlier refusal stands.
+/// Stores the objects that the agent could not process, and how many there are. After an incremental run earlier
+/// failures stand too, except for objects that are listed again. Their earlier refusals are deleted.
 async fn keep_failures(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -217,7 +217,7 @@ async fn keep_failures(
     Ok(standing.saturating_add(wanted.failed.max(listed)))
 }
 
-/// The cursor is stored with the data it stands behind: a run that was killed is repeated, never skipped.
+/// The cursor is stored with the data it covers: a run that was killed is repeated, never skipped.
 async fn end_run(
     conn: &mut AnyConnection,
     tenant: TenantId,

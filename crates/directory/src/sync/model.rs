@@ -7,7 +7,7 @@ use crossrealm_types::Sid;
 use std::fmt;
 use uuid::Uuid;
 
-/// Who syncs a domain now.
+/// The lease of a domain's sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncLease {
     /// The agent's name for itself.
@@ -22,10 +22,10 @@ pub const MAX_CHANGES: usize = 1000;
 /// The most members added and removed by one change.
 pub const MAX_MEMBER_CHANGES: usize = 5000;
 
-/// The most members that one answer carries, over all its groups.
+/// The most members in one answer, over all its groups.
 pub const MAX_MEMBERS_READ: usize = 20_000;
 
-/// The most failures of one request, and of all that is kept.
+/// The most failures in one request, and stored.
 pub const MAX_FAILURES: usize = 1000;
 
 /// The longest cursor, in bytes.
@@ -48,22 +48,22 @@ pub struct SyncedIdentity {
     pub display_name: String,
     /// Whether it may sign in.
     pub state: IdentityState,
-    /// Why it may not: `disabled`, `expired`, `locked`.
+    /// Why it may not.
     pub disabled_reason: Option<String>,
     /// The RID of a user's primary group; 0 for groups.
     pub primary_group_rid: u32,
-    /// A group's direct members, by GUID, on reading; not looked at on writing.
+    /// A group's direct members, by GUID, when read; ignored when written.
     pub members: Vec<Uuid>,
-    /// Whether there are more members behind these, to be had from [`Directory::domain_members`].
+    /// Whether there are more members, to be read with [`Directory::domain_members`].
     pub more_members: bool,
 }
 
 /// One change; a request's changes are applied in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityChange {
-    /// Makes, updates or revives an identity. `members` is not looked at.
+    /// Creates, updates or restores an identity. `members` is ignored.
     Upsert(SyncedIdentity),
-    /// Adds to and removes from a group's direct members. Adding a present one or removing an absent one is fine.
+    /// Adds and removes direct members of a group. Adding a present one and removing an absent one are not errors.
     Members {
         /// The group.
         group: Uuid,
@@ -72,66 +72,66 @@ pub enum IdentityChange {
         /// Identities to remove.
         remove: Vec<Uuid>,
     },
-    /// Marks an identity deleted. Its SID stays taken, its memberships go.
+    /// Marks an identity deleted. Its SID stays reserved, its memberships end.
     Delete(Uuid),
 }
 
-/// A request of the sync agent: all of it, but for objects that are refused, is one transaction.
+/// A request of the sync agent, applied in one transaction, except for objects that are refused.
 #[derive(Clone, Debug)]
 pub struct ApplyIdentities {
     /// The run of the agent this belongs to.
     pub run_id: Uuid,
-    /// The domain; registered where it is not.
+    /// The domain; registered if it is not.
     pub domain: NewDomain,
     /// At most [`MAX_CHANGES`].
     pub changes: Vec<IdentityChange>,
-    /// Objects the agent left out by its own rules.
+    /// Objects that the agent skipped by its own rules.
     pub skipped: u64,
-    /// The agent's place in AD's stream of changes; stored only where `last` is set.
+    /// The sync cursor; stored only if `last` is set.
     pub cursor: Option<String>,
-    /// Whether this ends the run well: cursor, time, run, counts and failures are stored with the changes.
+    /// Whether this completes the run: cursor, time, run, counts and failures are stored with the changes.
     pub last: bool,
-    /// The agent, where it works under a lease.
+    /// The agent, if it holds a lease.
     pub holder: Option<String>,
-    /// The cursor that the run started from, where it counts on it; empty where there was none.
+    /// The cursor that the run started from, if it depends on it; empty if there was none.
     pub previous_cursor: Option<String>,
-    /// Objects that the agent could not make sense of; at most [`MAX_FAILURES`].
+    /// Objects that the agent could not process; at most [`MAX_FAILURES`].
     pub failures: Vec<SyncFailure>,
-    /// All objects that the agent could not make sense of, those not listed too.
+    /// How many objects the agent could not process, including those not listed.
     pub failed: u64,
-    /// How many identities the run may delete or disable, where that was declared; the domain's bound stands otherwise.
+    /// How many identities the run may delete or disable, if declared; otherwise the domain's limit applies.
     pub accept_deletions: Option<u64>,
-    /// Whether the run looked only at what changed: what it does not speak of stands as it was told before.
+    /// Whether the sync was incremental: earlier failures of other objects stand.
     pub incremental: bool,
 }
 
-/// An object that the agent could not make sense of.
+/// An object that the agent could not process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncFailure {
-    /// The object, where that much is known.
+    /// The object's GUID, if known.
     pub object_guid: Option<Uuid>,
-    /// What the agent calls it.
+    /// The agent's name for it.
     pub name: String,
     /// What is wrong with it.
     pub reason: String,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApplyOutcome {
-    /// Identities made.
+    /// Identities created.
     pub created: u64,
-    /// Identities changed, revived ones included.
+    /// Identities changed, including restored ones.
     pub updated: u64,
     /// Identities marked deleted.
     pub deleted: u64,
-    /// Identities that could sign in and no longer can; they are among the updated.
+    /// Identities that could sign in and no longer can; included in `updated`.
     pub disabled: u64,
-    /// Identities that were as wanted.
+    /// Identities that needed no change.
     pub unchanged: u64,
     /// Direct memberships added.
     pub memberships_added: u64,
-    /// Direct memberships removed, those of deleted identities included.
+    /// Direct memberships removed, including those of deleted identities.
     pub memberships_removed: u64,
     /// Objects that were refused, each audited; the rest was applied.
     pub refused: Vec<RefusedChange>,
@@ -146,7 +146,7 @@ pub struct RefusedChange {
     pub account_name: String,
     /// The stable code.
     pub code: RefusedChangeCode,
-    /// The reason for people.
+    /// The message for people.
     pub message: String,
 }
 
@@ -155,7 +155,7 @@ pub struct RefusedChange {
 pub enum RefusedChangeCode {
     /// The object was synced with another SID before.
     SidChanged,
-    /// Another object has, or had, the SID.
+    /// Another object has or had the SID.
     SidDuplicate,
     /// The SID is not one of the connector's domain.
     SidOutsideDomain,
@@ -171,12 +171,12 @@ pub enum RefusedChangeCode {
     Invalid,
 }
 
-/// The sync of one domain, as `sync status` shows it.
+/// The state of a domain's sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncState {
-    /// The agent's place in AD's stream of changes.
+    /// The sync cursor.
     pub cursor: Option<String>,
-    /// The last run that ended well.
+    /// The last run that completed.
     pub last_run_id: Option<Uuid>,
     /// When that was, Unix seconds.
     pub last_success_at: Option<i64>,
@@ -184,20 +184,20 @@ pub struct SyncState {
     pub users: u64,
     /// Hybrid groups of the domain that are not deleted.
     pub groups: u64,
-    /// Objects the agent left out in the last run.
+    /// Objects that the agent skipped in the last run.
     pub skipped: u64,
     /// Objects that were refused the last time they were sent.
     pub refused: u64,
-    /// Objects that the agent could not make sense of.
+    /// Objects that the agent could not process.
     pub failed: u64,
-    /// Who works on it now.
+    /// The lease that is in force.
     pub lease: Option<SyncLease>,
 }
 
 /// A page of a domain's hybrid identities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainIdentities {
-    /// The domain; `None` where it was never registered.
+    /// The domain; `None` if it was never registered.
     pub domain: Option<DomainInfo>,
     /// The state of its sync.
     pub sync: SyncState,

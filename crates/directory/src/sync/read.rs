@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 impl Directory {
-    /// A page of the hybrid identities of a domain, and the state of its sync. Empty where it was never synced.
+    /// A page of the hybrid identities of a domain, and the state of its sync. Empty if the domain was never synced.
     pub async fn domain_identities(
         &self,
         tenant: TenantId,
@@ -54,7 +54,7 @@ impl Directory {
         })
     }
 
-    /// The hybrid identities of a domain with these GUIDs, tombstones included; at most [`MAX_CHANGES`] are asked for.
+    /// The hybrid identities of a domain with these GUIDs, including deleted ones; at most [`MAX_CHANGES`] GUIDs.
     pub async fn lookup_domain_identities(
         &self,
         tenant: TenantId,
@@ -86,7 +86,7 @@ impl Directory {
         with_members(&mut tx, tenant, infos).await
     }
 
-    /// The direct members of a group of a domain, by GUID, unknown ones included.
+    /// The direct members of a group of a domain, by GUID, including unknown ones.
     pub async fn domain_members(
         &self,
         tenant: TenantId,
@@ -147,7 +147,7 @@ impl Directory {
         rows.iter().map(refusal).collect()
     }
 
-    /// The objects of a domain that its agent could not make sense of; at most [`MAX_FAILURES`].
+    /// The objects of a domain that its agent could not process; at most [`MAX_FAILURES`].
     pub async fn sync_failures(&self, tenant: TenantId, domain: &str) -> Result<Vec<SyncFailure>> {
         let name = names::dns_name("domain", domain, 2)?;
         let mut conn = self.readers().acquire().await?;
@@ -165,7 +165,7 @@ pub(crate) fn too_many_changes() -> DirectoryError {
     .into()
 }
 
-/// Where a page by GUID starts.
+/// The GUID after which a page by GUID starts.
 pub(crate) fn behind(page: &Page) -> Result<Vec<u8>> {
     let bad = |text| names::invalid("page", text, "expected the `next` of the page before");
     match &page.after {
@@ -174,8 +174,8 @@ pub(crate) fn behind(page: &Page) -> Result<Vec<u8>> {
     }
 }
 
-/// The identities as their agent sees them, groups with their direct members, unknown ones included: the agent compares
-/// with what AD has. Beyond [`MAX_MEMBERS_READ`] members, the rest is to be asked for group by group.
+/// The identities for comparison with AD by their agent; groups with their direct members, including unknown ones.
+/// Members beyond [`MAX_MEMBERS_READ`] are read group by group.
 async fn with_members(
     conn: &mut AnyConnection,
     tenant: TenantId,
@@ -189,7 +189,7 @@ async fn with_members(
     let mut room = MAX_MEMBERS_READ;
     for chunk in groups.chunks_mut(CHUNK) {
         let guids: Vec<Uuid> = chunk.iter().map(|group| group.object_guid).collect();
-        // One more than there is room for shows whether there are more.
+        // Read one more than fits, to see whether there are more.
         let mut members = direct_members(conn, tenant, &guids, room + 1).await?;
         let cut = (members.len() > room).then(|| members.split_off(room));
         let cut = cut.and_then(|rest| rest.first().map(|(group, _)| *group));

@@ -1,4 +1,4 @@
-//! The AD domains registered with a tenant: whose users may arrive, and whose SIDs count.
+//! The AD domains registered with a tenant: their users may arrive, and their SIDs count.
 
 use crate::audit::events::{Actor, audit};
 use crate::db::change::{ChangeScope, lock_and_bump};
@@ -25,7 +25,7 @@ pub struct NewDomain {
     pub flat_name: String,
     /// Its domain SID.
     pub sid: Sid,
-    /// The DNS name of the root of its forest, where that is known.
+    /// The DNS name of the root of its forest, if known.
     pub forest_root: Option<String>,
 }
 
@@ -47,11 +47,11 @@ pub struct DomainInfo {
 }
 
 impl Directory {
-    /// Registers an AD domain, or does nothing where the same one is registered. Where `forest_root` is not given, it
-    /// is the trusted domain that the name lies below, and else the domain itself.
+    /// Registers an AD domain, or does nothing if it is registered. Without `forest_root` the root is the trusted
+    /// domain that the name lies below, otherwise the domain itself.
     ///
-    /// Refused with `domain_sid_mismatch` where the name is registered with another SID, and with `domain_sid_taken`
-    /// where the SID belongs to another domain or to the tenant itself.
+    /// Refused with `domain_sid_mismatch` if the name is registered with another SID, and with `domain_sid_taken` if
+    /// the SID belongs to another domain or to the tenant itself.
     pub async fn register_domain(
         &self,
         by: &Actor,
@@ -124,7 +124,7 @@ fn domain_info(row: &AnyRow) -> Result<DomainInfo> {
     })
 }
 
-/// What [`Directory::register_domain`] does, within a transaction that has touched the tenant.
+/// [`Directory::register_domain`] in the caller's transaction, which holds the tenant's lock.
 pub(crate) async fn register(
     conn: &mut AnyConnection,
     by: &Actor,
@@ -219,7 +219,7 @@ async fn refuse_other_sid(
     }
 }
 
-/// The trusted domain that `dns_name` lies below, and else `dns_name` itself.
+/// The trusted domain that `dns_name` lies below, otherwise `dns_name` itself.
 async fn trusted_above(
     conn: &mut AnyConnection,
     tenant: TenantId,

@@ -9,7 +9,7 @@ use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use std::collections::BTreeMap;
 
-/// Gives the domain SID the next number of the tenant, unless it has one. The caller has touched the tenant.
+/// Gives the domain SID the next number of the tenant, unless it has one. The caller holds the tenant's lock.
 pub(crate) async fn assign(conn: &mut AnyConnection, tenant: TenantId, sid: &Sid) -> Result<()> {
     sql("INSERT INTO id_ranges (tenant_id, sid, number)
          SELECT $1, $2, COALESCE(MAX(number) + 1, 0) FROM id_ranges WHERE tenant_id = $1

@@ -34,7 +34,7 @@ const SELECT_BY_REALM: &str =
 const MAX_LIFE_S: u32 = 30 * 24 * 3600;
 
 impl Directory {
-    /// Makes a tenant with a random SID and the keys of its realm.
+    /// Creates a tenant with a random SID and the keys of its realm.
     pub async fn create_tenant(&self, by: &Actor, new: NewTenant) -> Result<TenantInfo> {
         let mut tx = self.begin().await?;
         let info = checked(&mut tx, new).await?;
@@ -93,7 +93,7 @@ impl Directory {
         load_tenant(&mut conn, id).await
     }
 
-    /// The tenant with this id, name or domain, compared without case.
+    /// The tenant with this id, name or domain, compared case-insensitively.
     pub async fn find_tenant(&self, id_name_or_domain: &str) -> Result<TenantInfo> {
         let text = id_name_or_domain.to_ascii_lowercase();
         if let Ok(id) = text.parse() {
@@ -107,15 +107,15 @@ impl Directory {
         .bind(names::shown(&text))
         .fetch_all(self.readers())
         .await?;
-        // A name has no dot and a domain has one: the two never meet.
+        // A name has no dot and a domain has one, so at most one row matches.
         rows.first().map(tenant_info).unwrap_or_else(|| {
             let shown = names::shown(id_name_or_domain);
             Err(DirectoryError::not_found(RecordKind::Tenant, shown))
         })
     }
 
-    /// The tenant a KDC proxy URL names by id or domain, from memory where it was asked for within the last second.
-    /// `None` where there is none. Fit for the path of a ticket: what unknown callers send cannot fill the memory.
+    /// The tenant that a KDC proxy URL names by id or domain; cached for a second. `None` if there is none. Safe on the
+    /// path of a ticket: the cache is bounded, whatever unknown callers send.
     pub async fn resolve_tenant(&self, id_or_domain: &str) -> Result<Option<Arc<TenantInfo>>> {
         let text = id_or_domain.to_ascii_lowercase();
         let id = text.parse::<TenantId>().ok();
@@ -128,8 +128,8 @@ impl Directory {
         self.resolve(text, select).await
     }
 
-    /// The tenant with this realm, compared without case, for requests that come without a URL. As
-    /// [`Directory::resolve_tenant`] otherwise.
+    /// The tenant with this realm, compared case-insensitively, for requests that come without a URL. Otherwise as
+    /// [`Directory::resolve_tenant`].
     pub async fn resolve_realm(&self, realm: &str) -> Result<Option<Arc<TenantInfo>>> {
         match names::realm(realm) {
             Ok(realm) => {
@@ -140,8 +140,8 @@ impl Directory {
         }
     }
 
-    /// Finds a tenant by one text, from memory where it can. A realm is in upper case, an id or a domain in lower case:
-    /// the two never meet in the cache.
+    /// Finds a tenant by one text, cached. A realm is in upper case, an id or a domain in lower case, so they do not
+    /// collide in the cache.
     async fn resolve(
         &self,
         text: String,
@@ -178,7 +178,7 @@ impl Directory {
         self.commit(tx).await
     }
 
-    /// Removes a tenant with all its records. Its audit events stay.
+    /// Deletes a tenant with all its records. Its audit events stay.
     pub async fn delete_tenant(&self, by: &Actor, tenant: TenantId) -> Result<()> {
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
@@ -200,7 +200,7 @@ impl Directory {
     }
 }
 
-/// The tenant as it will be stored: names in their one spelling, defaults filled in, nothing taken.
+/// The tenant to store: names in canonical spelling, defaults filled in, and nothing taken.
 async fn checked(conn: &mut AnyConnection, new: NewTenant) -> Result<TenantInfo> {
     let name = names::tenant_name(&new.name)?;
     let domain = names::dns_name("tenant domain", &new.domain, 2)?;
@@ -238,7 +238,7 @@ async fn checked(conn: &mut AnyConnection, new: NewTenant) -> Result<TenantInfo>
     })
 }
 
-/// The name of the tenant that holds a value, where one does.
+/// The name of the tenant that has a value, if any.
 async fn holder(conn: &mut AnyConnection, column: &str, value: &str) -> Result<Option<String>> {
     let text = match column {
         "name" => "SELECT name FROM tenants WHERE name = $1",
@@ -253,8 +253,8 @@ async fn holder(conn: &mut AnyConnection, column: &str, value: &str) -> Result<O
     row.map(|row| col(&row, "name")).transpose()
 }
 
-/// `CONTOSO-KRB`, which is not what an AD domain of that name is called; other tenants of the same beginning get a
-/// number, so that one AD can trust both.
+/// `CONTOSO-KRB`, which differs from the name of the AD domain; other tenants of the same prefix get a number, so that
+/// one AD can trust both.
 async fn free_flat_name(conn: &mut AnyConnection, tenant_name: &str) -> Result<String> {
     for attempt in 0..1000u32 {
         let suffix = match attempt {

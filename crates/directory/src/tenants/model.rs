@@ -10,7 +10,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
-/// A tenant to be made. What is `None` or empty gets the default of the design's section on names.
+/// A tenant to create. Fields that are `None` or empty get the default.
 #[derive(Clone, Debug)]
 pub struct NewTenant {
     /// The name: 1 to 63 letters, digits and hyphens.
@@ -27,7 +27,7 @@ pub struct NewTenant {
     pub policy: Option<Policy>,
 }
 
-/// What is known of a tenant, without its keys.
+/// A tenant without its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantInfo {
     /// Its UUID.
@@ -40,13 +40,13 @@ pub struct TenantInfo {
     pub realm: String,
     /// Its flat (NetBIOS) name, upper case.
     pub flat_name: String,
-    /// Its own domain SID, `S-1-5-21-a-b-c`, made at random once.
+    /// Its own domain SID, `S-1-5-21-a-b-c`, generated at random.
     pub sid: Sid,
     /// The DNS suffixes AD refers to the realm, lower case.
     pub top_level_names: Vec<String>,
-    /// When it was made, Unix seconds.
+    /// When it was created, Unix seconds.
     pub created_at: i64,
-    /// What it allows.
+    /// Its ticket policy.
     pub policy: Policy,
 }
 

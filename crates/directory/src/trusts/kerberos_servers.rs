@@ -1,8 +1,8 @@
-//! What the tenant knows of the Kerberos server object that an AD domain holds for it.
+//! The tenant's record of the Kerberos server object that an AD domain holds for it.
 //!
-//! The record says which object it is and which version of its key was last seen, so that a difference to AD is found.
-//! The key itself is not in it: AD makes it at random and gives it out only by replicating secrets, a right that no
-//! tool of this product asks for. Nothing on the way of a ticket needs it.
+//! The record identifies the object and the version of its key that was last seen, to detect differences from AD. It
+//! does not hold the key: AD generates it and releases it only by replication of secrets, a right that no tool of this
+//! product requests. No ticket needs it.
 
 use crate::audit::events::{Actor, audit};
 use crate::db::change::{ChangeScope, lock_and_bump};
@@ -19,13 +19,13 @@ use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 
-/// The longest name of an account in AD that is taken.
+/// The longest accepted name of an account in AD.
 const MAX_DISPLAY_NAME: usize = 64;
 
 /// What the trust tool saw in AD.
 #[derive(Clone, Debug)]
 pub struct NewKerberosServer {
-    /// The AD domain; it is registered with the tenant where it is not yet.
+    /// The AD domain; registered with the tenant if it is not.
     pub domain: NewDomain,
     /// The number AD gave the account (`msDS-SecondaryKrbTgtNumber`).
     pub number: u32,
@@ -52,12 +52,12 @@ pub struct KerberosServerInfo {
     pub key_updated_at: i64,
     /// When this was recorded, Unix seconds.
     pub recorded_at: i64,
-    /// When a removal was begun that has not ended, Unix seconds.
+    /// When a removal began that is not completed, Unix seconds.
     pub removal_begun_at: Option<i64>,
 }
 
 impl Directory {
-    /// Records what AD holds, in place of what was recorded before.
+    /// Records what AD holds, in place of the earlier record.
     pub async fn record_kerberos_server(
         &self,
         by: &Actor,
@@ -106,7 +106,7 @@ impl Directory {
         load(&mut conn, tenant, &domain).await
     }
 
-    /// Notes that the object is about to be taken out of AD, so that a removal that is cut off is known.
+    /// Records that the object is about to be removed from AD, so that an interrupted removal is detected.
     pub async fn begin_kerberos_server_removal(
         &self,
         by: &Actor,
@@ -125,7 +125,7 @@ impl Directory {
         self.removal(by, tenant, domain, step).await
     }
 
-    /// Takes back [`Directory::begin_kerberos_server_removal`], where AD refused the removal and nothing was done.
+    /// Cancels [`Directory::begin_kerberos_server_removal`], if AD refused the removal and nothing was done.
     pub async fn cancel_kerberos_server_removal(
         &self,
         by: &Actor,
@@ -143,7 +143,7 @@ impl Directory {
         self.removal(by, tenant, domain, step).await
     }
 
-    /// Forgets the record. The domain stays registered.
+    /// Deletes the record. The domain stays registered.
     pub async fn delete_kerberos_server(
         &self,
         by: &Actor,

@@ -1,8 +1,8 @@
-//! Trusts with AD forests and the versions of their secrets.
+//! Trusts with AD forests and the versions of their passwords.
 //!
-//! A version is made *pending* before AD learns it, becomes *current* once AD is known to hold it, *previous* when a
-//! newer one is confirmed, and *retired* with the one after that. Pending, current and previous versions open
-//! referrals, a retired one only until [`RETIRED_LIFE_S`] later, so that no ticket fails at any moment of a rotation.
+//! A version is *pending* before AD has it, *current* once AD is known to hold it, *previous* when a newer one is
+//! confirmed, and *retired* with the one after that. Keys of pending, current and previous versions decrypt referrals;
+//! those of a retired version only until [`RETIRED_LIFE_S`] later. No ticket fails at any moment of a rotation.
 
 pub(crate) mod kerberos_servers;
 pub(crate) mod model;
@@ -31,16 +31,16 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
-/// How long a retired version still opens tickets, in seconds: AD may seal with it up to the moment it is pushed out,
-/// and a ticket lives ten hours by AD's default; a day leaves room for longer policies.
+/// How long the keys of a retired version still decrypt tickets, in seconds. AD may encrypt with it until it is
+/// replaced, and a ticket lives ten hours by AD's default; a day leaves a margin for longer policies.
 pub const RETIRED_LIFE_S: i64 = 24 * 3600;
 
 impl Directory {
-    /// The secret to put into AD. Makes the trust (and registers its domain) with a pending version where there is
-    /// none; hands out the pending version again where there is one; else the current one, or with `rotate` a new
-    /// pending one. A run of the trust tool that was killed can therefore be repeated at any point.
+    /// The trust password to set in AD. Creates the trust (and registers its domain) with a pending version if there is
+    /// none; returns the pending version again if there is one; otherwise the current one, or with `rotate` a new
+    /// pending one. An interrupted run of the trust tool can therefore be repeated at any point.
     ///
-    /// Refused with `trust_sid_mismatch` where the domain is registered with another SID.
+    /// Refused with `trust_sid_mismatch` if the domain is registered with another SID.
     pub async fn prepare_trust(
         &self,
         by: &Actor,
@@ -71,7 +71,7 @@ impl Directory {
                 .execute(&mut *tx)
                 .await?;
         }
-        // Who sets the trust up wants it, whatever a removal that was cut off had begun.
+        // Setting up the trust cancels an interrupted removal.
         sql("UPDATE trusts SET removal_begun_at = NULL WHERE id = $1")
             .bind(uuid_blob(id))
             .execute(&mut *tx)
@@ -100,8 +100,8 @@ impl Directory {
         Ok(prepared)
     }
 
-    /// Notes that AD holds this version: pending becomes current, current previous, previous retired. Confirming the
-    /// current version again only stores the names. Empty `top_level_names` leave them as they are.
+    /// Records that AD holds this version: pending becomes current, current previous, previous retired. Confirming the
+    /// current version again only stores the names. Empty `top_level_names` do not change them.
     ///
     /// Refused with `trust_version_unknown` for a version that is neither pending nor current.
     pub async fn confirm_trust(
@@ -162,8 +162,8 @@ impl Directory {
         Ok(trusts)
     }
 
-    /// Notes that the trust is about to be taken out of AD, so that a removal that is cut off is known. Its keys go on
-    /// opening tickets until [`Directory::delete_trust`].
+    /// Records that the trust is about to be removed from AD, so that an interrupted removal is detected. Its keys
+    /// decrypt tickets until [`Directory::delete_trust`].
     pub async fn begin_trust_removal(
         &self,
         by: &Actor,
@@ -178,8 +178,8 @@ impl Directory {
         self.removal(by, tenant, domain, step).await
     }
 
-    /// Takes back [`Directory::begin_trust_removal`], where AD refused the removal and nothing was done. Of a trust that
-    /// is not there nothing is to be taken back.
+    /// Cancels [`Directory::begin_trust_removal`], if AD refused the removal and nothing was done. Without such a trust
+    /// it does nothing.
     pub async fn cancel_trust_removal(
         &self,
         by: &Actor,
@@ -193,7 +193,7 @@ impl Directory {
         self.removal(by, tenant, domain, step).await
     }
 
-    /// Removes the trust and its secrets. The domain stays registered, and its identities stay.
+    /// Deletes the trust and its passwords. The domain stays registered, and its identities stay.
     pub async fn delete_trust(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
         let step = RemovalStep::End("DELETE FROM trusts WHERE tenant_id = $1 AND dns_name = $2");
         let step = (RecordKind::Trust, "trust.delete", step);
@@ -253,7 +253,7 @@ async fn info(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Resul
     })
 }
 
-/// Registers the forest root, and lets the domains below it that stood alone arrive through its trust.
+/// Registers the forest root, and assigns domains below it that are their own root to its forest.
 async fn register_root(
     conn: &mut AnyConnection,
     by: &Actor,
@@ -318,7 +318,7 @@ async fn insert(
     Ok(id)
 }
 
-/// Moves every version one step on in its life, `version` becoming the current one.
+/// Moves every version to its next state; `version` becomes the current one.
 async fn promote(conn: &mut AnyConnection, trust: Uuid, version: u32) -> Result<()> {
     let now = now_s();
     sql("UPDATE trust_secrets SET

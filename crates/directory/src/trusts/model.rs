@@ -1,47 +1,47 @@
-//! Trusts and the versions of their keys.
+//! Trusts, and the versions of their passwords and keys.
 
 use crossrealm_types::Sid;
 use zeroize::Zeroizing;
 
-/// What a trust with an AD domain is prepared with.
+/// What is needed to prepare a trust with an AD domain.
 #[derive(Clone, Debug)]
 pub struct PrepareTrust {
-    /// The AD realm; must be the domain's DNS name without regard to case.
+    /// The AD realm; must be the domain's DNS name, compared case-insensitively.
     pub realm: String,
     /// The flat (NetBIOS) name of the AD domain.
     pub flat_name: String,
     /// The domain SID of the AD domain.
     pub sid: Sid,
-    /// The names AD is to refer to the tenant; empty takes the tenant's own.
+    /// The DNS suffixes that AD refers to the tenant; empty for the tenant's own.
     pub top_level_names: Vec<String>,
-    /// Whether to make a new version when the newest is in use already.
+    /// Whether to create a new version if the newest is in use.
     pub rotate: bool,
 }
 
-/// A secret for AD. Not `Debug`, on purpose.
+/// A trust password to set in AD. It has no `Debug`, so that it is not logged.
 pub struct PreparedTrust {
-    /// The version of the secret.
+    /// The version of the password.
     pub version: u32,
     /// `Pending` or `Current`.
     pub state: TrustKeyState,
     /// The trust password: 40 printable ASCII characters.
     pub secret: Zeroizing<String>,
-    /// The other versions that AD may still hold or seal with, newest first: for a rotation AD must be shown one of
-    /// them, and a referral may be sealed with one.
+    /// The other versions that AD may still hold or encrypt with, newest first: a rotation must present one of them to
+    /// AD, and a referral may be encrypted with one.
     pub held: Vec<HeldSecret>,
 }
 
-/// A secret that AD was given before. Not `Debug`, on purpose.
+/// A trust password that AD was given before. It has no `Debug`, so that it is not logged.
 pub struct HeldSecret {
     /// Its version.
     pub version: u32,
-    /// `Current`, `Previous`, or `Retired` and not yet over.
+    /// `Current`, `Previous`, or `Retired` and not yet expired.
     pub state: TrustKeyState,
     /// The trust password.
     pub secret: Zeroizing<String>,
 }
 
-/// A trust without its secrets.
+/// A trust without its passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustInfo {
     /// The DNS name of the AD forest root domain, lower case.
@@ -54,15 +54,15 @@ pub struct TrustInfo {
     pub sid: Sid,
     /// `Pending` until the first version is confirmed.
     pub state: TrustState,
-    /// The names AD refers to the tenant, as last confirmed or prepared.
+    /// The DNS suffixes that AD refers to the tenant, as last confirmed or prepared.
     pub top_level_names: Vec<String>,
     /// When it was first prepared, Unix seconds.
     pub created_at: i64,
     /// When a version was last confirmed, Unix seconds.
     pub confirmed_at: Option<i64>,
-    /// When a removal was begun that has not ended, Unix seconds.
+    /// When a removal began that is not completed, Unix seconds.
     pub removal_begun_at: Option<i64>,
-    /// The versions of the secret, newest first.
+    /// The versions of the key, newest first.
     pub keys: Vec<TrustKeyInfo>,
 }
 
@@ -75,33 +75,33 @@ pub enum TrustState {
     Active,
 }
 
-/// A version of a trust's secret, without the secret.
+/// A version of a trust key, without the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustKeyInfo {
     /// The version, from 1.
     pub version: u32,
-    /// Where it is in its life.
+    /// Its state.
     pub state: TrustKeyState,
-    /// When it was made, Unix seconds.
+    /// When it was created, Unix seconds.
     pub created_at: i64,
     /// When AD was first known to hold it, Unix seconds.
     pub confirmed_at: Option<i64>,
-    /// The last second in which it opens a ticket, where it is retired.
+    /// The last second in which it decrypts a ticket, if it is retired.
     pub retires_at: Option<i64>,
-    /// When a referral last arrived that it opened, Unix seconds.
+    /// When a referral last arrived that it decrypted, Unix seconds.
     pub last_seen_at: Option<i64>,
 }
 
-/// The life of a version of a trust's secret.
+/// The state of a version of a trust key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrustKeyState {
-    /// Made; AD may or may not hold it yet.
+    /// Generated; AD may or may not hold it yet.
     Pending,
     /// In AD, as far as is known.
     Current,
-    /// Replaced in AD, but AD may still seal with it.
+    /// Replaced in AD, which may still encrypt with it.
     Previous,
-    /// Out of use; opens old tickets until its end.
+    /// Out of use; decrypts older tickets until it expires.
     Retired,
 }
 

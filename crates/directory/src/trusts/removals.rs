@@ -1,4 +1,5 @@
-//! What AD holds for the tenant is taken out of AD first and forgotten here last: a removal is noted, taken back, or ended.
+//! The removal of what AD holds for the tenant. It is removed from AD first and deleted here last: a removal is begun,
+//! cancelled, or ended.
 
 use crate::audit::events::{Actor, audit};
 use crate::db::change::{ChangeScope, lock_and_bump};
@@ -13,16 +14,16 @@ use crossrealm_os::clock::now_s;
 /// A step of a removal, with its statement: `$1` is the tenant, `$2` the AD domain's DNS name.
 #[derive(Clone, Copy)]
 pub(crate) enum RemovalStep {
-    /// It is about to be taken out of AD; `$3` is now.
+    /// It is about to be removed from AD; `$3` is now.
     Begin(&'static str),
-    /// AD refused; where nothing is there, nothing is to be taken back.
+    /// AD refused. Nothing to cancel is not an error.
     Cancel(&'static str),
-    /// It is gone from AD.
+    /// It was removed from AD.
     End(&'static str),
 }
 
 impl Directory {
-    /// Takes a step for what AD holds in `domain`, and audits it as `action`.
+    /// Takes a step of the removal in `domain`, audited as `action`.
     pub(crate) async fn removal(
         &self,
         by: &Actor,

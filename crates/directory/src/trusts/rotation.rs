@@ -1,7 +1,7 @@
-//! The rotation of a trust's secret by age, for an agent that runs unattended.
+//! The rotation of a trust password by age, for an unattended agent.
 //!
-//! The tenant decides whether a rotation is due, so that several agents agree, and lets one of them at a time give AD the
-//! next secret. The secrets and their life are those of [`crate::trusts`]: there is no second kind of rotation.
+//! The tenant decides whether a rotation is due, so that several agents agree, and lets one of them at a time set the
+//! next password in AD. Versions and states are those of [`crate::trusts`].
 
 use crate::audit::events::{Actor, audit};
 use crate::db::change::{ChangeScope, lock_and_bump};
@@ -17,40 +17,40 @@ use crate::trusts::secrets::{held, make_secret, secrets};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
 
-/// The shortest time between two rotations by age, in seconds: AD may seal with the secret before for an hour, and
-/// tickets sealed with it live on.
+/// The shortest time between two rotations by age, in seconds: AD may encrypt with the previous password for an hour,
+/// and tickets encrypted with it live on.
 pub const MIN_ROTATION_S: i64 = 24 * 3600;
 /// The longest, in seconds: ten years.
 const MAX_ROTATION_S: i64 = 10 * 365 * 24 * 3600;
-/// For how long an agent has the rotation to itself, in seconds. One that died loses it after that.
+/// For how long an agent has exclusive use of the rotation, in seconds. It expires if the agent dies.
 const CLAIM_S: i64 = 120;
 /// The longest name of an agent, in characters.
 const MAX_HOLDER: usize = 128;
 
-/// An agent's question whether a rotation is due.
+/// A request to rotate a trust password if it is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotateTrust {
     /// The age at which a key is to be replaced, in seconds: [`MIN_ROTATION_S`] to ten years.
     pub every_s: i64,
-    /// The agent: a name that no other one bears.
+    /// The agent's name; unique.
     pub holder: String,
 }
 
-/// The answer. Not `Debug`, on purpose: it may hold secrets.
+/// The answer. It has no `Debug`: it may hold passwords.
 pub struct TrustRotation {
     /// When the rotation is or was due, Unix seconds.
     pub due_at: i64,
-    /// What is to be given to AD; `None` where nothing is to be done.
+    /// What to set in AD; `None` if nothing is due.
     pub prepared: Option<PreparedTrust>,
-    /// Which other agent is at it, and until when it has the rotation to itself (Unix seconds).
+    /// The other agent that performs the rotation, and until when it has exclusive use of it (Unix seconds).
     pub held_by: Option<(String, i64)>,
     /// The flat (NetBIOS) name of the AD domain.
     pub domain_flat_name: String,
 }
 
 impl Directory {
-    /// Begins the rotation where the current secret has the age given, or goes on with one that was begun and not seen
-    /// to its end, by whomever. It ends with [`Directory::confirm_trust`].
+    /// Begins the rotation if the current password has the given age, or continues one that was begun by any agent and
+    /// not completed. It ends with [`Directory::confirm_trust`].
     ///
     /// Refused with `trust_not_active` for a trust that AD is not known to hold, or that is being removed.
     pub async fn rotate_trust(

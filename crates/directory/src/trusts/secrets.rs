@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 /// The length of a trust password, in characters.
 const SECRET_LEN: usize = 40;
 
-/// A version of a secret as the database has it.
+/// A version of a trust password as the database has it.
 pub(crate) struct StoredSecret {
     pub(crate) info: TrustKeyInfo,
     sealed: Vec<u8>,
@@ -47,7 +47,7 @@ fn seal_context(tenant: TenantId, trust: &Uuid, version: u32) -> SealContext<'_>
     }
 }
 
-/// The versions of a trust's secret, newest first.
+/// The versions of a trust password, newest first.
 pub(crate) async fn secrets(conn: &mut AnyConnection, trust: Uuid) -> Result<Vec<StoredSecret>> {
     let rows = sql(
         "SELECT version, state, sealed, created_at, confirmed_at, retires_at, last_seen_at
@@ -72,7 +72,7 @@ pub(crate) async fn secrets(conn: &mut AnyConnection, trust: Uuid) -> Result<Vec
     rows.iter().map(secret).collect()
 }
 
-/// The versions beside `given` that still open tickets.
+/// The versions other than `given` whose keys still decrypt tickets.
 pub(crate) fn held(
     known: &[StoredSecret],
     given: u32,
@@ -95,7 +95,7 @@ pub(crate) fn held(
         .collect()
 }
 
-/// Makes and stores a pending version.
+/// Generates and stores a pending version.
 pub(crate) async fn make_secret(
     conn: &mut AnyConnection,
     sealer: &Sealer,
@@ -120,7 +120,7 @@ pub(crate) async fn make_secret(
     })
 }
 
-/// 40 characters of 64: 240 bits. Letters and digits mostly, so that no tool on the way to AD needs to quote them.
+/// 40 of 64 characters: 240 bits. They need no quoting in any tool on the way to AD.
 fn random_password() -> Result<Zeroizing<String>> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bytes = Zeroizing::new([0; SECRET_LEN]);

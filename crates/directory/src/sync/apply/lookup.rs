@@ -1,5 +1,5 @@
-//! What a tenant holds near the objects of a sync: looked up for many objects at once, and kept in step with what is
-//! about to be written for them, so that each object is judged as if those before it were written already.
+//! The identities of a tenant that may conflict with the objects of a sync: looked up for many objects at once, and
+//! updated with each pending write, so that each object is checked as if those before it were written already.
 
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::{places, sql_list};
@@ -13,10 +13,10 @@ use sqlx::AnyConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// So many objects are looked up together, and so many are written by one statement.
+/// How many objects are looked up, and how many are written, by one statement.
 pub(super) const BATCH_SIZE: usize = 40;
 
-/// The identities that have the GUID, SID, UPN or account name of one of some objects.
+/// The identities that have the GUID, SID, UPN or account name of one of a batch of objects.
 pub(super) struct TenantLookup<'a> {
     domain: &'a DomainInfo,
     identities: HashMap<Uuid, IdentityInfo>,
@@ -26,7 +26,7 @@ pub(super) struct TenantLookup<'a> {
 }
 
 impl<'a> TenantLookup<'a> {
-    /// Looks up what is near these objects of a domain.
+    /// Looks up the identities for these objects of a domain.
     pub(super) async fn of(
         conn: &mut AnyConnection,
         tenant: TenantId,
@@ -81,7 +81,7 @@ impl<'a> TenantLookup<'a> {
         self.identities.get(&guid)
     }
 
-    /// Another identity that has the SID, else the account name, else the UPN of this object.
+    /// Another identity that has the SID, otherwise the account name, otherwise the UPN of this object.
     pub(super) fn other(&self, new: &SyncedIdentity) -> Option<&IdentityInfo> {
         let found = [
             self.by_sid.get(&new.sid),
@@ -93,7 +93,7 @@ impl<'a> TenantLookup<'a> {
         self.identities.get(other)
     }
 
-    /// Takes note of an identity as it is from now on.
+    /// Inserts or replaces an identity.
     pub(super) fn put(&mut self, identity: IdentityInfo) {
         let guid = identity.guid;
         if let Some(before) = self.identities.remove(&guid) {
@@ -115,12 +115,12 @@ impl<'a> TenantLookup<'a> {
     }
 }
 
-/// The UPN that an object is to hold for itself, for comparison.
+/// The UPN that an object reserves, for comparison.
 fn taken_upn(new: &SyncedIdentity) -> Option<String> {
     (!new.upn.is_empty()).then(|| new.upn.to_lowercase())
 }
 
-/// The account name that an identity holds in this domain. A deleted one holds none.
+/// The account name that an identity reserves in this domain. A deleted one reserves none.
 fn account_of(domain: &DomainInfo, identity: &IdentityInfo) -> Option<String> {
     let here = identity.source == IdentitySource::Hybrid
         && identity.domain_dns_name == domain.dns_name
@@ -128,7 +128,7 @@ fn account_of(domain: &DomainInfo, identity: &IdentityInfo) -> Option<String> {
     here.then(|| identity.account_name.to_lowercase())
 }
 
-/// The UPN that an identity holds.
+/// The UPN that an identity reserves.
 pub(super) fn upn_of(identity: &IdentityInfo) -> Option<String> {
     let holds = !identity.upn.is_empty() && identity.state != IdentityState::Deleted;
     holds.then(|| identity.upn.to_lowercase())

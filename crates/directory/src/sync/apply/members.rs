@@ -1,4 +1,4 @@
-//! The direct members that a request adds to groups and takes from them, and what becomes of the closure.
+//! The direct members that a request adds to groups and removes from them, with the closure.
 
 use super::Run;
 use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
@@ -13,24 +13,24 @@ use sqlx::AnyConnection;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// So many members, and so many groups, are written by one statement.
+/// How many members, and how many groups, are written by one statement.
 const BATCH_SIZE: usize = 100;
 
-/// A group, whom to add, whom to take away.
+/// A group, the members to add, the members to remove.
 pub(super) type MemberChange<'a> = (Uuid, &'a Vec<Uuid>, &'a Vec<Uuid>);
 
-/// What was decided of some groups and is not written yet.
+/// Decided changes that are not written yet.
 struct PendingWrites<'a> {
-    /// The living groups among all that are added or taken away.
+    /// The groups among all members that are added or removed.
     living: &'a HashSet<Uuid>,
-    /// Members to add, each behind its group.
+    /// Members to add, each after its group.
     pairs: Vec<(Uuid, Uuid)>,
-    /// Groups of which it is known that they changed.
+    /// Groups that are known to have changed.
     changed: HashSet<Uuid>,
 }
 
 impl Run<'_> {
-    /// Adds and takes away direct members, group by group. Adding a present one or taking an absent one away is fine.
+    /// Adds and removes direct members, group by group. Adding a present one and removing an absent one are not errors.
     pub(super) async fn members(
         &mut self,
         conn: &mut AnyConnection,
@@ -67,7 +67,7 @@ impl Run<'_> {
         pending: &mut PendingWrites<'_>,
     ) -> Result<()> {
         if !remove.is_empty() {
-            // What is taken away may be among what waits to be added.
+            // A member to remove may be among the pending additions.
             self.add(conn, pending).await?;
         }
         for chunk in remove.chunks(CHUNK) {
@@ -91,7 +91,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes the members that wait to be added.
+    /// Writes the pending additions.
     async fn add(
         &mut self,
         conn: &mut AnyConnection,
@@ -122,7 +122,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Notes in these groups that their members come from this run.
+    /// Records in these groups that this run wrote their members.
     async fn members_changed(
         &self,
         conn: &mut AnyConnection,
@@ -147,7 +147,7 @@ impl Run<'_> {
 
     async fn no_group(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
         if self.failed_objects.contains(&guid) {
-            // It is not here because it was refused itself: that reason stands.
+            // The group is missing because it was refused itself: that refusal stands.
             return Ok(());
         }
         let domain = &self.domain.dns_name;
@@ -156,7 +156,7 @@ impl Run<'_> {
         self.refuse(conn, guid, "", code, message).await
     }
 
-    /// The living groups of this domain that the changes are about; at most [`CHUNK`] changes are given.
+    /// The groups of this domain that the changes are about; at most [`CHUNK`] changes are given.
     async fn own_groups(
         &self,
         conn: &mut AnyConnection,
@@ -185,7 +185,7 @@ impl Run<'_> {
         Ok(groups)
     }
 
-    /// The living groups among all that the changes add or take away.
+    /// The groups among all members that the changes add or remove.
     async fn groups_among(
         &self,
         conn: &mut AnyConnection,

@@ -1,4 +1,4 @@
-//! One request of the sync agent, object by object: the rules that decide whether a change may be made, and the change.
+//! One request of the sync agent, object by object: the rules for each change, and the change.
 
 mod lookup;
 mod members;
@@ -21,7 +21,7 @@ use std::collections::HashSet;
 use std::mem::discriminant;
 use uuid::Uuid;
 
-/// The most objects of a domain of which it is kept that they were refused or failed.
+/// The most objects of a domain whose refusal or failure is stored.
 const MAX_FAILED_OBJECTS: usize = 10_000;
 
 /// The request under way.
@@ -32,7 +32,7 @@ pub(crate) struct Run<'a> {
     run_id: Uuid,
     policy: Policy,
     closure: Closure,
-    /// The objects that were refused or failed before: the few of which more is known than their record.
+    /// The objects that were refused or failed before. Only these have records to clear.
     failed_objects: HashSet<Uuid>,
     outcome: ApplyOutcome,
 }
@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Makes the changes in their order. Those of one kind that follow each other share their statements.
+    /// Applies the changes in order. Consecutive changes of one kind share statements.
     pub(crate) async fn apply(
         &mut self,
         conn: &mut AnyConnection,
@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
         Ok(self.outcome)
     }
 
-    /// What is stored of where attributes came from, once this run wrote these.
+    /// The provenance to store after this run wrote these attributes.
     fn provenance(&self, stored: &str, changed: &[&str]) -> String {
         provenance::written(stored, changed, &self.by.name, Some(self.run_id))
     }
@@ -113,8 +113,8 @@ impl<'a> Run<'a> {
         row.as_ref().map(identity_info).transpose()
     }
 
-    /// A tombstone: the SID stays taken for ever, the names are free again, the memberships are gone. Roles stay with
-    /// the SID without effect, for the day the object is restored.
+    /// Marks the identity deleted: its SID stays reserved, its names are free, its memberships end. Its roles stay
+    /// without effect, in case the object is restored.
     async fn delete(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
         let Some(known) = self.own(conn, guid).await? else {
             return self.delete_unknown(conn, guid).await;
@@ -127,7 +127,8 @@ impl<'a> Run<'a> {
                 .bind(tenant_blob(self.tenant))
                 .bind(uuid_blob(guid))
         };
-        // Of a tombstone too: a group may have been given it as a member since, and it must not come back with that.
+        // For a deleted identity too: it may have been added to a group since, and must not be restored with that
+        // membership.
         let removed = memberships::end_all(conn, self.tenant, guid).await?;
         self.outcome.memberships_removed += removed;
         if known.state == IdentityState::Deleted {
@@ -144,7 +145,7 @@ impl<'a> Run<'a> {
         self.clear_failure(conn, guid).await
     }
 
-    /// What is not here need not be deleted, a refused object for one; what is another's may not be.
+    /// An unknown object, such as a refused one, need not be deleted; an object of another domain may not be.
     async fn delete_unknown(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
         let other = sql("SELECT guid FROM identities WHERE tenant_id = $1 AND guid = $2")
             .bind(tenant_blob(self.tenant))
@@ -161,7 +162,7 @@ impl<'a> Run<'a> {
         self.clear_failure(conn, guid).await
     }
 
-    /// Notes a refusal; audited when it is new, not each time an agent tries again.
+    /// Stores a refusal. It is audited when it is new, not each time an agent tries again.
     async fn refuse(
         &mut self,
         conn: &mut AnyConnection,
@@ -190,13 +191,13 @@ impl<'a> Run<'a> {
         };
         let failed_before = self.failed_objects.contains(&guid);
         if failed_before {
-            // The newest word about an object is the one that stands.
+            // The latest refusal or failure of an object replaces earlier ones.
             place("DELETE FROM sync_failures WHERE tenant_id = $1 AND domain = $2 AND guid = $3")
                 .execute(&mut *conn)
                 .await?;
         }
         if !failed_before && self.failed_objects.len() >= MAX_FAILED_OBJECTS {
-            // Told to the agent and the audit, which has a bound of its own; not kept.
+            // Returned to the agent and audited, but not stored: the number of stored ones is bounded.
             self.audit_refusal(conn, guid, &name, code, &message)
                 .await?;
         } else if !known {
@@ -241,7 +242,7 @@ impl<'a> Run<'a> {
         record(conn, &event).await
     }
 
-    /// An object that is as it should be is no longer one that was refused or failed.
+    /// Deletes the stored refusal or failure of an object that is now in sync.
     async fn clear_failure(&mut self, conn: &mut AnyConnection, guid: Uuid) -> Result<()> {
         if !self.failed_objects.remove(&guid) {
             return Ok(());

@@ -1,5 +1,5 @@
-//! The users and groups of a request: the rules each must keep, alone and beside what the tenant holds, and how they are
-//! written, many at once.
+//! The users and groups of a request: the rules for each, by itself and against what the tenant holds, and writing them
+//! in batches.
 
 use super::Run;
 use super::lookup::{BATCH_SIZE, TenantLookup, upn_of};
@@ -17,10 +17,10 @@ use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
-/// Below this are built-in accounts, [MS-DTYP] 2.4.2.4.
+/// RIDs below this belong to built-in accounts, [MS-DTYP] 2.4.2.4.
 const FIRST_ORDINARY_RID: u32 = 1000;
 
-/// What a synced identity is made of, by the names of the API; a group has `members` beside it.
+/// The attributes of a synced identity, by the names of the API; a group has `members` too.
 const ATTRIBUTES: &[&str] = &[
     "sid",
     "account_name",
@@ -34,16 +34,16 @@ const ATTRIBUTES: &[&str] = &[
 /// Why an object is refused.
 type Verdict = std::result::Result<(), (RefusedChangeCode, String)>;
 
-/// What was decided to write and is not written yet, in this order.
+/// Decided writes that are not made yet, in this order.
 #[derive(Default)]
 struct PendingWrites {
     identities: Vec<IdentityInfo>,
-    /// Groups among them that come to life.
+    /// Groups among them that are created or restored.
     groups: Vec<Uuid>,
 }
 
 impl Run<'_> {
-    /// Makes, updates or revives identities, one after the other.
+    /// Creates, updates or restores identities, one after the other.
     pub(super) async fn upserts(
         &mut self,
         conn: &mut AnyConnection,
@@ -52,7 +52,7 @@ impl Run<'_> {
         for objects in objects.chunks(BATCH_SIZE) {
             let judged: Vec<(&SyncedIdentity, Verdict)> =
                 objects.iter().map(|new| (*new, self.form(new))).collect();
-            // What is malformed is not even asked for: not every database takes every text.
+            // Malformed objects are not looked up: PostgreSQL does not accept every text.
             let formed = judged.iter().filter(|(_, form)| form.is_ok());
             let formed: Vec<_> = formed.map(|(new, _)| *new).collect();
             let mut lookup = TenantLookup::of(conn, self.tenant, self.domain, &formed).await?;
@@ -109,7 +109,7 @@ impl Run<'_> {
         self.clear_failure(conn, guid).await
     }
 
-    /// Has an identity written, which `left` the primary group with this SID.
+    /// Adds an identity to the pending writes. `left` is the SID of its former primary group, if that changed.
     async fn put(
         &self,
         conn: &mut AnyConnection,
@@ -119,7 +119,8 @@ impl Run<'_> {
     ) -> Result<()> {
         let again = pending.identities.iter().any(|one| one.guid == wanted.guid);
         if again || left.is_some() {
-            // A statement writes an identity once; and the group that was left may be among those that wait.
+            // A statement can write an identity only once; and the former primary group may be among the pending
+            // writes.
             self.write(conn, pending).await?;
         }
         if let Some(group) = left {
@@ -129,7 +130,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What can be said of an object alone.
+    /// Checks an object by itself.
     fn form(&self, new: &SyncedIdentity) -> Verdict {
         let invalid =
             |error: crate::error::DirectoryError| (RefusedChangeCode::Invalid, error.to_string());
@@ -167,7 +168,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What can be said of an object beside what is there.
+    /// Checks an object against what the tenant holds.
     fn against(
         &self,
         new: &SyncedIdentity,
@@ -242,7 +243,7 @@ impl Run<'_> {
         changed.map(|(name, _)| name).collect()
     }
 
-    /// The identity as it is to be; GUID, SID, kind and source of a known one are what they were.
+    /// The identity to write. GUID, SID, kind and source of a known one do not change.
     fn wanted(
         &self,
         known: Option<&IdentityInfo>,
@@ -269,7 +270,7 @@ impl Run<'_> {
         }
     }
 
-    /// Writes what was decided, by one statement, in its order: a name may have changed hands.
+    /// Creates the pending writes by one statement, in order: a name may have moved from one identity to another.
     async fn write(&self, conn: &mut AnyConnection, pending: &mut PendingWrites) -> Result<()> {
         let identities = std::mem::take(&mut pending.identities);
         if !identities.is_empty() {
@@ -314,12 +315,12 @@ impl Run<'_> {
     }
 }
 
-/// The places of the values of the `n`th row: what is bound for all rows comes first.
+/// The placeholders of the `n`th row. Values shared by all rows come first.
 fn row_places(n: usize) -> String {
     const SHARED: usize = 2;
     const OWN: usize = 13;
     let first = SHARED + OWN * n + 1;
-    // Time and name stand in two columns each.
+    // Time and name are in two columns each.
     let [time, name, upn, provenance] = [9, 10, 11, 12].map(|k| first + k);
     let before = places(first, 9);
     format!("($1,$2,'hybrid',{before},${time},${time},${name},${name},${upn},${provenance})")

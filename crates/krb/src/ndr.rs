@@ -1,8 +1,8 @@
-//! A bounded reader and writer of NDR, the wire form of DCE RPC, as far as the PAC uses it.
+//! A bounded reader and writer of NDR (C706 chapter 14), the wire form of DCE RPC, as far as the PAC and the LSA use it.
 //!
-//! Type serialization version 1 ([MS-RPCE] 2.2.6) in little-endian byte order, with the two structures that Windows
-//! puts everywhere: the counted UTF-16 string ([MS-DTYP] 2.3.10) and the SID ([MS-DTYP] 2.4.2.3). Nothing here knows
-//! what the values mean. The reader takes bytes from anyone: a count is believed only when the bytes that it promises
+//! Little-endian values as RPC stubs hold them, and behind the headers of type serialization version 1 ([MS-RPCE] 2.2.6)
+//! as the PAC does, with the two structures that Windows puts everywhere: the counted UTF-16 string ([MS-DTYP] 2.3.10)
+//! and the SID ([MS-DTYP] 2.4.2.3). Nothing here knows what the values mean. The reader takes bytes from anyone: a count is believed only when the bytes that it promises
 //! are there, so memory is never taken for more than the input itself holds.
 
 use crossrealm_types::{MAX_SUB_AUTHORITIES, Sid};
@@ -91,7 +91,8 @@ impl<'a> Reader<'a> {
         taken.first_chunk().copied().ok_or(NdrError::Truncated)
     }
 
-    fn align(&mut self, to: usize) -> Result<(), NdrError> {
+    /// Skips the padding in front of a value that is aligned to `to` bytes.
+    pub fn align(&mut self, to: usize) -> Result<(), NdrError> {
         self.take(self.at.next_multiple_of(to) - self.at)
             .map(|_| ())
     }
@@ -113,6 +114,12 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    /// A 64-bit number, aligned to 8.
+    pub fn u64(&mut self) -> Result<u64, NdrError> {
+        self.align(8)?;
+        self.array().map(u64::from_le_bytes)
+    }
+
     /// A FILETIME ([MS-DTYP] 2.3.3): two 32-bit numbers, the lower first, so aligned to 4 and not to 8.
     pub fn u64_in_halves(&mut self) -> Result<u64, NdrError> {
         let low = self.u32()?;
@@ -131,7 +138,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The element count of an array, at most `limit`, of elements of at least `element_len` bytes each.
-    fn count(&mut self, element_len: usize, limit: usize) -> Result<usize, NdrError> {
+    pub fn count(&mut self, element_len: usize, limit: usize) -> Result<usize, NdrError> {
         let found = self.u32()?;
         let count = usize::try_from(found).unwrap_or(usize::MAX);
         if count > limit {
@@ -184,6 +191,8 @@ impl<'a> Reader<'a> {
 
     /// The part of an RPC_UNICODE_STRING that stands in its structure; [`Self::string`] reads the characters.
     pub fn string_header(&mut self) -> Result<StringHeader, NdrError> {
+        // Aligned like its widest member, the pointer.
+        self.align(4)?;
         Ok(StringHeader {
             len: self.u16()?,
             maximum_len: self.u16()?,
@@ -261,6 +270,13 @@ impl UnicodeString {
         self.text.as_deref().unwrap_or_default()
     }
 
+    /// Text for whose terminator the sender's memory has room, though it is not sent: some servers ask for that.
+    pub fn with_terminator(text: &str) -> Self {
+        let mut string = Self::from(text);
+        string.maximum_len = string.maximum_len.saturating_add(2);
+        string
+    }
+
     /// The text's length in bytes of UTF-16, and the maximum length to write beside it.
     fn lengths(&self) -> Result<(u16, u16), NdrError> {
         let units = self.as_str().encode_utf16().count();
@@ -293,7 +309,8 @@ impl Writer {
         Self::default()
     }
 
-    fn align(&mut self, to: usize) {
+    /// Pads for a value that is aligned to `to` bytes.
+    pub fn align(&mut self, to: usize) {
         self.body.resize(self.body.len().next_multiple_of(to), 0);
     }
 
@@ -311,6 +328,12 @@ impl Writer {
     /// A 32-bit number, aligned.
     pub fn u32(&mut self, value: u32) {
         self.align(4);
+        self.bytes(&value.to_le_bytes());
+    }
+
+    /// A 64-bit number, aligned to 8.
+    pub fn u64(&mut self, value: u64) {
+        self.align(8);
         self.bytes(&value.to_le_bytes());
     }
 
@@ -362,6 +385,7 @@ impl Writer {
     /// The part of a string that stands in its structure; [`Self::string`] writes the characters.
     pub fn string_header(&mut self, string: &UnicodeString) -> Result<(), NdrError> {
         let (len, maximum_len) = string.lengths()?;
+        self.align(4);
         self.u16(len);
         self.u16(maximum_len);
         self.pointer(string.text.is_some());

@@ -1,11 +1,11 @@
 //! DOMAIN-CREDENTIALS: a password, a keytab, or the caller's current tickets.
 
-use crate::error::OnpremError;
+use crate::error::{CredentialsError, OnpremError};
 use crate::kdc::Kdcs;
-use crossrealm_krb::ccache::{Ccache, CcacheError, MAX_CCACHE_LEN};
+use crossrealm_krb::ccache::{Ccache, MAX_CCACHE_LEN};
 use crossrealm_krb::client::{ClientError, Secret};
 use crossrealm_krb::credential::Credential;
-use crossrealm_krb::keytab::{Keytab, KeytabError, MAX_KEYTAB_LEN};
+use crossrealm_krb::keytab::{Keytab, MAX_KEYTAB_LEN};
 use crossrealm_krb::messages::name_type;
 use crossrealm_krb::principal::Principal;
 use crossrealm_os::clock::since_epoch;
@@ -38,73 +38,6 @@ pub enum DomainCredentials {
         /// The file; where absent `KRB5CCNAME` or the default of the system.
         path: Option<PathBuf>,
     },
-}
-
-/// Why credentials could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
-    /// A file cannot be read.
-    #[error("cannot read the {what} `{path}`: {source}")]
-    Unreadable {
-        /// Keytab or credential cache.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// There is no credential cache.
-    #[error("there are no Kerberos tickets: `{0}` does not exist")]
-    NoTickets(PathBuf),
-    /// The keytab's content is unusable.
-    #[error("keytab `{path}`: {source}")]
-    Keytab {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: KeytabError,
-    },
-    /// The cache's content is unusable.
-    #[error("credential cache `{path}`: {source}")]
-    Ccache {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: CcacheError,
-    },
-    /// The keytab holds no AES key, or none of this realm.
-    #[error("the keytab `{path}` holds no AES key of a principal in `{realm}`")]
-    NothingUsable {
-        /// The file.
-        path: PathBuf,
-        /// The domain's realm.
-        realm: String,
-    },
-    /// The cache holds no ticket-granting ticket that is still valid.
-    #[error("the tickets of `{0}` hold no valid ticket-granting ticket")]
-    NoTgt(Principal),
-    /// `KRB5CCNAME` names a kind of cache that is not a file.
-    #[error("credential caches of type `{0}` are not supported")]
-    CacheType(String),
-    /// The user's name cannot be one.
-    #[error("`{0}` is not a user name: expected `user@corp.contoso.com`")]
-    BadUser(String),
-}
-
-impl CredentialsError {
-    /// What the person can do, where that is known.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NoTickets(_) | Self::NoTgt(_) => Some(
-                "sign in with `kinit`, or give `--domain-user user@corp.contoso.com` or `--domain-keytab FILE`",
-            ),
-            Self::CacheType(_) => Some("use a file: `export KRB5CCNAME=FILE:/path` before `kinit`"),
-            Self::NothingUsable { .. } => {
-                Some("list it with `klist -ke`; export the key again with AES")
-            }
-            _ => None,
-        }
-    }
 }
 
 impl DomainCredentials {

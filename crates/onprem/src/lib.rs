@@ -16,6 +16,7 @@ pub mod lsa;
 mod net;
 pub mod nrpc;
 pub mod random;
+pub mod rpc;
 pub mod session;
 pub mod smb;
 pub mod sync;

@@ -1,10 +1,14 @@
 //! The request and reply stubs of the LSA calls, one pair of functions per call, named after [MS-LSAD] 3.1.4.
 
-use super::ndr::{Malformed, Reader, Writer};
-use super::{
+use super::model::{
     ATTRIBUTE_FOREST_TRANSITIVE, Collision, DIRECTION_INBOUND, DomainInfo, ForestRecord, LsaError,
-    NewTrust, NtStatus, TYPE_UPLEVEL, TrustedDomain,
+    NewTrust, TYPE_UPLEVEL, TrustedDomain,
 };
+use crate::rpc::NtStatus;
+use crossrealm_krb::ndr::{NdrError, Reader, StringHeader, UnicodeString, Writer};
+
+/// The most elements of one array that are accepted.
+const MAX_COUNT: usize = 4096;
 
 /// An LSAPR_HANDLE: 20 bytes that only the server understands.
 pub struct PolicyHandle([u8; 20]);
@@ -29,10 +33,12 @@ const PAGE_BYTES: u32 = 64 * 1024;
 /// LsarOpenPolicy2 (44): no system name, empty object attributes.
 pub(super) fn open_policy(access: u32) -> Vec<u8> {
     let mut w = Writer::new();
-    w.null(); // SystemName
-    w.u32(24).null().null().u32(0).null().null(); // LSAPR_OBJECT_ATTRIBUTES
+    w.pointer(false); // SystemName
+    for value in [24, 0, 0, 0, 0, 0] {
+        w.u32(value); // LSAPR_OBJECT_ATTRIBUTES: its length, and nothing else
+    }
     w.u32(access);
-    w.finish()
+    w.into_plain()
 }
 
 /// LsarClose (0), LsarDeleteObject (34).
@@ -40,39 +46,66 @@ pub(super) fn handle_only(handle: &PolicyHandle) -> Vec<u8> {
     handle.0.to_vec()
 }
 
+/// A request that begins with a handle.
+fn with_handle(handle: &PolicyHandle) -> Writer {
+    let mut w = Writer::new();
+    w.bytes(&handle.0);
+    w
+}
+
+/// A request that begins with a handle and the name of a trust, behind a reference pointer.
+fn with_name(policy: &PolicyHandle, name: &UnicodeString) -> Result<Writer, NdrError> {
+    let mut w = with_handle(policy);
+    inline_string(&mut w, name)?;
+    Ok(w)
+}
+
+/// A string whose characters follow at once, since nothing but it is behind its pointer.
+fn inline_string(w: &mut Writer, string: &UnicodeString) -> Result<(), NdrError> {
+    w.string_header(string)?;
+    w.string(string)
+}
+
 /// LsarQueryInformationPolicy2 (46).
 pub(super) fn query_policy(policy: &PolicyHandle, class: u16) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.raw(&policy.0).u16(class);
-    w.finish()
+    let mut w = with_handle(policy);
+    w.u16(class);
+    w.into_plain()
 }
 
 /// LsarOpenTrustedDomainByName (55).
-pub(super) fn open_trust(policy: &PolicyHandle, name: &str, access: u32) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.raw(&policy.0).string(name, 0).u32(access);
-    w.finish()
+pub(super) fn open_trust(
+    policy: &PolicyHandle,
+    name: &str,
+    access: u32,
+) -> Result<Vec<u8>, NdrError> {
+    let mut w = with_name(policy, &name.into())?;
+    w.u32(access);
+    Ok(w.into_plain())
 }
 
 /// LsarEnumerateTrustedDomainsEx (50).
 pub(super) fn enumerate_trusts(policy: &PolicyHandle, context: u32) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.raw(&policy.0).u32(context).u32(PAGE_BYTES);
-    w.finish()
+    let mut w = with_handle(policy);
+    w.u32(context);
+    w.u32(PAGE_BYTES);
+    w.into_plain()
 }
 
 /// LsarQueryTrustedDomainInfoByName (48).
-pub(super) fn query_trust(policy: &PolicyHandle, name: &str, class: u16) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.raw(&policy.0).string(name, 0).u16(class);
-    w.finish()
+pub(super) fn query_trust(
+    policy: &PolicyHandle,
+    name: &str,
+    class: u16,
+) -> Result<Vec<u8>, NdrError> {
+    let mut w = with_name(policy, &name.into())?;
+    w.u16(class);
+    Ok(w.into_plain())
 }
 
 /// LsarQueryForestTrustInformation (73), records of every type known here.
-pub(super) fn query_forest(policy: &PolicyHandle, name: &str) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.raw(&policy.0).string(name, 0).u16(RECORD_DOMAIN);
-    w.finish()
+pub(super) fn query_forest(policy: &PolicyHandle, name: &str) -> Result<Vec<u8>, NdrError> {
+    query_trust(policy, name, RECORD_DOMAIN)
 }
 
 /// LsarCreateTrustedDomainEx2 (59).
@@ -81,49 +114,61 @@ pub(super) fn create_trust(
     trust: &NewTrust<'_>,
     auth_blob: &[u8],
     access: u32,
-) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.raw(&policy.0);
-    w.string_header(trust.realm, 1);
-    w.string_header(trust.flat_name, 1);
-    w.pointer(); // Sid
+) -> Result<Vec<u8>, NdrError> {
+    let names = [trust.realm, trust.flat_name].map(UnicodeString::with_terminator);
+    let mut w = with_handle(policy);
+    for name in &names {
+        w.string_header(name)?;
+    }
+    w.pointer(true); // Sid
     w.u32(DIRECTION_INBOUND);
     w.u32(TYPE_UPLEVEL);
     w.u32(ATTRIBUTE_FOREST_TRANSITIVE);
-    w.string_body(trust.realm, 1);
-    w.string_body(trust.flat_name, 1);
-    w.sid(trust.sid);
-    w.count(auth_blob.len()).pointer();
-    w.count(auth_blob.len()).raw(auth_blob);
+    for name in &names {
+        w.string(name)?;
+    }
+    w.sid(trust.sid)?;
+    w.count(auth_blob.len())?;
+    w.pointer(true);
+    w.count(auth_blob.len())?;
+    w.bytes(auth_blob);
     w.u32(access);
-    w.finish()
+    Ok(w.into_plain())
 }
 
 /// LsarSetInformationTrustedDomain (27), TrustedDomainSupportedEncryptionTypes.
 pub(super) fn set_enctypes(trust: &PolicyHandle, bits: u32) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.raw(&trust.0)
-        .u16(TRUST_ENCTYPES)
-        .u16(TRUST_ENCTYPES)
-        .u32(bits);
-    w.finish()
+    let mut w = with_handle(trust);
+    w.u16(TRUST_ENCTYPES);
+    w.u16(TRUST_ENCTYPES); // The discriminant of the union
+    w.u32(bits);
+    w.into_plain()
 }
 
 /// LsarSetForestTrustInformation (74) with one TOP_LEVEL_NAME record for each name, not only checked but set.
-pub(super) fn set_forest(policy: &PolicyHandle, name: &str, names: &[String]) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.raw(&policy.0).string(name, 1).u16(RECORD_DOMAIN);
-    w.count(names.len()).pointer();
-    w.count(names.len());
+pub(super) fn set_forest(
+    policy: &PolicyHandle,
+    name: &str,
+    names: &[String],
+) -> Result<Vec<u8>, NdrError> {
+    let mut w = with_name(policy, &UnicodeString::with_terminator(name))?;
+    w.u16(RECORD_DOMAIN);
+    w.count(names.len())?;
+    w.pointer(true);
+    w.count(names.len())?;
     for _ in names {
-        w.pointer();
+        w.pointer(true);
     }
     for name in names {
-        w.align(8).u32(0).u16(RECORD_TOP_LEVEL_NAME).u64(0); // Flags, ForestTrustType, Time
-        w.u16(RECORD_TOP_LEVEL_NAME).string(name, 1);
+        w.align(8);
+        w.u32(0); // Flags
+        w.u16(RECORD_TOP_LEVEL_NAME); // ForestTrustType
+        w.u64(0); // Time
+        w.u16(RECORD_TOP_LEVEL_NAME); // The discriminant of the union
+        inline_string(&mut w, &UnicodeString::with_terminator(name))?;
     }
-    w.raw(&[0]); // CheckOnly
-    w.finish()
+    w.bytes(&[0]); // CheckOnly
+    Ok(w.into_plain())
 }
 
 /// A reply that is a status alone.
@@ -150,15 +195,16 @@ pub(super) fn dns_domain_reply(reply: &[u8]) -> Result<DomainInfo, LsaError> {
             return Ok((None, status(r)?));
         }
         if r.u16()? != POLICY_DNS_DOMAIN {
-            return Err(Malformed);
+            return Err(NdrError::CountMismatch);
         }
-        r.align(8);
+        r.align(8)?;
         let (flat, dns, forest) = (r.string_header()?, r.string_header()?, r.string_header()?);
-        r.align(4).raw(16)?; // DomainGuid
+        r.align(4)?;
+        r.take(16)?; // DomainGuid
         let has_sid = r.pointer()?;
-        let flat_name = r.string_body(flat)?;
-        let dns_name = r.string_body(dns)?;
-        let forest_name = r.string_body(forest)?;
+        let flat_name = text(r, flat)?;
+        let dns_name = text(r, dns)?;
+        let forest_name = text(r, forest)?;
         let sid = has_sid.then(|| r.sid()).transpose()?;
         let info = sid.map(|sid| DomainInfo {
             flat_name,
@@ -178,10 +224,11 @@ pub(super) fn server_role_reply(reply: &[u8]) -> Result<bool, LsaError> {
             return Ok((false, status(r)?));
         }
         if r.u16()? != POLICY_SERVER_ROLE {
-            return Err(Malformed);
+            return Err(NdrError::CountMismatch);
         }
         // The union is aligned as its widest arm, which holds a LARGE_INTEGER.
-        let role = r.align(8).u16()?;
+        r.align(8)?;
+        let role = r.u16()?;
         Ok((role == ROLE_PRIMARY, status(r)?))
     })
 }
@@ -193,7 +240,7 @@ pub(super) fn enctypes_reply(reply: &[u8]) -> Result<u32, LsaError> {
             return Ok((0, status(r)?));
         }
         if r.u16()? != TRUST_ENCTYPES {
-            return Err(Malformed);
+            return Err(NdrError::CountMismatch);
         }
         let bits = r.u32()?;
         Ok((bits, status(r)?))
@@ -203,9 +250,7 @@ pub(super) fn enctypes_reply(reply: &[u8]) -> Result<u32, LsaError> {
 /// LsarEnumerateTrustedDomainsEx: the entries of this page, and the context of the next where there is one.
 pub(super) fn trusts_reply(reply: &[u8]) -> Result<(Vec<TrustedDomain>, Option<u32>), LsaError> {
     let call = "LsarEnumerateTrustedDomainsEx";
-    let mut r = Reader::new(reply);
-    let parsed = trusts_page(&mut r).map_err(|Malformed| LsaError::Malformed(call))?;
-    let (context, page, status) = parsed;
+    let (context, page, status) = whole(call, reply, trusts_page)?;
     match status {
         NtStatus::SUCCESS | NtStatus::NO_MORE_ENTRIES => Ok((page, None)),
         NtStatus::MORE_ENTRIES => Ok((page, Some(context))),
@@ -213,12 +258,12 @@ pub(super) fn trusts_reply(reply: &[u8]) -> Result<(Vec<TrustedDomain>, Option<u
     }
 }
 
-fn trusts_page(r: &mut Reader<'_>) -> Result<(u32, Vec<TrustedDomain>, NtStatus), Malformed> {
+fn trusts_page(r: &mut Reader<'_>) -> Result<(u32, Vec<TrustedDomain>, NtStatus), NdrError> {
     let context = r.u32()?;
-    let count = r.count()?;
+    let count = count(r)?;
     let mut page = Vec::new();
     if r.pointer()? {
-        r.conformance(count)?;
+        conformance(r, count)?;
         let mut heads = Vec::new();
         for _ in 0..count {
             let (name, flat) = (r.string_header()?, r.string_header()?);
@@ -226,8 +271,8 @@ fn trusts_page(r: &mut Reader<'_>) -> Result<(u32, Vec<TrustedDomain>, NtStatus)
         }
         for (name, flat, has_sid, [direction, kind, attributes]) in heads {
             page.push(TrustedDomain {
-                name: r.string_body(name)?,
-                flat_name: r.string_body(flat)?,
+                name: text(r, name)?,
+                flat_name: text(r, flat)?,
                 sid: has_sid.then(|| r.sid()).transpose()?,
                 direction,
                 kind,
@@ -235,9 +280,7 @@ fn trusts_page(r: &mut Reader<'_>) -> Result<(u32, Vec<TrustedDomain>, NtStatus)
             });
         }
     }
-    let status = status(r)?;
-    r.end()?;
-    Ok((context, page, status))
+    Ok((context, page, status(r)?))
 }
 
 /// LsarQueryForestTrustInformation. A trust without such information has no records.
@@ -245,9 +288,9 @@ pub(super) fn forest_reply(reply: &[u8]) -> Result<Vec<ForestRecord>, LsaError> 
     let read = decode("LsarQueryForestTrustInformation", reply, |r| {
         let mut records = Vec::new();
         if r.pointer()? {
-            let count = r.count()?;
+            let count = count(r)?;
             if r.pointer()? {
-                r.conformance(count)?;
+                conformance(r, count)?;
                 let present = pointers(r, count)?;
                 for _ in 0..present {
                     records.push(forest_record(r)?);
@@ -262,17 +305,18 @@ pub(super) fn forest_reply(reply: &[u8]) -> Result<Vec<ForestRecord>, LsaError> 
     }
 }
 
-fn forest_record(r: &mut Reader<'_>) -> Result<ForestRecord, Malformed> {
-    let flags = r.align(8).u32()?;
+fn forest_record(r: &mut Reader<'_>) -> Result<ForestRecord, NdrError> {
+    r.align(8)?;
+    let flags = r.u32()?;
     let kind = r.u16()?;
     r.u64()?; // Time
     if r.u16()? != kind {
-        return Err(Malformed);
+        return Err(NdrError::CountMismatch);
     }
     match kind {
         RECORD_TOP_LEVEL_NAME | RECORD_EXCLUDED => {
             let header = r.string_header()?;
-            let name = r.string_body(header)?;
+            let name = text(r, header)?;
             Ok(match kind {
                 RECORD_EXCLUDED => ForestRecord::Excluded(name),
                 _ => ForestRecord::TopLevelName { name, flags },
@@ -283,16 +327,16 @@ fn forest_record(r: &mut Reader<'_>) -> Result<ForestRecord, Malformed> {
             let (dns, flat) = (r.string_header()?, r.string_header()?);
             let sid = has_sid.then(|| r.sid()).transpose()?;
             Ok(ForestRecord::Domain {
-                dns_name: r.string_body(dns)?,
-                flat_name: r.string_body(flat)?,
+                dns_name: text(r, dns)?,
+                flat_name: text(r, flat)?,
                 sid,
             })
         }
         _ => {
-            let length = r.count()?;
+            let length = count(r)?;
             if r.pointer()? {
-                r.conformance(length)?;
-                r.raw(length)?;
+                conformance(r, length)?;
+                r.take(length)?;
             }
             Ok(ForestRecord::Other(kind))
         }
@@ -304,9 +348,9 @@ pub(super) fn collisions_reply(reply: &[u8]) -> Result<Vec<Collision>, LsaError>
     decode("LsarSetForestTrustInformation", reply, |r| {
         let mut collisions = Vec::new();
         if r.pointer()? {
-            let count = r.count()?;
+            let count = count(r)?;
             if r.pointer()? {
-                r.conformance(count)?;
+                conformance(r, count)?;
                 let present = pointers(r, count)?;
                 for _ in 0..present {
                     let index = r.u32()?;
@@ -317,7 +361,7 @@ pub(super) fn collisions_reply(reply: &[u8]) -> Result<Vec<Collision>, LsaError>
                         index,
                         kind,
                         flags,
-                        name: r.string_body(header)?,
+                        name: text(r, header)?,
                     });
                 }
             }
@@ -327,27 +371,52 @@ pub(super) fn collisions_reply(reply: &[u8]) -> Result<Vec<Collision>, LsaError>
 }
 
 /// Reads `count` pointers and returns how many are not null.
-fn pointers(r: &mut Reader<'_>, count: usize) -> Result<usize, Malformed> {
+fn pointers(r: &mut Reader<'_>, count: usize) -> Result<usize, NdrError> {
     (0..count).try_fold(0, |sum, _| Ok(sum + usize::from(r.pointer()?)))
 }
 
-fn status(r: &mut Reader<'_>) -> Result<NtStatus, Malformed> {
+fn status(r: &mut Reader<'_>) -> Result<NtStatus, NdrError> {
     Ok(NtStatus(r.u32()?))
 }
 
-/// Reads a whole reply. The status decides first: a refusal's other fields are of no interest.
+/// A count of elements, bounded.
+fn count(r: &mut Reader<'_>) -> Result<usize, NdrError> {
+    r.count(0, MAX_COUNT)
+}
+
+/// The count in front of a conformant array, which must be the one that the structure named.
+fn conformance(r: &mut Reader<'_>, expected: usize) -> Result<(), NdrError> {
+    (count(r)? == expected)
+        .then_some(())
+        .ok_or(NdrError::CountMismatch)
+}
+
+/// The characters of the string with this header; a null string is the empty one.
+fn text(r: &mut Reader<'_>, header: StringHeader) -> Result<String, NdrError> {
+    Ok(r.string(header)?.as_str().to_owned())
+}
+
+/// Reads a reply to its last byte.
+fn whole<T>(
+    call: &'static str,
+    reply: &[u8],
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, NdrError>,
+) -> Result<T, LsaError> {
+    let mut r = Reader::plain(reply);
+    match read(&mut r) {
+        Ok(value) if r.position() == reply.len() => Ok(value),
+        _ => Err(LsaError::Malformed(call)),
+    }
+}
+
+/// Reads a reply that ends in a status. A refusal's other fields are of no interest.
 fn decode<T>(
     call: &'static str,
     reply: &[u8],
-    read: impl FnOnce(&mut Reader<'_>) -> Result<(T, NtStatus), Malformed>,
+    read: impl FnOnce(&mut Reader<'_>) -> Result<(T, NtStatus), NdrError>,
 ) -> Result<T, LsaError> {
-    let mut r = Reader::new(reply);
-    let (value, status) = read(&mut r)
-        .and_then(|read| r.end().map(|()| read))
-        .map_err(|Malformed| LsaError::Malformed(call))?;
-    if status == NtStatus::SUCCESS {
-        Ok(value)
-    } else {
-        Err(LsaError::Status { call, status })
+    match whole(call, reply, read)? {
+        (value, NtStatus::SUCCESS) => Ok(value),
+        (_, status) => Err(LsaError::Status { call, status }),
     }
 }

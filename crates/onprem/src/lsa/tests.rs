@@ -2,6 +2,9 @@
 
 use super::stub::*;
 use super::*;
+use crate::rpc::NtStatus;
+use crossrealm_krb::ndr::{UnicodeString, Writer};
+use crossrealm_types::Sid;
 
 const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
 
@@ -33,23 +36,23 @@ fn requests_are_those_of_another_implementation() {
         ),
         (
             "OpenTrustedDomainByName",
-            open_trust(&h, REALM, MAXIMUM_ALLOWED),
+            open_trust(&h, REALM, MAXIMUM_ALLOWED).unwrap(),
             OPEN_TRUST,
         ),
         ("EnumTrustedDomainsEx", enumerate_trusts(&h, 0), ENUMERATE),
         (
             "QueryTrustedDomainInfoByName",
-            query_trust(&h, REALM, TRUST_ENCTYPES),
+            query_trust(&h, REALM, TRUST_ENCTYPES).unwrap(),
             QUERY_TRUST,
         ),
         (
             "RQueryForestTrustInformation",
-            query_forest(&h, REALM),
+            query_forest(&h, REALM).unwrap(),
             QUERY_FOREST,
         ),
         (
             "CreateTrustedDomainEx2",
-            create_trust(&h, &trust, &[1, 2, 3, 4, 5], MAXIMUM_ALLOWED),
+            create_trust(&h, &trust, &[1, 2, 3, 4, 5], MAXIMUM_ALLOWED).unwrap(),
             CREATE,
         ),
         (
@@ -59,7 +62,7 @@ fn requests_are_those_of_another_implementation() {
         ),
         (
             "RSetForestTrustInformation",
-            set_forest(&h, REALM, &names),
+            set_forest(&h, REALM, &names).unwrap(),
             SET_FOREST,
         ),
     ] {
@@ -142,19 +145,22 @@ fn enctypes_are_read() {
 
 #[test]
 fn the_domain_is_read() {
-    let mut w = ndr::Writer::new();
-    w.pointer().u16(POLICY_DNS_DOMAIN).align(8);
-    w.string_header("CORP", 1)
-        .string_header("corp.contoso.com", 1)
-        .string_header("contoso.com", 1)
-        .raw(&[7; 16])
-        .pointer();
-    w.string_body("CORP", 1)
-        .string_body("corp.contoso.com", 1)
-        .string_body("contoso.com", 1)
-        .sid(&sid("S-1-5-21-9-8-7"))
-        .u32(0);
-    let info = dns_domain_reply(&w.finish()).unwrap();
+    let names = ["CORP", "corp.contoso.com", "contoso.com"].map(UnicodeString::with_terminator);
+    let mut w = Writer::new();
+    w.pointer(true);
+    w.u16(POLICY_DNS_DOMAIN);
+    w.align(8);
+    for name in &names {
+        w.string_header(name).unwrap();
+    }
+    w.bytes(&[7; 16]);
+    w.pointer(true);
+    for name in &names {
+        w.string(name).unwrap();
+    }
+    w.sid(&sid("S-1-5-21-9-8-7")).unwrap();
+    w.u32(0);
+    let info = dns_domain_reply(&w.into_plain()).unwrap();
     assert_eq!(
         (info.flat_name, info.dns_name, info.forest_name, info.sid),
         (

@@ -2,7 +2,8 @@
 //! Netlogon secure channel ([MS-NRPC] 3.3, NL_AUTH_SHA2_SIGNATURE).
 
 use super::credential::Cfb8;
-use super::{Key, NetlogonError, TrustAccount, Wire, fill};
+use super::model::{Key, NetlogonError, TrustAccount, fill};
+use crate::rpc::Wire;
 use crate::smb::SmbError;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -1,6 +1,6 @@
 //! The session key of Netlogon and the proofs made with it: [MS-NRPC] 3.1.4.3 to 3.1.4.5, AES only.
 
-use super::Key;
+use super::model::Key;
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit as _};
 use hmac::{Hmac, Mac};

@@ -1,12 +1,11 @@
 //! The request and reply stubs of the Netlogon calls, named after [MS-NRPC] 3.5.4.4.
 
-use super::{NetlogonError, TrustAccount, fill};
-use crate::lsa::NtStatus;
+use super::model::{AUTHENTICATE, NetlogonError, TrustAccount, fill};
+use crate::rpc::NtStatus;
 use zeroize::Zeroizing;
 
 /// The calls' names.
 pub(super) const CHALLENGE: &str = "NetrServerReqChallenge";
-pub(super) const AUTHENTICATE: &str = "NetrServerAuthenticate3";
 pub(super) const SET_PASSWORD: &str = "NetrServerPasswordSet2";
 
 /// NETLOGON_SECURE_CHANNEL_TYPE TrustedDomainSecureChannel, [MS-NRPC] 2.2.1.3.13.

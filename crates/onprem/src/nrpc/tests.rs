@@ -3,6 +3,8 @@
 use super::channel::Seal;
 use super::credential::{Cfb8, Credentials};
 use super::*;
+use crate::rpc::NtStatus;
+use crate::smb::SmbError;
 
 /// A domain controller's Netlogon, as far as one fragment in clear goes.
 struct Server {

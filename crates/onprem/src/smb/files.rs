@@ -1,6 +1,8 @@
 //! Files and folders of a domain controller's share, few and small, as group policies need them.
 
-use super::{NtStatus, SmbError, Tree, classify, tree};
+use super::connection::{Tree, tree};
+use super::error::{SmbError, classify};
+use crate::rpc::NtStatus;
 use crossrealm_krb::credential::Credential;
 use smolder_core::client::CompoundRequest;
 use smolder_proto::smb::smb2::{

@@ -1,7 +1,8 @@
 //! Opening a share as its user would: sign in, connect to the share, open its root for listing. Nothing is written.
 
-use super::{SmbError, classify, sign_in};
-use crate::lsa::NtStatus;
+use super::connection::sign_in;
+use super::error::{SmbError, classify};
+use crate::rpc::NtStatus;
 use crossrealm_krb::credential::Credential;
 use smolder_proto::smb::smb2::{
     CloseRequest, CreateDisposition, CreateOptions, CreateRequest, FileAttributes,

@@ -2,8 +2,9 @@
 
 use super::{KeyMatch, Observed, Tdo, TrustStep};
 use crate::lsa::{
-    ATTRIBUTE_FOREST_TRANSITIVE, ForestRecord, Lsa, LsaError, NewTrust, Pipe, TrustedDomain,
+    ATTRIBUTE_FOREST_TRANSITIVE, ForestRecord, Lsa, LsaError, NewTrust, TrustedDomain,
 };
+use crate::rpc::Pipe;
 
 /// Seconds between 1601 (FILETIME) and 1970 (Unix).
 const FILETIME_EPOCH_S: u64 = 11_644_473_600;

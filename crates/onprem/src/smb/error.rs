@@ -1,0 +1,77 @@
+//! Why an SMB session could not be had, or broke.
+
+use crate::rpc::NtStatus;
+use smolder_core::auth::AuthError;
+use smolder_core::error::CoreError;
+use std::net::SocketAddr;
+
+/// Why there is no session, or no longer one.
+#[derive(Debug, thiserror::Error)]
+pub enum SmbError {
+    /// Nothing answered at the address.
+    #[error("the domain controller `{host}` cannot be reached at {address} (SMB): {reason}")]
+    Unreachable {
+        /// The domain controller's name.
+        host: String,
+        /// Where it was sought.
+        address: SocketAddr,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// It answered too late or not at all.
+    #[error("the domain controller did not answer in time: {0}")]
+    TimedOut(&'static str),
+    /// The Kerberos exchange inside of the session set-up failed.
+    #[error("the sign-in to the domain controller by SMB failed: {0}")]
+    Authentication(String),
+    /// The domain controller refused a step.
+    #[error("the domain controller refused {step}: {} ({status})", status.meaning())]
+    Refused {
+        /// The step.
+        step: &'static str,
+        /// Its answer.
+        status: NtStatus,
+    },
+    /// The RPC server answered with a fault, [MS-RPCE] 2.2.2.4 and C706 appendix E.
+    #[error("the domain controller refused the call: RPC fault 0x{0:08X}")]
+    Fault(u32),
+    /// The other side does not speak SMB 3.1.1 with encryption as it should.
+    #[error("the SMB session with the domain controller failed: {0}")]
+    Protocol(String),
+}
+
+impl SmbError {
+    /// What to do about it, where something can be done.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut(_) => Some(
+                "check `--dc`, and that a firewall lets port 445 of the domain controller through",
+            ),
+            Self::Refused { status, .. } => status.hint(),
+            // nca_s_access_denied and rpc_s_access_denied
+            Self::Fault(5 | 0x1C00_0009) => NtStatus::ACCESS_DENIED.hint(),
+            Self::Protocol(_) => {
+                Some("the domain controller must offer SMB 3.1.1 with encryption (AES-GCM)")
+            }
+            Self::Authentication(_) | Self::Fault(_) => None,
+        }
+    }
+}
+
+/// The library's error as ours.
+pub(super) fn classify(step: &'static str, error: CoreError) -> SmbError {
+    match error {
+        CoreError::UnexpectedStatus { status, .. } => SmbError::Refused {
+            step,
+            status: NtStatus(status),
+        },
+        CoreError::RemoteOperation { code, .. } => SmbError::Fault(code),
+        CoreError::Auth(AuthError::Backend(reason)) => SmbError::Authentication(reason),
+        CoreError::Auth(error) => SmbError::Authentication(error.to_string()),
+        CoreError::Timeout(what) => SmbError::TimedOut(what),
+        CoreError::Io(error) | CoreError::LocalIo(error) => {
+            SmbError::Protocol(format!("{step}: {error}"))
+        }
+        other => SmbError::Protocol(format!("{step}: {other}")),
+    }
+}

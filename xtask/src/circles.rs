@@ -208,6 +208,9 @@ impl<'ast> Visit<'ast> for Reader {
         }
     }
 
+    // `pub(super)` says who may import an item, and imports nothing.
+    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
+
     // A path written out where it is used imports as much as a `use` does.
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names: Vec<String> = path

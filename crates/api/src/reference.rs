@@ -29,7 +29,7 @@ A refusal has a status from 400 on and this body. `code` is for programs and is 
 accept codes and fields that it does not know.
 
 ```json
-{\"code\": \"share_exists\", \"message\": \"share `acct1/projects` exists already\", \"hint\": null}
+{\"code\": \"share_exists\", \"message\": \"share `acct1/projects` already exists\", \"hint\": null}
 ```
 
 | code | status | meaning |

@@ -25,11 +25,11 @@ gets 404 for every other tenant. A call that its caller may not make is answered
 const REFUSALS: &str = "
 ## Refusals
 
-A refusal has a status from 400 on and this body. `code` is for programs and is never renamed; `message` is for people. A client must
-accept codes and fields that it does not know.
+A refusal has a status from 400 on and this body. `code` is for programs and is never renamed; `message` is for people; `details` holds the
+objects and numbers of the refusal, and is absent if there are none. A client must accept codes and fields that it does not know.
 
 ```json
-{\"code\": \"share_exists\", \"message\": \"share `acct1/projects` already exists\", \"hint\": null}
+{\"code\": \"domain_not_found\", \"message\": \"no domain `corp.contoso.com`\", \"details\": {\"domain\": \"corp.contoso.com\"}}
 ```
 
 | code | status | meaning |

@@ -136,7 +136,7 @@ pub enum DirectoryError {
         hint: Option<String>,
     },
     /// The database of a new installation holds one already.
-    #[error("the database `{url}` holds an installation already")]
+    #[error("the database `{url}` already holds an installation")]
     StoreInUse {
         /// The URL, without a password.
         url: String,
@@ -163,7 +163,7 @@ pub enum Refusal {
         shares: i64,
     },
     /// A host that serves the account lacks the key that would encrypt new tickets after the rotation.
-    #[error("host `{host}` of storage account `{account}` has {}, not kvno {kvno}, which would seal new tickets from then on", kvnos(.held))]
+    #[error("host `{host}` of storage account `{account}` has {}, not kvno {kvno}, which would encrypt new tickets from then on", kvnos(.held))]
     HostLacksKey {
         /// The account.
         account: String,
@@ -197,7 +197,7 @@ pub enum Refusal {
         user: String,
     },
     /// The AD domain has a connector.
-    #[error("there is a connector for `{domain}` already")]
+    #[error("domain `{domain}` already has a connector")]
     ConnectorExists {
         /// The domain.
         domain: String,
@@ -230,7 +230,7 @@ pub enum Refusal {
     },
     /// The run would delete or disable more identities than may go without a declaration.
     #[error(
-        "this would make {lost} of the {held} identities of domain `{domain}` deleted or disabled within 24 hours, more than the {allowed} that may go unasked; the request changed nothing"
+        "this would make {lost} of the {held} identities of domain `{domain}` deleted or disabled within 24 hours, more than the {allowed} that need no declaration; the request changed nothing"
     )]
     TooManyDeletions {
         /// The domain.
@@ -295,16 +295,16 @@ pub enum Refusal {
         role: &'static str,
     },
     /// There are as many administrators as there may be.
-    #[error("there are {most} administrators already")]
+    #[error("there are already {most} administrators")]
     TooManyAdministrators {
         /// How many there may be.
         most: i64,
     },
     /// After this nobody could administer the installation.
-    #[error("after this nobody could administer the installation")]
+    #[error("after this no administrator of the installation would be left")]
     LastAdministrator,
     /// Name, password or one-time code of a sign-in is wrong, or the code was used before.
-    #[error("name, password or code is wrong, or the code was used already")]
+    #[error("name, password or code is wrong, or the code was used before")]
     SignInRefused,
     /// Too many sign-ins of the name or from the address failed.
     #[error("too many sign-ins of this name or from this address failed: wait {wait_s} s")]
@@ -419,7 +419,7 @@ impl DirectoryError {
         match self {
             Self::Open { hint, .. } => hint.as_deref(),
             Self::StoreInUse { .. } => Some(
-                "for a second node of it copy the folder of the first one instead of `init` (docs/guide/operations.md); else make another database",
+                "for a second node copy the data folder of the first one instead of running `init` (docs/guide/operations.md); otherwise create another database",
             ),
             Self::MasterKey(error) => error.hint(),
             _ => None,

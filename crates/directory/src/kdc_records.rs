@@ -211,8 +211,8 @@ impl Directory {
         };
         let keys: Arc<[Key]> = tokio::task::spawn_blocking(derive)
             .await
-            .map_err(|error| DirectoryError::damaged("trust secret", error))?
-            .map_err(|error| DirectoryError::damaged("trust secret", error))?
+            .map_err(|error| DirectoryError::damaged("trust password", error))?
+            .map_err(|error| DirectoryError::damaged("trust password", error))?
             .into();
         self.caches().derived.insert(key, keys.clone()).await;
         Ok(keys)

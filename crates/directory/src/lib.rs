@@ -63,9 +63,9 @@ pub use storage::model::{Grant, NewStorageAccount, Share, SharePath, ShareRole, 
 pub use storage::service_principals::ServicePrincipal;
 pub use sync::connectors::{ConnectorInfo, MAX_LEASE_S, MIN_LEASE_S};
 pub use sync::model::{
-    ApplyIdentities, ApplyOutcome, DomainIdentities, IdentityChange, MAX_CURSOR, MAX_FAILURES,
-    MAX_MEMBERS_READ, RefusedChange, RefusedChangeCode, SyncFailure, SyncLease, SyncState,
-    SyncedIdentity,
+    ApplyIdentities, ApplyOutcome, DomainIdentities, IdentityChange, MAX_CHANGES, MAX_CURSOR,
+    MAX_FAILURES, MAX_MEMBER_CHANGES, MAX_MEMBERS_READ, RefusedChange, RefusedChangeCode,
+    SyncFailure, SyncLease, SyncState, SyncedIdentity,
 };
 pub use tenants::domains::{DomainInfo, NewDomain};
 pub use tenants::model::{NewTenant, TenantInfo};

@@ -145,7 +145,7 @@ pub fn top_level_names(names: &[String]) -> Result<Vec<String>> {
             return Err(invalid(
                 WHAT,
                 name,
-                "another of the names is the same or covers it",
+                "another of the names is equal or a suffix of it",
             ));
         }
     }
@@ -161,7 +161,7 @@ pub fn plain_text(what: &'static str, text: &str, max: usize, may_be_empty: bool
         invalid(
             what,
             text,
-            "it is empty, too long or has control characters",
+            "it is empty, too long or contains control characters",
         )
     })
 }

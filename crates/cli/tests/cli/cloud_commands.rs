@@ -406,7 +406,7 @@ fn a_connector_is_made_shown_once_and_revoked() {
     refused(
         &cloud,
         &create,
-        "there is a connector for `corp.contoso.com` already",
+        "domain `corp.contoso.com` already has a connector",
     );
     let list = text(&cloud, &["connector", "list"]);
     assert!(

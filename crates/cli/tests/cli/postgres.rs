@@ -46,7 +46,7 @@ fn an_installation_on_postgresql_is_made_and_served_by_two_nodes() {
     assert!(made.status.success(), "{made:?}");
     let config = fs::read_to_string(folder.path().join("one/crossrealm.toml")).unwrap();
     assert!(!config.contains(SECRET), "{config}");
-    home.refused(&good, "holds an installation already");
+    home.refused(&good, "already holds an installation");
 
     let one = home.serve("one");
     let mut copy = crossrealm_programs::command("cp");
@@ -88,7 +88,7 @@ fn an_installation_on_postgresql_is_made_and_served_by_two_nodes() {
     let said = String::from_utf8_lossy(&away.stderr);
     assert!(!away.status.success());
     assert!(
-        said.contains("no server answers there") && said.contains("hint:"),
+        said.contains("the server cannot be reached") && said.contains("hint:"),
         "{said}"
     );
 }

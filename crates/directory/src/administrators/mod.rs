@@ -92,7 +92,7 @@ impl Directory {
             return Err(invalid(
                 "role",
                 role.as_str(),
-                "it is not an administrator's",
+                "expected an administrator's role",
             ));
         }
         let (code, code_hash) = new_code()?;

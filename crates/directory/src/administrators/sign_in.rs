@@ -298,7 +298,7 @@ fn check_password(password: &str, upn: &str) -> Result<()> {
         return bad(format!("is longer than {MAX_PASSWORD_LEN} bytes"));
     }
     if password.to_lowercase().contains(&upn.to_lowercase()) {
-        return bad("holds the name it is for".into());
+        return bad("contains the account's name".into());
     }
     Ok(())
 }

@@ -149,7 +149,7 @@ async fn content(url: &str, dialect: Dialect, conn: &mut AnyConnection) -> Resul
     let (things, marks, metas) = (number("things")?, number("marks")?, number("metas")?);
     let encoding: String = col(&row, "encoding")?;
     if encoding != "UTF8" {
-        let hint = "make one with `createdb --encoding UTF8 --template template0 …`";
+        let hint = "create one with `createdb --encoding UTF8 --template template0 …`";
         return Err(failed(
             url,
             format!("its encoding is {encoding}, not UTF8"),
@@ -157,7 +157,7 @@ async fn content(url: &str, dialect: Dialect, conn: &mut AnyConnection) -> Resul
         ));
     }
     if things > marks && (marks == 0 || metas == 0) {
-        let reason = "it holds tables of something else; nothing was changed".into();
+        let reason = "it holds tables of another program; nothing was changed".into();
         return Err(failed(
             url,
             reason,
@@ -165,7 +165,7 @@ async fn content(url: &str, dialect: Dialect, conn: &mut AnyConnection) -> Resul
         ));
     }
     if things == 0 && number("may_create")? == 0 {
-        let reason = "its user may not make tables in it".into();
+        let reason = "its user may not create tables in it".into();
         return Err(failed(url, reason, Some(RIGHTS_HINT)));
     }
     Ok(match things > marks {
@@ -190,13 +190,13 @@ pub(crate) fn cannot_open(url: &str, error: &sqlx::Error) -> DirectoryError {
         sqlx::Error::Database(refusal) => {
             let hint = match refusal.code().as_deref() {
                 Some("28P01" | "28000") => Some(PASSWORD_HINT),
-                Some("3D000") => Some("make it: `createdb --owner crossrealm crossrealm`"),
+                Some("3D000") => Some("create it: `createdb --owner crossrealm crossrealm`"),
                 Some("42501" | "3F000") => Some(RIGHTS_HINT),
                 Some("25006") => Some("this is a standby; the store must be the primary"),
                 Some("53300") => Some(
                     "each node takes up to 13 connections: raise `max_connections` of the server",
                 ),
-                Some("57P03") => Some("the server is starting or ending: try again when it has"),
+                Some("57P03") => Some("the server is starting or stopping; try again later"),
                 _ => None,
             };
             (refusal.message().to_owned(), hint)
@@ -205,14 +205,14 @@ pub(crate) fn cannot_open(url: &str, error: &sqlx::Error) -> DirectoryError {
         sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData => not_proven(error),
         sqlx::Error::Tls(error) => not_proven(error),
         sqlx::Error::Io(error) => (
-            format!("no server answers there: {error}"),
+            format!("the server cannot be reached: {error}"),
             Some(
-                "start PostgreSQL, or correct the host, port or socket folder in the URL; `serve` waits 10 s for it and then leaves waiting to whatever starts it",
+                "start PostgreSQL, or correct the host, port or socket folder in the URL; `serve` waits 10 s for it and then exits; let its supervisor restart it",
             ),
         ),
         sqlx::Error::PoolTimedOut => (
             "it did not answer within 10 s".to_owned(),
-            Some("look whether the server hangs, and whether a firewall drops what is sent to it"),
+            Some("check that the server responds, and that no firewall drops the packets"),
         ),
         other => (other.to_string(), None),
     };
@@ -221,7 +221,7 @@ pub(crate) fn cannot_open(url: &str, error: &sqlx::Error) -> DirectoryError {
 
 fn not_proven(error: &dyn std::fmt::Display) -> (String, Option<&'static str>) {
     (
-        format!("no encrypted connection to a server that shows who it is: {error}"),
+        format!("cannot make an authenticated TLS connection: {error}"),
         Some(
             "the server needs `ssl = on` and a certificate for the host name in the URL; `sslrootcert=/FILE` names the authority that signed it, unless that is a public one",
         ),
@@ -237,29 +237,25 @@ fn cannot_migrate(url: &str, known: &Migrator, error: &MigrateError) -> Director
                 "its schema {version} is newer than this program, which knows {newest}; nothing was changed"
             ),
             Some(
-                "run the newer `crossrealm`: a schema does not go back, only the backup from before does",
+                "run the newer `crossrealm`, or restore the backup from before the upgrade: a schema cannot be downgraded",
             ),
         ),
         MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => failed(
             url,
-            format!("its schema {version} is not one that this program made; nothing was changed"),
-            Some("restore the backup, or run the program that made it"),
+            format!("its schema {version} was not created by this program; nothing was changed"),
+            Some("restore the backup, or run the program that created it"),
         ),
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             match cannot_open(url, error) {
                 DirectoryError::Open { url, reason, hint } => DirectoryError::Open {
                     url,
-                    reason: format!("its schema cannot be brought up to date: {reason}"),
+                    reason: format!("cannot migrate its schema: {reason}"),
                     hint,
                 },
                 other => other,
             }
         }
-        other => failed(
-            url,
-            format!("its schema cannot be brought up to date: {other}"),
-            None,
-        ),
+        other => failed(url, format!("cannot migrate its schema: {other}"), None),
     }
 }
 

@@ -25,7 +25,7 @@ const PARAMETERS: [&str; 7] = [
 const EXPECTED: &str =
     "expected `sqlite:` and the path of a file, or `postgres://USER@HOST/DATABASE`";
 /// What to do instead of writing a password into the URL.
-pub(crate) const PASSWORD_HINT: &str = "the password goes into a file of PostgreSQL's form, `HOST:PORT:DATABASE:USER:PASSWORD`, mode 0600, that the environment variable PGPASSFILE names (else `~/.pgpass`); on the same machine a socket and `peer` need none";
+pub(crate) const PASSWORD_HINT: &str = "the password goes into a file of PostgreSQL's form, `HOST:PORT:DATABASE:USER:PASSWORD`, mode 0600, that the environment variable PGPASSFILE names (otherwise `~/.pgpass`); on the same machine a socket and `peer` need none";
 
 /// A database.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,12 +79,12 @@ pub fn shown_store_url(url: &str) -> String {
 /// Checks a PostgreSQL URL and makes explicit what the environment would otherwise decide: the host and the encryption.
 fn postgres(url: &str) -> Result<String, Reason> {
     let mut url = AnyConnectOptions::from_str(url)
-        .map_err(|error| format!("it is no URL: {error}"))?
+        .map_err(|error| format!("invalid URL: {error}"))?
         .database_url;
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     if url.password().is_some() || pairs.iter().any(|(key, _)| key == "password") {
         return Err(format!(
-            "it holds a password, and URLs are read by many; {PASSWORD_HINT}"
+            "it holds a password, which others can read; {PASSWORD_HINT}"
         ));
     }
     for (place, (key, value)) in pairs.iter().enumerate() {
@@ -128,14 +128,14 @@ fn host(in_front: Option<&str>, parameter: Option<&str>) -> Result<String, Reaso
         (None, None) => SOCKET_FOLDER,
         (None, Some(folder)) if folder.starts_with('/') => folder,
         (None, Some(_)) => {
-            return Err("the parameter `host` is for the folder of a socket; a server's name stands behind `postgres://`".into());
+            return Err("the parameter `host` is for the directory of a socket; a server's name follows `postgres://`".into());
         }
         (Some(_), Some(_)) => return Err("it names a host twice".into()),
         (Some(host), None) => host.trim_start_matches('[').trim_end_matches(']'),
     };
     if !host.starts_with('/') && host.contains(['%', ',']) {
         return Err(
-            "it must name one host; the folder of a socket is named by `?host=/FOLDER`".into(),
+            "it must name one host; the directory of a socket is given by `?host=/FOLDER`".into(),
         );
     }
     Ok(host.to_owned())
@@ -154,7 +154,7 @@ fn encryption(host: &str, wanted: Option<&str>) -> Result<&'static str, Reason> 
             .find(|known| *known == mode)
             .ok_or_else(|| format!("`sslmode` must be one of `{}`", known.join("`, `"))),
         Some(mode) => Err(format!(
-            "`sslmode={mode}` does not prove who the server is; to another machine only `verify-full` is allowed, and `sslrootcert=/FILE` names the authority that signed its certificate, unless that is a public one"
+            "`sslmode={mode}` does not authenticate the server; for another machine only `verify-full` is accepted, and `sslrootcert=/FILE` names the authority that signed its certificate, unless that is a public one"
         )),
         None if is_socket => Ok("disable"),
         None if is_loopback => Ok("prefer"),

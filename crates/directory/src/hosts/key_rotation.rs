@@ -101,7 +101,7 @@ impl Directory {
         let life = tenant_info.policy.max_ticket_life_s;
         let kvno = service_keys::rotate(&mut tx, self.sealer(), &owner, slot, life).await?;
         let detail = format!(
-            "{} kvno {kvno}; kvno {encrypts} seals{}",
+            "{} kvno {kvno}; kvno {encrypts} encrypts{}",
             slot.as_str(),
             lacking(&warnings)
         );

@@ -77,7 +77,9 @@ impl Directory {
         .await?;
         let info = by_guid(&mut tx, tenant, guid).await?;
         self.commit(tx).await?;
-        info.ok_or_else(|| DirectoryError::damaged("identity", "it is not there after it was made"))
+        info.ok_or_else(|| {
+            DirectoryError::damaged("identity", "it is missing after it was created")
+        })
     }
 
     /// Deletes an identity that exists only in the tenant, with its roles and memberships. Refused with `hybrid` if it

@@ -40,7 +40,7 @@ pub enum MasterKeyError {
         reason: String,
     },
     /// Users other than its owner can read the file.
-    #[error("the master key file `{}` is open to others than its owner (mode {mode:04o})", .path.display())]
+    #[error("the master key file `{}` can be read by users other than its owner (mode {mode:04o})", .path.display())]
     TooOpen {
         /// The file.
         path: PathBuf,
@@ -57,7 +57,7 @@ pub enum MasterKeyError {
     },
     /// The database was created under another master key.
     #[error(
-        "this is not the master key of this database: the key is `{found}`, the database wants `{wanted}`"
+        "this is not the master key of this database: the key is `{found}`, the database expects `{wanted}`"
     )]
     Wrong {
         /// The id of the key given.
@@ -160,7 +160,7 @@ impl MasterKey {
         let text = std::str::from_utf8(text).map_err(|_| "it is not text")?;
         let line = text
             .strip_suffix('\n')
-            .ok_or("its line does not end where it must")?;
+            .ok_or("its line does not end with a newline")?;
         let rest = line
             .strip_prefix(LABEL)
             .and_then(|rest| rest.strip_prefix(' '))
@@ -184,9 +184,11 @@ impl MasterKeyError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Missing(_) => Some(
-                "restore it from your backup; without it the keys in the database cannot be opened. A first installation makes one with `crossrealm init`",
+                "restore it from your backup; without it the keys in the database cannot be opened. A new installation creates one with `crossrealm init`",
             ),
-            Self::TooOpen { .. } => Some("run `chmod 600` on it, and ask who read it meanwhile"),
+            Self::TooOpen { .. } => {
+                Some("run `chmod 600` on it, and find out who read it meanwhile")
+            }
             Self::Damaged { .. } => Some("restore it from your backup"),
             Self::Wrong { .. } => {
                 Some("give the master key and the database of the same installation")

@@ -137,7 +137,7 @@ impl Directory {
         names::plain_text("holder", holder, MAX_HOLDER, false)?;
         if !(MIN_LEASE_S..=MAX_LEASE_S).contains(&seconds) {
             return Err(invalid(
-                "time of the lease",
+                "lease time",
                 &seconds.to_string(),
                 "expected 10 to 300 seconds",
             ));

@@ -271,7 +271,7 @@ async fn free_flat_name(conn: &mut AnyConnection, tenant_name: &str) -> Result<S
     Err(invalid(
         "tenant name",
         tenant_name,
-        "no flat name can be made of it; give one",
+        "no flat name can be derived from it; give one",
     ))
 }
 

@@ -33,7 +33,7 @@ impl StoredSecret {
         let context = seal_context(tenant, &trust, self.info.version);
         let bytes = sealer.unseal(context, &self.sealed)?;
         let text = std::str::from_utf8(&bytes)
-            .map_err(|_| DirectoryError::damaged("trust secret", "it is not text"))?;
+            .map_err(|_| DirectoryError::damaged("trust password", "it is not text"))?;
         Ok(Zeroizing::new(text.to_owned()))
     }
 }

@@ -73,18 +73,23 @@ async fn what_is_wrong_with_a_server_is_said_so() {
         "createdb",
     )
     .await;
-    refused(&url("guest", "crossrealm"), "may not make tables", "OWNER").await;
+    refused(
+        &url("guest", "crossrealm"),
+        "may not create tables",
+        "OWNER",
+    )
+    .await;
     refused(&url("crossrealm", "latin"), "LATIN1, not UTF8", "template0").await;
     refused(&url("crossrealm", "other"), "something else", "its own").await;
     let wrong_folder = "postgres:///crossrealm?host=/nonexistent&user=crossrealm";
-    refused(wrong_folder, "no server answers", "start PostgreSQL").await;
+    refused(wrong_folder, "cannot be reached", "start PostgreSQL").await;
 
     let good = url("crossrealm", "crossrealm");
     check_new_store(&good).await.unwrap();
     open(&good, 7).await.unwrap().close().await;
     let error = check_new_store(&good).await.unwrap_err();
     assert!(
-        error.to_string().contains("holds an installation already"),
+        error.to_string().contains("already holds an installation"),
         "{error}"
     );
     let error = open(&good, 8).await.err().unwrap();
@@ -99,7 +104,7 @@ async fn what_is_wrong_with_a_server_is_said_so() {
     server.tell("crossrealm", &[without]);
     let edited = "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1";
     server.tell("crossrealm", &[edited]);
-    refused(&good, "not one that this program made", "backup").await;
+    refused(&good, "not created by this program", "backup").await;
 }
 
 /// A server that hangs, as one whose disk does, keeps nobody waiting for ever.

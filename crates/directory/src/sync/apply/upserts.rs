@@ -147,12 +147,12 @@ impl Run<'_> {
             names::upn(&new.upn).map_err(invalid)?;
         }
         if new.state == IdentityState::Deleted {
-            let message = "a deletion is a change of its own".to_owned();
+            let message = "a deletion must be sent as a deletion".to_owned();
             return Err((RefusedChangeCode::Invalid, message));
         }
         if !new.sid.is_in_domain(&self.domain.sid) {
             let message = format!(
-                "its SID `{}` does not lie in domain `{}` (`{}`)",
+                "its SID `{}` is not one of domain `{}` (`{}`)",
                 new.sid, self.domain.dns_name, self.domain.sid
             );
             return Err((RefusedChangeCode::SidOutsideDomain, message));
@@ -160,7 +160,7 @@ impl Run<'_> {
         let reserved = new.kind == IdentityKind::User && new.sid.rid() < FIRST_ORDINARY_RID;
         if reserved && !self.policy.allow_low_rids {
             let message = format!(
-                "its RID {} is that of a built-in account, which the tenant's policy leaves out",
+                "its RID {} is that of a built-in account, which the tenant's policy excludes",
                 new.sid.rid()
             );
             return Err((RefusedChangeCode::RidReserved, message));

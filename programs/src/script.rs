@@ -5,7 +5,7 @@
 //! it takes for a command and is none is an error that a reader sees at once; nothing unlisted passes as an argument, except
 //! behind `xargs` and the like, which the table does not name.
 
-use crate::table;
+use crate::{find, table};
 
 /// What the shell itself does, and its reserved words that begin no command.
 const BUILTINS: &[&str] = &[
@@ -86,7 +86,7 @@ impl Reader {
 
     /// Reads commands until the closing character, or the end.
     fn list(&mut self, until: Option<char>) {
-        let mut begins = true;
+        let (mut begins, mut wraps) = (true, false);
         while let Some(c) = self.peek() {
             match c {
                 _ if Some(c) == until => {
@@ -119,7 +119,13 @@ impl Reader {
                 }
                 _ => {
                     let word = self.word();
-                    begins = begins && self.is_prefix(&word);
+                    if begins {
+                        begins = self.is_prefix(&word);
+                        wraps = !begins && table::is_wrapper(&word);
+                    } else if wraps && find(&word).is_some() {
+                        // As in a command line: a word that names an installed program is taken for one.
+                        self.found.push(word);
+                    }
                 }
             }
         }
@@ -248,6 +254,10 @@ mod tests {
         let script = "mount --bind /a /b && /src/target/debug/crossrealm serve; /bin/sh -c true; exec 3<>/dev/tcp/10.0.0.1/88";
         assert_eq!(unlisted(script), Vec::<String>::new());
         assert_eq!(unlisted("/usr/bin/strange x"), ["/usr/bin/strange"]);
+        assert_eq!(
+            unlisted("stdbuf -oL smbclient x; timeout 3 mount; env ls"),
+            ["ls"]
+        );
     }
 
     #[test]

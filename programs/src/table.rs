@@ -133,7 +133,7 @@ pub const PROBES: &[(&str, &[&str], i32)] = &[
 
 /// Programs whose arguments name another program.
 const WRAPPERS: &[&str] = &[
-    "chroot", "env", "nice", "nsenter", "runuser", "setpriv", "timeout", "unshare",
+    "chroot", "env", "nice", "nsenter", "runuser", "setpriv", "stdbuf", "timeout", "unshare",
 ];
 
 /// The package of a program; `None` where the table does not name it.

@@ -29,6 +29,9 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("df", "coreutils"),
 ];
 
+/// Programs that the host uses where they are installed.
+const OPTIONAL: [(&str, &str); 1] = [("btrfs", "btrfs-progs")];
+
 /// Files that the host needs: each may be in one of several places, by the machine's architecture.
 const FILES: [(&str, &str); 2] = [
     ("libnss_winbind.so.2", "libnss-winbind"),
@@ -52,6 +55,11 @@ pub(crate) fn check() -> Result<(), FilesError> {
         }
     }
     Ok(())
+}
+
+fn is_listed(program: &str) -> bool {
+    let mut all = PROGRAMS.iter().chain(&OPTIONAL);
+    all.any(|(listed, _)| *listed == program)
 }
 
 /// Where a program is.
@@ -89,6 +97,11 @@ fn library_folders() -> Vec<PathBuf> {
 
 /// A command with an environment of its own: nothing of the caller's, least of all a token, reaches Samba.
 pub(crate) fn command(program: &str) -> Command {
+    // The check before serving must know everything that is run; unit tests run other programs.
+    debug_assert!(
+        cfg!(test) || is_listed(program),
+        "`{program}` is in no list of this module"
+    );
     let mut command = Command::new(program);
     command
         .env_clear()
@@ -151,6 +164,16 @@ fn reason(output: &Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossrealm_programs::table;
+
+    #[test]
+    fn the_tests_install_what_the_host_runs() {
+        for (program, package) in PROGRAMS.into_iter().chain(OPTIONAL) {
+            assert_eq!(table::package_of(program), Some(package), "{program}");
+        }
+        let libraries = FILES.map(|(file, package)| (package, file));
+        assert!(libraries.iter().all(|file| table::LIBRARIES.contains(file)));
+    }
 
     #[tokio::test]
     async fn a_failed_program_is_named_with_what_it_said() {

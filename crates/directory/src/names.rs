@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dns_names() {
+    fn dns_names_are_checked_and_lower_cased() {
         assert_eq!(
             dns_name("x", "Contoso.Cloud.EXAMPLE", 2).unwrap(),
             "contoso.cloud.example"
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn realms_and_flat_names() {
+    fn realms_and_flat_names_are_checked_and_upper_cased() {
         assert_eq!(
             realm("kerberos.microsoftonline.com").unwrap(),
             "KERBEROS.MICROSOFTONLINE.COM"
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_shares_and_services() {
+    fn names_of_accounts_shares_and_services_are_checked() {
         assert!(account_name("acct1").is_ok());
         for bad in ["ab", "Acct1", "acct-1", &"a".repeat(25), "../x", ""] {
             assert!(account_name(bad).is_err(), "{bad}");
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn top_level_names_cover_no_other() {
+    fn a_top_level_name_that_covers_another_is_refused() {
         let names = |list: &[&str]| {
             top_level_names(&list.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>())
         };
@@ -332,13 +332,13 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_short() {
+    fn errors_quote_a_bounded_part_of_the_value() {
         let error = tenant_name(&"ü".repeat(100_000)).unwrap_err();
         assert!(error.to_string().len() < 400);
     }
 
     #[test]
-    fn user_principal_names() {
+    fn user_principal_names_need_a_name_and_a_suffix() {
         for good in ["alice@corp.contoso.com", "Müller@corp", "a@b@c"] {
             assert!(upn(good).is_ok(), "{good}");
         }

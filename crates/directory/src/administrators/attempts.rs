@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_a_bound() {
+    fn lockouts_double_up_to_a_limit() {
         let waits: Vec<_> = [1, 4, 5, 6, 7, 9, 10, 100, i64::from(u32::MAX)]
             .map(|failures| wait_after(failures, FREE_FAILURES))
             .into();

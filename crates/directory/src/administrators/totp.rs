@@ -88,7 +88,7 @@ mod tests {
     const SECRET: &[u8] = b"12345678901234567890";
 
     #[test]
-    fn the_vectors_of_rfc_6238() {
+    fn codes_match_rfc_6238() {
         // Appendix B has eight digits; six are the last of them.
         for (at, code) in [
             (59, "287082"),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn one_step_of_difference_is_borne_and_no_more() {
+    fn codes_one_step_away_are_accepted_and_no_others() {
         let code = code_at(SECRET, 1000);
         for (now, found) in [
             (998, None),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vectors_of_rfc_4648() {
+    fn base32_matches_rfc_4648() {
         for (bytes, text) in [
             ("", ""),
             ("f", "MY"),

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_crosses_a_network_is_encrypted_and_proven() {
+    fn connections_over_a_network_are_encrypted_and_authenticated() {
         for (url, wanted) in [
             (
                 "postgres:///x",
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_and_no_password_repeated() {
+    fn errors_name_the_cause_and_repeat_no_password() {
         for (url, reason) in [
             ("postgres://u:s3cret@db.example/x", "holds a password"),
             (
@@ -229,10 +229,10 @@ mod tests {
             ("postgres://u@db.example/x?sslrootcert=ca.pem", "full path"),
             ("postgres://u@db.example/x?port=1&port=2", "twice"),
             ("postgres://u@db.example/x?host=/run", "a host twice"),
-            ("postgres:///x?host=db.example", "folder of a socket"),
+            ("postgres:///x?host=db.example", "directory of a socket"),
             ("postgres://a,b/x", "one host"),
             ("postgres://db.example", "name one database"),
-            ("postgres://db.example:s3cret/x", "no URL"),
+            ("postgres://db.example:s3cret/x", "invalid URL"),
             ("mysql://u:s3cret@db.example/x", "expected `sqlite:`"),
             ("sqlite:", "expected `sqlite:`"),
         ] {

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_attribute_has_its_last_origin() {
+    fn each_attribute_has_its_last_writer() {
         let run = Uuid::from_u128(7);
         let first = written("", &["sid", "upn", "state"], "connector corp", Some(run));
         assert_eq!(first.lines().count(), 1);

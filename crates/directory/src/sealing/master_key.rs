@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_is_said() {
+    fn errors_of_a_file_name_the_cause() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master.key");
         assert_eq!(

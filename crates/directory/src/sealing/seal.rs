@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn opens_only_in_its_own_place() {
+    fn a_sealed_value_opens_only_in_its_context() {
         let sealer = sealer(1);
         let sealed = sealer.seal(CONTEXT, b"secret").unwrap();
         assert_eq!(
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_byte_or_another_key_opens_nothing() {
+    fn a_changed_byte_or_another_key_is_refused() {
         let sealed = sealer(1).seal(CONTEXT, b"secret").unwrap();
         assert!(sealer(2).unseal(CONTEXT, &sealed).is_err());
         for index in 0..sealed.len() {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn two_sealings_differ() {
+    fn two_sealed_forms_of_a_value_differ() {
         let sealer = sealer(1);
         assert_ne!(
             sealer.seal(CONTEXT, b"secret").unwrap(),

@@ -66,7 +66,7 @@ async fn enrolled(directory: &Directory, upn: &str) -> (Authenticator, Session) 
 }
 
 #[tokio::test]
-async fn password_and_code_together_make_a_session_that_ends() {
+async fn password_and_code_together_begin_a_session_that_expires() {
     let world = World::new().await;
     let (app, (first, _)) = enrolled(&world.directory, UPN).await;
     let who = from("ada@CONTOSO.com", 1);
@@ -94,7 +94,7 @@ async fn password_and_code_together_make_a_session_that_ends() {
 }
 
 #[tokio::test]
-async fn neither_half_is_enough_and_no_code_counts_twice() {
+async fn password_or_code_alone_are_refused_and_a_code_is_accepted_once() {
     let world = World::new().await;
     let (app, _) = enrolled(&world.directory, UPN).await;
     let directory = &world.directory;
@@ -124,7 +124,7 @@ async fn neither_half_is_enough_and_no_code_counts_twice() {
 }
 
 #[tokio::test]
-async fn of_two_nodes_that_get_the_same_code_at_once_one_takes_it() {
+async fn a_code_sent_to_two_nodes_at_once_is_accepted_by_one() {
     let world = World::new().await;
     let (app, _) = enrolled(&world.directory, UPN).await;
     let (other, code) = (world.other_node().await, app.code(0));
@@ -137,7 +137,7 @@ async fn of_two_nodes_that_get_the_same_code_at_once_one_takes_it() {
 }
 
 #[tokio::test]
-async fn an_enrolment_code_is_good_once_and_not_for_ever() {
+async fn an_enrolment_code_is_accepted_once_and_expires() {
     let world = World::new().await;
     let directory = &world.directory;
     let role = TokenRole::Reader;
@@ -218,7 +218,7 @@ async fn an_enrolment_code_is_good_once_and_not_for_ever() {
 }
 
 #[tokio::test]
-async fn an_account_is_locked_after_some_failures_wherever_they_come_from() {
+async fn an_account_is_locked_after_failures_from_any_sender() {
     let world = World::new().await;
     let (app, _) = enrolled(&world.directory, UPN).await;
     let (directory, other) = (&world.directory, world.other_node().await);
@@ -265,7 +265,7 @@ async fn an_account_is_locked_after_some_failures_wherever_they_come_from() {
 }
 
 #[tokio::test]
-async fn a_sender_is_locked_whatever_names_it_tries_even_its_own() {
+async fn a_sender_is_locked_after_failures_on_any_account() {
     let world = World::new().await;
     let (app, _) = enrolled(&world.directory, UPN).await;
     for n in 0..FREE_FAILURES_OF_SENDER {
@@ -282,7 +282,7 @@ async fn a_sender_is_locked_whatever_names_it_tries_even_its_own() {
 }
 
 #[tokio::test]
-async fn attempts_at_once_count_as_many() {
+async fn concurrent_attempts_are_all_counted() {
     let world = World::new().await;
     let (_, _) = enrolled(&world.directory, UPN).await;
     let attempts: Vec<_> = (0..12)
@@ -308,7 +308,7 @@ async fn attempts_at_once_count_as_many() {
 }
 
 #[tokio::test]
-async fn reset_and_removal_end_everything() {
+async fn reset_and_removal_revoke_sessions_and_credentials() {
     let world = World::new().await;
     let directory = &world.directory;
     let (app, (token, _)) = enrolled(directory, UPN).await;
@@ -371,7 +371,7 @@ async fn reset_and_removal_end_everything() {
 }
 
 #[tokio::test]
-async fn the_first_token_ends_once_somebody_else_administers() {
+async fn the_first_token_is_revoked_only_after_another_administrator_enrolled() {
     let world = World::new().await;
     let directory = &world.directory;
     let new = NewToken {
@@ -400,7 +400,7 @@ async fn the_first_token_ends_once_somebody_else_administers() {
 }
 
 #[tokio::test]
-async fn somebody_confined_to_a_tenant_manages_its_administrators_alone() {
+async fn an_administrator_of_a_tenant_manages_only_its_administrators() {
     let world = World::new().await;
     let directory = &world.directory;
     let (one, two) = (world.tenant("contoso").await, world.tenant("second").await);
@@ -456,7 +456,7 @@ async fn somebody_confined_to_a_tenant_manages_its_administrators_alone() {
 }
 
 #[tokio::test]
-async fn every_change_is_an_event_and_nothing_secret_is_stored() {
+async fn changes_are_audited_and_no_secret_is_stored_in_clear() {
     let world = World::new().await;
     let directory = &world.directory;
     let role = TokenRole::GlobalAdministrator;
@@ -546,7 +546,7 @@ async fn every_change_is_an_event_and_nothing_secret_is_stored() {
 }
 
 #[tokio::test]
-async fn an_authenticator_of_another_record_does_not_open() {
+async fn an_authenticator_secret_of_another_record_is_not_unsealed() {
     let world = World::new().await;
     let (ours, _) = enrolled(&world.directory, "eve@contoso.com").await;
     enrolled(&world.directory, UPN).await;

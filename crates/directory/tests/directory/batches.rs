@@ -183,7 +183,7 @@ fn same(at_once: &str, alone: &str) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn changes_of_one_request_do_what_each_does_alone() {
+fn a_batch_of_changes_equals_the_changes_one_by_one() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::new());
     let case = Cell::new(0);

@@ -65,7 +65,7 @@ async fn direct_nested_and_primary_groups_count() {
 }
 
 #[tokio::test]
-async fn cycles_end_and_are_cut() {
+async fn cycles_of_groups_are_resolved_and_broken() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -100,7 +100,7 @@ async fn cycles_end_and_are_cut() {
 }
 
 #[tokio::test]
-async fn a_tombstone_does_not_come_back_with_a_membership() {
+async fn a_restored_identity_has_no_membership_of_the_time_it_was_deleted() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -127,7 +127,7 @@ async fn a_tombstone_does_not_come_back_with_a_membership() {
 }
 
 #[tokio::test]
-async fn a_deep_nesting_is_one_read() {
+async fn a_deep_nesting_is_read_at_once() {
     const DEPTH: u32 = 300;
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
@@ -259,7 +259,7 @@ async fn check(d: &Directory, tenant: TenantId, model: &Model) -> Result<(), Tes
 }
 
 #[test]
-fn any_sequence_of_changes_equals_a_naive_walk() {
+fn the_closure_equals_a_naive_walk_after_any_changes() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::new());
     let case = Cell::new(0);
@@ -284,7 +284,7 @@ fn any_sequence_of_changes_equals_a_naive_walk() {
 }
 
 #[tokio::test]
-async fn a_group_of_another_kind_of_sid_is_no_primary_group() {
+async fn a_group_outside_the_domain_is_not_a_primary_group() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;

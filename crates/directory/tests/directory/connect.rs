@@ -11,7 +11,7 @@ fn file_url(path: &Path) -> String {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_reopening() {
+async fn records_survive_reopening() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await;
     world.directory.close().await;
@@ -34,7 +34,7 @@ async fn another_master_key_is_refused() {
 }
 
 #[tokio::test]
-async fn an_edited_key_check_is_noticed() {
+async fn an_edited_key_check_is_refused() {
     let world = World::new().await;
     world.directory.close().await;
     sqlx::query("UPDATE meta SET value = $1 WHERE name = 'master_key_check'")
@@ -57,7 +57,7 @@ async fn files_are_private() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_said_so() {
+async fn files_that_are_not_a_directory_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let key = || MasterKey::from_bytes([7; 32]);
     for url in ["", "sqlite:", "mysql://x", "/tmp/x"] {
@@ -80,7 +80,7 @@ async fn what_is_no_database_is_said_so() {
 }
 
 #[tokio::test]
-async fn odd_paths_are_taken_as_they_are() {
+async fn paths_with_special_characters_are_opened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a b?c%20d#ä.db");
     let directory = open(&file_url(&path), 7).await.unwrap();

@@ -9,7 +9,7 @@ use crossrealm_directory::{
 };
 
 #[tokio::test]
-async fn one_connector_for_a_domain_until_it_is_revoked() {
+async fn a_domain_has_one_connector_until_it_is_revoked() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -71,7 +71,7 @@ async fn one_connector_for_a_domain_until_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn one_agent_at_a_time() {
+async fn only_one_agent_holds_the_lease() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -124,7 +124,7 @@ async fn one_agent_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_dead_agent_and_a_clock_set_back_lose_the_lease() {
+async fn a_lease_expires_and_ignores_a_clock_that_was_set_back() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -148,7 +148,7 @@ async fn a_dead_agent_and_a_clock_set_back_lose_the_lease() {
 }
 
 #[tokio::test]
-async fn a_run_counts_on_the_cursor_it_started_from() {
+async fn a_run_is_refused_if_its_cursor_was_moved() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -209,7 +209,7 @@ fn whole_run(
 }
 
 #[tokio::test]
-async fn failures_stand_until_they_are_mended() {
+async fn failures_are_listed_until_the_object_is_synced() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -265,7 +265,7 @@ async fn failures_stand_until_they_are_mended() {
 
 /// Of an object that was refused and failed, in whatever order, the last word is told and no other.
 #[tokio::test]
-async fn one_object_has_one_reason() {
+async fn an_object_has_one_refusal_or_failure() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -296,7 +296,7 @@ async fn one_object_has_one_reason() {
 }
 
 #[tokio::test]
-async fn an_agent_reads_only_what_it_asks_for() {
+async fn an_agent_reads_only_the_requested_objects() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -337,7 +337,7 @@ async fn an_agent_reads_only_what_it_asks_for() {
 
 /// Three groups of 9,000: the third does not fit into one answer, a fourth, empty one, is behind it.
 #[tokio::test]
-async fn large_groups_are_read_in_pieces() {
+async fn large_groups_are_read_in_pages() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;

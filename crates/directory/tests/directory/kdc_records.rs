@@ -100,7 +100,7 @@ async fn the_tenant_and_its_keys_are_in_the_answer() {
 }
 
 #[tokio::test]
-async fn a_change_here_counts_at_once() {
+async fn a_change_by_this_node_is_seen_at_once() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -133,7 +133,7 @@ async fn a_change_here_counts_at_once() {
 }
 
 #[tokio::test]
-async fn a_change_elsewhere_counts_within_a_second() {
+async fn a_change_by_another_node_is_seen_within_a_second() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     furnish(&world.directory, tenant).await;
@@ -171,7 +171,7 @@ async fn a_change_elsewhere_counts_within_a_second() {
 }
 
 #[tokio::test]
-async fn answers_come_from_memory() {
+async fn repeated_answers_read_no_database() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;

@@ -14,7 +14,7 @@ fn seen(key_version: u32) -> NewKerberosServer {
 }
 
 #[tokio::test]
-async fn the_last_that_was_seen_is_recorded_and_its_domain_registered() {
+async fn the_last_seen_object_is_recorded_and_its_domain_registered() {
     let world = World::new().await;
     let d = &world.directory;
     let tenant = world.tenant("contoso").await.id;
@@ -62,7 +62,7 @@ async fn the_last_that_was_seen_is_recorded_and_its_domain_registered() {
 }
 
 #[tokio::test]
-async fn names_that_are_none_and_a_changed_domain_are_refused() {
+async fn invalid_names_and_a_changed_domain_sid_are_refused() {
     let world = World::new().await;
     let d = &world.directory;
     let tenant = world.tenant("contoso").await.id;

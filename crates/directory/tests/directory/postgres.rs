@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What is about files, or about a process that could not be told apart.
-const SQLITE_ONLY: [&str; 2] = ["connect::files", "connect::what_is_no_database"];
+const SQLITE_ONLY: [&str; 2] = ["connect::files_are", "connect::files_that_are_not"];
 
 #[tokio::test]
 async fn every_other_test_passes_on_postgresql() {
@@ -40,7 +40,7 @@ async fn every_other_test_passes_on_postgresql() {
 
 /// What an operator can get wrong, each with its own words and a next step.
 #[tokio::test]
-async fn what_is_wrong_with_a_server_is_said_so() {
+async fn errors_of_a_server_name_the_cause() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -109,7 +109,7 @@ async fn what_is_wrong_with_a_server_is_said_so() {
 
 /// A server that hangs, as one whose disk does, keeps nobody waiting for ever.
 #[tokio::test]
-async fn a_server_that_hangs_is_not_waited_for() {
+async fn a_server_that_hangs_is_given_up() {
     let Some(server) = Server::start() else {
         return;
     };

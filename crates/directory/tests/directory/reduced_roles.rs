@@ -49,7 +49,7 @@ async fn age(world: &World, seconds: i64) {
 }
 
 #[tokio::test]
-async fn who_leaves_a_nested_group_has_less_than_the_ticket_says_until_it_ends() {
+async fn leaving_a_nested_group_reduces_the_role_until_the_ticket_expires() {
     let world = World::new().await;
     let tenant = share(&world).await;
     let d = &world.directory;
@@ -82,7 +82,7 @@ async fn who_leaves_a_nested_group_has_less_than_the_ticket_says_until_it_ends()
 }
 
 #[tokio::test]
-async fn a_role_that_a_group_gets_later_is_not_for_who_left_before() {
+async fn a_later_grant_to_a_group_does_not_apply_to_former_members() {
     let world = World::new().await;
     let tenant = share(&world).await;
     let d = &world.directory;
@@ -94,7 +94,7 @@ async fn a_role_that_a_group_gets_later_is_not_for_who_left_before() {
 }
 
 #[tokio::test]
-async fn every_way_out_of_a_group_counts() {
+async fn every_way_of_leaving_a_group_reduces_the_role() {
     let world = World::new().await;
     let tenant = share(&world).await;
     let d = &world.directory;
@@ -132,7 +132,7 @@ async fn every_way_out_of_a_group_counts() {
 }
 
 #[tokio::test]
-async fn a_primary_group_is_left_too() {
+async fn leaving_a_primary_group_reduces_the_role() {
     let world = World::new().await;
     let tenant = share(&world).await;
     let d = &world.directory;
@@ -167,7 +167,7 @@ async fn a_primary_group_is_left_too() {
 }
 
 #[tokio::test]
-async fn a_host_is_told_of_so_many_and_how_many_there_are_beside() {
+async fn the_list_of_reduced_roles_is_bounded_and_counts_the_rest() {
     let world = World::new().await;
     let tenant = share(&world).await;
     let d = &world.directory;

@@ -98,7 +98,7 @@ fn numbered(n: usize, changes: Vec<IdentityChange>) -> ApplyIdentities {
 }
 
 #[test]
-fn any_mishaps_end_in_the_state_of_none() {
+fn repeated_and_dropped_requests_end_in_the_same_state() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::new());
     let case = Cell::new(0);
@@ -171,7 +171,7 @@ async fn sync_that_is_killed() {
 
 /// Killed anywhere, the database holds what the cursor says: all of each request or nothing of it.
 #[tokio::test]
-async fn a_killed_sync_is_before_or_after_a_request() {
+async fn a_killed_sync_leaves_whole_requests() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let mut killed_at = Vec::new();

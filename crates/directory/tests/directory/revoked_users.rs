@@ -34,7 +34,7 @@ fn disabled(n: u32, name: &str) -> IdentityChange {
 }
 
 #[tokio::test]
-async fn who_may_not_sign_in_any_more_is_barred_until_the_last_ticket_ends() {
+async fn users_who_may_no_longer_sign_in_are_revoked_until_the_last_ticket_expires() {
     let world = World::new().await;
     let tenant = account(&world).await;
     let d = &world.directory;
@@ -88,7 +88,7 @@ async fn who_may_not_sign_in_any_more_is_barred_until_the_last_ticket_ends() {
 }
 
 #[tokio::test]
-async fn a_host_is_told_of_the_last_ones() {
+async fn the_list_of_revoked_users_is_bounded_and_counts_the_rest() {
     let world = World::new().await;
     let tenant = account(&world).await;
     let d = &world.directory;

@@ -40,7 +40,7 @@ async fn pass(world: &World, days: i64) {
 }
 
 #[tokio::test]
-async fn a_key_is_rotated_at_its_age_and_not_before() {
+async fn a_key_is_rotated_only_at_its_age() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -78,7 +78,7 @@ async fn a_key_is_rotated_at_its_age_and_not_before() {
 }
 
 #[tokio::test]
-async fn one_agent_at_a_time_rotates_and_one_that_died_is_relieved() {
+async fn one_agent_rotates_and_another_takes_over_after_its_claim_expires() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -109,7 +109,7 @@ async fn one_agent_at_a_time_rotates_and_one_that_died_is_relieved() {
 }
 
 #[tokio::test]
-async fn intervals_that_are_none_are_refused() {
+async fn invalid_intervals_are_refused() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -130,7 +130,7 @@ async fn intervals_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn a_removal_that_was_begun_is_known_until_it_ends_or_is_taken_back() {
+async fn a_begun_removal_is_recorded_until_it_ends_or_is_cancelled() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -166,7 +166,7 @@ async fn a_removal_that_was_begun_is_known_until_it_ends_or_is_taken_back() {
 }
 
 #[tokio::test]
-async fn changes_in_ad_are_in_the_audit_with_who_what_and_from_where() {
+async fn changes_in_ad_are_audited_with_actor_step_and_address() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;

@@ -17,7 +17,7 @@ async fn account(d: &Directory, tenant: TenantId, name: &str) -> crossrealm_dire
 }
 
 #[tokio::test]
-async fn sealed_keys_that_were_moved_do_not_open() {
+async fn sealed_keys_of_another_record_are_not_unsealed() {
     let world = World::new().await;
     let d = &world.directory;
     let (a, b) = (world.tenant("a").await.id, world.tenant("b").await.id);
@@ -90,7 +90,7 @@ async fn restore(world: &World, a: TenantId) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_writers_on_two_nodes_lose_nothing() {
+async fn concurrent_writers_on_two_nodes_lose_no_change() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let nodes = [world.directory.clone(), world.other_node().await];
@@ -144,7 +144,7 @@ async fn many_writers_on_two_nodes_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_dropped_leaves_nothing_half_done() {
+async fn a_dropped_request_leaves_no_partial_change() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = world.directory.clone();
@@ -247,7 +247,7 @@ async fn a_killed_process_leaves_a_sound_database() {
 }
 
 #[tokio::test]
-async fn a_closed_directory_says_so() {
+async fn a_closed_directory_returns_errors() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await;
     world.directory.close().await;

@@ -33,7 +33,7 @@ async fn service(world: &World, tenant: TenantId, name: &str) -> Option<Arc<Serv
 }
 
 #[tokio::test]
-async fn an_account_answers_at_its_names() {
+async fn an_account_is_found_by_its_host_and_aliases() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let made = account(&world, tenant, "acct1", &["Files.Contoso.com"])
@@ -153,7 +153,7 @@ async fn no_two_services_share_a_name() {
 }
 
 #[tokio::test]
-async fn rotation_seals_with_a_key_that_hosts_hold_already() {
+async fn rotation_encrypts_with_a_key_that_hosts_already_hold() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     account(&world, tenant, "acct1", &[]).await.unwrap();
@@ -221,7 +221,7 @@ async fn rotation_seals_with_a_key_that_hosts_hold_already() {
 }
 
 #[tokio::test]
-async fn an_account_with_shares_is_kept() {
+async fn an_account_with_shares_is_not_deleted() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -260,7 +260,7 @@ async fn an_account_with_shares_is_kept() {
 }
 
 #[tokio::test]
-async fn service_principals_live_and_go() {
+async fn service_principals_are_created_rotated_and_deleted() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;

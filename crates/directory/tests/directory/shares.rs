@@ -122,7 +122,7 @@ async fn a_cloud_only_user_has_no_effective_role() {
 }
 
 #[tokio::test]
-async fn the_host_sees_each_change() {
+async fn the_host_state_version_changes_with_each_change() {
     let world = World::new().await;
     let tenant = share(&world).await;
     let d = &world.directory;
@@ -174,7 +174,7 @@ async fn the_host_sees_each_change() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_cannot_be_granted() {
+async fn grants_on_missing_shares_or_to_missing_users_are_refused() {
     let world = World::new().await;
     let tenant = share(&world).await;
     let d = &world.directory;
@@ -249,7 +249,7 @@ async fn what_is_not_there_cannot_be_granted() {
 }
 
 #[tokio::test]
-async fn a_share_made_again_has_no_old_grants() {
+async fn a_recreated_share_has_no_old_grants() {
     let world = World::new().await;
     let tenant = share(&world).await;
     let d = &world.directory;

@@ -24,7 +24,7 @@ async fn refusals(
 }
 
 #[tokio::test]
-async fn made_updated_deleted_revived() {
+async fn identities_are_created_updated_deleted_and_restored() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -91,7 +91,7 @@ async fn made_updated_deleted_revived() {
 }
 
 #[tokio::test]
-async fn sids_are_fixed_unique_and_of_the_domain() {
+async fn a_sid_is_constant_unique_and_of_the_domain() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -224,7 +224,7 @@ async fn sids_are_fixed_unique_and_of_the_domain() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_audited_once_and_forgotten_when_mended() {
+async fn a_refusal_is_audited_once_and_cleared_when_the_object_is_synced() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -252,7 +252,7 @@ async fn a_refusal_is_audited_once_and_forgotten_when_mended() {
 
 /// The members of a group that was refused say nothing new of it.
 #[tokio::test]
-async fn a_refused_group_is_told_by_its_own_reason() {
+async fn a_refused_group_keeps_its_own_reason() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -279,7 +279,7 @@ async fn a_refused_group_is_told_by_its_own_reason() {
 
 /// Whoever sends ever new objects that are refused fills neither the table nor the disk.
 #[tokio::test]
-async fn what_is_kept_of_refusals_is_bounded() {
+async fn stored_refusals_are_bounded() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -447,7 +447,7 @@ async fn an_agent_cannot_move_its_domain_to_another_forest() {
 }
 
 #[tokio::test]
-async fn names_find_one_or_say_so() {
+async fn a_name_finds_one_identity_or_is_ambiguous() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -494,7 +494,7 @@ async fn names_find_one_or_say_so() {
 }
 
 #[tokio::test]
-async fn the_cursor_moves_with_the_data_only() {
+async fn the_cursor_moves_only_with_the_data() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -569,7 +569,7 @@ async fn the_agent_reads_back_what_it_wrote() {
 }
 
 #[tokio::test]
-async fn too_much_at_once_is_refused() {
+async fn requests_with_too_many_changes_are_refused() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let many = vec![IdentityChange::Delete(guid(1)); 1001];
@@ -609,7 +609,7 @@ async fn too_much_at_once_is_refused() {
 }
 
 #[tokio::test]
-async fn a_member_counts_from_when_it_is_synced() {
+async fn a_membership_takes_effect_when_the_member_is_synced() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -640,7 +640,7 @@ async fn a_member_counts_from_when_it_is_synced() {
 
 /// What may go unasked, what must be declared, and that all of it is in the audit.
 #[tokio::test]
-async fn a_domain_is_not_emptied_unasked() {
+async fn many_deletions_without_a_declaration_are_refused() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -717,7 +717,7 @@ async fn a_domain_is_not_emptied_unasked() {
 }
 
 #[tokio::test]
-async fn every_attribute_tells_where_it_came_from() {
+async fn every_attribute_has_its_provenance() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;

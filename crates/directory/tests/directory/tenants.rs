@@ -9,7 +9,7 @@ use crossrealm_directory::{
 use crossrealm_kdc::{IdentityKind, IdentitySource, Policy, TenantId};
 
 #[tokio::test]
-async fn defaults_are_those_of_the_design() {
+async fn a_tenant_gets_the_documented_defaults() {
     let world = World::new().await;
     let tenant = world.tenant("Contoso").await;
     assert_eq!(tenant.name, "contoso");
@@ -88,7 +88,7 @@ impl Create for Directory {
 }
 
 #[tokio::test]
-async fn bad_values_are_refused() {
+async fn invalid_values_are_refused() {
     let world = World::new().await;
     let good = || NewTenant::named("contoso", "cloud.example");
     let long_life = Policy {
@@ -248,7 +248,7 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
-async fn cloud_only_identities() {
+async fn cloud_only_identities_are_created_listed_and_deleted() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let carol = NewCloudIdentity {
@@ -341,7 +341,7 @@ async fn cloud_only_identities() {
 }
 
 #[tokio::test]
-async fn tokens_are_known_until_revoked_or_ended() {
+async fn tokens_are_valid_until_revoked_or_expired() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let new = |role, expires_at| NewToken {
@@ -522,7 +522,7 @@ async fn events_are_found_and_followed() {
 }
 
 #[tokio::test]
-async fn events_of_changes_are_bounded_too() {
+async fn audit_events_are_bounded() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     sqlx::query("INSERT INTO events (at_ms, tenant_id, category, outcome, action, reason, actor, user_name, user_key, target, detail)
@@ -542,7 +542,7 @@ async fn events_of_changes_are_bounded_too() {
 }
 
 #[tokio::test]
-async fn what_a_client_puts_into_a_name_stays_harmless() {
+async fn control_characters_in_events_are_replaced() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let event = ticket(tenant, "al\0ice\x1b[31m\n@x", 1);

@@ -150,7 +150,7 @@ async fn a_rotation_retires_no_key_too_early() {
 }
 
 #[tokio::test]
-async fn a_key_is_dropped_from_memory_when_its_time_is_over() {
+async fn a_retired_key_is_not_returned_after_its_end() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -188,7 +188,7 @@ async fn a_key_is_dropped_from_memory_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn keys_are_derived_as_ad_derives_them() {
+async fn trust_keys_equal_those_of_ad() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await;
     let made = world
@@ -213,7 +213,7 @@ async fn keys_are_derived_as_ad_derives_them() {
 }
 
 #[tokio::test]
-async fn a_domain_is_known_by_its_sid() {
+async fn a_domain_with_another_sid_is_refused() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await;
     let d = &world.directory;
@@ -276,7 +276,7 @@ async fn a_domain_is_known_by_its_sid() {
 }
 
 #[tokio::test]
-async fn child_domains_arrive_through_the_root() {
+async fn child_domains_belong_to_the_trust_of_the_root() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -324,7 +324,7 @@ async fn child_domains_arrive_through_the_root() {
 }
 
 #[tokio::test]
-async fn a_deleted_trust_opens_nothing() {
+async fn keys_of_a_deleted_trust_are_not_returned() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
@@ -361,7 +361,7 @@ async fn a_deleted_trust_opens_nothing() {
 }
 
 #[tokio::test]
-async fn events_say_when_a_key_was_last_seen() {
+async fn ticket_events_update_when_a_key_was_last_seen() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;

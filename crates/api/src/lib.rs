@@ -52,9 +52,9 @@ pub use services::{ServicePrincipal, ServicePrincipalCreate};
 pub use storage::{
     AccessReason, AccessVia, DefaultPermission, Grant, GrantCreate, HostAccount, HostDomain,
     HostShare, HostState, HostStateQuery, HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry,
-    LoweredRole, MAX_BARRED, RotateAccountKey, RotateKey, RotatedAccount, Share, ShareAccess,
-    ShareAccessQuery, ShareCreate, ShareQuota, ShareRole, StorageAccount, StorageAccountCreate,
-    StorageAccountDelete,
+    MAX_REFUSED_USERS, ReducedRole, RotateAccountKey, RotateKey, RotatedAccount, Share,
+    ShareAccess, ShareAccessQuery, ShareCreate, ShareQuota, ShareRole, StorageAccount,
+    StorageAccountCreate, StorageAccountDelete,
 };
 pub use tenants::{
     AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate, TenantPolicy,

@@ -273,13 +273,13 @@ pub struct HostState {
     pub default_role: Option<ShareRole>,
     /// The shares.
     pub shares: Vec<HostShare>,
-    /// The SIDs of users who may not sign in any more and may still hold a ticket: to be refused, and their connections
-    /// ended. At most [`MAX_BARRED`], those of the last changes.
-    #[serde(default)]
-    pub barred: Vec<String>,
-    /// How many more there are: they stay let in until their tickets end.
-    #[serde(default)]
-    pub barred_beyond: u64,
+    /// The SIDs of users who may no longer sign in and may still hold a ticket: the host refuses them and closes their
+    /// connections. At most [`MAX_REFUSED_USERS`], those of the latest changes.
+    #[serde(default, rename = "barred")]
+    pub revoked_users: Vec<String>,
+    /// How many more there are: they keep access until their tickets expire.
+    #[serde(default, rename = "barred_beyond")]
+    pub revoked_users_beyond: u64,
 }
 
 /// How long an SMB host waits for a change of its state.
@@ -291,8 +291,8 @@ pub struct HostStateQuery {
     pub wait_s: u64,
 }
 
-/// The most users in [`HostState::barred`] and one [`HostShare::lowered`] together.
-pub const MAX_BARRED: usize = 750;
+/// The most users in [`HostState::revoked_users`] and one [`HostShare::reduced_roles`] together.
+pub const MAX_REFUSED_USERS: usize = 750;
 
 /// The tenant of a [`HostState`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -344,23 +344,23 @@ pub struct HostShare {
     pub quota_gib: Option<u32>,
     /// Who may do what.
     pub grants: Vec<Grant>,
-    /// Users whose role is less than the groups of their tickets may make it: to be refused the difference. Together with
-    /// [`HostState::barred`] at most [`MAX_BARRED`], those of the last changes.
-    #[serde(default)]
-    pub lowered: Vec<LoweredRole>,
-    /// How many more there are, at least: they keep what their tickets say until these end.
-    #[serde(default)]
-    pub lowered_beyond: u64,
+    /// Users whose role is lower than the groups in their tickets may imply: the host denies them the difference. Together
+    /// with [`HostState::revoked_users`] at most [`MAX_REFUSED_USERS`], those of the latest changes.
+    #[serde(default, rename = "lowered")]
+    pub reduced_roles: Vec<ReducedRole>,
+    /// How many more there are, at least: they keep the role that their tickets imply until these expire.
+    #[serde(default, rename = "lowered_beyond")]
+    pub reduced_roles_beyond: u64,
 }
 
-/// A user's role on a share that was higher while a ticket was issued which may still live.
+/// A user's role on a share that was higher when a ticket was issued that may still be valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LoweredRole {
+pub struct ReducedRole {
     /// The user's SID.
     pub sid: String,
-    /// The highest role that a ticket may still say.
+    /// The highest role that a valid ticket may imply.
     pub had: ShareRole,
-    /// The role that counts now; absent where none does.
+    /// The current role; absent where there is none.
     #[serde(default)]
     pub has: Option<ShareRole>,
 }

@@ -1,31 +1,37 @@
-//! What the service says is checked before it becomes a path or a line of a configuration, whoever sent it.
+//! Validation of the service's state, before any of it becomes a path, a line of a configuration or an argument.
 
 use crate::error::FilesError;
-use crossrealm_api::{HostState, MAX_BARRED};
+use crossrealm_api::{HostState, MAX_REFUSED_USERS};
+use crossrealm_types::{AccountName, NetbiosName, Realm, ShareName, Sid};
+use std::str::FromStr;
 
 /// The most shares of one account.
 const MAX_SHARES: usize = 5_000;
-/// The most grants of one share: an ACL cannot hold more than 64 KiB, which is 1,800 entries; users who are refused take
-/// [`MAX_BARRED`].
+/// The most grants of one share: an ACL has at most 64 KiB, which is 1,800 entries; refused users take
+/// [`MAX_REFUSED_USERS`].
 const MAX_GRANTS: usize = 1_000;
 
-/// Sections of `smb.conf` that are no shares.
+/// Sections of `smb.conf` that are not shares.
 const RESERVED: [&str; 3] = ["global", "homes", "printers"];
 
-/// Whether everything in the state that reaches a path, a configuration or a command line has the form of its kind.
+/// Checks the form of everything in the state that reaches a path, a configuration or a command line.
 pub(crate) fn state(state: &HostState) -> Result<(), FilesError> {
     let checks = [
         (
             "a realm",
-            is_domain_name(&state.tenant.realm),
+            is::<Realm>(&state.tenant.realm),
             &state.tenant.realm,
         ),
         (
             "a flat name",
-            is_flat_name(&state.tenant.flat_name),
+            is::<NetbiosName>(&state.tenant.flat_name),
             &state.tenant.flat_name,
         ),
-        ("a domain SID", is_sid(&state.tenant.sid), &state.tenant.sid),
+        (
+            "a domain SID",
+            is::<Sid>(&state.tenant.sid),
+            &state.tenant.sid,
+        ),
         (
             "an account name",
             is_account_name(&state.account.name),
@@ -41,47 +47,50 @@ pub(crate) fn state(state: &HostState) -> Result<(), FilesError> {
         return Err(bad("an account", &format!("{} shares", state.shares.len())));
     }
     for share in &state.shares {
-        if !is_share_name(&share.name) || RESERVED.contains(&share.name.as_str()) {
+        if !is_share_name(&share.name) {
             return Err(bad("a share name", &share.name));
         }
         if share.grants.len() > MAX_GRANTS {
             return Err(bad("a share", &format!("{} grants", share.grants.len())));
         }
-        if let Some(grant) = share.grants.iter().find(|grant| !is_sid(&grant.sid)) {
+        if let Some(grant) = share.grants.iter().find(|grant| !is::<Sid>(&grant.sid)) {
             return Err(bad("the SID of a grant", &grant.sid));
         }
     }
-    let lowered = state.shares.iter().map(|share| share.lowered.len()).max();
-    let refused = state.barred.len() + lowered.unwrap_or_default();
-    if refused > MAX_BARRED {
-        return Err(bad("a list of users", &format!("{refused} of them")));
+    let reduced = state.shares.iter().map(|share| share.reduced_roles.len());
+    let refused = state.revoked_users.len() + reduced.max().unwrap_or_default();
+    if refused > MAX_REFUSED_USERS {
+        return Err(bad("a list of users", &format!("{refused} users")));
     }
-    let lowered = state.shares.iter().flat_map(|share| &share.lowered);
-    let mut refused = state.barred.iter().chain(lowered.map(|role| &role.sid));
-    if let Some(sid) = refused.find(|sid| !is_sid(sid)) {
+    let reduced = state.shares.iter().flat_map(|share| &share.reduced_roles);
+    let mut refused = state
+        .revoked_users
+        .iter()
+        .chain(reduced.map(|role| &role.sid));
+    if let Some(sid) = refused.find(|sid| !is::<Sid>(sid)) {
         return Err(bad("the SID of a user", sid));
     }
     Ok(())
 }
 
-/// Whether the state is well-formed and that of this account.
+/// Checks that the state is well-formed and of this account.
 pub(crate) fn state_of(state: &HostState, account: &str) -> Result<(), FilesError> {
     if state.account.name != account {
         return Err(bad("another account", &state.account.name));
     }
     let mut servable = state.clone();
-    take_unservable(&mut servable);
+    remove_reserved_shares(&mut servable);
     self::state(&servable)
 }
 
-/// Takes the shares out that Samba cannot serve, since their names mean something else to it, and names them.
-pub(crate) fn take_unservable(state: &mut HostState) -> Vec<String> {
-    let (kept, taken) = std::mem::take(&mut state.shares)
+/// Removes the shares whose names are reserved in `smb.conf`, and returns these names.
+pub(crate) fn remove_reserved_shares(state: &mut HostState) -> Vec<String> {
+    let (allowed, removed) = std::mem::take(&mut state.shares)
         .into_iter()
         .partition(|share| !RESERVED.contains(&share.name.as_str()));
-    state.shares = kept;
-    let taken: Vec<crossrealm_api::HostShare> = taken;
-    taken.into_iter().map(|share| share.name).collect()
+    state.shares = allowed;
+    let removed: Vec<crossrealm_api::HostShare> = removed;
+    removed.into_iter().map(|share| share.name).collect()
 }
 
 fn bad(what: &str, value: &str) -> FilesError {
@@ -92,58 +101,19 @@ fn bad(what: &str, value: &str) -> FilesError {
     }
 }
 
-/// 3 to 24 lower-case letters and digits.
+/// Whether the text is one of this type.
+fn is<T: FromStr>(text: &str) -> bool {
+    text.parse::<T>().is_ok()
+}
+
+/// Whether the text is the name of a storage account.
 pub(crate) fn is_account_name(name: &str) -> bool {
-    (3..=24).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    is::<AccountName>(name)
 }
 
-/// 3 to 63 lower-case letters, digits and single inner hyphens.
+/// Whether the text is the name of a share.
 pub(crate) fn is_share_name(name: &str) -> bool {
-    (3..=63).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !name.starts_with('-')
-        && !name.ends_with('-')
-        && !name.contains("--")
-}
-
-/// A DNS name or realm: labels of letters, digits and hyphens.
-fn is_domain_name(name: &str) -> bool {
-    name.len() <= 255
-        && name.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        })
-}
-
-/// A NetBIOS name that needs no quoting.
-fn is_flat_name(name: &str) -> bool {
-    (1..=15).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-}
-
-/// `S-1-` and 2 to 16 decimal numbers.
-fn is_sid(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("S-1-") else {
-        return false;
-    };
-    let mut parts = rest.split('-');
-    let authority = parts.next().is_some_and(|part| is_number(part, 15));
-    let count = parts.clone().count();
-    authority && (1..=15).contains(&count) && parts.all(|part| is_number(part, 10))
-}
-
-fn is_number(text: &str, digits: usize) -> bool {
-    (1..=digits).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    is::<ShareName>(name)
 }
 
 #[cfg(test)]
@@ -151,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_share_names_become_folders() {
+    fn a_share_name_cannot_leave_its_directory_or_line() {
         for good in ["abc", "projects", "a-b-c", "2024"] {
             assert!(is_share_name(good), "{good}");
         }
@@ -165,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn only_sids_become_permissions() {
+    fn a_sid_cannot_leave_its_entry() {
         for good in ["S-1-5-11", "S-1-5-21-1-2-3-1105", "S-1-1-0"] {
-            assert!(is_sid(good), "{good}");
+            assert!(is::<Sid>(good), "{good}");
         }
         for bad in [
             "",
@@ -179,17 +149,17 @@ mod tests {
             "WD",
             "S-1-5-11 ",
         ] {
-            assert!(!is_sid(bad), "{bad}");
+            assert!(!is::<Sid>(bad), "{bad}");
         }
     }
 
     #[test]
-    fn realms_and_flat_names_stay_on_their_line() {
-        assert!(is_domain_name("KERBEROS.CONTOSO.CLOUD.EXAMPLE"));
-        assert!(!is_domain_name("A\n include = /etc/x"));
-        assert!(!is_domain_name("A..B"));
-        assert!(is_flat_name("CONTOSO-KRB"));
-        assert!(!is_flat_name("SIXTEEN-LETTERS-"));
-        assert!(!is_flat_name("%u"));
+    fn a_realm_or_flat_name_cannot_leave_its_line() {
+        assert!(is::<Realm>("KERBEROS.CONTOSO.CLOUD.EXAMPLE"));
+        assert!(!is::<Realm>("A\n include = /etc/x"));
+        assert!(!is::<Realm>("A..B"));
+        assert!(is::<NetbiosName>("CONTOSO-KRB"));
+        assert!(!is::<NetbiosName>("SIXTEEN-LETTERS-"));
+        assert!(!is::<NetbiosName>("%u"));
     }
 }

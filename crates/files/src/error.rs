@@ -1,4 +1,4 @@
-//! Why a host cannot serve, and what to do about it.
+//! Why an SMB host cannot serve, and what to do about it.
 
 use crossrealm_api::{ClientError, Code};
 use serde::{Deserialize, Serialize};
@@ -6,11 +6,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// Why a host cannot serve.
+/// Why an SMB host cannot serve.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilesError {
-    /// The process lacks the rights that namespaces, port 445 and other users' files need.
+    /// The process lacks the privileges for namespaces, port 445 and other users' files.
     #[error("`files serve` must run as root")]
     NotRoot,
     /// A program of the system is missing.
@@ -21,7 +21,7 @@ pub enum FilesError {
         /// The Debian package that holds it.
         package: &'static str,
     },
-    /// A part of Samba or the system that is no program is missing.
+    /// A file of Samba or the system is missing.
     #[error("`{file}` is missing")]
     MissingFile {
         /// Its usual name.
@@ -29,59 +29,59 @@ pub enum FilesError {
         /// The Debian package that holds it.
         package: &'static str,
     },
-    /// The system does not let this process have namespaces.
-    #[error("cannot make the host's own namespaces: {reason}")]
+    /// The system does not permit this process to create namespaces.
+    #[error("cannot create the host's namespaces: {reason}")]
     NoNamespaces {
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
-    /// Another program listens there.
+    /// Another program listens on the address.
     #[error("cannot listen on {address}: the port is in use")]
     PortInUse {
         /// Where.
         address: SocketAddr,
     },
-    /// The address cannot be listened on for another reason.
+    /// The address cannot be bound for another reason.
     #[error("cannot listen on {address}: {reason}")]
     CannotListen {
         /// Where.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
-    /// Another host process uses this state folder.
+    /// Another host process uses this state directory.
     #[error("another `files serve` already uses `{}`", path.display())]
     AlreadyRunning {
-        /// The state folder.
+        /// The state directory.
         path: PathBuf,
     },
-    /// The folder holds the files of another tenant's account.
+    /// The directory contains the files of another tenant's account.
     #[error("`{}` holds the files of tenant {tenant}", path.display())]
     OtherTenant {
-        /// The account's folder.
+        /// The account's directory.
         path: PathBuf,
-        /// The id of the tenant that it belongs to.
+        /// The id of that tenant.
         tenant: String,
     },
-    /// A file or folder of the host cannot be read or written.
+    /// A file or directory of the host cannot be read or written.
     #[error("cannot {verb} `{}`: {reason}", path.display())]
     File {
         /// What was tried: `create`, `write`, …
         verb: &'static str,
         /// Of which file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
-    /// The file system of the data cannot hold Windows permissions.
-    #[error("the file system of `{}` cannot keep Windows permissions", path.display())]
+    /// The file system of the data cannot store Windows permissions.
+    #[error("the file system of `{}` cannot store Windows permissions", path.display())]
     NoAttributes {
-        /// The folder of the shares.
+        /// The directory of the shares.
         path: PathBuf,
     },
-    /// smbd could not be told to end what the permissions of a share no longer allow.
+    /// smbd was not notified to close the connections that a share's permissions no longer allow.
     #[error(
-        "the open connections to share `{share}` that its permissions no longer allow were not ended: {reason}"
+        "cannot close the connections to share `{share}` that its permissions no longer allow: {reason}"
     )]
     NotClosed {
         /// The share.
@@ -89,53 +89,53 @@ pub enum FilesError {
         /// What went wrong.
         reason: String,
     },
-    /// The folder of the snapshots cannot be used.
+    /// The directory of the snapshots cannot be used.
     #[error("the snapshots in `{}` cannot be served: {reason}", path.display())]
     BadSnapshots {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
         /// What to do.
         hint: String,
     },
-    /// The account's name is none.
+    /// The text is not an account's name.
     #[error("`{0}` is not the name of a storage account: 3 to 24 lower-case letters and digits")]
     BadAccountName(String),
-    /// The share's name is none.
+    /// The text is not a share's name.
     #[error(
         "`{0}` is not the name of a share: 3 to 63 lower-case letters, digits and single inner hyphens"
     )]
     BadShareName(String),
-    /// The copy of the state that was kept for times without the API cannot be used.
-    #[error("the kept state `{}` cannot be used: {reason}", path.display())]
-    BadCopy {
+    /// The cached state cannot be used.
+    #[error("the cached state `{}` cannot be used: {reason}", path.display())]
+    BadStateCache {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// The API is away, and there is no copy to begin with.
+    /// The API is unreachable, and there is no cached state to start with.
     #[error("{api}, and {why}")]
-    NothingKnown {
+    NoState {
         /// Why the API gave no state.
         api: ClientError,
-        /// Why there is nothing else to begin with.
+        /// Why there is no cached state.
         why: String,
     },
-    /// The service does not let this host serve any more.
+    /// The service ended this host: its account was deleted or its token revoked.
     #[error("stopped serving storage account `{account}`: {error}")]
-    Dismissed {
+    Terminated {
         /// The account.
         account: String,
-        /// What the service said.
+        /// What the service returned.
         error: ClientError,
     },
-    /// The API does not give the host its state.
+    /// The API refuses the host its state.
     #[error(transparent)]
     Api(#[from] ClientError),
-    /// What the service says of the account cannot be served.
-    #[error("the service gave {what} that cannot be served: {reason}")]
+    /// The state that the service returned cannot be served.
+    #[error("the service returned {what} that cannot be served: {reason}")]
     BadState {
         /// Which part of it.
         what: String,
@@ -147,86 +147,86 @@ pub enum FilesError {
     Program {
         /// Its name.
         program: String,
-        /// What it said last.
+        /// The last line of its output.
         reason: String,
     },
-    /// The inner process ended without a word.
-    #[error("the host's inner process ended ({how})")]
-    InnerDied {
+    /// The worker process ended without a report.
+    #[error("the host's worker process ended ({how})")]
+    WorkerDied {
         /// How.
         how: String,
     },
-    /// The inner process reported that it cannot go on.
+    /// The worker process reported an error and ended.
     #[error("{}", .0.message)]
-    Inside(Complaint),
+    Worker(ErrorReport),
 }
 
-/// An error as it travels from the inner process to the outer one.
+/// An error as the worker reports it to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Complaint {
-    /// One line for people.
+pub struct ErrorReport {
+    /// The message, in one line.
     pub message: String,
     /// The next step, where one is known.
     pub hint: Option<String>,
 }
 
 impl FilesError {
-    /// What to do next, where that is known.
+    /// The next step, where one is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotRoot => Some("run it by `sudo`, or as a system service".into()),
+            Self::NotRoot => Some("run it with `sudo`, or as a system service".into()),
             Self::MissingProgram { package, .. } | Self::MissingFile { package, .. } => {
                 Some(format!("install it: `apt-get install {package}`"))
             }
             Self::NoNamespaces { .. } => Some(
-                "in a container, give it the capability `CAP_SYS_ADMIN`, or run it on the machine itself".into(),
+                "in a container, grant the capability `CAP_SYS_ADMIN`, or run it outside the container".into(),
             ),
             Self::PortInUse { address } => Some(format!(
-                "see who has it by `ss -ltnp 'sport = :{}'`, or choose another address by `--listen`",
+                "find the program with `ss -ltnp 'sport = :{}'`, or choose another address with `--listen`",
                 address.port()
             )),
             Self::CannotListen { .. } => {
-                Some("`--listen` takes an address of this machine; see them by `ip address`".into())
+                Some("`--listen` takes an address of this machine; `ip address` lists them".into())
             }
             Self::AlreadyRunning { .. } => {
-                Some("stop it first, or give this one a folder of its own by `--state`".into())
+                Some("stop it first, or give this one its own directory with `--state`".into())
             }
             Self::OtherTenant { .. } => Some(
-                "tenants share no folder: choose another one by `--data`".into(),
+                "each tenant needs its own directory: choose another one with `--data`".into(),
             ),
             Self::BadSnapshots { hint, .. } => Some(hint.clone()),
             Self::NoAttributes { .. } => Some(
                 "put the data on ext4, XFS or Btrfs, mounted with extended attributes".into(),
             ),
             Self::NotClosed { .. } => Some(
-                "the host tries again; where it goes on, start it again: that ends every connection".into(),
+                "the host tries again; if the error persists, restart it: that closes every connection".into(),
             ),
             Self::Api(error) => error.hint(),
-            Self::BadCopy { .. } | Self::NothingKnown { .. } => Some(
-                "start the host again when the API answers: it then fetches its state anew".into(),
+            Self::BadStateCache { .. } | Self::NoState { .. } => Some(
+                "start the host again when the API answers: it then fetches its state".into(),
             ),
-            Self::Dismissed { account, error } => match error.code() {
+            Self::Terminated { account, error } => match error.code() {
                 Some(Code::Unauthenticated | Code::Forbidden) => Some(format!(
-                    "where that was not meant, make the host a new token: `crossrealm storage-account host-token {account} --out FILE`"
+                    "if that was not intended, create a new token for the host: `crossrealm storage-account host-token {account} --out FILE`"
                 )),
-                _ => Some("the files stay where they are".into()),
+                _ => Some("the files are not deleted".into()),
             },
             Self::File { reason, .. } if reason.contains("(os error 30)") => Some(
-                "the file system is mounted read-only: mount it for writing, or choose another folder by `--data` and `--state`".into(),
+                "the file system is mounted read-only: remount it read-write, or choose other directories with `--data` and `--state`".into(),
             ),
             Self::File { reason, .. } if reason.contains("(os error 28)") => Some(
-                "the disk is full: make room; what was served before goes on being served".into(),
+                "the disk is full: free some space; what was served before is still served".into(),
             ),
             Self::File { reason, .. } if reason.contains("(os error 13)") => {
-                Some("run it by `sudo`: the files of shares are for root alone".into())
+                Some("run it with `sudo`: only root can access the files of shares".into())
             }
-            Self::Inside(complaint) => complaint.hint.clone(),
+            Self::Worker(report) => report.hint.clone(),
             Self::BadAccountName(_)
             | Self::BadShareName(_)
             | Self::File { .. }
             | Self::BadState { .. }
             | Self::Program { .. }
-            | Self::InnerDied { .. } => None,
+            | Self::WorkerDied { .. } => None,
         }
     }
 
@@ -238,8 +238,8 @@ impl FilesError {
         }
     }
 
-    pub(crate) fn complaint(&self) -> Complaint {
-        Complaint {
+    pub(crate) fn report(&self) -> ErrorReport {
+        ErrorReport {
             message: self.to_string(),
             hint: self.hint(),
         }

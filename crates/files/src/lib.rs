@@ -1,13 +1,13 @@
-//! The SMB host of a storage account: drives Samba's `smbd` and `winbindd`, never joined to a domain, by what the service
-//! says of the account.
+//! The SMB host of a storage account: runs Samba's `smbd` and `winbindd`, without joining a domain, as the service's state of
+//! the account requires.
 //!
-//! Two processes share the work. The *outer* one ([`serve`]) asks the API for the account's [`HostState`] and never
-//! touches Samba. The *inner* one ([`inside`]) lives in a mount and a process namespace of its own, has no token and no
-//! way to the API, and turns the states that the outer one hands it over a pipe into configuration, share permissions and
-//! two supervised programs. When either of them dies, however it dies, nothing of the host is left running.
+//! Two processes share the work. The *supervisor* ([`serve`]) fetches the account's [`HostState`] from the API and never
+//! touches Samba. The *worker* ([`worker`]) has its own mount and process namespaces, no token and no connection to the API; it
+//! turns the states that the supervisor sends it over a pipe into configuration, share permissions and two supervised daemons.
+//! If either process dies, for whatever reason, nothing of the host keeps running.
 //!
-//! This room never decides who may have a ticket (that is the KDC's work) and never deletes a user's data: a share that
-//! is gone from the account is gone from view, its folder stays.
+//! This crate never decides who gets a ticket (the KDC does) and never deletes users' data: a share that is no longer in the
+//! account is no longer served, but its directory stays.
 //!
 //! [`HostState`]: crossrealm_api::HostState
 
@@ -15,24 +15,18 @@ pub mod acl;
 mod check;
 mod error;
 mod file;
-pub mod inside;
-mod kept;
+mod ipc;
 mod listen;
-mod outer;
-mod pipe;
-mod places;
-mod poll;
-mod preflight;
-mod sharesec;
+mod paths;
+mod share_permissions;
 mod smbconf;
-mod snapshots;
+mod supervisor;
 mod tools;
+pub mod worker;
 
 pub use crossrealm_types::Sid;
 pub use error::FilesError;
-pub use kept::SealKey;
 pub use listen::Listen;
-pub use outer::{Options, Progress, serve};
-pub use places::{DEFAULT_DATA, share_folder};
-pub use preflight::check_tenant;
-pub use sharesec::rights_of_role;
+pub use paths::{DEFAULT_DATA, share_folder};
+pub use share_permissions::rights_of_role;
+pub use supervisor::{Options, Progress, SealKey, check_tenant, serve};

@@ -1,14 +1,13 @@
-//! The configuration of Samba and of the name services around it: pure text from the account's state.
+//! The configuration of Samba and its name services: pure text from the account's state.
 
 use crate::check;
 use crate::error::FilesError;
 use crate::listen::Listen;
-use crate::places::{HOST, KEYTAB, LOG, QUOTA_SIZES, RUN, SHARES, SNAPSHOTS};
-use crate::snapshots;
+use crate::paths::{HOST, KEYTAB, LOG, QUOTA_SIZES, RUN, SHARES, SNAPSHOTS};
 use crossrealm_api::{HostShare, HostState};
 
-/// `nsswitch.conf` of the host: users and groups are the machine's and those that winbindd learns from tickets; names of
-/// hosts are never looked up in the DNS, for winbindd must find at once that there is no domain controller.
+/// `nsswitch.conf` of the host: users and groups are the machine's and those that winbindd learns from tickets. Host names are
+/// never resolved by DNS, so that winbindd finds at once that there is no domain controller.
 pub(crate) const NSSWITCH_CONF: &str = "\
 passwd: files winbind
 group: files winbind
@@ -22,7 +21,7 @@ services: files
 /// `resolv.conf` of the host: no server.
 pub(crate) const RESOLV_CONF: &str = "# The host asks no name server: it has no domain controller to find.\noptions timeout:1 attempts:1\n";
 
-/// `krb5.conf` of the host: it only opens tickets, and asks no KDC.
+/// `krb5.conf` of the host: it only decrypts tickets, and never contacts a KDC.
 pub(crate) const KRB5_CONF: &str = "\
 [libdefaults]
  dns_lookup_kdc = false
@@ -31,12 +30,10 @@ pub(crate) const KRB5_CONF: &str = "\
  rdns = false
 ";
 
-/// The security descriptor of a new share's root folder ([MS-DTYP] 2.5.1): Administrators and SYSTEM full, Users read and
-/// execute, Authenticated Users modify, Creator Owner full on what they create. Rights are numbers since Samba reads `FA`
-/// without the standard rights.
-pub(crate) const ROOT_SDDL: &str = "O:BAG:BAD:PAI(A;OICI;0x001f01ff;;;BA)(A;OICI;0x001f01ff;;;SY)(A;OICI;0x001200a9;;;BU)(A;OICI;0x001301bf;;;AU)(A;OICIIO;0x001f01ff;;;CO)";
+/// The names of snapshots that Samba's `shadow_copy2` recognizes: the time in UTC at which they were made, `strftime(3)`.
+pub(crate) const SNAPSHOT_FORMAT: &str = "@GMT-%Y.%m.%d-%H.%M.%S";
 
-/// What the operator chose of the host.
+/// The operator's choices.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Serving {
     /// Where to listen.
@@ -49,7 +46,7 @@ pub(crate) struct Serving {
 ///
 /// # Errors
 ///
-/// [`FilesError::BadState`] where a name could not stand in a configuration or a path.
+/// [`FilesError::BadState`] for a name that is not safe in a configuration or a path.
 pub(crate) fn render(state: &HostState, serving: &Serving) -> Result<String, FilesError> {
     check::state(state)?;
     let mut text = global(state, serving.listen);
@@ -71,8 +68,8 @@ pub(crate) fn render(state: &HostState, serving: &Serving) -> Result<String, Fil
     Ok(text)
 }
 
-/// Snapshots of a share as previous versions. They are outside of the share, so that no path of a user leads to them but by
-/// their time, and are looked for by absolute names alone.
+/// The snapshots of a share as previous versions. They are outside the share, so that a user reaches them by their time only, and
+/// are searched for by absolute names only.
 fn previous_versions(share: &str) -> String {
     format!(
         "    vfs objects = shadow_copy2 acl_xattr
@@ -82,7 +79,7 @@ fn previous_versions(share: &str) -> String {
     shadow:format = {}
     shadow:sort = desc
 ",
-        snapshots::FORMAT
+        SNAPSHOT_FORMAT
     )
 }
 
@@ -195,17 +192,17 @@ pub(crate) mod tests {
                     name: (*name).to_owned(),
                     quota_gib: None,
                     grants: vec![],
-                    lowered: vec![],
-                    lowered_beyond: 0,
+                    reduced_roles: vec![],
+                    reduced_roles_beyond: 0,
                 })
                 .collect(),
-            barred: vec![],
-            barred_beyond: 0,
+            revoked_users: vec![],
+            revoked_users_beyond: 0,
         }
     }
 
     #[test]
-    fn the_configuration_is_as_committed() {
+    fn the_configuration_is_the_committed_one() {
         let listen = "10.77.2.1".parse().unwrap();
         let mut state = state(&["projects", "archive"]);
         state.shares[1].quota_gib = Some(100);
@@ -237,13 +234,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_address_needs_no_interfaces() {
+    fn listening_on_every_address_sets_no_interfaces() {
         let text = render(&state(&[]), &Serving::default()).unwrap();
         assert!(!text.contains("interfaces"));
     }
 
     #[test]
-    fn the_account_may_be_called_as_the_domain() {
+    fn an_account_may_have_the_name_of_the_domain() {
         let mut state = state(&[]);
         state.account.name = "contoso".into();
         state.tenant.flat_name = "Contoso".into();
@@ -254,7 +251,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nothing_reaches_the_configuration_unchecked() {
+    fn a_name_that_breaks_its_line_is_refused() {
         let mut hostile = state(&["projects]\n path = /\n[x"]);
         assert!(render(&hostile, &Serving::default()).is_err());
         hostile = state(&["projects"]);

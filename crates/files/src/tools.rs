@@ -107,7 +107,7 @@ pub(crate) fn command(program: &str) -> Command {
         .env_clear()
         .env("PATH", PATH)
         .env("LC_ALL", "C.UTF-8")
-        .env("KRB5_CONFIG", crate::places::KRB5_CONF)
+        .env("KRB5_CONFIG", crate::paths::KRB5_CONF)
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

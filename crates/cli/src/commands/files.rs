@@ -65,7 +65,7 @@ impl From<FilesError> for Failure {
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let Args::Serve(serve) = args else {
         // It has told the outer process why, which tells the person.
-        let code = if crossrealm_files::inside::run().await {
+        let code = if crossrealm_files::worker::run().await {
             0
         } else {
             3
@@ -116,7 +116,7 @@ async fn until_all_ended(
             }
         };
         match error {
-            FilesError::Dismissed { ref account, .. } if !running.is_empty() => {
+            FilesError::Terminated { ref account, .. } if !running.is_empty() => {
                 dismissed.push(format!("`{account}`"));
                 eprintln!("{}", Failure::from(error));
             }
@@ -183,7 +183,7 @@ fn hosts(serve: Serve, context: &Context) -> Result<Vec<(Client, Options)>, Fail
             snapshots: snapshots.clone(),
             name: name.clone(),
             seal_key: SealKey::of_token(&token),
-            inside: vec![program.clone().into(), "files".into(), "inside".into()],
+            worker: vec![program.clone().into(), "files".into(), "inside".into()],
             account,
         };
         hosts.push((context.client_with(token)?, options));

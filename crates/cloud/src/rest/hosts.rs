@@ -9,8 +9,8 @@ use axum::http::HeaderValue;
 use crossrealm_api::endpoint;
 use crossrealm_api::{
     Host, HostAccount, HostDomain, HostQuota, HostReport, HostSession, HostShare, HostState,
-    HostTenant, HostToken, HostTokenCreated, LoweredRole, MAX_REPORTED_QUOTAS,
-    MAX_REPORTED_SESSIONS, MAX_RESOLVED, QuotaHow, ResolvedName, ResolvedNames, SecretText,
+    HostTenant, HostToken, HostTokenCreated, MAX_REPORTED_QUOTAS, MAX_REPORTED_SESSIONS,
+    MAX_RESOLVED, QuotaHow, ReducedRole, ResolvedName, ResolvedNames, SecretText,
 };
 use crossrealm_directory as directory;
 use crossrealm_kdc::{IdentityKind, IdentityState};
@@ -286,18 +286,18 @@ fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
         keytab,
         default_role: state.account.default_role.map(convert::role),
         shares: state.shares.into_iter().map(share_view).collect(),
-        barred: state
+        revoked_users: state
             .revoked_users
             .sids
             .iter()
             .map(ToString::to_string)
             .collect(),
-        barred_beyond: state.revoked_users.beyond,
+        revoked_users_beyond: state.revoked_users.beyond,
     })
 }
 
 fn share_view(share: directory::HostShare) -> HostShare {
-    let lowered = |role: directory::ReducedRole| LoweredRole {
+    let reduced = |role: directory::ReducedRole| ReducedRole {
         sid: role.sid.to_string(),
         had: convert::role(role.had),
         has: role.has.map(convert::role),
@@ -306,8 +306,8 @@ fn share_view(share: directory::HostShare) -> HostShare {
         name: share.name,
         quota_gib: share.quota_gib,
         grants: share.grants.into_iter().map(convert::grant).collect(),
-        lowered: share.reduced_roles.roles.into_iter().map(lowered).collect(),
-        lowered_beyond: share.reduced_roles.beyond,
+        reduced_roles: share.reduced_roles.roles.into_iter().map(reduced).collect(),
+        reduced_roles_beyond: share.reduced_roles.beyond,
     }
 }
 

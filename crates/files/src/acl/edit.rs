@@ -270,7 +270,7 @@ mod tests {
     /// What smbd of Samba 4.17 makes of a file and a folder that bob creates below the root of a new share.
     #[test]
     fn a_file_inherits_as_smbd_lets_it() {
-        let root = sddl::parse(crate::smbconf::ROOT_SDDL).unwrap();
+        let root = sddl::parse(&crate::share_permissions::root_sddl()).unwrap();
         for (is_folder, expected) in [
             (
                 false,

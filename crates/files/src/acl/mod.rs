@@ -1,14 +1,14 @@
 //! The Windows permissions of a file: what they say, how they are changed, what they let a user do, and where they are.
 //!
-//! They are a [`SecurityDescriptor`]. [`sddl`] is its text form, [`words`] the form
+//! They are a [`SecurityDescriptor`]. [`sddl`] is its text form, [`names`] the form
 //! for people, [`edit`] changes it, [`evaluate`] says what it permits, and [`disk`] keeps it where smbd does. All but
 //! [`disk`] is pure.
 
 pub mod disk;
 pub mod edit;
 pub mod evaluate;
+pub mod names;
 pub mod sddl;
-pub mod words;
 
 pub use crossrealm_krb::security_descriptor::{Ace, Entry, SecurityDescriptor, flag};
 

@@ -11,7 +11,7 @@ use crossrealm_api::{ShareAccess, UserDetails};
 use crossrealm_files::Sid;
 use crossrealm_files::acl::disk::{OnDisk, SharePath};
 use crossrealm_files::acl::evaluate::{Token, applying, granted, is_owner};
-use crossrealm_files::acl::{mask, words};
+use crossrealm_files::acl::{mask, names};
 use serde::Serialize;
 
 /// What is printed: the answer of the API, and what the file adds.
@@ -90,7 +90,7 @@ pub async fn of_file(
             is_owner: is_owner(&permissions, &token),
             rights: match rights {
                 0 => String::new(),
-                rights => words::rights(rights, false),
+                rights => names::rights(rights, false),
             },
             deleted_by_folder,
             may: deeds.map(|(deed, _)| *deed).collect(),

@@ -9,7 +9,7 @@ use clap::Args;
 use crossrealm_files::Sid;
 use crossrealm_files::acl::disk::{DiskError, OnDisk, SharePath};
 use crossrealm_files::acl::edit::{self, Change, EditError};
-use crossrealm_files::acl::{Entry, SecurityDescriptor, flag, sddl, words};
+use crossrealm_files::acl::{Entry, SecurityDescriptor, flag, names, sddl};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -70,17 +70,17 @@ impl<const DENY: bool> FromStr for Wish<DENY> {
         if principal.trim().is_empty() {
             return Err("who is missing before the `:`".into());
         }
-        let mask = words::parse_rights(rights, DENY).ok_or_else(|| {
+        let mask = names::parse_rights(rights, DENY).ok_or_else(|| {
             format!(
                 "`{rights}` are no rights; there are {}, several with `+` between, or a number like 0x001301bf",
-                words::all_rights()
+                names::all_rights()
             )
         })?;
         let scope = parts.next().map(|scope| {
-            words::parse_scope(scope).ok_or_else(|| {
+            names::parse_scope(scope).ok_or_else(|| {
                 format!(
                     "`{scope}` is no scope; there are {}, each with `,once` behind it where it ends one level below",
-                    words::all_scopes()
+                    names::all_scopes()
                 )
             })
         });
@@ -429,8 +429,8 @@ pub(super) fn shown_entry(entry: &Entry, names: &Names) -> ShownEntry {
     ShownEntry {
         kind: if entry.deny { "deny" } else { "allow" },
         name: who.name,
-        rights: words::rights(entry.mask, entry.deny),
-        applies_to: words::scope(entry.flags),
+        rights: names::rights(entry.mask, entry.deny),
+        applies_to: names::scope(entry.flags),
         inherited: entry.has(flag::INHERITED),
         sid: who.sid,
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use crossrealm_api::{Client, MAX_RESOLVED, ResolveNames};
 use crossrealm_files::Sid;
 use crossrealm_files::acl::disk::DiskError;
-use crossrealm_files::acl::words;
+use crossrealm_files::acl::names;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ impl<'a> Place<'a> {
         let mut names = BTreeMap::new();
         let mut unknown = Vec::new();
         for sid in sids {
-            match words::well_known(&sid) {
+            match names::well_known(&sid) {
                 Some(name) => drop(names.insert(sid.to_string(), name.to_owned())),
                 None => unknown.push(sid.to_string()),
             }
@@ -126,7 +126,7 @@ impl<'a> Place<'a> {
 
 /// The one SID that a name means.
 fn one(text: &str, found: Option<Sid>) -> Result<Sid, Failure> {
-    match (words::parse_well_known(text), found) {
+    match (names::parse_well_known(text), found) {
         (Some(sid), None) | (None, Some(sid)) => Ok(sid),
         (Some(known), Some(found)) => Err(Failure::new(format!(
             "`{text}` is both {known} of every Windows computer and {found} of the tenant"

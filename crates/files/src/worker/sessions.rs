@@ -1,13 +1,13 @@
-//! Who is connected: what `smbstatus` says, in the words of the API.
+//! The SMB sessions, as `smbstatus` lists them.
 
 use crate::error::FilesError;
-use crate::places::SMB_CONF;
+use crate::paths::SMB_CONF;
 use crate::tools;
 use crossrealm_api::{HostSession, MAX_REPORTED_SESSIONS};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is used of the answer of `smbstatus --json`.
+/// The parts of the output of `smbstatus --json` that are used.
 #[derive(Deserialize)]
 struct Status {
     #[serde(default)]
@@ -41,22 +41,22 @@ struct TreeConnect {
     service: String,
 }
 
-/// How many sessions there are, and the sessions, sorted and at most as many as a report may hold.
+/// The number of sessions, and the sessions, sorted and up to the limit of a report.
 ///
 /// # Errors
 ///
-/// [`FilesError::Program`] where `smbstatus` fails or says something else.
+/// [`FilesError::Program`] where `smbstatus` fails or its output cannot be parsed.
 pub(super) async fn list() -> Result<(u32, Vec<HostSession>), FilesError> {
-    parse(&status().await?).map_err(unclear)
+    parse(&status().await?).map_err(unparsable)
 }
 
-/// The shares that somebody is connected to.
+/// The shares with connections.
 ///
 /// # Errors
 ///
 /// As [`list`].
 pub(super) async fn shares_in_use() -> Result<BTreeSet<String>, FilesError> {
-    let status: Status = serde_json::from_str(&status().await?).map_err(unclear)?;
+    let status: Status = serde_json::from_str(&status().await?).map_err(unparsable)?;
     let tcons = status.tcons.into_values();
     Ok(tcons.map(|connect| connect.service).collect())
 }
@@ -65,10 +65,10 @@ async fn status() -> Result<String, FilesError> {
     tools::run("smbstatus", &["--json", "--configfile", SMB_CONF]).await
 }
 
-fn unclear(error: serde_json::Error) -> FilesError {
+fn unparsable(error: serde_json::Error) -> FilesError {
     FilesError::Program {
         program: "smbstatus".into(),
-        reason: format!("its answer is not understood: {error}"),
+        reason: format!("its output cannot be parsed: {error}"),
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_are_told_with_the_shares_they_have_open() {
+    fn sessions_are_listed_with_their_shares() {
         let text = r#"{"timestamp": "x", "version": "4.17.12-Debian", "smb_conf": "/run/samba/host/smb.conf",
             "sessions": {"77": {"session_id": "77", "server_id": {"pid": "12"}, "uid": 108001104, "gid": 108000513,
                 "username": "CORP\\alice", "groupname": "CORP\\domain users", "remote_machine": "10.77.3.1",

@@ -1,4 +1,4 @@
-//! Share permissions: what a role means to Samba, in the Security Descriptor Definition Language ([MS-DTYP] 2.5.1).
+//! Share permissions: a role as a security descriptor, in the Security Descriptor Definition Language ([MS-DTYP] 2.5.1).
 
 use crate::acl::mask;
 use crossrealm_api::{Grant, HostShare, HostState, ShareRole};
@@ -6,28 +6,28 @@ use std::fmt::Write;
 
 /// The permissions of a share: one entry for each grant and one for the default role.
 ///
-/// Rights of several entries add up, so that a user has the highest role that applies. The default role goes to
-/// *authenticated users*: the host lets nobody in without a ticket, and tickets are for synced users only. Where there is
-/// neither grant nor default role, everyone is denied in so many words, since Samba takes a missing list as full access.
+/// The rights of several entries add up, so that a user has the highest role that applies. The default role is granted to
+/// *Authenticated Users*: every session needs a ticket, and only synchronized users get tickets. Without any grant or default
+/// role, Everyone is denied explicitly, since Samba treats a missing DACL as full access.
 ///
-/// Before all of them stand those who are barred, and those who have less than their tickets say: what they are denied first
-/// nothing gives.
+/// The entries that deny revoked users everything, and users with a reduced role the difference, come first: the first entry
+/// for a right decides ([MS-DTYP] 2.5.3.2).
 pub(crate) fn sddl(
     share: &HostShare,
     default_role: Option<ShareRole>,
-    barred: &[String],
+    revoked_users: &[String],
 ) -> String {
     let mut text = String::from("D:");
-    for sid in barred {
+    for sid in revoked_users {
         // Writing to a String cannot fail.
         let _ = write!(text, "(D;;{:#010x};;;{sid})", mask::FULL);
     }
-    for lowered in &share.lowered {
-        let has = lowered.has.map_or(0, rights_of_role);
-        let lost = rights_of_role(lowered.had) & !has;
-        let _ = write!(text, "(D;;{lost:#010x};;;{})", lowered.sid);
+    for role in &share.reduced_roles {
+        let has = role.has.map_or(0, rights_of_role);
+        let lost = rights_of_role(role.had) & !has;
+        let _ = write!(text, "(D;;{lost:#010x};;;{})", role.sid);
     }
-    let without = text.len();
+    let denials = text.len();
     let mut grants: Vec<&Grant> = share.grants.iter().collect();
     grants.sort_by(|a, b| a.sid.cmp(&b.sid));
     let entries = grants
@@ -37,23 +37,23 @@ pub(crate) fn sddl(
     for (role, sid) in entries {
         let _ = write!(text, "(A;;{:#010x};;;{sid})", rights_of_role(role));
     }
-    if text.len() == without {
+    if text.len() == denials {
         let _ = write!(text, "(D;;{:#010x};;;WD)", mask::FULL);
     }
     text
 }
 
-/// The permissions of every share of the account, by its name.
+/// The permissions of every share of the account, with its name.
 pub(crate) fn all(state: &HostState) -> impl Iterator<Item = (&str, String)> {
     state.shares.iter().map(|share| {
         (
             share.name.as_str(),
-            sddl(share, state.default_role, &state.barred),
+            sddl(share, state.default_role, &state.revoked_users),
         )
     })
 }
 
-/// What a role lets a user ask for at most, whatever a file's own permissions give: `READ`, `CHANGE` and `FULL` of Samba's
+/// The rights that a role grants at most, whatever the file's own permissions grant: `READ`, `CHANGE` and `FULL` of Samba's
 /// `sharesec`.
 pub fn rights_of_role(role: ShareRole) -> u32 {
     match role {
@@ -63,17 +63,27 @@ pub fn rights_of_role(role: ShareRole) -> u32 {
     }
 }
 
+/// The security descriptor of a new share's root directory ([MS-DTYP] 2.5.1): Administrators and SYSTEM full control, Users
+/// read and execute, Authenticated Users modify, Creator Owner full control of what they create. The rights are numbers, since
+/// Samba parses `FA` without the standard rights.
+pub(crate) fn root_sddl() -> String {
+    let (full, modify, read) = (mask::FULL, mask::MODIFY, mask::READ_EXECUTE);
+    format!(
+        "O:BAG:BAD:PAI(A;OICI;{full:#010x};;;BA)(A;OICI;{full:#010x};;;SY)(A;OICI;{read:#010x};;;BU)(A;OICI;{modify:#010x};;;AU)(A;OICIIO;{full:#010x};;;CO)"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossrealm_api::{IdentityKind, LoweredRole};
+    use crossrealm_api::{IdentityKind, ReducedRole};
 
     fn share(grants: &[(&str, ShareRole)]) -> HostShare {
         HostShare {
             name: "projects".into(),
             quota_gib: None,
-            lowered: vec![],
-            lowered_beyond: 0,
+            reduced_roles: vec![],
+            reduced_roles_beyond: 0,
             grants: grants
                 .iter()
                 .map(|(sid, role)| Grant {
@@ -87,12 +97,12 @@ mod tests {
     }
 
     #[test]
-    fn without_grant_and_default_everyone_is_denied() {
+    fn without_grant_and_default_role_everyone_is_denied() {
         assert_eq!(sddl(&share(&[]), None, &[]), "D:(D;;0x001f01ff;;;WD)");
     }
 
     #[test]
-    fn every_grant_and_the_default_become_an_entry() {
+    fn every_grant_and_the_default_role_become_an_entry() {
         let share = share(&[
             ("S-1-5-21-1-2-3-2", ShareRole::ElevatedContributor),
             ("S-1-5-21-1-2-3-1", ShareRole::Contributor),
@@ -104,31 +114,31 @@ mod tests {
     }
 
     #[test]
-    fn who_is_barred_is_denied_before_anything_is_given() {
-        let barred = ["S-1-5-21-1-2-3-9".to_owned()];
+    fn revoked_users_are_denied_before_anything_is_granted() {
+        let revoked = ["S-1-5-21-1-2-3-9".to_owned()];
         let deny = "D:(D;;0x001f01ff;;;S-1-5-21-1-2-3-9)";
         assert_eq!(
-            sddl(&share(&[]), Some(ShareRole::Reader), &barred),
+            sddl(&share(&[]), Some(ShareRole::Reader), &revoked),
             format!("{deny}(A;;0x001200a9;;;AU)")
         );
-        // Whoever is not barred gets no more by that.
+        // Other users gain nothing by that.
         assert_eq!(
-            sddl(&share(&[]), None, &barred),
+            sddl(&share(&[]), None, &revoked),
             format!("{deny}(D;;0x001f01ff;;;WD)")
         );
     }
 
     #[test]
-    fn whose_role_is_less_than_a_ticket_says_is_denied_the_difference() {
+    fn a_user_with_a_reduced_role_is_denied_the_difference() {
         let mut share = share(&[("S-1-5-21-1-2-3-1", ShareRole::Contributor)]);
-        let lowered = |rid: u32, had, has| LoweredRole {
+        let reduced = |rid: u32, had, has| ReducedRole {
             sid: format!("S-1-5-21-1-2-3-{rid}"),
             had,
             has,
         };
-        share.lowered = vec![
-            lowered(7, ShareRole::Contributor, Some(ShareRole::Reader)),
-            lowered(8, ShareRole::Reader, None),
+        share.reduced_roles = vec![
+            reduced(7, ShareRole::Contributor, Some(ShareRole::Reader)),
+            reduced(8, ShareRole::Reader, None),
         ];
         assert_eq!(
             sddl(&share, None, &[]),

@@ -1,20 +1,21 @@
-//! The inside of the host's mount namespace, made before any Samba program runs.
+//! The mounts in the worker's mount namespace, made before any program of Samba runs.
 //!
-//! Nothing of this is seen outside, and its mounts go with its last process. What is mounted and unmounted outside happens
-//! here too, where the machine shares its mounts, as systemd does.
+//! They are not visible outside, and end with the last process of the namespace. Mounts made outside propagate into it where
+//! the machine shares its mounts, as systemd does.
 
 use crate::error::FilesError;
-use crate::places::{HOST, NSSWITCH, RESOLV, RUN, SHARES, SNAPSHOTS, VOLATILE_FOLDERS};
+use crate::paths::{HOST, NSSWITCH, RESOLV, RUN, SHARES, SNAPSHOTS, VOLATILE_DIRECTORIES};
 use crate::tools;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Makes the host's own `/run/samba`, with its state, the shares and their snapshots below it, and its own view of the name services.
+/// Mounts the host's own `/run/samba` with its state, the shares and their snapshots below it, and its own configuration of the
+/// name services.
 ///
 /// # Errors
 ///
-/// What could not be mounted or made.
+/// The mount or directory that could not be made.
 pub(super) async fn enter(
     shares: &Path,
     state: &Path,
@@ -25,27 +26,27 @@ pub(super) async fn enter(
         RUN,
     )
     .await?;
-    for name in VOLATILE_FOLDERS {
-        folder(&Path::new(RUN).join(name))?;
+    for name in VOLATILE_DIRECTORIES {
+        directory(&Path::new(RUN).join(name))?;
     }
-    folder(Path::new(HOST))?;
-    folder(Path::new(SHARES))?;
+    directory(Path::new(HOST))?;
+    directory(Path::new(SHARES))?;
     bind(state, HOST).await?;
-    // With the file systems that are mounted on the folders of shares.
-    bound("--rbind", shares, SHARES).await?;
+    // Recursively: file systems may be mounted on the directories of shares.
+    bind_mount("--rbind", shares, SHARES).await?;
     if let Some(snapshots) = snapshots {
-        folder(Path::new(SNAPSHOTS))?;
+        directory(Path::new(SNAPSHOTS))?;
         bind(snapshots, SNAPSHOTS).await?;
-        // Samba follows a link that is called like a snapshot wherever it leads: here the kernel follows none.
+        // Samba follows a symbolic link that has the name of a snapshot, wherever it leads: `nosymfollow` prevents that.
         let options = "remount,bind,ro,nosuid,nodev,nosymfollow";
         mount(&["-o", options], SNAPSHOTS).await?;
     }
     bind(Path::new(NSSWITCH), "/etc/nsswitch.conf").await?;
-    // Without the file there is no name server to hide either. Where it is a link, its target is what is covered.
+    // Without the file there is no name server to hide. Where it is a symbolic link, its target is covered.
     if let Ok(target) = fs::canonicalize("/etc/resolv.conf") {
         bind(Path::new(RESOLV), &target.to_string_lossy()).await?;
     }
-    // A name service cache would answer for the machine, which knows no user of the account.
+    // A name service cache of the machine would answer without the account's users.
     if Path::new("/run/nscd").is_dir() {
         mount(
             &["-t", "tmpfs", "-o", "mode=0755", "crossrealm"],
@@ -63,15 +64,15 @@ async fn mount(what: &[&str], at: &str) -> Result<(), FilesError> {
 }
 
 async fn bind(from: &Path, at: &str) -> Result<(), FilesError> {
-    bound("--bind", from, at).await
+    bind_mount("--bind", from, at).await
 }
 
-async fn bound(how: &str, from: &Path, at: &str) -> Result<(), FilesError> {
+async fn bind_mount(how: &str, from: &Path, at: &str) -> Result<(), FilesError> {
     let args = [Path::new(how), from, Path::new(at)];
     tools::run("mount", &args).await.map(|_| ())
 }
 
-fn folder(path: &Path) -> Result<(), FilesError> {
+fn directory(path: &Path) -> Result<(), FilesError> {
     fs::create_dir_all(path)
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o755)))
         .map_err(|error| FilesError::file("create", path, &error))

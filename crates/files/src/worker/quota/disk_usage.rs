@@ -1,4 +1,4 @@
-//! How much a folder holds, counted by walking through it: slowly, so that nobody who works there notices.
+//! The disk usage of a directory, counted by walking it slowly, so that users are not slowed down.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,23 +9,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// After how many files it pauses.
+/// The number of files between two pauses.
 const BATCH: u32 = 512;
-/// The pause is this many times what the files before it took: the walk uses at most a fifth of one processor and disk.
+/// A pause is this many times the duration of the batch before it: the walk uses at most a fifth of one processor and disk.
 const REST: u32 = 4;
 /// The longest pause.
 const LONGEST_REST: Duration = Duration::from_secs(2);
-/// The most folders that may wait to be looked into; a tree that is wider is not counted.
+/// The most directories in the queue; a wider tree is not counted.
 const MAX_WAITING: usize = 250_000;
-/// The most files with several names that are remembered, to be counted once; further ones count for each name.
+/// The most hard-linked files that are remembered, to be counted once; further ones are counted for each name.
 const MAX_LINKED: usize = 100_000;
 
-/// The bytes that the files below `root` occupy on the disk; links are not followed, other file systems not entered.
+/// The bytes allocated to the files below `root`; symbolic links are not followed, other file systems not entered.
 ///
 /// # Errors
 ///
-/// A folder that cannot be read, a tree that is too wide, or [`io::ErrorKind::Interrupted`] once `stop` is set.
-pub(super) fn occupied(root: &Path, stop: &AtomicBool) -> io::Result<u64> {
+/// A directory that cannot be read, a tree that is too wide, or [`io::ErrorKind::Interrupted`] once `stop` is set.
+pub(super) fn allocated_bytes(root: &Path, stop: &AtomicBool) -> io::Result<u64> {
     let device = fs::symlink_metadata(root)?.dev();
     let mut waiting: Vec<PathBuf> = vec![root.to_owned()];
     let mut linked = HashSet::new();
@@ -33,7 +33,7 @@ pub(super) fn occupied(root: &Path, stop: &AtomicBool) -> io::Result<u64> {
     let mut pace = Pace::begin();
     while let Some(folder) = waiting.pop() {
         let entries = match fs::read_dir(&folder) {
-            // Removed since it was seen.
+            // Deleted in the meantime.
             Err(error) if error.kind() == io::ErrorKind::NotFound && folder != root => continue,
             entries => entries?,
         };
@@ -52,20 +52,20 @@ pub(super) fn occupied(root: &Path, stop: &AtomicBool) -> io::Result<u64> {
             }
             if meta.is_dir() {
                 if waiting.len() >= MAX_WAITING {
-                    return Err(io::Error::other("too many folders beside each other"));
+                    return Err(io::Error::other("too many directories side by side"));
                 }
                 waiting.push(entry.path());
             } else if meta.nlink() > 1 && linked.len() < MAX_LINKED && !linked.insert(meta.ino()) {
                 continue;
             }
-            // `st_blocks` counts in 512 bytes, whatever the file system's own blocks.
+            // `st_blocks` counts units of 512 bytes, whatever the file system's block size.
             bytes = bytes.saturating_add(meta.blocks().saturating_mul(512));
         }
     }
     Ok(bytes)
 }
 
-/// Keeps the walk slow.
+/// Limits the speed of the walk.
 struct Pace {
     since: Instant,
     files: u32,
@@ -94,7 +94,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn what_files_occupy_is_counted_once_and_links_are_not_followed() {
+    fn hard_links_count_once_and_symbolic_links_are_not_followed() {
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("big"), vec![1; 4 << 20]).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -105,10 +105,10 @@ mod tests {
         symlink(outside.path(), folder.path().join("out")).unwrap();
         symlink(folder.path(), deep.join("round")).unwrap();
         let go_on = AtomicBool::new(false);
-        let bytes = occupied(folder.path(), &go_on).unwrap();
+        let bytes = allocated_bytes(folder.path(), &go_on).unwrap();
         assert!((1 << 20..2 << 20).contains(&bytes), "{bytes}");
-        let stopped = occupied(folder.path(), &AtomicBool::new(true)).unwrap_err();
+        let stopped = allocated_bytes(folder.path(), &AtomicBool::new(true)).unwrap_err();
         assert_eq!(stopped.kind(), io::ErrorKind::Interrupted);
-        assert!(occupied(&folder.path().join("gone"), &go_on).is_err());
+        assert!(allocated_bytes(&folder.path().join("gone"), &go_on).is_err());
     }
 }

@@ -1,9 +1,9 @@
-//! What must hold before the host starts, and the folders it starts in. Everything that can be said clearly is said here,
-//! before Samba would say it in its own words.
+//! The preconditions of a start, and the directories and fixed files it needs. A precondition that fails is reported here, by
+//! an error that names the remedy, before Samba reports it in its own terms.
 
 use crate::error::FilesError;
 use crate::listen::Listen;
-use crate::places::{Places, RUN, STATE_FOLDERS};
+use crate::paths::{HostPaths, RUN, STATE_DIRECTORIES};
 use crate::smbconf::{KRB5_CONF, NSSWITCH_CONF, RESOLV_CONF};
 use crate::tools;
 use std::fs::{self, File, Permissions, TryLockError};
@@ -12,13 +12,13 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Held while the host runs, so that no second one uses the same state.
-pub(crate) struct StateLock(
-    #[allow(dead_code, reason = "held for its lock, which ends with it")] File,
+/// Held while the host runs, so that no second host uses the same state.
+pub(super) struct StateLock(
+    #[allow(dead_code, reason = "held for its lock, which is released with it")] File,
 );
 
-/// Whether this process is root and everything is installed.
-pub(crate) fn system() -> Result<(), FilesError> {
+/// Checks that this process is root and that every program is installed.
+pub(super) fn system() -> Result<(), FilesError> {
     // The owner of /proc/self is the process's effective user.
     let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !root {
@@ -27,8 +27,8 @@ pub(crate) fn system() -> Result<(), FilesError> {
     tools::check()
 }
 
-/// Whether the address can be listened on. The answer may be out of date a moment later; smbd itself binds it.
-pub(crate) fn port(listen: Listen) -> Result<(), FilesError> {
+/// Checks that the address can be bound. Another program may bind it in between; smbd reports that.
+pub(super) fn port(listen: Listen) -> Result<(), FilesError> {
     let address = listen.address();
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
@@ -42,28 +42,28 @@ pub(crate) fn port(listen: Listen) -> Result<(), FilesError> {
     }
 }
 
-/// Makes the folders and the fixed files, and takes the lock of the state.
+/// Creates the directories and the fixed files, and takes the lock of the state.
 ///
-/// `tenant` is the id of the account's tenant. Accounts of two tenants may have the same name, and one's files must never be
-/// served to the other's users; so the folder remembers whose it is.
-pub(crate) fn folders(places: &Places, tenant: &str) -> Result<StateLock, FilesError> {
-    folder(&places.account, 0o700)?;
-    claim(&places.account, tenant)?;
-    folder(&places.shares, 0o755)?;
-    folder(&places.state, 0o700)?;
-    for name in STATE_FOLDERS {
-        folder(&places.state.join(name), 0o700)?;
+/// `tenant` is the id of the account's tenant. Accounts of two tenants may have the same name, and the files of one must never
+/// be served to users of the other; so a file in the directory records the tenant.
+pub(super) fn directories(paths: &HostPaths, tenant: &str) -> Result<StateLock, FilesError> {
+    directory(&paths.account, 0o700)?;
+    claim(&paths.account, tenant)?;
+    directory(&paths.shares, 0o755)?;
+    directory(&paths.state, 0o700)?;
+    for name in STATE_DIRECTORIES {
+        directory(&paths.state.join(name), 0o700)?;
     }
-    // The place to mount the host's own on; on a machine whose Samba never ran it is missing.
-    folder_if_missing(Path::new(RUN))?;
-    let lock = lock(&places.state)?;
+    // The mount point of the host's own `/run/samba`; where Samba never ran it is missing.
+    create_directory(Path::new(RUN))?;
+    let lock = lock(&paths.state)?;
     for (name, text) in [
         ("nsswitch.conf", NSSWITCH_CONF),
         ("resolv.conf", RESOLV_CONF),
         ("krb5.conf", KRB5_CONF),
     ] {
-        // Samba's libraries read these as the user whose files they open.
-        let path = places.state.join(name);
+        // Samba's libraries read these while they impersonate a user.
+        let path = paths.state.join(name);
         fs::write(&path, text)
             .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)))
             .map_err(|error| FilesError::file("write", &path, &error))?;
@@ -71,15 +71,15 @@ pub(crate) fn folders(places: &Places, tenant: &str) -> Result<StateLock, FilesE
     Ok(lock)
 }
 
-/// Whether the files of an account below `data` are this tenant's (by its id). Where no host ever served them there is
-/// nothing to say.
+/// Checks that the files of an account below `data` belong to this tenant (by its id). Files that no host ever served belong
+/// to no tenant yet.
 ///
 /// # Errors
 ///
-/// [`FilesError::OtherTenant`], and a mark that cannot be read.
+/// [`FilesError::OtherTenant`], or a record that cannot be read.
 pub fn check_tenant(data: &Path, account: &str, tenant: &str) -> Result<(), FilesError> {
-    let account = Places::new(data, None, account).account;
-    match mark(&account)?.trim() {
+    let account = HostPaths::new(data, None, account).account;
+    match recorded_tenant(&account)?.trim() {
         "" => Ok(()),
         same if same == tenant => Ok(()),
         other => Err(FilesError::OtherTenant {
@@ -89,8 +89,8 @@ pub fn check_tenant(data: &Path, account: &str, tenant: &str) -> Result<(), File
     }
 }
 
-/// What the folder says whose it is.
-fn mark(account: &Path) -> Result<String, FilesError> {
+/// The tenant that the account's directory belongs to; empty where none is recorded.
+fn recorded_tenant(account: &Path) -> Result<String, FilesError> {
     let path = account.join("tenant");
     match fs::read_to_string(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
@@ -98,11 +98,11 @@ fn mark(account: &Path) -> Result<String, FilesError> {
     }
 }
 
-/// Marks the folder as the tenant's, or finds that it is.
+/// Records the tenant of the account's directory, or checks it.
 fn claim(account: &Path, tenant: &str) -> Result<(), FilesError> {
     let path = account.join("tenant");
-    match mark(account)?.trim() {
-        // Empty is what is left of a start that was cut short.
+    match recorded_tenant(account)?.trim() {
+        // An interrupted start may leave an empty file.
         "" => fs::write(&path, format!("{tenant}\n"))
             .map_err(|error| FilesError::file("write", &path, &error)),
         same if same == tenant => Ok(()),
@@ -113,12 +113,12 @@ fn claim(account: &Path, tenant: &str) -> Result<(), FilesError> {
     }
 }
 
-fn folder_if_missing(path: &Path) -> Result<(), FilesError> {
+fn create_directory(path: &Path) -> Result<(), FilesError> {
     fs::create_dir_all(path).map_err(|error| FilesError::file("create", path, &error))
 }
 
-fn folder(path: &Path, mode: u32) -> Result<(), FilesError> {
-    folder_if_missing(path)?;
+fn directory(path: &Path, mode: u32) -> Result<(), FilesError> {
+    create_directory(path)?;
     fs::set_permissions(path, Permissions::from_mode(mode))
         .map_err(|error| FilesError::file("set the permissions of", path, &error))
 }
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_taken_port_is_named() {
+    fn a_port_in_use_is_reported_with_its_number() {
         let holder = TcpListener::bind("127.0.0.1:0").unwrap();
         let taken: Listen = holder.local_addr().unwrap().to_string().parse().unwrap();
         let error = port(taken).unwrap_err();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_stays_its_tenants() {
+    fn a_directory_of_another_tenant_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (ours, theirs) = ("0f8fad5b-d9cb-469f-a165-70867728950e", "another");
         claim(folder.path(), ours).unwrap();

@@ -1,25 +1,28 @@
-//! Where the snapshots of shares are, which users see as previous versions. The host makes none and deletes none.
+//! The snapshots of shares, which users see as previous versions. The host neither creates nor deletes any.
 
 use crate::error::FilesError;
-use crate::places::Places;
+use crate::paths::HostPaths;
+use crate::smbconf::SNAPSHOT_FORMAT;
 use crate::tools;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tracing::warn;
 
-/// How Samba's `shadow_copy2` wants a snapshot to be called: by the time in UTC at which it was made, `strftime(3)`.
-pub(crate) const FORMAT: &str = "@GMT-%Y.%m.%d-%H.%M.%S";
-/// A name of that form; `0` stands for any digit.
+/// A name of the form [`SNAPSHOT_FORMAT`]; `0` stands for any digit.
 const EXAMPLE: &[u8] = b"@GMT-0000.00.00-00.00.00";
 
-/// The folder below `folder` with the snapshots of an account's shares: those of share `s` are in `FOLDER/ACCOUNT/s/`.
+/// The directory with the snapshots of an account's shares: those of share `s` are in `DIRECTORY/ACCOUNT/s/`.
 ///
 /// # Errors
 ///
-/// [`FilesError::BadSnapshots`] for a folder that is not there, that local users could enter, that users' files are in, or
-/// that smbd could not read as a user; and the missing part of Samba.
-pub(crate) fn check(folder: &Path, account: &str, places: &Places) -> Result<PathBuf, FilesError> {
+/// [`FilesError::BadSnapshots`] for a directory that does not exist, that local users can enter, that overlaps the shares, or
+/// that smbd cannot read as a user; [`FilesError::MissingFile`] where Samba's module is not installed.
+pub(super) fn check(
+    folder: &Path,
+    account: &str,
+    paths: &HostPaths,
+) -> Result<PathBuf, FilesError> {
     let (file, package) = ("samba/vfs/shadow_copy2.so", "samba-vfs-modules");
     if !tools::has_library(file) {
         return Err(FilesError::MissingFile { file, package });
@@ -33,7 +36,7 @@ pub(crate) fn check(folder: &Path, account: &str, places: &Places) -> Result<Pat
     for path in [folder, &own] {
         let meta = fs::symlink_metadata(path).map_err(|error| {
             let hint = format!(
-                "make it: `install -d -m 700 {0}; install -d -m 755 {0}/{account}`",
+                "create it: `install -d -m 700 {0}; install -d -m 755 {0}/{account}`",
                 folder.display()
             );
             bad(path, &error.to_string(), hint)
@@ -41,32 +44,32 @@ pub(crate) fn check(folder: &Path, account: &str, places: &Places) -> Result<Pat
         if !meta.is_dir() {
             return Err(bad(
                 path,
-                "it is no folder",
-                "name the folder itself by `--snapshots`".into(),
+                "it is not a directory",
+                "give the directory itself by `--snapshots`".into(),
             ));
         }
     }
     let (outer, inner) = (mode(folder)?, mode(&own)?);
     if outer & 0o077 != 0 {
-        let hint = format!("close it: `chmod 700 {}`", folder.display());
+        let hint = format!("run `chmod 700 {}`", folder.display());
         return Err(bad(
             folder,
-            "local users can enter it, and snapshots are open to whoever does",
+            "local users can enter it, and could then read the snapshots",
             hint,
         ));
     }
     if inner & 0o005 != 0o005 {
         let hint = format!(
-            "open it: `chmod 755 {}`; the folder above keeps local users out",
+            "run `chmod 755 {}`; the directory above it excludes local users",
             own.display()
         );
-        return Err(bad(&own, "smbd cannot read it as the user", hint));
+        return Err(bad(&own, "smbd cannot read it as a user", hint));
     }
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let (snapshots, shares) = (real(&own), real(&places.shares));
+    let (snapshots, shares) = (real(&own), real(&paths.shares));
     if snapshots.starts_with(&shares) || shares.starts_with(&snapshots) {
-        let hint = "choose a folder beside that of the data".into();
-        return Err(bad(&own, "the files of the shares are there", hint));
+        let hint = "choose a directory outside the data directory".into();
+        return Err(bad(&own, "it overlaps the files of the shares", hint));
     }
     warn_of_other_names(&own);
     Ok(own)
@@ -78,7 +81,7 @@ fn mode(path: &Path) -> Result<u32, FilesError> {
         .map_err(|error| FilesError::file("read", path, &error))
 }
 
-/// Samba passes over what is called otherwise, and nobody would know why.
+/// Samba ignores other names silently.
 fn warn_of_other_names(own: &Path) {
     for share in fs::read_dir(own).into_iter().flatten().flatten() {
         let entries = fs::read_dir(share.path()).into_iter().flatten().flatten();
@@ -87,7 +90,7 @@ fn warn_of_other_names(own: &Path) {
             .find(|name| !is_snapshot(name.as_encoded_bytes()));
         if let Some(name) = other {
             warn!(
-                "`{}` is not shown as a previous version: snapshots are called by their time in UTC, `{FORMAT}`",
+                "`{}` is not shown as a previous version: snapshots are named by their time in UTC, `{SNAPSHOT_FORMAT}`",
                 share.path().join(name).display()
             );
         }
@@ -107,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_snapshot_is_called_by_its_time() {
+    fn a_snapshot_is_named_by_its_time() {
         assert!(is_snapshot(b"@GMT-2026.11.22-21.30.05"));
         for bad in [
             "",

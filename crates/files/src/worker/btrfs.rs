@@ -1,4 +1,4 @@
-//! Subvolumes of Btrfs and their quotas, by the system's own tool `btrfs` (package `btrfs-progs`).
+//! Btrfs subvolumes and their quotas, by the tool `btrfs` (package `btrfs-progs`).
 
 use crate::error::FilesError;
 use crate::tools;
@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// `f_type` of file systems, `statfs(2)`.
+/// The `f_type` of file systems, `statfs(2)`.
 const TYPES: [(u32, &str); 7] = [
     (BTRFS, "Btrfs"),
     (0xef53, "ext4"),
@@ -19,49 +19,49 @@ const TYPES: [(u32, &str); 7] = [
     (0x794c_7630, "overlayfs"),
 ];
 const BTRFS: u32 = 0x9123_683e;
-/// The inode number of every subvolume's root, and of nothing else on Btrfs (`BTRFS_FIRST_FREE_OBJECTID`).
+/// The inode number of the root of every subvolume, and only of those (`BTRFS_FIRST_FREE_OBJECTID`).
 const SUBVOLUME_ROOT: u64 = 256;
 
-/// What a folder is to Btrfs.
+/// What a directory is to Btrfs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum DirectoryKind {
     /// A subvolume.
     Subvolume,
-    /// An ordinary folder on Btrfs.
+    /// An ordinary directory on Btrfs.
     Plain,
-    /// A folder on a file system of this name.
-    Elsewhere(&'static str),
+    /// A directory on another file system, with its name.
+    OtherFileSystem(&'static str),
 }
 
-/// What Btrfs knows of a subvolume's quota.
+/// A subvolume's usage and limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// How much it holds, in bytes, what it shares with snapshots included.
+    /// The bytes in it, including those shared with snapshots.
     pub used: u64,
-    /// How much it may hold, in bytes.
+    /// The limit in bytes.
     pub limit: Option<u64>,
 }
 
-/// What Btrfs knows of all quotas of a file system.
+/// The quotas of a file system.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Usages {
     /// By the id of the subvolume.
     pub of: BTreeMap<u64, Usage>,
-    /// What the tool warned of: that the numbers are out of date, or being counted.
+    /// The tool's warning: the numbers are inconsistent, or a rescan is running.
     pub warning: Option<String>,
 }
 
-/// What the folder is. Links are not followed.
-pub(super) fn kind(folder: &Path) -> io::Result<Kind> {
-    let inode = fs::symlink_metadata(folder)?.ino();
-    // Of 32 bits, and signed on some machines.
-    let number = i128::from(rustix::fs::statfs(folder)?.f_type) & 0xffff_ffff;
+/// The kind of a directory. Symbolic links are not followed.
+pub(super) fn kind(directory: &Path) -> io::Result<DirectoryKind> {
+    let inode = fs::symlink_metadata(directory)?.ino();
+    // 32 bits, and signed on some architectures.
+    let number = i128::from(rustix::fs::statfs(directory)?.f_type) & 0xffff_ffff;
     let name = TYPES.iter().find(|(of, _)| i128::from(*of) == number);
     Ok(match name {
-        Some((BTRFS, _)) if inode == SUBVOLUME_ROOT => Kind::Subvolume,
-        Some((BTRFS, _)) => Kind::Plain,
-        Some((_, name)) => Kind::Elsewhere(name),
-        None => Kind::Elsewhere("this file system"),
+        Some((BTRFS, _)) if inode == SUBVOLUME_ROOT => DirectoryKind::Subvolume,
+        Some((BTRFS, _)) => DirectoryKind::Plain,
+        Some((_, name)) => DirectoryKind::OtherFileSystem(name),
+        None => DirectoryKind::OtherFileSystem("this file system"),
     })
 }
 
@@ -70,22 +70,22 @@ pub(super) fn is_installed() -> bool {
     tools::find("btrfs").is_some()
 }
 
-/// Makes a subvolume.
+/// Creates a subvolume.
 pub(super) async fn create_subvolume(at: &Path) -> Result<(), FilesError> {
     btrfs(&["subvolume", "create"], at).await.map(drop)
 }
 
-/// Turns quotas on for the whole file system that holds the folder.
-pub(super) async fn enable_quotas(folder: &Path) -> Result<(), FilesError> {
-    btrfs(&["quota", "enable"], folder).await.map(drop)
+/// Enables quotas on the file system of the directory.
+pub(super) async fn enable_quotas(directory: &Path) -> Result<(), FilesError> {
+    btrfs(&["quota", "enable"], directory).await.map(drop)
 }
 
-/// Has all numbers counted anew, in the background.
-pub(super) async fn count_anew(folder: &Path) -> Result<(), FilesError> {
-    btrfs(&["quota", "rescan"], folder).await.map(drop)
+/// Starts a rescan of all quotas, in the background.
+pub(super) async fn rescan(directory: &Path) -> Result<(), FilesError> {
+    btrfs(&["quota", "rescan"], directory).await.map(drop)
 }
 
-/// Sets or takes away how much a subvolume may hold, in bytes.
+/// Sets or removes the limit of a subvolume, in bytes.
 pub(super) async fn set_limit(subvolume: &Path, limit: Option<u64>) -> Result<(), FilesError> {
     let limit = limit.map_or("none".to_owned(), |bytes| bytes.to_string());
     btrfs(&["qgroup", "limit", &limit], subvolume)
@@ -96,21 +96,21 @@ pub(super) async fn set_limit(subvolume: &Path, limit: Option<u64>) -> Result<()
 /// The id of a subvolume.
 pub(super) async fn id(subvolume: &Path) -> Result<u64, FilesError> {
     let text = btrfs(&["inspect-internal", "rootid"], subvolume).await?.0;
-    text.trim().parse().map_err(|_| not_understood(&text))
+    text.trim().parse().map_err(|_| unparsable(&text))
 }
 
-/// The quotas of all subvolumes of the file system that holds the folder.
-pub(super) async fn usages(folder: &Path) -> Result<Usages, FilesError> {
-    let (stdout, stderr) = btrfs(&["qgroup", "show", "--raw", "-r"], folder).await?;
-    parse(&stdout, &stderr).ok_or_else(|| not_understood(&stdout))
+/// The quotas of all subvolumes of the directory's file system.
+pub(super) async fn usages(directory: &Path) -> Result<Usages, FilesError> {
+    let (stdout, stderr) = btrfs(&["qgroup", "show", "--raw", "-r"], directory).await?;
+    parse(&stdout, &stderr).ok_or_else(|| unparsable(&stdout))
 }
 
-/// Whether `error` says that quotas are off.
-pub(super) fn says_off(error: &FilesError) -> bool {
+/// Whether the error means that quotas are disabled.
+pub(super) fn quotas_are_off(error: &FilesError) -> bool {
     matches!(error, FilesError::Program { reason, .. } if reason.contains("not enabled"))
 }
 
-/// The table of `btrfs qgroup show --raw -r`: `0/256 16384 16384 1073741824 …` for the subvolume with the id 256.
+/// Parses the table of `btrfs qgroup show --raw -r`: `0/256 16384 16384 1073741824 …` is the subvolume with the id 256.
 fn parse(stdout: &str, stderr: &str) -> Option<Usages> {
     let mut of = BTreeMap::new();
     for line in stdout.lines() {
@@ -133,18 +133,18 @@ fn parse(stdout: &str, stderr: &str) -> Option<Usages> {
     })
 }
 
-/// What the tool wrote to stdout and to stderr.
-async fn btrfs(words: &[&str], folder: &Path) -> Result<(String, String), FilesError> {
+/// Runs the tool; returns stdout and stderr.
+async fn btrfs(words: &[&str], directory: &Path) -> Result<(String, String), FilesError> {
     let mut args: Vec<&std::ffi::OsStr> = words.iter().map(AsRef::as_ref).collect();
-    args.push(folder.as_os_str());
+    args.push(directory.as_os_str());
     tools::run_to_end("btrfs", &args).await
 }
 
-fn not_understood(text: &str) -> FilesError {
+fn unparsable(text: &str) -> FilesError {
     let shown: String = text.chars().take(80).collect();
     FilesError::Program {
         program: "btrfs".into(),
-        reason: format!("its answer is not understood: {shown:?}"),
+        reason: format!("its output cannot be parsed: {shown:?}"),
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_quotas_is_read() {
+    fn the_table_of_quotas_is_parsed() {
         let text = "Qgroupid    Referenced    Exclusive  Max referenced   Path \n\
                     --------    ----------    ---------  --------------   ---- \n\
                     0/5              16384        16384            none   <toplevel>\n\
@@ -179,9 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_folder_is_no_subvolume() {
+    fn an_ordinary_directory_is_not_a_subvolume() {
         let folder = tempfile::tempdir().unwrap();
-        assert_ne!(kind(folder.path()).unwrap(), Kind::Subvolume);
+        assert_ne!(kind(folder.path()).unwrap(), DirectoryKind::Subvolume);
         assert!(kind(&folder.path().join("gone")).is_err());
     }
 }

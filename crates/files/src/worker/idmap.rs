@@ -1,52 +1,52 @@
-//! The ranges of local ids, fixed before winbindd gives out any: so that all hosts of a tenant give a user the same id,
-//! in whatever order users come, and may share one file system.
+//! The ranges of local ids, reserved before winbindd allocates any: all hosts of a tenant map a user to the same id, regardless
+//! of the order in which users connect, and so can share one file system.
 //!
-//! `autorid` maps a SID to the start of its domain's range plus its RID. Ranges have 1,000,000 ids. Numbers 0 to 2 are
-//! those of Samba's own allocations, of the built-in domain and of the tenant; from 8 on each AD domain has four, for RIDs
-//! up to 4,000,000, by the number the tenant gave it. What autorid hands out itself comes behind all of these.
+//! `autorid` maps a SID to the start of its domain's range plus its RID. A range has 1,000,000 ids. Ranges 0 to 2 are those of
+//! Samba's own allocations, of the built-in domain and of the tenant; from 8 on each AD domain has four, for RIDs up to
+//! 4,000,000, by the number that the tenant assigned to it. The ranges that autorid allocates itself follow all of these.
 
-use super::apply::samba;
+use super::samba;
 use crate::error::FilesError;
 use crossrealm_api::HostState;
 use std::collections::BTreeSet;
 
-/// What `smb.conf` says, in autorid's own words.
+/// The range settings of `smb.conf`, in autorid's form.
 const CONFIG: &str = "minvalue:100000000 rangesize:1000000 maxranges:1900";
 /// The first range of AD domains.
 const FIRST: u32 = 8;
-/// How many ranges each has.
-const EACH: u32 = 4;
-/// The number that is taken by nobody, so that what autorid gives out itself is above it.
+/// How many ranges each domain has.
+const PER_DOMAIN: u32 = 4;
+/// A range of a domain that does not exist, so that autorid's own allocations are above it.
 const LAST: u32 = 1023;
 
-/// One range: its number, whose it is, and which of the domain's it is.
+/// One range: its number, the SID of its domain, and its index among the domain's ranges.
 type Range = (u32, String, u32);
 
-/// Fixes the ranges of all domains of the state. Returns what could not be done, in words.
+/// Reserves the ranges of all domains of the state. Returns the failures, as texts.
 ///
 /// # Errors
 ///
 /// [`FilesError::Program`] where Samba's `net` does not work at all.
-pub(super) async fn seed(state: &HostState) -> Result<Vec<String>, FilesError> {
-    samba("net", &["idmap", "set", "config", CONFIG]).await?;
-    let there = there(&samba("net", &["idmap", "get", "ranges"]).await?);
+pub(super) async fn reserve(state: &HostState) -> Result<Vec<String>, FilesError> {
+    samba::run("net", &["idmap", "set", "config", CONFIG]).await?;
+    let existing = parse_ranges(&samba::run("net", &["idmap", "get", "ranges"]).await?);
     let mut problems = Vec::new();
     for (number, owner, index) in wanted(state, &mut problems) {
         let name = key(&owner, index);
-        if there.contains(&(number, name.clone())) {
+        if existing.contains(&(number, name.clone())) {
             continue;
         }
         let (number, index) = (number.to_string(), index.to_string());
         let args = ["idmap", "set", "range", &number, &owner, &index];
-        // ALLOC is no SID and has one range.
+        // ALLOC is not a SID and has one range.
         let args = if owner == "ALLOC" {
             &args[..5]
         } else {
             &args[..]
         };
-        if let Err(error) = samba("net", args).await {
+        if let Err(error) = samba::run("net", args).await {
             problems.push(format!(
-                "`{name}` does not get range {number} of local ids, which other hosts give it: {error}"
+                "range {number} of local ids, which other hosts map `{name}` to, cannot be reserved: {error}"
             ));
         }
     }
@@ -63,12 +63,12 @@ fn wanted(state: &HostState, problems: &mut Vec<String>) -> Vec<Range> {
     for domain in &state.domains {
         let first = domain
             .id_range
-            .and_then(|number| number.checked_mul(EACH)?.checked_add(FIRST))
-            .filter(|first| first + EACH <= LAST);
+            .and_then(|number| number.checked_mul(PER_DOMAIN)?.checked_add(FIRST))
+            .filter(|first| first + PER_DOMAIN <= LAST);
         match first {
-            Some(first) => all.extend((0..EACH).map(|i| (first + i, domain.sid.clone(), i))),
+            Some(first) => all.extend((0..PER_DOMAIN).map(|i| (first + i, domain.sid.clone(), i))),
             None => problems.push(format!(
-                "domain `{}` has no fixed range of local ids: other hosts may give its users other ids",
+                "domain `{}` has no reserved range of local ids: other hosts may map its users to other ids",
                 domain.dns_name
             )),
         }
@@ -85,7 +85,7 @@ fn key(owner: &str, index: u32) -> String {
 }
 
 /// The ranges in the answer of `net idmap get ranges`: lines `RANGE 8: S-1-5-21-…`.
-fn there(text: &str) -> BTreeSet<(u32, String)> {
+fn parse_ranges(text: &str) -> BTreeSet<(u32, String)> {
     let range = |line: &str| {
         let (number, owner) = line.strip_prefix("RANGE ")?.split_once(": ")?;
         Some((number.parse().ok()?, owner.trim().to_owned()))
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn domains_have_their_own_ranges_by_their_number_alone() {
+    fn the_ranges_of_a_domain_depend_on_its_number_only() {
         let mut state = state(&[]);
         state.domains = vec![
             domain("S-1-5-21-9-9-9", Some(1)),
@@ -132,9 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn ranges_that_are_there_are_known() {
+    fn existing_ranges_are_parsed() {
         let text = "RANGE 9: S-1-5-21-1-2-3#1\nRANGE 0: ALLOC\nnonsense\n";
         let expected = [(0, "ALLOC".to_owned()), (9, key("S-1-5-21-1-2-3", 1))];
-        assert_eq!(there(text), BTreeSet::from(expected));
+        assert_eq!(parse_ranges(text), BTreeSet::from(expected));
     }
 }

@@ -1,11 +1,11 @@
-//! The last state of the account, sealed, so that a host that starts while the API is away can serve.
+//! The last state of the account, sealed on disk, so that a host can start while the API is unreachable.
 //!
-//! The state holds the account's keys, so the copy is sealed (AES-256-GCM) under a key that is made from the host's token
-//! and is nowhere in the host's folders: who gets hold of the disk, a backup or the shared data folder learns nothing, and
-//! a copy opens only with the token it was made with. Its first line says in clear for which tenant, account and version
-//! it was made and when the API confirmed it last; that line is the associated data, so that none of it can be changed.
-//! A copy that the API has not confirmed for a week is not used any more: however old a copy somebody puts in its place,
-//! it is not older than that, and a host that was revoked while it was away does not go on for longer.
+//! The state contains the account's keys, so it is sealed (AES-256-GCM) with a key that is derived from the host's token and
+//! is not stored in the host's directories: the disk, a backup or a shared data directory discloses no keys, and only the
+//! same token unseals the cache. The first line names the tenant, the account, the version and the time of the API's last
+//! confirmation in clear text; it is the associated data, so that it cannot be changed. A cache that the API has not confirmed
+//! for a week is refused: this bounds the replay of an old copy, and how long a host can serve whose token was revoked while
+//! it could not reach the API.
 
 use crate::check;
 use crate::error::FilesError;
@@ -23,25 +23,25 @@ use zeroize::Zeroizing;
 
 /// More than the largest state that the API's client takes.
 const MAX_BYTES: u64 = 64 << 20;
-/// The longest first line of a copy.
-const MAX_HEAD: usize = 1024;
+/// The longest first line.
+const MAX_HEADER: usize = 1024;
 const NONCE_LEN: usize = 12;
-/// The format of a copy, so that another one can follow.
+/// The version of the file format.
 const FORMAT: u32 = 1;
-/// The longest that a copy is good for without the API, in seconds: a week.
+/// How long a state is usable after its last confirmation, in seconds: a week.
 const MAX_AGE_S: i64 = 7 * 86_400;
-/// How far ahead of this machine's clock a copy may have been confirmed, in seconds.
+/// How far ahead of this machine's clock a confirmation may be, in seconds.
 const MAX_AHEAD_S: i64 = 3_600;
-/// How often a copy that did not change is confirmed anew, in seconds.
+/// How often an unchanged state is confirmed again, in seconds.
 const CONFIRM_EVERY_S: i64 = 3_600;
 
-/// The key that the copy of a host is sealed with.
+/// The key that a host's cached state is sealed with.
 #[derive(Clone)]
 pub struct SealKey(Zeroizing<[u8; 32]>);
 
 impl SealKey {
-    /// The key that belongs to a host's token. A token holds 256 random bits, so that one hash makes a key of it; the
-    /// server stores another hash of it, which says nothing of this one.
+    /// Derives the key from a host's token. A token has 256 random bits, so one hash suffices; the server stores a different
+    /// hash of it, which discloses nothing about this one.
     pub fn of_token(token: &SecretText) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"crossrealm: the kept state of a host, 1\0");
@@ -50,9 +50,9 @@ impl SealKey {
     }
 }
 
-/// The first line of a copy.
+/// The first line of the file.
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct Header {
     format: u32,
     tenant: String,
     account: String,
@@ -60,32 +60,36 @@ struct Head {
     confirmed_at: i64,
 }
 
-/// The copy of one account's state.
-pub(crate) struct Kept {
+/// The cached state of one account.
+pub(super) struct StateCache {
     path: PathBuf,
     key: SealKey,
 }
 
-impl Kept {
-    /// The copy in this state folder.
-    pub fn new(state_folder: &Path, key: SealKey) -> Self {
+impl StateCache {
+    /// The cache in this state directory.
+    pub(super) fn new(state_directory: &Path, key: SealKey) -> Self {
         Self {
-            path: state_folder.join("last-state.sealed"),
+            path: state_directory.join("last-state.sealed"),
             key,
         }
     }
 
-    /// Keeps the state, which the API has just confirmed.
-    pub fn save(&self, state: &HostState) -> Result<(), FilesError> {
-        file::replace(&self.path, &self.sealed(state, now_s())?)
+    /// Stores a state that the API has just confirmed.
+    pub(super) fn save(&self, state: &HostState) -> Result<(), FilesError> {
+        file::replace(&self.path, &self.seal(state, now_s())?)
     }
 
-    /// The state that was kept of this tenant's account; `None` where none was.
+    /// The cached state of this tenant's account; `None` where there is none.
     ///
     /// # Errors
     ///
-    /// [`FilesError::BadCopy`] where there is a copy that cannot be used, and why.
-    pub fn load(&self, tenant: &str, account: &str) -> Result<Option<Box<HostState>>, FilesError> {
+    /// [`FilesError::BadStateCache`] with the reason, where the cache cannot be used.
+    pub(super) fn load(
+        &self,
+        tenant: &str,
+        account: &str,
+    ) -> Result<Option<Box<HostState>>, FilesError> {
         let mut bytes = Vec::new();
         let file = match fs::File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -94,34 +98,34 @@ impl Kept {
         file.take(MAX_BYTES)
             .read_to_end(&mut bytes)
             .map_err(|error| FilesError::file("read", &self.path, &error))?;
-        self.opened(&bytes, tenant, account, now_s())
+        self.unseal(&bytes, tenant, account, now_s())
             .map(Some)
-            .map_err(|reason| FilesError::BadCopy {
+            .map_err(|reason| FilesError::BadStateCache {
                 path: self.path.clone(),
                 reason: reason.to_owned(),
             })
     }
 
-    /// Removes the copy: the service wants this host to serve no more.
-    pub fn forget(&self) {
-        // Where it cannot be removed, its age ends it.
+    /// Deletes the cache: the service ends this host.
+    pub(super) fn delete(&self) {
+        // If this fails, the cache becomes unusable by its age.
         let _ = fs::remove_file(&self.path);
     }
 
-    fn sealed(&self, state: &HostState, now: i64) -> Result<Vec<u8>, FilesError> {
+    fn seal(&self, state: &HostState, now: i64) -> Result<Vec<u8>, FilesError> {
         let failed = |reason: &str| FilesError::File {
             verb: "write",
             path: self.path.clone(),
             reason: reason.to_owned(),
         };
-        let head = Head {
+        let header = Header {
             format: FORMAT,
             tenant: state.tenant.id.to_string(),
             account: state.account.name.clone(),
             version: state.version.clone(),
             confirmed_at: now,
         };
-        let mut out = serde_json::to_vec(&head).map_err(|error| failed(&error.to_string()))?;
+        let mut out = serde_json::to_vec(&header).map_err(|error| failed(&error.to_string()))?;
         out.push(b'\n');
         let text = serde_json::to_vec(state).map_err(|error| failed(&error.to_string()))?;
         let text = Zeroizing::new(text);
@@ -140,7 +144,7 @@ impl Kept {
         Ok(out)
     }
 
-    fn opened(
+    fn unseal(
         &self,
         bytes: &[u8],
         tenant: &str,
@@ -150,12 +154,12 @@ impl Kept {
         const DAMAGED: &str = "it is damaged";
         let end = bytes
             .iter()
-            .take(MAX_HEAD)
+            .take(MAX_HEADER)
             .position(|byte| *byte == b'\n')
             .ok_or(DAMAGED)?;
         let (line, sealed) = bytes.split_at(end + 1);
-        let head: Head = serde_json::from_slice(line).map_err(|_| DAMAGED)?;
-        if head.format != FORMAT {
+        let header: Header = serde_json::from_slice(line).map_err(|_| DAMAGED)?;
+        if header.format != FORMAT {
             return Err("it was written by another version of this program");
         }
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or(DAMAGED)?;
@@ -167,18 +171,18 @@ impl Kept {
         let text = self
             .cipher()
             .decrypt(&Nonce::from(nonce), payload)
-            .map_err(|_| "it does not open: it is damaged, was changed, or was sealed with another token")?;
+            .map_err(|_| "it cannot be unsealed: it is damaged, was changed, or was sealed with another token")?;
         let text = Zeroizing::new(text);
         let state: Box<HostState> = serde_json::from_slice(&text).map_err(|_| DAMAGED)?;
-        let meant = head.tenant == state.tenant.id.to_string()
-            && head.version == state.version
-            && is_called(&state, tenant);
-        if !meant || check::state_of(&state, account).is_err() {
-            return Err("it is of another tenant or account");
+        let matches = header.tenant == state.tenant.id.to_string()
+            && header.version == state.version
+            && is_of_tenant(&state, tenant);
+        if !matches || check::state_of(&state, account).is_err() {
+            return Err("it belongs to another tenant or account");
         }
-        match now - head.confirmed_at {
+        match now - header.confirmed_at {
             age if age > MAX_AGE_S => Err("the service has not confirmed it for more than 7 days"),
-            age if age < -MAX_AHEAD_S => Err("it is from the future: is the clock right?"),
+            age if age < -MAX_AHEAD_S => Err("it was confirmed in the future: check the clock"),
             _ => Ok(state),
         }
     }
@@ -188,23 +192,23 @@ impl Kept {
     }
 }
 
-/// When a copy has to be confirmed anew.
-pub(crate) struct Confirmed(i64);
+/// When the cached state was last confirmed.
+pub(super) struct Confirmed(i64);
 
 impl Confirmed {
-    /// The copy was saved just now.
-    pub fn now() -> Self {
+    /// Just now.
+    pub(super) fn now() -> Self {
         Self(now_s())
     }
 
-    /// Whether it is time.
-    pub fn is_due(&self) -> bool {
+    /// Whether it has to be confirmed again.
+    pub(super) fn is_due(&self) -> bool {
         now_s() - self.0 >= CONFIRM_EVERY_S
     }
 }
 
-/// Whether the tenant of the state is called so: by its id, name or domain.
-fn is_called(state: &HostState, tenant: &str) -> bool {
+/// Whether the state is of this tenant, by id, name or domain.
+fn is_of_tenant(state: &HostState, tenant: &str) -> bool {
     let domain = format!("{}.file.{tenant}", state.account.name);
     state.tenant.id.to_string().eq_ignore_ascii_case(tenant)
         || state.tenant.name.eq_ignore_ascii_case(tenant)
@@ -217,29 +221,29 @@ mod tests {
     use crate::smbconf::tests::state;
     use std::os::unix::fs::PermissionsExt;
 
-    fn kept(folder: &Path, token: &str) -> Kept {
-        Kept::new(folder, SealKey::of_token(&SecretText::new(token)))
+    fn cache(folder: &Path, token: &str) -> StateCache {
+        StateCache::new(folder, SealKey::of_token(&SecretText::new(token)))
     }
 
     #[test]
-    fn a_state_is_kept_sealed_for_its_account_and_token() {
+    fn only_the_same_account_and_token_unseal_a_state() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = kept(folder.path(), "xr_1");
-        assert!(copy.load("contoso", "acct1").unwrap().is_none());
+        let cached = cache(folder.path(), "xr_1");
+        assert!(cached.load("contoso", "acct1").unwrap().is_none());
         let state = state(&["projects"]);
-        copy.save(&state).unwrap();
-        copy.save(&state).unwrap();
-        let mode = fs::metadata(&copy.path).unwrap().permissions().mode();
+        cached.save(&state).unwrap();
+        cached.save(&state).unwrap();
+        let mode = fs::metadata(&cached.path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         for tenant in [
             "contoso",
             "contoso.cloud.example",
             "00000000-0000-0000-0000-000000000000",
         ] {
-            let found = copy.load(tenant, "acct1").unwrap();
+            let found = cached.load(tenant, "acct1").unwrap();
             assert_eq!(found.as_deref(), Some(&state), "{tenant}");
         }
-        let bytes = fs::read(&copy.path).unwrap();
+        let bytes = fs::read(&cached.path).unwrap();
         let seen = String::from_utf8_lossy(&bytes);
         assert!(!seen.contains("projects") && !seen.contains("keytab"));
         for (token, tenant, account) in [
@@ -247,21 +251,21 @@ mod tests {
             ("xr_1", "contoso", "acct2"),
             ("xr_2", "contoso", "acct1"),
         ] {
-            let error = kept(folder.path(), token)
+            let error = cache(folder.path(), token)
                 .load(tenant, account)
                 .unwrap_err();
-            assert!(matches!(error, FilesError::BadCopy { .. }), "{error}");
+            assert!(matches!(error, FilesError::BadStateCache { .. }), "{error}");
         }
-        copy.forget();
-        assert!(copy.load("contoso", "acct1").unwrap().is_none());
+        cached.delete();
+        assert!(cached.load("contoso", "acct1").unwrap().is_none());
     }
 
     #[test]
-    fn any_changed_byte_and_any_cut_is_noticed() {
+    fn a_changed_or_truncated_cache_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = kept(folder.path(), "xr_1");
-        let good = copy.sealed(&state(&["projects"]), 1_000).unwrap();
-        let opens = |bytes: &[u8]| copy.opened(bytes, "contoso", "acct1", 1_000).is_ok();
+        let cached = cache(folder.path(), "xr_1");
+        let good = cached.seal(&state(&["projects"]), 1_000).unwrap();
+        let opens = |bytes: &[u8]| cached.unseal(bytes, "contoso", "acct1", 1_000).is_ok();
         assert!(opens(&good));
         for at in 0..good.len() {
             let mut changed = good.clone();
@@ -269,36 +273,36 @@ mod tests {
             assert!(!opens(&changed), "byte {at}");
             assert!(!opens(&good[..at]), "cut at {at}");
         }
-        let hostile = copy.sealed(&state(&["../../etc"]), 1_000).unwrap();
+        let hostile = cached.seal(&state(&["../../etc"]), 1_000).unwrap();
         assert!(!opens(&hostile));
     }
 
     #[test]
-    fn a_copy_ends_when_nobody_confirms_it() {
+    fn a_state_that_was_not_confirmed_for_a_week_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = kept(folder.path(), "xr_1");
-        let bytes = copy.sealed(&state(&[]), 1_000_000).unwrap();
-        let at = |now: i64| copy.opened(&bytes, "contoso", "acct1", now).map(drop);
+        let cached = cache(folder.path(), "xr_1");
+        let bytes = cached.seal(&state(&[]), 1_000_000).unwrap();
+        let at = |now: i64| cached.unseal(&bytes, "contoso", "acct1", now).map(drop);
         assert_eq!(at(1_000_000 + MAX_AGE_S), Ok(()));
         assert!(at(1_000_001 + MAX_AGE_S).unwrap_err().contains("7 days"));
         assert!(at(900_000).unwrap_err().contains("clock"));
     }
 
     #[test]
-    fn a_writer_that_died_leaves_the_old_copy() {
+    fn a_writer_that_was_killed_leaves_the_previous_state() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = kept(folder.path(), "xr_1");
+        let cached = cache(folder.path(), "xr_1");
         let (old, new) = (state(&["old"]), state(&["new"]));
-        copy.save(&old).unwrap();
-        // What a writer leaves that is killed at any byte: a file beside, never half of the one that is read.
-        let bytes = copy.sealed(&new, now_s()).unwrap();
+        cached.save(&old).unwrap();
+        // A writer that is killed at any byte leaves a temporary file, and the cache itself complete.
+        let bytes = cached.seal(&new, now_s()).unwrap();
         for end in [0, 1, bytes.len() / 2, bytes.len()] {
-            fs::write(copy.path.with_extension("new"), &bytes[..end]).unwrap();
-            let found = copy.load("contoso", "acct1").unwrap();
+            fs::write(cached.path.with_extension("new"), &bytes[..end]).unwrap();
+            let found = cached.load("contoso", "acct1").unwrap();
             assert_eq!(found.as_deref(), Some(&old));
         }
-        copy.save(&new).unwrap();
-        let found = copy.load("contoso", "acct1").unwrap();
+        cached.save(&new).unwrap();
+        let found = cached.load("contoso", "acct1").unwrap();
         assert_eq!(found.as_deref(), Some(&new));
     }
 }

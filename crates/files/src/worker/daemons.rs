@@ -1,8 +1,8 @@
-//! winbindd and smbd: started in order, watched, stopped in order.
+//! winbindd and smbd: started in order, supervised, stopped in order.
 
 use crate::error::FilesError;
 use crate::listen::Listen;
-use crate::places::{LOG, SMB_CONF};
+use crate::paths::{LOG, SMB_CONF};
 use crate::tools;
 use std::collections::VecDeque;
 use std::io;
@@ -12,25 +12,25 @@ use tokio::net::TcpStream;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a daemon may take until it answers.
+/// How long a daemon may take to answer after its start.
 const START: Duration = Duration::from_secs(30);
-/// How long a daemon may take to end when it is asked to.
+/// How long a daemon may take to stop.
 const STOP: Duration = Duration::from_secs(4);
-/// The pause between two questions whether it answers.
-const STEP: Duration = Duration::from_millis(50);
-/// More deaths of winbindd than this within [`WINDOW`] are not to be helped by another start.
+/// The pause between two attempts to reach it.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// After more deaths of winbindd than this within [`WINDOW`] it is not restarted.
 const MAX_DEATHS: usize = 5;
 /// See [`MAX_DEATHS`].
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// One of the two.
+/// One of the two daemons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Daemon {
     Winbindd,
     Smbd,
 }
 
-/// Both of them, running.
+/// Both daemons, running.
 pub(super) struct Daemons {
     winbindd: Child,
     smbd: Child,
@@ -53,9 +53,9 @@ impl Daemon {
                 "--configfile",
                 SMB_CONF,
             ])
-            // stdout carries the reports of this process.
+            // The worker's stdout carries its reports.
             .stdout(Stdio::null())
-            // A daemon that ends sends SIGTERM to its whole group.
+            // A daemon that ends sends SIGTERM to its process group.
             .process_group(0)
             .spawn()
             .map_err(|error| self.failed(&error.to_string()))
@@ -82,7 +82,7 @@ impl Daemons {
     ///
     /// # Errors
     ///
-    /// [`FilesError::Program`] for the one that ended or did not answer within 30 s.
+    /// [`FilesError::Program`] for a daemon that ended or did not answer within 30 s.
     pub async fn start(listen: Listen) -> Result<Self, FilesError> {
         let winbindd = start_winbindd().await?;
         let mut smbd = Daemon::Smbd.spawn()?;
@@ -97,7 +97,7 @@ impl Daemons {
         })
     }
 
-    /// Waits for the death of either.
+    /// Waits until either daemon ends.
     pub async fn death(&mut self) -> (Daemon, FilesError) {
         let (daemon, status) = tokio::select! {
             status = self.winbindd.wait() => (Daemon::Winbindd, status),
@@ -106,7 +106,7 @@ impl Daemons {
         (daemon, daemon.ended(status))
     }
 
-    /// Starts winbindd anew after its death, which `error` tells of; gives up where it dies too often.
+    /// Restarts winbindd after it ended with `error`; returns that error where it ends too often.
     pub async fn restart_winbindd(&mut self, error: FilesError) -> Result<(), FilesError> {
         let now = Instant::now();
         self.deaths.push_back(now);
@@ -119,16 +119,16 @@ impl Daemons {
         Ok(())
     }
 
-    /// Asks both to end, smbd first, so that no session loses its identities before itself.
+    /// Stops both, smbd first, since its sessions need winbindd.
     pub async fn stop(&mut self) {
         for (daemon, child) in [
             (Daemon::Smbd, &mut self.smbd),
             (Daemon::Winbindd, &mut self.winbindd),
         ] {
-            // What does not end in time is ended by the kernel together with this process.
+            // The kernel kills a daemon that does not stop in time together with the worker.
             let args = ["--configfile", SMB_CONF, daemon.name(), "shutdown"];
-            let asked = tools::run("smbcontrol", &args);
-            let _ = timeout(STOP, async { (asked.await.is_ok(), child.wait().await) }).await;
+            let request = tools::run("smbcontrol", &args);
+            let _ = timeout(STOP, async { (request.await.is_ok(), child.wait().await) }).await;
         }
     }
 }
@@ -142,7 +142,7 @@ async fn start_winbindd() -> Result<Child, FilesError> {
     Ok(child)
 }
 
-/// Waits until `answers`, as long as the daemon lives.
+/// Waits until `answers` is true, or the daemon ends.
 async fn wait_until<F, A>(child: &mut Child, daemon: Daemon, answers: F) -> Result<(), FilesError>
 where
     F: Fn() -> A,
@@ -150,7 +150,7 @@ where
 {
     let probe = async {
         while !answers().await {
-            sleep(STEP).await;
+            sleep(POLL_INTERVAL).await;
         }
     };
     tokio::select! {

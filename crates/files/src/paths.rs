@@ -1,0 +1,101 @@
+//! The paths of the host: the directories that the operator chose, and the paths that Samba sees.
+//!
+//! In its mount namespace the worker has its own `/run/samba` with everything below it. So the paths in `smb.conf` are
+//! constants: a directory that the operator chose cannot put a blank, a `%` or a line break into it, the paths of Unix sockets
+//! stay short enough, and nothing collides with another Samba on the machine.
+
+use crate::check;
+use crate::error::FilesError;
+use std::path::{Path, PathBuf};
+
+/// The default data directory.
+pub const DEFAULT_DATA: &str = "/var/lib/crossrealm/files";
+
+/// The directory of a share's files: `DATA/ACCOUNT/shares/SHARE`.
+///
+/// # Errors
+///
+/// Names that are not those of an account or a share; such names never become paths.
+pub fn share_folder(data: &Path, account: &str, share: &str) -> Result<PathBuf, FilesError> {
+    if !check::is_account_name(account) {
+        return Err(FilesError::BadAccountName(account.to_owned()));
+    }
+    if !check::is_share_name(share) {
+        return Err(FilesError::BadShareName(share.to_owned()));
+    }
+    Ok(HostPaths::new(data, None, account).shares.join(share))
+}
+
+/// The directory for sockets that Samba is built with; `libnss_winbind` uses no other.
+pub(crate) const RUN: &str = "/run/samba";
+/// This host's own state, as the worker sees it: share permissions, id maps.
+pub(crate) const HOST: &str = "/run/samba/host";
+/// The directories of the shares, as the worker sees them.
+pub(crate) const SHARES: &str = "/run/samba/shares";
+/// The snapshots of the shares, as the worker sees them: read-only.
+pub(crate) const SNAPSHOTS: &str = "/run/samba/snapshots";
+/// The configuration of every Samba program.
+pub(crate) const SMB_CONF: &str = "/run/samba/host/smb.conf";
+/// The account's keys: on a tmpfs, so that they are never on disk.
+pub(crate) const KEYTAB: &str = "/run/samba/keytab";
+/// The sizes of shares with a quota: one program per share, which smbd runs.
+pub(crate) const QUOTA_SIZES: &str = "/run/samba/quota";
+/// The log of smbd and winbindd.
+pub(crate) const LOG: &str = "/run/samba/host/log/samba.log";
+/// Replaces `/etc/nsswitch.conf`.
+pub(crate) const NSSWITCH: &str = "/run/samba/host/nsswitch.conf";
+/// Replaces `/etc/resolv.conf`.
+pub(crate) const RESOLV: &str = "/run/samba/host/resolv.conf";
+/// The Kerberos configuration of Samba.
+pub(crate) const KRB5_CONF: &str = "/run/samba/host/krb5.conf";
+/// Directories of the state that survive a restart.
+pub(crate) const STATE_DIRECTORIES: [&str; 4] = ["private", "state", "cache", "log"];
+/// Directories that are created at every start.
+pub(crate) const VOLATILE_DIRECTORIES: [&str; 5] = ["lock", "pid", "ncalrpc", "winbindd", "quota"];
+
+/// The directories of one account's host, as the operator sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostPaths {
+    /// Accessible to root only, so that the directories below are reached through SMB alone. Its file `tenant` records the
+    /// tenant.
+    pub account: PathBuf,
+    /// One directory for each share.
+    pub shares: PathBuf,
+    /// This host's own state.
+    pub state: PathBuf,
+}
+
+impl HostPaths {
+    /// `DATA/ACCOUNT/shares/…` holds the users' files; the state is in `DATA/.host/ACCOUNT` unless chosen otherwise.
+    /// An account's name contains letters and digits only, so that the two never collide.
+    pub fn new(data: &Path, state: Option<&Path>, account: &str) -> Self {
+        let directory = data.join(account);
+        Self {
+            shares: directory.join("shares"),
+            account: directory,
+            state: state.map_or_else(|| data.join(".host").join(account), Path::to_owned),
+        }
+    }
+
+    /// A text of the worker, with its paths replaced by those that the operator knows.
+    pub fn outside_view(&self, text: &str) -> String {
+        text.replace(SHARES, &self.shares.display().to_string())
+            .replace(HOST, &self.state.display().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_reported_as_the_operator_knows_them() {
+        let paths = HostPaths::new(Path::new("/srv/files"), None, "acct1");
+        assert_eq!(
+            paths.outside_view("no `/run/samba/shares/x`; see `/run/samba/host/log/samba.log`"),
+            "no `/srv/files/acct1/shares/x`; see `/srv/files/.host/acct1/log/samba.log`"
+        );
+        let paths = HostPaths::new(Path::new("/srv/files"), Some(Path::new("/var/x")), "acct1");
+        assert_eq!(paths.outside_view(SMB_CONF), "/var/x/smb.conf");
+    }
+}

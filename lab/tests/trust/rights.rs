@@ -148,18 +148,18 @@ impl Play {
         self.story.world.samba_tool(&set).ok().map(drop)
     }
 
-    /// Who (at the service and in AD), what, from where: for each step that a run tells of.
+    /// Who (at the service and in AD), what, from where: for each step that a run reports.
     fn each_step_is_in_the_audit(&self) -> Result<(), Failure> {
         for words in [REMOVE, WHOLE, ROTATE] {
             let before = self.events()?.len();
             let run = self.admin(words)?.ok()?;
             let events = self.events()?.split_off(before);
-            let told = run.err();
-            let steps: Vec<&str> = told
+            let reported = run.err();
+            let steps: Vec<&str> = reported
                 .lines()
                 .filter_map(|l| l.strip_prefix("done: "))
                 .collect();
-            assert!(steps.len() >= 5, "{told}");
+            assert!(steps.len() >= 5, "{reported}");
             let of = |action: &str| -> Vec<&Value> {
                 let is_it = |event: &&Value| event["action"] == action;
                 events.iter().filter(is_it).collect()

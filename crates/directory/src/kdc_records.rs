@@ -332,7 +332,7 @@ mod tests {
     use crate::sealing::master_key::MasterKey;
     use sqlx::Row;
 
-    /// The groups of a ticket are found by index searches: no table is scanned, whatever its size.
+    /// The groups of a ticket are found by index searches: no table is scanned.
     #[tokio::test]
     async fn the_groups_of_a_ticket_are_one_indexed_read() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The record of what was changed by whom, and of the tickets that were issued or refused.
+//! The audit: changes and who made them, and tickets that were issued or refused.
 
 mod actions;
 pub(crate) mod ad_steps;

@@ -119,8 +119,8 @@ async fn connect(url: &str) -> Result<(Opened, AnyConnection)> {
         }
     };
     for statement in opened.dialect.first() {
-        let told = conn.execute(*statement).await;
-        told.map_err(|error| cannot_open(url, &error))?;
+        let done = conn.execute(*statement).await;
+        done.map_err(|error| cannot_open(url, &error))?;
     }
     Ok((opened, conn))
 }

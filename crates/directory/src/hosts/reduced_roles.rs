@@ -70,7 +70,7 @@ pub(crate) async fn find(
     past.users
         .retain(|_, user| revoked_users.sids.binary_search(&user.sid).is_err());
     let present = past.present(conn).await?;
-    let room = MAX_REVOKED_USERS.saturating_sub(revoked_users.sids.len());
+    let capacity = MAX_REVOKED_USERS.saturating_sub(revoked_users.sids.len());
     for share in shares {
         let roles: HashMap<Uuid, ShareRole> = share
             .grants
@@ -89,12 +89,12 @@ pub(crate) async fn find(
             }
         }
         found.sort_by(|a, b| (a.0, &a.1.sid).cmp(&(b.0, &b.1.sid)));
-        let over = u64::try_from(found.len().saturating_sub(room)).unwrap_or(u64::MAX);
-        let mut told: Vec<ReducedRole> = found.into_iter().map(|(_, role)| role).collect();
-        told.truncate(room);
-        told.sort_by(|a, b| a.sid.cmp(&b.sid));
+        let over = u64::try_from(found.len().saturating_sub(capacity)).unwrap_or(u64::MAX);
+        let mut listed: Vec<ReducedRole> = found.into_iter().map(|(_, role)| role).collect();
+        listed.truncate(capacity);
+        listed.sort_by(|a, b| a.sid.cmp(&b.sid));
         share.reduced_roles = ReducedRoles {
-            roles: told,
+            roles: listed,
             beyond: over.saturating_add(past.beyond),
         };
     }

@@ -35,10 +35,10 @@ pub(crate) async fn load(conn: &mut AnyConnection, tenant: &TenantInfo) -> Resul
             .bind(since)
             .fetch_one(conn)
             .await?;
-        let told = u64::try_from(sids.len()).unwrap_or(u64::MAX);
+        let listed = u64::try_from(sids.len()).unwrap_or(u64::MAX);
         beyond = col::<i64>(&row, "count")?
             .unsigned_abs()
-            .saturating_sub(told);
+            .saturating_sub(listed);
     }
     Ok(RevokedUsers { sids, beyond })
 }

@@ -181,13 +181,13 @@ async fn keep_failures(
         true => failures(conn, tenant, domain).await?,
         false => Vec::new(),
     };
-    let told: HashSet<Uuid> = wanted
+    let reported: HashSet<Uuid> = wanted
         .failures
         .iter()
         .filter_map(|f| f.object_guid)
         .collect();
-    all.retain(|old| !old.object_guid.is_some_and(|guid| told.contains(&guid)));
-    for guid in &told {
+    all.retain(|old| !old.object_guid.is_some_and(|guid| reported.contains(&guid)));
+    for guid in &reported {
         sql("DELETE FROM sync_refusals WHERE tenant_id = $1 AND domain = $2 AND guid = $3")
             .bind(tenant_blob(tenant))
             .bind(domain)

@@ -186,14 +186,14 @@ async fn with_members(
         .iter_mut()
         .filter(|item| item.kind == IdentityKind::Group)
         .collect();
-    let mut room = MAX_MEMBERS_READ;
+    let mut capacity = MAX_MEMBERS_READ;
     for chunk in groups.chunks_mut(CHUNK) {
         let guids: Vec<Uuid> = chunk.iter().map(|group| group.object_guid).collect();
         // Read one more than fits, to see whether there are more.
-        let mut members = direct_members(conn, tenant, &guids, room + 1).await?;
-        let cut = (members.len() > room).then(|| members.split_off(room));
+        let mut members = direct_members(conn, tenant, &guids, capacity + 1).await?;
+        let cut = (members.len() > capacity).then(|| members.split_off(capacity));
         let cut = cut.and_then(|rest| rest.first().map(|(group, _)| *group));
-        room -= members.len();
+        capacity -= members.len();
         let mut by_group: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
         for (group, member) in members {
             by_group.entry(group).or_default().push(member);

@@ -115,7 +115,7 @@ impl Directory {
     }
 
     /// The tenant that a KDC proxy URL names by id or domain; cached for a second. `None` if there is none. Safe on the
-    /// path of a ticket: the cache is bounded, whatever unknown callers send.
+    /// path of a ticket: the cache is bounded against unknown callers.
     pub async fn resolve_tenant(&self, id_or_domain: &str) -> Result<Option<Arc<TenantInfo>>> {
         let text = id_or_domain.to_ascii_lowercase();
         let id = text.parse::<TenantId>().ok();
@@ -261,8 +261,8 @@ async fn free_flat_name(conn: &mut AnyConnection, tenant_name: &str) -> Result<S
             0 => "-KRB".to_owned(),
             n => format!("-KRB{n}"),
         };
-        let room = 15 - suffix.len();
-        let start = tenant_name.get(..room).unwrap_or(tenant_name);
+        let max_len = 15 - suffix.len();
+        let start = tenant_name.get(..max_len).unwrap_or(tenant_name);
         let name = names::flat_name(&format!("{}{suffix}", start.trim_end_matches('-')))?;
         if holder(conn, "flat_name", &name).await?.is_none() {
             return Ok(name);

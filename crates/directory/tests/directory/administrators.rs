@@ -1,4 +1,4 @@
-//! Administrators: two proofs or nothing, each good once, few attempts, and never nobody.
+//! Administrators: sign-in with password and code, lockouts, enrolment, and the last administrator.
 
 use crate::support::{World, by};
 use crossrealm_directory::{
@@ -45,7 +45,7 @@ async fn sign_in(
         .map_err(code_of)
 }
 
-/// An enrolled global administrator, whose code of the step before this one is used up.
+/// An enrolled global administrator, whose previous code is spent.
 async fn enrolled(directory: &Directory, upn: &str) -> (Authenticator, Session) {
     let role = TokenRole::GlobalAdministrator;
     let (code, _) = directory
@@ -85,7 +85,7 @@ async fn password_and_code_together_begin_a_session_that_expires() {
         .await
         .unwrap();
     assert_eq!(world.directory.verify_token(&token).await.unwrap(), None);
-    // A new session takes those that have ended away.
+    // A new session deletes expired ones.
     let before = world.count("SELECT COUNT(*) FROM tokens").await;
     sign_in(&world.directory, &who, PASSWORD, &app.code(1))
         .await
@@ -117,7 +117,7 @@ async fn password_or_code_alone_are_refused_and_a_code_is_accepted_once() {
     let code = app.code(0);
     assert_eq!(attempt(6, UPN, PASSWORD, code.clone()).await, Ok(()));
     assert_eq!(attempt(7, UPN, PASSWORD, code).await, refused);
-    // Nor does an older one once a newer was used, nor one from far away.
+    // Nor is an older code after a newer one, nor a code far in the past or future.
     assert_eq!(attempt(8, UPN, PASSWORD, app.code(-1)).await, refused);
     assert_eq!(attempt(9, UPN, PASSWORD, app.code(4)).await, refused);
     assert_eq!(attempt(10, UPN, PASSWORD, app.code(1)).await, Ok(()));
@@ -150,7 +150,7 @@ async fn an_enrolment_code_is_accepted_once_and_expires() {
         crossrealm_directory::CODE_LIFE_S
     );
     let who = from(UPN, 1);
-    // Before enrolment there is nothing to sign in with.
+    // Before enrolment no sign-in is possible.
     assert_eq!(
         sign_in(directory, &who, "", "000000").await.err(),
         Some("sign_in_refused")
@@ -192,7 +192,7 @@ async fn an_enrolment_code_is_accepted_once_and_expires() {
     );
     let last = app.code(0);
     assert_eq!(finish(&code, PASSWORD, last.clone()).await, Ok(()));
-    // The code that ended the enrolment is used up, too.
+    // The code that completed the enrolment is spent too.
     let again = sign_in(directory, &who, PASSWORD, &last).await;
     assert_eq!(again.err(), Some("sign_in_refused"));
     assert_eq!(
@@ -236,7 +236,7 @@ async fn an_account_is_locked_after_failures_from_any_sender() {
         let right = sign_in(node, &elsewhere, PASSWORD, &app.code(0)).await;
         assert_eq!(right.err(), Some("sign_in_locked"));
     }
-    // A name that nobody has is locked just so, and others are not.
+    // An unknown name is locked in the same way; other names are not.
     for _ in 0..FREE_FAILURES {
         let who = from("nobody@contoso.com", 100);
         assert_eq!(
@@ -254,7 +254,7 @@ async fn an_account_is_locked_after_failures_from_any_sender() {
         sign_in(directory, &another, "x", "0").await.err(),
         Some("sign_in_refused")
     );
-    // Time heals.
+    // The lockout expires.
     sqlx::query("UPDATE sign_in_attempts SET locked_until = 1")
         .execute(&mut world.raw().await)
         .await
@@ -345,7 +345,7 @@ async fn reset_and_removal_revoke_sessions_and_credentials() {
         .map(|a| a.upn)
         .collect();
     assert_eq!(left, ["keeper@contoso.com"]);
-    // Nobody else administers the installation: no token without a person was made here.
+    // Nobody else administers the installation: there is no token without a session.
     for refused in [
         directory
             .remove_administrator(&by(), None, "keeper@contoso.com")
@@ -383,7 +383,7 @@ async fn the_first_token_is_revoked_only_after_another_administrator_enrolled() 
     let (first, info) = directory.create_token(&by(), new).await.unwrap();
     let refused = directory.end_token(&by(), &info).await.map_err(code_of);
     assert_eq!(refused, Err("last_administrator"));
-    // Somebody who was made, but has not enrolled, cannot sign in yet.
+    // An administrator who has not enrolled cannot sign in.
     let role = TokenRole::GlobalAdministrator;
     directory
         .create_administrator(&by(), None, "late@contoso.com", role)
@@ -394,7 +394,7 @@ async fn the_first_token_is_revoked_only_after_another_administrator_enrolled() 
     let (_, (session, session_info)) = enrolled(directory, UPN).await;
     directory.end_token(&by(), &info).await.unwrap();
     assert_eq!(directory.verify_token(&first).await.unwrap(), None);
-    // A session may always end: its owner signs in again.
+    // A session may always be ended: its owner can sign in again.
     directory.end_token(&by(), &session_info).await.unwrap();
     assert_eq!(directory.verify_token(&session).await.unwrap(), None);
 }
@@ -450,7 +450,7 @@ async fn an_administrator_of_a_tenant_manages_only_its_administrators() {
         .create_administrator(&by(), Some(one.id), "B@contoso.com", TokenRole::Reader)
         .await;
     assert!(matches!(twice, Err(DirectoryError::Exists { .. })));
-    // A tenant's administrators go with it.
+    // A tenant's administrators are deleted with it.
     directory.delete_tenant(&by(), two.id).await.unwrap();
     assert_eq!(world.count("SELECT COUNT(*) FROM administrators").await, 1);
 }
@@ -495,7 +495,7 @@ async fn changes_are_audited_and_no_secret_is_stored_in_clear() {
         ..EventFilter::default()
     };
     let events = directory.events(&filter).await.unwrap();
-    let told: Vec<_> = events
+    let recorded: Vec<_> = events
         .iter()
         .map(|event| &event.event)
         .filter(|event| event.target == UPN)
@@ -503,7 +503,7 @@ async fn changes_are_audited_and_no_secret_is_stored_in_clear() {
         .collect();
     let done = |action| (action, Outcome::Done, "");
     assert_eq!(
-        told,
+        recorded,
         [
             done("admin.create"),
             done("admin.enrol-begin"),
@@ -515,14 +515,14 @@ async fn changes_are_audited_and_no_secret_is_stored_in_clear() {
         ]
     );
     let (again, _) = enrolled(directory, UPN).await;
-    // On another database server the file is not here to be read.
+    // On PostgreSQL there is no file to read.
     let Ok(mut stored) = std::fs::read(world.path()) else {
         return;
     };
     let wal = world.path().with_extension("db-wal");
     stored.extend(std::fs::read(wal).unwrap_or_default());
     let has = |needle: &[u8]| stored.windows(needle.len()).any(|window| window == needle);
-    // Without this the rest would show nothing.
+    // Otherwise the following would prove nothing.
     assert!(has(UPN.as_bytes()));
     let base32 = uri
         .split_once("secret=")
@@ -550,7 +550,7 @@ async fn an_authenticator_secret_of_another_record_is_not_unsealed() {
     let world = World::new().await;
     let (ours, _) = enrolled(&world.directory, "eve@contoso.com").await;
     enrolled(&world.directory, UPN).await;
-    // Somebody who writes to the database gives an account the secret that they know.
+    // An attacker who can write to the database replaces a secret with one they know.
     sqlx::query(
         "UPDATE administrators SET totp_sealed = (SELECT totp_sealed FROM administrators WHERE upn_key = 'eve@contoso.com'),
          password = (SELECT password FROM administrators WHERE upn_key = 'eve@contoso.com')",

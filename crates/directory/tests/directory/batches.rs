@@ -1,4 +1,4 @@
-//! Changes of one request share their statements; what comes of them is what comes of each change alone, in their order.
+//! Changes of one request share statements. The result equals that of each change by itself, in order.
 
 use crate::support::{CORP, World, by, few_cases, group, guid, rid_sid, run, user};
 use crossrealm_directory::{
@@ -10,7 +10,7 @@ use proptest::test_runner::TestCaseError;
 use sqlx::Row;
 use std::cell::Cell;
 
-/// So few objects and names that they meet all the time.
+/// Few objects and names, so that conflicts are frequent.
 const OBJECTS: u32 = 8;
 const NAMES: u32 = 6;
 
@@ -26,7 +26,7 @@ fn upsert() -> impl Strategy<Value = IdentityChange> {
     let names = (0..NAMES, prop::option::weighted(0.6, 0..=NAMES), 0..30_u32);
     let state = (0..4_u32, 1000..1003_u32);
     (who, names, state).prop_map(|((n, other, odd), (account, upn, bad), (state, primary))| {
-        // Now and then with the SID of another object, or with another kind.
+        // Sometimes with the SID of another object, or with another kind.
         let sid = if other == 0 {
             rid_sid((n + 1) % OBJECTS)
         } else {
@@ -74,13 +74,13 @@ fn members() -> impl Strategy<Value = IdentityChange> {
     })
 }
 
-/// Changes in any order, many of a kind behind each other.
+/// Changes in any order, often many of one kind in a row.
 fn changes() -> impl Strategy<Value = Vec<IdentityChange>> {
     let stretch = prop_oneof![
         4 => prop::collection::vec(upsert(), 1..12),
         4 => prop::collection::vec(members(), 1..16),
         1 => (0..OBJECTS).prop_map(|n| vec![IdentityChange::Delete(guid(n))]),
-        // More than one statement takes.
+        // More than fit into one statement.
         1 => prop::collection::vec(upsert(), 41..90),
     ];
     let groups = (0..OBJECTS / 2).map(|n| IdentityChange::Upsert(group(n, &format!("group{n}"))));
@@ -89,7 +89,7 @@ fn changes() -> impl Strategy<Value = Vec<IdentityChange>> {
         .prop_map(move |stretches| [groups.clone(), stretches.concat()].concat())
 }
 
-/// A tenant in which somebody else has a name that AD's objects want too.
+/// A tenant in which a cloud-only identity has a name that objects of AD have.
 async fn tenant(world: &World, name: &str) -> TenantId {
     let tenant = world.tenant(name).await.id;
     let new = NewCloudIdentity {
@@ -124,7 +124,7 @@ fn sum(all: Vec<ApplyOutcome>) -> ApplyOutcome {
     sum
 }
 
-/// Everything that is kept of AD's objects, without its times.
+/// Everything stored of AD's objects, without times.
 async fn state(world: &World, tenant: TenantId) -> String {
     let d = &world.directory;
     let held = d
@@ -168,7 +168,7 @@ async fn state(world: &World, tenant: TenantId) -> String {
     text
 }
 
-/// Names the first line that differs: the whole would be unreadable.
+/// Reports the first line that differs; the whole text would be unreadable.
 fn same(at_once: &str, alone: &str) -> Result<(), TestCaseError> {
     let mut lines = at_once.lines().zip(alone.lines());
     match lines.find(|(at_once, alone)| at_once != alone) {

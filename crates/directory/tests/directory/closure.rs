@@ -139,7 +139,7 @@ async fn a_deep_nesting_is_read_at_once() {
     apply(d, tenant, changes).await;
     assert_eq!(identity_of(d, tenant, 1).await.unwrap().groups.len(), 300);
     let groups = d.effective_groups(tenant, guid(1)).await.unwrap();
-    // Every way has its length and its ends; the inner steps of the longest are left out where all have too many.
+    // Every path has its length and its ends; the inner steps of the longest are omitted if all together are too many.
     let mut depths: Vec<usize> = groups.iter().map(|g| g.path.len() + g.omitted).collect();
     depths.sort_unstable();
     assert_eq!(depths, (1..=300).collect::<Vec<_>>());
@@ -182,7 +182,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What the directory should hold, kept as plainly as can be.
+/// A simple model of what the directory should hold.
 #[derive(Default)]
 struct Model {
     dead: BTreeSet<u32>,
@@ -192,7 +192,7 @@ struct Model {
 impl Model {
     fn apply(&mut self, op: &Op) -> Option<IdentityChange> {
         match *op {
-            // A change of a dead group is refused: it is not made.
+            // A change of a deleted group is refused, so the model does not make it.
             Op::Add(_, g) | Op::Remove(_, g) if self.dead.contains(&g) => None,
             Op::Add(m, g) => {
                 self.parents.entry(m).or_default().insert(g);

@@ -1,4 +1,4 @@
-//! Opening, making and refusing databases.
+//! Opening, creating and refusing databases.
 
 use crate::support::assert_fails;
 use crate::support::{World, open};

@@ -1,4 +1,4 @@
-//! Connectors, the lease of a sync, and what a run leaves behind beside the identities.
+//! Connectors, the lease of a sync, and the failures of a run.
 
 use crate::support::{
     CORP, World, apply, assert_fails, by, code, corp, group, guid, members, people, run, sid, user,
@@ -52,7 +52,7 @@ async fn a_domain_has_one_connector_until_it_is_revoked() {
             ..
         }
     );
-    // Another may be made, without the old one's right.
+    // Another one may be created, without the rights of the old one.
     let (_, again) = d
         .create_connector(&by(), tenant, CORP, false)
         .await
@@ -84,7 +84,7 @@ async fn only_one_agent_holds_the_lease() {
     let state = d.sync_state(tenant, CORP).await.unwrap();
     assert_eq!(state.lease, Some(renewed));
 
-    // Only its holder writes; what another sends changes nothing.
+    // Only the holder writes; the request of another agent changes nothing.
     let from = |holder: Option<&str>| ApplyIdentities {
         holder: holder.map(str::to_owned),
         ..run(vec![IdentityChange::Upsert(user(1, "alice"))])
@@ -169,7 +169,7 @@ async fn a_run_is_refused_if_its_cursor_was_moved() {
         let refused = d.apply_identities(&by(), tenant, step(3, stale, "c")).await;
         assert_eq!(code(refused), "cursor_moved", "{stale}");
     }
-    // The answer was lost on the way: the same run is told again, and is not another one.
+    // The answer was lost: the same run is repeated, which is not another run.
     let again = d
         .apply_identities(&by(), tenant, step(2, "a", "b"))
         .await
@@ -194,7 +194,7 @@ fn failure(n: Option<u32>, reason: &str) -> SyncFailure {
     }
 }
 
-/// A run of one request, with what the agent could not make sense of.
+/// A run of one request, with objects that the agent could not process.
 fn whole_run(
     incremental: bool,
     failures: Vec<SyncFailure>,
@@ -213,7 +213,7 @@ async fn failures_are_listed_until_the_object_is_synced() {
     let world = World::new().await;
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
-    let told = async |incremental, failures: Vec<SyncFailure>, changes| {
+    let report = async |incremental, failures: Vec<SyncFailure>, changes| {
         let wanted = whole_run(incremental, failures, changes);
         d.apply_identities(&by(), tenant, wanted).await.unwrap();
         let kept = d.sync_failures(tenant, CORP).await.unwrap();
@@ -227,16 +227,16 @@ async fn failures_are_listed_until_the_object_is_synced() {
         failure(Some(3), "name is not UTF-8"),
         failure(None, "an entry without objectGUID"),
     ];
-    assert_eq!(told(false, all.clone(), vec![]).await, all);
-    // A run over what changed: one is written, one is deleted, one is told anew, one it does not speak of.
+    assert_eq!(report(false, all.clone(), vec![]).await, all);
+    // An incremental run: one failed object is written, one is deleted, one fails again, one is not mentioned.
     let changes = vec![
         IdentityChange::Upsert(user(1, "alice")),
         IdentityChange::Delete(guid(2)),
     ];
     let anew = failure(Some(3), "two values");
-    let left = told(true, vec![anew.clone()], changes).await;
+    let left = report(true, vec![anew.clone()], changes).await;
     assert_eq!(left, [all[3].clone(), anew]);
-    assert_eq!(told(false, vec![], vec![]).await, []);
+    assert_eq!(report(false, vec![], vec![]).await, []);
 
     let many = vec![failure(None, "x"); MAX_FAILURES + 1];
     let wanted = ApplyIdentities {
@@ -247,7 +247,7 @@ async fn failures_are_listed_until_the_object_is_synced() {
         code(d.apply_identities(&by(), tenant, wanted).await),
         "too_many_changes"
     );
-    // What was not told in full is counted in full; a name cannot break a terminal or fill a disk.
+    // Failures that are not listed are counted; a name cannot send control characters or fill the disk.
     let wanted = ApplyIdentities {
         failures: vec![SyncFailure {
             name: "\u{1b}[2J".repeat(1000),
@@ -263,7 +263,7 @@ async fn failures_are_listed_until_the_object_is_synced() {
     assert!(name.chars().count() == 256 && !name.contains('\u{1b}'));
 }
 
-/// Of an object that was refused and failed, in whatever order, the last word is told and no other.
+/// Of an object that was refused and that failed, in any order, only the latest is stored.
 #[tokio::test]
 async fn an_object_has_one_refusal_or_failure() {
     let world = World::new().await;
@@ -273,7 +273,7 @@ async fn an_object_has_one_refusal_or_failure() {
         sid: sid("S-1-5-21-9-9-9-1001"),
         ..user(1, "alice")
     });
-    let told = async |incremental, failures: Vec<SyncFailure>, changes| {
+    let report = async |incremental, failures: Vec<SyncFailure>, changes| {
         let wanted = whole_run(incremental, failures, changes);
         d.apply_identities(&by(), tenant, wanted).await.unwrap();
         let refused = d.sync_refusals(tenant, CORP).await.unwrap().len();
@@ -287,12 +287,12 @@ async fn an_object_has_one_refusal_or_failure() {
     };
     let unusable = || vec![failure(Some(1), "no name")];
     for incremental in [true, false] {
-        assert_eq!(told(incremental, vec![], vec![bad.clone()]).await, (1, 0));
-        assert_eq!(told(incremental, unusable(), vec![]).await, (0, 1));
-        assert_eq!(told(true, vec![], vec![bad.clone()]).await, (1, 0));
+        assert_eq!(report(incremental, vec![], vec![bad.clone()]).await, (1, 0));
+        assert_eq!(report(incremental, unusable(), vec![]).await, (0, 1));
+        assert_eq!(report(true, vec![], vec![bad.clone()]).await, (1, 0));
     }
     let mended = IdentityChange::Upsert(user(1, "alice"));
-    assert_eq!(told(true, vec![], vec![mended]).await, (0, 0));
+    assert_eq!(report(true, vec![], vec![mended]).await, (0, 0));
 }
 
 #[tokio::test]
@@ -335,7 +335,7 @@ async fn an_agent_reads_only_the_requested_objects() {
     );
 }
 
-/// Three groups of 9,000: the third does not fit into one answer, a fourth, empty one, is behind it.
+/// Three groups of 9,000: the third does not fit into one answer; a fourth, empty one follows.
 #[tokio::test]
 async fn large_groups_are_read_in_pages() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! The answers to the KDC: whose they are, how fresh, and that nothing is written.
+//! The answers to the KDC: the right tenant, freshness, and that nothing is written.
 
 use crate::support::{
     CORP, World, apply, by, corp_trust, grant_of, guid, identity_of, people, rid_sid, trust_of,
@@ -26,7 +26,7 @@ async fn two_tenants_never_answer_for_each_other() {
     let (a, b) = (world.tenant("a").await, world.tenant("b").await);
     let d = &world.directory;
     furnish(d, a.id).await;
-    // b is empty: nothing of a is found there, in whatever order they are asked.
+    // b is empty: nothing of a is found there, in any order of requests.
     for _ in 0..2 {
         assert!(trust_of(d, a.id).await.is_some());
         assert!(trust_of(d, b.id).await.is_none());
@@ -35,7 +35,7 @@ async fn two_tenants_never_answer_for_each_other() {
         let (identity, service) = grant_of(d, b.id, &rid_sid(1), "cifs/files.contoso.com").await;
         assert!(identity.is_none() && service.is_none());
     }
-    // b furnished alike: the same names, other keys.
+    // b has the same names, with other keys.
     furnish(d, b.id).await;
     let (ta, tb) = (
         trust_of(d, a.id).await.unwrap(),
@@ -187,7 +187,7 @@ async fn repeated_answers_read_no_database() {
     let first = trust_of(d, tenant).await.unwrap();
     for _ in 0..2000 {
         round().await;
-        // Nothing was derived anew: it is the same object.
+        // Nothing was derived again: it is the same object.
         let again = trust_of(d, tenant).await.unwrap();
         assert!(std::sync::Arc::ptr_eq(&first, &again));
     }

@@ -37,7 +37,7 @@ async fn the_last_seen_object_is_recorded_and_its_domain_registered() {
         );
     }
     assert_eq!(d.domain(tenant, CORP).await.unwrap().sid, corp().sid);
-    // Another tenant knows nothing of it.
+    // Another tenant does not see it.
     let other = world.tenant("second").await.id;
     assert_fails!(
         d.kerberos_server(other, CORP).await,

@@ -1,5 +1,5 @@
-//! Groups nested deeply and many at once. How fast it is at the size of a large organisation is measured by
-//! `cargo xtask bench load`.
+//! Deep nestings and many groups at once. Performance at the size of a large organisation is measured by `cargo xtask
+//! bench load`.
 
 use crate::support::{World, apply, domain_users, group, identity_of, members, rid_sid, user};
 use crossrealm_directory::IdentityChange;
@@ -41,7 +41,7 @@ async fn hundreds_of_nested_groups_are_resolved_and_cut_in_time() {
         all
     };
     assert_eq!(is_in().await, sids(0));
-    // The same again changes nothing.
+    // A repetition changes nothing.
     apply(d, tenant, all).await;
     assert_eq!(is_in().await, sids(0));
     let middle = FIRST_GROUP + GROUPS / 2;

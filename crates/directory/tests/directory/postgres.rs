@@ -1,5 +1,4 @@
-//! The same tests on PostgreSQL: a server of its own is started in a temporary folder, and this program runs itself again
-//! against it.
+//! The same tests on PostgreSQL: this program starts a server in a temporary folder and runs itself again against it.
 
 use crate::scratch_postgres::Server;
 use crate::support::{POSTGRES, by, open};
@@ -10,9 +9,9 @@ use std::env;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long anything may take.
+/// The longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What is about files, or about a process that could not be told apart.
+/// Tests of SQLite files.
 const SQLITE_ONLY: [&str; 2] = ["connect::files_are", "connect::files_that_are_not"];
 
 #[tokio::test]
@@ -20,11 +19,11 @@ async fn every_other_test_passes_on_postgresql() {
     let Some(server) = Server::start() else {
         return;
     };
-    // What new databases are copied from gets the schema, once for all tests.
+    // New databases are copied from the template, which gets the schema once for all tests.
     let template = server.url("postgres", "template1");
     open(&template, 7).await.unwrap().close().await;
     let mut run = Command::new(env::current_exe().unwrap());
-    // They wait for the server more than they compute.
+    // More threads than cores: the tests mostly wait for the server.
     run.args(["--skip", "postgres::", "--test-threads", "8"]);
     for test in SQLITE_ONLY {
         run.args(["--skip", test]);
@@ -38,7 +37,7 @@ async fn every_other_test_passes_on_postgresql() {
     );
 }
 
-/// What an operator can get wrong, each with its own words and a next step.
+/// Mistakes of an operator, each with its own message and hint.
 #[tokio::test]
 async fn errors_of_a_server_name_the_cause() {
     let Some(server) = Server::start() else {
@@ -94,7 +93,7 @@ async fn errors_of_a_server_name_the_cause() {
     );
     let error = open(&good, 8).await.err().unwrap();
     assert!(matches!(error, DirectoryError::MasterKey(_)), "{error}");
-    // As the next version of the program leaves it.
+    // As a newer version of the program would leave it.
     let newer =
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  SELECT 9999, 'later', TRUE, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
@@ -107,7 +106,7 @@ async fn errors_of_a_server_name_the_cause() {
     refused(&good, "not created by this program", "backup").await;
 }
 
-/// A server that hangs, as one whose disk does, keeps nobody waiting for ever.
+/// A server that hangs, for example because its disk does, is given up.
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up() {
     let Some(server) = Server::start() else {
@@ -142,7 +141,7 @@ async fn a_server_that_hangs_is_given_up() {
     directory.close().await;
 }
 
-/// Who follows all events misses none of a transaction that began before another and ended after it.
+/// A follower of all events misses none of a transaction that began before another one and ended after it.
 #[tokio::test]
 async fn events_appear_in_the_order_of_their_numbers() {
     let Some(server) = Server::start() else {
@@ -150,7 +149,7 @@ async fn events_appear_in_the_order_of_their_numbers() {
     };
     let url = server.url("postgres", "postgres");
     let directory = open(&url, 7).await.unwrap();
-    // As another node that was about to commit an event of no tenant.
+    // As another node that is about to commit an event without a tenant.
     let server = std::sync::Arc::new(server);
     let other = server.clone();
     let insert = "INSERT INTO events (at_ms, category, outcome, action, reason, actor, user_name, user_key, target, detail)
@@ -178,7 +177,7 @@ async fn events_appear_in_the_order_of_their_numbers() {
                 made.unwrap();
                 looks_since_made = Some(0);
             }
-            // The later event was looked for some times before the earlier one is committed.
+            // Look for the later event several times before the earlier one is committed.
             Some(3) => server.release(),
             _ => {}
         }

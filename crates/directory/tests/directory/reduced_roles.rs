@@ -1,4 +1,4 @@
-//! Users whose role on a share is less than their tickets say.
+//! Users whose role on a share is lower than their tickets imply.
 
 use crate::revoked_users::account;
 use crate::support::{
@@ -61,14 +61,14 @@ async fn leaving_a_nested_group_reduces_the_role_until_the_ticket_expires() {
     let gone = role(1, ShareRole::Contributor, None);
     assert_eq!(reduced_roles(d, tenant).await.roles, [gone]);
     assert_ne!(d.host_state(tenant, "acct1").await.unwrap().version, before);
-    // A role of another way is kept.
+    // A role by another path is kept.
     grant(d, tenant, "alice@corp.contoso.com", ShareRole::Reader).await;
     let less = role(1, ShareRole::Contributor, Some(ShareRole::Reader));
     assert_eq!(
         reduced_roles(d, tenant).await.roles,
         std::slice::from_ref(&less)
     );
-    // The membership is back, by another way even.
+    // The membership is restored, also by another path.
     apply(d, tenant, vec![members(11, &[1], &[])]).await;
     assert_eq!(reduced_roles(d, tenant).await.roles, []);
     apply(d, tenant, vec![members(11, &[], &[1])]).await;
@@ -116,10 +116,10 @@ async fn every_way_of_leaving_a_group_reduces_the_role() {
     )
     .await;
     assert_eq!(reduced_roles(d, tenant).await.roles, []);
-    // The group between is deleted.
+    // The intermediate group is deleted.
     apply(d, tenant, vec![IdentityChange::Delete(guid(10))]).await;
     assert_eq!(reduced_roles(d, tenant).await.roles, alice);
-    // The user is deleted and restored without groups: barred first, then let in again with the same ticket.
+    // The user is deleted and restored without groups: first revoked, then accepted again with the same ticket.
     apply(d, tenant, vec![IdentityChange::Delete(guid(1))]).await;
     assert_eq!(reduced_roles(d, tenant).await.roles, []);
     apply(d, tenant, vec![IdentityChange::Upsert(user(1, "alice"))]).await;
@@ -146,7 +146,7 @@ async fn leaving_a_primary_group_reduces_the_role() {
         reduced_roles(d, tenant).await.roles,
         [role(1, ShareRole::Reader, None)]
     );
-    // Whose primary group leaves the one with the role, or is deleted, leaves it as well.
+    // A user loses the role too if their primary group leaves the group with the role, or is deleted.
     let all = [1, 2, 3].map(|n| role(n, ShareRole::Reader, None));
     apply(d, tenant, vec![members(11, &[], &[12])]).await;
     assert_eq!(reduced_roles(d, tenant).await.roles, all);
@@ -189,7 +189,7 @@ async fn the_list_of_reduced_roles_is_bounded_and_counts_the_rest() {
     for chunk in users.chunks(500) {
         apply(d, tenant, vec![members(20, &[], chunk)]).await;
     }
-    // Who is barred takes room as well, and none of that of another.
+    // Revoked users take space in the list too, at most that of one entry each.
     apply(d, tenant, vec![IdentityChange::Delete(guid(first))]).await;
     let found = reduced_roles(d, tenant).await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Whatever becomes of requests on their way (dropped, killed, told again), the same state comes of them.
+//! Requests that are dropped, repeated or killed lead to the same state.
 
 use crate::support::{CORP, World, by, few_cases, group, guid, members, open, run, user};
 use crossrealm_directory::{
@@ -13,14 +13,14 @@ use std::time::Duration;
 const GROUPS: u32 = 5;
 const OBJECTS: u32 = 9;
 
-/// What happens to one request before it is done.
+/// What happens to a request before it is completed.
 #[derive(Clone, Debug)]
 enum Mishap {
-    /// It is done at once.
+    /// It is completed at once.
     None,
-    /// It is dropped after this many microseconds, as by a broken connection; then sent again.
+    /// It is dropped after this many microseconds, as by a broken connection, and sent again.
     Dropped(u64),
-    /// Its answer is lost, so that it is sent twice.
+    /// Its answer is lost, so it is sent twice.
     Repeated,
 }
 
@@ -32,7 +32,7 @@ fn mishap() -> impl Strategy<Value = Mishap> {
     ]
 }
 
-/// A request in the order that agents keep: objects, memberships, deletions.
+/// A request in the order that agents use: objects, memberships, deletions.
 fn request() -> impl Strategy<Value = Vec<IdentityChange>> {
     let upsert = (0..OBJECTS, any::<bool>(), 0..3_u32).prop_map(|(n, disabled, version)| {
         let made = match n < GROUPS {
@@ -135,10 +135,11 @@ fn repeated_and_dropped_requests_end_in_the_same_state() {
 }
 
 const CHILD: &str = "CROSSREALM_TEST_KILLED_SYNC";
-/// Users made by one request of the child.
+/// Users created by one request of the child.
 const CROWD: u32 = 150;
 
-/// The `n`th request of the child: a group above the one before, with a crowd of its own; half of the crowd before goes.
+/// The `n`th request of the child: a group above the previous one, with members of its own; half of the previous
+/// members are deleted.
 fn step(n: u32) -> ApplyIdentities {
     let first = 1000 + n * CROWD;
     let mut changes = vec![IdentityChange::Upsert(group(n, &format!("g{n}")))];
@@ -154,7 +155,7 @@ fn step(n: u32) -> ApplyIdentities {
     numbered(n as usize, changes)
 }
 
-/// Not a test of its own: the process that the next test kills.
+/// Not a test by itself: the process that the next test kills.
 #[tokio::test]
 async fn sync_that_is_killed() {
     let Ok(url) = std::env::var(CHILD) else {
@@ -169,7 +170,7 @@ async fn sync_that_is_killed() {
     }
 }
 
-/// Killed anywhere, the database holds what the cursor says: all of each request or nothing of it.
+/// At any moment of the kill, the database matches the cursor: all of each request or nothing of it.
 #[tokio::test]
 async fn a_killed_sync_leaves_whole_requests() {
     let world = World::new().await;
@@ -189,7 +190,7 @@ async fn a_killed_sync_leaves_whole_requests() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // It is at work, however slow the machine is; then any moment will do.
+        // Wait until it works; then kill it at any moment.
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         while world
             .directory
@@ -221,7 +222,7 @@ async fn a_killed_sync_leaves_whole_requests() {
             count("SELECT COUNT(*) FROM memberships").await,
             users + done - 1
         );
-        // Each group in all above it and in itself.
+        // Each group is in itself and in all above it.
         assert_eq!(
             count("SELECT COUNT(*) FROM group_closure").await,
             done * (done + 1) / 2

@@ -1,4 +1,4 @@
-//! Whom the hosts of a tenant refuse although their tickets are good.
+//! Users that the hosts of a tenant refuse although their tickets are valid.
 
 use crate::support::{World, apply, by, guid, people, rid_sid, user};
 use crossrealm_directory::{IdentityChange, MAX_REVOKED_USERS, NewStorageAccount, SyncedIdentity};
@@ -41,7 +41,7 @@ async fn users_who_may_no_longer_sign_in_are_revoked_until_the_last_ticket_expir
     people(d, tenant).await;
     let state = async || d.host_state(tenant, "acct1").await.unwrap();
     let revoked = async || state().await.revoked_users.sids;
-    // mallory came disabled and never had a ticket.
+    // mallory was synced disabled and never had a ticket.
     let before = state().await;
     assert_eq!(before.revoked_users.sids, []);
     apply(
@@ -58,7 +58,7 @@ async fn users_who_may_no_longer_sign_in_are_revoked_until_the_last_ticket_expir
     apply(d, tenant, vec![disabled(4, "dora")]).await;
     assert_eq!(revoked().await, [rid_sid(1), rid_sid(2), rid_sid(4)]);
     apply(d, tenant, vec![IdentityChange::Upsert(user(4, "dora"))]).await;
-    // Whatever else becomes of them, it began when it did.
+    // Later changes do not move the time of the revocation.
     let back = |seconds: i64| {
         let since = "UPDATE identities SET barred_at = barred_at - ";
         sqlx::query(sqlx::AssertSqlSafe(format!("{since}{seconds}")))
@@ -77,7 +77,7 @@ async fn users_who_may_no_longer_sign_in_are_revoked_until_the_last_ticket_expir
     )
     .await;
     assert_eq!(revoked().await, [rid_sid(1), rid_sid(2)]);
-    // Enabled again: a new ticket is to be had, and the old one is good too.
+    // Enabled again: new tickets are issued, and older ones are accepted again.
     apply(d, tenant, vec![IdentityChange::Upsert(user(2, "bob"))]).await;
     assert_eq!(revoked().await, [rid_sid(1)]);
     let last = state().await.version;

@@ -1,4 +1,4 @@
-//! Rotation of a trust's secret by age, removals that are cut off, and the audit of changes in AD.
+//! Rotation of a trust password by age, interrupted removals, and the audit of changes in AD.
 
 use crate::support::{CORP, World, assert_fails, by, code, corp, corp_trust};
 use crossrealm_directory::{
@@ -20,7 +20,7 @@ async fn rotate(d: &Directory, tenant: TenantId, wanted: &RotateTrust) -> TrustR
     d.rotate_trust(&by(), tenant, CORP, wanted).await.unwrap()
 }
 
-/// Makes the trust and lets `days` pass.
+/// Creates the trust and lets `days` pass.
 async fn trust_of_age(world: &World, tenant: TenantId, days: i64) {
     let d = &world.directory;
     let made = d.prepare_trust(&by(), tenant, CORP, &corp_trust()).await;
@@ -66,7 +66,7 @@ async fn a_key_is_rotated_only_at_its_age() {
     let due = rotate(d, tenant, &wanted).await.prepared.unwrap();
     assert_eq!((due.version, due.state), (2, TrustKeyState::Pending));
     assert_eq!(due.held.len(), 1);
-    // Killed here: the same version again, and no third one.
+    // Interrupted here: the same version is returned, and no third one.
     let again = rotate(d, tenant, &wanted).await.prepared.unwrap();
     assert_eq!((again.version, &*again.secret), (2, &*due.secret));
     d.confirm_trust(&by(), tenant, CORP, 2, &[]).await.unwrap();
@@ -99,7 +99,7 @@ async fn one_agent_rotates_and_another_takes_over_after_its_claim_expires() {
         .unwrap();
     let second = rotate(d, tenant, &every(30, "two")).await.prepared.unwrap();
     assert_eq!(second.version, first.version);
-    // Both may confirm: it is one rotation.
+    // Both may confirm: it is the same rotation.
     for _ in 0..2 {
         d.confirm_trust(&by(), tenant, CORP, 2, &[]).await.unwrap();
     }
@@ -193,12 +193,12 @@ async fn changes_in_ad_are_audited_with_actor_step_and_address() {
         ..EventFilter::default()
     };
     let events = d.events(&filter).await.unwrap();
-    let told: Vec<_> = events
+    let recorded: Vec<_> = events
         .iter()
         .map(|e| (e.event.action.as_str(), e.event.outcome))
         .collect();
     assert_eq!(
-        told,
+        recorded,
         [
             ("ad.begin", Outcome::Done),
             ("ad.done", Outcome::Done),

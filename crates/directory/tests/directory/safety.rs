@@ -1,4 +1,4 @@
-//! Tampering, many writers at once, and a process that is killed.
+//! Tampering, concurrent writers, and a killed process.
 
 use crate::support::{CORP, World, by, corp_trust, grant_of, guid, open, path, rid_sid, run, user};
 use crossrealm_directory::{
@@ -30,7 +30,7 @@ async fn sealed_keys_of_another_record_are_not_unsealed() {
     let krbtgt = "owner_kind = 'krbtgt'";
     let account_key = "owner_kind = 'account' AND kvno = 1";
     let swaps = [
-        // Another tenant's, another kind's, another version's.
+        // The value of another tenant, kind, or version.
         format!("UPDATE kerberos_keys SET sealed = (SELECT sealed FROM kerberos_keys WHERE {krbtgt} AND tenant_id = $2) WHERE {krbtgt} AND tenant_id = $1"),
         format!("UPDATE kerberos_keys SET sealed = (SELECT sealed FROM kerberos_keys WHERE {account_key} AND tenant_id = $1) WHERE {krbtgt} AND tenant_id = $1 AND $2 IS NOT NULL"),
         format!("UPDATE kerberos_keys SET sealed = (SELECT sealed FROM kerberos_keys WHERE owner_kind = 'account' AND kvno = 2 AND tenant_id = $1) WHERE {account_key} AND tenant_id = $1 AND $2 IS NOT NULL"),
@@ -70,7 +70,7 @@ async fn sealed_keys_of_another_record_are_not_unsealed() {
             _ => false,
         });
         assert!(refused, "{swap}");
-        // The other tenant goes on.
+        // The other tenant is not affected.
         let other = grant_of(&node, b, &rid_sid(1), "cifs/acct1.file.b.cloud.example").await;
         assert!(other.1.is_some());
         node.close().await;
@@ -78,7 +78,7 @@ async fn sealed_keys_of_another_record_are_not_unsealed() {
     }
 }
 
-/// Makes tenant `a`'s records anew, so that the next case starts sound.
+/// Recreates tenant `a`'s records for the next case.
 async fn restore(world: &World, a: TenantId) {
     let d = &world.directory;
     d.delete_trust(&by(), a, CORP).await.unwrap();
@@ -132,7 +132,7 @@ async fn concurrent_writers_on_two_nodes_lose_no_change() {
             .await,
         80
     );
-    // Two that want the same name: one gets it.
+    // Two writers of the same name: one succeeds.
     let (one, two) = tokio::join!(
         account(&nodes[0], tenant, "same"),
         account(&nodes[1], tenant, "same")
@@ -166,7 +166,7 @@ async fn a_dropped_request_leaves_no_partial_change() {
 
 const CHILD: &str = "CROSSREALM_TEST_KILLED_WRITER";
 
-/// Not a test of its own: the process that the next test kills.
+/// Not a test by itself: the process that the next test kills.
 #[tokio::test]
 async fn writer_that_is_killed() {
     let Ok(url) = std::env::var(CHILD) else {
@@ -197,7 +197,7 @@ async fn a_killed_process_leaves_a_sound_database() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Killed while it writes, somewhere.
+        // Killed at some point while it writes.
         let deadline = Instant::now() + Duration::from_secs(60);
         while world.count(accounts).await == before {
             assert!(Instant::now() < deadline, "the writer did not get to write");

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own: in a temporary folder, reached by a socket in it, gone with the test.
+//! A PostgreSQL server for one test, in a temporary folder, reached by a socket in it, deleted with the test.
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
 use std::fs::{self, Permissions};
@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Set where nothing may be skipped, as CI does.
+/// Set where no test may be skipped, such as in CI.
 const REQUIRE: &str = "CROSSREALM_REQUIRE_WORLD";
 /// A certificate for `localhost`, and the authority that signed it.
 const CERTIFICATES: &str = "set -e
@@ -18,7 +18,7 @@ openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 
 
 pub struct Server {
     folder: tempfile::TempDir,
-    /// The port of the loopback address, for encrypted connections with a password.
+    /// The port on the loopback address, for TLS connections with a password.
     pub port: u16,
 }
 
@@ -32,7 +32,7 @@ impl Server {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
-        // The server refuses to run as root: then the folder and the processes are those of its own user.
+        // The server refuses to run as root; the folder and the processes then belong to its own user.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
@@ -45,12 +45,12 @@ impl Server {
         Some(server)
     }
 
-    /// Who may come in how.
+    /// The rules of authentication.
     pub fn write_hba(&self, lines: &str) {
         fs::write(self.path("data/pg_hba.conf"), lines).unwrap();
     }
 
-    /// Starts the server that was stopped. A test's database need not outlive a power cut.
+    /// Starts the stopped server again. A test's database need not survive a power failure.
     pub fn start_again(&self) {
         let folder = self.folder.path().display();
         let options = format!(
@@ -65,13 +65,13 @@ impl Server {
         );
     }
 
-    /// Stops it: `fast`, or `immediate` as a crash would.
+    /// Stops it: `fast`, or `immediate` like a crash.
     pub fn stop(&self, mode: &str) {
         self.run("pg_ctl", &["-w", "-m", mode, "stop"]);
     }
 
-    /// Sends a signal to all its processes. `STOP` makes it hang, as one whose disk does: connections stay, and nothing is
-    /// answered until `CONT`.
+    /// Sends a signal to all its processes. `STOP` makes it hang: connections stay open, and nothing is answered until
+    /// `CONT`.
     pub fn signal_all(&self, signal: &str) {
         let file = fs::read_to_string(self.path("data/postmaster.pid")).unwrap();
         let server = file.lines().next().unwrap();
@@ -99,13 +99,13 @@ impl Server {
         self.folder.path().join(name)
     }
 
-    /// By the socket, where everybody is believed.
+    /// Through the socket, which needs no password.
     pub fn url(&self, user: &str, database: &str) -> String {
         let (folder, port) = (self.folder.path().display(), self.port);
         format!("postgres:///{database}?host={folder}&port={port}&user={user}")
     }
 
-    /// Has the superuser say this to a database; each statement by itself.
+    /// Runs statements in a database as the superuser, each by itself.
     pub fn tell(&self, database: &str, statements: &[&str]) {
         let folder = self.folder.path().display().to_string();
         let port = self.port.to_string();
@@ -146,7 +146,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.path("data/postmaster.pid").exists() {
-            // A test that failed may have left it hanging.
+            // A failed test may have left it stopped.
             self.signal_all("CONT");
             self.stop("immediate");
         }

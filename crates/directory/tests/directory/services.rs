@@ -185,7 +185,7 @@ async fn rotation_encrypts_with_a_key_that_hosts_already_hold() {
                 .any(|k| k.kvno == sealing.kvno && k.key.as_bytes() == sealing.key.as_bytes())
         );
         held = d.host_state(tenant, "acct1").await.unwrap().keytab.keys;
-        // A ticket sealed just before the rotation still opens at the host.
+        // A ticket encrypted just before the rotation is still decrypted by the host.
         assert!(
             held.iter().any(|k| k.kvno == opened_before.kvno
                 && k.key.as_bytes() == opened_before.key.as_bytes())

@@ -1,4 +1,4 @@
-//! Shares, roles, and what they come to for a user.
+//! Shares, roles, and the effective access of users.
 
 use crate::support::assert_fails;
 use crate::support::{World, apply, by, guid, members, path, people, rid_sid};

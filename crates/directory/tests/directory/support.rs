@@ -1,4 +1,4 @@
-//! A directory in a folder of its own, and the people in it.
+//! A directory in a temporary folder, with users and groups.
 
 use crossrealm_directory::{
     Actor, ApplyIdentities, ApplyOutcome, Directory, DirectoryError, IdentityChange, MasterKey,
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 pub const CORP: &str = "corp.contoso.com";
 pub const CORP_SID: &str = "S-1-5-21-1-2-3";
 
-/// Names a PostgreSQL server, by a URL up to the database: the tests then run on it. Else they run on SQLite.
+/// The URL of a PostgreSQL server up to the database; the tests then run on it, otherwise on SQLite.
 pub const POSTGRES: &str = "CROSSREALM_TEST_POSTGRES";
 
 pub struct World {
@@ -56,7 +56,7 @@ impl World {
         open(&self.url, 7).await.unwrap()
     }
 
-    /// The database without the directory, for what an intruder or an accident does to it.
+    /// The database itself, to tamper with it.
     pub async fn raw(&self) -> AnyConnection {
         AnyConnection::connect(&self.url).await.unwrap()
     }
@@ -76,7 +76,7 @@ impl World {
     }
 }
 
-/// Makes a database of its own on a PostgreSQL server.
+/// Creates a database on a PostgreSQL server.
 async fn new_database(server: &str) -> String {
     let name = format!("t{}", Uuid::new_v4().simple());
     let url = |database: &str| server.replace("/postgres?", &format!("/{database}?"));
@@ -120,7 +120,7 @@ pub fn corp_trust() -> PrepareTrust {
     }
 }
 
-/// Runs a property of which each case is many transactions on a disk; `PROPTEST_CASES` asks for more.
+/// Runs a property with few cases, since each is many transactions on a disk; `PROPTEST_CASES` sets another number.
 pub fn few_cases(cases: u32) -> TestRunner {
     let default = Config::default();
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
@@ -169,7 +169,7 @@ pub fn group(n: u32, name: &str) -> SyncedIdentity {
     }
 }
 
-/// The group that is every user's primary one.
+/// The primary group of every user.
 pub fn domain_users(n: u32) -> SyncedIdentity {
     SyncedIdentity {
         sid: sid(CORP_SID).with_rid(513).unwrap(),
@@ -202,7 +202,7 @@ pub fn run(changes: Vec<IdentityChange>) -> ApplyIdentities {
     }
 }
 
-/// Applies changes of which none may be refused.
+/// Applies changes, none of which may be refused.
 pub async fn apply(
     directory: &Directory,
     tenant: TenantId,

@@ -69,7 +69,7 @@ async fn identities_are_created_updated_deleted_and_restored() {
         identity_of(d, tenant, 1).await.unwrap().state,
         IdentityState::Deleted
     );
-    // The names are free again, the SID is not.
+    // The names are free again; the SID is not.
     let heir = SyncedIdentity {
         object_guid: guid(2),
         ..user(1, "alicia")
@@ -194,7 +194,7 @@ async fn a_sid_is_constant_unique_and_of_the_domain() {
         ),
     ];
     for (bad, expected) in cases {
-        // The rest of the request goes on.
+        // The other changes of the request are applied.
         let changes = vec![
             IdentityChange::Upsert(bad),
             IdentityChange::Upsert(group(9, "Sales")),
@@ -250,7 +250,7 @@ async fn a_refusal_is_audited_once_and_cleared_when_the_object_is_synced() {
     assert_eq!(d.sync_refusals(tenant, CORP).await.unwrap(), []);
 }
 
-/// The members of a group that was refused say nothing new of it.
+/// The members of a refused group add no refusal.
 #[tokio::test]
 async fn a_refused_group_keeps_its_own_reason() {
     let world = World::new().await;
@@ -268,16 +268,16 @@ async fn a_refused_group_keeps_its_own_reason() {
         vec![bad],
     ] {
         refusals(d, tenant, changes).await;
-        let told = d.sync_refusals(tenant, CORP).await.unwrap();
-        assert_eq!(told.len(), 1);
-        assert_eq!(told[0].account_name, "sales");
-        assert_eq!(told[0].code, RefusedChangeCode::SidOutsideDomain);
+        let refusals = d.sync_refusals(tenant, CORP).await.unwrap();
+        assert_eq!(refusals.len(), 1);
+        assert_eq!(refusals[0].account_name, "sales");
+        assert_eq!(refusals[0].code, RefusedChangeCode::SidOutsideDomain);
     }
     let audited = "SELECT COUNT(*) FROM events WHERE action = 'sync.refuse'";
     assert_eq!(world.count(audited).await, 1);
 }
 
-/// Whoever sends ever new objects that are refused fills neither the table nor the disk.
+/// An agent that sends ever new refused objects cannot fill the table or the disk.
 #[tokio::test]
 async fn stored_refusals_are_bounded() {
     let world = World::new().await;
@@ -304,7 +304,7 @@ async fn stored_refusals_are_bounded() {
     assert_eq!(d.sync_state(tenant, CORP).await.unwrap().refused, 10_000);
     let audited = "SELECT COUNT(*) FROM events WHERE action = 'sync.refuse'";
     assert_eq!(world.count(audited).await, 5);
-    // The one that is kept is mended as any other.
+    // A stored refusal is cleared like any other.
     apply(d, tenant, vec![IdentityChange::Upsert(user(1, "alice"))]).await;
     assert_eq!(d.sync_state(tenant, CORP).await.unwrap().refused, 9_999);
 }
@@ -382,7 +382,7 @@ async fn a_connector_writes_its_own_domain_only() {
         ),
         (0, 0, 0)
     );
-    // The same account name in another domain is another's.
+    // The same account name in another domain is no conflict.
     let twin = SyncedIdentity {
         sid: sid("S-1-5-21-4-5-6-1001"),
         upn: String::new(),
@@ -638,7 +638,7 @@ async fn a_membership_takes_effect_when_the_member_is_synced() {
     );
 }
 
-/// What may go unasked, what must be declared, and that all of it is in the audit.
+/// Deletions without a declaration, with one, and their audit.
 #[tokio::test]
 async fn many_deletions_without_a_declaration_are_refused() {
     let world = World::new().await;
@@ -665,7 +665,7 @@ async fn many_deletions_without_a_declaration_are_refused() {
     };
     let delete =
         |range: std::ops::Range<u32>| range.map(|n| IdentityChange::Delete(guid(n))).collect();
-    // A tenth of a thousand, in whatever pieces, whichever run they are said to be of.
+    // A tenth of a thousand, in any number of requests and runs.
     take(1, None, delete(0..60)).await.unwrap();
     take(2, None, (60..100).map(disable).collect())
         .await
@@ -679,12 +679,12 @@ async fn many_deletions_without_a_declaration_are_refused() {
     assert_eq!(code(take(4, Some(0), one_more).await), "too_many_deletions");
     let state = d.sync_state(tenant, CORP).await.unwrap();
     assert_eq!(state.users, 940, "the request changed nothing at all");
-    // What was disabled already is not taken away again.
+    // Identities that are disabled already do not count.
     take(5, None, (60..100).map(disable).collect())
         .await
         .unwrap();
 
-    // Declared: as many as the run said, and not one more.
+    // Declared: as many as the run declared, and not one more.
     take(6, Some(300), delete(100..300)).await.unwrap();
     take(6, Some(300), delete(300..400)).await.unwrap();
     assert_eq!(
@@ -696,7 +696,7 @@ async fn many_deletions_without_a_declaration_are_refused() {
         "too_many_deletions"
     );
 
-    // A day later the bound is a new one; a clock set back does not close it for ever.
+    // The limit is renewed after a day; a clock that was set back does not block it forever.
     for moved in [
         "UPDATE domains SET losses_since = losses_since - 86401",
         "UPDATE domains SET losses_since = losses_since + 1000000, losses = 500",
@@ -738,7 +738,7 @@ async fn every_attribute_has_its_provenance() {
         of.map(|o| (o.attributes.join(","), o.changed_by, o.run_id.unwrap()))
             .collect::<Vec<_>>()
     };
-    let told = |attributes: &str, by: &str, run: u32| {
+    let entry = |attributes: &str, by: &str, run: u32| {
         (attributes.to_owned(), by.to_owned(), guid(9000 + run))
     };
     let all = "sid,account_name,upn,display_name,state,primary_group,domain";
@@ -747,7 +747,7 @@ async fn every_attribute_has_its_provenance() {
         IdentityChange::Upsert(group(10, "Sales")),
     ];
     by_run(1, "connector corp", first).await;
-    assert_eq!(provenance(1).await, [told(all, "connector corp", 1)]);
+    assert_eq!(provenance(1).await, [entry(all, "connector corp", 1)]);
     let renamed = SyncedIdentity {
         upn: "alice@contoso.com".into(),
         display_name: "Alice Miller".into(),
@@ -764,16 +764,16 @@ async fn every_attribute_has_its_provenance() {
     .await;
     let rest = "sid,account_name,state,primary_group,domain";
     let expected = [
-        told(rest, "connector corp", 1),
-        told("upn,display_name", "administrator", 2),
+        entry(rest, "connector corp", 1),
+        entry("upn,display_name", "administrator", 2),
     ];
     assert_eq!(provenance(1).await, expected);
     let sales = [
-        told(all, "connector corp", 1),
-        told("members", "administrator", 2),
+        entry(all, "connector corp", 1),
+        entry("members", "administrator", 2),
     ];
     assert_eq!(provenance(10).await, sales);
-    // What changes nothing changes no provenance.
+    // A sync without changes does not change the provenance.
     by_run(
         3,
         "x",
@@ -785,5 +785,5 @@ async fn every_attribute_has_its_provenance() {
         (expected.to_vec(), sales.to_vec())
     );
     by_run(4, "connector corp", vec![IdentityChange::Delete(guid(1))]).await;
-    assert_eq!(provenance(1).await[2], told("state", "connector corp", 4));
+    assert_eq!(provenance(1).await[2], entry("state", "connector corp", 4));
 }

@@ -59,7 +59,7 @@ async fn two_tenants_share_no_name() {
         create(same_domain).await,
         DirectoryError::Exists { by: Some(_), .. }
     );
-    // Both may be trusted by one AD: their flat names and SIDs differ too.
+    // One AD may trust both: their flat names and SIDs differ too.
     let long = create(NewTenant::named("a-very-long-name-one", "cloud.example"))
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! Trusts: secrets, their versions, and what the KDC gets of them.
+//! Trusts: passwords, their versions, and the keys that the KDC gets.
 
 use crate::support::assert_fails;
 use crate::support::{CORP, World, by, code, corp_trust, sid, trust_of};
@@ -34,7 +34,7 @@ async fn prepare_and_confirm_can_be_repeated_at_any_point() {
     assert_eq!((first.version, first.state), (1, TrustKeyState::Pending));
     assert_eq!(first.secret.len(), 40);
     assert!(first.secret.bytes().all(|b| b.is_ascii_graphic()));
-    // Killed here: the same secret again, even when a rotation is asked for.
+    // Interrupted here: the same password is returned, even if a rotation is requested.
     let rotate = PrepareTrust {
         rotate: true,
         ..corp_trust()
@@ -105,11 +105,11 @@ async fn a_rotation_retires_no_key_too_early() {
             (made.version, made.state),
             (version, TrustKeyState::Pending)
         );
-        // The trust tool is given all that AD may still know, and never the new one twice.
+        // The trust tool gets every version that AD may still hold, and the new one only once.
         let held: Vec<u32> = made.held.iter().map(|held| held.version).collect();
         assert_eq!(held, (1..version).rev().collect::<Vec<_>>());
         assert!(made.held.iter().all(|held| held.secret != made.secret));
-        // AD may hold it from now on: it opens tickets before it is confirmed.
+        // AD may hold it from now on: its keys decrypt tickets before it is confirmed.
         let trust = trust_of(d, tenant).await.unwrap();
         assert_eq!(
             (trust.keys[0].version, trust.keys[0].state),
@@ -267,7 +267,7 @@ async fn a_domain_with_another_sid_is_refused() {
         d.prepare_trust(&by(), tenant.id, CORP, &other_realm).await,
         DirectoryError::Invalid { .. }
     );
-    // One AD may be trusted by many tenants.
+    // Many tenants may trust the same AD.
     let second = world.tenant("second").await.id;
     d.prepare_trust(&by(), second, CORP, &corp_trust())
         .await

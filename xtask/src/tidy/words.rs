@@ -10,7 +10,6 @@ const NOT_YET: &[&str] = &[
     "crates/api",
     "crates/cli",
     "crates/cloud",
-    "crates/directory",
     "crates/doctor",
     "crates/files",
     "crates/kdc",
@@ -23,8 +22,13 @@ const NOT_YET: &[&str] = &[
     "lab",
 ];
 
-/// Files that must name the words.
-const EXEMPT: &[&str] = &["STYLE.md", "xtask/src/tidy/words.rs"];
+/// Files that must name the words; in `directory` a text that stored keys are bound to.
+const EXEMPT: &[&str] = &[
+    "STYLE.md",
+    "crates/directory/src/sealing/seal.rs",
+    "crates/directory/src/trusts/secrets.rs",
+    "xtask/src/tidy/words.rs",
+];
 
 /// Each word or phrase, and what to write instead.
 const WORDS: &[(&str, &str)] = &[

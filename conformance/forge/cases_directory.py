@@ -1,4 +1,4 @@
-"""Users whose genuine referrals the domain controller has issued, and about whom the directory must decide."""
+"""Users whose genuine referrals the domain controller has issued, and whom the directory must judge."""
 
 import kerberos as k
 import pac as p

@@ -64,7 +64,7 @@ impl Scene {
         })
     }
 
-    /// The forger's input, as JSON.
+    /// Everything the forger is told, as JSON.
     ///
     /// # Errors
     /// When a SID cannot be read.
@@ -111,7 +111,7 @@ impl Scene {
 }
 
 impl Scene {
-    /// The trusts' passwords and the administrator's token: what must never appear anywhere.
+    /// The trusts' passwords and the administrator's token: what must never be told to anybody.
     pub fn secrets(&self) -> Vec<String> {
         let passwords = self
             .secrets

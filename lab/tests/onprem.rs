@@ -1,5 +1,5 @@
-//! Runs the own tests of the crate `onprem` (`crates/onprem/tests/real_dc.rs`) on the administration host of a test world:
-//! they need a real domain controller, and the crate itself must not know the lab.
+//! Runs the on-premises room's own tests (`crates/onprem/tests/real_dc.rs`) on the administration host of a test world:
+//! they need a real domain controller, and the room itself must not know the lab.
 
 use std::time::Duration;
 

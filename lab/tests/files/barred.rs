@@ -1,4 +1,4 @@
-//! Users that AD no longer lets in, and that hold a ticket and an open connection of the time before.
+//! Users whom AD lets in no more, and who hold a ticket and an open connection of the time before.
 
 use std::fs;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub const TESTS: &[(&str, Test)] = &[
 const SHARES: [&str; 2] = ["barred", "barred-too"];
 const GONE: [&str; 2] = ["left", "left-too"];
 const SCOPE: [&str; 2] = ["scope", "scope-too"];
-/// More than a host's list of revoked users takes.
+/// More than a host can be told of.
 const CROWD: usize = 760;
 /// How long the directory of a loaded machine may take over a crowd.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -77,7 +77,7 @@ fn deleted(scene: &mut Scene) -> Result<(), Failure> {
     outcome
 }
 
-/// zoe leaves the scope of the sync after more people than a host's list of revoked users takes.
+/// zoe leaves the scope of the sync after more people than a host can be told of.
 fn out_of_scope(scene: &mut Scene) -> Result<(), Failure> {
     let one = |number| {
         format!(
@@ -115,7 +115,7 @@ fn out_of_scope(scene: &mut Scene) -> Result<(), Failure> {
 fn first_the_crowd_then_her(scene: &Scene, zoe: &Service) -> Result<(), Failure> {
     sync_within(scene, "(!(description=crowd))")?;
     let events = scene.admin(&["events", "--since", "1h"]);
-    let what = "was expected to warn of users that no host can refuse";
+    let what = "was expected to tell the tenant of those whom no host can refuse";
     scene.until(&events, what, |output| {
         output.both().contains("host.not-refused")
     })?;

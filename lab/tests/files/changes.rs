@@ -132,7 +132,7 @@ fn inside_host(scene: &Scene, program: &str) -> Result<Run, Failure> {
     Ok(Run::here("nsenter").args(["--mount", "--pid", "--target", &pid.to_string(), program]))
 }
 
-/// The program that makes smbd end connections fails, after the new permissions were written.
+/// The program that tells smbd to end connections fails, after the new permissions were written.
 fn failed_order(scene: &mut Scene) -> Result<(), Failure> {
     let share = "orders";
     scene.share(share)?;
@@ -144,7 +144,7 @@ fn failed_order(scene: &mut Scene) -> Result<(), Failure> {
     let mount = inside_host(scene, "mount")?.args(["--bind", "/bin/false"]);
     mount.arg(control).ok()?;
     let revoked = scene.admin(&["share", "revoke", "acct1/orders", "--from", "Sales"]);
-    let reported = revoked.ok().and_then(|_| {
+    let told = revoked.ok().and_then(|_| {
         let show = scene.admin(&["storage-account", "hosts", "acct1"]);
         scene.until(
             &show,
@@ -153,7 +153,7 @@ fn failed_order(scene: &mut Scene) -> Result<(), Failure> {
         )
     });
     inside_host(scene, "umount")?.arg(control).ok()?;
-    reported?;
+    told?;
     ended(&alice)?;
     fs::write(&stop, "")?;
     Ok(())

@@ -57,7 +57,7 @@ fn impacket(scene: &mut Scene) -> Result<(), Failure> {
         output.says_line(fact)?;
     }
     output.says_line(&format!("owner {}", scene.story.world.sid_of("alice")?))?;
-    // bob may; a user without a role may not: the client gets the error at the tree connect.
+    // bob may; a user without a role may not: the client is told so at the tree.
     scene
         .admin(&["share", "revoke", "acct1/impacket", "--from", "Sales"])
         .ok()?;

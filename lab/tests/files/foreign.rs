@@ -61,8 +61,8 @@ fn exported(scene: &Scene, keytab: &Path) -> Result<(), Failure> {
     let events = scene
         .admin(&["-o", "json", "events", "--since", "1h"])
         .ok()?;
-    let reported = events.json()?;
-    let mut fresh = reported
+    let told = events.json()?;
+    let mut fresh = told
         .as_array()
         .into_iter()
         .flatten()

@@ -269,12 +269,12 @@ fn wrote_on(writers: &[Service], marks: &[u64]) -> bool {
 /// Whether the host reports a key of this version in its keytab.
 fn host_has(scene: &Scene, kvno: u64) -> Result<bool, Failure> {
     let show = scene.admin(&["-o", "json", "storage-account", "show", "acct1"]);
-    let reported = show.ok()?.json()?;
-    let kvnos = reported["hosts"][0]["kvnos"].as_array().cloned();
+    let told = show.ok()?.json()?;
+    let kvnos = told["hosts"][0]["kvnos"].as_array().cloned();
     Ok(kvnos.iter().flatten().any(|known| *known == kvno))
 }
 
-/// The files that a writer's log names, with their hashes.
+/// The files that a writer's log tells of, with their hashes.
 fn files(log: &str) -> BTreeMap<String, String> {
     let lines = log.lines().filter_map(|line| line.split_once(' '));
     lines

@@ -140,7 +140,7 @@ impl Forest {
         let notes = plan["notes"].as_array().map_or(&[][..], Vec::as_slice);
         let shadowed = notes.iter().filter(|note| note["code"] == "shadowed");
         assert_eq!(shadowed.count(), 2, "{notes:?}");
-        // Samba's domain is of the level of Windows Server 2008 R2, which is reported but does not block it.
+        // Samba's domain is of the level of Windows Server 2008 R2, which is told but does not stand against it.
         assert!(notes.iter().any(|note| note["code"] == "domain_level"));
         spn("delete", hidden[0])?;
         spn("delete", hidden[1])?;
@@ -248,7 +248,7 @@ impl Forest {
                 .says("hint: set the clocks by NTP")?
                 .does_not_say("the clock of the service")?;
         }
-        // A command without a preflight gets the domain controller's error.
+        // A command without a preflight is told so by the domain controller.
         let refused = clock.of(self.run(&[GET])?).refused(1)?;
         refused.says("error: the clocks differ by more than five minutes")?;
         // The service's clock.

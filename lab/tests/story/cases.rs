@@ -48,7 +48,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("services_stop_when_asked", services_stop),
 ];
 
-/// After each case: both services run, and a fresh sign-in of alice opens the share.
+/// After whatever was done: both services run, and a fresh sign-in of alice opens the share.
 pub fn still_serves(story: &mut Story) -> Result<(), Failure> {
     for service in [&mut story.cloud, &mut story.files].into_iter().flatten() {
         if let Some(code) = service.ended() {

@@ -1,4 +1,4 @@
-//! The sync agent on a real Active Directory: everything that can happen to users and groups, and everything that interrupts a run.
+//! The sync agent on a real Active Directory: everything that can happen to users and groups, whatever interrupts a run.
 //!
 //! What the tenant must hold is worked out from `ldbsearch` by a script of the lab (`oracles/sync_state.py`); what it
 //! holds is asked with the product's `user` and `group` commands; and that somebody's access begins or ends is shown by a
@@ -115,7 +115,7 @@ impl Play {
         self.follows("updated")?;
         tool(&["group", "removemembers", "Engineers", "bob"])?;
         tool(&["group", "addmembers", "Engineers", "S-1-5-21-99-98-97-1234"])?;
-        let changed = self.once_with_log(&[])?;
+        let changed = self.once_told(&[])?;
         changed.says("a member that is a foreign security principal: 1 in `Engineers`")?;
         self.agrees()?;
         // Who has a group as the primary group is in it without a membership.
@@ -212,8 +212,8 @@ impl Play {
         self.tool(&["group", "addmembers", "Helpdesk", "bob"])?;
         self.once(&[])?;
         self.tool(&["group", "addmembers", "Account Operators", "Helpdesk"])?;
-        let reported = self.once_with_log(&[])?;
-        reported.says("a privileged account")?.says("bob")?;
+        let told = self.once_told(&[])?;
+        told.says("a privileged account")?.says("bob")?;
         self.agrees()?;
         self.no_ticket("bob")?;
         let all = self.once(&["--include-privileged"])?;
@@ -301,7 +301,7 @@ impl Play {
         self.ldif(&format!(
             "dn: CN=Alice Archer,CN=Users,{BASE}\nchangetype: modify\nreplace: mail\nmail: a.archer@contoso.example\n\n"
         ))?;
-        let mapped = self.once_with_log(&["--upn-attribute", "mail"])?;
+        let mapped = self.once_told(&["--upn-attribute", "mail"])?;
         mapped.says("`--upn-attribute` is missing")?;
         self.admin(&["user", "show", "a.archer@contoso.example"])
             .ok()?;
@@ -310,7 +310,7 @@ impl Play {
         self.agrees()
     }
 
-    /// A user whose UPN a cloud-only user has: refused, reported, tried again without a change in AD.
+    /// A user whose UPN a cloud-only user has: refused, told, tried again without a change in AD.
     fn what_is_refused_is_not_forgotten(&mut self) -> Result<(), Failure> {
         let upn = format!("dora@{DOMAIN}");
         self.admin(&["user", "create", &upn]).ok()?;

@@ -92,17 +92,17 @@ impl Play {
         self.tool(&["user", "create", "frank", USER_PASSWORD])?;
         self.exchange(|(_, _, value, damaged)| (value.as_bytes(), damaged))?;
 
-        let reported = self.once(&[])?;
+        let told = self.once(&[])?;
         let status = self.status(&[]).ok()?;
         for (object, name, ..) in DAMAGED {
             // The group, whose account name is damaged, is called by its common name.
-            let mut failures = reported["failures"].as_array().into_iter().flatten();
+            let mut failures = told["failures"].as_array().into_iter().flatten();
             let named = failures.find(|one| one["name"] == *object);
             let reason = named.and_then(|one| one["reason"].as_str());
-            assert!(reason.is_some_and(|why| why.contains(name)), "{reported}");
+            assert!(reason.is_some_and(|why| why.contains(name)), "{told}");
             status.says(&format!("`{object}`: `{name}` is missing or unusable"))?;
         }
-        // What was synced stays in force, and healthy users go on.
+        // What was synced stays in force, and whoever is well goes on.
         let mut held = self.held()?;
         let frank = self.story.world.sid_of("frank")?;
         let users = held["users"].as_object_mut();

@@ -37,12 +37,12 @@ impl Play {
             let mark = service.log_mark();
             self.story.world.kill_dc();
             self.story.world.restart_dc()?;
-            self.logs(
+            self.tells(
                 &service,
                 mark,
                 "the clocks differ by more than five minutes",
             )?;
-            self.logs(&service, mark, "hint: synchronise this computer's clock")?;
+            self.tells(&service, mark, "hint: synchronise this computer's clock")?;
             self.ticket("alice")?;
             self.rename(&format!("Bob after {hours} h"))?;
             clock.is_ahead(0, 0)?;
@@ -62,7 +62,7 @@ impl Play {
         ))
     }
 
-    /// Differences that no change shows, on either side, last until the full sync a day later.
+    /// Differences of which no change tells anything, on either side, stand till everything is compared a day later.
     pub(super) fn a_day_heals_what_no_change_tells(&mut self) -> Result<(), Failure> {
         let clock = Clock::make(&self.story.world)?;
         self.once(&["--full"])?;

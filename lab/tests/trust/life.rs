@@ -129,7 +129,7 @@ impl Play {
         self.the_object_is_in_ad()
     }
 
-    /// Somebody else gave the account a new key: both versions are reported, and `set` records what is.
+    /// Somebody else gave the account a new key: both versions are told, and `set` records what is.
     fn keys_that_differ_are_told(&self) -> Result<(), Failure> {
         let before = self.account_version()?;
         let reset = ["user", "setpassword", "--random-password"];

@@ -1,5 +1,5 @@
 //! The life of the trust on a real Active Directory: made, rotated under load and unattended, killed between its steps,
-//! removed, and by which account.
+//! removed, and by whom.
 //!
 //! What the product says is not believed: Active Directory is asked with `ldbsearch`, and the proof that the two sides
 //! hold the same keys is a ticket that MIT's `kvno` gets.
@@ -120,9 +120,9 @@ impl Play {
         let search = self.story.world.ldbsearch(&filter, &["uSNChanged"]);
         let out = search.ok()?.out();
         let lines = out.lines();
-        let reported =
+        let told =
             lines.filter(|line| line.starts_with("dn: ") || line.starts_with("uSNChanged: "));
-        Ok(reported.map(str::to_owned).collect())
+        Ok(told.map(str::to_owned).collect())
     }
 
     /// Whether AD holds an object.

@@ -148,18 +148,18 @@ impl Play {
         self.story.world.samba_tool(&set).ok().map(drop)
     }
 
-    /// Who (at the service and in AD), what, from where: for each step that a run reports.
+    /// Who (at the service and in AD), what, from where: for each step that a run tells of.
     fn each_step_is_in_the_audit(&self) -> Result<(), Failure> {
         for words in [REMOVE, WHOLE, ROTATE] {
             let before = self.events()?.len();
             let run = self.admin(words)?.ok()?;
             let events = self.events()?.split_off(before);
-            let reported = run.err();
-            let steps: Vec<&str> = reported
+            let told = run.err();
+            let steps: Vec<&str> = told
                 .lines()
                 .filter_map(|l| l.strip_prefix("done: "))
                 .collect();
-            assert!(steps.len() >= 5, "{reported}");
+            assert!(steps.len() >= 5, "{told}");
             let of = |action: &str| -> Vec<&Value> {
                 let is_it = |event: &&Value| event["action"] == action;
                 events.iter().filter(is_it).collect()

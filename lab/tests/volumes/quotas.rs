@@ -282,7 +282,7 @@ fn what_was_there_before_is_not_touched(scene: &Scene) -> Result<(), Failure> {
     assert_eq!(fs::read_to_string(folder.join("before.txt"))?, "before");
     let log = scene.said("acct1");
     assert!(
-        log.contains("quotas are not enforced on `old`: its folder is an ordinary one"),
+        log.contains("quotas are not enforced on `old`: its directory is an ordinary one"),
         "{log}"
     );
     Ok(())

@@ -55,13 +55,13 @@ fn folders_that_cannot_be_are_refused(scene: &Scene) -> Result<(), Failure> {
             "acct1` cannot be served: No such file",
             "install -d -m 755",
         ),
-        (file, "it is no folder", "--snapshots"),
+        (file, "it is not a directory", "--snapshots"),
         (open, "local users can enter it", "chmod 700"),
         (closed, "smbd cannot read it", "chmod 755"),
         (
             inside,
-            "the files of the shares are there",
-            "beside that of the data",
+            "it overlaps the files of the shares",
+            "outside the data directory",
         ),
     ] {
         let run = scene.story.crossrealm(Place::Cloud);

@@ -224,14 +224,14 @@ fn what_keeps_a_host_from_serving_is_said_clearly() {
     let read_only = format!("mount -t tmpfs -o ro none '{there}'");
     expect(
         behind(&read_only, &other),
-        &["Read-only file system", "mount it for writing"],
+        &["Read-only file system", "remount it read-write"],
     );
     let full = format!(
         "mount -t tmpfs -o size=8k none '{there}' && head -c 8192 /dev/zero > '{there}/fill'"
     );
     expect(
         behind(&full, &other),
-        &["No space left on device", "make room"],
+        &["No space left on device", "free some space"],
     );
 
     // A token that is none; one that is another account's; an account that is not there; two accounts at one address.
@@ -396,11 +396,11 @@ fn a_host_follows_its_account_and_leaves_nothing_behind() {
         fs::write(&copy, &bytes).unwrap();
         let (code, said) = refused(serve(cloud, &cloud.data(), "127.0.0.1:1"));
         assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("it does not open"), "{said}");
-        assert!(said.contains("fetches its state anew"), "{said}");
+        assert!(said.contains("it cannot be unsealed"), "{said}");
+        assert!(said.contains("it then fetches its state"), "{said}");
         fs::remove_file(&copy).unwrap();
         let (_, said) = refused(serve(cloud, &cloud.data(), "127.0.0.1:1"));
-        assert!(said.contains("no state of the account was kept"), "{said}");
+        assert!(said.contains("no state of the account is cached"), "{said}");
     });
 
     // Killed outright, it leaves nothing behind either, and serves again afterwards.

@@ -1,6 +1,6 @@
-//! The command line itself: which commands there are, and where each of them lives.
+//! The command line itself: which commands there are, and which module runs each of them.
 //!
-//! A command appears here when it works, never before. Each noun has a module in [`crate::commands`] with its arguments
+//! A command is added here when it works. Each noun has a module in [`crate::commands`] with its arguments
 //! and `async fn run(args, &Context) -> Result<(), Failure>`; adding one takes a variant of [`Command`] and a line in
 //! [`Command::run`].
 
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 
-/// The cloud trust: people signed in to Active Directory open file shares in the cloud.
+/// A cloud trust for Active Directory: its users open file shares in the cloud.
 #[derive(Parser, Debug)]
 #[command(name = "crossrealm", version, about, max_term_width = 100)]
 pub struct Cli {
@@ -25,56 +25,56 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// First run: make everything that the service needs, and the first administrator's token
+    /// Create an installation: configuration, database, certificates and the first administrator's token
     Init(init::Args),
-    /// Sign in as an administrator, with password and one-time code; the session is kept for later commands
+    /// Sign in as an administrator, with password and one-time code; later commands use the session
     Login(login::Args),
-    /// End the token of `--token-file` or `CROSSREALM_TOKEN` for good; without one, the session that `login` keeps
+    /// Revoke the token of `--token-file` or `CROSSREALM_TOKEN`; without one, end the session of `login`
     Logout,
-    /// Administrators: who may change what
+    /// Manage administrators and their roles
     #[command(subcommand)]
     Admin(admin::Args),
-    /// The cloud: KDC proxy and API, until SIGTERM or Ctrl-C
+    /// Run the service (KDC proxy and API) until SIGTERM or Ctrl-C
     Serve(serve::Args),
-    /// Tenants: the cloud sides of organisations
+    /// Manage tenants: the organisations that the service serves
     #[command(subcommand)]
     Tenant(tenant::Args),
-    /// The trust between AD and a tenant, and the Kerberos server object
+    /// Manage the trust between AD and a tenant, and the Kerberos server object
     #[command(subcommand)]
     KerberosServer(kerberos_server::Args),
-    /// The trusted domain object in AD, alone
+    /// Manage the trusted domain object in AD alone
     #[command(subcommand)]
     TrustedDomainObject(trusted_domain_object::Args),
-    /// The sync agent: takes users, groups and memberships of an AD domain over to a tenant
+    /// Synchronize users, groups and memberships of an AD domain to a tenant
     #[command(subcommand)]
     Sync(sync::Args),
-    /// Connectors: the tokens of sync agents, one for each AD domain
+    /// Manage connectors: the tokens of sync agents, one for each AD domain
     #[command(subcommand)]
     Connector(connector::Args),
-    /// Users of a tenant
+    /// Manage the users of a tenant
     #[command(subcommand)]
     User(user::Args),
-    /// Groups of a tenant
+    /// Show the groups of a tenant
     #[command(subcommand)]
     Group(group::Args),
-    /// Storage accounts: named SMB endpoints with two Kerberos keys
+    /// Manage storage accounts: named SMB endpoints with two Kerberos keys
     #[command(subcommand)]
     StorageAccount(storage_account::Args),
-    /// Service principals: any other Kerberos service
+    /// Manage service principals: Kerberos services other than storage accounts
     #[command(subcommand)]
     ServicePrincipal(service_principal::Args),
-    /// Shares, and who may do what on them
+    /// Manage shares, their quotas, grants and permissions
     #[command(subcommand)]
     Share(share::Args),
-    /// The SMB host of a storage account
+    /// Run the SMB host of a storage account
     #[command(subcommand)]
     Files(files::Args),
-    /// What workstations need to know of a tenant
+    /// Configure workstations for a tenant
     #[command(subcommand)]
     Client(client::Args),
-    /// Find out why a share does not open: walks the ticket's way and names the first thing that is wrong
+    /// Diagnose why a share does not open: check each hop of the ticket and report the first fault
     Doctor(doctor::Args),
-    /// Show what happened: tickets asked for, changes made, each with who, what and why
+    /// Show audit events: tickets requested and changes made, each with who, what and why
     Events(events::Args),
 }
 
@@ -117,7 +117,7 @@ impl Command {
 
 /// Logs go to stderr; `CROSSREALM_LOG` chooses what, e.g. `info,crossrealm_files=debug`.
 ///
-/// A server that is not trusted is told once, as the failure of the command, and not by the verifier too.
+/// An untrusted server is reported once, as the failure of the command, and not by the verifier too.
 fn init_tracing() {
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("CROSSREALM_LOG").unwrap_or_else(|_| {

@@ -1,4 +1,4 @@
-//! What every command is given: how to reach the service, the tenant it is about, and the form of its output.
+//! What every command is given: how to reach the service, the tenant, and the format of the output.
 
 use crate::failure::Failure;
 use crate::input_file::{read_bounded, token_in};
@@ -17,7 +17,7 @@ const MAX_CA_BYTES: usize = 1 << 20;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Form of the output: aligned text for people, JSON for programs
+    /// Format of the output: aligned text for people, JSON for programs
     #[arg(
         short,
         long,
@@ -45,7 +45,7 @@ pub struct Global {
         value_name = "NAME"
     )]
     pub tenant: Option<String>,
-    /// File with the private CA (PEM) that the service's certificate comes from
+    /// File with the private CA (PEM) that issued the service's certificate
     #[arg(
         long,
         global = true,
@@ -55,15 +55,15 @@ pub struct Global {
         value_name = "FILE"
     )]
     pub ca: Option<PathBuf>,
-    /// File with the API token; without it the environment variable `CROSSREALM_TOKEN` is used, then the session of
-    /// `crossrealm login`
+    /// File with the API token [default: the environment variable `CROSSREALM_TOKEN`, then the session of `crossrealm
+    /// login`]
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }
 
 /// What a command runs with.
 pub struct Context {
-    /// The form of what is printed; all data goes through it.
+    /// The format of the output; all data goes through it.
     pub output: Format,
     global: Global,
 }
@@ -80,10 +80,10 @@ impl Context {
         }
     }
 
-    /// The tenant that the command is about.
+    /// The tenant that was given.
     pub fn tenant(&self) -> Result<&str, Failure> {
         self.global.tenant.as_deref().ok_or_else(|| {
-            Failure::new("which tenant?").hint("give `--tenant NAME` or set `CROSSREALM_TENANT`")
+            Failure::new("no tenant given").hint("give `--tenant NAME` or set `CROSSREALM_TENANT`")
         })
     }
 
@@ -112,7 +112,7 @@ impl Context {
         let ca = self.ca_pem()?;
         Client::new(self.server()?, token, ca.as_deref()).map_err(|error| {
             match (&error, self.ca_path()) {
-                // The client was given the file's bytes and cannot name it.
+                // The client got the file's bytes and cannot name the file.
                 (ClientError::BadCa { reason }, Some(path)) => Failure::new(format!(
                     "the CA file `{}` holds no usable PEM certificate: {reason}",
                     path.display()
@@ -126,7 +126,7 @@ impl Context {
     /// The address of the service.
     pub fn server(&self) -> Result<&str, Failure> {
         self.global.server.as_deref().ok_or_else(|| {
-            Failure::new("which service?")
+            Failure::new("no service given")
                 .hint("give `--server https://login.BASE-DOMAIN` or set `CROSSREALM_SERVER`")
         })
     }
@@ -144,7 +144,7 @@ impl Context {
         self.global.ca.as_deref()
     }
 
-    /// The API token: from `--token-file`, else from the environment, else of the session that `crossrealm login` keeps.
+    /// The API token: from `--token-file`, else from the environment, else of the session of `crossrealm login`.
     pub fn token(&self) -> Result<SecretText, Failure> {
         if let Some(path) = &self.global.token_file {
             return token_in(path);

@@ -1,4 +1,4 @@
-//! DOMAIN-CREDENTIALS: which AD domain a command is about, and who speaks to it.
+//! The options for an AD domain: which one, and who signs in.
 //!
 //! A password is taken from a file, the environment or a prompt, never from the command line, where others could read
 //! it. Without a user and a keytab the caller's current Kerberos tickets are used.
@@ -14,10 +14,10 @@ use zeroize::Zeroizing;
 
 /// The longest password file; AD takes 256 characters.
 const MAX_PASSWORD_BYTES: usize = 4096;
-/// Where the password may stand in the environment.
+/// The environment variable that may hold the password.
 const PASSWORD_VARIABLE: &str = "CROSSREALM_DOMAIN_PASSWORD";
 
-/// The options that say which domain, and as whom.
+/// The options for an AD domain.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Domain options")]
 pub struct DomainArgs {
@@ -27,7 +27,7 @@ pub struct DomainArgs {
     /// Host name of the domain controller [default: found by DNS]
     #[arg(long, value_name = "HOST")]
     pub dc: Option<String>,
-    /// Who signs in, e.g. `admin@corp.contoso.com` [default: whose Kerberos tickets are there]
+    /// Account that signs in, e.g. `admin@corp.contoso.com` [default: that of the current Kerberos tickets]
     ///
     /// The password comes from `--domain-password-file`, the environment variable `CROSSREALM_DOMAIN_PASSWORD`, or a
     /// prompt.
@@ -56,7 +56,7 @@ impl DomainArgs {
         }
     }
 
-    /// Who speaks to the domain.
+    /// The credentials of the account that signs in.
     pub fn credentials(&self) -> Result<DomainCredentials, Failure> {
         if let Some(path) = &self.domain_keytab {
             return Ok(DomainCredentials::Keytab {
@@ -86,7 +86,7 @@ impl DomainArgs {
         }
         if !std::io::stdin().is_terminal() {
             return Err(Failure::new(format!("no password for `{user}`")).hint(format!(
-                "give `--domain-password-file FILE`, set `{PASSWORD_VARIABLE}`, or run it at a terminal to be asked"
+                "give `--domain-password-file FILE`, set `{PASSWORD_VARIABLE}`, or run it at a terminal"
             )));
         }
         rpassword::prompt_password(format!("Password for {user}: "))
@@ -95,7 +95,7 @@ impl DomainArgs {
     }
 }
 
-/// The first line of the file, whatever ends it.
+/// The first line of the file, without its line end.
 fn password_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let bytes = Zeroizing::new(read_bounded(path, MAX_PASSWORD_BYTES, "password")?);
     let text = std::str::from_utf8(&bytes).map_err(|_| {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_file_that_is_none_is_refused_without_showing_it() {
+    fn an_invalid_password_file_is_refused_without_showing_its_content() {
         for content in [
             &b""[..],
             b"\n",
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keytab_wins_and_no_user_means_the_current_tickets() {
+    fn a_keytab_takes_precedence_and_no_user_means_the_current_tickets() {
         let mut args = DomainArgs {
             domain: "corp.contoso.com".to_owned(),
             dc: None,

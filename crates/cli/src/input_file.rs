@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// A token is short; a longer file was named by mistake.
+/// A token is short; a longer file was given by mistake.
 const MAX_TOKEN_BYTES: usize = 4096;
 
 /// The API token in a file.
@@ -15,14 +15,14 @@ pub fn token_in(path: &Path) -> Result<SecretText, Failure> {
     let text = std::str::from_utf8(&text).unwrap_or_default().trim();
     match text {
         "" => Err(Failure::new(format!(
-            "the token file `{}` holds no token",
+            "the token file `{}` is empty",
             path.display()
         ))),
         token => Ok(SecretText::new(token)),
     }
 }
 
-/// A file named by the user, up to `limit` bytes.
+/// The content of a file, up to `limit` bytes; `what` names its kind in errors.
 pub fn read_bounded(path: &Path, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(format!(

@@ -1,7 +1,7 @@
-//! Asking for what must not stand on a command line.
+//! Prompts, for what must not be on a command line.
 //!
-//! At a terminal a person is asked, and a secret is not shown; otherwise each question takes the next line of standard input,
-//! so that a script answers them in their order.
+//! At a terminal a person is asked, and a secret is not echoed; otherwise each prompt takes the next line of standard input, so
+//! that a script answers the prompts in their order.
 
 use crate::failure::Failure;
 use std::io::{BufRead, IsTerminal, Read, Write};
@@ -33,7 +33,7 @@ pub fn secret(question: &str) -> Result<Zeroizing<String>, Failure> {
 pub fn new_secret(question: &str) -> Result<Zeroizing<String>, Failure> {
     let first = secret(question)?;
     if std::io::stdin().is_terminal() && *secret(&format!("{question}, again"))? != *first {
-        return Err(Failure::new("the two differ"));
+        return Err(Failure::new("the passwords do not match"));
     }
     Ok(first)
 }
@@ -48,12 +48,12 @@ fn line(question: &str) -> Result<Zeroizing<String>, Failure> {
         .map_err(|error| unread(question, &error.to_string()))?;
     let answer = line.trim_end_matches(['\r', '\n']);
     match answer {
-        "" => Err(unread(question, "there is no answer")),
+        "" => Err(unread(question, "no input")),
         answer => Ok(Zeroizing::new(answer.to_owned())),
     }
 }
 
 fn unread(question: &str, reason: &str) -> Failure {
     Failure::new(format!("cannot read `{question}`: {reason}"))
-        .hint("run it at a terminal to be asked, or give one answer a line on standard input")
+        .hint("run it at a terminal, or give one answer per line on standard input")
 }

@@ -1,5 +1,5 @@
-//! The session that `crossrealm login` keeps: one file per service below the user's configuration folder, which only the
-//! user can read. It holds a token that ends by itself.
+//! The session of `crossrealm login`: one file per service below the user's configuration directory, readable by the user
+//! alone. Its token expires by itself.
 
 use crate::failure::Failure;
 use crate::input_file::read_bounded;
@@ -14,34 +14,34 @@ use zeroize::Zeroizing;
 
 const MAX_FILE_BYTES: usize = 16 * 1024;
 
-/// What is kept.
+/// The content of the session file.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredSession {
     server: String,
     upn: String,
     expires_at: i64,
     token: SecretText,
 }
 
-/// Keeps a session at the service `server` in the place of an older one. Returns the file.
-pub fn keep(server: &str, session: &Session) -> Result<PathBuf, Failure> {
+/// Stores a session at the service `server`, replacing an older one. Returns the file.
+pub fn store(server: &str, session: &Session) -> Result<PathBuf, Failure> {
     let path = path(server)?;
     let failed = |error: std::io::Error| {
         Failure::new(format!(
-            "cannot keep the session in `{}`: {error}",
+            "cannot write the session file `{}`: {error}",
             path.display()
         ))
     };
-    let kept = Kept {
+    let kept = StoredSession {
         server: server.to_owned(),
         upn: session.upn.clone(),
         expires_at: session.expires_at,
         token: session.token.clone(),
     };
-    let text = Zeroizing::new(
-        serde_json::to_vec(&kept)
-            .map_err(|error| Failure::new(format!("a session that is no JSON: {error}")))?,
-    );
+    let text =
+        Zeroizing::new(serde_json::to_vec(&kept).map_err(|error| {
+            Failure::new(format!("cannot encode the session as JSON: {error}"))
+        })?);
     if let Some(folder) = path.parent() {
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -53,31 +53,35 @@ pub fn keep(server: &str, session: &Session) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-/// The token of the session that is kept for this service.
+/// The token of the session at this service.
 pub fn token(server: &str) -> Result<SecretText, Failure> {
     let path = path(server)?;
     if !path.exists() {
         return Err(Failure::new("no API token").hint(
-            "sign in with `crossrealm login`, give `--token-file FILE` or set `CROSSREALM_TOKEN`; `crossrealm init` leaves the first token in `admin.token`",
+            "sign in with `crossrealm login`, give `--token-file FILE` or set `CROSSREALM_TOKEN`; `crossrealm init` writes the first token to `admin.token`",
         ));
     }
     let bytes = Zeroizing::new(read_bounded(&path, MAX_FILE_BYTES, "session")?);
     let again = "sign in again with `crossrealm login`";
-    let kept: Kept = serde_json::from_slice(&bytes).map_err(|_| {
+    let kept: StoredSession = serde_json::from_slice(&bytes).map_err(|_| {
         Failure::new(format!("`{}` is not a session file", path.display())).hint(again)
     })?;
     if kept.server != server {
-        let reason = format!("`{}` is a session at another service", path.display());
+        let reason = format!(
+            "`{}` is a session at the service `{}`",
+            path.display(),
+            kept.server
+        );
         return Err(Failure::new(reason).hint(again));
     }
     if kept.expires_at <= now_s() {
-        return Err(Failure::new(format!("the session of `{}` has ended", kept.upn)).hint(again));
+        return Err(Failure::new(format!("the session of `{}` has expired", kept.upn)).hint(again));
     }
     Ok(kept.token)
 }
 
-/// Forgets the session that is kept for this service.
-pub fn forget(server: &str) -> Result<(), Failure> {
+/// Deletes the session at this service.
+pub fn delete(server: &str) -> Result<(), Failure> {
     let path = path(server)?;
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::new(format!(
@@ -91,8 +95,8 @@ pub fn forget(server: &str) -> Result<(), Failure> {
 /// The file of a service: its address with everything but letters, digits, dots and hyphens replaced.
 fn path(server: &str) -> Result<PathBuf, Failure> {
     let folder = folder().ok_or_else(|| {
-        Failure::new("there is no folder for the session")
-            .hint("set `XDG_CONFIG_HOME` or `HOME`, or give a token by `CROSSREALM_TOKEN`")
+        Failure::new("no directory for the session")
+            .hint("set `XDG_CONFIG_HOME` or `HOME`, or give a token in `CROSSREALM_TOKEN`")
     })?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     let name: String = server
@@ -107,7 +111,7 @@ fn path(server: &str) -> Result<PathBuf, Failure> {
         .join(format!("session-{name}.json")))
 }
 
-/// The user's configuration folder (XDG Base Directory Specification).
+/// The user's configuration directory (XDG Base Directory Specification).
 fn folder() -> Option<PathBuf> {
     let set = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);

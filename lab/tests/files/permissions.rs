@@ -192,7 +192,7 @@ fn by_names(scene: &mut Scene) -> Result<(), Failure> {
     for (words, says) in [
         (
             &["--grant", "Sales:everything"][..],
-            "`everything` are no rights",
+            "unknown rights `everything`",
         ),
         (&["--grant", "Sales"], "expected `PRINCIPAL:RIGHTS`"),
         (
@@ -257,7 +257,7 @@ fn propagation(scene: &mut Scene) -> Result<(), Failure> {
     dry.ok()?.says("2 files and folders below would change")?;
     acl(scene, "/tree", &grant)
         .ok()?
-        .says("renewed what 2 files and folders")?;
+        .says("updated what 2 files and folders")?;
     let group = scene.story.world.sid_of("AllStaff")?;
     for (file, expected) in [
         ("/tree", 1),

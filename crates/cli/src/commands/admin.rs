@@ -1,4 +1,4 @@
-//! `crossrealm admin`: who administers the installation or a tenant.
+//! `crossrealm admin`: the administrators of the installation or of a tenant.
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -9,27 +9,27 @@ use crossrealm_api::{AdministratorCreate, AdministratorEnrolment, Role};
 /// What can be done with administrators.
 #[derive(Subcommand, Debug)]
 pub enum Args {
-    /// Make an administrator, and show the one-time code to enrol with
+    /// Create an administrator, and show the code to enrol with
     Create {
         /// The name to sign in with
         upn: String,
-        /// What they may do: `global-administrator`, `hybrid-identity-administrator`, `storage-administrator` or `reader`
+        /// Role: `global-administrator`, `hybrid-identity-administrator`, `storage-administrator` or `reader`
         #[arg(long, value_parser = role)]
         role: Role,
-        /// The only tenant they may administer [default: every tenant that you may]
+        /// Restrict them to this tenant [default: every tenant that you may administer]
         #[arg(long, value_name = "TENANT")]
         only: Option<String>,
     },
     /// List the administrators
     List,
-    /// Take password, authenticator and sessions from an administrator, and show a new code to enrol with
+    /// Revoke an administrator's password, authenticator and sessions, and show a new code to enrol with
     Reset {
-        /// Who
+        /// The administrator's name
         upn: String,
     },
     /// Remove an administrator and end their sessions
     Remove {
-        /// Who
+        /// The administrator's name
         upn: String,
     },
 }
@@ -68,7 +68,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.output.list(
                 &administrators,
                 LIST,
-                "no administrators; `crossrealm admin create UPN --role ROLE` makes one",
+                "no administrators; `crossrealm admin create UPN --role ROLE` creates one",
             )
         }
         Args::Reset { upn } => show(context, &client.reset_administrator(&upn).await?),

@@ -1,4 +1,4 @@
-//! `crossrealm client`: what workstations need to know of a tenant.
+//! `crossrealm client`: configuration of workstations for a tenant.
 
 use crate::client_config::krb5::{self, KdcOf};
 use crate::client_config::settings::{Wishes, settings};
@@ -13,9 +13,9 @@ use crossrealm_api::ClientConfig;
 use crossrealm_os::file::replace;
 use std::path::{Path, PathBuf};
 
-/// Where the private CA is expected when the configuration is printed and nobody said where it is.
-const USUAL_CA: &str = "/etc/crossrealm/ca.pem";
-/// No configuration made here is longer.
+/// The path of the private CA in a printed configuration, unless `--ca` names it.
+const DEFAULT_CA: &str = "/etc/crossrealm/ca.pem";
+/// The longest configuration that this command writes.
 const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 /// What can be done for clients.
@@ -23,31 +23,31 @@ const MAX_CONFIG_BYTES: usize = 1 << 20;
 pub enum Args {
     /// Write the configuration that lets a workstation get tickets for the tenant's shares
     Config(Config),
-    /// Put the configuration for Windows into a group policy object of AD, and keep it right
+    /// Create or update a group policy object in AD with the configuration for Windows
     DeployGpo(deploy_gpo::Args),
 }
 
 /// The arguments of `client config`.
 #[derive(clap::Args, Debug)]
 pub struct Config {
-    /// What to write
+    /// Format to write
     #[arg(long, value_enum)]
     format: ConfigFormat,
-    /// File to write (of `gpo`: folder); the private CA, where there is one, is put beside it [default: stdout]
+    /// File to write (for `gpo`: directory); a private CA is written beside it [default: stdout]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
-    /// Domain controller of the AD domain, by name or address; for `krb5.conf` [default: found by DNS]
+    /// Domain controller of the AD domain, by name or address, for `krb5.conf` [default: found by DNS]
     #[arg(long, value_name = "HOST")]
     dc: Option<String>,
     /// Map all of the tenant's hosts to its realm, for clients whose KDC sends no referrals
     ///
-    /// Hosts outside the tenant's top-level names are mapped always: no referral finds them.
+    /// Hosts outside the tenant's top-level names are always mapped: no referral leads to them.
     #[arg(long)]
     map_hosts: bool,
-    /// Have Windows not check whether the KDC proxy's certificate was revoked; for a private CA without a revocation list
+    /// Disable Windows' revocation check of the KDC proxy's certificate, for a private CA without a revocation list
     #[arg(long)]
     no_revocation_check: bool,
-    /// Write the reverse, which takes the same settings away; of `krb5.conf`: remove the file that was written
+    /// Write the reverse, which removes the same settings; for `krb5.conf`: delete the file that was written
     #[arg(long)]
     undo: bool,
 }
@@ -78,7 +78,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let config = context.client()?.client_config(context.tenant()?).await?;
     if config.ad_realms.is_empty() && !args.undo {
         eprintln!(
-            "note: no AD domain trusts the tenant yet; `crossrealm kerberos-server set --setup-cloud-trust` makes the trust"
+            "note: no AD domain trusts the tenant yet; `crossrealm kerberos-server set --setup-cloud-trust` sets up the trust"
         );
     }
     match args.format {
@@ -117,25 +117,25 @@ fn krb5_conf(config: &ClientConfig, args: Config, context: &Context) -> Result<(
     write(&out, text.as_bytes())
 }
 
-/// Removes what `--out` wrote, and nothing that somebody else did.
+/// Deletes what `--out` wrote, and no other file.
 fn remove_krb5(out: Option<&Path>) -> Result<(), Failure> {
     let out = out.ok_or_else(|| {
-        Failure::new("which file?").hint("give `--out PATH`, the file that is to be removed")
+        Failure::new("no file given").hint("give `--out PATH`, the file to delete")
     })?;
     let out = absolute(out)?;
     let text = read_bounded(&out, MAX_CONFIG_BYTES, "configuration")?;
     if !krb5::is_ours(&String::from_utf8_lossy(&text)) {
         return Err(Failure::new(format!(
-            "`{}` was not written by this command, so it stays",
+            "`{}` was not written by this command, and is kept",
             out.display()
         )));
     }
     for path in [ca_beside(&out), out] {
         match std::fs::remove_file(&path) {
-            Ok(()) => eprintln!("removed `{}`", path.display()),
+            Ok(()) => eprintln!("deleted `{}`", path.display()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
-                let message = format!("cannot remove `{}`: {error}", path.display());
+                let message = format!("cannot delete `{}`: {error}", path.display());
                 return Err(Failure::new(message));
             }
         }
@@ -155,7 +155,7 @@ fn file(config: &ClientConfig, args: &Config, bytes: &[u8]) -> Result<(), Failur
             }
         }
     }
-    tell(config, args);
+    show_notes(config, args);
     Ok(())
 }
 
@@ -165,11 +165,11 @@ fn folder(config: &ClientConfig, args: &Config) -> Result<(), Failure> {
     let out = args
         .out
         .as_ref()
-        .ok_or_else(|| Failure::new("a policy is a folder of files").hint("give `--out DIR`"))?;
+        .ok_or_else(|| Failure::new("a policy is a directory of files").hint("give `--out DIR`"))?;
     let out = absolute(out)?;
     let machine = out.join("Machine");
     std::fs::create_dir_all(&machine)
-        .map_err(|error| Failure::new(format!("cannot make `{}`: {error}", machine.display())))?;
+        .map_err(|error| Failure::new(format!("cannot create `{}`: {error}", machine.display())))?;
     let pol = preg::registry_pol(&settings, args.undo);
     write(&machine.join("Registry.pol"), &pol)?;
     write(&out.join("GPT.INI"), preg::gpt_ini().as_bytes())?;
@@ -178,31 +178,31 @@ fn folder(config: &ClientConfig, args: &Config) -> Result<(), Failure> {
     if !args.undo {
         write_ca(config, &out.join("ca.pem"))?;
     }
-    tell(config, args);
+    show_notes(config, args);
     Ok(())
 }
 
-/// What a Windows workstation needs that stands in no file.
-fn tell(config: &ClientConfig, args: &Config) {
+/// Notes on what a Windows workstation needs beside the files.
+fn show_notes(config: &ClientConfig, args: &Config) {
     if args.undo {
         eprintln!(
-            "note: this also switches off KDC proxies and mappings of other realms, where the computer has some"
+            "note: this disables KDC proxies and mappings of other realms too, where the computer has some"
         );
         return;
     }
     if config.ca_pem.is_some() {
         eprintln!(
-            "note: the service has a private CA: put it into the computers' trusted root certificates (`certutil -addstore Root ca.pem`)"
+            "note: the service has a private CA: add it to the computers' trusted root certificates (`certutil -addstore Root ca.pem`)"
         );
         if !args.no_revocation_check {
             eprintln!(
-                "note: Windows refuses a KDC proxy whose CA has no revocation list, unless written with `--no-revocation-check`"
+                "note: Windows refuses a KDC proxy whose CA has no revocation list, unless configured with `--no-revocation-check`"
             );
         }
     }
 }
 
-/// Not `.conf`, and not a name without a dot: neither kind is read from /etc/krb5.conf.d as configuration.
+/// Not `.conf`, and not a name without a dot: /etc/krb5.conf.d reads both as configuration.
 fn ca_beside(out: &Path) -> PathBuf {
     out.with_extension("ca.pem")
 }
@@ -223,7 +223,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path)
-        .map_err(|error| Failure::new(format!("`{}` is no path: {error}", path.display())))
+        .map_err(|error| Failure::new(format!("`{}` is not a path: {error}", path.display())))
 }
 
 fn print(
@@ -233,11 +233,13 @@ fn print(
     context: &Context,
 ) -> Result<(), Failure> {
     let given = context.ca_path().map(std::path::absolute).transpose();
-    let given = given.map_err(|error| Failure::new(format!("cannot name the CA file: {error}")))?;
+    let given = given.map_err(|error| {
+        Failure::new(format!("cannot resolve the path of the CA file: {error}"))
+    })?;
     let anchor = config.ca_pem.as_ref().map(|_| {
         given.unwrap_or_else(|| {
-            eprintln!("note: put the private CA at `{USUAL_CA}`, or let `--out PATH` write it");
-            PathBuf::from(USUAL_CA)
+            eprintln!("note: copy the private CA to `{DEFAULT_CA}`, or let `--out PATH` write it");
+            PathBuf::from(DEFAULT_CA)
         })
     });
     write_stdout(&krb5::render(config, kdc, map_hosts, anchor.as_deref())?)

@@ -12,21 +12,21 @@ use std::path::PathBuf;
 /// What can be done with connectors.
 #[derive(Subcommand, Debug)]
 pub enum Args {
-    /// Make the connector of an AD domain; its token lets a sync agent write the identities of that domain, and no more
+    /// Create the connector of an AD domain; its token lets a sync agent write the identities of that domain, and no more
     Create {
-        /// DNS name of the AD domain; the tenant must know it
+        /// DNS name of the AD domain; the tenant must have recorded it
         #[arg(long, value_name = "DOMAIN")]
         domain: String,
-        /// Let the token also rotate the trust of the domain
+        /// Let the token rotate the trust key of the domain too
         #[arg(long)]
         allow_trust_rotation: bool,
-        /// File for the token, readable by its owner alone; without it the token is printed. It is shown only this once
+        /// File for the token, readable by its owner alone, instead of printing it; it is shown only once
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
     /// List the connectors
     List,
-    /// End a connector; its token is refused from then on
+    /// Revoke a connector; its token is refused from then on
     Revoke {
         /// DNS name of the AD domain
         #[arg(long, value_name = "DOMAIN")]
@@ -49,7 +49,7 @@ const MADE: &[Column] = &[
     column("TokenFile", "/token_file"),
 ];
 
-/// A connector that was made, and where its token is.
+/// A new connector, and where its token is.
 #[derive(Serialize)]
 struct Made<'a> {
     domain: &'a str,
@@ -82,7 +82,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Args::List => context.output.list(
             &client.connectors(tenant).await?,
             LIST,
-            "no connectors; `crossrealm connector create --domain DOMAIN` makes one",
+            "no connectors; `crossrealm connector create --domain DOMAIN` creates one",
         ),
         Args::Revoke { domain } => {
             client.delete_connector(tenant, &domain).await?;
@@ -92,7 +92,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Shows what was made, the token with it where no file has it.
+/// Shows the new connector; without a file the token too.
 fn show(made: &ConnectorCreated, out: Option<PathBuf>, context: &Context) -> Result<(), Failure> {
     let shown = Made {
         domain: &made.connector.domain,

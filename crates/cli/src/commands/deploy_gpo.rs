@@ -1,4 +1,4 @@
-//! `crossrealm client deploy-gpo`: one group policy object that tells the domain's computers of the tenant.
+//! `crossrealm client deploy-gpo`: one group policy object that configures the domain's computers for the tenant.
 //!
 //! Every step is a change in AD and so an event of the tenant's audit, which takes a global administrator's token.
 
@@ -18,22 +18,22 @@ use serde::Serialize;
 pub struct Args {
     #[command(flatten)]
     domain: DomainArgs,
-    /// DN of the organisational unit or domain whose computers it is for [default: the whole domain]
+    /// DN of the organizational unit or domain to link it to [default: the whole domain]
     #[arg(long, value_name = "DN")]
     link: Option<String>,
-    /// Group or computer that applies it, by account name (repeatable) [default: every computer]
+    /// Group or computer that it applies to, by account name (repeatable) [default: every computer]
     #[arg(long, value_name = "ACCOUNT", conflicts_with = "remove")]
     apply_to: Vec<String>,
-    /// Map all of the tenant's hosts to its realm, not only those that no referral finds
+    /// Map all of the tenant's hosts to its realm, not only those outside its top-level names
     #[arg(long, conflicts_with = "remove")]
     map_hosts: bool,
-    /// Have Windows not check whether the KDC proxy's certificate was revoked; for a private CA without a revocation list
+    /// Disable Windows' revocation check of the KDC proxy's certificate, for a private CA without a revocation list
     #[arg(long, conflicts_with = "remove")]
     no_revocation_check: bool,
-    /// Show what would be done, and change nothing
+    /// Show the steps, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Take the group policy object away; computers forget its settings at their next refresh
+    /// Delete the group policy object; computers drop its settings at their next refresh
     #[arg(long)]
     remove: bool,
 }
@@ -46,7 +46,7 @@ struct View {
     name: String,
     id: String,
     linked_to: Vec<String>,
-    /// The machine's half of the version; 0 where there is no object.
+    /// The computer half of the version; 0 where there is no object.
     version: u32,
     changed: bool,
 }

@@ -1,4 +1,4 @@
-//! `crossrealm events`: who asked for what, who changed what, and why something was refused.
+//! `crossrealm events`: who requested what, who changed what, and why something was refused.
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -11,22 +11,22 @@ use time::format_description::well_known::Rfc3339;
 
 /// The length of a full page.
 const PAGE: usize = 1000;
-/// How often `--follow` asks for more.
+/// How often `--follow` polls.
 const POLL: Duration = Duration::from_secs(1);
 
 /// The arguments of `crossrealm events`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Only since then: `15m`, `2h`, `3d` ago, an RFC 3339 time or Unix seconds [default: the newest 1000]
+    /// Events since this time: `15m`, `2h`, `3d` ago, an RFC 3339 time or Unix seconds [default: the newest 1000]
     #[arg(long, value_name = "T", value_parser = since)]
     since: Option<i64>,
-    /// Only of this user or administrator: a UPN, an account name or a SID
+    /// Events of this user or administrator: a UPN, an account name or a SID
     #[arg(long, value_name = "UPN")]
     user: Option<String>,
-    /// Those of the installation instead of a tenant's: sign-ins and changes of administrators
+    /// Events of the installation instead of a tenant: sign-ins and changes of administrators
     #[arg(long)]
     installation: bool,
-    /// Go on showing events as they happen
+    /// Keep showing events as they happen
     #[arg(long)]
     follow: bool,
 }
@@ -53,7 +53,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         false => Some(context.tenant()?),
     };
     let mut query = EventQuery {
-        // With a place to start from the server answers oldest first, so that no event is missed however many there are.
+        // With a sequence number to start from the server returns the oldest first, so that no event is missed however many there are.
         after: args.since.map(|_| 0),
         since_ms: args.since.map(|seconds| seconds.saturating_mul(1000)),
         user: args.user,
@@ -81,7 +81,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// All events from where `query` stands, and moves it behind them. Without a time to start from, the newest ones.
+/// All events from where `query` starts, and moves it behind them. Without a time to start from, the newest ones.
 async fn fetch(
     client: &Client,
     tenant: Option<&str>,
@@ -134,19 +134,19 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_refusal_is_shown_with_its_id_and_the_next_step() {
+    fn a_refusal_is_shown_with_its_id_and_hint() {
         let event = json!({"at_ms": 0, "outcome": "refused", "reason": "clock-skew", "id": "4f0c", "hint": "set the clock"});
         let table = Format::Table.render_list(&json!([event]), super::COLUMNS);
         assert!(table.trim_end().ends_with("4f0c  set the clock"), "{table}");
     }
 
     #[test]
-    fn a_full_page_is_as_long_as_the_most_that_may_be_asked_for() {
+    fn the_page_length_is_the_maximum_of_the_api() {
         assert_eq!(u32::try_from(super::PAGE).unwrap(), super::MAX_PAGE);
     }
 
     #[test]
-    fn times_are_read_in_every_form() {
+    fn times_are_parsed_in_every_format() {
         assert_eq!(since_at("15m", 10_000), Some(9_100));
         assert_eq!(since_at("3d", 1_000_000), Some(740_800));
         assert_eq!(since_at("1700000000", 0), Some(1_700_000_000));

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 /// What can be done with SMB hosts.
 #[derive(Subcommand, Debug)]
 pub enum Args {
-    /// Serve storage accounts by SMB until SIGTERM or Ctrl-C; needs root and the packages of Samba
+    /// Serve storage accounts over SMB until SIGTERM or Ctrl-C; needs root and Samba's packages
     Serve(Serve),
     /// The host's inner process; `serve` starts it
     #[command(hide = true)]
@@ -26,24 +26,24 @@ pub enum Args {
 /// How to serve.
 #[derive(clap::Args, Debug)]
 pub struct Serve {
-    /// The storage account; may be given more than once, with one `--listen` for each in the same order
+    /// Storage account; may be given more than once, with one `--listen` for each in the same order
     #[arg(long = "account", value_name = "NAME", required = true)]
     accounts: Vec<String>,
-    /// Folder with the host token of each account in a file `NAME.token`, instead of one token for all
+    /// Directory with the host token of each account in a file `NAME.token`, instead of one token for all
     #[arg(long, value_name = "DIR", conflicts_with = "token_file")]
     host_tokens: Option<PathBuf>,
-    /// Folder of the data; the files of a share are in DIR/ACCOUNT/shares/SHARE and are never deleted
+    /// Data directory; the files of a share are in DIR/ACCOUNT/shares/SHARE and are never deleted
     #[arg(long, value_name = "DIR", default_value = crossrealm_files::DEFAULT_DATA)]
     data: PathBuf,
-    /// Folder of this host's own state, on a local disk; with several accounts each has DIR/ACCOUNT [default:
+    /// Directory of this host's own state, on a local disk; with several accounts each uses DIR/ACCOUNT [default:
     /// DATA/.host/ACCOUNT]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Address of this machine to listen on, with or without a port [default: 0.0.0.0:445]
     #[arg(long = "listen", value_name = "ADDR")]
     listen: Vec<Listen>,
-    /// Folder of snapshots, shown to users as previous versions; those of a share are DIR/ACCOUNT/SHARE/@GMT-2026.01.31-23.59.59,
-    /// called by their time in UTC. The host makes none and deletes none
+    /// Directory of snapshots, shown to users as previous versions; those of a share are
+    /// DIR/ACCOUNT/SHARE/@GMT-2026.01.31-23.59.59, named by their time in UTC. The host neither creates nor deletes them
     #[arg(long, value_name = "DIR")]
     snapshots: Option<PathBuf>,
     /// Name of this host in its reports to the service [default: the machine's host name]

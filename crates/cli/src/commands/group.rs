@@ -1,4 +1,4 @@
-//! `crossrealm group`: the groups of a tenant, as synced from AD.
+//! `crossrealm group`: the groups of a tenant, as synchronized from AD.
 
 use super::user::{GROUPS, IDENTITIES, MORE_GROUPS, ORIGINS};
 use crate::context::Context;
@@ -12,9 +12,9 @@ use crossrealm_api::{Client, GroupDetails, Identity, PageQuery};
 pub enum Args {
     /// List the groups
     List,
-    /// Show a group, where its attributes came from, its direct members, and the groups it is in itself
+    /// Show a group, the source of each attribute, its direct members, and its effective groups
     Show {
-        /// Its name or SID
+        /// Name or SID of the group
         group: String,
     },
 }
@@ -50,7 +50,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.output.list(
                 &groups,
                 IDENTITIES,
-                "no groups; `crossrealm sync once` brings those of an AD domain",
+                "no groups; `crossrealm sync once` synchronizes those of an AD domain",
             )
         }
         Args::Show { group } => {

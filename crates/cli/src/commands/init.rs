@@ -1,4 +1,4 @@
-//! `crossrealm init`: the first run of the service.
+//! `crossrealm init`: creates an installation of the service.
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -8,31 +8,31 @@ use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The folder of an installation, unless another one is chosen.
+/// The default directory of an installation.
 pub const DEFAULT_DIR: &str = "/var/lib/crossrealm";
 
 /// The arguments of `crossrealm init`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Folder for everything that belongs to the service; made where it does not exist
+    /// Directory of the installation; created if it does not exist
     #[arg(long, default_value = DEFAULT_DIR)]
     dir: PathBuf,
-    /// DNS domain that you own; the service will answer at login.BASE-DOMAIN
+    /// DNS domain that you own; the service answers at login.BASE-DOMAIN
     #[arg(long, value_name = "D")]
     base_domain: String,
-    /// Database: `sqlite:PATH`, a relative path is in DIR; or `postgres://USER@HOST/DATABASE`, the password in the file that
+    /// Database: `sqlite:PATH`, relative to DIR; or `postgres://USER@HOST/DATABASE`, with the password in the file that
     /// PGPASSFILE names
     #[arg(long, value_name = "URL", default_value = "sqlite:crossrealm.db")]
     store: String,
-    /// Where to serve HTTPS: KDC proxy and API
+    /// Address of the HTTPS listener: KDC proxy and API
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:443")]
     https_listen: SocketAddr,
-    /// Where to serve Kerberos over TCP and UDP too, e.g. 0.0.0.0:88 [default: nowhere]
+    /// Address of the Kerberos listener over TCP and UDP, e.g. 0.0.0.0:88 [default: none]
     #[arg(long, value_name = "ADDR")]
     kdc_listen: Option<SocketAddr>,
 }
 
-/// What the first run left, and where.
+/// What was created, and where.
 #[derive(Serialize)]
 struct Made {
     url: String,
@@ -56,8 +56,12 @@ impl From<InitError> for Failure {
 
 /// Runs `crossrealm init`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let dir = std::path::absolute(&args.dir)
-        .map_err(|error| Failure::new(format!("`{}` is no folder: {error}", args.dir.display())))?;
+    let dir = std::path::absolute(&args.dir).map_err(|error| {
+        Failure::new(format!(
+            "`{}` is not a directory: {error}",
+            args.dir.display()
+        ))
+    })?;
     let report = crossrealm_cloud::init(&InitOptions {
         dir,
         base_domain: args.base_domain,

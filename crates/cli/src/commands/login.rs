@@ -1,5 +1,5 @@
-//! `crossrealm login` and `crossrealm logout`: sessions of administrators, who prove themselves with a password and the
-//! one-time code of an authenticator app.
+//! `crossrealm login` and `crossrealm logout`: sessions of administrators, who authenticate with a password and the one-time
+//! code of an authenticator app.
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -11,19 +11,19 @@ use uuid::Uuid;
 
 /// The arguments of `crossrealm login`.
 ///
-/// Password and codes are asked for, or taken from standard input, one a line, in the order of the questions; never from the
-/// command line.
+/// Password and codes are prompted for, or taken from standard input, one per line, in the order of the prompts; never from
+/// the command line.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Who signs in [default: it is asked for]
+    /// Administrator that signs in [default: prompted for]
     #[arg(long, value_name = "UPN")]
     user: Option<String>,
-    /// First sign-in, with the one-time code of `crossrealm admin create` or `reset`: choose a password, pair an authenticator
+    /// First sign-in, with the enrolment code of `crossrealm admin create` or `reset`: choose a password, pair an authenticator
     #[arg(long)]
     enrol: bool,
 }
 
-/// What is shown of a session: everything but its token.
+/// A session without its token.
 #[derive(Serialize)]
 struct Shown<'a> {
     upn: &'a str,
@@ -57,14 +57,14 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         true => enrol(context, upn).await?,
     };
-    let path = session::keep(context.server()?, &session)?;
+    let path = session::store(context.server()?, &session)?;
     eprintln!(
-        "signed in; the session is kept in `{}`; `crossrealm logout` ends it",
+        "signed in; the session is stored in `{}`; `crossrealm logout` ends it",
         path.display()
     );
     if context.token_is_given() {
         eprintln!(
-            "warning: `CROSSREALM_TOKEN` or `--token-file` is given, and goes before the session"
+            "warning: `CROSSREALM_TOKEN` or `--token-file` is given, and takes precedence over the session"
         );
     }
     show(context, &session)
@@ -78,7 +78,7 @@ async fn enrol(context: &Context, upn: String) -> Result<Session, Failure> {
     };
     let begun = client.begin_enrolment(&begin).await?;
     eprintln!(
-        "Give this to your authenticator app (as a QR code or by its `secret`). It is not shown again:"
+        "Add this to your authenticator app (as a QR code or by its `secret`); it is not shown again:"
     );
     eprintln!("{}", begun.otpauth_uri.expose());
     let password = prompt::new_secret("New password (at least 12 characters)")?;
@@ -96,12 +96,12 @@ pub async fn end(context: &Context) -> Result<(), Failure> {
     let given = context.token_is_given();
     let ended = context.client()?.sign_out().await;
     if !given {
-        // What the service does not know any more is of no use here either.
-        session::forget(context.server()?)?;
+        // A session that the service has ended is of no use here either.
+        session::delete(context.server()?)?;
     }
     ended?;
     match given {
-        true => eprintln!("the token is good no more"),
+        true => eprintln!("the token was revoked"),
         false => eprintln!("signed out"),
     }
     Ok(())

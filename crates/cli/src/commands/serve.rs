@@ -1,4 +1,4 @@
-//! `crossrealm serve`: the cloud.
+//! `crossrealm serve`: the service.
 
 use super::init::DEFAULT_DIR;
 use crate::context::Context;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The arguments of `crossrealm serve`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Configuration that `crossrealm init` wrote [default: /var/lib/crossrealm/crossrealm.toml]
+    /// Configuration file that `crossrealm init` wrote [default: /var/lib/crossrealm/crossrealm.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `crossrealm service-principal`: any Kerberos service of a tenant that is not a storage account.
+//! `crossrealm service-principal`: Kerberos services of a tenant that are not storage accounts.
 
 use super::storage_account::{KeyArg, keys};
 use crate::context::Context;
@@ -14,34 +14,34 @@ use std::path::PathBuf;
 pub enum Args {
     /// Create a service principal
     Create {
-        /// Its name, `class/host`
+        /// Service principal name, `class/host`
         spn: String,
     },
     /// List the service principals
     List,
     /// Show a service principal
     Show {
-        /// Its name, `class/host`
+        /// Service principal name, `class/host`
         spn: String,
     },
     /// Delete a service principal and its keys
     Delete {
-        /// Its name, `class/host`
+        /// Service principal name, `class/host`
         spn: String,
     },
-    /// Replace one of the two keys; the other one goes on
+    /// Replace one of the two keys; the other one stays valid
     RotateKey {
-        /// The service's name, `class/host`
+        /// Service principal name, `class/host`
         spn: String,
-        /// Which key
+        /// The key to replace
         #[arg(long)]
         key: KeyArg,
     },
     /// Write the service's keys as an MIT keytab
     Keytab {
-        /// The service's name, `class/host`
+        /// Service principal name, `class/host`
         spn: String,
-        /// The file to write, readable by its owner only
+        /// File to write, readable by its owner alone
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },

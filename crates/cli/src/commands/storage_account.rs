@@ -22,9 +22,9 @@ use uuid::Uuid;
 pub enum Args {
     /// Create a storage account
     Create {
-        /// Its name: 3 to 24 lower-case letters and digits
+        /// Name: 3 to 24 lower-case letters and digits
         name: String,
-        /// A further host name that it answers to; may be given more than once
+        /// Additional host name of the account; may be given more than once
         #[arg(long = "alias", value_name = "HOST")]
         aliases: Vec<String>,
     },
@@ -32,62 +32,62 @@ pub enum Args {
     List,
     /// Show a storage account
     Show {
-        /// Its name
+        /// Name of the account
         name: String,
     },
-    /// Delete a storage account that holds no shares any more, and its keys; files on its host stay
+    /// Delete a storage account that has no shares, and its keys; files on its host are kept
     Delete {
-        /// Its name
+        /// Name of the account
         name: String,
-        /// Delete the shares it still has too; their files stay on its host all the same
+        /// Delete its shares too; their files on the host are kept all the same
         #[arg(long)]
         force: bool,
     },
-    /// Replace one of the two keys; the other one goes on
+    /// Replace one of the two keys; the other one stays valid
     RotateKey {
-        /// The account's name
+        /// Name of the account
         name: String,
-        /// Which key
+        /// The key to replace
         #[arg(long)]
         key: KeyArg,
-        /// Rotate although a host lacks the key that will seal; tickets fail there until it has fetched it
+        /// Rotate although a host lacks the key that will encrypt tickets; tickets fail there until the host has fetched it
         #[arg(long)]
         force: bool,
     },
     /// Write the account's keys as an MIT keytab, for an SMB server that `files serve` does not run
     Keytab {
-        /// The account's name
+        /// Name of the account
         name: String,
-        /// The file to write, readable by its owner only
+        /// File to write, readable by its owner alone
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// List the hosts that serve the account, and who is connected to each
+    /// List the hosts that serve the account, with their sessions
     Hosts {
-        /// The account's name
+        /// Name of the account
         name: String,
     },
-    /// Make a token for one host that runs `files serve`: good for this account, its names, and nothing else
+    /// Create a token for one host that runs `files serve`; it grants access to this account alone
     HostToken {
-        /// The account's name
+        /// Name of the account
         name: String,
-        /// Whose it will be, e.g. the name of the machine; shown in lists and events
+        /// Name of the token, e.g. that of the machine; shown in lists and events
         #[arg(long = "for", value_name = "HOST", default_value = "")]
         host: String,
-        /// Write it to this file, readable by its owner only, instead of printing it
+        /// File for the token, readable by its owner alone, instead of printing it
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
     /// List the tokens of the account's hosts
     HostTokens {
-        /// The account's name
+        /// Name of the account
         name: String,
     },
     /// Revoke the token of a host; a host that uses it stops serving
     RevokeHostToken {
-        /// The account's name
+        /// Name of the account
         name: String,
-        /// The token's id, from `host-tokens`
+        /// Id of the token, from `host-tokens`
         #[arg(value_parser = token_id)]
         id: Uuid,
     },
@@ -239,7 +239,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.output.list(
                 &accounts,
                 LIST,
-                "no storage accounts; `crossrealm storage-account create NAME` makes one",
+                "no storage accounts; `crossrealm storage-account create NAME` creates one",
             )
         }
         Args::Show { name } => {
@@ -250,7 +250,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Args::Delete { name, force } => {
             let how = StorageAccountDelete { with_shares: force };
             client.delete_storage_account(tenant, &name, &how).await?;
-            eprintln!("deleted storage account `{name}`; files on its host stay");
+            eprintln!("deleted storage account `{name}`; files on its host were kept");
             Ok(())
         }
         Args::RotateKey { name, key, force } => {
@@ -291,7 +291,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Args::HostTokens { name } => {
             let tokens = client.host_tokens(tenant, &name).await?;
-            let nothing = "no host tokens; `crossrealm storage-account host-token NAME` makes one";
+            let nothing =
+                "no host tokens; `crossrealm storage-account host-token NAME` creates one";
             context.output.list(&tokens, TOKENS, nothing)
         }
         Args::RevokeHostToken { name, id } => {
@@ -304,13 +305,13 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// A token's id as given on the command line.
+/// A token's id on the command line.
 fn token_id(text: &str) -> Result<Uuid, String> {
     text.parse()
         .map_err(|_| "expected an id, as `host-tokens` shows it".into())
 }
 
-/// Shows what was made; the token where no file has it, alone on stdout.
+/// Shows the new token's record; without a file the token too, alone on stdout.
 fn show_token(
     created: &HostTokenCreated,
     out: Option<&Path>,

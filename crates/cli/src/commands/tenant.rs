@@ -1,4 +1,4 @@
-//! `crossrealm tenant`: the cloud sides of organisations.
+//! `crossrealm tenant`: the organisations that the service serves.
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -11,27 +11,27 @@ use crossrealm_api::{TenantCreate, TenantPolicy};
 pub enum Args {
     /// Create a tenant
     Create {
-        /// Its name: letters, digits and inner hyphens
+        /// Name: letters, digits and inner hyphens
         name: String,
-        /// Its DNS domain [default: NAME.BASE-DOMAIN]
+        /// DNS domain [default: NAME.BASE-DOMAIN]
         #[arg(long)]
         domain: Option<String>,
-        /// Its Kerberos realm [default: KERBEROS.DOMAIN in upper case]
+        /// Kerberos realm [default: KERBEROS.DOMAIN in upper case]
         #[arg(long)]
         realm: Option<String>,
         /// DNS suffixes whose services AD refers to the tenant [default: its domain]
         #[arg(long, value_delimiter = ',', value_name = "NAMES")]
         top_level_names: Option<Vec<String>>,
-        /// Let AD's built-in accounts (RID below 1000, such as Administrator) get tickets where a connector writes them;
+        /// Issue tickets to AD's built-in accounts (RID below 1000, such as Administrator) if a connector writes them;
         /// `crossrealm sync` leaves them out
         #[arg(long)]
         allow_low_rids: bool,
     },
-    /// Change what a tenant allows
+    /// Change the policy of a tenant
     Policy {
-        /// Its name, domain or id
+        /// Name, domain or id of the tenant
         name: String,
-        /// Whether AD's built-in accounts (RID below 1000, such as Administrator) get tickets where a connector writes them;
+        /// Whether AD's built-in accounts (RID below 1000, such as Administrator) get tickets if a connector writes them;
         /// `crossrealm sync` leaves them out
         #[arg(long, value_name = "true|false", required = true)]
         allow_low_rids: Option<bool>,
@@ -40,12 +40,12 @@ pub enum Args {
     List,
     /// Show a tenant
     Show {
-        /// Its name, domain or id
+        /// Name, domain or id of the tenant
         name: String,
     },
-    /// Delete a tenant that holds no storage accounts, service principals or trusts any more
+    /// Delete a tenant that has no storage accounts, service principals or trusts
     Delete {
-        /// Its name, domain or id
+        /// Name, domain or id of the tenant
         name: String,
     },
 }
@@ -105,7 +105,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.output.list(
                 &tenants,
                 LIST,
-                "no tenants; `crossrealm tenant create NAME` makes one",
+                "no tenants; `crossrealm tenant create NAME` creates one",
             )
         }
         Args::Show { name } => context.output.record(&client.tenant(&name).await?, RECORD),

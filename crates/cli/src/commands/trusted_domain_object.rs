@@ -14,7 +14,7 @@ use serde::Serialize;
 /// What can be done with the trusted domain object.
 #[derive(Subcommand, Debug)]
 pub enum Args {
-    /// Remove the trust from AD and its keys from the tenant; tickets already issued open nothing any more
+    /// Remove the trust from AD and its keys from the tenant; referrals already issued are refused from then on
     Remove {
         #[command(flatten)]
         domain: DomainArgs,

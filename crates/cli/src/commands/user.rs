@@ -11,19 +11,19 @@ use serde_json::Value;
 /// What can be done with users.
 #[derive(Subcommand, Debug)]
 pub enum Args {
-    /// Create a cloud-only user; it can hold roles in the tenant, but has no on-premises sign-in
+    /// Create a cloud-only user, who can have roles in the tenant but cannot sign in on-premises
     Create {
-        /// Its user principal name
+        /// User principal name
         upn: String,
-        /// Its name for people
+        /// Display name
         #[arg(long, default_value = "", hide_default_value = true)]
         display_name: String,
     },
     /// List the users
     List,
-    /// Show a user, where its attributes came from, and the groups that apply, each with the way to it
+    /// Show a user, the source of each attribute, and the effective groups, each with its path
     Show {
-        /// Its UPN, account name or SID
+        /// UPN, account name or SID of the user
         user: String,
     },
 }
@@ -51,7 +51,7 @@ const DETAILS: &[Column] = &[
     MORE_GROUPS,
 ];
 
-/// Where attributes came from, of users and groups alike.
+/// The source of each attribute, of users and groups alike.
 pub(super) const ORIGINS: Section = Section {
     heading: "Attributes",
     pointer: "/origins",
@@ -64,7 +64,7 @@ pub(super) const ORIGINS: Section = Section {
     ],
 };
 
-/// The groups that apply, of users and groups alike.
+/// The effective groups, of users and groups alike.
 pub(super) const GROUPS: Section = Section {
     heading: "Effective groups",
     pointer: "/effective_groups",
@@ -75,15 +75,15 @@ pub(super) const GROUPS: Section = Section {
     ],
 };
 
-/// The line that says that not all groups are shown, of users and groups alike.
+/// Whether there are more groups than shown, of users and groups alike.
 pub(super) const MORE_GROUPS: Column = column("MoreGroups", "/more_groups");
 
-/// How a group is reached: `Sales > AllStaff`, and whether the first step is the primary group.
+/// The path to a group: `Sales > AllStaff`, and whether the first step is the primary group.
 fn way(entry: &Value) -> String {
     let steps = path(&entry["path"]);
     let left_out = match entry["omitted"].as_u64() {
         None | Some(0) => String::new(),
-        Some(count) => format!(" ({count} steps behind the first one left out)"),
+        Some(count) => format!(" ({count} steps after the first one omitted)"),
     };
     let primary = match entry["by_primary_group"].as_bool() {
         Some(true) => " (primary group)",
@@ -106,7 +106,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.output.list(
                 &users,
                 IDENTITIES,
-                "no users; `crossrealm sync once` brings those of an AD domain",
+                "no users; `crossrealm sync once` synchronizes those of an AD domain",
             )
         }
         Args::Show { user } => {

@@ -86,7 +86,7 @@ fn expected(proxy: &str, delete: bool) -> Value {
 }
 
 #[test]
-fn windows_files_say_what_was_meant_and_their_reverse_takes_it_away() {
+fn windows_files_hold_the_settings_and_undo_files_remove_them() {
     if without_samba() {
         return;
     }
@@ -159,7 +159,7 @@ fn windows_files_say_what_was_meant_and_their_reverse_takes_it_away() {
 }
 
 #[test]
-fn a_krb5_conf_is_removed_by_who_wrote_it_only() {
+fn only_a_krb5_conf_of_ours_is_deleted() {
     let cloud = Cloud::start();
     let folder = tempfile::tempdir().unwrap();
     let (ours, ca) = (folder.path().join("x.conf"), folder.path().join("x.ca.pem"));

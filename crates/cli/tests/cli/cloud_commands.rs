@@ -45,7 +45,7 @@ fn facts(value: &Value, all: &mut Vec<String>) {
 }
 
 #[test]
-fn text_and_json_tell_the_same() {
+fn text_and_json_hold_the_same_values() {
     let cloud = Cloud::start();
     cloud.ok(&["user", "create", UPN, "--display-name", "Dave"]);
     cloud.ok(&[
@@ -103,7 +103,7 @@ fn text_and_json_tell_the_same() {
 }
 
 #[test]
-fn what_is_done_can_be_seen_and_undone() {
+fn changes_are_shown_and_reverted() {
     let cloud = Cloud::start();
     cloud.ok(&["user", "create", UPN]);
     cloud.ok(&[
@@ -180,7 +180,7 @@ fn what_is_done_can_be_seen_and_undone() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn missing_objects_are_named() {
     let cloud = Cloud::start();
     refused(&cloud, &["share", "create", "nosuch/projects"], "nosuch");
     refused(&cloud, &["share", "create", "acct1/projects"], "projects");
@@ -272,7 +272,7 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
-fn a_host_token_that_nobody_got_does_not_live_on() {
+fn a_host_token_that_cannot_be_written_is_revoked() {
     let cloud = Cloud::start();
     let nowhere = cloud.data().join("no/such/folder/host.token");
     let token = ["storage-account", "host-token", "acct1", "--out"];
@@ -304,7 +304,7 @@ fn a_change_of_policy_names_its_tenant() {
 }
 
 #[test]
-fn the_doctor_says_that_no_user_is_known_and_asks_for_no_token_that_it_has() {
+fn doctor_reports_an_unknown_user_and_asks_for_no_token_that_it_has() {
     let cloud = Cloud::start();
     let output = cloud
         .command(&["doctor", "--share", "acct1/projects", "-o", "json"])
@@ -322,7 +322,7 @@ fn the_doctor_says_that_no_user_is_known_and_asks_for_no_token_that_it_has() {
 }
 
 #[test]
-fn a_clients_configuration_comes_with_its_authority() {
+fn a_client_configuration_includes_the_private_ca() {
     let cloud = Cloud::start();
     let out = cloud.data().with_file_name("client.conf");
     cloud.ok(&[
@@ -395,7 +395,7 @@ fn events_are_followed_as_they_happen() {
 }
 
 #[test]
-fn a_connector_is_made_shown_once_and_revoked() {
+fn a_connector_token_is_shown_once_and_revoked() {
     let cloud = Cloud::start();
     let create = ["connector", "create", "--domain", "corp.contoso.com"];
     refused(&cloud, &create, "no domain `corp.contoso.com`");
@@ -483,7 +483,7 @@ fn synced(number: u32, kind: IdentityKind, name: &str) -> SyncedIdentity {
 }
 
 #[test]
-fn who_somebody_is_where_that_came_from_and_by_which_way() {
+fn a_user_is_shown_with_sources_and_group_paths() {
     let cloud = Cloud::start();
     let upsert = |number, kind, name| IdentityChange::Upsert {
         identity: synced(number, kind, name),

@@ -46,7 +46,7 @@ fn help_and_version_are_data() {
 }
 
 #[test]
-fn the_hosts_inner_process_is_nobodys_command() {
+fn the_worker_process_is_a_hidden_command() {
     let output = crossrealm(&["files", "--help"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("serve") && !text.contains("inside"), "{text}");
@@ -94,9 +94,9 @@ fn wrong_usage_is_exit_code_2() {
 }
 
 #[test]
-fn what_is_missing_is_asked_for_by_name() {
+fn missing_options_are_named() {
     let server = &["--server", "https://127.0.0.1:9"];
-    assert_fails(&["tenant", "list"], "which service?", "give `--server ");
+    assert_fails(&["tenant", "list"], "no service given", "give `--server ");
     assert_fails(
         &[&["tenant", "list"], &server[..]].concat(),
         "no API token",
@@ -107,7 +107,7 @@ fn what_is_missing_is_asked_for_by_name() {
     std::fs::write(&token, "secret-token\n").unwrap();
     let token = ["--token-file", token.to_str().unwrap()];
     let args = [&["user", "list"], &server[..], &token].concat();
-    assert_fails(&args, "which tenant?", "give `--tenant NAME`");
+    assert_fails(&args, "no tenant given", "give `--tenant NAME`");
     let args = [&["tenant", "list"], &server[..], &token].concat();
     assert_fails(
         &args,
@@ -118,7 +118,7 @@ fn what_is_missing_is_asked_for_by_name() {
 }
 
 #[test]
-fn a_variable_that_is_set_to_nothing_is_not_set() {
+fn an_empty_variable_counts_as_unset() {
     let run = |server: &str, args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_crossrealm"));
         for name in ["TENANT", "TOKEN", "CA"] {
@@ -132,24 +132,24 @@ fn a_variable_that_is_set_to_nothing_is_not_set() {
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         stderr(&output)
     };
-    assert!(run("", &["tenant", "list"]).contains("which service?"));
+    assert!(run("", &["tenant", "list"]).contains("no service given"));
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("a.token");
     std::fs::write(&token, "xr_00").unwrap();
     let args = ["user", "list", "--token-file", token.to_str().unwrap()];
     let said = run("https://127.0.0.1:9", &args);
-    assert!(said.contains("which tenant?"), "{said}");
+    assert!(said.contains("no tenant given"), "{said}");
 }
 
 #[test]
-fn files_that_are_not_what_they_should_be_are_named() {
+fn unusable_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let huge = folder.path().join("huge");
     std::fs::write(&huge, vec![b'x'; 5000]).unwrap();
     let empty = folder.path().join("empty");
     std::fs::write(&empty, "\n").unwrap();
     let empty = empty.to_str().unwrap();
-    let no_token = format!("the token file `{empty}` holds no token");
+    let no_token = format!("the token file `{empty}` is empty");
     let args = [
         "tenant",
         "list",
@@ -179,7 +179,7 @@ fn files_that_are_not_what_they_should_be_are_named() {
 }
 
 #[test]
-fn a_first_run_leaves_an_installation_and_a_second_one_changes_nothing() {
+fn init_creates_an_installation_and_a_second_init_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("xr");
     let args = [

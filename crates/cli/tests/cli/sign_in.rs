@@ -160,7 +160,7 @@ fn an_administrator_enrols_signs_in_works_and_signs_out() {
 }
 
 #[test]
-fn what_a_tenant_allows_is_shown_and_changed() {
+fn the_policy_of_a_tenant_is_shown_and_changed() {
     let cloud = Cloud::start();
     let shown = |args: &[&str]| {
         let output = cloud.ok(&[&["-o", "json"], args].concat());

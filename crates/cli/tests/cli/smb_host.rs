@@ -186,7 +186,7 @@ fn behind(prepare: &str, command: &Command) -> Command {
 }
 
 #[test]
-fn what_keeps_a_host_from_serving_is_said_clearly() {
+fn a_host_that_cannot_serve_reports_the_reason() {
     if !can_run() {
         return;
     }
@@ -278,7 +278,7 @@ fn what_keeps_a_host_from_serving_is_said_clearly() {
 }
 
 #[test]
-fn a_host_follows_its_account_and_leaves_nothing_behind() {
+fn a_host_follows_its_account_and_leaves_no_process() {
     if !can_run() {
         return;
     }

@@ -11,11 +11,11 @@ use clap::Subcommand;
 /// What can be done with the Kerberos server object and the trust.
 #[derive(Subcommand, Debug)]
 pub enum Args {
-    /// Show what AD and the tenant hold, and whether they agree
+    /// Show the Kerberos server object and the trust in AD and in the tenant, and where they differ
     Get(get::Args),
-    /// Set up the service account and the cloud trust, repair them, or rotate their keys; a second run changes nothing
+    /// Set up, repair or rotate the service account and the cloud trust; idempotent
     Set(set::Args),
-    /// Remove the service account, the cloud trust and the tenant's record of them
+    /// Remove the service account, the cloud trust and the tenant's records of them
     Remove(remove::Args),
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub struct Args {
     #[command(flatten)]
     domain: DomainArgs,
-    /// Remove the service account also where trusts of other tenants stand in AD, which share it
+    /// Remove the service account although AD trusts other tenants, which share it
     #[arg(long)]
     force: bool,
 }

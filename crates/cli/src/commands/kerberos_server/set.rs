@@ -19,13 +19,13 @@ use serde::Serialize;
 pub struct Args {
     #[command(flatten)]
     domain: DomainArgs,
-    /// Set up the trust from AD to the tenant's realm too, or repair it
+    /// Set up or repair the trust from AD to the tenant's realm too
     #[arg(long)]
     setup_cloud_trust: bool,
-    /// Make new keys: of the service account, and with `--setup-cloud-trust` of the trust
+    /// Rotate the key of the service account, and with `--setup-cloud-trust` that of the trust
     #[arg(long)]
     rotate_server_key: bool,
-    /// Rotate keys that are younger than 24 hours
+    /// Rotate keys younger than 24 hours too
     #[arg(long, requires = "rotate_server_key")]
     force: bool,
     /// DNS suffixes whose services AD refers to the tenant [default: those recorded, at first the tenant's]
@@ -36,7 +36,7 @@ pub struct Args {
         requires = "setup_cloud_trust"
     )]
     top_level_names: Option<Vec<String>>,
-    /// Print what would be changed, and change nothing; the trust key is not tried
+    /// Print the steps, and change nothing; the trust key is not tried
     #[arg(long)]
     dry_run: bool,
 }

@@ -2,7 +2,7 @@
 //! permissions.
 
 use super::acl::{ENTRIES, ShownEntry, shown_entry, sids};
-use super::folder::{Data, Named, Place};
+use super::folder::{Data, Named, ShareFolder};
 use super::{ACCESS, ShareName};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -14,7 +14,7 @@ use crossrealm_files::acl::evaluate::{Token, applying, granted, is_owner};
 use crossrealm_files::acl::{mask, names};
 use serde::Serialize;
 
-/// What is printed: the answer of the API, and what the file adds.
+/// What is printed: the API's answer, and the file's permissions.
 #[derive(Debug, Serialize)]
 struct Access {
     #[serde(flatten)]
@@ -27,13 +27,13 @@ struct FileAccess {
     path: String,
     owner: Option<Named>,
     is_owner: bool,
-    /// What the file's own permissions give.
+    /// What the file's own permissions grant.
     rights: String,
-    /// What the folder above gives, where it lets the user delete the file against the file's own permissions.
+    /// Whether the folder above lets the user delete the file against the file's own permissions.
     deleted_by_folder: bool,
     /// What both together let the user do.
     may: Vec<&'static str>,
-    /// The entries that speak of the user, in their order.
+    /// The entries that apply to the user, in their order.
     entries: Vec<ShownEntry>,
 }
 
@@ -47,8 +47,8 @@ const FILE: &[Column] = &[
     column("May", "/file/may"),
 ];
 
-/// What a user may do, by the right that smbd asks for.
-const DEEDS: &[(&str, u32)] = &[
+/// What a user may do, by the access right that smbd checks.
+const OPERATIONS: &[(&str, u32)] = &[
     ("read", 0x0001),
     ("write", 0x0002),
     ("delete", mask::DELETE),
@@ -65,8 +65,8 @@ pub async fn of_file(
     context: &Context,
 ) -> Result<(), Failure> {
     let path = SharePath::parse(path)?;
-    let place = Place::find(share, data, context).await?;
-    let file = OnDisk::open(&place.root, &path)?;
+    let folder = ShareFolder::find(share, data, context).await?;
+    let file = OnDisk::open(&folder.root, &path)?;
     let permissions = file.permissions()?;
     let user = context
         .client()?
@@ -75,14 +75,14 @@ pub async fn of_file(
     let token = token(&user)?;
     let rights = granted(&permissions, &token);
     let above = match path.parent() {
-        Some(parent) => granted(&OnDisk::open(&place.root, &parent)?.permissions()?, &token),
+        Some(parent) => granted(&OnDisk::open(&folder.root, &parent)?.permissions()?, &token),
         None => 0,
     };
     let deleted_by_folder = rights & mask::DELETE == 0 && above & mask::DELETE_CHILD != 0;
     let both = rights | if deleted_by_folder { mask::DELETE } else { 0 };
     let allowed = access.effective.map_or(0, crossrealm_files::rights_of_role) & both;
-    let names = place.names(sids(&permissions)).await?;
-    let deeds = DEEDS.iter().filter(|(_, right)| allowed & right != 0);
+    let names = folder.names(sids(&permissions)).await?;
+    let operations = OPERATIONS.iter().filter(|(_, right)| allowed & right != 0);
     let shown = Access {
         file: FileAccess {
             path: path.shown(),
@@ -93,7 +93,7 @@ pub async fn of_file(
                 rights => names::rights(rights, false),
             },
             deleted_by_folder,
-            may: deeds.map(|(deed, _)| *deed).collect(),
+            may: operations.map(|(name, _)| *name).collect(),
             entries: applying(&permissions, &token)
                 .map(|entry| shown_entry(&entry, &names))
                 .collect(),
@@ -104,7 +104,7 @@ pub async fn of_file(
     context.output.record(&shown, &columns)?;
     if context.output == Format::Table {
         crate::output::write_stdout("\n")?;
-        let nothing = "no entry of the file speaks of the user";
+        let nothing = "no entry of the file applies to the user";
         context.output.list(&shown.file.entries, ENTRIES, nothing)?;
     }
     Ok(())
@@ -113,8 +113,11 @@ pub async fn of_file(
 /// The SIDs that a ticket of the user carries.
 fn token(user: &UserDetails) -> Result<Token, Failure> {
     let sid = |text: &str| -> Result<Sid, Failure> {
-        text.parse()
-            .map_err(|_| Failure::new(format!("the service gave `{text}`, which is no SID")))
+        text.parse().map_err(|_| {
+            Failure::new(format!(
+                "unusable answer from the service: `{text}` is not a SID"
+            ))
+        })
     };
     let groups = user.effective_groups.iter();
     let groups: Result<Vec<Sid>, Failure> = groups.map(|group| sid(&group.group.sid)).collect();

@@ -1,7 +1,7 @@
 //! `crossrealm share acl`: the permissions of a file or folder of a share, shown and changed by names.
 
 use super::ShareName;
-use super::folder::{Data, Named, Names, Place};
+use super::folder::{Data, Named, Names, ShareFolder};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, Format, column};
@@ -17,49 +17,49 @@ use std::str::FromStr;
 /// Arguments of `share acl`.
 #[derive(Args, Debug)]
 pub struct Acl {
-    /// Which share
+    /// The share
     #[arg(value_name = "ACCOUNT/SHARE")]
     share: ShareName,
-    /// File or folder, from the root of the share
+    /// Path of the file or folder, from the root of the share
     #[arg(default_value = "/")]
     path: String,
     #[command(flatten)]
     data: Data,
-    /// Give rights, e.g. `Projects:modify` or `CORP\Projects:read-execute:this`; replaces what the principal had here
+    /// Grant rights, e.g. `Projects:modify` or `CORP\Projects:read-execute:this`; replaces the principal's own entries
     #[arg(long, value_name = "PRINCIPAL:RIGHTS[:SCOPE]")]
-    grant: Vec<Wish<false>>,
-    /// Deny rights, in the same form; added beside what is there
+    grant: Vec<Ace<false>>,
+    /// Deny rights, in the same form; adds an entry
     #[arg(long, value_name = "PRINCIPAL:RIGHTS[:SCOPE]")]
-    deny: Vec<Wish<true>>,
-    /// Take every own entry of a principal away
+    deny: Vec<Ace<true>>,
+    /// Remove every own entry of a principal
     #[arg(long, value_name = "PRINCIPAL")]
     revoke: Vec<String>,
-    /// Make somebody the owner
+    /// Set the owner
     #[arg(long, value_name = "PRINCIPAL")]
     owner: Option<String>,
-    /// Whether entries of the folder above apply here; `no` keeps those that did as own ones
+    /// Whether entries of the folder above apply here; `no` keeps the present ones as own entries
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
     inherit: Option<bool>,
-    /// Replace the whole list by one in SDDL
+    /// Replace the whole list with one in SDDL
     #[arg(long, conflicts_with_all = ["grant", "deny", "revoke", "inherit"])]
     sddl: Option<String>,
-    /// Also renew what everything below this folder inherits
+    /// Update what everything below this folder inherits too
     #[arg(long)]
     propagate: bool,
-    /// Show what would be; change nothing
+    /// Show the result, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Rights for somebody, on the command line.
+/// Rights of a principal, on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Wish<const DENY: bool> {
+struct Ace<const DENY: bool> {
     principal: String,
     mask: u32,
     scope: Option<u8>,
 }
 
-impl<const DENY: bool> FromStr for Wish<DENY> {
+impl<const DENY: bool> FromStr for Ace<DENY> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -68,18 +68,18 @@ impl<const DENY: bool> FromStr for Wish<DENY> {
             return Err("expected `PRINCIPAL:RIGHTS`, e.g. `Projects:modify`".into());
         };
         if principal.trim().is_empty() {
-            return Err("who is missing before the `:`".into());
+            return Err("no principal before the `:`".into());
         }
         let mask = names::parse_rights(rights, DENY).ok_or_else(|| {
             format!(
-                "`{rights}` are no rights; there are {}, several with `+` between, or a number like 0x001301bf",
+                "unknown rights `{rights}`: expected {}, several separated by `+`, or a number like 0x001301bf",
                 names::all_rights()
             )
         })?;
         let scope = parts.next().map(|scope| {
             names::parse_scope(scope).ok_or_else(|| {
                 format!(
-                    "`{scope}` is no scope; there are {}, each with `,once` behind it where it ends one level below",
+                    "unknown scope `{scope}`: expected {}, with `,once` appended to end one level below",
                     names::all_scopes()
                 )
             })
@@ -110,9 +110,9 @@ struct Shown {
     group: Option<Named>,
     /// Whether entries of the folder above apply.
     inherits: bool,
-    /// Whether there is a list at all; without one everything is permitted to everyone.
+    /// Whether there is a list at all; without one everybody has full access.
     restricted: bool,
-    /// Entries of types that smbd does not look at.
+    /// Entries of types that smbd ignores.
     other_entries: usize,
     auditing: bool,
     sddl: String,
@@ -158,8 +158,8 @@ pub(super) const ENTRIES: &[Column] = &[
 /// Runs `crossrealm share acl`.
 pub async fn run(args: Acl, context: &Context) -> Result<(), Failure> {
     let path = SharePath::parse(&args.path)?;
-    let place = Place::find(&args.share, &args.data, context).await?;
-    let file = OnDisk::open(&place.root, &path)?;
+    let folder = ShareFolder::find(&args.share, &args.data, context).await?;
+    let file = OnDisk::open(&folder.root, &path)?;
     if args.propagate && !file.is_folder() {
         return Err(Failure::new(format!("`{}` is a file", path.shown()))
             .hint("`--propagate` is for folders"));
@@ -171,7 +171,7 @@ pub async fn run(args: Acl, context: &Context) -> Result<(), Failure> {
             ) if args.sddl.is_some() => None,
             found => Some(found?),
         };
-    let after = match wanted(&args, &place, &file, before.as_ref()).await? {
+    let after = match wanted(&args, &folder, &file, before.as_ref()).await? {
         Some(after) => after,
         None => before.ok_or_else(|| Failure::new("there is nothing to show"))?,
     };
@@ -179,18 +179,18 @@ pub async fn run(args: Acl, context: &Context) -> Result<(), Failure> {
         &args.share,
         &file,
         &after,
-        &place.names(sids(&after)).await?,
+        &folder.names(sids(&after)).await?,
     );
     if !args.dry_run {
         if args.changes() {
             file.set_permissions(&after)?;
         }
         if args.propagate {
-            let changed = propagate(&place, &path, &after, Write::Yes)?;
-            eprintln!("renewed what {changed} files and folders below inherit");
+            let changed = propagate(&folder, &path, &after, Write::Yes)?;
+            eprintln!("updated what {changed} files and folders below inherit");
         }
     } else if args.propagate {
-        let changed = propagate(&place, &path, &after, Write::No)?;
+        let changed = propagate(&folder, &path, &after, Write::No)?;
         eprintln!("{changed} files and folders below would change");
     }
     if args.dry_run {
@@ -200,7 +200,7 @@ pub async fn run(args: Acl, context: &Context) -> Result<(), Failure> {
 }
 
 impl Acl {
-    /// Whether it is to change the file itself.
+    /// Whether it changes the file itself.
     fn changes(&self) -> bool {
         let lists = [self.grant.len(), self.deny.len(), self.revoke.len()];
         lists.iter().sum::<usize>() > 0
@@ -209,26 +209,26 @@ impl Acl {
             || self.sddl.is_some()
     }
 
-    /// Everybody who is named.
+    /// Every principal that is named.
     fn principals(&self) -> BTreeSet<String> {
-        let granted = self.grant.iter().map(|wish| &wish.principal);
-        let denied = self.deny.iter().map(|wish| &wish.principal);
+        let granted = self.grant.iter().map(|ace| &ace.principal);
+        let denied = self.deny.iter().map(|ace| &ace.principal);
         let others = self.revoke.iter().chain(&self.owner);
         granted.chain(denied).chain(others).cloned().collect()
     }
 }
 
-/// The permissions that are asked for; `None` where nothing is to change.
+/// The permissions wanted; `None` where nothing is to change.
 async fn wanted(
     args: &Acl,
-    place: &Place<'_>,
+    folder: &ShareFolder<'_>,
     file: &OnDisk,
     before: Option<&SecurityDescriptor>,
 ) -> Result<Option<SecurityDescriptor>, Failure> {
     if !args.changes() {
         return Ok(None);
     }
-    let sids = place.sids(args.principals()).await?;
+    let sids = folder.sids(args.principals()).await?;
     let sid = |text: &str| {
         sids.get(text)
             .cloned()
@@ -243,15 +243,15 @@ async fn wanted(
         changes.push(Change::Revoke(sid(who)?));
     }
     let mut replaced = BTreeSet::new();
-    for wish in &args.grant {
-        let entry = entry(wish, sid(&wish.principal)?, file)?;
+    for ace in &args.grant {
+        let entry = entry(ace, sid(&ace.principal)?, file)?;
         changes.push(match replaced.insert(entry.sid.clone()) {
             true => Change::Set(entry),
             false => Change::Add(entry),
         });
     }
-    for wish in &args.deny {
-        changes.push(Change::Add(entry(wish, sid(&wish.principal)?, file)?));
+    for ace in &args.deny {
+        changes.push(Change::Add(entry(ace, sid(&ace.principal)?, file)?));
     }
     let from = match (&args.sddl, before) {
         (Some(text), before) => whole(text, before)?,
@@ -259,10 +259,10 @@ async fn wanted(
         (None, None) => return Ok(None),
     };
     let parent = match (args.inherit, file.path().parent()) {
-        (Some(true), Some(parent)) => Some(OnDisk::open(&place.root, &parent)?.permissions()?),
+        (Some(true), Some(parent)) => Some(OnDisk::open(&folder.root, &parent)?.permissions()?),
         (Some(true), None) => {
             return Err(Failure::new("the root of a share has no folder above")
-                .hint("`--inherit yes` is for what is in it"));
+                .hint("`--inherit yes` is for the files and folders in it"));
         }
         _ => None,
     };
@@ -270,20 +270,20 @@ async fn wanted(
     edited.map(Some).map_err(|error| not_editable(&error))
 }
 
-fn entry<const DENY: bool>(wish: &Wish<DENY>, sid: Sid, file: &OnDisk) -> Result<Entry, Failure> {
-    let flags = match (wish.scope, file.is_folder()) {
+fn entry<const DENY: bool>(ace: &Ace<DENY>, sid: Sid, file: &OnDisk) -> Result<Entry, Failure> {
+    let flags = match (ace.scope, file.is_folder()) {
         (Some(flags), true) => flags,
         (None, true) => flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT,
         (None | Some(0), false) => 0,
         (Some(_), false) => {
             return Err(Failure::new(format!("`{}` is a file", file.path().shown()))
-                .hint("only entries of folders apply to what is below; leave the scope out"));
+                .hint("only entries of folders have a scope; omit it"));
         }
     };
     Ok(Entry {
         deny: DENY,
         flags,
-        mask: wish.mask,
+        mask: ace.mask,
         sid,
     })
 }
@@ -308,13 +308,13 @@ fn whole(text: &str, before: Option<&SecurityDescriptor>) -> Result<SecurityDesc
             given.set_auto_inherited(before.is_auto_inherited());
         }
         (false, None) => {
-            return Err(Failure::new("the SDDL names no list").hint("begin it with `D:`"));
+            return Err(Failure::new("the SDDL has no list").hint("begin it with `D:`"));
         }
     }
     match given.owner.is_some() && given.group.is_some() {
         true => Ok(given),
         false => Err(
-            Failure::new("the SDDL names no owner or no group, and the file has none")
+            Failure::new("the SDDL has no owner or no group, and the file has none")
                 .hint("begin it with `O:BAG:BA`"),
         ),
     }
@@ -323,11 +323,11 @@ fn whole(text: &str, before: Option<&SecurityDescriptor>) -> Result<SecurityDesc
 fn not_editable(error: &EditError) -> Failure {
     let failure = Failure::new(error.to_string());
     failure.hint(match error {
-        EditError::NoEntry(_) => "without any option the command shows which entries there are",
+        EditError::NoEntry(_) => "without options the command shows the entries",
         EditError::Inherited(_) => {
-            "change it at the folder it comes from, or make it an own one first by `--inherit no`"
+            "change it at the folder it comes from, or make it an own entry first with `--inherit no`"
         }
-        EditError::NoList => "give a whole list by `--sddl`",
+        EditError::NoList => "give a whole list with `--sddl`",
     })
 }
 
@@ -337,10 +337,10 @@ enum Write {
     No,
 }
 
-/// Renews what everything below a folder inherits, where it inherits, and says how many change. Each file is written in
+/// Updates what everything below a folder inherits, unless it is protected, and returns how many change. Each file is written in
 /// one step, from the top down, so that a run that was cut short is finished by another one.
 fn propagate(
-    place: &Place<'_>,
+    share: &ShareFolder<'_>,
     top: &SharePath,
     permissions: &SecurityDescriptor,
     write: Write,
@@ -348,14 +348,14 @@ fn propagate(
     let mut changed = 0;
     let mut folders = vec![(top.clone(), permissions.clone())];
     while let Some((path, above)) = folders.pop() {
-        let Some(folder) = there(OnDisk::open(&place.root, &path))? else {
+        let Some(folder) = existing(OnDisk::open(&share.root, &path))? else {
             continue;
         };
         for path in folder.below()? {
-            let Some(child) = there(OnDisk::open(&place.root, &path))? else {
+            let Some(child) = existing(OnDisk::open(&share.root, &path))? else {
                 continue;
             };
-            let Some(before) = there(child.permissions())? else {
+            let Some(before) = existing(child.permissions())? else {
                 continue;
             };
             if before.is_protected() {
@@ -377,13 +377,13 @@ fn propagate(
     Ok(changed)
 }
 
-/// What was found; nothing where it was removed meanwhile, or inherits nothing, which is said.
-fn there<T>(found: Result<T, DiskError>) -> Result<Option<T>, Failure> {
+/// What was found; nothing where it was removed meanwhile, or cannot inherit, which is reported.
+fn existing<T>(found: Result<T, DiskError>) -> Result<Option<T>, Failure> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(DiskError::NotFound(_)) => Ok(None),
         Err(error @ (DiskError::Link(_) | DiskError::Special(_) | DiskError::NoPermissions(_))) => {
-            eprintln!("passed by: {error}");
+            eprintln!("skipped: {error}");
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -441,11 +441,7 @@ fn print(shown: &Shown, output: Format) -> Result<(), Failure> {
     output.record(shown, RECORD)?;
     if output == Format::Table {
         crate::output::write_stdout("\n")?;
-        output.list(
-            &shown.entries,
-            ENTRIES,
-            "no entries: nobody may do anything",
-        )?;
+        output.list(&shown.entries, ENTRIES, "no entries: nobody has access")?;
     }
     Ok(())
 }
@@ -455,21 +451,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wishes_are_read() {
-        let wish: Wish<false> = r"CORP\Projects:modify".parse().unwrap();
-        assert_eq!(wish.principal, r"CORP\Projects");
-        assert_eq!((wish.mask, wish.scope), (0x0013_01bf, None));
-        let wish: Wish<false> = "alice@corp.contoso.com:read+delete:this".parse().unwrap();
-        assert_eq!((wish.mask, wish.scope), (0x0013_0089, Some(0)));
-        for (bad, says) in [
+    fn entries_are_parsed() {
+        let ace: Ace<false> = r"CORP\Projects:modify".parse().unwrap();
+        assert_eq!(ace.principal, r"CORP\Projects");
+        assert_eq!((ace.mask, ace.scope), (0x0013_01bf, None));
+        let ace: Ace<false> = "alice@corp.contoso.com:read+delete:this".parse().unwrap();
+        assert_eq!((ace.mask, ace.scope), (0x0013_0089, Some(0)));
+        for (bad, message) in [
             ("Projects", "expected `PRINCIPAL:RIGHTS`"),
-            (":modify", "who is missing"),
-            ("Projects:own", "`own` are no rights"),
-            ("Projects:modify:everywhere", "`everywhere` is no scope"),
-            ("Projects:", "`` are no rights"),
+            (":modify", "no principal"),
+            ("Projects:own", "unknown rights `own`"),
+            ("Projects:modify:everywhere", "unknown scope `everywhere`"),
+            ("Projects:", "unknown rights ``"),
         ] {
-            let said = bad.parse::<Wish<true>>().unwrap_err();
-            assert!(said.contains(says), "{bad}: {said}");
+            let error = bad.parse::<Ace<true>>().unwrap_err();
+            assert!(error.contains(message), "{bad}: {error}");
         }
     }
 }

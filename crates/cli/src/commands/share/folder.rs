@@ -1,4 +1,4 @@
-//! The folder of a share on this machine, and the names of those whose permissions are in it.
+//! The folder of a share on this machine, and the names of the principals in its permissions.
 
 use super::ShareName;
 use crate::context::Context;
@@ -12,10 +12,10 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// Where the files of the shares are.
+/// The option for the data directory.
 #[derive(Args, Debug)]
 pub struct Data {
-    /// Folder of the data that `files serve` was given; this runs on the file host, as root
+    /// Data directory of `files serve`; the command runs on the SMB host, as root
     #[arg(
         long,
         value_name = "DIR",
@@ -24,17 +24,17 @@ pub struct Data {
     data: PathBuf,
 }
 
-/// A SID and what people call it.
+/// A SID and its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Named {
     /// The SID.
     pub sid: String,
-    /// `CORP\Sales`, a UPN, or `System`; empty where nobody knows it.
+    /// `CORP\Sales`, a UPN, or `System`; empty where it is unknown.
     pub name: String,
 }
 
 /// A share with its folder on this machine, and the tenant's directory.
-pub struct Place<'a> {
+pub struct ShareFolder<'a> {
     /// The folder of the share's files.
     pub root: PathBuf,
     client: Client,
@@ -42,7 +42,7 @@ pub struct Place<'a> {
     account: &'a str,
 }
 
-impl<'a> Place<'a> {
+impl<'a> ShareFolder<'a> {
     /// Finds the folder of the share and makes sure that it is this tenant's.
     pub async fn find(
         share: &'a ShareName,
@@ -50,18 +50,18 @@ impl<'a> Place<'a> {
         context: &'a Context,
     ) -> Result<Self, Failure> {
         let root = crossrealm_files::share_folder(&data.data, &share.account, &share.share)?;
-        let place = Self {
+        let folder = Self {
             root,
             client: context.client()?,
             tenant: context.tenant()?,
             account: &share.account,
         };
-        let tenant = match place.client.whoami().await?.tenant {
+        let tenant = match folder.client.whoami().await?.tenant {
             Some(own) => own,
-            None => place.client.tenant(place.tenant).await?.id,
+            None => folder.client.tenant(folder.tenant).await?.id,
         };
         crossrealm_files::check_tenant(&data.data, &share.account, &tenant.to_string())?;
-        Ok(place)
+        Ok(folder)
     }
 
     /// The names of SIDs: well-known ones, and those of the tenant's directory.
@@ -129,11 +129,11 @@ fn one(text: &str, found: Option<Sid>) -> Result<Sid, Failure> {
     match (names::parse_well_known(text), found) {
         (Some(sid), None) | (None, Some(sid)) => Ok(sid),
         (Some(known), Some(found)) => Err(Failure::new(format!(
-            "`{text}` is both {known} of every Windows computer and {found} of the tenant"
+            "`{text}` is both the well-known {known} and {found} of the tenant"
         ))
-        .hint("name it by its SID")),
+        .hint("give its SID")),
         (None, None) => Err(Failure::new(format!("no single user or group `{text}`")).hint(
-            "it is not synced, or several domains have one: give a UPN, `FLATNAME\\name` or a SID; `crossrealm user list` and `group list` show who there is",
+            "it is not synchronized, or several domains have one: give a UPN, `FLATNAME\\name` or a SID; see `crossrealm user list` and `group list`",
         )),
     }
 }
@@ -153,16 +153,18 @@ impl Names {
 impl From<DiskError> for Failure {
     fn from(error: DiskError) -> Self {
         let hint = match &error {
-            DiskError::BadPath(_) => "give it from the root of the share, e.g. `/reports/2026`",
-            DiskError::NotFound(_) => {
-                "run this on the file host, with the `--data` of its `files serve`; names are case-sensitive here"
+            DiskError::BadPath(_) => {
+                "give the path from the root of the share, e.g. `/reports/2026`"
             }
-            DiskError::Link(_) => "links are never followed: give the path of the file itself",
+            DiskError::NotFound(_) => {
+                "run this on the SMB host, with the `--data` of its `files serve`; names are case-sensitive here"
+            }
+            DiskError::Link(_) => "links are not followed: give the path of the file itself",
             DiskError::NoPermissions(_) => {
-                "it was not made through SMB, and smbd goes by its mode: give it a whole list by `--sddl`"
+                "it was not created over SMB, and smbd uses its mode: give it a whole list with `--sddl`"
             }
             DiskError::System { reason, .. } if reason.contains("(os error 13)") => {
-                "run it by `sudo`: the files of shares are for root alone"
+                "run it with `sudo`: only root may access the files of shares"
             }
             DiskError::Damaged { .. } | DiskError::Version(_) => "`--sddl` replaces it",
             DiskError::Special(_) | DiskError::System { .. } => {

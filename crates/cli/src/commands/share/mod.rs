@@ -1,4 +1,4 @@
-//! `crossrealm share`: shares of storage accounts, and who may do what on them.
+//! `crossrealm share`: shares of storage accounts, their quotas, grants and permissions.
 
 mod access;
 mod acl;
@@ -19,77 +19,77 @@ use std::str::FromStr;
 /// What can be done with shares.
 #[derive(Subcommand, Debug)]
 pub enum Args {
-    /// Create a share; nobody may use it before a grant or a default permission
+    /// Create a share; nobody has access before a grant or a default permission
     Create {
-        /// Which share
+        /// The share
         #[arg(value_name = "ACCOUNT/SHARE")]
         share: ShareName,
-        /// How much it may hold, e.g. `100GiB`: 1GiB to 102400GiB [default: what the file system holds]
+        /// Quota, e.g. `100GiB`: 1GiB to 102400GiB [default: none]
         #[arg(long, value_name = "SIZE")]
         quota: Option<quota::Quota>,
     },
-    /// Set how much a share may hold
+    /// Set the quota of a share
     SetQuota {
-        /// Which share
+        /// The share
         #[arg(value_name = "ACCOUNT/SHARE")]
         share: ShareName,
-        /// How much, e.g. `200GiB`: 1GiB to 102400GiB, or `none`
+        /// Quota, e.g. `200GiB`: 1GiB to 102400GiB, or `none`
         #[arg(long, value_name = "SIZE|none")]
         quota: quota::QuotaOrNone,
     },
-    /// List the shares of a storage account, with what its hosts say of their quotas
+    /// List the shares of a storage account, with the use of their quotas as its hosts report it
     List {
-        /// The account's name
+        /// Name of the account
         account: String,
     },
-    /// Delete a share's record and grants; its files stay on the host
+    /// Delete a share's record and grants; its files on the host are kept
     Delete {
-        /// Which share
+        /// The share
         #[arg(value_name = "ACCOUNT/SHARE")]
         share: ShareName,
     },
-    /// Give a user or group a role; replaces the one it had
+    /// Grant a role to a user or group, replacing the one it has
     Grant {
-        /// Which share
+        /// The share
         #[arg(value_name = "ACCOUNT/SHARE")]
         share: ShareName,
         /// User or group: a UPN, an account or group name, or a SID
         #[arg(long, value_name = "PRINCIPAL")]
         to: String,
-        /// What it may do; the file's own ACL restricts it further
+        /// Role; the file's own ACL restricts it further
         #[arg(long)]
         role: RoleArg,
     },
-    /// Take a user's or group's role away
+    /// Revoke the role of a user or group
     Revoke {
-        /// Which share
+        /// The share
         #[arg(value_name = "ACCOUNT/SHARE")]
         share: ShareName,
         /// User or group: a UPN, an account or group name, or a SID
         #[arg(long, alias = "to", value_name = "PRINCIPAL")]
         from: String,
     },
-    /// Show what a user may do on a share, and through which grants
+    /// Show the effective role of a user on a share, and the grants it comes from
     Access {
-        /// Which share
+        /// The share
         #[arg(value_name = "ACCOUNT/SHARE")]
         share: ShareName,
-        /// The user's UPN, account name or SID
+        /// UPN, account name or SID of the user
         #[arg(long, value_name = "UPN")]
         user: String,
-        /// Also what this file or folder permits, from the root of the share; on the file host, as root
+        /// Show what this file or folder permits too, by its path from the root of the share; on the SMB host, as root
         #[arg(long)]
         path: Option<String>,
         #[command(flatten)]
         data: folder::Data,
     },
-    /// Show or change the permissions of a file or folder, by names; on the file host, as root
+    /// Show or change the permissions of a file or folder, by names; on the SMB host, as root
     Acl(acl::Acl),
-    /// Set what every synced user may do on all shares of an account
+    /// Set the role of every synchronized user on all shares of an account
     DefaultPermission {
-        /// The account's name
+        /// Name of the account
         account: String,
-        /// The role, or `none`
+        /// Role, or `none`
         #[arg(long)]
         role: DefaultRoleArg,
     },
@@ -120,7 +120,7 @@ impl FromStr for ShareName {
                     .iter()
                     .any(|part| matches!(*part, "." | "..")) =>
             {
-                Err("`.` and `..` name no account and no share")
+                Err("`.` and `..` are not names of accounts or shares")
             }
             Some((account, share))
                 if !account.is_empty() && !share.is_empty() && !share.contains('/') =>
@@ -155,7 +155,7 @@ pub enum DefaultRoleArg {
     Contributor,
     /// Read, write, delete, and change permissions
     ElevatedContributor,
-    /// Nothing without a grant
+    /// No access without a grant
     None,
 }
 
@@ -240,7 +240,7 @@ fn reasons(reasons: &Value) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// Groups on the way from a user to a grant as `Sales > AllStaff`.
+/// The groups from a user to a grant as `Sales > AllStaff`.
 pub(super) fn path(groups: &Value) -> String {
     let names = groups.as_array().into_iter().flatten();
     let names = names.filter_map(|group| group["name"].as_str());
@@ -278,7 +278,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 false => Vec::new(),
             };
             let shares = quota::with_use(shares, &hosts);
-            let nothing = format!("no shares; `crossrealm share create {account}/NAME` makes one");
+            let nothing =
+                format!("no shares; `crossrealm share create {account}/NAME` creates one");
             context.output.list(&shares, LISTED, &nothing)
         }
         Args::Delete { share } => {
@@ -286,7 +287,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 .delete_share(tenant, &share.account, &share.share)
                 .await?;
             eprintln!(
-                "deleted share `{}/{}`; its files stay on the host",
+                "deleted share `{}/{}`; its files on the host were kept",
                 share.account, share.share
             );
             Ok(())
@@ -346,7 +347,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_reasons_of_an_access_name_the_way() {
+    fn the_reasons_of_an_access_name_the_groups() {
         let value = json!([
             {"role": "contributor", "via": "group", "path": [{"name": "Sales"}, {"name": "AllStaff"}]},
             {"role": "reader", "via": "default", "path": []},

@@ -1,4 +1,4 @@
-//! Quotas of shares: how they are written, and what the hosts say of them.
+//! Quotas of shares: their text form, and their use as the hosts report it.
 
 use crate::output;
 use crossrealm_api::{Host, HostQuota, Share};
@@ -16,7 +16,7 @@ pub struct Quota {
     pub gib: u32,
 }
 
-/// A quota on the command line, or that there is to be none.
+/// A quota on the command line, or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaOrNone(pub Option<Quota>);
 
@@ -56,7 +56,7 @@ impl FromStr for QuotaOrNone {
     }
 }
 
-/// A share with what its hosts say of its quota.
+/// A share with the use of its quota on each host.
 #[derive(Serialize)]
 pub(super) struct WithUse {
     #[serde(flatten)]
@@ -64,19 +64,19 @@ pub(super) struct WithUse {
     quota_on_hosts: Vec<OnHost>,
 }
 
-/// What one host says of the quota of a share.
+/// The use of a share's quota on one host.
 #[derive(Serialize)]
 struct OnHost {
     host: String,
-    /// When it said so, Unix seconds.
+    /// When the host reported it, Unix seconds.
     reported_at: i64,
-    /// Whether it has been silent for longer than a host that lives ever is.
+    /// Whether the host has not reported for longer than a running host pauses.
     silent: bool,
     #[serde(flatten)]
     quota: HostQuota,
 }
 
-/// Each share with what the hosts say of its quota. What they say of shares without one is out of date.
+/// Each share with the use of its quota on each host. Reports about shares without a quota are out of date.
 pub(super) fn with_use(shares: Vec<Share>, hosts: &[Host]) -> Vec<WithUse> {
     let on_hosts = |share: &Share| {
         let said = hosts.iter().filter_map(|host| {
@@ -106,7 +106,7 @@ pub(super) fn gib(value: &Value) -> String {
     value.as_u64().map_or(String::new(), |n| format!("{n} GiB"))
 }
 
-/// What hosts say of one share as `fs1: 1.50 of 100 GiB used, enforced by btrfs`.
+/// The use of one share as `fs1: 1.50 of 100 GiB used, enforced by btrfs`.
 pub(super) fn on_hosts(hosts: &Value) -> String {
     let shown = hosts.as_array().into_iter().flatten().map(|said| {
         let silent = if said["silent"] == true {
@@ -119,7 +119,7 @@ pub(super) fn on_hosts(hosts: &Value) -> String {
     shown.collect::<Vec<_>>().join("; ")
 }
 
-/// What a host says of the quotas of its shares as `projects: 1.50 of 100 GiB used, enforced by btrfs`.
+/// The use of a host's shares as `projects: 1.50 of 100 GiB used, enforced by btrfs`.
 pub fn of_shares(quotas: &Value) -> String {
     let shown = quotas.as_array().into_iter().flatten();
     let shown = shown.map(|said| format!("{}: {}", output::plain(&said["share"]), facts(said)));
@@ -130,7 +130,7 @@ fn facts(said: &Value) -> String {
     let limit = said["limit_bytes"].as_u64().unwrap_or(0) >> 30;
     let mut text = match said["used_bytes"].as_u64() {
         Some(bytes) => format!("{} of {limit} GiB used", hundredths(bytes)),
-        None => format!("use of {limit} GiB not known"),
+        None => format!("use of {limit} GiB unknown"),
     };
     text += match said["how"].as_str() {
         Some("enforced") => ", enforced by btrfs",
@@ -149,7 +149,7 @@ fn facts(said: &Value) -> String {
     text
 }
 
-/// Bytes in GiB with two digits behind the point, rounded down, so that nothing is called full that is not.
+/// Bytes in GiB with two decimals, rounded down, so that no share is shown full that is not.
 fn hundredths(bytes: u64) -> String {
     let all = (u128::from(bytes) * 100) >> 30;
     format!("{}.{:02}", all / 100, all % 100)
@@ -161,7 +161,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_quota_is_whole_gib_in_the_range_of_the_original() {
+    fn a_quota_is_whole_gib_in_the_range_of_azure_files() {
         for (text, gib) in [
             ("1GiB", 1),
             ("100 GiB", 100),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hosts_say_is_told_with_its_reason() {
+    fn reports_are_shown_with_their_reason() {
         let said = json!([
             {"host": "fs1", "silent": false, "share": "a", "limit_bytes": 1u64 << 30, "used_bytes": (1u64 << 30) - 1,
              "how": "enforced", "reason": null, "full_since": 1_700_000_000},
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(
             on_hosts(&said),
             "fs1: 0.99 of 1 GiB used, enforced by btrfs, full since 2023-11-14T22:13:20Z; \
-             fs2 (silent): use of 1 GiB not known, shown only, not enforced: ext4 (use Btrfs)"
+             fs2 (silent): use of 1 GiB unknown, shown only, not enforced: ext4 (use Btrfs)"
         );
     }
 }

@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// What the sync agent can do.
 #[derive(Subcommand, Debug)]
 pub enum Args {
-    /// Bring the tenant up to date, once
+    /// Synchronize once
     Once {
         #[command(flatten)]
         domain: DomainArgs,
@@ -32,11 +32,11 @@ pub enum Args {
         scope: ScopeArgs,
         #[command(flatten)]
         safety: SafetyArgs,
-        /// Compare everything, not only what changed since the last run
+        /// Full sync: compare everything, not only what changed since the last run
         #[arg(long)]
         full: bool,
     },
-    /// Keep the tenant up to date until stopped
+    /// Synchronize repeatedly until stopped
     Run {
         #[command(flatten)]
         domain: DomainArgs,
@@ -47,21 +47,21 @@ pub enum Args {
         /// Time from the end of one run to the start of the next: `30s`, `5m`, `1h`
         #[arg(long, value_name = "TIME", default_value = "1m", value_parser = interval)]
         interval: Duration,
-        /// Give AD a new trust key when the current one is that old: `30d`; the token must be permitted to
+        /// Rotate the trust key when it is this old: `30d`; the token must permit it
         #[arg(long, value_name = "AGE", value_parser = age)]
         rotate_trust_every: Option<Duration>,
     },
-    /// Show what a run would change
+    /// Show what a sync would change, and change nothing
     Plan {
         #[command(flatten)]
         domain: DomainArgs,
         #[command(flatten)]
         scope: ScopeArgs,
-        /// Compare everything, not only what changed since the last run
+        /// Full sync: compare everything, not only what changed since the last run
         #[arg(long)]
         full: bool,
     },
-    /// Show the last successful run, and what failed, as the tenant knows it
+    /// Show the last successful sync, and what failed, as the tenant recorded it
     Status {
         /// DNS name of the AD domain
         #[arg(long, value_name = "DOMAIN")]
@@ -107,17 +107,18 @@ const REPORT: &[Column] = &[
     column("Seconds", "/seconds"),
 ];
 
-/// The state of a sync, with what its bookmark says.
+/// The state of a sync, with what its cursor contains.
 #[derive(Serialize)]
 struct Status {
     #[serde(flatten)]
     state: SyncState,
-    bookmark: Option<Bookmark>,
+    #[serde(rename = "bookmark")]
+    cursor_view: Option<CursorView>,
 }
 
-/// What a bookmark says.
+/// What a sync cursor contains.
 #[derive(Serialize)]
-struct Bookmark {
+struct CursorView {
     controller: String,
     source: &'static str,
     read_at: i64,
@@ -245,7 +246,7 @@ async fn serve(
         interval,
         rotate_trust_every,
         reload_credentials: &|| {
-            // Who was asked at a terminal is not asked again.
+            // A person at a terminal is not prompted again.
             setup.domain.domain_password_file.as_ref()?;
             let read = setup.domain.credentials();
             read.map_err(|failure| tracing::error!("{failure}")).ok()
@@ -279,7 +280,7 @@ async fn status(domain: &str, context: &Context) -> Result<(), Failure> {
     let state = client.sync_state(context.tenant()?, domain).await?;
     if state.last_success_at.is_none() {
         eprintln!(
-            "`{}` was never synced; `crossrealm sync once` does it",
+            "`{}` was never synchronized; run `crossrealm sync once`",
             printable(domain)
         );
     }
@@ -293,14 +294,14 @@ async fn status(domain: &str, context: &Context) -> Result<(), Failure> {
     }
     for one in &state.failures {
         eprintln!(
-            "not taken over: `{}`: {}",
+            "not synchronized: `{}`: {}",
             printable(&one.name),
             printable(&one.reason)
         );
     }
-    let bookmark = state.cursor.as_deref().and_then(Cursor::parse);
+    let cursor = state.cursor.as_deref().and_then(Cursor::parse);
     let status = Status {
-        bookmark: bookmark.map(|cursor| Bookmark {
+        cursor_view: cursor.map(|cursor| CursorView {
             source: source(&cursor.position),
             controller: cursor.controller,
             read_at: cursor.read_at,
@@ -319,11 +320,11 @@ fn source(position: &Position) -> &'static str {
         Position::DirSync {
             sees_deleted: true, ..
         } => "DirSync",
-        Position::DirSync { .. } => "DirSync; deletions by comparing everything every 15 minutes",
+        Position::DirSync { .. } => "DirSync; deletions by a full sync every 15 minutes",
         Position::Usn {
             sees_deleted: true, ..
         } => "uSNChanged, deleted objects",
-        Position::Usn { .. } => "uSNChanged; deletions by comparing everything every 15 minutes",
+        Position::Usn { .. } => "uSNChanged; deletions by a full sync every 15 minutes",
     }
 }
 

@@ -4,14 +4,14 @@ use crate::failure::Failure;
 use crossrealm_onprem::sync::{Scope, ScopeError, UserFilter};
 use std::time::Duration;
 
-/// Which users and groups are taken over.
+/// Which users and groups are synchronized.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Scope options")]
 pub struct ScopeArgs {
-    /// Only what lies below this organizational unit, by its DN (repeatable)
+    /// Only objects below this organizational unit, by its DN (repeatable)
     #[arg(long, value_name = "DN")]
     scope_ou: Vec<String>,
-    /// Only this group and whoever is in it, at any depth
+    /// Only this group and its members, at any depth
     #[arg(long, value_name = "NAME")]
     scope_group: Option<String>,
     /// Only users that match this LDAP filter, such as `(department=Sales)`
@@ -20,7 +20,7 @@ pub struct ScopeArgs {
     /// Take the UPN from this attribute, such as `mail`, instead of `userPrincipalName`
     #[arg(long, value_name = "ATTRIBUTE")]
     upn_attribute: Option<String>,
-    /// Take over privileged accounts too: members of Domain Admins and the like
+    /// Include privileged accounts: members of Domain Admins and the like
     #[arg(long)]
     include_privileged: bool,
 }
@@ -44,11 +44,11 @@ impl ScopeArgs {
     }
 }
 
-/// What a run may do unasked.
+/// What a run may delete.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct SafetyArgs {
-    /// Let a run delete or disable up to N identities; without it, a tenth of them within an hour, at least 10 and at
-    /// most 500
+    /// Let a run delete or disable up to N identities [default: a tenth of them within an hour, at least 10 and at most
+    /// 500]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub accept_deletions: usize,
 }

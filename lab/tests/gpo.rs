@@ -89,8 +89,8 @@ impl Play {
     fn a_dry_run_changes_nothing(&self) -> Result<(), Failure> {
         let plan = self.deploy(&["--dry-run"])?.ok()?;
         plan.says("nothing was changed")?
-            .says("make the group policy object in AD")?
-            .says("write version 1 into GPT.INI")?;
+            .says("create the group policy object in AD")?
+            .says("write version 1 to GPT.INI")?;
         self.gpo(&["listall"])?.does_not_say(&self.id)?;
         assert!(!self.folder().exists());
         Ok(())
@@ -231,9 +231,9 @@ impl Play {
     fn every_step_is_an_event(&self) -> Result<(), Failure> {
         let events = self.story.crossrealm(Place::Admin).arg("events").ok()?;
         events
-            .says("group policy: make the group policy object in AD")?
-            .says("group policy: write Registry.pol")?
-            .says("group policy: remove the object from AD")
+            .says("create the group policy object in AD")?
+            .says("write Registry.pol")?
+            .says("delete the group policy object from AD")
             .map(drop)
     }
 

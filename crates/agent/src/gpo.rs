@@ -112,8 +112,8 @@ impl<'a> GroupPolicy<'a> {
         let tenant = self.tenant.id.to_string();
         let journal = Journal::new(client, &tenant, &self.session, progress);
         for step in steps {
-            let text = format!("group policy: {step}");
-            journal.in_ad(&text, self.policies.apply(step)).await?;
+            let applied = self.policies.apply(step);
+            journal.in_ad(&step.to_string(), applied).await?;
         }
         self.seen = self.policies.observe(&self.link).await?;
         Ok(())

@@ -1,12 +1,11 @@
-//! How a command fails: one line that names the thing and the reason, and where one is known, the next step.
+//! How a command fails: one line that names what failed, on which object, and the next step where one is known.
 
 use crate::hints;
 use crossrealm_agent::error::AgentError;
 use crossrealm_api::ClientError;
-use crossrealm_onprem::error::OnpremError;
 use std::fmt;
 
-/// Why a command could not do its work. Shown on stderr as `error: …`, a blank line, `hint: …`; the exit code is 1.
+/// Why a command failed. Shown on stderr as `error: …`, a blank line, `hint: …`; the exit code is 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     message: String,
@@ -14,7 +13,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its message: names the thing and the reason, has no full stop at its end.
+    /// A failure with its message: what failed, on which object, and the value seen; without a full stop.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -22,7 +21,7 @@ impl Failure {
         }
     }
 
-    /// The same failure with the next step for the person who reads it.
+    /// The same failure with the next step.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -50,12 +49,6 @@ impl fmt::Display for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         Self::new(error.to_string()).maybe_hint(hints::api::of_client_error(&error))
-    }
-}
-
-impl From<OnpremError> for Failure {
-    fn from(error: OnpremError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint())
     }
 }
 
@@ -88,7 +81,7 @@ mod tests {
     use crossrealm_agent::finding::{Finding, Findings};
 
     #[test]
-    fn a_hint_stands_apart_from_the_error() {
+    fn a_hint_is_a_paragraph_of_its_own() {
         let bare = Failure::new("no such share `acct1/x`");
         assert_eq!(bare.to_string(), "error: no such share `acct1/x`");
         let hinted = bare.hint("run `crossrealm share list acct1`");

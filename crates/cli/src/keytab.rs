@@ -1,4 +1,4 @@
-//! Exported keytabs: written for their owner only, described without their keys.
+//! Exported keytabs: written for their owner alone, listed without their keys.
 
 use crate::context::Context;
 use crate::failure::Failure;

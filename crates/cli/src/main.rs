@@ -1,9 +1,9 @@
 //! `crossrealm`, the one binary: commands for the people who run and use a cloud trust.
 //!
-//! This room turns a command line into calls of the other rooms and their answers into text. It decides nothing about
-//! tickets and holds no state of its own. It talks to the service through [`crossrealm_api`] alone; only `init` and
-//! `serve`, which *are* the service, reach into `crossrealm-cloud`. Data goes to stdout, everything else to stderr. The
-//! exit code is 0 when the work is done, 1 when it was refused or failed, 2 for wrong usage.
+//! This crate parses the command line, prompts, calls the other crates and prints what they return. It decides nothing about
+//! tickets and keeps no state but the administrator's session. It talks to the service through [`crossrealm_api`] alone; only
+//! `init` and `serve`, which *are* the service, use `crossrealm-cloud`. Data goes to stdout, everything else to stderr. The
+//! exit code is 0 if the work is done, 1 if it was refused or failed, 2 for wrong usage.
 
 mod cli;
 mod client_config;

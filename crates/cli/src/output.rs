@@ -1,8 +1,8 @@
 //! What commands print: the same facts as a table for people or as JSON for programs.
 //!
-//! A command hands over the value that the API gave it and names its columns by JSON pointer (RFC 6901). Both forms are
-//! made from that one value, so that a table can never say something that the JSON does not. All data goes to stdout,
-//! nothing else does; a reader that goes away (`| head`) ends the command without an error.
+//! A command passes the value that the API returned and names its columns by JSON pointer (RFC 6901). Both formats are
+//! rendered from that one value, so that a table cannot show anything that the JSON does not. All data goes to stdout,
+//! nothing else does; a reader that closes the pipe (`| head`) ends the command without an error.
 
 use crate::failure::Failure;
 use comfy_table::presets;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::io::{ErrorKind, Write};
 use time::format_description::well_known::Rfc3339;
 
-/// The form of what a command prints: aligned columns or `Name : value` lines, or one JSON document (for
+/// The format of the output: aligned columns or `Name : value` lines, or one JSON document (for
 /// `events --follow`: one per line).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -21,7 +21,7 @@ pub enum Format {
     Json,
 }
 
-/// One column of a list or one line of a record: its heading, where its value stands in the JSON, how it is shown.
+/// One column of a list or one line of a record: its heading, the JSON pointer of its value, and how it is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
     heading: &'static str,
@@ -49,7 +49,7 @@ pub const fn millisecond_time_column(heading: &'static str, pointer: &'static st
     })
 }
 
-/// A column whose value is shown by `show`; its text must hold nothing that the value does not.
+/// A column whose value is shown by `show`, which must add nothing to the value.
 pub const fn shown(
     heading: &'static str,
     pointer: &'static str,
@@ -65,9 +65,9 @@ pub const fn shown(
 /// A list inside a record, shown as a table of its own below the record's lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Section {
-    /// What stands above it.
+    /// Its heading.
     pub heading: &'static str,
-    /// Where the list stands in the JSON.
+    /// The JSON pointer of the list.
     pub pointer: &'static str,
     /// Its columns.
     pub columns: &'static [Column],
@@ -89,7 +89,7 @@ impl Format {
         write_stdout(&self.render_list(&value, columns))
     }
 
-    /// Prints one item of an endless list: its columns with two blanks between, or a JSON object on one line.
+    /// Prints one item of an endless list: its columns separated by two spaces, or a JSON object on one line.
     pub fn line<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
         let value = to_value(item)?;
         write_stdout(&match self {
@@ -102,13 +102,13 @@ impl Format {
         })
     }
 
-    /// Prints one thing: `Name : value` lines, or a JSON object.
+    /// Prints one object: `Name : value` lines, or a JSON object.
     pub fn record<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
         let value = to_value(item)?;
         write_stdout(&self.render_record(&value, columns))
     }
 
-    /// Prints one thing with the lists it holds: its lines and a table for each list that is not empty, or a JSON object.
+    /// Prints one object with its lists: its lines and a table for each list that is not empty, or a JSON object.
     pub fn report<T: Serialize>(
         self,
         item: &T,
@@ -168,12 +168,12 @@ impl Format {
     }
 }
 
-/// Writes `text` to stdout. A closed pipe is the reader's choice and no failure.
+/// Writes `text` to stdout. A closed pipe ends the command and is not a failure.
 pub fn write_stdout(text: &str) -> Result<(), Failure> {
     write_bytes(text.as_bytes())
 }
 
-/// Writes bytes that are no text to stdout, as [`write_stdout`] does.
+/// Writes bytes to stdout, as [`write_stdout`] does.
 pub fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
@@ -185,7 +185,7 @@ pub fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 fn to_value<T: Serialize>(item: &T) -> Result<Value, Failure> {
     serde_json::to_value(item)
-        .map_err(|error| Failure::new(format!("cannot turn the answer into JSON: {error}")))
+        .map_err(|error| Failure::new(format!("cannot encode the answer as JSON: {error}")))
 }
 
 fn json_text(value: &Value) -> String {
@@ -213,7 +213,7 @@ fn rfc3339(seconds: i64) -> String {
         .unwrap_or_default()
 }
 
-/// A value as text: empty for `null`, `yes` or `no`, items with commas between.
+/// A value as text: empty for `null`, `yes` or `no`, items separated by commas.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -225,7 +225,7 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// `text` with control characters replaced: names come from directories that others write, and must not steer a terminal.
+/// `text` with control characters replaced: names come from directories that others write, and must not control a terminal.
 pub fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -244,7 +244,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_list_is_aligned_and_carries_the_facts_of_the_json() {
+    fn a_list_is_aligned_and_holds_the_values_of_the_json() {
         let items = json!([
             {"name": "acct1", "aliases": ["a.example", "b.example"], "on": true},
             {"name": "a-longer-name", "aliases": [], "on": false},
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_name_value_lines_and_empty_where_nothing_is_set() {
+    fn a_record_is_one_line_per_value_and_null_is_empty() {
         let item = json!({"name": "contoso", "aliases": null, "on": 3});
         assert_eq!(time(&json!(1_700_000_000)), "2023-11-14T22:13:20Z");
         assert_eq!(

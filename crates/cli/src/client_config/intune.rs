@@ -2,26 +2,29 @@
 //! (`POST /deviceManagement/deviceConfigurations`).
 //!
 //! Two kinds of settings: one of the policy CSP's own, and ADMX-backed ones, whose value is the XML of the policy's state
-//! with its list elements, name and value parted by U+F000.
+//! with its list elements, name and value separated by U+F000.
 
 use super::mapped_hosts;
-use super::settings::{Wishes, proxy_value};
+use super::settings::{ClientOptions, proxy_value};
 use crate::failure::Failure;
 use crossrealm_api::ClientConfig;
 use serde_json::{Value, json};
 
-/// The policies' folders in the policy CSP.
+/// The policies' paths in the policy CSP.
 const CSP: &str = "./Device/Vendor/MSFT/Policy/Config/Kerberos/";
 const ADMX: &str = "./Device/Vendor/MSFT/Policy/Config/ADMX_Kerberos/";
-/// What parts the name and the value of a list's element in an ADMX-backed policy.
+/// The separator of name and value of a list element in an ADMX-backed policy.
 const SEPARATOR: &str = "&#xF000;";
 
-/// The profile; with `undo`, one that switches the same policies off.
+/// The profile; with `undo`, one that disables the same policies.
 ///
 /// # Errors
-///
-/// An address that is none.
-pub fn render(config: &ClientConfig, wishes: Wishes, undo: bool) -> Result<String, Failure> {
+/// An invalid address of the KDC proxy.
+pub fn render(
+    config: &ClientConfig,
+    options: ClientOptions,
+    undo: bool,
+) -> Result<String, Failure> {
     let realm = &config.tenant.realm;
     let proxy = proxy_value(&config.kdc_proxy_url)?;
     let mut settings = vec![
@@ -38,7 +41,7 @@ pub fn render(config: &ClientConfig, wishes: Wishes, undo: bool) -> Result<Strin
             undo,
         ),
     ];
-    let hosts = mapped_hosts(config, wishes.map_hosts);
+    let hosts = mapped_hosts(config, options.map_hosts);
     if !hosts.is_empty() {
         let list = list("hosttorealm", realm, &hosts.join("; "));
         settings.push(admx(
@@ -48,7 +51,7 @@ pub fn render(config: &ClientConfig, wishes: Wishes, undo: bool) -> Result<Strin
             undo,
         ));
     }
-    if wishes.no_revocation_check {
+    if options.no_revocation_check {
         settings.push(admx(
             "Disable revocation checking for the SSL certificate of KDC proxy servers",
             "KdcProxyDisableServerRevocationCheck",
@@ -108,7 +111,7 @@ mod tests {
                 include_str!("../../tests/client_config/intune-undo.json"),
             ),
         ] {
-            let text = render(&config(), Wishes::default(), undo).unwrap();
+            let text = render(&config(), ClientOptions::default(), undo).unwrap();
             assert!(text == expected, "a committed JSON differs from:\n{text}");
         }
     }

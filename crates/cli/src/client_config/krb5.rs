@@ -1,7 +1,7 @@
 //! `krb5.conf` for MIT Kerberos on Linux and macOS.
 //!
-//! The file stands alone (`KRB5_CONFIG`) and works as a drop-in of `/etc/krb5.conf.d`. It names no host that a referral of
-//! the domain controller finds, unless asked to.
+//! The file works alone (`KRB5_CONFIG`) and as a drop-in of `/etc/krb5.conf.d`. It maps no host that a referral of
+//! the domain controller leads to, unless asked to.
 
 use super::mapped_hosts;
 use crate::failure::Failure;
@@ -18,10 +18,10 @@ pub enum KdcOf {
     Host(String),
 }
 
-/// The words that every file made here has in its first line.
+/// A part of the first line of every file written here.
 const MARK: &str = "written by `crossrealm client config`";
 
-/// Whether a file was made here, so that it may be removed.
+/// Whether a file was written here, so that it may be deleted.
 pub fn is_ours(text: &str) -> bool {
     text.lines().next().is_some_and(|line| line.contains(MARK))
 }
@@ -29,8 +29,7 @@ pub fn is_ours(text: &str) -> bool {
 /// The configuration; `anchor` is the absolute path of the private CA, where there is one.
 ///
 /// # Errors
-///
-/// A name that could not stand on a line of the file.
+/// A name or path that would break the syntax of the file.
 pub fn render(
     config: &ClientConfig,
     kdc: &KdcOf,
@@ -76,7 +75,7 @@ pub fn render(
     Ok(text)
 }
 
-/// AD's own names, so that nothing about them has to be asked; the tenant's where that is wanted.
+/// AD's own names, so that they need no lookup; the tenant's where that is wanted.
 fn mappings(config: &ClientConfig, map_hosts: bool) -> BTreeMap<String, &str> {
     let mut all = BTreeMap::new();
     for ad in &config.ad_realms {
@@ -95,17 +94,17 @@ fn word(text: &str) -> Result<&str, Failure> {
     match !text.is_empty() && text.bytes().all(plain) {
         true => Ok(text),
         false => Err(Failure::new(format!(
-            "{text:?} cannot stand in a krb5.conf"
+            "{text:?} is not valid in a krb5.conf"
         ))),
     }
 }
 
-/// A path that stays on its line.
+/// A path without control characters.
 fn line(path: &Path) -> Result<&str, Failure> {
     let text = path
         .to_str()
         .filter(|text| !text.contains(char::is_control));
-    text.ok_or_else(|| Failure::new(format!("the path {path:?} cannot stand in a krb5.conf")))
+    text.ok_or_else(|| Failure::new(format!("the path {path:?} is not valid in a krb5.conf")))
 }
 
 #[cfg(test)]
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn controllers_are_left_to_the_dns_and_hosts_are_mapped_on_request() {
+    fn controllers_are_found_by_dns_and_hosts_are_mapped_on_request() {
         let text = render(&config(), &KdcOf::Dns, true, None).unwrap();
         assert_eq!(text.matches("  kdc = ").count(), 1);
         assert!(text.contains("dns_lookup_kdc = true"));
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn several_ad_realms_leave_the_default_to_the_machine() {
+    fn several_ad_realms_set_no_default_realm() {
         let mut config = config();
         config.ad_realms.push(AdRealm {
             realm: "OTHER.CONTOSO.COM".into(),
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_breaks_out_of_its_line() {
+    fn names_that_break_the_syntax_are_refused() {
         let mut config = config();
         config.kdc_proxy_url = "https://x/\n}\n[libdefaults]".into();
         assert!(render(&config, &KdcOf::Dns, false, None).is_err());

@@ -1,7 +1,7 @@
-//! Configuration of clients: pure text and bytes from what the service says of a tenant. One module for each format.
+//! Configuration of clients: pure text and bytes from the service's description of a tenant. One module for each format.
 //!
-//! Windows has one set of settings ([`settings`]) in three forms: a `.reg` file ([`reg`]), Intune's JSON ([`intune`]), and a
-//! policy folder with `Registry.pol` ([`preg`]). Every form has its reverse.
+//! Windows has one set of settings ([`settings`]) in three formats: a `.reg` file ([`reg`]), Intune's JSON ([`intune`]), and a
+//! policy folder with `Registry.pol` ([`preg`]). Every format has its reverse.
 
 pub mod intune;
 pub mod krb5;
@@ -12,10 +12,10 @@ pub mod settings;
 use crossrealm_api::ClientConfig;
 use crossrealm_onprem::trust::is_at_or_below;
 
-/// The host names and, with a dot in front, the suffixes that clients are told to seek in the tenant's realm, sorted.
+/// The host names and, with a leading dot, the suffixes that clients map to the tenant's realm, sorted.
 ///
 /// A domain controller refers clients for every name at or below a top-level name, so that these need no mapping unless
-/// `all` asks for it. Any other host, such as an alias in a domain of the organisation's own, is found by its mapping only.
+/// `all` asks for it. Any other host, such as an alias in a domain of the organization's own, is found by its mapping only.
 pub fn mapped_hosts(config: &ClientConfig, all: bool) -> Vec<String> {
     let suffixes = &config.tenant.top_level_names;
     let mut names: Vec<String> = config
@@ -70,7 +70,7 @@ pub mod tests {
     }
 
     #[test]
-    fn only_what_no_referral_finds_is_mapped_unasked() {
+    fn only_hosts_without_a_referral_are_mapped_by_default() {
         assert_eq!(mapped_hosts(&config(), false), ["files.contoso.com"]);
         let all = [
             ".contoso.cloud.example",

@@ -15,7 +15,7 @@ pub fn registry_pol(settings: &[Setting], undo: bool) -> Vec<u8> {
     let mut out = HEADER.to_vec();
     for setting in settings {
         let (name, kind, data) = match (&setting.data, undo) {
-            // A value named `**del.NAME` deletes NAME; it holds a blank ([MS-GPREG] 3.2.5.1).
+            // A value named `**del.NAME` deletes NAME; its data is one space ([MS-GPREG] 3.2.5.1).
             (_, true) => (format!("**del.{}", setting.name), REG_SZ, utf16le(" \0")),
             (Data::Dword(number), false) => (
                 setting.name.clone(),
@@ -64,13 +64,13 @@ pub fn lgpo(settings: &[Setting], undo: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{Wishes, settings};
+    use super::super::settings::{ClientOptions, settings};
     use super::super::tests::config;
     use super::*;
 
     #[test]
     fn the_files_are_as_committed() {
-        let settings = settings(&config(), Wishes::default()).unwrap();
+        let settings = settings(&config(), ClientOptions::default()).unwrap();
         for (undo, pol, text) in [
             (
                 false,

@@ -34,24 +34,24 @@ pub fn utf16le(text: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{Wishes, settings};
+    use super::super::settings::{ClientOptions, settings};
     use super::super::tests::config;
     use super::*;
 
     #[test]
     fn the_files_are_as_committed() {
-        let all = Wishes {
+        let all = ClientOptions {
             map_hosts: true,
             no_revocation_check: true,
         };
-        for (wishes, undo, expected) in [
+        for (options, undo, expected) in [
             (
-                Wishes::default(),
+                ClientOptions::default(),
                 false,
                 &include_bytes!("../../tests/client_config/crossrealm.reg")[..],
             ),
             (
-                Wishes::default(),
+                ClientOptions::default(),
                 true,
                 include_bytes!("../../tests/client_config/crossrealm-undo.reg"),
             ),
@@ -61,7 +61,7 @@ mod tests {
                 include_bytes!("../../tests/client_config/crossrealm-all.reg"),
             ),
         ] {
-            let bytes = render(&settings(&config(), wishes).unwrap(), undo);
+            let bytes = render(&settings(&config(), options).unwrap(), undo);
             let text = String::from_utf16_lossy(
                 &bytes
                     .chunks_exact(2)

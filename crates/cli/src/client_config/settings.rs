@@ -1,7 +1,7 @@
-//! What a Windows workstation is told of a tenant: registry values below `HKEY_LOCAL_MACHINE`, as the policies of
+//! The settings of a Windows workstation for a tenant: registry values below `HKEY_LOCAL_MACHINE`, as the policies of
 //! `Kerberos.admx` set them.
 //!
-//! All of them stand under the `Policies` path, which wins over `SYSTEM\CurrentControlSet\Control\Lsa\Kerberos`.
+//! All of them are under the `Policies` path, which takes precedence over `SYSTEM\CurrentControlSet\Control\Lsa\Kerberos`.
 
 use super::mapped_hosts;
 use crate::failure::Failure;
@@ -19,11 +19,11 @@ pub struct Setting {
     pub key: String,
     /// The value's name.
     pub name: String,
-    /// What it holds.
+    /// Its data.
     pub data: Data,
 }
 
-/// What a registry value holds.
+/// The data of a registry value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
     /// REG_DWORD.
@@ -32,9 +32,9 @@ pub enum Data {
     Text(String),
 }
 
-/// What is asked for beside the usual.
+/// What differs from the default.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wishes {
+pub struct ClientOptions {
     /// Map every host of the tenant to its realm, not only those that no referral finds.
     pub map_hosts: bool,
     /// Do not check whether the KDC proxy's certificate was revoked: for a private CA without a revocation list.
@@ -44,9 +44,8 @@ pub struct Wishes {
 /// The settings, in the order in which they are written.
 ///
 /// # Errors
-///
-/// An address or name that could not stand in the registry.
-pub fn settings(config: &ClientConfig, wishes: Wishes) -> Result<Vec<Setting>, Failure> {
+/// An address or name that the registry cannot hold.
+pub fn settings(config: &ClientConfig, options: ClientOptions) -> Result<Vec<Setting>, Failure> {
     let realm = text(&config.tenant.realm)?;
     let mut all = vec![
         dword("", "KdcProxyServer_Enabled", 1),
@@ -57,7 +56,7 @@ pub fn settings(config: &ClientConfig, wishes: Wishes) -> Result<Vec<Setting>, F
         },
         dword(r"\Parameters", "CloudKerberosTicketRetrievalEnabled", 1),
     ];
-    let hosts = mapped_hosts(config, wishes.map_hosts);
+    let hosts = mapped_hosts(config, options.map_hosts);
     if !hosts.is_empty() {
         all.push(dword("", "domain_realm_Enabled", 1));
         all.push(Setting {
@@ -66,7 +65,7 @@ pub fn settings(config: &ClientConfig, wishes: Wishes) -> Result<Vec<Setting>, F
             data: Data::Text(text(&hosts.join("; "))?),
         });
     }
-    if wishes.no_revocation_check {
+    if options.no_revocation_check {
         all.push(dword(r"\Parameters", "NoRevocationCheck", 1));
     }
     Ok(all)
@@ -80,10 +79,10 @@ fn dword(below: &str, name: &str, value: u32) -> Setting {
     }
 }
 
-/// `https://host:443/path` as Windows wants it: `<https host:443:path />`, with the blank before `/>`; without it Windows
+/// `https://host:443/path` in Windows' form: `<https host:443:path />`, with the space before `/>`; without it Windows
 /// fails with 0x2ee5.
 pub fn proxy_value(url: &str) -> Result<String, Failure> {
-    let bad = || Failure::new(format!("the KDC proxy address {url:?} is none"));
+    let bad = || Failure::new(format!("invalid address of the KDC proxy: {url:?}"));
     let rest = url.strip_prefix("https://").ok_or_else(bad)?;
     let (authority, path) = rest.split_once('/').ok_or_else(bad)?;
     let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
@@ -101,13 +100,13 @@ pub fn proxy_value(url: &str) -> Result<String, Failure> {
     Ok(format!("<https {host}:{port}:{path} />"))
 }
 
-/// `text` where it is one line of plain characters.
+/// `text` where it is one line of printable ASCII characters.
 fn text(text: &str) -> Result<String, Failure> {
     let plain = |c: char| c.is_ascii_graphic() || c == ' ';
     match !text.is_empty() && text.len() <= MAX_TEXT && text.chars().all(plain) {
         true => Ok(text.to_owned()),
         false => Err(Failure::new(format!(
-            "a registry value of at most {MAX_TEXT} plain characters was expected, not {text:?}"
+            "expected a registry value of at most {MAX_TEXT} printable ASCII characters, found {text:?}"
         ))),
     }
 }
@@ -118,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_blank_before_the_end_is_there() {
+    fn the_proxy_value_has_a_space_before_its_end() {
         assert_eq!(
             proxy_value("https://login.cloud.example:443/x/kerberos").unwrap(),
             "<https login.cloud.example:443:x/kerberos />"
@@ -140,26 +139,26 @@ mod tests {
     }
 
     #[test]
-    fn revocation_is_checked_unless_asked() {
-        let has = |wishes| {
-            let all = settings(&config(), wishes).unwrap();
+    fn revocation_is_checked_by_default() {
+        let has = |options| {
+            let all = settings(&config(), options).unwrap();
             all.iter()
                 .any(|setting| setting.name == "NoRevocationCheck")
         };
-        assert!(!has(Wishes::default()));
-        assert!(has(Wishes {
+        assert!(!has(ClientOptions::default()));
+        assert!(has(ClientOptions {
             no_revocation_check: true,
-            ..Wishes::default()
+            ..ClientOptions::default()
         }));
     }
 
     #[test]
-    fn nothing_is_mapped_where_referrals_find_all() {
+    fn no_host_is_mapped_where_referrals_cover_all() {
         let mut config = config();
         config.hosts.pop();
-        let all = settings(&config, Wishes::default()).unwrap();
+        let all = settings(&config, ClientOptions::default()).unwrap();
         assert_eq!(all.len(), 3);
         config.tenant.realm = "A\nB".into();
-        assert!(settings(&config, Wishes::default()).is_err());
+        assert!(settings(&config, ClientOptions::default()).is_err());
     }
 }

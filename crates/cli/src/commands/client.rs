@@ -1,7 +1,7 @@
 //! `crossrealm client`: configuration of workstations for a tenant.
 
 use crate::client_config::krb5::{self, KdcOf};
-use crate::client_config::settings::{Wishes, settings};
+use crate::client_config::settings::{ClientOptions, settings};
 use crate::client_config::{intune, preg, reg};
 use crate::commands::deploy_gpo;
 use crate::context::Context;
@@ -84,11 +84,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args.format {
         ConfigFormat::Krb5Conf => krb5_conf(&config, args, context),
         ConfigFormat::Reg => {
-            let bytes = reg::render(&settings(&config, args.wishes())?, args.undo);
+            let bytes = reg::render(&settings(&config, args.options())?, args.undo);
             file(&config, &args, &bytes)
         }
         ConfigFormat::Intune => {
-            let text = intune::render(&config, args.wishes(), args.undo)?;
+            let text = intune::render(&config, args.options(), args.undo)?;
             file(&config, &args, text.as_bytes())
         }
         ConfigFormat::Gpo => folder(&config, &args),
@@ -96,8 +96,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 }
 
 impl Config {
-    fn wishes(&self) -> Wishes {
-        Wishes {
+    fn options(&self) -> ClientOptions {
+        ClientOptions {
             map_hosts: self.map_hosts,
             no_revocation_check: self.no_revocation_check,
         }
@@ -161,7 +161,7 @@ fn file(config: &ClientConfig, args: &Config, bytes: &[u8]) -> Result<(), Failur
 
 /// The policy folder.
 fn folder(config: &ClientConfig, args: &Config) -> Result<(), Failure> {
-    let settings = settings(config, args.wishes())?;
+    let settings = settings(config, args.options())?;
     let out = args
         .out
         .as_ref()

@@ -3,7 +3,7 @@
 //! Every step is a change in AD and so an event of the tenant's audit, which takes a global administrator's token.
 
 use crate::client_config::preg;
-use crate::client_config::settings::{Wishes, settings};
+use crate::client_config::settings::{ClientOptions, settings};
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
@@ -77,12 +77,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let steps = match args.remove {
         true => policy.plan_removal(),
         false => {
-            let wishes = Wishes {
+            let options = ClientOptions {
                 map_hosts: args.map_hosts,
                 no_revocation_check: args.no_revocation_check,
             };
             let options = PolicyOptions {
-                settings: &preg::registry_pol(&settings(&config, wishes)?, false),
+                settings: &preg::registry_pol(&settings(&config, options)?, false),
                 apply_to: &args.apply_to,
             };
             policy.plan(&options).await?

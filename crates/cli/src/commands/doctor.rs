@@ -17,16 +17,16 @@ use std::path::PathBuf;
 /// The arguments of `crossrealm doctor`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The user it is about, by UPN [default: whose Kerberos tickets are there]
+    /// User to check, by UPN [default: that of the current Kerberos tickets]
     #[arg(long, value_name = "UPN")]
     pub user: Option<String>,
-    /// The share that should open
+    /// Share that should open
     #[arg(long, value_name = "ACCOUNT/SHARE")]
     pub share: Option<ShareName>,
-    /// The host name that the share is opened by, where it is an alias [default: the account's own]
+    /// Host name that the share is opened by, if it is an alias [default: the account's own]
     #[arg(long, value_name = "HOST", requires = "share")]
     pub host: Option<String>,
-    /// A keytab that should open the ticket
+    /// Keytab that should decrypt the ticket
     #[arg(long, value_name = "FILE")]
     pub keytab: Option<PathBuf>,
     /// DNS name of the AD domain [default: that of the tickets, or of krb5.conf]
@@ -35,7 +35,7 @@ pub struct Args {
     /// Host name of the domain controller [default: that of krb5.conf, or found by DNS]
     #[arg(long, value_name = "HOST", help_heading = "Domain options")]
     pub dc: Option<String>,
-    /// Who reads AD, e.g. `reader@corp.contoso.com` [default: whose Kerberos tickets are there]
+    /// Account that reads AD, e.g. `reader@corp.contoso.com` [default: that of the current Kerberos tickets]
     #[arg(
         long,
         value_name = "USER",

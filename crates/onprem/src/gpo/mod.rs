@@ -78,30 +78,41 @@ pub enum GpoStep {
 impl fmt::Display for GpoStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateContainer => {
-                f.write_str("make the group policy object in AD, switched off")
+            Self::CreateContainer => f.write_str("create the group policy object in AD, disabled"),
+            Self::CreateHalf(half) => {
+                write!(f, "create the part `{half}` of the group policy object")
             }
-            Self::CreateHalf(half) => write!(f, "make its part `{half}` in AD"),
             Self::Filter(sids) if sids.is_empty() => {
-                f.write_str("let every computer of the domain apply it")
+                f.write_str("apply the group policy object to every computer of the domain")
             }
             Self::Filter(sids) => {
                 let sids: Vec<String> = sids.iter().map(Sid::to_string).collect();
-                write!(f, "let {} apply it, and nobody else", sids.join(", "))
+                write!(
+                    f,
+                    "apply the group policy object to {} alone",
+                    sids.join(", ")
+                )
             }
-            Self::CreateFolder => f.write_str("make its folder in SYSVOL"),
+            Self::CreateFolder => {
+                f.write_str("create the folder of the group policy object in SYSVOL")
+            }
             Self::FolderPermissions => {
-                f.write_str("give the folder the permissions of the object in AD")
+                f.write_str("copy the permissions of the group policy object to its folder")
             }
-            Self::FolderVersion(version) => write!(f, "write version {version} into GPT.INI"),
+            Self::FolderVersion(version) => write!(f, "write version {version} to GPT.INI"),
             Self::Settings(bytes) => write!(f, "write Registry.pol ({} bytes)", bytes.len()),
             Self::Container { name, version } => {
-                write!(f, "name it `{name}`, set version {version}, switch it on")
+                write!(
+                    f,
+                    "name the group policy object `{name}`, set version {version}, enable it"
+                )
             }
-            Self::Link(link) => write!(f, "link it to `{}`", link.dn),
-            Self::Unlink(link) => write!(f, "take it off `{}`", link.dn),
-            Self::RemoveFolder => f.write_str("remove its folder from SYSVOL"),
-            Self::RemoveContainer => f.write_str("remove the object from AD"),
+            Self::Link(link) => write!(f, "link the group policy object to `{}`", link.dn),
+            Self::Unlink(link) => write!(f, "unlink the group policy object from `{}`", link.dn),
+            Self::RemoveFolder => {
+                f.write_str("delete the folder of the group policy object from SYSVOL")
+            }
+            Self::RemoveContainer => f.write_str("delete the group policy object from AD"),
         }
     }
 }

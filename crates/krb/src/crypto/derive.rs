@@ -1,7 +1,7 @@
 //! Keys made from keys: DK of RFC 3961 §5.1 for encryption types 17 and 18, KDF-HMAC-SHA2 of RFC 8009 §3 for 19 and 20.
 
 use super::aes_cts::{BLOCK, Cipher};
-use super::{Enctype, Key};
+use super::enctype::Enctype;
 use hmac::{Hmac, KeyInit, Mac};
 use zeroize::Zeroizing;
 
@@ -14,41 +14,42 @@ pub(super) enum Purpose {
 }
 
 /// The key for one usage and purpose.
-pub(super) fn derive_key(key: &Key, usage: u32, purpose: Purpose) -> Zeroizing<Vec<u8>> {
+pub(super) fn derive_key(
+    enctype: Enctype,
+    key: &[u8],
+    usage: u32,
+    purpose: Purpose,
+) -> Zeroizing<Vec<u8>> {
     let [a, b, c, d] = usage.to_be_bytes();
     let constant = match purpose {
         Purpose::Checksum => [a, b, c, d, 0x99],
         Purpose::Encryption => [a, b, c, d, 0xAA],
         Purpose::Integrity => [a, b, c, d, 0x55],
     };
-    match key.enctype {
+    match enctype {
         Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => dk(key, &constant),
         Enctype::Aes128Sha2 | Enctype::Aes256Sha2 => {
             let len = match purpose {
-                Purpose::Encryption => key.enctype.key_len(),
-                Purpose::Checksum | Purpose::Integrity => key.enctype.mac_len(),
+                Purpose::Encryption => enctype.key_len(),
+                Purpose::Checksum | Purpose::Integrity => enctype.mac_len(),
             };
-            kdf_sha2(key, &constant, b"", len)
+            kdf_sha2(enctype, key, &constant, b"", len)
         }
     }
 }
 
 /// The last step of string-to-key: derives with the constant "kerberos".
 pub(super) fn kerberos_constant(enctype: Enctype, seed: &[u8]) -> Zeroizing<Vec<u8>> {
-    let key = Key {
-        enctype,
-        bytes: Zeroizing::new(seed.to_vec()),
-    };
     match enctype {
-        Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => dk(&key, b"kerberos"),
-        _ => kdf_sha2(&key, b"kerberos", b"", enctype.key_len()),
+        Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => dk(seed, b"kerberos"),
+        _ => kdf_sha2(enctype, seed, b"kerberos", b"", enctype.key_len()),
     }
 }
 
-/// DK, RFC 3961 §5.1: the n-folded constant, encrypted over and over until there are enough bytes.
-pub(super) fn dk(key: &Key, constant: &[u8]) -> Zeroizing<Vec<u8>> {
-    let len = key.enctype.key_len();
-    let cipher = Cipher::new(&key.bytes);
+/// DK, RFC 3961 §5.1: the n-folded constant, encrypted over and over until there are as many bytes as in `key`.
+pub(super) fn dk(key: &[u8], constant: &[u8]) -> Zeroizing<Vec<u8>> {
+    let len = key.len();
+    let cipher = Cipher::new(key);
     let mut block = Zeroizing::new([0; BLOCK]);
     n_fold(constant, block.as_mut_slice());
     let mut out = Zeroizing::new(Vec::with_capacity(len));
@@ -60,14 +61,20 @@ pub(super) fn dk(key: &Key, constant: &[u8]) -> Zeroizing<Vec<u8>> {
 }
 
 /// KDF-HMAC-SHA2, RFC 8009 §3, for up to one digest of output: `len` bytes.
-pub(super) fn kdf_sha2(key: &Key, label: &[u8], context: &[u8], len: usize) -> Zeroizing<Vec<u8>> {
+pub(super) fn kdf_sha2(
+    enctype: Enctype,
+    key: &[u8],
+    label: &[u8],
+    context: &[u8],
+    len: usize,
+) -> Zeroizing<Vec<u8>> {
     let bits = u32::try_from(len.saturating_mul(8))
         .unwrap_or(u32::MAX)
         .to_be_bytes();
     let parts: [&[u8]; 5] = [&[0, 0, 0, 1], label, &[0], context, &bits];
-    let mut out = Zeroizing::new(match key.enctype {
-        Enctype::Aes256Sha2 => hmac_sha384(&key.bytes, &parts),
-        _ => hmac_sha256(&key.bytes, &parts),
+    let mut out = Zeroizing::new(match enctype {
+        Enctype::Aes256Sha2 => hmac_sha384(key, &parts),
+        _ => hmac_sha256(key, &parts),
     });
     out.truncate(len);
     out

@@ -7,9 +7,11 @@
 
 mod aes_cts;
 mod derive;
+mod enctype;
 
 use crate::random::Random;
-use derive::{Purpose, derive_key, hmac_sha1, hmac_sha256, hmac_sha384};
+use derive::{Purpose, hmac_sha1, hmac_sha256, hmac_sha384};
+pub use enctype::Enctype;
 use sha1::Digest;
 use std::fmt;
 use subtle::ConstantTimeEq;
@@ -19,19 +21,6 @@ use zeroize::Zeroizing;
 const CONFOUNDER_LEN: usize = 16;
 /// The most PBKDF2 iterations accepted from a peer; more would let it burn our time (RFC 3962 §4 allows up to 2^32).
 const MAX_ITERATIONS: u32 = 1_000_000;
-
-/// An encryption type, by its number in the IANA registry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
-pub enum Enctype {
-    /// aes128-cts-hmac-sha1-96, RFC 3962.
-    Aes128Sha1,
-    /// aes256-cts-hmac-sha1-96, RFC 3962.
-    Aes256Sha1,
-    /// aes128-cts-hmac-sha256-128, RFC 8009.
-    Aes128Sha2,
-    /// aes256-cts-hmac-sha384-192, RFC 8009.
-    Aes256Sha2,
-}
 
 /// Why a cryptographic operation was refused. Says nothing that helps an attacker tell causes apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,82 +34,6 @@ pub enum CryptoError {
     /// The string-to-key parameters ask for no or too many iterations.
     #[error("string-to-key parameters outside 1 to {MAX_ITERATIONS} iterations")]
     Iterations,
-}
-
-impl Enctype {
-    /// Every supported encryption type, the preferred first (`docs/design.md` 6.4: 18 by default).
-    pub const ALL: [Self; 4] = [
-        Self::Aes256Sha1,
-        Self::Aes256Sha2,
-        Self::Aes128Sha2,
-        Self::Aes128Sha1,
-    ];
-
-    /// The type with this registry number, if it is supported.
-    pub fn from_number(number: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|e| e.number() == number)
-    }
-
-    /// The type whose mandatory checksum has this registry number, if it is supported.
-    pub fn from_checksum_type(number: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|e| e.checksum_type() == number)
-    }
-
-    /// The registry number: 17 to 20.
-    pub fn number(self) -> i32 {
-        match self {
-            Self::Aes128Sha1 => 17,
-            Self::Aes256Sha1 => 18,
-            Self::Aes128Sha2 => 19,
-            Self::Aes256Sha2 => 20,
-        }
-    }
-
-    /// The registry number of the mandatory checksum: 15, 16, 19, 20.
-    pub fn checksum_type(self) -> i32 {
-        match self {
-            Self::Aes128Sha1 => 15,
-            Self::Aes256Sha1 => 16,
-            Self::Aes128Sha2 => 19,
-            Self::Aes256Sha2 => 20,
-        }
-    }
-
-    /// Bytes of a key: 16 or 32.
-    pub fn key_len(self) -> usize {
-        match self {
-            Self::Aes128Sha1 | Self::Aes128Sha2 => 16,
-            Self::Aes256Sha1 | Self::Aes256Sha2 => 32,
-        }
-    }
-
-    /// Bytes of a checksum, and of the integrity tag at the end of a ciphertext: 12, 16 or 24.
-    pub fn mac_len(self) -> usize {
-        match self {
-            Self::Aes128Sha1 | Self::Aes256Sha1 => 12,
-            Self::Aes128Sha2 => 16,
-            Self::Aes256Sha2 => 24,
-        }
-    }
-
-    /// PBKDF2 iterations where the peer names none: RFC 3962 §4, RFC 8009 §4.
-    fn default_iterations(self) -> u32 {
-        match self {
-            Self::Aes128Sha1 | Self::Aes256Sha1 => 4096,
-            Self::Aes128Sha2 | Self::Aes256Sha2 => 32768,
-        }
-    }
-}
-
-impl fmt::Display for Enctype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Aes128Sha1 => "aes128-cts-hmac-sha1-96",
-            Self::Aes256Sha1 => "aes256-cts-hmac-sha1-96",
-            Self::Aes128Sha2 => "aes128-cts-hmac-sha256-128",
-            Self::Aes256Sha2 => "aes256-cts-hmac-sha384-192",
-        })
-    }
 }
 
 /// A key of a known encryption type. Wiped when dropped; printing it shows the type alone.
@@ -200,8 +113,8 @@ impl Key {
 
     /// Encrypts and authenticates `plain` for a key usage (RFC 4120 §7.5.1), with a fresh confounder.
     pub fn encrypt(&self, usage: u32, plain: &[u8], random: &mut dyn Random) -> Vec<u8> {
-        let encryption = derive_key(self, usage, Purpose::Encryption);
-        let integrity = derive_key(self, usage, Purpose::Integrity);
+        let encryption = self.derived(usage, Purpose::Encryption);
+        let integrity = self.derived(usage, Purpose::Integrity);
         let len = CONFOUNDER_LEN + plain.len() + self.enctype.mac_len();
         // As long as the whole from the beginning: a vector that grows would leave the plaintext behind.
         let mut text = Vec::with_capacity(len);
@@ -231,8 +144,8 @@ impl Key {
             .filter(|n| *n >= CONFOUNDER_LEN)
             .ok_or(CryptoError::Integrity)?;
         let (body, tag) = cipher.split_at(text_len);
-        let encryption = derive_key(self, usage, Purpose::Encryption);
-        let integrity = derive_key(self, usage, Purpose::Integrity);
+        let encryption = self.derived(usage, Purpose::Encryption);
+        let integrity = self.derived(usage, Purpose::Integrity);
         let mut text = Zeroizing::new(body.to_vec());
         match self.enctype {
             // RFC 3962 authenticates the plaintext, so it must be decrypted before the check.
@@ -251,7 +164,7 @@ impl Key {
 
     /// The mandatory keyed checksum of this key's encryption type over `data`.
     pub fn checksum(&self, usage: u32, data: &[u8]) -> Vec<u8> {
-        let key = derive_key(self, usage, Purpose::Checksum);
+        let key = self.derived(usage, Purpose::Checksum);
         let mut mac = match self.enctype {
             Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => hmac_sha1(&key, data),
             Enctype::Aes128Sha2 => hmac_sha256(&key, &[data]),
@@ -274,14 +187,15 @@ impl Key {
     pub fn prf(&self, input: &[u8]) -> Zeroizing<Vec<u8>> {
         match self.enctype {
             Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => {
-                let key = derive::dk(self, b"prf");
+                let key = derive::dk(&self.bytes, b"prf");
                 let mut out = Zeroizing::new(sha1::Sha1::digest(input).to_vec());
                 out.truncate(aes_cts::BLOCK);
                 aes_cts::encrypt(&key, &mut out);
                 out
             }
             Enctype::Aes128Sha2 | Enctype::Aes256Sha2 => derive::kdf_sha2(
-                self,
+                self.enctype,
+                &self.bytes,
                 b"prf",
                 input,
                 if self.enctype == Enctype::Aes128Sha2 {
@@ -291,6 +205,11 @@ impl Key {
                 },
             ),
         }
+    }
+
+    /// The key derived from this one for a key usage and purpose.
+    fn derived(&self, usage: u32, purpose: Purpose) -> Zeroizing<Vec<u8>> {
+        derive::derive_key(self.enctype, &self.bytes, usage, purpose)
     }
 
     /// RFC 8009 §5: the tag covers the zero initial vector and the ciphertext.

@@ -271,8 +271,8 @@ fn key_bytes_are_wiped_wherever_they_lie() {
     fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
     let key = Key::new(Enctype::Aes256Sha1, &[7; 32]).unwrap();
     wiped(&key.bytes);
-    wiped(&derive::derive_key(&key, 2, derive::Purpose::Encryption));
-    wiped(&derive::dk(&key, b"prf"));
+    wiped(&key.derived(2, Purpose::Encryption));
+    wiped(&derive::dk(&key.bytes, b"prf"));
     wiped(&key.prf(b"x"));
     wiped(&prf_plus(&key, b"x", 32));
     let cipher = key.encrypt(2, b"plain", &mut |b: &mut [u8]| b.fill(1));

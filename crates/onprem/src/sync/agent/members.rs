@@ -3,8 +3,12 @@
 //! Ranges are a matter of ordinary reading. Where that sees no member, DirSync is asked too: it sees those of a group whose
 //! members are hidden from ordinary users.
 
-use super::*;
-use crate::ldap::range;
+use super::read::{Read, by_dn, class, is_refusal};
+use super::{Agent, CHUNK};
+use crate::error::OnpremError;
+use crate::ldap::{AllValues, Control, Entry, Filter, LdapError, range};
+use crate::sync::rules::plain_dn;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many members of each group are asked for with the group: the most that AD on Windows gives.
 const FIRST: u64 = 1_500;

@@ -1,7 +1,15 @@
 //! What was read so far of a domain, and the small questions on the way.
 
-use super::*;
-use crate::ldap;
+use crate::error::OnpremError;
+use crate::ldap::{
+    self, AllValues, Control, Entry, Filter, Ldap, LdapError, LdapResultCode, Search,
+};
+use crate::session::Session;
+use crate::sync::model::{Domain, Object, Observed, Seen, SkipReason, Skipped};
+use crate::sync::rules::{Rules, guids_of, is_group, lockout_s, name, plain_dn};
+use crate::sync::scope::Scope;
+use crate::sync::watched::{Graph, Node, Watched};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was read so far.
 #[derive(Default)]

@@ -1,14 +1,17 @@
-//! The rules on the identity: who of those that AD vouches for gets a ticket, and with which groups (`docs/design.md` 6.2 and 6.3).
+//! The rules on the identity: which clients that AD vouches for get a ticket, and with which groups
+//! (`docs/design.md` 6.2, 6.3).
 
 use crate::event::{Reason, TicketRefusal};
 use crate::records::{ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState};
 use crossrealm_types::Sid;
 
-/// The most group SIDs of a ticket. More are refused, never truncated: a server that saw only some of a user's groups
-/// would miss a denial.
+/// The most group SIDs of a ticket: the limit of a Windows access token is 1,024, from which well-known SIDs are taken.
+/// More are refused, never truncated: a server that saw only some of a user's groups would miss a denial.
 pub const MAX_GROUPS: usize = 1010;
 
-/// The identity of the client, if it may have a ticket.
+/// The identity of the client, if it may have a ticket. The state is checked for every ticket, not only at sign-in
+/// (RFC 4120 §3.3.3.1, [MS-KILE] 3.3.5.7.1), so that an account disabled in the directory gets no ticket for the TGT it still
+/// holds.
 pub(crate) fn check<'a>(
     identity: Option<&'a Identity>,
     sid: &Sid,
@@ -18,9 +21,11 @@ pub(crate) fn check<'a>(
         return Err(Reason::IdentityNotSynced.because(format!("SID {sid}")));
     };
     let seen = || format!("{} ({sid})", identity.account_name);
+    // A PAC whose user SID is a group's was forged with the trust key, or the directory is damaged.
     if identity.kind != IdentityKind::User {
         return Err(Reason::IdentityNotAUser.because(seen()));
     }
+    // AD cannot vouch for an identity that exists only in the tenant.
     if identity.source != IdentitySource::Hybrid {
         return Err(Reason::IdentityCloudOnly.because(seen()));
     }
@@ -31,8 +36,9 @@ pub(crate) fn check<'a>(
     }
 }
 
-/// The SID says who the client is; the name must not say somebody else. A service that goes by the name in the ticket
-/// would otherwise take a renamed account for the one whose name it took (the class of CVE-2021-42287).
+/// The SID identifies the client; the name in the ticket must be one of the same account. A service that authorizes by the
+/// name would otherwise take a renamed account for the one whose name it took (the class of CVE-2021-42287). KRB_AP_ERR_BADMATCH,
+/// RFC 4120 §7.5.9.
 ///
 /// Names that AD gives an account: its account name, its UPN, `account@domain` with the domain's DNS or flat name, and the
 /// UPN's first part where its suffix is the domain itself. They compare without case.
@@ -59,9 +65,9 @@ pub(crate) fn check_name(identity: &Identity, name: &str) -> Result<(), TicketRe
     )))
 }
 
-/// The groups that go into the PAC: sorted, without duplicates, only those of `forest`, the registered domains of the
-/// client's own forest. Well-known, built-in (`S-1-5-11`, `S-1-5-32-544`, …) and foreign SIDs never pass, wherever they
-/// come from.
+/// The groups that go into the PAC ([MS-PAC] 2.5, GroupIds and ExtraSids): sorted, without duplicates, only those of `forest`, the registered domains of the
+/// client's own forest. Well-known, built-in (`S-1-5-11`, `S-1-5-32-544`, …) and foreign SIDs are filtered wherever they
+/// come from ([MS-PAC] 4.1.2.2).
 pub(crate) fn groups<'a>(
     identity: &'a Identity,
     forest: &[ForestDomain],

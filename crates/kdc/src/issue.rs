@@ -1,4 +1,4 @@
-//! Making the ticket and the reply.
+//! Issuing the ticket and the reply: RFC 4120 §3.3.3 (ticket), §5.4.2 (reply), RFC 6113 §5.4.3 (FAST), [MS-PAC] 4.1.2 (PAC).
 //!
 //! The PAC is built from the tenant's own directory alone; of the presented ticket only the client's name, its sign-in
 //! time and its bounds live on. What was signed is verified again before it leaves.
@@ -21,12 +21,12 @@ use crossrealm_krb::pac::{
 use crossrealm_krb::random::Random;
 use crossrealm_types::Sid;
 
-/// The encryption types that every Kerberos service of today understands, RFC 3962.
+/// The encryption types that every current Kerberos service supports, RFC 3962.
 const EVERYWHERE: [Enctype; 2] = [Enctype::Aes256Sha1, Enctype::Aes128Sha1];
 
 /// What the ticket is for.
 pub(crate) enum Target<'a> {
-    /// A service with its keys; the first seals.
+    /// A service with its keys; the first encrypts.
     Service(&'a [ServiceKey]),
     /// The ticket-granting service of this realm.
     TicketGranting,
@@ -62,7 +62,7 @@ struct Times {
 }
 
 impl Issue<'_> {
-    /// Makes the ticket and seals the reply for the client.
+    /// Makes the ticket and the encrypted reply.
     pub(crate) fn issue(&self, random: &mut dyn Random) -> Result<Issued, TicketRefusal> {
         let ticket_key = self.ticket_key()?;
         let session_key = Key::generate(self.session_enctype()?, random);
@@ -105,8 +105,8 @@ impl Issue<'_> {
             .ok_or_else(|| Reason::Internal.because("the tenant has no krbtgt key"))
     }
 
-    /// The first encryption type of the client's list that the service understands: one it has a key of, or one that
-    /// everything understands.
+    /// The session key's encryption type: the first of the client's list that the service supports (RFC 4120 §3.1.3, which
+    /// §3.3.3 refers to), which is one it has a key of, or one that every service supports. Otherwise KDC_ERR_ETYPE_NOSUPP.
     fn session_enctype(&self) -> Result<Enctype, TicketRefusal> {
         let understood = |e: &Enctype| match &self.target {
             Target::TicketGranting => true,
@@ -126,7 +126,8 @@ impl Issue<'_> {
             })
     }
 
-    /// `docs/design.md` 6.6: never beyond the presented ticket, never beyond the tenant's policy.
+    /// The times of the new ticket, RFC 4120 §3.3.3: its end is the earliest of what was asked for, the end of the presented
+    /// ticket and the tenant's policy (`docs/design.md` 6.6).
     fn times(&self) -> Result<Times, TicketRefusal> {
         let Policy {
             max_ticket_life_s,
@@ -138,7 +139,7 @@ impl Issue<'_> {
         if self.effective.body.kdc_options.has(kdc_option::RENEW) {
             return self.renewed_times(start);
         }
-        // A zero end time asks for the longest there is (RFC 4120 §3.3.3).
+        // RFC 4120 §5.4.1: an end time of zero asks for the latest that is permitted.
         let wanted = match self.effective.body.till.0 {
             0 => i64::MAX,
             till => till,
@@ -149,6 +150,7 @@ impl Issue<'_> {
         if end <= start {
             return Err(Reason::NeverValid.because(format!("asked for the end time {wanted}")));
         }
+        // RFC 4120 §2.3: only a TGT is renewable, and only where the presented one was; a service ticket is asked for anew.
         let renewable = matches!(self.target, Target::TicketGranting)
             && old.flags.has(flags::RENEWABLE)
             && self.effective.body.kdc_options.has(kdc_option::RENEWABLE);
@@ -168,8 +170,8 @@ impl Issue<'_> {
         })
     }
 
-    /// Renewal gives the ticket its old life again, until its renewal ends (RFC 4120 §3.3.3.1). Only this realm's own
-    /// TGT is renewed; a referral is AD's to renew.
+    /// Renewal (RFC 4120 §2.3, §3.3.3): the new ticket lives as long as the old one did, until the renewal time ends. Only a
+    /// TGT of this realm is renewed; a referral is renewed by AD, which knows whether the account still exists.
     fn renewed_times(&self, start: i64) -> Result<Times, TicketRefusal> {
         let old = &self.client.ticket;
         if self.client.trust_key_version.is_some() || !matches!(self.target, Target::TicketGranting)
@@ -198,6 +200,7 @@ impl Issue<'_> {
 
     fn ticket_flags(&self, times: &Times) -> KerberosFlags {
         let old = self.client.ticket.flags;
+        // RFC 4120 §2.7: the transited realms were checked. RFC 6806 §11: the reply can carry encrypted padata.
         let mut new = flags::TRANSITED_POLICY_CHECKED | flags::ENC_PA_REP;
         if old.has(flags::FORWARDABLE)
             && self.effective.body.kdc_options.has(kdc_option::FORWARDABLE)
@@ -207,7 +210,8 @@ impl Issue<'_> {
         if times.renew_till.is_some() {
             new |= flags::RENEWABLE;
         }
-        // How the client proved itself to AD stays true.
+        // RFC 4120 §2.1: how the client authenticated to AD does not change. INITIAL is never copied, since this is not the
+        // AS exchange; neither is OK-AS-DELEGATE (§2.8), nor the flags of postdated, forwarded and proxy tickets.
         new |= old.0 & (flags::PRE_AUTHENT | flags::HW_AUTHENT);
         KerberosFlags(new)
     }
@@ -233,16 +237,19 @@ impl Issue<'_> {
             endtime: KerberosTime(times.end),
             renew_till: times.renew_till.map(KerberosTime),
             caddr: None,
-            // The ticket signature covers the ticket with one zero byte in the place of the PAC ([MS-PAC] 2.8.3).
+            // RFC 4120 §5.3: no addresses, so that the ticket works behind address translation. [MS-PAC] 2.8.3: the ticket
+            // signature covers the ticket with one zero byte in the place of the PAC.
             authorization_data: Some(pac_element(vec![0])?),
         };
         let krbtgt = self.krbtgt_key()?;
+        // [MS-PAC] 2.8.3: service tickets carry a ticket signature, TGTs do not.
         let unsigned = match self.target {
             Target::Service(_) => Some(encode(&part).map_err(internal)?),
             Target::TicketGranting => None,
         };
         let pac = pac::sign(&self.pac_buffers(), server_key, krbtgt, unsigned.as_deref())
             .map_err(internal)?;
+        // Verified before it leaves: a defect of the encoder must not become a ticket that some servers accept.
         Pac::decode(&pac)
             .and_then(|p| p.verify_all(server_key, krbtgt, unsigned.as_deref()))
             .map_err(internal)?;
@@ -250,7 +257,9 @@ impl Issue<'_> {
         Ok(part)
     }
 
-    /// The PAC's content: only what the tenant's directory holds (`docs/design.md` 6.2).
+    /// The PAC's content, from the tenant's directory alone: nothing but the sign-in time is taken from the presented PAC, so
+    /// that a domain cannot add groups. KERB_VALIDATION_INFO ([MS-PAC] 2.5), PAC_CLIENT_INFO (2.7), UPN_DNS_INFO (2.10); in a TGT
+    /// also PAC_ATTRIBUTES_INFO (2.14) and PAC_REQUESTOR (2.15).
     fn pac_buffers(&self) -> Vec<Buffer> {
         let identity = self.identity;
         let auth_time = FileTime::from_unix_seconds(self.client.ticket.authtime.0);
@@ -303,12 +312,14 @@ impl Issue<'_> {
         part: &EncTicketPart,
         random: &mut dyn Random,
     ) -> Result<Vec<u8>, TicketRefusal> {
+        // RFC 4120 §3.3.3, key usages 9 and 8 of §7.5.1.
         let (mut reply_key, usage) = match &self.client.subkey {
             Some(subkey) => (subkey.clone(), key_usage::TGS_REP_SUBKEY),
             None => (self.client.session_key.clone(), key_usage::TGS_REP_SESSION),
         };
         let mut padata = None;
         if let Some(armor) = &self.effective.armor {
+            // RFC 6113 §5.4.3: the strengthen key makes the reply key depend on randomness of the KDC.
             let strengthen = Key::generate(reply_key.enctype(), random);
             reply_key = fast::strengthened_reply_key(&strengthen, &reply_key);
             let response = self.fast_response(armor, &strengthen, &ticket, part)?;
@@ -329,6 +340,7 @@ impl Issue<'_> {
         .map_err(internal)
     }
 
+    /// The FAST response with `finished`, whose checksum binds the ticket to the armor (RFC 6113 §5.4.3).
     fn fast_response(
         &self,
         armor: &Key,
@@ -351,8 +363,8 @@ impl Issue<'_> {
         })
     }
 
-    /// What the client can only believe because it is encrypted: that its request arrived unchanged and that FAST is
-    /// spoken here (RFC 6806 §11), and which PAC options were heard ([MS-KILE] 2.2.10; none of them is offered).
+    /// What the client accepts only encrypted: the proof that its request arrived unchanged and that FAST is
+    /// supported (RFC 6806 §11), and which PAC options apply ([MS-KILE] 2.2.10; none of them does).
     fn protected_padata(&self, reply_key: &Key) -> Result<Option<Vec<PaData>>, TicketRefusal> {
         let mut padata = Vec::new();
         if PaData::find(&self.effective.padata, pa_type::REQ_ENC_PA_REP).is_some() {
@@ -397,7 +409,7 @@ impl Issue<'_> {
     }
 }
 
-/// AD-IF-RELEVANT with one AD-WIN2K-PAC, [MS-KILE] 3.3.5.6.
+/// AD-IF-RELEVANT (RFC 4120 §5.2.6.1) with one AD-WIN2K-PAC, as [MS-PAC] 2 has it.
 fn pac_element(pac: Vec<u8>) -> Result<AuthorizationData, TicketRefusal> {
     let inner: AuthorizationData = vec![AuthorizationDataElement {
         ad_type: ad_type::WIN2K_PAC,

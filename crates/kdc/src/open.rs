@@ -1,7 +1,8 @@
-//! Opening what the client presents: the ticket with the right key, the authenticator, the armor, the PAC.
+//! Verifying what the client presents: the ticket and its authenticator (RFC 4120 §3.2.3, §3.3.2), the FAST armor
+//! (RFC 6113 §5.4.2), and the PAC of the ticket ([MS-PAC] 4.1.2.2).
 //!
-//! Everything in here is still only a claim; each function turns one claim into a fact or a [`TicketRefusal`]. What comes out,
-//! [`VerifiedClient`], is believed by the rest of the exchange.
+//! A request is only a set of claims. Each function here turns one claim into a fact or a [`TicketRefusal`]; the rest of
+//! the exchange relies on the result, [`VerifiedClient`].
 
 use crate::event::{Reason, TicketRefusal};
 use crate::records::{ForestDomain, KeyState, Tenant, Trust};
@@ -17,18 +18,18 @@ use crossrealm_krb::pac::{FileTime, Pac, PacError};
 use crossrealm_krb::transited;
 use crossrealm_types::Sid;
 
-/// The least RID of an account that an administrator made; those below are built in ([MS-SAMR] 3.1.1.9.2.1).
+/// The least RID of an account that an administrator created; those below belong to built-in accounts ([MS-SAMR] 3.1.1.9.2.1).
 const FIRST_ACCOUNT_RID: u32 = 1000;
 
-/// Who vouches for the presented ticket.
+/// Which realm issued the presented ticket.
 pub(crate) enum Issuer<'a> {
-    /// The on-premises realm: a referral TGT, sealed with the trust key.
+    /// The on-premises realm: a referral TGT (RFC 4120 §1.2), encrypted with the trust key.
     Trust(&'a Trust),
-    /// This realm itself: a TGT that we issued.
+    /// This realm itself: a TGT issued by an earlier exchange.
     Own,
 }
 
-/// A presented ticket that is what it claims to be, with the request that counts.
+/// The client of a presented ticket whose ticket, authenticator and PAC were all verified.
 pub(crate) struct VerifiedClient {
     pub(crate) ticket: EncTicketPart,
     pub(crate) session_key: Key,
@@ -39,33 +40,35 @@ pub(crate) struct VerifiedClient {
     pub(crate) transited: String,
 }
 
-/// The request that counts: the inner one where there is armor.
+/// The request that takes effect: the inner one of FAST where there is armor (RFC 6113 §5.4.2), else the outer one.
 pub(crate) struct EffectiveRequest {
     pub(crate) body: KdcReqBody,
     pub(crate) padata: Vec<PaData>,
     pub(crate) armor: Option<Key>,
 }
 
-/// The ticket and its header, before armor and PAC: enough to protect an error.
+/// The decrypted ticket of the AP-REQ with its keys; the armor and the PAC are not verified yet.
 pub(crate) struct HeaderTicket {
     pub(crate) ticket: EncTicketPart,
     session_key: Key,
     subkey: Option<Key>,
-    opened_with: Key,
+    /// The key that decrypted the ticket, which must have signed its PAC too.
+    decrypted_with: Key,
     trust_key_version: Option<u32>,
 }
 
-/// Opens the ticket and proves that the request comes from its header.
+/// Decrypts the ticket and verifies that the request comes from the client that holds it (RFC 4120 §3.2.3).
 pub(crate) fn header_ticket(
     request: &TicketRequest,
     tenant: &Tenant,
     issuer: &Issuer<'_>,
     now: Now,
 ) -> Result<HeaderTicket, TicketRefusal> {
-    let (ticket, opened_with, trust_key_version) = ticket(request, tenant, issuer, now)?;
+    let (ticket, decrypted_with, trust_key_version) = ticket(request, tenant, issuer, now)?;
     check_times(&ticket, now)?;
     let session_key = aes_key(&ticket.key.to_key(), ticket.key.keytype, "session key")?;
     let authenticator = authenticator(request, &session_key)?;
+    // RFC 4120 §3.2.3: a name in the authenticator other than the ticket's is KRB_AP_ERR_BADMATCH.
     if authenticator.crealm != ticket.crealm || !authenticator.cname.same_components(&ticket.cname)
     {
         return Err(Reason::AuthenticatorMismatch.because(format!(
@@ -73,11 +76,14 @@ pub(crate) fn header_ticket(
             authenticator.cname, authenticator.crealm, ticket.cname, ticket.crealm
         )));
     }
+    // RFC 4120 §3.2.3, KRB_AP_ERR_SKEW. There is no replay cache: the reply to a replayed request is encrypted with a
+    // key that only the client of the ticket has.
     let skew_s = now.unix_s.saturating_sub(authenticator.ctime.0);
     if skew_s.unsigned_abs() > CLOCK_SKEW_S.unsigned_abs() {
         return Err(Reason::ClockSkew.because(format!("the clocks differ by {skew_s} s")));
     }
     check_body(request, &authenticator, &session_key)?;
+    // RFC 4120 §3.3.3: the reply is encrypted with the subkey where the authenticator holds one.
     let subkey = match &authenticator.subkey {
         Some(key) => Some(aes_key(&key.to_key(), key.keytype, "subkey")?),
         None => None,
@@ -86,43 +92,48 @@ pub(crate) fn header_ticket(
         ticket,
         session_key,
         subkey,
-        opened_with,
+        decrypted_with,
         trust_key_version,
     })
 }
 
-/// The ticket, the key that opened it, and that key's version if it is a trust key.
+/// The decrypted ticket (RFC 4120 §5.3), the key that decrypted it, and that key's version if it is a trust key.
 fn ticket(
     request: &TicketRequest,
     tenant: &Tenant,
     issuer: &Issuer<'_>,
     now: Now,
 ) -> Result<(EncTicketPart, Key, Option<u32>), TicketRefusal> {
-    let sealed = &request.ap_req.ticket.enc_part;
-    if Enctype::from_number(sealed.etype).is_none() {
+    let encrypted = &request.ap_req.ticket.enc_part;
+    if Enctype::from_number(encrypted.etype).is_none() {
         return Err(Reason::EncryptionTypeNotSupported.because(format!(
             "the presented ticket has encryption type {}",
-            sealed.etype
+            encrypted.etype
         )));
     }
+    // A TGT of this realm names the version of its key (RFC 4120 §5.2.9), because this realm wrote it.
     let candidates: Vec<(Option<u32>, &Key)> = match issuer {
-        Issuer::Trust(trust) => trust_keys(trust, sealed.kvno(), now.unix_s),
+        Issuer::Trust(trust) => trust_keys(trust, encrypted.kvno(), now.unix_s),
         Issuer::Own => tenant
             .krbtgt_keys
             .iter()
-            .filter(|k| sealed.kvno().is_none_or(|v| v == k.kvno))
+            .filter(|k| encrypted.kvno().is_none_or(|v| v == k.kvno))
             .map(|k| (None, &k.key))
             .collect(),
     };
     let (version, key, plain) = candidates
         .into_iter()
         .find_map(|(version, key)| {
-            Some((version, key, sealed.decrypt(key, key_usage::TICKET).ok()?))
+            Some((
+                version,
+                key,
+                encrypted.decrypt(key, key_usage::TICKET).ok()?,
+            ))
         })
         .ok_or_else(|| {
             Reason::TicketIntegrity.because(format!(
                 "issued by {}, encryption type {}, kvno {:?}",
-                request.ap_req.ticket.realm, sealed.etype, sealed.kvno
+                request.ap_req.ticket.realm, encrypted.etype, encrypted.kvno
             ))
         })?;
     let ticket = decode(&plain)
@@ -130,8 +141,9 @@ fn ticket(
     Ok((ticket, key.clone(), version))
 }
 
-/// The keys that may open a referral, the likeliest first. AD mostly sends no key version; where it does, it counts in
-/// its own way, so a version only moves a key to the front.
+/// The keys that may decrypt a referral, the likeliest first. AD mostly sends no key version; where it does, it counts
+/// versions in its own way, so a version moves a key to the front and excludes none. The previous key stays valid because
+/// a domain controller that the new trust password has not reached yet still encrypts with the old one.
 fn trust_keys(trust: &Trust, kvno: Option<u32>, now_s: i64) -> Vec<(Option<u32>, &Key)> {
     let mut usable: Vec<_> = trust
         .keys
@@ -156,6 +168,9 @@ fn rank(state: KeyState) -> u8 {
     }
 }
 
+/// The ticket's life, RFC 4120 §3.2.3: KRB_AP_ERR_TKT_NYV before its start time (the sign-in time where it has none,
+/// §5.3) or with the INVALID flag (§2.2), KRB_AP_ERR_TKT_EXPIRED after its end. The start may lie ahead by the clock
+/// skew; the end may not lie behind by it, because a ticket must never outlive what its issuer allowed.
 fn check_times(ticket: &EncTicketPart, now: Now) -> Result<(), TicketRefusal> {
     let starts = ticket.starttime.unwrap_or(ticket.authtime).0;
     if ticket.flags.has(flags::INVALID) || starts.saturating_sub(CLOCK_SKEW_S) > now.unix_s {
@@ -173,6 +188,7 @@ fn check_times(ticket: &EncTicketPart, now: Now) -> Result<(), TicketRefusal> {
     Ok(())
 }
 
+/// The key, where it has one of the AES encryption types of RFC 3962 and RFC 8009; all others are refused.
 fn aes_key(key: &Option<Key>, keytype: i32, what: &str) -> Result<Key, TicketRefusal> {
     key.clone().ok_or_else(|| {
         Reason::EncryptionTypeNotSupported
@@ -180,6 +196,7 @@ fn aes_key(key: &Option<Key>, keytype: i32, what: &str) -> Result<Key, TicketRef
     })
 }
 
+/// The decrypted authenticator (RFC 4120 §5.5.1), with the key usage of a TGS-REQ (§7.5.1, number 7).
 fn authenticator(
     request: &TicketRequest,
     session_key: &Key,
@@ -192,7 +209,9 @@ fn authenticator(
     decode(&plain).map_err(|e| Reason::AuthenticatorIntegrity.because(e.to_string()))
 }
 
-/// The authenticator's checksum ties the request to its header. It covers the bytes of the body as they came.
+/// The authenticator's checksum binds the request to the client (RFC 4120 §3.3.2): one that is missing or not keyed is
+/// KRB_AP_ERR_INAPP_CKSUM, one that does not match is KRB_AP_ERR_MODIFIED. It covers the body as it was received: encoding
+/// the decoded body again could give other bytes.
 fn check_body(
     request: &TicketRequest,
     authenticator: &Authenticator,
@@ -216,7 +235,8 @@ fn check_body(
         .map_err(|_| Reason::RequestModified.because("the checksum does not match the body"))
 }
 
-/// Takes off the armor, if there is any, and refuses what is not done here.
+/// Unwraps FAST, if there is any (RFC 6113 §5.4.2). The armor of a TGS-REQ is implicit: its key comes from the session key
+/// and the authenticator's subkey, which must therefore be there (§5.4.1.1).
 pub(crate) fn effective_request(
     request: &TicketRequest,
     header: &HeaderTicket,
@@ -239,6 +259,8 @@ pub(crate) fn effective_request(
             padata: inner.padata,
             armor: Some(armor),
         }),
+        // Explicit armor would add a second ticket (compound identity, [MS-KILE] 3.3.5.7.4); an unknown critical option
+        // must be refused (RFC 6113 §5.4.2).
         Err(error @ (FastError::ExplicitArmor | FastError::UnknownOption)) => {
             Err(Reason::OptionNotSupported.because(error.to_string()))
         }
@@ -246,7 +268,8 @@ pub(crate) fn effective_request(
     }
 }
 
-/// Options that are not done across a cloud trust (`docs/design.md` 6.6), with their names.
+/// Options (RFC 4120 §5.4.1) that a cloud trust does not serve, with their names in refusals: user-to-user (§2.9.2),
+/// constrained delegation ([MS-SFU] 3.2.5.2), postdated (§2.4), forwarded (§2.6) and proxy tickets (§2.5).
 const REFUSED_OPTIONS: [(u32, &str); 7] = [
     (kdc_option::ENC_TKT_IN_SKEY, "user-to-user"),
     (kdc_option::CNAME_IN_ADDL_TKT, "constrained delegation"),
@@ -257,13 +280,14 @@ const REFUSED_OPTIONS: [(u32, &str); 7] = [
     (kdc_option::ALLOW_POSTDATE, "postdating"),
 ];
 
-/// Refuses requests for delegation, postdating and the like.
+/// Refuses requests for delegation, postdating and the like with KDC_ERR_BADOPTION.
 pub(crate) fn check_options(effective: &EffectiveRequest) -> Result<(), TicketRefusal> {
     for (option, name) in REFUSED_OPTIONS {
         if effective.body.kdc_options.has(option) {
             return Err(Reason::OptionNotSupported.because(format!("asked for {name}")));
         }
     }
+    // RFC 4120 §5.4.1: additional tickets belong to user-to-user and, in [MS-SFU], to constrained delegation.
     if effective
         .body
         .additional_tickets
@@ -272,6 +296,7 @@ pub(crate) fn check_options(effective: &EffectiveRequest) -> Result<(), TicketRe
     {
         return Err(Reason::OptionNotSupported.because("additional tickets came"));
     }
+    // [MS-SFU] 2.2.1 and 2.2.2: a service asks for a ticket in the name of a user who has not signed in to it.
     for s4u in [pa_type::FOR_USER, pa_type::S4U_X509_USER] {
         if PaData::find(&effective.padata, s4u).is_some() {
             return Err(Reason::OptionNotSupported.because("asked for a ticket of another user"));
@@ -280,7 +305,8 @@ pub(crate) fn check_options(effective: &EffectiveRequest) -> Result<(), TicketRe
     Ok(())
 }
 
-/// Verifies the PAC and finds out who the client is: by SID, never by name.
+/// Verifies the PAC and establishes who the client is: by SID, never by name. A name can be given to another account; a
+/// KDC that looks the account up by name issues a ticket for the wrong one (CVE-2021-42287).
 pub(crate) fn verified_client(
     header: HeaderTicket,
     tenant: &Tenant,
@@ -289,6 +315,7 @@ pub(crate) fn verified_client(
     let pac = verified_pac(&header, issuer)?;
     let sid = client_sid(&pac, &header.ticket)?;
     let domain = client_domain(tenant, issuer, &header.ticket)?;
+    // SID filtering, [MS-PAC] 4.1.2.2: a domain may vouch for its own accounts alone.
     if !sid.is_in_domain(&domain.sid) {
         return Err(Reason::SidOutsideDomain.because(format!(
             "SID {sid} of a client of {}, whose SID is {}",
@@ -297,9 +324,11 @@ pub(crate) fn verified_client(
     }
     let transited = match issuer {
         Issuer::Trust(trust) => checked_path(trust, &header.ticket)?,
-        // We wrote it ourselves when we issued the ticket.
+        // Written by this realm when it issued the ticket, and checked then.
         Issuer::Own => String::from_utf8_lossy(&header.ticket.transited.contents).into_owned(),
     };
+    // Built-in accounts such as Administrator are excluded, so that control of the cloud does not follow from a domain's most
+    // powerful account, nor the reverse (`docs/design.md` 6.2).
     if sid.rid() < FIRST_ACCOUNT_RID && !tenant.policy.allow_low_rids {
         return Err(Reason::SidReserved.because(format!("SID {sid}")));
     }
@@ -313,7 +342,9 @@ pub(crate) fn verified_client(
     })
 }
 
-/// The one PAC of the ticket, its signature checked with the key that opened the ticket.
+/// The one PAC of the ticket. Its server signature ([MS-PAC] 2.8.1) must be made with the key that decrypted the ticket. The
+/// KDC signature (2.8.2) of a referral is made with the key of AD's own krbtgt, which this realm does not have; on a TGT of
+/// this realm both are verified. A TGT has no ticket signature (2.8.3).
 fn verified_pac(header: &HeaderTicket, issuer: &Issuer<'_>) -> Result<Pac, TicketRefusal> {
     let raw = pac_bytes(
         header
@@ -324,14 +355,15 @@ fn verified_pac(header: &HeaderTicket, issuer: &Issuer<'_>) -> Result<Pac, Ticke
     )?;
     let pac = Pac::decode(&raw).map_err(|e| Reason::PacMalformed.because(e.to_string()))?;
     let verified = match issuer {
-        Issuer::Trust(_) => pac.verify_server(&header.opened_with),
-        Issuer::Own => pac.verify_all(&header.opened_with, &header.opened_with, None),
+        Issuer::Trust(_) => pac.verify_server(&header.decrypted_with),
+        Issuer::Own => pac.verify_all(&header.decrypted_with, &header.decrypted_with, None),
     };
     verified.map_err(|e| Reason::PacSignature.because(e.to_string()))?;
     Ok(pac)
 }
 
-/// The bytes of the AD-WIN2K-PAC in AD-IF-RELEVANT. Two PACs would leave open which one counts.
+/// The bytes of the AD-WIN2K-PAC in AD-IF-RELEVANT (RFC 4120 §5.2.6.1, [MS-PAC] 2). A TGT without a PAC is refused, unlike
+/// in [MS-KILE] 3.3.5.7.2: the SID in the PAC is the only identity accepted. Two PACs would leave open which one takes effect.
 fn pac_bytes(elements: &[AuthorizationDataElement]) -> Result<Vec<u8>, TicketRefusal> {
     let mut pacs = Vec::new();
     for element in elements
@@ -353,7 +385,9 @@ fn pac_bytes(elements: &[AuthorizationDataElement]) -> Result<Vec<u8>, TicketRef
     }
 }
 
-/// The client's SID, on which every buffer of the PAC and the ticket itself must agree.
+/// The client's SID, from KERB_VALIDATION_INFO ([MS-PAC] 2.5). Every buffer that names the client must agree:
+/// PAC_CLIENT_INFO (2.7) with the ticket's client name and sign-in time, PAC_REQUESTOR (2.15) and UPN_DNS_INFO (2.10) with the
+/// SID. Otherwise the PAC of one sign-in could be put into a ticket of another.
 fn client_sid(pac: &Pac, ticket: &EncTicketPart) -> Result<Sid, TicketRefusal> {
     let malformed = |e: PacError| Reason::PacMalformed.because(e.to_string());
     let info = pac.client_info().map_err(malformed)?;
@@ -384,7 +418,7 @@ fn client_sid(pac: &Pac, ticket: &EncTicketPart) -> Result<Sid, TicketRefusal> {
     Ok(sid)
 }
 
-/// The registered domain that the client comes from.
+/// The registered domain of the client's realm; a trust vouches for the domains of its forest alone ([MS-PAC] 4.1.2.2).
 fn client_domain<'a>(
     tenant: &'a Tenant,
     issuer: &Issuer<'a>,
@@ -401,7 +435,7 @@ fn client_domain<'a>(
         .ok_or_else(|| Reason::ClientRealmNotTrusted.because(format!("client realm {realm}")))
 }
 
-/// The registered domains of the forest that a client of `realm` belongs to: the forest of the trust that vouched for it,
+/// The registered domains of the forest that a client of `realm` belongs to: the forest of the trust that issued its ticket,
 /// or, for a TGT of our own, whichever forest of the tenant has that realm. Empty where none has.
 pub(crate) fn forest<'a>(
     tenant: &'a Tenant,
@@ -418,8 +452,9 @@ pub(crate) fn forest<'a>(
     }
 }
 
-/// The path of the new ticket: what the presented one passed through, and the issuer unless the client is its own
-/// (RFC 4120 §3.3.3.2). Every realm on it must be a registered domain of the forest.
+/// The transited field of the new ticket (RFC 4120 §3.3.3.2): the realms of the presented one, and its issuer unless the client is
+/// of that realm. The transited policy is checked here (§2.7), and the ticket says so: every realm must be a registered
+/// domain of the forest, else KDC_ERR_PATH_NOT_ACCEPTED.
 fn checked_path(trust: &Trust, ticket: &EncTicketPart) -> Result<String, TicketRefusal> {
     let refuse = |why: String| {
         let field = String::from_utf8_lossy(&ticket.transited.contents);

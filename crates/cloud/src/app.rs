@@ -2,10 +2,9 @@
 
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::flood::Flood;
-use crate::limits::Gate;
-use crate::realms::Realms;
-use axum::Router;
+use crate::kerberos::realms::Realms;
+use crate::limits::ConcurrencyLimit;
+use crate::limits::event_flood::Flood;
 use crossrealm_directory::Directory;
 use crossrealm_kdc::TenantId;
 use std::net::{IpAddr, SocketAddr};
@@ -27,11 +26,11 @@ pub(crate) struct AppState {
     /// For Kerberos over TCP and UDP.
     pub(crate) realms: Realms,
     /// Requests over HTTPS under way, by their senders.
-    pub(crate) requests: Arc<Gate<IpAddr>>,
+    pub(crate) requests: Arc<ConcurrencyLimit<IpAddr>>,
     /// Ticket requests under way, by their tenants.
-    pub(crate) tickets: Arc<Gate<TenantId>>,
+    pub(crate) tickets: Arc<ConcurrencyLimit<TenantId>>,
     /// Sign-ins under way, by their senders.
-    pub(crate) sign_ins: Arc<Gate<IpAddr>>,
+    pub(crate) sign_ins: Arc<ConcurrencyLimit<IpAddr>>,
     /// Becomes true when the server is to end; what waits for a change stops waiting then.
     pub(crate) ending: watch::Receiver<bool>,
 }
@@ -39,14 +38,3 @@ pub(crate) struct AppState {
 /// The address that a request came from; every request carries it as an extension.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
-
-/// Everything that is served over HTTPS.
-pub(crate) fn router(app: App) -> Router {
-    let proxy = Router::new()
-        .route(
-            "/{tenant}/kerberos",
-            axum::routing::any(crate::kdc_proxy::handle),
-        )
-        .with_state(Arc::clone(&app));
-    proxy.merge(crate::rest::router(app))
-}

@@ -1,7 +1,7 @@
 //! `crossrealm init`: the first run. Makes everything that `serve` needs, and never overwrites anything.
 
-use crate::certificates;
 use crate::config::{Config, Limits, Tls, resolve_store};
+use crate::tls::certificates;
 use crossrealm_directory::{
     Actor, Directory, DirectoryError, MasterKey, MasterKeyError, NewToken, TokenRole,
     check_new_store, shown_store_url,
@@ -22,7 +22,7 @@ const CERTIFICATE: &str = "tls/login.pem";
 const CERTIFICATE_KEY: &str = "tls/login.key";
 const ADMIN_TOKEN: &str = "admin.token";
 
-/// What a first run is told.
+/// The options of a first run.
 #[derive(Clone, Debug)]
 pub struct InitOptions {
     /// The folder for everything. Made where it does not exist.

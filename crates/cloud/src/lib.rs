@@ -1,6 +1,6 @@
 //! `crossrealm serve`, the cloud: the KDC proxy, the REST API, and the first run that makes an installation.
 //!
-//! This room owns what the inner rooms must not know: sockets, TLS, the clock, the operating system's randomness, time-outs
+//! This crate owns what the core crates must not know: sockets, TLS, the clock, the operating system's randomness, time-outs
 //! and limits. It decides nothing about tickets (that is `crossrealm-kdc`) and stores nothing itself (that is
 //! `crossrealm-directory`). Requests come in over HTTPS, Kerberos also over TCP and UDP where that is
 //! switched on; Kerberos messages go to the exchange, whose lookups the directory answers, and administration goes to the
@@ -12,22 +12,13 @@
 
 mod app;
 mod audit;
-mod certificates;
 mod config;
-#[cfg(test)]
-mod config_reference;
-mod connection;
-mod flood;
+mod http;
 mod init;
-mod kdc;
-mod kdc_proxy;
-mod kerberos_port;
+mod kerberos;
 mod limits;
-#[cfg(test)]
-mod load_tests;
-mod realms;
-mod renewal;
 mod rest;
+mod router;
 mod serve;
 mod tls;
 

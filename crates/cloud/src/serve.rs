@@ -1,17 +1,18 @@
 //! `crossrealm serve`: starts everything in an order in which each failure has its own clear message, and ends it gently.
 
-use crate::app::{AppState, router};
+use crate::app::AppState;
 use crate::audit::{Audit, Writer};
 use crate::config::{Config, ConfigError};
-use crate::connection::{self, Door};
-use crate::flood::Flood;
-use crate::kerberos_port;
+use crate::http::connection::{self, Listener};
+use crate::kerberos::realms::Realms;
+use crate::kerberos::tcp_udp;
+use crate::limits::event_flood::Flood;
 use crate::limits::{
-    Gate, SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS, SIGN_INS, SIGN_INS_PER_ADDRESS, Tally,
-    sender,
+    ConcurrencyLimit, SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS, SIGN_INS,
+    SIGN_INS_PER_ADDRESS, Tally, sender,
 };
-use crate::realms::Realms;
-use crate::renewal::{self, Keeper};
+use crate::router::router;
+use crate::tls::renewal::{self, Renewal};
 use crate::tls::{self, TlsError};
 use axum::Router;
 use crossrealm_directory::{Directory, DirectoryError, MasterKey, MasterKeyError};
@@ -63,7 +64,7 @@ pub enum ServeError {
         /// Whether something listens there already.
         taken: bool,
     },
-    /// The operating system refuses to tell of signals.
+    /// The operating system refuses to report signals.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
 }
@@ -95,7 +96,7 @@ pub struct Server {
     https: TcpListener,
     kerberos: Option<(TcpListener, UdpSocket)>,
     tls: TlsAcceptor,
-    keeper: Keeper,
+    renewal_task: Renewal,
     router: Router,
     app: Arc<AppState>,
     writer: Writer,
@@ -148,13 +149,16 @@ impl Server {
         };
         let directory = Directory::open(&config.store, master_key).await?;
         let (audit, writer) = Audit::start(directory.clone());
-        let keeper = Keeper::new(&config, served.current);
+        let renewal_task = Renewal::new(&config, served.current);
         let (end, ending) = watch::channel(false);
         let limits = &config.limits;
         let app = Arc::new(AppState {
-            requests: Gate::new(limits.requests, limits.requests_per_address),
-            tickets: Gate::new(limits.ticket_requests, limits.ticket_requests_per_tenant),
-            sign_ins: Gate::new(SIGN_INS, SIGN_INS_PER_ADDRESS),
+            requests: ConcurrencyLimit::new(limits.requests, limits.requests_per_address),
+            tickets: ConcurrencyLimit::new(
+                limits.ticket_requests,
+                limits.ticket_requests_per_tenant,
+            ),
+            sign_ins: ConcurrencyLimit::new(SIGN_INS, SIGN_INS_PER_ADDRESS),
             config,
             ca_pem: served.ca_pem,
             directory,
@@ -167,7 +171,7 @@ impl Server {
             https,
             kerberos,
             tls: TlsAcceptor::from(served.config),
-            keeper,
+            renewal_task,
             router: router(Arc::clone(&app)),
             app,
             writer,
@@ -200,25 +204,25 @@ impl Server {
             https,
             kerberos,
             tls,
-            keeper,
+            renewal_task,
             router,
             app,
             writer,
             end,
         } = self;
-        let connections = Gate::new(
+        let connections = ConcurrencyLimit::new(
             app.config.limits.connections,
             app.config.limits.connections_per_address,
         );
-        let shedding = Gate::new(SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS);
+        let shedding = ConcurrencyLimit::new(SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS);
         let shedding_tls = connection::shedding_tls(&tls);
         let (mut shed, mut closed) = (Tally::default(), Tally::default());
-        let door = Door { tls, router, app };
+        let listener = Listener { tls, router, app };
         let mut tasks = JoinSet::new();
-        tasks.spawn(renewal::keep(keeper, door.app.ending.clone()));
+        tasks.spawn(renewal::keep(renewal_task, listener.app.ending.clone()));
         let (kerberos, datagrams) = kerberos.unzip();
         if let Some(socket) = datagrams {
-            tasks.spawn(kerberos_port::serve_udp(socket, Arc::clone(&door.app)));
+            tasks.spawn(tcp_udp::serve_udp(socket, Arc::clone(&listener.app)));
         }
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -235,35 +239,35 @@ impl Server {
                     continue;
                 }
             };
-            let Some(pass) = connections.enter(sender(peer.ip())) else {
-                let Some(pass) = shedding.enter(sender(peer.ip())) else {
+            let Some(permit) = connections.try_acquire(sender(peer.ip())) else {
+                let Some(permit) = shedding.try_acquire(sender(peer.ip())) else {
                     if let Some(count) = closed.add(Instant::now()) {
                         tracing::warn!(%peer, count, "closed connections at once: too many");
                     }
                     continue;
                 };
                 if let Some(count) = shed.add(Instant::now()) {
-                    tracing::warn!(%peer, count, "connections are told to come again: too many");
+                    tracing::warn!(%peer, count, "connections refused: too many");
                 }
-                let (tls, app) = (shedding_tls.clone(), Arc::clone(&door.app));
+                let (tls, app) = (shedding_tls.clone(), Arc::clone(&listener.app));
                 tasks.spawn(async move {
                     if is_https {
                         connection::shed(stream, peer, tls).await;
                     } else {
-                        kerberos_port::shed_tcp(stream, peer, app).await;
+                        tcp_udp::shed_tcp(stream, peer, app).await;
                     }
-                    drop(pass);
+                    drop(permit);
                 });
                 continue;
             };
-            let door = door.clone();
+            let listener = listener.clone();
             tasks.spawn(async move {
                 if is_https {
-                    connection::serve(stream, peer, door).await;
+                    connection::serve(stream, peer, listener).await;
                 } else {
-                    kerberos_port::serve_tcp(stream, peer, door.app).await;
+                    tcp_udp::serve_tcp(stream, peer, listener.app).await;
                 }
-                drop(pass);
+                drop(permit);
             });
         }
         drop((https, kerberos));
@@ -273,9 +277,9 @@ impl Server {
             tracing::warn!("cutting connections that did not end");
         }
         tasks.shutdown().await;
-        let directory = door.app.directory.clone();
+        let directory = listener.app.directory.clone();
         // The audit's writer ends when nobody can write to it any more.
-        drop(door);
+        drop(listener);
         writer.finish(PATIENCE).await;
         directory.close().await;
     }

@@ -155,7 +155,7 @@ pub(crate) async fn sign_out(
 /// Room for one more sign-in: each takes tens of milliseconds of a processor, and memory.
 fn room(app: &AppState, peer: Peer) -> Result<impl Drop + use<>, ApiError> {
     app.sign_ins
-        .enter(sender(peer.0.ip()))
+        .try_acquire(sender(peer.0.ip()))
         .ok_or_else(|| ApiError::new(Code::Overloaded, "too many sign-ins at once"))
 }
 

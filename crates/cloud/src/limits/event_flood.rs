@@ -1,7 +1,7 @@
 //! Events that anybody can cause: recorded at a bounded rate, so that garbage cannot push real events out of the audit.
 //!
 //! Until a presented ticket opens, a sender has shown nothing but an address. What such requests leave behind is
-//! recorded up to a rate per tenant; the rest is counted, and the count is told by the next one that is recorded.
+//! recorded up to a rate per tenant; the rest is counted, and the next one that is recorded carries the count.
 
 use crossrealm_kdc::TenantId;
 use std::collections::HashMap;

@@ -29,7 +29,7 @@ use tower::ServiceExt as _;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may live; a client that needs longer opens another.
 const LIFE: Duration = Duration::from_secs(600);
-/// How long a connection may take that is only to be told that there is no room, from its first byte to its last.
+/// The longest life of a connection beyond the limit, which gets one refusal.
 const SHED: Duration = Duration::from_secs(10);
 /// How long requests under way may still take once the connection is to end.
 const GRACE: Duration = Duration::from_secs(40);
@@ -40,15 +40,15 @@ const MAX_STREAMS: u32 = 64;
 
 /// What every connection over HTTPS is served with. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Door {
+pub(crate) struct Listener {
     pub(crate) tls: TlsAcceptor,
     pub(crate) router: Router,
     pub(crate) app: App,
 }
 
 /// Serves one accepted connection until it ends, or the server is to end and the connection's requests are answered.
-pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, door: Door) {
-    let Door { tls, router, app } = door;
+pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listener) {
+    let Listener { tls, router, app } = listener;
     let mut ending = app.ending.clone();
     let header_timeout = Duration::from_secs(app.config.limits.header_timeout_s);
     // Answers are small and complete: waiting for more to send only delays them.
@@ -62,10 +62,10 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, door: Door) {
     };
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let service = service_fn(move |request: Request<Incoming>| {
-        let pass = app.requests.enter(sender(peer.ip()));
+        let permit = app.requests.try_acquire(sender(peer.ip()));
         let router = router.clone();
         async move {
-            let Some(_pass) = pass else {
+            let Some(_permit) = permit else {
                 return Ok(overloaded(request.version()));
             };
             let mut request = request.map(Body::new);
@@ -106,7 +106,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, door: Door) {
     }
 }
 
-/// The TLS of connections that are only told to come again: one request, one answer, no HTTP/2.
+/// The TLS of connections beyond the limit: one request, one refusal, no HTTP/2.
 pub(crate) fn shedding_tls(tls: &TlsAcceptor) -> TlsAcceptor {
     let mut config = ServerConfig::clone(tls.config());
     config.alpn_protocols.retain(|protocol| protocol != b"h2");
@@ -115,7 +115,7 @@ pub(crate) fn shedding_tls(tls: &TlsAcceptor) -> TlsAcceptor {
 
 /// Tells a connection beyond the limit to come again, and ends it. `tls` is that of [`shedding_tls`].
 pub(crate) async fn shed(stream: TcpStream, peer: SocketAddr, tls: TlsAcceptor) {
-    let told = timeout(SHED, async {
+    let answered = timeout(SHED, async {
         let stream = tls
             .accept(stream)
             .await
@@ -130,7 +130,7 @@ pub(crate) async fn shed(stream: TcpStream, peer: SocketAddr, tls: TlsAcceptor) 
             .await
             .map_err(|error| error.to_string())
     });
-    match told.await {
+    match answered.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%peer, error, "a connection beyond the limit ended"),
         Err(_) => tracing::debug!(%peer, "a connection beyond the limit took too long"),

@@ -1,9 +1,11 @@
 //! How much is taken at once: connections and requests in all and per address, ticket requests in all and per tenant.
 //!
 //! Nothing queues here: what is beyond a limit is refused at once, so that a flood costs little and one address or tenant
-//! leaves room for the others. A request gets an answer that says so, and so does a connection, by a lane of its own: few at
-//! once ([`SHED_CONNECTIONS`]), one short answer each, a short life. What does not fit into that lane either is closed at once
-//! and counted, since more answers would cost what the limit is to save.
+//! leaves room for the others. A refused request gets an answer that says so, and so does a refused connection, by a bounded overload path:
+//! few at once ([`SHED_CONNECTIONS`]), one short answer each, closed soon after. Connections beyond that bound too are closed at once and
+//! counted, since more answers would cost what the limit is to save.
+
+pub(crate) mod event_flood;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -14,14 +16,14 @@ use std::time::{Duration, Instant};
 /// Sign-ins of administrators at once, and those from one address: each takes 19 MiB while it hashes a password.
 pub(crate) const SIGN_INS: usize = 16;
 pub(crate) const SIGN_INS_PER_ADDRESS: usize = 4;
-/// Connections beyond their limit that are told so at once, and those of one address.
+/// Connections beyond their limit that are answered at once, and those of one address.
 pub(crate) const SHED_CONNECTIONS: usize = 128;
 pub(crate) const SHED_CONNECTIONS_PER_ADDRESS: usize = 8;
-/// How often refused connections are told of in the log.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+/// How often refused connections are logged.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts what is under way, in all and per key, and refuses what is beyond either bound.
-pub(crate) struct Gate<K> {
+pub(crate) struct ConcurrencyLimit<K> {
     total: usize,
     per_key: usize,
     counts: Mutex<Counts<K>>,
@@ -33,13 +35,13 @@ struct Counts<K> {
 }
 
 /// The right to be under way; given back when dropped.
-pub(crate) struct Pass<K: Eq + Hash> {
-    gate: Arc<Gate<K>>,
+pub(crate) struct Permit<K: Eq + Hash> {
+    limit: Arc<ConcurrencyLimit<K>>,
     key: K,
 }
 
-impl<K: Eq + Hash + Copy> Gate<K> {
-    /// A gate that lets `total` pass at once, `per_key` of them with the same key.
+impl<K: Eq + Hash + Copy> ConcurrencyLimit<K> {
+    /// Permits `total` at once, `per_key` of them with the same key.
     pub(crate) fn new(total: usize, per_key: usize) -> Arc<Self> {
         Arc::new(Self {
             total,
@@ -51,8 +53,8 @@ impl<K: Eq + Hash + Copy> Gate<K> {
         })
     }
 
-    /// A pass, or `None` where a bound is reached.
-    pub(crate) fn enter(self: &Arc<Self>, key: K) -> Option<Pass<K>> {
+    /// A permit, or `None` where a bound is reached.
+    pub(crate) fn try_acquire(self: &Arc<Self>, key: K) -> Option<Permit<K>> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.total >= self.total {
             return None;
@@ -63,17 +65,17 @@ impl<K: Eq + Hash + Copy> Gate<K> {
         }
         *of_key += 1;
         counts.total += 1;
-        Some(Pass {
-            gate: Arc::clone(self),
+        Some(Permit {
+            limit: Arc::clone(self),
             key,
         })
     }
 }
 
-impl<K: Eq + Hash> Drop for Pass<K> {
+impl<K: Eq + Hash> Drop for Permit<K> {
     fn drop(&mut self) {
         let counts = &mut *self
-            .gate
+            .limit
             .counts
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -90,20 +92,20 @@ impl<K: Eq + Hash> Drop for Pass<K> {
 /// Counts what gets no answer, so that a flood is one line in the log and not a flood of lines.
 #[derive(Default)]
 pub(crate) struct Tally {
-    untold: u64,
-    told_at: Option<Instant>,
+    unlogged: u64,
+    logged_at: Option<Instant>,
 }
 
 impl Tally {
-    /// Counts one more; where it is time to tell, how many there were since the last time.
+    /// Counts one more; where a log line is due, how many there were since the last one.
     pub(crate) fn add(&mut self, now: Instant) -> Option<u64> {
-        self.untold += 1;
-        let recent = |told_at| now.saturating_duration_since(told_at) < TELL_EVERY;
-        if self.told_at.is_some_and(recent) {
+        self.unlogged += 1;
+        let recent = |logged_at| now.saturating_duration_since(logged_at) < LOG_EVERY;
+        if self.logged_at.is_some_and(recent) {
             return None;
         }
-        self.told_at = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        self.logged_at = Some(now);
+        Some(std::mem::take(&mut self.unlogged))
     }
 }
 
@@ -122,27 +124,27 @@ mod tests {
 
     #[test]
     fn both_bounds_hold_and_passes_come_back() {
-        let gate = Gate::new(3, 2);
-        let a1 = gate.enter('a').unwrap();
-        let _a2 = gate.enter('a').unwrap();
-        assert!(gate.enter('a').is_none());
-        let _b1 = gate.enter('b').unwrap();
-        assert!(gate.enter('b').is_none());
+        let limit = ConcurrencyLimit::new(3, 2);
+        let a1 = limit.try_acquire('a').unwrap();
+        let _a2 = limit.try_acquire('a').unwrap();
+        assert!(limit.try_acquire('a').is_none());
+        let _b1 = limit.try_acquire('b').unwrap();
+        assert!(limit.try_acquire('b').is_none());
         drop(a1);
-        let b2 = gate.enter('b').unwrap();
-        assert!(gate.enter('a').is_none());
+        let b2 = limit.try_acquire('b').unwrap();
+        assert!(limit.try_acquire('a').is_none());
         drop(b2);
-        assert_eq!(gate.counts.lock().unwrap().by_key.len(), 2);
+        assert_eq!(limit.counts.lock().unwrap().by_key.len(), 2);
     }
 
     #[test]
-    fn every_refusal_is_told_of_but_not_at_once() {
+    fn every_refusal_is_logged_but_not_at_once() {
         let (mut tally, start) = (Tally::default(), Instant::now());
         assert_eq!(tally.add(start), Some(1));
         assert_eq!(tally.add(start), None);
-        assert_eq!(tally.add(start + TELL_EVERY / 2), None);
-        assert_eq!(tally.add(start + TELL_EVERY), Some(3));
-        assert_eq!(tally.add(start + TELL_EVERY), None);
+        assert_eq!(tally.add(start + LOG_EVERY / 2), None);
+        assert_eq!(tally.add(start + LOG_EVERY), Some(3));
+        assert_eq!(tally.add(start + LOG_EVERY), None);
     }
 
     #[test]

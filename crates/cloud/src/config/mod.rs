@@ -1,5 +1,8 @@
 //! The configuration file, `crossrealm.toml`: read once at start, checked completely, unknown keys refused.
 
+#[cfg(test)]
+mod reference;
+
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -7,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The largest configuration file that is read, in bytes.
 const MAX_CONFIG_LEN: u64 = 1 << 20;
 
-/// What an installation is told. Relative paths are relative to the folder of the file.
+/// The configuration of an installation. Relative paths are relative to the folder of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

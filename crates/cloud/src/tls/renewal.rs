@@ -3,8 +3,8 @@
 //! A certificate from elsewhere is never touched. A renewal keeps the key and replaces one file in one step, so that no
 //! crash leaves a certificate without its key. New connections get the new certificate; the open ones stay.
 
-use crate::certificates;
 use crate::config::{Config, Tls};
+use crate::tls::certificates;
 use crate::tls::{self, Current, TlsError};
 use crossrealm_os::file;
 use rustls::client::WebPkiServerVerifier;
@@ -28,11 +28,11 @@ use zeroize::Zeroizing;
 const LOOK: Duration = Duration::from_secs(5);
 /// How often a certificate's end is looked at.
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How long before its end a certificate is renewed, or its end is told of, in seconds.
+/// How long before its end a certificate is renewed, or its end is logged, in seconds.
 const EARLY_S: i64 = 30 * 24 * 3600;
 /// The private authority's key, beside its certificate.
 const CA_KEY: &str = "ca.key";
-/// Beyond the life of any certificate: asking about that time tells when it ends.
+/// Beyond the life of any certificate: verifying at that time shows when it ends.
 const FAR_S: u64 = 1 << 40;
 /// The mode of the certificate's file, as `init` makes it: nothing in it is secret.
 const MODE: u32 = 0o644;
@@ -41,7 +41,7 @@ const MODE: u32 = 0o644;
 type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
 /// Keeps the served certificate fresh.
-pub(crate) struct Keeper {
+pub(crate) struct Renewal {
     tls: Tls,
     base_domain: String,
     host: ServerName<'static>,
@@ -64,9 +64,9 @@ enum RenewError {
 }
 
 /// Looks after the certificate until the server is to end.
-pub(crate) async fn keep(mut keeper: Keeper, mut ending: watch::Receiver<bool>) {
+pub(crate) async fn keep(mut renewal: Renewal, mut ending: watch::Receiver<bool>) {
     loop {
-        keeper.look();
+        renewal.look();
         tokio::select! {
             _ = ending.wait_for(|end| *end) => return,
             () = sleep(LOOK) => {}
@@ -74,7 +74,7 @@ pub(crate) async fn keep(mut keeper: Keeper, mut ending: watch::Receiver<bool>) 
     }
 }
 
-impl Keeper {
+impl Renewal {
     /// For the certificate that was just read from the files of the configuration.
     pub(crate) fn new(config: &Config, current: Arc<Current>) -> Self {
         let host = ServerName::try_from(config.login_host());
@@ -111,7 +111,7 @@ impl Keeper {
         }
     }
 
-    /// Renews the certificate, or tells of its end, where that is near.
+    /// Renews the certificate, or logs its end, where that is near.
     fn check(&mut self) {
         let served = self.current.get();
         let Some((leaf, _)) = served.cert.split_first() else {

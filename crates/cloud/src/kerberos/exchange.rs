@@ -31,7 +31,7 @@ pub(crate) async fn answer(
     message: &[u8],
     peer: SocketAddr,
 ) -> Answer {
-    let Some(_pass) = app.tickets.enter(tenant) else {
+    let Some(_pass) = app.tickets.try_acquire(tenant) else {
         return Answer::Overloaded;
     };
     let mut entropy = Entropy::default();

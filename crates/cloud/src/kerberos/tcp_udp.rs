@@ -2,12 +2,12 @@
 //!
 //! There is no URL here: the realm in the request says which tenant is meant, and what names no realm of ours gets no
 //! answer at all. The sender of a datagram has proved nothing, not even its address: a reply is never more than
-//! [`GAIN`] times as long as what asked for it, and never longer than [`MAX_REPLY`]; beyond that the client is told to come
-//! back over TCP (KRB_ERR_RESPONSE_TOO_BIG). What is beyond a limit is told so (KDC_ERR_SVC_UNAVAILABLE), and asks elsewhere.
+//! [`GAIN`] times as long as its request, and never longer than [`MAX_REPLY`]; a longer one becomes KRB_ERR_RESPONSE_TOO_BIG, and the client
+//! asks again over TCP. A request beyond a limit gets KDC_ERR_SVC_UNAVAILABLE, and the client asks another KDC.
 
 use crate::app::{App, AppState};
-use crate::kdc::{self, Answer};
-use crate::limits::{Gate, sender};
+use crate::kerberos::exchange::{self, Answer};
+use crate::limits::{ConcurrencyLimit, sender};
 use crossrealm_kdc::TenantId;
 use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN};
 use crossrealm_krb::messages::{
@@ -66,7 +66,7 @@ pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App)
 
 /// Answers the first message of a connection beyond the limit: there is no room for it now. Nothing is decided for it.
 pub(crate) async fn shed_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) {
-    let told = within(TCP_STEP, async {
+    let answered = within(TCP_STEP, async {
         let message = read_message(&mut stream).await?;
         let Some((_, realm)) = tenant_of(&app, &message).await else {
             return Ok(());
@@ -75,7 +75,7 @@ pub(crate) async fn shed_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) 
         let framed = kkdcp::frame(&reply).map_err(io::Error::other)?;
         stream.write_all(&framed).await
     });
-    if let Err(error) = told.await {
+    if let Err(error) = answered.await {
         tracing::debug!(%peer, %error, "a Kerberos connection beyond the limit ended");
     }
 }
@@ -90,7 +90,7 @@ async fn answer_tcp(
     let Some((tenant, realm)) = tenant_of(app, message).await else {
         return Ok(false);
     };
-    let (reply, more) = match kdc::answer(app, tenant, message, peer).await {
+    let (reply, more) = match exchange::answer(app, tenant, message, peer).await {
         Answer::Reply(reply) => (reply, true),
         Answer::Overloaded => (error(&realm, error_code::SVC_UNAVAILABLE)?, false),
         Answer::Dropped => return Ok(false),
@@ -126,7 +126,7 @@ pub(crate) async fn serve_udp(socket: UdpSocket, app: App) {
     let socket = Arc::new(socket);
     // Datagrams alone must never fill what a tenant has: their senders' addresses may be forged.
     let at_once = (app.config.limits.ticket_requests_per_tenant / 2).clamp(1, DATAGRAMS);
-    let gate = Gate::new(at_once, at_once.min(DATAGRAMS_PER_SENDER));
+    let datagrams = ConcurrencyLimit::new(at_once, at_once.min(DATAGRAMS_PER_SENDER));
     let mut ending = app.ending.clone();
     let mut buffer = vec![0; MAX_DATAGRAM];
     let mut tasks = JoinSet::new();
@@ -147,7 +147,7 @@ pub(crate) async fn serve_udp(socket: UdpSocket, app: App) {
         let Some(message @ [AS_REQ | TGS_REQ, ..]) = buffer.get(..len) else {
             continue;
         };
-        let Some(pass) = gate.enter(sender(peer.ip())) else {
+        let Some(permit) = datagrams.try_acquire(sender(peer.ip())) else {
             continue;
         };
         let (message, socket, app) = (message.to_vec(), Arc::clone(&socket), Arc::clone(&app));
@@ -157,7 +157,7 @@ pub(crate) async fn serve_udp(socket: UdpSocket, app: App) {
             {
                 tracing::debug!(%peer, %error, "cannot send a datagram");
             }
-            drop(pass);
+            drop(permit);
         });
     }
     while tasks.join_next().await.is_some() {}
@@ -166,7 +166,7 @@ pub(crate) async fn serve_udp(socket: UdpSocket, app: App) {
 /// What to send back to a datagram, if anything.
 async fn answer_datagram(peer: SocketAddr, app: &AppState, message: &[u8]) -> Option<Vec<u8>> {
     let (tenant, realm) = tenant_of(app, message).await?;
-    let reply = match kdc::answer(app, tenant, message, peer).await {
+    let reply = match exchange::answer(app, tenant, message, peer).await {
         Answer::Reply(reply) if may_follow(message, &reply) => return Some(reply),
         Answer::Reply(_) => error(&realm, error_code::RESPONSE_TOO_BIG),
         Answer::Overloaded => error(&realm, error_code::SVC_UNAVAILABLE),
@@ -182,7 +182,7 @@ fn may_follow(request: &[u8], reply: &[u8]) -> bool {
 
 /// A KRB-ERROR (RFC 4120 §5.9.1) about the way a request came, in as few bytes as can be.
 fn error(realm: &str, error_code: i32) -> io::Result<Vec<u8>> {
-    let now = kdc::now();
+    let now = exchange::now();
     let error = KrbError {
         pvno: PVNO,
         msg_type: KrbError::MSG_TYPE,
@@ -209,7 +209,7 @@ async fn tenant_of(app: &AppState, message: &[u8]) -> Option<(TenantId, String)>
     };
     let realm = body.realm.as_str();
     let lookup = app.realms.tenant(&app.directory, realm);
-    let tenant = timeout(kdc::LOOKUP, lookup).await.ok()?.ok()??;
+    let tenant = timeout(exchange::LOOKUP, lookup).await.ok()?.ok()??;
     Some((tenant, realm.to_uppercase()))
 }
 

@@ -1,8 +1,9 @@
 //! What happens when a tenant has used up what it may: nothing outside the crate can hold a tenant's capacity for as long
 //! as a test needs.
 
-use crate::kdc::{Answer, answer};
-use crate::{Config, InitOptions, Server, init, kerberos_port};
+use crate::kerberos::exchange::{Answer, answer};
+use crate::kerberos::tcp_udp;
+use crate::{Config, InitOptions, Server, init};
 use crossrealm_api::{Client, SecretText, TenantCreate};
 use crossrealm_directory::TenantInfo;
 use crossrealm_krb::kkdcp;
@@ -84,7 +85,7 @@ async fn over_udp(address: SocketAddr, tenant: &TenantInfo) -> KrbError {
     socket.send_to(&message, address).await.unwrap();
     let mut reply = vec![0; 2000];
     let len = socket.recv(&mut reply).await.unwrap();
-    assert!(len <= message.len() * kerberos_port::GAIN);
+    assert!(len <= message.len() * tcp_udp::GAIN);
     decode(&reply[..len]).unwrap()
 }
 
@@ -125,7 +126,9 @@ async fn a_tenant_that_is_flooded_leaves_the_others_alone() {
         .unwrap();
     let port = https.port();
 
-    let held: Vec<_> = (0..LIMIT).map(|_| app.tickets.enter(flooded.id)).collect();
+    let held: Vec<_> = (0..LIMIT)
+        .map(|_| app.tickets.try_acquire(flooded.id))
+        .collect();
     assert!(held.iter().all(Option::is_some));
     let refused = answer(&app, flooded.id, &as_req(&flooded.realm), kerberos).await;
     assert!(matches!(refused, Answer::Overloaded));

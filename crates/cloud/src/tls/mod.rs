@@ -1,5 +1,8 @@
 //! The server's side of TLS: 1.2 and 1.3, one certificate that may be exchanged at any time, HTTP/2 or HTTP/1.
 
+pub(crate) mod certificates;
+pub(crate) mod renewal;
+
 use crate::config::Tls;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -50,7 +53,7 @@ impl TlsError {
     }
 }
 
-/// What is served: the TLS settings, the certificate, and the authority that clients are told to trust.
+/// What is served: the TLS settings, the certificate, and the authority that clients must trust.
 pub(crate) struct Served {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) current: Arc<Current>,

@@ -5,7 +5,7 @@
 //! end. A KRB-ERROR is a success of HTTP; what is not Kerberos gets 400 and the connection's end.
 
 use crate::app::{App, Peer};
-use crate::kdc::{self, Answer};
+use crate::kerberos::exchange::{self, Answer};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{
@@ -95,13 +95,13 @@ async fn proxy(
     let envelope = kkdcp::open_request(&body)
         .map_err(|_| refuse(StatusCode::BAD_REQUEST, "this is not a KDC-PROXY-MESSAGE"))?;
     if let Some(realm) = foreign_realm(&envelope, &tenant) {
-        kdc::record_foreign(app, tenant.id, realm, peer);
+        exchange::record_foreign(app, tenant.id, realm, peer);
         return Err(refuse(
             StatusCode::NOT_FOUND,
             "the target-domain is not the realm of this tenant",
         ));
     }
-    match kdc::answer(app, tenant.id, &envelope.message, peer).await {
+    match exchange::answer(app, tenant.id, &envelope.message, peer).await {
         Answer::Reply(reply) => kkdcp::wrap_reply(&reply).map(Bytes::from).map_err(|_| {
             refuse(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -117,7 +117,7 @@ async fn proxy(
 }
 
 async fn find(app: &App, tenant: &str) -> Result<Arc<TenantInfo>, Refused> {
-    let found = timeout(kdc::LOOKUP, app.directory.resolve_tenant(tenant)).await;
+    let found = timeout(exchange::LOOKUP, app.directory.resolve_tenant(tenant)).await;
     match found {
         Ok(Ok(Some(tenant))) => return Ok(tenant),
         Ok(Ok(None)) => return Err(refuse(StatusCode::NOT_FOUND, "there is no such tenant")),

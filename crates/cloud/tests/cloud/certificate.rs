@@ -1,9 +1,7 @@
 //! The server's certificate while it serves: renewed by the authority of `init`, reloaded when it is replaced, and never
 //! exchanged for what cannot be served. OpenSSL makes the certificates and says which one a new connection gets.
 
-mod common;
-
-use common::Service;
+use crate::common::Service;
 use crossrealm_programs::command;
 use std::io::Write;
 use std::path::Path;

@@ -1,8 +1,6 @@
 //! Floods, in small numbers: whoever is beyond a limit is told so, and nobody else notices.
 
-mod common;
-
-use common::{Service, as_req, envelope, post};
+use crate::common::{Service, as_req, envelope, post};
 use crossrealm_krb::kkdcp::frame;
 use crossrealm_krb::messages::{KrbError, decode, error_code};
 use std::net::{IpAddr, SocketAddr};

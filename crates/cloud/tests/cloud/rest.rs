@@ -1,8 +1,6 @@
 //! The REST API through the typed client: who may do what, what the answers say, and that a host sees changes soon.
 
-mod common;
-
-use common::Service;
+use crate::common::Service;
 use crossrealm_api::{
     ApplyIdentities, Client, ClientError, Code, ConfirmTrust, ConnectorCreate, DefaultPermission,
     EventQuery, GrantCreate, HostStateAnswer, IdentityChange, IdentityKind, IdentityState, KeyName,

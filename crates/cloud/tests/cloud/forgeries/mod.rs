@@ -2,13 +2,10 @@
 //! and afterwards an honest ticket. `conformance` sends its own, made by Samba's library; these share no code with them.
 
 mod attacks;
-#[path = "../common/mod.rs"]
-mod common;
+use self::attacks::{CLIENT, HARMLESS, PAC, REQUEST, TICKET, forged, of_user};
 
-use attacks::{CLIENT, HARMLESS, PAC, REQUEST, TICKET, forged, of_user};
-
-use common::Service;
-use common::trusted::{ask, world};
+use crate::common::Service;
+use crate::common::trusted::{ask, world};
 use crossrealm_api::{
     ApplyIdentities, EventQuery, IdentityChange, IdentityKind, IdentityState, Outcome,
     SyncedIdentity, TenantCreate, TenantPolicy,

@@ -1,8 +1,6 @@
 //! Administrators through the real HTTPS endpoint: how they come in, what each role may do, and that one proof is none.
 
-mod common;
-
-use common::Service;
+use crate::common::Service;
 use crossrealm_api::{
     AdministratorCreate, Client, ClientError, Code, EnrolmentBegin, EnrolmentFinish, EventQuery,
     Outcome, Role, SecretText, Session, SignIn, StorageAccountCreate, TenantCreate, UserCreate,

@@ -1,8 +1,6 @@
 //! SMB hosts at the API: their tokens, how soon they learn of a change, whom they may ask for by name.
 
-mod common;
-
-use common::Service;
+use crate::common::Service;
 use crossrealm_api::{
     Client, Code, EventQuery, HostReport, HostSession, HostStateAnswer, HostTokenCreate, KeyName,
     ResolveNames, RotateAccountKey, ShareCreate, StorageAccountCreate, StorageAccountDelete,

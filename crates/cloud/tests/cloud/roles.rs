@@ -1,8 +1,6 @@
 //! The matrix of who may do what: every role against every kind of endpoint, through the running service.
 
-mod common;
-
-use common::Service;
+use crate::common::Service;
 use crossrealm_api::{
     AdStep, AdStepPhase, Client, ClientError, Code, ConfirmTrustRotation, ConnectorCreate,
     EventQuery, HostTokenCreate, PageQuery, PrepareTrust, ResolveNames, RotateTrust, SecretText,

@@ -1,8 +1,6 @@
 //! The KDC proxy through its real endpoint: what it must refuse, and that it then still serves.
 
-mod common;
-
-use common::{Service, as_req, envelope};
+use crate::common::{Service, as_req, envelope};
 use crossrealm_krb::kkdcp;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

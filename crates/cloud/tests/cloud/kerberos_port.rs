@@ -1,9 +1,7 @@
 //! Kerberos over TCP and UDP on one port: each datagram is a message, what is too big for one comes back over TCP, and
 //! nothing is answered that does not name a realm of ours.
 
-mod common;
-
-use common::{Service, as_req, says_where_to_sign_in};
+use crate::common::{Service, as_req, says_where_to_sign_in};
 use crossrealm_api::{IdentityChange, SyncedIdentity};
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{KrbError, PrincipalName, TgsRep, decode, error_code, name_type};

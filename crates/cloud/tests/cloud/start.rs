@@ -1,8 +1,6 @@
 //! The first run and the start: each failure has its own words, and nothing is overwritten.
 
-mod common;
-
-use common::{Service, options};
+use crate::common::{Service, options};
 use crossrealm_cloud::{Config, InitError, ServeError, Server, init};
 use std::os::unix::fs::PermissionsExt as _;
 

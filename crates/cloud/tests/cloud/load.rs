@@ -1,9 +1,7 @@
 //! More identities than fit in one request or one page, through the front door: HTTPS, a connector's token, the database on
 //! disk. How fast it is with a hundred thousand is measured by `cargo xtask bench load`.
 
-mod common;
-
-use common::Service;
+use crate::common::Service;
 use crossrealm_api::{
     ApplyIdentities, ConnectorCreate, IdentityChange, IdentityKind, IdentityState, PageQuery,
     SyncDomain, SyncedIdentity,

@@ -1,9 +1,7 @@
 //! An installation made by version 0.1.0 is served with all that it holds: see `installation-0.1.0/README.md`.
 
-mod common;
-
-use common::Service;
-use common::trusted::{ask, honest, refusal};
+use crate::common::Service;
+use crate::common::trusted::{ask, honest, refusal};
 use crossrealm_api::{HostStateAnswer, SecretText, SignIn};
 use crossrealm_krb::crypto::Enctype;
 use crossrealm_krb::messages::{TgsRep, decode};

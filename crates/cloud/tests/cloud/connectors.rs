@@ -1,8 +1,6 @@
 //! What a connector's token is good for: its own domain's sync, and nothing else, endpoint by endpoint.
 
-mod common;
-
-use common::Service;
+use crate::common::Service;
 use crossrealm_api::{
     ApplyIdentities, Client, ClientError, Code, ConnectorCreate, EventQuery, IdentityChange,
     IdentityKind, IdentityLookup, IdentityState, PrepareTrust, SecretText, SyncDomain, SyncFailure,
@@ -342,7 +340,7 @@ async fn a_stolen_token_neither_empties_the_tenant_nor_works_unseen() {
 /// Every endpoint of the API, as the router's source has them: what is added there is tried here without anybody
 /// thinking of it.
 fn endpoints() -> BTreeSet<(&'static str, String)> {
-    let source = include_str!("../src/rest/mod.rs");
+    let source = include_str!("../../src/rest/mod.rs");
     let (outer, inner) = source.split_once("fn tenant_routes()").unwrap();
     let mut found = BTreeSet::new();
     for (text, prefix) in [(outer, ""), (inner, "/tenants/{tenant}")] {

@@ -1,8 +1,6 @@
 //! Quotas of shares through the REST API: their range, their events, and that a host learns them.
 
-mod common;
-
-use common::Service;
+use crate::common::Service;
 use crossrealm_api::{
     BASE_PATH, ClientError, Code, EventQuery, HostStateAnswer, ShareCreate, ShareQuota,
     StorageAccountCreate,

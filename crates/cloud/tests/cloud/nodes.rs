@@ -1,12 +1,9 @@
 //! Two nodes on one PostgreSQL: what one of them changes the other knows, and neither can be used to get round the other;
 //! and what becomes of tickets while the database is away.
 
-mod common;
-#[path = "../../directory/tests/directory/scratch_postgres.rs"]
-mod scratch_postgres;
-
-use common::Service;
-use common::trusted::{ask, honest, refusal, sync_alice, world};
+use crate::common::Service;
+use crate::common::trusted::{ask, honest, refusal, sync_alice, world};
+use crate::scratch_postgres::Server;
 use crossrealm_api::{
     AdministratorCreate, Client, EnrolmentBegin, EnrolmentFinish, EventQuery, HostTokenCreate,
     IdentityState, Role, SecretText, SignIn, StorageAccountCreate, SyncLeaseRequest,
@@ -16,7 +13,6 @@ use crossrealm_krb::messages::{KrbError, TgsRep, decode};
 use crossrealm_testkit::authenticator::Authenticator;
 use crossrealm_testkit::trusted_tenant::DOMAIN;
 use crossrealm_testkit::two_realms::{TENANT_REALM, TwoRealms};
-use scratch_postgres::Server;
 use std::time::{Duration, Instant};
 
 /// A node issues from memory for a second after its last look at the database. A request that is sent this long after the

@@ -1,0 +1,21 @@
+//! The service, started in the process and used as clients use it: see `../README.md`.
+
+mod administrators;
+mod certificate;
+mod common;
+mod connectors;
+mod earlier_version;
+mod forgeries;
+mod hosts;
+mod kdc_proxy;
+mod kerberos_port;
+mod limits;
+mod load;
+mod nodes;
+mod quotas;
+mod rest;
+mod roles;
+#[path = "../../../directory/tests/directory/scratch_postgres.rs"]
+mod scratch_postgres;
+mod start;
+mod tickets;

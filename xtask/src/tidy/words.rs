@@ -6,9 +6,7 @@ use std::path::Path;
 const NOT_YET: &[&str] = &[
     "benches",
     "conformance",
-    "crates/agent",
     "crates/api",
-    "crates/cli",
     "crates/cloud",
     "crates/doctor",
     "crates/files",

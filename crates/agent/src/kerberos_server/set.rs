@@ -140,7 +140,7 @@ pub async fn set(
 struct Rotation {
     object: bool,
     trust: bool,
-    /// Whether an earlier run began a rotation, which is finished whatever the age of a key.
+    /// Whether an earlier run began a rotation, which is finished regardless of a key's age.
     resumed: bool,
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// The first and the longest pause after a failure.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
-/// How often the tenant is told that it is up to date where nothing changes.
+/// How often the agent reports to the tenant that it is up to date if nothing changes.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(60);
 /// How often objects that failed are tried again where nothing changes.
 const RETRY_EVERY: Duration = Duration::from_secs(60);

@@ -64,7 +64,7 @@ impl From<FilesError> for Failure {
 /// Runs `crossrealm files`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let Args::Serve(serve) = args else {
-        // It has told the outer process why, which tells the person.
+        // It has reported the reason to the supervisor, which prints it.
         let code = if crossrealm_files::worker::run().await {
             0
         } else {
@@ -87,7 +87,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     until_all_ended(running, stop, &stopping).await
 }
 
-/// Waits until every account's host ended. One that the service dismisses is told of and leaves the others alone; any
+/// Waits until every account's host ended. A host whose token was revoked is reported and leaves the others alone; any
 /// other failure ends all: something is wrong with the command or the machine.
 async fn until_all_ended(
     mut running: JoinSet<Result<(), FilesError>>,

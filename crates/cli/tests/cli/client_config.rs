@@ -56,7 +56,7 @@ fn python(script: &str, file: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Whether Samba's Python is missing, which is told loudly, and is an error where CI says that it must be there.
+/// Whether Samba's Python is missing: printed as a warning, and an error where CI requires it.
 fn without_samba() -> bool {
     let found = command("python3")
         .args(["-c", "import samba.dcerpc.preg"])

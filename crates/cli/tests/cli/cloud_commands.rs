@@ -37,8 +37,8 @@ fn facts(value: &Value, all: &mut Vec<String>) {
         Value::String(text) if !text.is_empty() => all.push(text.clone()),
         Value::Array(items) => items.iter().for_each(|item| facts(item, all)),
         Value::Object(fields) => {
-            let told = fields.iter().filter(|(name, _)| !name.ends_with("_at"));
-            told.for_each(|(_, field)| facts(field, all));
+            let shown = fields.iter().filter(|(name, _)| !name.ends_with("_at"));
+            shown.for_each(|(_, field)| facts(field, all));
         }
         _ => {}
     }
@@ -67,17 +67,17 @@ fn text_and_json_hold_the_same_values() {
         &["storage-account", "show", "acct1"],
         &["service-principal", "list"],
     ] {
-        let (text, mut told) = (text(&cloud, args), Vec::new());
-        facts(&json(&cloud, args), &mut told);
-        assert!(told.len() >= 3, "{args:?}: {told:?}");
-        for fact in told {
+        let (text, mut expected) = (text(&cloud, args), Vec::new());
+        facts(&json(&cloud, args), &mut expected);
+        assert!(expected.len() >= 3, "{args:?}: {expected:?}");
+        for fact in expected {
             assert!(
                 text.contains(&fact),
                 "{args:?}: `{fact}` is missing in\n{text}"
             );
         }
     }
-    for (args, told) in [
+    for (args, expected) in [
         (
             &["user", "list"][..],
             &["dave", UPN, "Dave", "cloud-only", "enabled"][..],
@@ -93,7 +93,7 @@ fn text_and_json_hold_the_same_values() {
         (&["events"], &["share.grant", "bootstrap", "acct1/projects"]),
     ] {
         let text = text(&cloud, args);
-        for fact in told {
+        for fact in expected {
             assert!(
                 text.contains(fact),
                 "{args:?}: `{fact}` is missing in\n{text}"
@@ -312,9 +312,9 @@ fn doctor_reports_an_unknown_user_and_asks_for_no_token_that_it_has() {
         .env("KRB5CCNAME", "FILE:/no/such/tickets")
         .output()
         .unwrap();
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     for id in ["user-synced", "user-enabled", "user-sid", "group-count"] {
-        let checks = told["checks"].as_array().unwrap();
+        let checks = report["checks"].as_array().unwrap();
         let check = checks.iter().find(|check| check["id"] == id).unwrap();
         let seen = check["seen"].as_str().unwrap();
         assert!(seen.starts_with("no user is known"), "{check:#}");
@@ -522,9 +522,9 @@ fn a_user_is_shown_with_sources_and_group_paths() {
         ),
     ] {
         let (text, value) = (text(&cloud, &args), json(&cloud, &args));
-        let mut told = Vec::new();
-        facts(&value, &mut told);
-        for fact in told {
+        let mut expected = Vec::new();
+        facts(&value, &mut expected);
+        for fact in expected {
             assert!(text.contains(&fact), "`{fact}` is missing in\n{text}");
         }
         let at = value["origins"][0]["changed_at"].as_i64().unwrap();

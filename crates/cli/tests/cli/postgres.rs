@@ -57,7 +57,7 @@ fn an_installation_on_postgresql_is_made_and_served_by_two_nodes() {
     two.ok(&["storage-account", "create", "acct1"]);
     one.ok(&["share", "create", "acct1/projects"]);
     assert!(two.ok(&["share", "list", "acct1"]).contains("projects"));
-    // SIGKILL, in the middle of whatever it does.
+    // SIGKILL, in the middle of its work.
     drop(one);
     two.ok(&["share", "create", "acct1/more"]);
     let one = home.serve("one");

@@ -12,8 +12,8 @@
 
 use crate::two_realms::{SHARE_HOST, TENANT_REALM, TwoRealms};
 use crossrealm_kdc::{
-    Event, EventId, Exchange, ExchangeStep, IdentityState, KeyState, Lookups, Records, ServiceKey,
-    TenantId, TicketOutcome, TrustKey, Wanted,
+    Event, EventId, Exchange, ExchangeStep, KeyState, Lookups, Records, ServiceKey, TenantId,
+    TicketOutcome, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::messages::{
@@ -21,7 +21,7 @@ use crossrealm_krb::messages::{
     key_usage, name_type,
 };
 use crossrealm_krb::pac::Pac;
-use crossrealm_types::Sid;
+use crossrealm_types::{IdentityState, Sid};
 
 /// How long AD goes on with the previous key after a change, in seconds (an hour, as AD does).
 const AD_KEEPS_PREVIOUS_S: i64 = 3600;

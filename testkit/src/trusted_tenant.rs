@@ -3,12 +3,13 @@
 
 use crate::two_realms::{AD_REALM, TENANT_REALM, TwoRealms};
 use crossrealm_api::{
-    ApplyIdentities, Client, ClientError, IdentityChange, IdentityKind, IdentityState,
-    PrepareTrust, StorageAccountCreate, SyncDomain, SyncedIdentity, TenantCreate,
+    ApplyIdentities, Client, ClientError, IdentityChange, PrepareTrust, StorageAccountCreate,
+    SyncDomain, SyncedIdentity, TenantCreate,
 };
 use crossrealm_kdc::Now;
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_os::clock;
+use crossrealm_types::{IdentityKind, IdentityState};
 
 /// The tenant.
 pub const TENANT: &str = "contoso";

@@ -15,9 +15,8 @@
 )]
 
 use crossrealm_kdc::{
-    Event, EventId, Exchange, ExchangeStep, ForestDomain, Identity, IdentityKind, IdentitySource,
-    IdentityState, KeyState, Now, Policy, Records, Service, ServiceKey, ServiceName, Tenant,
-    TenantId, Trust, TrustKey, Wanted,
+    Event, EventId, Exchange, ExchangeStep, ForestDomain, Identity, KeyState, Now, Policy, Records,
+    Service, ServiceKey, ServiceName, Tenant, TenantId, Trust, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast::{self, FastReq};
@@ -28,7 +27,7 @@ use crossrealm_krb::messages::{
     decode, encode, flags, kdc_option, key_usage, name_type, pa_type,
 };
 use crossrealm_krb::pac::{self, Buffer, ClientInfo, FileTime, LogonInfo, UpnAccount, UpnDnsInfo};
-use crossrealm_types::Sid;
+use crossrealm_types::{IdentityKind, IdentitySource, IdentityState, Sid};
 use std::sync::Arc;
 
 pub const AD_REALM: &str = "CORP.CONTOSO.COM";

@@ -62,6 +62,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "crossrealm-doctor",
         &[
+            "crossrealm-types",
             "crossrealm-os",
             "crossrealm-krb",
             "crossrealm-api",

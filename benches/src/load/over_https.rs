@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use crossrealm_api::{
-    ApplyIdentities, ConnectorCreate, IdentityChange, IdentityKind, IdentityState, PageQuery,
-    SyncDomain, SyncedIdentity, TenantCreate,
+    ApplyIdentities, ConnectorCreate, IdentityChange, PageQuery, SyncDomain, SyncedIdentity,
+    TenantCreate,
 };
+use crossrealm_types::{IdentityKind, IdentityState};
 
 use super::People;
 use crate::service::Service;

@@ -8,10 +8,8 @@ use crossrealm_directory::{
     Actor, ApplyIdentities, Directory, IdentityChange, MasterKey, NewDomain, NewTenant,
     SyncedIdentity, Uuid,
 };
-use crossrealm_kdc::{
-    Identity, IdentityKind, IdentityState, Lookups, Records, ServiceName, TenantId, Wanted,
-};
-use crossrealm_types::Sid;
+use crossrealm_kdc::{Identity, Lookups, Records, ServiceName, TenantId, Wanted};
+use crossrealm_types::{IdentityKind, IdentityState, Sid};
 
 use super::People;
 

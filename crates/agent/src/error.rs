@@ -1,13 +1,14 @@
 //! Why an operation failed: what, on which object, and the value seen.
 
 use crate::finding::Findings;
-use crossrealm_api::{AdStepPhase, ClientError};
+use crossrealm_api::ClientError;
 use crossrealm_onprem::error::OnpremError;
 use crossrealm_onprem::gpo::GpoError;
 use crossrealm_onprem::kerberos_server::ObjectRefusal;
 use crossrealm_onprem::lsa::LsaError;
 use crossrealm_onprem::nrpc::NetlogonError;
 use crossrealm_onprem::trust::{ApplyError, TrustRefusal};
+use crossrealm_types::AdStepPhase;
 
 /// Why an operation failed. The message names no option and no command: the caller knows its own, and adds the hint.
 #[derive(Debug, thiserror::Error)]

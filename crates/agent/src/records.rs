@@ -1,8 +1,8 @@
 //! What the tenant has recorded of the domain, and who may change it.
 
 use crate::error::AgentError;
-use crossrealm_api::{Client, ClientError, Code, KerberosServer, Role, Tenant, Trust};
-use crossrealm_types::Sid;
+use crossrealm_api::{Client, ClientError, Code, KerberosServer, Tenant, Trust};
+use crossrealm_types::{AdministratorRole, Sid};
 
 /// Refuses a token that may not change trusts, before AD is changed.
 ///
@@ -11,7 +11,7 @@ use crossrealm_types::Sid;
 pub async fn require_global_administrator(client: &Client) -> Result<(), AgentError> {
     let caller = client.whoami().await?;
     match caller.role {
-        Some(Role::GlobalAdministrator) => Ok(()),
+        Some(AdministratorRole::GlobalAdministrator) => Ok(()),
         _ => Err(AgentError::NotGlobalAdministrator { name: caller.name }),
     }
 }

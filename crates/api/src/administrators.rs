@@ -1,6 +1,7 @@
 //! Administrators: who they are, how they enrol, how they sign in.
 
-use crate::{Role, SecretText};
+use crate::SecretText;
+use crossrealm_types::AdministratorRole;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,7 +13,7 @@ pub struct AdministratorCreate {
     /// The name to sign in with, `name@domain`; at most 256 characters, unique in the installation.
     pub upn: String,
     /// What they may do.
-    pub role: Role,
+    pub role: AdministratorRole,
     /// The only tenant they may administer, by name, domain or id; absent for all tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
@@ -24,7 +25,7 @@ pub struct Administrator {
     /// The name to sign in with.
     pub upn: String,
     /// What they may do.
-    pub role: Role,
+    pub role: AdministratorRole,
     /// The only tenant they may administer; absent for all tenants.
     #[serde(default)]
     pub tenant: Option<Uuid>,
@@ -105,7 +106,7 @@ pub struct Session {
     /// Who signed in.
     pub upn: String,
     /// What they may do.
-    pub role: Role,
+    pub role: AdministratorRole,
     /// The only tenant they may administer; absent for all tenants.
     #[serde(default)]
     pub tenant: Option<Uuid>,

@@ -1,5 +1,6 @@
 //! The audit trail: every ticket asked for and every change made, each with who, what and why.
 
+use crossrealm_types::{EventKind, EventOutcome};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ pub struct Event {
     /// What kind of thing happened.
     pub kind: EventKind,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: EventOutcome,
     /// What was done, a stable word: `ticket.issue`, `trust.prepare`, `share.grant`, …
     pub action: String,
     /// The stable reason of a refusal, such as `identity-disabled`; empty where it was done.
@@ -38,28 +39,6 @@ pub struct Event {
     pub address: Option<String>,
     /// What was seen; may be empty.
     pub detail: String,
-}
-
-/// What kind of thing happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// A ticket was asked for.
-    Ticket,
-    /// An administrator or connector changed or exported something.
-    Change,
-}
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Done: a ticket issued, a change made.
-    Done,
-    /// Refused with an answer that says why.
-    Refused,
-    /// Dropped without an answer.
-    Dropped,
 }
 
 /// `GET /tenants/{tenant}/events`: which events are wanted, oldest first.

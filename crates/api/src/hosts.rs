@@ -1,6 +1,7 @@
 //! SMB hosts of storage accounts: their tokens, and the names they may ask for.
 
-use crate::{IdentityKind, SecretText};
+use crate::SecretText;
+use crossrealm_types::IdentityKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

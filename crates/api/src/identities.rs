@@ -1,52 +1,9 @@
 //! Users and groups: as an administrator reads them, and as the sync agent writes those of its AD domain.
 
 use crate::Page;
+use crossrealm_types::{DisabledReason, IdentityKind, IdentitySource, IdentityState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// What an identity is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IdentityKind {
-    /// A person or service that signs in.
-    User,
-    /// A group.
-    Group,
-}
-
-/// Where an identity comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum IdentitySource {
-    /// Synced from AD.
-    Hybrid,
-    /// Exists only in the tenant; gets no tickets through a trust.
-    CloudOnly,
-}
-
-/// Whether an identity may sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IdentityState {
-    /// Enabled at the last sync.
-    Enabled,
-    /// Disabled, expired or locked at the last sync.
-    Disabled,
-    /// Deleted; kept so that its SID is never given to another.
-    Deleted,
-}
-
-/// Why AD does not let an identity sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DisabledReason {
-    /// Disabled by an administrator.
-    Disabled,
-    /// Its account has expired.
-    Expired,
-    /// Locked after wrong passwords.
-    Locked,
-}
 
 /// A user or group of the tenant, as `GET /tenants/{tenant}/users` and `…/groups` list it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

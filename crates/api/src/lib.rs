@@ -31,19 +31,18 @@ pub use administrators::{
 };
 pub use client::{Client, ClientError, HostStateAnswer, Refusal};
 pub use error::{Code, ErrorBody, ErrorDetails};
-pub use events::{Event, EventKind, EventQuery, Outcome};
+pub use events::{Event, EventQuery};
 pub use hosts::{
     Host, HostQuota, HostReport, HostSession, HostToken, HostTokenCreate, HostTokenCreated,
     MAX_REPORTED_QUOTAS, MAX_REPORTED_SESSIONS, MAX_RESOLVED, QuotaHow, ResolveNames, ResolvedName,
     ResolvedNames,
 };
 pub use identities::{
-    ApplyIdentities, ApplyIdentitiesResult, AttributeOrigin, DisabledReason, DomainIdentitiesPage,
-    EffectiveGroup, GroupDetails, IdentitiesFound, Identity, IdentityChange, IdentityKind,
-    IdentityLookup, IdentitySource, IdentityState, LeaseHolder, MAX_CHANGES, MAX_FAILURES,
-    MAX_GROUPS, MAX_MEMBER_CHANGES, PrincipalRef, RefusedChange, SyncDomain, SyncFailure,
-    SyncLease, SyncLeaseRelease, SyncLeaseRequest, SyncState, SyncedIdentity, UserCreate,
-    UserDetails,
+    ApplyIdentities, ApplyIdentitiesResult, AttributeOrigin, DomainIdentitiesPage, EffectiveGroup,
+    GroupDetails, IdentitiesFound, Identity, IdentityChange, IdentityLookup, LeaseHolder,
+    MAX_CHANGES, MAX_FAILURES, MAX_GROUPS, MAX_MEMBER_CHANGES, PrincipalRef, RefusedChange,
+    SyncDomain, SyncFailure, SyncLease, SyncLeaseRelease, SyncLeaseRequest, SyncState,
+    SyncedIdentity, UserCreate, UserDetails,
 };
 pub use openapi::{OPENAPI_PATH, openapi};
 pub use paths::{BASE_PATH, encode_segment};
@@ -51,19 +50,19 @@ pub use secret::{Base64Secret, SecretText};
 pub use services::{ServicePrincipal, ServicePrincipalCreate};
 pub use storage::{
     AccessReason, AccessVia, DefaultPermission, Grant, GrantCreate, HostAccount, HostDomain,
-    HostShare, HostState, HostStateQuery, HostTenant, KerberosKey, KeyName, Keytab, KeytabEntry,
+    HostShare, HostState, HostStateQuery, HostTenant, KerberosKey, Keytab, KeytabEntry,
     MAX_REFUSED_USERS, ReducedRole, RotateAccountKey, RotateKey, RotatedAccount, Share,
-    ShareAccess, ShareAccessQuery, ShareCreate, ShareQuota, ShareRole, StorageAccount,
-    StorageAccountCreate, StorageAccountDelete,
+    ShareAccess, ShareAccessQuery, ShareCreate, ShareQuota, StorageAccount, StorageAccountCreate,
+    StorageAccountDelete,
 };
 pub use tenants::{
     AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate, TenantPolicy,
 };
-pub use tokens::{Connector, ConnectorCreate, ConnectorCreated, Role, TokenKind, WhoAmI};
+pub use tokens::{Connector, ConnectorCreate, ConnectorCreated, TokenKind, WhoAmI};
 pub use trusts::{
-    AdStep, AdStepPhase, ConfirmTrust, ConfirmTrustRotation, HeldSecret, KerberosServer,
-    MAX_AD_REASON, MAX_AD_STEP, PrepareTrust, PreparedTrust, RecordKerberosServer, RotateTrust,
-    Trust, TrustKey, TrustKeyState, TrustRotation, TrustState,
+    AdStep, ConfirmTrust, ConfirmTrustRotation, HeldSecret, KerberosServer, MAX_AD_REASON,
+    MAX_AD_STEP, PrepareTrust, PreparedTrust, RecordKerberosServer, RotateTrust, Trust, TrustKey,
+    TrustRotation,
 };
 
 use schemars::JsonSchema;

@@ -1,35 +1,11 @@
 //! Storage accounts, shares, permissions, and what the SMB host of an account needs.
 
 use crate::identities::is_zero;
-use crate::{Base64Secret, Identity, IdentityKind, PrincipalRef};
+use crate::{Base64Secret, Identity, PrincipalRef};
+use crossrealm_types::{IdentityKind, KeySlot, ShareRole};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use uuid::Uuid;
-
-/// A share-level permission. Ordered: the greater one permits more.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum ShareRole {
-    /// Read files and directories.
-    Reader,
-    /// Read, write and delete.
-    Contributor,
-    /// Read, write, delete, and change permissions.
-    ElevatedContributor,
-}
-
-/// One of the two keys of a storage account or service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyName {
-    /// The first key.
-    Kerb1,
-    /// The second key.
-    Kerb2,
-}
 
 /// `POST /tenants/{tenant}/storage-accounts`: a new account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,7 +49,7 @@ pub struct StorageAccount {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KerberosKey {
     /// Which of the two.
-    pub name: KeyName,
+    pub name: KeySlot,
     /// Its key version number (RFC 4120 §5.2.9).
     pub kvno: u32,
     /// Whether new tickets are sealed with it.
@@ -91,7 +67,7 @@ pub struct KerberosKey {
 #[serde(deny_unknown_fields)]
 pub struct RotateAccountKey {
     /// The key to replace. The other one seals new tickets from then on.
-    pub key: KeyName,
+    pub key: KeySlot,
     /// Whether to rotate although a host lacks the key that will seal; tickets then fail there until it has fetched it.
     #[serde(default)]
     pub force: bool,
@@ -113,7 +89,7 @@ pub struct RotatedAccount {
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {
     /// The key to replace. The other one seals new tickets from then on.
-    pub key: KeyName,
+    pub key: KeySlot,
 }
 
 /// `POST …/keytab`: the keys of a service as an MIT keytab. Audited.
@@ -363,37 +339,4 @@ pub struct ReducedRole {
     /// The current role; absent where there is none.
     #[serde(default)]
     pub has: Option<ShareRole>,
-}
-
-impl ShareRole {
-    /// The text form, as it travels: `elevated-contributor`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Contributor => "contributor",
-            Self::ElevatedContributor => "elevated-contributor",
-        }
-    }
-}
-
-impl KeyName {
-    /// The text form, as it travels: `kerb1`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Kerb1 => "kerb1",
-            Self::Kerb2 => "kerb2",
-        }
-    }
-}
-
-impl fmt::Display for ShareRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for KeyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }

@@ -1,24 +1,10 @@
 //! Who may do what: roles, tokens, connectors.
 
 use crate::SecretText;
+use crossrealm_types::AdministratorRole;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use uuid::Uuid;
-
-/// What an administrator may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Everything.
-    GlobalAdministrator,
-    /// Trusts, connectors, identities.
-    HybridIdentityAdministrator,
-    /// Storage accounts, shares, service principals, and their keys.
-    StorageAdministrator,
-    /// Read what holds no secret.
-    Reader,
-}
 
 /// What a token stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,7 +27,7 @@ pub struct WhoAmI {
     pub name: String,
     /// The role of an administrator; absent for connectors and hosts.
     #[serde(default)]
-    pub role: Option<Role>,
+    pub role: Option<AdministratorRole>,
     /// The only tenant it is good for; absent where it is good for all.
     #[serde(default)]
     pub tenant: Option<Uuid>,
@@ -89,34 +75,4 @@ pub struct ConnectorCreated {
     pub connector: Connector,
     /// Its bearer token.
     pub token: SecretText,
-}
-
-impl Role {
-    /// The text form, as it travels: `storage-administrator`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::GlobalAdministrator => "global-administrator",
-            Self::HybridIdentityAdministrator => "hybrid-identity-administrator",
-            Self::StorageAdministrator => "storage-administrator",
-            Self::Reader => "reader",
-        }
-    }
-
-    /// The role of this text form.
-    pub fn from_text(text: &str) -> Option<Self> {
-        [
-            Self::GlobalAdministrator,
-            Self::HybridIdentityAdministrator,
-            Self::StorageAdministrator,
-            Self::Reader,
-        ]
-        .into_iter()
-        .find(|role| role.as_str() == text)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }

@@ -1,6 +1,7 @@
 //! The trust between a tenant and an AD domain, as the tenant records it.
 
 use crate::SecretText;
+use crossrealm_types::{AdStepPhase, TrustKeyState, TrustState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,16 +31,6 @@ pub struct Trust {
     pub keys: Vec<TrustKey>,
 }
 
-/// Whether AD holds the trust, as far as the tenant knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TrustState {
-    /// Prepared, never confirmed.
-    Pending,
-    /// Confirmed at least once.
-    Active,
-}
-
 /// One version of a trust key. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrustKey {
@@ -55,21 +46,6 @@ pub struct TrustKey {
     pub retires_at: Option<i64>,
     /// When a ticket sealed with it last arrived.
     pub last_seen_at: Option<i64>,
-}
-
-/// The life of a trust key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TrustKeyState {
-    /// Generated and handed out; not yet reported to be in AD. Opens tickets already, since AD may use it before the
-    /// report arrives.
-    Pending,
-    /// In AD now.
-    Current,
-    /// Replaced in AD, which may still seal tickets with it.
-    Previous,
-    /// Out of use in AD; opens old tickets until `retires_at`.
-    Retired,
 }
 
 /// `POST /tenants/{tenant}/trusts/{domain}/prepare`: what is needed to make the trust in AD.
@@ -230,15 +206,3 @@ pub struct AdStep {
 pub const MAX_AD_STEP: usize = 300;
 /// The longest reason of a failed change in AD, in characters.
 pub const MAX_AD_REASON: usize = 256;
-
-/// How far a change in AD has come. One that was begun and neither done nor failed was cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AdStepPhase {
-    /// It is about to be made.
-    Begun,
-    /// AD took it.
-    Done,
-    /// AD refused it, or did not answer.
-    Failed,
-}

@@ -1,9 +1,9 @@
 //! The way of events from a request to the directory: bounded, batched, never waited for by a ticket.
 
-use crossrealm_directory::{Actor, Directory, NewEvent, Outcome};
-use crossrealm_kdc::{IdentityKind, TenantId};
+use crossrealm_directory::{Actor, Directory, NewEvent};
+use crossrealm_kdc::TenantId;
 use crossrealm_os::retry;
-use crossrealm_types::Sid;
+use crossrealm_types::{EventOutcome, IdentityKind, Sid};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -177,7 +177,7 @@ async fn write_batch(directory: &Directory, batch: Vec<NewEvent>) {
 
 fn lost_event(count: u64) -> NewEvent {
     NewEvent {
-        outcome: Outcome::Dropped,
+        outcome: EventOutcome::Dropped,
         reason: "overflow".into(),
         detail: format!("{count} events were lost: more arrived than could be written"),
         ..NewEvent::audit(&Actor::local("serve"), None, "events.lost")

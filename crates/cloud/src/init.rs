@@ -6,6 +6,7 @@ use crossrealm_directory::{
     Actor, Directory, DirectoryError, MasterKey, MasterKeyError, NewToken, TokenRole,
     check_new_store, shown_store_url,
 };
+use crossrealm_types::AdministratorRole;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -281,7 +282,7 @@ async fn first_token(store: &str, master_key: MasterKey) -> Result<Zeroizing<Str
     let directory = Directory::open(store, master_key).await?;
     let token = NewToken {
         tenant: None,
-        role: TokenRole::GlobalAdministrator,
+        role: TokenRole::Administrator(AdministratorRole::GlobalAdministrator),
         name: "bootstrap".into(),
         expires_at: None,
     };

@@ -7,13 +7,13 @@ mod common;
 use crate::common::Service;
 use crate::common::trusted::{ask, honest, sync_alice, world};
 use crossrealm_api::{
-    AdministratorCreate, Base64Secret, EnrolmentBegin, EnrolmentFinish, IdentityState, Role,
-    SecretText, SignIn,
+    AdministratorCreate, Base64Secret, EnrolmentBegin, EnrolmentFinish, SecretText, SignIn,
 };
 use crossrealm_krb::crypto::Enctype;
 use crossrealm_krb::keytab::Keytab;
 use crossrealm_krb::messages::{TgsRep, decode};
 use crossrealm_testkit::trusted_tenant::{self, DOMAIN};
+use crossrealm_types::{AdministratorRole, IdentityState};
 use std::sync::{Arc, Mutex};
 
 /// Everything that is logged from now on, at every level.
@@ -59,7 +59,7 @@ async fn sign_in_secrets(service: &Service) -> Vec<(&'static str, Vec<u8>)> {
     let (upn, password) = ("ada@contoso.com", "correct horse battery");
     let wanted = AdministratorCreate {
         upn: upn.into(),
-        role: Role::GlobalAdministrator,
+        role: AdministratorRole::GlobalAdministrator,
         tenant: None,
     };
     let made = service.admin.create_administrator(&wanted).await.unwrap();

@@ -13,21 +13,20 @@ use crate::error::{DirectoryError, RecordKind, Result};
 use crate::identities::find::by_sid;
 use crate::identities::rows::{IdentityInfo, primary_group_sid};
 use crate::names::visible;
-use crate::service_keys::{Owner, OwnerKind, service_keys};
+use crate::service_keys::{Owner, service_keys};
 use crate::storage::service_names::service_name;
 use crate::tenants::domains::load_domains;
 use crate::tenants::model::{TenantInfo, krbtgt, load_tenant};
 use crate::trusts;
-use crate::trusts::model::TrustKeyState;
 use crate::trusts::secrets;
 use crate::trusts::secrets::StoredSecret;
 use crossrealm_kdc::{
-    ForestDomain, Identity, IdentityKind, KeyState, Lookups, Records, Service, ServiceName, Tenant,
-    TenantId, Trust, TrustKey, Wanted,
+    ForestDomain, Identity, KeyState, Lookups, Records, Service, ServiceName, Tenant, TenantId,
+    Trust, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_os::clock::now_s;
-use crossrealm_types::Sid;
+use crossrealm_types::{IdentityKind, Sid, TrustKeyState};
 use sqlx::AnyConnection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -241,7 +240,7 @@ impl Directory {
             Some(row) => {
                 let owner = Owner {
                     tenant,
-                    kind: col_word(&row, "owner_kind", OwnerKind::from_word)?,
+                    kind: col_word(&row, "owner_kind")?,
                     id: col_uuid(&row, "owner_id")?,
                 };
                 Some(Arc::new(Service {

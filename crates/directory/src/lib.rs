@@ -32,10 +32,8 @@ pub use administrators::attempts::{FREE_FAILURES, FREE_FAILURES_OF_SENDER};
 pub use administrators::sign_in::{SESSION_LIFE_S, Session, SignInAs};
 pub use administrators::tokens::{NewToken, TokenInfo, TokenRole};
 pub use administrators::{AdministratorInfo, CODE_LIFE_S, Enrolment};
-pub use audit::ad_steps::{AdStep, AdStepPhase, MAX_AD_STEP};
-pub use audit::events::{
-    Actor, Event, EventCategory, EventFilter, NewEvent, Outcome, TrustKeySeen,
-};
+pub use audit::ad_steps::{AdStep, MAX_AD_STEP};
+pub use audit::events::{Actor, Event, EventFilter, NewEvent, TrustKeySeen};
 pub use db::connect::check_new_store;
 pub use db::url::{check_store_url, shown_store_url};
 pub use directory::Directory;
@@ -57,21 +55,19 @@ pub use page::{Page, Paged};
 pub use random::RandomError;
 pub use sealing::error::SealError;
 pub use sealing::master_key::{MasterKey, MasterKeyError};
-pub use service_keys::{KeyInfo, KeySlot, KeytabMaterial};
+pub use service_keys::{KeyInfo, KeytabMaterial};
 pub use storage::effective_access::{AccessReason, ShareAccess, Via};
-pub use storage::model::{Grant, NewStorageAccount, Share, SharePath, ShareRole, StorageAccount};
+pub use storage::model::{Grant, NewStorageAccount, Share, SharePath, StorageAccount};
 pub use storage::service_principals::ServicePrincipal;
 pub use sync::connectors::{ConnectorInfo, MAX_LEASE_S, MIN_LEASE_S};
 pub use sync::model::{
     ApplyIdentities, ApplyOutcome, DomainIdentities, IdentityChange, MAX_CHANGES, MAX_CURSOR,
-    MAX_FAILURES, MAX_MEMBER_CHANGES, MAX_MEMBERS_READ, RefusedChange, RefusedChangeCode,
-    SyncFailure, SyncLease, SyncState, SyncedIdentity,
+    MAX_FAILURES, MAX_MEMBER_CHANGES, MAX_MEMBERS_READ, RefusedChange, SyncFailure, SyncLease,
+    SyncState, SyncedIdentity,
 };
 pub use tenants::domains::{DomainInfo, NewDomain};
 pub use tenants::model::{NewTenant, TenantInfo};
 pub use trusts::kerberos_servers::{KerberosServerInfo, NewKerberosServer};
-pub use trusts::model::{
-    HeldSecret, PrepareTrust, PreparedTrust, TrustInfo, TrustKeyInfo, TrustKeyState, TrustState,
-};
+pub use trusts::model::{HeldSecret, PrepareTrust, PreparedTrust, TrustInfo, TrustKeyInfo};
 pub use trusts::rotation::{MIN_ROTATION_S, RotateTrust, TrustRotation};
 pub use uuid::Uuid;

@@ -12,22 +12,15 @@ use crate::sealing::seal::{SealContext, Sealer};
 use crossrealm_kdc::{ServiceKey, TenantId};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_os::clock::now_s;
+use crossrealm_types::{KeySlot, UnknownWord};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
+use std::str::FromStr;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Beyond the longest ticket life, a replaced key is kept for the clock skew of both sides, in seconds.
 const SKEW_S: i64 = 600;
-
-/// One of the two keys of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeySlot {
-    /// `kerb1`.
-    Kerb1,
-    /// `kerb2`.
-    Kerb2,
-}
 
 /// The record of a service key, without the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,27 +63,14 @@ pub(crate) enum OwnerKind {
     Principal,
 }
 
-impl KeySlot {
-    /// `kerb1` or `kerb2`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Kerb1 => "kerb1",
-            Self::Kerb2 => "kerb2",
-        }
-    }
+impl FromStr for OwnerKind {
+    type Err = UnknownWord;
 
-    /// The slot of this name.
-    pub fn from_word(text: &str) -> Option<Self> {
-        [Self::Kerb1, Self::Kerb2]
+    fn from_str(text: &str) -> std::result::Result<Self, UnknownWord> {
+        [Self::Krbtgt, Self::Account, Self::Principal]
             .into_iter()
-            .find(|slot| slot.as_str() == text)
-    }
-
-    fn other(self) -> Self {
-        match self {
-            Self::Kerb1 => Self::Kerb2,
-            Self::Kerb2 => Self::Kerb1,
-        }
+            .find(|kind| kind.as_str() == text)
+            .ok_or(UnknownWord("owner of a key"))
     }
 }
 
@@ -101,12 +81,6 @@ impl OwnerKind {
             Self::Account => "account",
             Self::Principal => "principal",
         }
-    }
-
-    pub(crate) fn from_word(text: &str) -> Option<Self> {
-        [Self::Krbtgt, Self::Account, Self::Principal]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
     }
 
     fn record(self) -> &'static str {
@@ -235,7 +209,7 @@ async fn rows(conn: &mut AnyConnection, owner: &Owner) -> Result<Vec<AnyRow>> {
 pub(crate) async fn key_infos(conn: &mut AnyConnection, owner: &Owner) -> Result<Vec<KeyInfo>> {
     let info = |row: &AnyRow| {
         Ok(KeyInfo {
-            slot: col_word(row, "slot", KeySlot::from_word)?,
+            slot: col_word(row, "slot")?,
             kvno: col_u32(row, "kvno")?,
             sealing: col::<i64>(row, "sealing")? != 0,
             created_at: col(row, "created_at")?,

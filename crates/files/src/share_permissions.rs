@@ -1,7 +1,8 @@
 //! Share permissions: a role as a security descriptor, in the Security Descriptor Definition Language ([MS-DTYP] 2.5.1).
 
 use crate::acl::mask;
-use crossrealm_api::{Grant, HostShare, HostState, ShareRole};
+use crossrealm_api::{Grant, HostShare, HostState};
+use crossrealm_types::ShareRole;
 use std::fmt::Write;
 
 /// The permissions of a share: one entry for each grant and one for the default role.
@@ -76,7 +77,8 @@ pub(crate) fn root_sddl() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossrealm_api::{IdentityKind, ReducedRole};
+    use crossrealm_api::ReducedRole;
+    use crossrealm_types::IdentityKind;
 
     fn share(grants: &[(&str, ShareRole)]) -> HostShare {
         HostShare {

@@ -2,8 +2,8 @@
 //! (`docs/design.md` 6.2, 6.3).
 
 use crate::event::{Reason, TicketRefusal};
-use crate::records::{ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState};
-use crossrealm_types::Sid;
+use crate::records::{ForestDomain, Identity};
+use crossrealm_types::{IdentityKind, IdentitySource, IdentityState, Sid};
 
 /// The most group SIDs of a ticket: the limit of a Windows access token is 1,024, from which well-known SIDs are taken.
 /// More are refused, never truncated: a server that saw only some of a user's groups would miss a denial.

@@ -5,7 +5,7 @@
 //! a cache can hand them out without copying keys.
 
 use crossrealm_krb::crypto::Key;
-use crossrealm_types::Sid;
+use crossrealm_types::{IdentityKind, IdentitySource, IdentityState, Sid};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -191,35 +191,6 @@ pub struct Identity {
     pub primary_group_rid: u32,
     /// The SIDs of every synced group it is in, directly or through other groups, the primary group included.
     pub groups: Vec<Sid>,
-}
-
-/// What an identity is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdentityKind {
-    /// A person or service that signs in.
-    User,
-    /// A group.
-    Group,
-}
-
-/// Where an identity comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdentitySource {
-    /// Synced from AD.
-    Hybrid,
-    /// Exists only in the tenant; can have no on-premises sign-in.
-    CloudOnly,
-}
-
-/// Whether an identity may sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdentityState {
-    /// Enabled in AD at the last sync.
-    Enabled,
-    /// Disabled, expired or locked in AD at the last sync.
-    Disabled,
-    /// Deleted from AD; kept so that its SID is never given to another.
-    Deleted,
 }
 
 impl TenantId {

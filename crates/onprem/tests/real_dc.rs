@@ -332,7 +332,8 @@ async fn signs_in_with_a_keytab_and_with_tickets() {
 
 #[tokio::test]
 async fn reads_the_domain_for_the_sync() {
-    use crossrealm_onprem::sync::{Agent, DisabledReason, ObjectKind, Scope, SkipReason, SyncMode};
+    use crossrealm_onprem::sync::{Agent, Scope, SkipReason, SyncMode};
+    use crossrealm_types::{DisabledReason, IdentityKind};
     let Some(world) = World::from_environment() else {
         return;
     };
@@ -384,7 +385,7 @@ async fn reads_the_domain_for_the_sync() {
     let everyone = find("Domain Users");
     assert_eq!(
         (everyone.account.kind, everyone.account.sid.rid()),
-        (ObjectKind::Group, 513)
+        (IdentityKind::Group, 513)
     );
     let skipped = |wanted: &str| {
         observed

@@ -21,5 +21,6 @@ pub use names::{
 pub use sid::{MAX_SUB_AUTHORITIES, Sid, SidError};
 pub use vocabulary::{
     AdStepPhase, AdministratorRole, DisabledReason, EventKind, EventOutcome, IdentityKind,
-    IdentitySource, IdentityState, KeySlot, ShareRole, TrustKeyState, TrustState, UnknownWord,
+    IdentitySource, IdentityState, KeySlot, RefusedChangeCode, ShareRole, TrustKeyState,
+    TrustState, UnknownWord,
 };

@@ -20,6 +20,7 @@ macro_rules! vocabulary {
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
         )]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name {
             $($(#[$value_doc])* #[serde(rename = $word)] $value,)+
         }
@@ -120,6 +121,26 @@ vocabulary! {
         Expired = "expired",
         /// Locked out after wrong passwords.
         Locked = "locked",
+    }
+
+    /// Why an object of a sync was refused.
+    RefusedChangeCode, "code of a refused object" {
+        /// The object was synchronized with another SID before.
+        SidChanged = "sid_changed",
+        /// Another object has, or had, the SID.
+        SidDuplicate = "sid_duplicate",
+        /// The SID is not one of the connector's domain.
+        SidOutsideDomain = "sid_outside_domain",
+        /// A user with a RID below 1000, which the tenant does not allow.
+        RidReserved = "rid_reserved",
+        /// Another identity has the UPN or the account name.
+        UpnConflict = "upn_conflict",
+        /// The object is not an identity of this domain, or not one of the kind that the change needs.
+        UnknownObject = "unknown_object",
+        /// The object would overwrite an identity that exists only in the tenant.
+        CloudOnly = "cloud_only",
+        /// A value is malformed or too long, or the kind changed.
+        Invalid = "invalid",
     }
 
     /// Whether AD holds a trust, as far as the tenant knows.

@@ -4,12 +4,13 @@ use super::object::{ObjectSetup, agrees};
 use crate::connect::{self, DomainTarget};
 use crate::error::AgentError;
 use crate::records;
-use crossrealm_api::{Client, KerberosServer, Tenant, Trust, TrustKeyState, TrustState};
+use crossrealm_api::{Client, KerberosServer, Tenant, Trust};
 use crossrealm_onprem::kerberos_server::{
     Object, ObjectRefusal, ObjectStep, TrustKey, plan, trust_key,
 };
 use crossrealm_onprem::lsa::ENCTYPES_AES;
 use crossrealm_onprem::trust::{Observed, Tdo, TrustStep, Wanted, observe, plan as plan_trust};
+use crossrealm_types::{TrustKeyState, TrustState};
 
 /// What both sides hold.
 #[derive(Debug)]

@@ -2,9 +2,8 @@
 
 use crate::error::AgentError;
 use crossrealm_api as api;
-use crossrealm_onprem::sync::{
-    Account, CloudObject, DisabledReason, ObjectKind, Observed, SyncChange, SyncPlan,
-};
+use crossrealm_onprem::sync::{Account, CloudObject, Observed, SyncChange, SyncPlan};
+use crossrealm_types::{DisabledReason, IdentityState};
 use std::collections::BTreeSet;
 
 /// The most members that one request carries, over all its changes: keeps a request below about one megabyte.
@@ -118,23 +117,16 @@ fn wire(change: &SyncChange<'_>) -> Vec<(api::IdentityChange, usize)> {
 fn identity(account: &Account) -> api::SyncedIdentity {
     api::SyncedIdentity {
         object_guid: account.guid.clone(),
-        kind: match account.kind {
-            ObjectKind::User => api::IdentityKind::User,
-            ObjectKind::Group => api::IdentityKind::Group,
-        },
+        kind: account.kind,
         sid: account.sid.to_string(),
         account_name: account.account_name.clone(),
         upn: account.upn.clone(),
         display_name: account.display_name.clone(),
         state: match account.disabled {
-            None => api::IdentityState::Enabled,
-            Some(_) => api::IdentityState::Disabled,
+            None => IdentityState::Enabled,
+            Some(_) => IdentityState::Disabled,
         },
-        disabled_reason: account.disabled.map(|reason| match reason {
-            DisabledReason::Disabled => api::DisabledReason::Disabled,
-            DisabledReason::Expired => api::DisabledReason::Expired,
-            DisabledReason::Locked => api::DisabledReason::Locked,
-        }),
+        disabled_reason: account.disabled,
         primary_group_rid: account.primary_group_rid,
         members: Vec::new(),
         more_members: false,
@@ -145,23 +137,12 @@ fn identity(account: &Account) -> api::SyncedIdentity {
 pub(super) fn cloud_object(held: api::SyncedIdentity) -> Result<(String, CloudObject), AgentError> {
     let parsed = held.sid.parse();
     let sid = parsed.map_err(|_| AgentError::BadSid(held.sid.clone()))?;
-    let disabled = match (held.state, held.disabled_reason) {
-        (api::IdentityState::Disabled, Some(api::DisabledReason::Expired)) => {
-            Some(DisabledReason::Expired)
-        }
-        (api::IdentityState::Disabled, Some(api::DisabledReason::Locked)) => {
-            Some(DisabledReason::Locked)
-        }
-        (api::IdentityState::Disabled, _) => Some(DisabledReason::Disabled),
-        _ => None,
-    };
+    let disabled = (held.state == IdentityState::Disabled)
+        .then(|| held.disabled_reason.unwrap_or(DisabledReason::Disabled));
     let object = CloudObject {
         account: Account {
             guid: held.object_guid.clone(),
-            kind: match held.kind {
-                api::IdentityKind::User => ObjectKind::User,
-                api::IdentityKind::Group => ObjectKind::Group,
-            },
+            kind: held.kind,
             sid,
             account_name: held.account_name,
             upn: held.upn,
@@ -169,7 +150,7 @@ pub(super) fn cloud_object(held: api::SyncedIdentity) -> Result<(String, CloudOb
             disabled,
             primary_group_rid: held.primary_group_rid,
         },
-        deleted: held.state == api::IdentityState::Deleted,
+        deleted: held.state == IdentityState::Deleted,
         members: held.members.into_iter().collect::<BTreeSet<_>>(),
     };
     Ok((held.object_guid, object))
@@ -183,7 +164,7 @@ mod tests {
     fn account(number: usize) -> Account {
         Account {
             guid: format!("guid-{number}"),
-            kind: ObjectKind::User,
+            kind: crossrealm_types::IdentityKind::User,
             sid: format!("S-1-5-21-1-2-3-{}", 1000 + number).parse().unwrap(),
             account_name: format!("user{number}"),
             upn: format!("user{number}@corp.contoso.com"),

@@ -84,12 +84,13 @@ fn is_accepted_by_number(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossrealm_onprem::sync::{Account, ObjectKind};
+    use crossrealm_onprem::sync::Account;
+    use crossrealm_types::IdentityKind;
 
     fn deleting(count: usize) -> SyncPlan {
         let account = Account {
             guid: String::new(),
-            kind: ObjectKind::User,
+            kind: IdentityKind::User,
             sid: "S-1-5-21-1-2-3-1104".parse().unwrap(),
             account_name: String::new(),
             upn: String::new(),

@@ -9,9 +9,7 @@ use crate::error::AgentError;
 use crate::journal::Journal;
 use crate::progress::{Event, Progress};
 use crate::records;
-use crossrealm_api::{
-    Client, ConfirmTrust, PrepareTrust, PreparedTrust, Tenant, Trust, TrustKeyState,
-};
+use crossrealm_api::{Client, ConfirmTrust, PrepareTrust, PreparedTrust, Tenant, Trust};
 use crossrealm_onprem::lsa::{ENCTYPES_AES, Lsa};
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::smb::LsaPipe;
@@ -19,6 +17,7 @@ use crossrealm_onprem::trust::{
     KeyMatch, Observed, TrustRefusal, TrustStep, Wanted, apply, observe, plan, top_level_names,
 };
 use crossrealm_os::clock;
+use crossrealm_types::TrustKeyState;
 
 /// How often AD is brought in line before the run fails: once for what can be seen, once more where the key then proves to
 /// be another.

@@ -1,13 +1,15 @@
 //! Who may call an endpoint.
 
-use crate::Role;
-use Role::{GlobalAdministrator, HybridIdentityAdministrator, Reader, StorageAdministrator};
+use AdministratorRole::{
+    GlobalAdministrator, HybridIdentityAdministrator, Reader, StorageAdministrator,
+};
+use crossrealm_types::AdministratorRole;
 
 /// Who may call an endpoint, beside being limited to the tenant of their token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
     /// The administrators' roles that may call it.
-    pub roles: &'static [Role],
+    pub roles: &'static [AdministratorRole],
     /// Whether the connector of the `{domain}` in the path may.
     pub connector: bool,
     /// Whether the connector of the `{domain}` in the path may, where it was given the right to rotate the trust.
@@ -19,7 +21,7 @@ pub struct Access {
 }
 
 /// Administrators with one of these roles, of one tenant or of all.
-const fn roles(roles: &'static [Role]) -> Access {
+const fn roles(roles: &'static [AdministratorRole]) -> Access {
     Access {
         roles,
         connector: false,
@@ -29,7 +31,7 @@ const fn roles(roles: &'static [Role]) -> Access {
     }
 }
 
-const ALL: &[Role] = &[
+const ALL: &[AdministratorRole] = &[
     GlobalAdministrator,
     HybridIdentityAdministrator,
     StorageAdministrator,

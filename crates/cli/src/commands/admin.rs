@@ -4,7 +4,8 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, time_column};
 use clap::Subcommand;
-use crossrealm_api::{AdministratorCreate, AdministratorEnrolment, Role};
+use crossrealm_api::{AdministratorCreate, AdministratorEnrolment};
+use crossrealm_types::AdministratorRole;
 
 /// What can be done with administrators.
 #[derive(Subcommand, Debug)]
@@ -15,7 +16,7 @@ pub enum Args {
         upn: String,
         /// Role: `global-administrator`, `hybrid-identity-administrator`, `storage-administrator` or `reader`
         #[arg(long, value_parser = role)]
-        role: Role,
+        role: AdministratorRole,
         /// Restrict them to this tenant [default: every tenant that you may administer]
         #[arg(long, value_name = "TENANT")]
         only: Option<String>,
@@ -89,8 +90,8 @@ fn show(context: &Context, made: &AdministratorEnrolment) -> Result<(), Failure>
     Ok(())
 }
 
-fn role(text: &str) -> Result<Role, String> {
-    Role::from_text(text).ok_or_else(|| {
+fn role(text: &str) -> Result<AdministratorRole, String> {
+    text.parse().map_err(|_| {
         "expected `global-administrator`, `hybrid-identity-administrator`, `storage-administrator` or `reader`".into()
     })
 }

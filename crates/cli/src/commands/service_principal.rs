@@ -1,12 +1,13 @@
 //! `crossrealm service-principal`: Kerberos services of a tenant that are not storage accounts.
 
-use super::storage_account::{KeyArg, keys};
+use super::storage_account::{key_slot, keys};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keytab;
 use crate::output::{Column, column, shown, time_column};
 use clap::Subcommand;
 use crossrealm_api::{RotateKey, ServicePrincipalCreate};
+use crossrealm_types::KeySlot;
 use std::path::PathBuf;
 
 /// What can be done with service principals.
@@ -34,8 +35,8 @@ pub enum Args {
         /// Service principal name, `class/host`
         spn: String,
         /// The key to replace
-        #[arg(long)]
-        key: KeyArg,
+        #[arg(long, value_parser = key_slot())]
+        key: KeySlot,
     },
     /// Write the service's keys as an MIT keytab
     Keytab {
@@ -81,7 +82,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Args::RotateKey { spn, key } => {
             let service = client
-                .rotate_service_principal_key(tenant, &spn, &RotateKey { key: key.into() })
+                .rotate_service_principal_key(tenant, &spn, &RotateKey { key })
                 .await?;
             context.output.record(&service, COLUMNS)
         }

@@ -7,11 +7,13 @@ use crate::keytab;
 use crate::output;
 use crate::output::{Column, Format, column, shown, time_column, write_stdout};
 use crate::token_file::write_or_revoke;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use crossrealm_api::{
-    Host, HostTokenCreate, HostTokenCreated, KeyName, RotateAccountKey, StorageAccount,
+    Host, HostTokenCreate, HostTokenCreated, RotateAccountKey, StorageAccount,
     StorageAccountCreate, StorageAccountDelete,
 };
+use crossrealm_types::KeySlot;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -48,8 +50,8 @@ pub enum Args {
         /// Name of the account
         name: String,
         /// The key to replace
-        #[arg(long)]
-        key: KeyArg,
+        #[arg(long, value_parser = key_slot())]
+        key: KeySlot,
         /// Rotate although a host lacks the key that will encrypt tickets; tickets fail there until the host has fetched it
         #[arg(long)]
         force: bool,
@@ -94,21 +96,12 @@ pub enum Args {
 }
 
 /// One of the two keys, on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum KeyArg {
-    /// The first key
-    Kerb1,
-    /// The second key
-    Kerb2,
-}
-
-impl From<KeyArg> for KeyName {
-    fn from(key: KeyArg) -> Self {
-        match key {
-            KeyArg::Kerb1 => Self::Kerb1,
-            KeyArg::Kerb2 => Self::Kerb2,
-        }
-    }
+pub(super) fn key_slot() -> impl TypedValueParser<Value = KeySlot> {
+    PossibleValuesParser::new([
+        PossibleValue::new("kerb1").help("The first key"),
+        PossibleValue::new("kerb2").help("The second key"),
+    ])
+    .try_map(|word| word.parse::<KeySlot>())
 }
 
 const LIST: &[Column] = &[
@@ -254,7 +247,6 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             Ok(())
         }
         Args::RotateKey { name, key, force } => {
-            let key = key.into();
             let rotate = RotateAccountKey { key, force };
             let rotated = client
                 .rotate_storage_account_key(tenant, &name, &rotate)

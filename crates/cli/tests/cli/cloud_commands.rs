@@ -1,7 +1,8 @@
 //! The cloud-side commands against a running service: what they do, what they refuse, and that text and JSON say the same.
 
 use super::common::{Cloud, PATIENCE};
-use crossrealm_api::{IdentityChange, IdentityKind, IdentityState, SyncedIdentity};
+use crossrealm_api::{IdentityChange, SyncedIdentity};
+use crossrealm_types::{IdentityKind, IdentityState};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;

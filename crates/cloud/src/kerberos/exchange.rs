@@ -3,9 +3,10 @@
 //! The same for every way in: the KDC proxy, TCP and UDP. Each event that it makes goes to the audit, once.
 
 use crate::app::AppState;
-use crossrealm_directory::{NewEvent, Outcome, TrustKeySeen};
+use crossrealm_directory::{NewEvent, TrustKeySeen};
 use crossrealm_kdc::{self as kdc, EventId, Exchange, ExchangeStep, Now, TenantId};
 use crossrealm_os::clock;
+use crossrealm_types::EventOutcome;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -91,9 +92,9 @@ pub(crate) fn now() -> Now {
 /// Hands the event of an exchange to the audit.
 fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
     let (outcome, reason) = match event.outcome {
-        kdc::TicketOutcome::Issued => (Outcome::Done, String::new()),
-        kdc::TicketOutcome::Refused(reason) => (Outcome::Refused, reason.code().to_owned()),
-        kdc::TicketOutcome::Dropped => (Outcome::Dropped, "not-kerberos".to_owned()),
+        kdc::TicketOutcome::Issued => (EventOutcome::Done, String::new()),
+        kdc::TicketOutcome::Refused(reason) => (EventOutcome::Refused, reason.code().to_owned()),
+        kdc::TicketOutcome::Dropped => (EventOutcome::Dropped, "not-kerberos".to_owned()),
     };
     let client = event.client.clone().unwrap_or_default();
     tracing::info!(
@@ -135,7 +136,7 @@ fn record_unknown(app: &AppState, tenant: TenantId, mut event: NewEvent) {
 /// Records a request that was refused before the exchange saw it.
 pub(crate) fn record_foreign(app: &AppState, tenant: TenantId, realm: &str, peer: SocketAddr) {
     let event = NewEvent {
-        outcome: Outcome::Refused,
+        outcome: EventOutcome::Refused,
         reason: kdc::Reason::WrongRealm.code().into(),
         address: Some(peer.ip().to_canonical()),
         detail: format!("the KDC proxy was asked for realm {realm:?}"),

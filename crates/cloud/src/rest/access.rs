@@ -9,9 +9,10 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use crossrealm_api::endpoint::{Access, Endpoint};
-use crossrealm_api::{Code, ErrorDetails, Role};
-use crossrealm_directory::{Actor, NewEvent, Outcome, TenantInfo, TokenInfo, TokenRole};
+use crossrealm_api::{Code, ErrorDetails};
+use crossrealm_directory::{Actor, NewEvent, TenantInfo, TokenInfo, TokenRole};
 use crossrealm_kdc::TenantId;
+use crossrealm_types::{AdministratorRole, EventOutcome};
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -42,7 +43,7 @@ pub(crate) struct InTenant<E> {
     /// The id of the caller's token.
     pub(crate) token: Uuid,
     /// The caller's role, where the token is an administrator's.
-    role: Option<Role>,
+    role: Option<AdministratorRole>,
     endpoint: PhantomData<E>,
 }
 
@@ -101,7 +102,10 @@ impl<E: Endpoint> CallerOf<E> for InTenant<E> {
             actor,
             tenant,
             token: token.id,
-            role: role_of(&token.role),
+            role: match token.role {
+                TokenRole::Administrator(role) => Some(role),
+                TokenRole::Connector { .. } | TokenRole::Host { .. } => None,
+            },
             endpoint: PhantomData,
         })
     }
@@ -119,11 +123,11 @@ impl<E> InTenant<E> {
         app: &App,
         what: &'static str,
     ) -> Result<(), ApiError> {
-        if self.role == Some(Role::GlobalAdministrator) {
+        if self.role == Some(AdministratorRole::GlobalAdministrator) {
             return Ok(());
         }
         app.audit.record(NewEvent {
-            outcome: Outcome::Refused,
+            outcome: EventOutcome::Refused,
             reason: Code::Forbidden.as_str().into(),
             target: what.into(),
             detail: "the token is no global administrator's".into(),
@@ -131,7 +135,10 @@ impl<E> InTenant<E> {
         });
         Err(ApiError::new(
             Code::Forbidden,
-            format!("only a `{}` may {what}", Role::GlobalAdministrator),
+            format!(
+                "only a `{}` may {what}",
+                AdministratorRole::GlobalAdministrator
+            ),
         ))
     }
 }
@@ -205,19 +212,8 @@ fn permits(access: Access, token: &TokenInfo, path: &PathParameters) -> bool {
                 && same(domain, &path.domain)
         }
         TokenRole::Host { account } => access.host && same(account, &path.account),
-        administrator => role_of(administrator).is_some_and(|role| access.roles.contains(&role)),
+        TokenRole::Administrator(role) => access.roles.contains(role),
     }
-}
-
-/// The role of an administrator's token.
-pub(crate) fn role_of(role: &TokenRole) -> Option<Role> {
-    Some(match role {
-        TokenRole::GlobalAdministrator => Role::GlobalAdministrator,
-        TokenRole::HybridIdentityAdministrator => Role::HybridIdentityAdministrator,
-        TokenRole::StorageAdministrator => Role::StorageAdministrator,
-        TokenRole::Reader => Role::Reader,
-        TokenRole::Connector { .. } | TokenRole::Host { .. } => return None,
-    })
 }
 
 fn describe(role: &TokenRole) -> String {
@@ -228,10 +224,7 @@ fn describe(role: &TokenRole) -> String {
         } => format!("is the connector of `{domain}`, which may rotate its trust"),
         TokenRole::Connector { domain, .. } => format!("is the connector of `{domain}`"),
         TokenRole::Host { account } => format!("is the host of storage account `{account}`"),
-        administrator => format!(
-            "has `{}`",
-            role_of(administrator).map_or("no role", Role::as_str)
-        ),
+        TokenRole::Administrator(role) => format!("has `{role}`"),
     }
 }
 
@@ -278,7 +271,7 @@ fn record_refusal(
         address,
     };
     app.audit.record(NewEvent {
-        outcome: Outcome::Refused,
+        outcome: EventOutcome::Refused,
         reason: reason.as_str().into(),
         target: format!("{} {}", parts.method, parts.uri.path()),
         detail: format!("the token {}", describe(&token.role)),

@@ -1,7 +1,7 @@
 //! Administrators, and how they sign in. The endpoints of sign-in are the only ones that change something without a token:
 //! what they take is bounded, counted and answered alike, whatever is wrong with it.
 
-use super::access::{Anyone, Caller, find_tenant, role_of};
+use super::access::{Anyone, Caller, find_tenant};
 use super::convert;
 use super::error::ApiError;
 use super::route::Input;
@@ -9,7 +9,7 @@ use crate::app::{App, AppState, Peer};
 use crate::limits::sender;
 use crossrealm_api::endpoint;
 use crossrealm_api::{
-    Administrator, AdministratorEnrolment, Code, EnrolmentBegun, Page, Role, SecretText, Session,
+    Administrator, AdministratorEnrolment, Code, EnrolmentBegun, Page, SecretText, Session,
 };
 use crossrealm_directory::{self as directory, AdministratorInfo, SignInAs, TokenRole};
 use zeroize::Zeroizing;
@@ -31,17 +31,11 @@ pub(crate) async fn create_administrator(
         // Whoever is confined makes others who are.
         None => own,
     };
-    let role = match wanted.role {
-        Role::GlobalAdministrator => TokenRole::GlobalAdministrator,
-        Role::HybridIdentityAdministrator => TokenRole::HybridIdentityAdministrator,
-        Role::StorageAdministrator => TokenRole::StorageAdministrator,
-        Role::Reader => TokenRole::Reader,
-    };
     let made = app
         .directory
-        .create_administrator(&caller.actor, tenant, &wanted.upn, role)
+        .create_administrator(&caller.actor, tenant, &wanted.upn, wanted.role)
         .await?;
-    Ok(enrolment(made)?)
+    Ok(enrolment(made))
 }
 
 /// [`endpoint::Administrators`]
@@ -51,11 +45,7 @@ pub(crate) async fn administrators(
     _: Input<endpoint::Administrators>,
 ) -> Result<Page<Administrator>, ApiError> {
     let all = app.directory.administrators(caller.token.tenant).await?;
-    let all = all
-        .into_iter()
-        .map(view)
-        .collect::<Result<Vec<_>, ApiError>>()?;
-    Ok(convert::complete(all, |one| one))
+    Ok(convert::complete(all, view))
 }
 
 /// [`endpoint::ResetAdministrator`]
@@ -68,7 +58,7 @@ pub(crate) async fn reset_administrator(
         .directory
         .reset_administrator(&caller.actor, caller.token.tenant, &upn)
         .await?;
-    Ok(enrolment(made)?)
+    Ok(enrolment(made))
 }
 
 /// [`endpoint::RemoveAdministrator`]
@@ -172,25 +162,28 @@ fn text(secret: &SecretText) -> Zeroizing<String> {
 }
 
 fn begun((token, info): directory::Session) -> Result<Session, ApiError> {
+    let TokenRole::Administrator(role) = info.role else {
+        return Err(ApiError::internal("the session is not an administrator's"));
+    };
     Ok(Session {
         token: SecretText::new(token.as_str()),
-        role: people_role(&info.role)?,
+        role,
         upn: info.name,
         tenant: info.tenant.map(convert::uuid),
         expires_at: info.expires_at.unwrap_or(info.created_at),
     })
 }
 
-fn enrolment((code, info): directory::Enrolment) -> Result<AdministratorEnrolment, ApiError> {
-    Ok(AdministratorEnrolment {
-        administrator: view(info)?,
+fn enrolment((code, info): directory::Enrolment) -> AdministratorEnrolment {
+    AdministratorEnrolment {
+        administrator: view(info),
         enrolment_code: SecretText::new(code.as_str()),
-    })
+    }
 }
 
-fn view(info: AdministratorInfo) -> Result<Administrator, ApiError> {
-    Ok(Administrator {
-        role: people_role(&info.role)?,
+fn view(info: AdministratorInfo) -> Administrator {
+    Administrator {
+        role: info.role,
         upn: info.upn,
         tenant: info.tenant.map(convert::uuid),
         tenant_name: info.tenant_name,
@@ -198,9 +191,5 @@ fn view(info: AdministratorInfo) -> Result<Administrator, ApiError> {
         enrolled_at: info.enrolled_at,
         code_expires_at: info.code_expires_at,
         signed_in_at: info.signed_in_at,
-    })
-}
-
-fn people_role(role: &TokenRole) -> Result<Role, ApiError> {
-    role_of(role).ok_or_else(|| ApiError::internal("an administrator without a person's role"))
+    }
 }

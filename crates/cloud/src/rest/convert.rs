@@ -5,7 +5,6 @@ use crossrealm_api as api;
 use crossrealm_api::Code;
 use crossrealm_directory as directory;
 use crossrealm_directory::Uuid;
-use crossrealm_kdc as kdc;
 use crossrealm_kdc::TenantId;
 use crossrealm_krb::keytab::{Keytab, KeytabEntry};
 use crossrealm_krb::principal::Principal;
@@ -84,10 +83,7 @@ pub(crate) fn trust(trust: directory::TrustInfo) -> api::Trust {
         realm: trust.realm,
         flat_name: trust.flat_name,
         sid: trust.sid.to_string(),
-        state: match trust.state {
-            directory::TrustState::Pending => api::TrustState::Pending,
-            directory::TrustState::Active => api::TrustState::Active,
-        },
+        state: trust.state,
         top_level_names: trust.top_level_names,
         created_at: trust.created_at,
         confirmed_at: trust.confirmed_at,
@@ -99,7 +95,7 @@ pub(crate) fn trust(trust: directory::TrustInfo) -> api::Trust {
 fn trust_key(key: directory::TrustKeyInfo) -> api::TrustKey {
     api::TrustKey {
         version: key.version,
-        state: trust_key_state(key.state),
+        state: key.state,
         created_at: key.created_at,
         confirmed_at: key.confirmed_at,
         retires_at: key.retires_at,
@@ -111,95 +107,28 @@ fn trust_key(key: directory::TrustKeyInfo) -> api::TrustKey {
 pub(crate) fn prepared_trust(prepared: &directory::PreparedTrust) -> api::PreparedTrust {
     api::PreparedTrust {
         version: prepared.version,
-        state: trust_key_state(prepared.state),
+        state: prepared.state,
         secret: api::SecretText::new(prepared.secret.as_str()),
         held: prepared
             .held
             .iter()
             .map(|held| api::HeldSecret {
                 version: held.version,
-                state: trust_key_state(held.state),
+                state: held.state,
                 secret: api::SecretText::new(held.secret.as_str()),
             })
             .collect(),
     }
 }
 
-/// Where a version of a trust key is in its life.
-pub(crate) fn trust_key_state(state: directory::TrustKeyState) -> api::TrustKeyState {
-    match state {
-        directory::TrustKeyState::Pending => api::TrustKeyState::Pending,
-        directory::TrustKeyState::Current => api::TrustKeyState::Current,
-        directory::TrustKeyState::Previous => api::TrustKeyState::Previous,
-        directory::TrustKeyState::Retired => api::TrustKeyState::Retired,
-    }
-}
-
-/// User or group.
-pub(crate) fn kind(kind: kdc::IdentityKind) -> api::IdentityKind {
-    match kind {
-        kdc::IdentityKind::User => api::IdentityKind::User,
-        kdc::IdentityKind::Group => api::IdentityKind::Group,
-    }
-}
-
-/// User or group, for the directory.
-pub(crate) fn kind_in(kind: api::IdentityKind) -> kdc::IdentityKind {
-    match kind {
-        api::IdentityKind::User => kdc::IdentityKind::User,
-        api::IdentityKind::Group => kdc::IdentityKind::Group,
-    }
-}
-
-/// Whether an identity may sign in.
-pub(crate) fn state(state: kdc::IdentityState) -> api::IdentityState {
-    match state {
-        kdc::IdentityState::Enabled => api::IdentityState::Enabled,
-        kdc::IdentityState::Disabled => api::IdentityState::Disabled,
-        kdc::IdentityState::Deleted => api::IdentityState::Deleted,
-    }
-}
-
-/// Whether an identity may sign in, for the directory.
-pub(crate) fn state_in(state: api::IdentityState) -> kdc::IdentityState {
-    match state {
-        api::IdentityState::Enabled => kdc::IdentityState::Enabled,
-        api::IdentityState::Disabled => kdc::IdentityState::Disabled,
-        api::IdentityState::Deleted => kdc::IdentityState::Deleted,
-    }
-}
-
-/// Why an identity may not sign in; `None` for what this version does not know.
-pub(crate) fn disabled_reason(text: Option<&str>) -> Option<api::DisabledReason> {
-    Some(match text? {
-        "disabled" => api::DisabledReason::Disabled,
-        "expired" => api::DisabledReason::Expired,
-        "locked" => api::DisabledReason::Locked,
-        _ => return None,
-    })
-}
-
-/// Why an identity may not sign in, for the directory.
-pub(crate) fn disabled_reason_in(reason: api::DisabledReason) -> String {
-    match reason {
-        api::DisabledReason::Disabled => "disabled",
-        api::DisabledReason::Expired => "expired",
-        api::DisabledReason::Locked => "locked",
-    }
-    .into()
-}
-
 /// A user or group.
 pub(crate) fn identity(identity: directory::IdentityInfo) -> api::Identity {
     api::Identity {
         sid: identity.sid.to_string(),
-        kind: kind(identity.kind),
-        source: match identity.source {
-            kdc::IdentitySource::Hybrid => api::IdentitySource::Hybrid,
-            kdc::IdentitySource::CloudOnly => api::IdentitySource::CloudOnly,
-        },
-        state: state(identity.state),
-        disabled_reason: disabled_reason(identity.disabled_reason.as_deref()),
+        kind: identity.kind,
+        source: identity.source,
+        state: identity.state,
+        disabled_reason: identity.disabled_reason,
         account_name: identity.account_name,
         upn: identity.upn,
         display_name: identity.display_name,
@@ -239,26 +168,8 @@ pub(crate) fn effective_group(group: directory::EffectiveGroup) -> api::Effectiv
 pub(crate) fn principal(principal: directory::IdentityRef) -> api::PrincipalRef {
     api::PrincipalRef {
         sid: principal.sid.to_string(),
-        kind: kind(principal.kind),
+        kind: principal.kind,
         name: principal.name,
-    }
-}
-
-/// A share role.
-pub(crate) fn role(role: directory::ShareRole) -> api::ShareRole {
-    match role {
-        directory::ShareRole::Reader => api::ShareRole::Reader,
-        directory::ShareRole::Contributor => api::ShareRole::Contributor,
-        directory::ShareRole::ElevatedContributor => api::ShareRole::ElevatedContributor,
-    }
-}
-
-/// A share role, for the directory.
-pub(crate) fn role_in(role: api::ShareRole) -> directory::ShareRole {
-    match role {
-        api::ShareRole::Reader => directory::ShareRole::Reader,
-        api::ShareRole::Contributor => directory::ShareRole::Contributor,
-        api::ShareRole::ElevatedContributor => directory::ShareRole::ElevatedContributor,
     }
 }
 
@@ -267,26 +178,15 @@ pub(crate) fn grant(grant: directory::Grant) -> api::Grant {
     api::Grant {
         sid: grant.identity.sid.to_string(),
         name: grant.identity.name,
-        kind: kind(grant.identity.kind),
-        role: role(grant.role),
-    }
-}
-
-/// Which key of a service, for the directory.
-pub(crate) fn slot_in(key: api::KeyName) -> directory::KeySlot {
-    match key {
-        api::KeyName::Kerb1 => directory::KeySlot::Kerb1,
-        api::KeyName::Kerb2 => directory::KeySlot::Kerb2,
+        kind: grant.identity.kind,
+        role: grant.role,
     }
 }
 
 /// The keys of a service, without their secrets.
 pub(crate) fn keys(keys: Vec<directory::KeyInfo>) -> Vec<api::KerberosKey> {
     let convert = |key: directory::KeyInfo| api::KerberosKey {
-        name: match key.slot {
-            directory::KeySlot::Kerb1 => api::KeyName::Kerb1,
-            directory::KeySlot::Kerb2 => api::KeyName::Kerb2,
-        },
+        name: key.slot,
         kvno: key.kvno,
         seals: key.sealing,
         created_at: key.created_at,
@@ -301,7 +201,7 @@ pub(crate) fn storage_account(account: directory::StorageAccount) -> api::Storag
         name: account.name,
         host: account.host,
         aliases: account.aliases,
-        default_permission: account.default_role.map(role),
+        default_permission: account.default_role,
         keys: keys(account.keys),
         created_at: account.created_at,
     }

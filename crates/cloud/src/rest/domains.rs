@@ -10,7 +10,8 @@ use crossrealm_api::{
     self as api, ApplyIdentitiesResult, Code, DomainIdentitiesPage, IdentitiesFound,
     IdentityChange, LeaseHolder, Page, SyncFailure, SyncLease, SyncState, SyncedIdentity,
 };
-use crossrealm_directory::{self as directory, NewDomain, NewEvent, Outcome, Uuid};
+use crossrealm_directory::{self as directory, NewDomain, NewEvent, Uuid};
+use crossrealm_types::EventOutcome;
 
 /// [`endpoint::DomainIdentities`]
 pub(crate) async fn domain_identities(
@@ -101,7 +102,7 @@ pub(crate) async fn apply_identities(
 /// The event of a request that names one domain in its path and another in its body.
 fn other_domain(at: &InTenant<endpoint::ApplyIdentities>, named: &str) -> NewEvent {
     NewEvent {
-        outcome: Outcome::Refused,
+        outcome: EventOutcome::Refused,
         reason: Code::InvalidRequest.as_str().into(),
         target: convert::shorten(named),
         detail: "the domain in the body is not the one in the path".into(),
@@ -232,13 +233,13 @@ fn guids(texts: &[String]) -> Result<Vec<Uuid>, ApiError> {
 fn synced_in(identity: SyncedIdentity) -> Result<directory::SyncedIdentity, ApiError> {
     Ok(directory::SyncedIdentity {
         object_guid: convert::guid(&identity.object_guid)?,
-        kind: convert::kind_in(identity.kind),
+        kind: identity.kind,
         sid: convert::sid(&identity.sid)?,
         account_name: identity.account_name,
         upn: identity.upn,
         display_name: identity.display_name,
-        state: convert::state_in(identity.state),
-        disabled_reason: identity.disabled_reason.map(convert::disabled_reason_in),
+        state: identity.state,
+        disabled_reason: identity.disabled_reason,
         primary_group_rid: identity.primary_group_rid,
         members: Vec::new(),
         more_members: false,
@@ -248,13 +249,13 @@ fn synced_in(identity: SyncedIdentity) -> Result<directory::SyncedIdentity, ApiE
 fn synced(identity: directory::SyncedIdentity) -> SyncedIdentity {
     SyncedIdentity {
         object_guid: identity.object_guid.to_string(),
-        kind: convert::kind(identity.kind),
+        kind: identity.kind,
         sid: identity.sid.to_string(),
         account_name: identity.account_name,
         upn: identity.upn,
         display_name: identity.display_name,
-        state: convert::state(identity.state),
-        disabled_reason: convert::disabled_reason(identity.disabled_reason.as_deref()),
+        state: identity.state,
+        disabled_reason: identity.disabled_reason,
         primary_group_rid: identity.primary_group_rid,
         members: identity.members.iter().map(ToString::to_string).collect(),
         more_members: identity.more_members,

@@ -13,7 +13,7 @@ use crossrealm_api::{
     MAX_RESOLVED, QuotaHow, ReducedRole, ResolvedName, ResolvedNames, SecretText,
 };
 use crossrealm_directory as directory;
-use crossrealm_kdc::{IdentityKind, IdentityState};
+use crossrealm_types::{IdentityKind, IdentityState};
 
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -183,7 +183,7 @@ fn resolved(asked: String, info: directory::IdentityInfo) -> ResolvedName {
     ResolvedName {
         asked,
         sid: info.sid.to_string(),
-        kind: convert::kind(info.kind),
+        kind: info.kind,
         name: format!("{}\\{}", info.domain_flat_name, info.account_name),
         upn: match info.kind {
             IdentityKind::User => info.upn,
@@ -284,7 +284,7 @@ fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
             .collect(),
         kvnos: state.keytab.keys.iter().map(|key| key.kvno).collect(),
         keytab,
-        default_role: state.account.default_role.map(convert::role),
+        default_role: state.account.default_role,
         shares: state.shares.into_iter().map(share_view).collect(),
         revoked_users: state
             .revoked_users
@@ -299,8 +299,8 @@ fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
 fn share_view(share: directory::HostShare) -> HostShare {
     let reduced = |role: directory::ReducedRole| ReducedRole {
         sid: role.sid.to_string(),
-        had: convert::role(role.had),
-        has: role.has.map(convert::role),
+        had: role.had,
+        has: role.has,
     };
     HostShare {
         name: share.name,

@@ -10,7 +10,8 @@ use crossrealm_api::{
     Code, EffectiveGroup, GroupDetails, Identity, MAX_GROUPS, Page, PageQuery, UserDetails,
 };
 use crossrealm_directory::{self as directory, DirectoryError, IdentityInfo, NewCloudIdentity};
-use crossrealm_kdc::{IdentityKind, TenantId};
+use crossrealm_kdc::TenantId;
+use crossrealm_types::IdentityKind;
 
 /// [`endpoint::Users`]
 pub(crate) async fn users(

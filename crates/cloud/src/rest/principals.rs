@@ -65,7 +65,7 @@ pub(crate) async fn rotate_service_principal_key(
         ..
     }: Input<endpoint::RotateServicePrincipalKey>,
 ) -> Result<ServicePrincipal, ApiError> {
-    let slot = convert::slot_in(rotate.key);
+    let slot = rotate.key;
     let service = app
         .directory
         .rotate_service_principal_key(&at.actor, at.id(), &spn, slot)

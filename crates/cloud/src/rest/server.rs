@@ -1,6 +1,6 @@
 //! The server itself: its health, its authority, and who a token is.
 
-use super::access::{Anyone, Caller, role_of};
+use super::access::{Anyone, Caller};
 use super::error::ApiError;
 use super::route::{Answer, Input};
 use super::{convert, tenants};
@@ -68,22 +68,31 @@ pub(crate) async fn whoami(
     _: Input<endpoint::Whoami>,
 ) -> Result<WhoAmI, ApiError> {
     let token = caller.token;
-    let role = role_of(&token.role);
-    let rotates = matches!(token.role, TokenRole::Connector { rotate_trust, .. } if rotate_trust);
-    let (kind, domain, account) = match token.role {
-        TokenRole::Connector { domain, .. } => (TokenKind::Connector, Some(domain), None),
-        TokenRole::Host { account } => (TokenKind::Host, None, Some(account)),
-        _ => (TokenKind::Administrator, None, None),
-    };
-    Ok(WhoAmI {
-        kind,
+    let mut known = WhoAmI {
+        kind: TokenKind::Administrator,
         name: token.name,
-        role,
+        role: None,
         tenant: token.tenant.map(convert::uuid),
-        domain,
-        rotate_trust: rotates,
-        account,
-    })
+        domain: None,
+        rotate_trust: false,
+        account: None,
+    };
+    match token.role {
+        TokenRole::Administrator(role) => known.role = Some(role),
+        TokenRole::Connector {
+            domain,
+            rotate_trust,
+        } => {
+            known.kind = TokenKind::Connector;
+            known.domain = Some(domain);
+            known.rotate_trust = rotate_trust;
+        }
+        TokenRole::Host { account } => {
+            known.kind = TokenKind::Host;
+            known.account = Some(account);
+        }
+    }
+    Ok(known)
 }
 
 /// The OpenAPI document of this API.

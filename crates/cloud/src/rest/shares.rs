@@ -99,7 +99,7 @@ pub(crate) async fn grant(
         ..
     }: Input<endpoint::GrantRole>,
 ) -> Result<Grant, ApiError> {
-    let role = convert::role_in(wanted.role);
+    let role = wanted.role;
     let grant = app
         .directory
         .grant(&at.actor, at.id(), path(&account, &share), &wanted.to, role)
@@ -137,7 +137,7 @@ pub(crate) async fn share_access(
         .share_access(at.id(), path(&account, &share), &of.user)
         .await?;
     Ok(ShareAccess {
-        effective: access.role.map(convert::role),
+        effective: access.role,
         user: convert::identity(access.user),
         reasons: access.reasons.into_iter().map(reason).collect(),
     })
@@ -150,7 +150,7 @@ fn reason(reason: directory::AccessReason) -> AccessReason {
         Via::Group(path) => (AccessVia::Group, path),
     };
     AccessReason {
-        role: convert::role(reason.role),
+        role: reason.role,
         via,
         path: path.into_iter().map(convert::principal).collect(),
     }

@@ -87,7 +87,7 @@ pub(crate) async fn rotate_storage_account_key(
         ..
     }: Input<endpoint::RotateStorageAccountKey>,
 ) -> Result<RotatedAccount, ApiError> {
-    let slot = convert::slot_in(rotate.key);
+    let slot = rotate.key;
     let rotated = app
         .directory
         .rotate_storage_key(&at.actor, at.id(), &account, slot, rotate.force)
@@ -123,7 +123,7 @@ pub(crate) async fn set_default_permission(
         ..
     }: Input<endpoint::SetDefaultPermission>,
 ) -> Result<StorageAccount, ApiError> {
-    let role = wanted.role.map(convert::role_in);
+    let role = wanted.role;
     let account = app
         .directory
         .set_default_role(&at.actor, at.id(), &account, role)

@@ -6,9 +6,10 @@ use super::error::ApiError;
 use super::route::Input;
 use crate::app::{App, AppState};
 use crossrealm_api::endpoint;
-use crossrealm_api::{AdRealm, ClientConfig, Code, Event, EventKind, Outcome, Page, Tenant};
+use crossrealm_api::{AdRealm, ClientConfig, Code, Event, Page, Tenant};
 use crossrealm_directory::{self as directory, NewTenant, TenantInfo};
-use crossrealm_kdc::{IdentityKind, Policy, Reason, TenantId};
+use crossrealm_kdc::{Policy, Reason, TenantId};
+use crossrealm_types::IdentityKind;
 
 /// The most services whose hosts a client's configuration lists.
 const MAX_HOSTS: usize = 10_000;
@@ -211,15 +212,8 @@ pub(crate) fn event(recorded: directory::Event) -> Event {
         sequence: recorded.sequence,
         id: event.id,
         at_ms: event.at_ms,
-        kind: match event.category {
-            directory::EventCategory::Ticket => EventKind::Ticket,
-            directory::EventCategory::Audit => EventKind::Change,
-        },
-        outcome: match event.outcome {
-            directory::Outcome::Done => Outcome::Done,
-            directory::Outcome::Refused => Outcome::Refused,
-            directory::Outcome::Dropped => Outcome::Dropped,
-        },
+        kind: event.category,
+        outcome: event.outcome,
         action: event.action,
         reason: event.reason,
         actor: event.actor,

@@ -7,7 +7,7 @@ use super::error::ApiError;
 use super::route::Input;
 use crate::app::App;
 use crossrealm_api::endpoint;
-use crossrealm_api::{AdStepPhase, Page, PreparedTrust, Trust, TrustRotation};
+use crossrealm_api::{Page, PreparedTrust, Trust, TrustRotation};
 use crossrealm_directory as directory;
 
 /// [`endpoint::Trusts`]
@@ -179,11 +179,7 @@ pub(crate) async fn record_ad_step(
     }: Input<endpoint::RecordAdStep>,
 ) -> Result<(), ApiError> {
     let step = directory::AdStep {
-        phase: match step.phase {
-            AdStepPhase::Begun => directory::AdStepPhase::Begun,
-            AdStepPhase::Done => directory::AdStepPhase::Done,
-            AdStepPhase::Failed => directory::AdStepPhase::Failed,
-        },
+        phase: step.phase,
         principal: step.principal,
         controller: step.controller,
         step: step.step,

@@ -3,9 +3,10 @@
 use crate::common::Service;
 use crossrealm_api::{
     AdministratorCreate, Client, ClientError, Code, EnrolmentBegin, EnrolmentFinish, EventQuery,
-    Outcome, Role, SecretText, Session, SignIn, StorageAccountCreate, TenantCreate, UserCreate,
+    SecretText, Session, SignIn, StorageAccountCreate, TenantCreate, UserCreate,
 };
 use crossrealm_testkit::authenticator::Authenticator;
+use crossrealm_types::{AdministratorRole, EventOutcome};
 use std::net::{IpAddr, Ipv4Addr};
 
 const PASSWORD: &str = "correct horse battery";
@@ -25,7 +26,7 @@ async fn enrolled(
     service: &Service,
     by: &Client,
     upn: &str,
-    role: Role,
+    role: AdministratorRole,
     tenant: Option<&str>,
 ) -> (Authenticator, Session) {
     let wanted = AdministratorCreate {
@@ -68,7 +69,7 @@ async fn no_call_works_with_one_proof_alone() {
         &service,
         &service.admin,
         upn,
-        Role::GlobalAdministrator,
+        AdministratorRole::GlobalAdministrator,
         None,
     )
     .await;
@@ -127,7 +128,7 @@ async fn too_many_failures_lock_the_account_and_another_administrator_opens_it()
         &service,
         &service.admin,
         upn,
-        Role::GlobalAdministrator,
+        AdministratorRole::GlobalAdministrator,
         None,
     )
     .await;
@@ -168,7 +169,7 @@ async fn too_many_failures_lock_the_account_and_another_administrator_opens_it()
     assert!(
         refused
             .iter()
-            .all(|e| e.outcome == Outcome::Refused && e.target == upn && e.address.is_some())
+            .all(|e| e.outcome == EventOutcome::Refused && e.target == upn && e.address.is_some())
     );
     for action in [
         "admin.create",
@@ -198,24 +199,36 @@ async fn each_role_may_do_its_own() {
     };
     let administrator = AdministratorCreate {
         upn: "z@contoso.com".into(),
-        role: Role::Reader,
+        role: AdministratorRole::Reader,
         tenant: None,
     };
     // Role, confined to contoso; then whether it makes storage accounts, users, tenants, administrators.
     let roles = [
-        (Role::GlobalAdministrator, false, [true, true, true, true]),
-        (Role::GlobalAdministrator, true, [true, true, false, true]),
         (
-            Role::HybridIdentityAdministrator,
+            AdministratorRole::GlobalAdministrator,
+            false,
+            [true, true, true, true],
+        ),
+        (
+            AdministratorRole::GlobalAdministrator,
+            true,
+            [true, true, false, true],
+        ),
+        (
+            AdministratorRole::HybridIdentityAdministrator,
             false,
             [false, true, false, false],
         ),
         (
-            Role::StorageAdministrator,
+            AdministratorRole::StorageAdministrator,
             true,
             [true, false, false, false],
         ),
-        (Role::Reader, false, [false, false, false, false]),
+        (
+            AdministratorRole::Reader,
+            false,
+            [false, false, false, false],
+        ),
     ];
     for (number, (role, confined, may)) in roles.into_iter().enumerate() {
         let upn = format!("admin{number}@contoso.com");
@@ -280,7 +293,7 @@ async fn each_role_may_do_its_own() {
         &service,
         &service.admin,
         "own@contoso.com",
-        Role::GlobalAdministrator,
+        AdministratorRole::GlobalAdministrator,
         Some("contoso"),
     )
     .await;
@@ -319,7 +332,7 @@ async fn the_bootstrap_token_ends_when_somebody_else_administers() {
         &service,
         &service.admin,
         "ada@contoso.com",
-        Role::GlobalAdministrator,
+        AdministratorRole::GlobalAdministrator,
         None,
     )
     .await;

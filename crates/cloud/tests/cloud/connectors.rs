@@ -3,9 +3,10 @@
 use crate::common::Service;
 use crossrealm_api::{
     ApplyIdentities, Client, ClientError, Code, ConnectorCreate, EventQuery, IdentityChange,
-    IdentityKind, IdentityLookup, IdentityState, PrepareTrust, SecretText, SyncDomain, SyncFailure,
-    SyncLeaseRelease, SyncLeaseRequest, SyncedIdentity, TenantCreate,
+    IdentityLookup, PrepareTrust, SecretText, SyncDomain, SyncFailure, SyncLeaseRelease,
+    SyncLeaseRequest, SyncedIdentity, TenantCreate,
 };
+use crossrealm_types::{IdentityKind, IdentityState};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

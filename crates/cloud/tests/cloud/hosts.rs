@@ -2,9 +2,10 @@
 
 use crate::common::Service;
 use crossrealm_api::{
-    Client, Code, EventQuery, HostReport, HostSession, HostStateAnswer, HostTokenCreate, KeyName,
+    Client, Code, EventQuery, HostReport, HostSession, HostStateAnswer, HostTokenCreate,
     ResolveNames, RotateAccountKey, ShareCreate, StorageAccountCreate, StorageAccountDelete,
 };
+use crossrealm_types::KeySlot;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -369,18 +370,18 @@ async fn a_key_is_not_rotated_while_a_host_lacks_the_one_that_would_seal() {
             .await
             .unwrap();
     };
-    let rotate = async |key: KeyName, force: bool| {
+    let rotate = async |key: KeySlot, force: bool| {
         let rotate = RotateAccountKey { key, force };
         admin
             .rotate_storage_account_key("contoso", "acct1", &rotate)
             .await
     };
     tell(&[1, 2]).await;
-    let rotated = rotate(KeyName::Kerb1, false).await.unwrap();
+    let rotated = rotate(KeySlot::Kerb1, false).await.unwrap();
     assert_eq!(rotated.account.keys[0].kvno, 2);
     assert!(rotated.warnings.is_empty(), "{:?}", rotated.warnings);
     // kerb1 has kvno 3 now, and the host has not.
-    let refused = rotate(KeyName::Kerb2, false).await.unwrap_err();
+    let refused = rotate(KeySlot::Kerb2, false).await.unwrap_err();
     assert_eq!(refused.code(), Some(Code::HostLacksKey));
     assert!(refused.to_string().contains("`fs1`"), "{refused}");
     let sealing = async || {
@@ -393,11 +394,11 @@ async fn a_key_is_not_rotated_while_a_host_lacks_the_one_that_would_seal() {
     };
     assert_eq!(sealing().await, 2);
     // The one that seals already may be replaced by its neighbour again.
-    rotate(KeyName::Kerb1, false).await.unwrap();
+    rotate(KeySlot::Kerb1, false).await.unwrap();
     tell(&[1, 2, 3, 4]).await;
-    rotate(KeyName::Kerb2, false).await.unwrap();
+    rotate(KeySlot::Kerb2, false).await.unwrap();
     assert_eq!(sealing().await, 4);
-    let forced = rotate(KeyName::Kerb1, true).await.unwrap();
+    let forced = rotate(KeySlot::Kerb1, true).await.unwrap();
     assert!(
         forced.warnings[0].contains("`fs1`"),
         "{:?}",

@@ -3,9 +3,9 @@
 
 use crate::common::Service;
 use crossrealm_api::{
-    ApplyIdentities, ConnectorCreate, IdentityChange, IdentityKind, IdentityState, PageQuery,
-    SyncDomain, SyncedIdentity,
+    ApplyIdentities, ConnectorCreate, IdentityChange, PageQuery, SyncDomain, SyncedIdentity,
 };
+use crossrealm_types::{IdentityKind, IdentityState};
 
 const T: &str = "contoso";
 const DOMAIN: &str = "corp.contoso.com";

@@ -6,13 +6,14 @@ use crate::common::trusted::{ask, honest, refusal, sync_alice, world};
 use crate::scratch_postgres::Server;
 use crossrealm_api::{
     AdministratorCreate, Client, EnrolmentBegin, EnrolmentFinish, EventQuery, HostTokenCreate,
-    IdentityState, Role, SecretText, SignIn, StorageAccountCreate, SyncLeaseRequest,
+    SecretText, SignIn, StorageAccountCreate, SyncLeaseRequest,
 };
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{KrbError, TgsRep, decode};
 use crossrealm_testkit::authenticator::Authenticator;
 use crossrealm_testkit::trusted_tenant::DOMAIN;
 use crossrealm_testkit::two_realms::{TENANT_REALM, TwoRealms};
+use crossrealm_types::{AdministratorRole, IdentityState};
 use std::time::{Duration, Instant};
 
 /// A node issues from memory for a second after its last look at the database. A request that is sent this long after the
@@ -293,7 +294,7 @@ async fn answer_for(node: &Service, world: &mut TwoRealms, host: &str) -> String
 async fn enrolled(node: &Service) -> Authenticator {
     let wanted = AdministratorCreate {
         upn: UPN.into(),
-        role: Role::GlobalAdministrator,
+        role: AdministratorRole::GlobalAdministrator,
         tenant: None,
     };
     let made = node.admin.create_administrator(&wanted).await.unwrap();

@@ -3,12 +3,14 @@
 use crate::common::Service;
 use crossrealm_api::{
     ApplyIdentities, Client, ClientError, Code, ConfirmTrust, ConnectorCreate, DefaultPermission,
-    EventQuery, GrantCreate, HostStateAnswer, IdentityChange, IdentityKind, IdentityState, KeyName,
-    PageQuery, PrepareTrust, RecordKerberosServer, Role, RotateAccountKey, ServicePrincipalCreate,
-    ShareAccessQuery, ShareCreate, ShareRole, StorageAccountCreate, StorageAccountDelete,
-    SyncDomain, SyncedIdentity, TokenKind, TrustKeyState, TrustState, UserCreate,
+    EventQuery, GrantCreate, HostStateAnswer, IdentityChange, PageQuery, PrepareTrust,
+    RecordKerberosServer, RotateAccountKey, ServicePrincipalCreate, ShareAccessQuery, ShareCreate,
+    StorageAccountCreate, StorageAccountDelete, SyncDomain, SyncedIdentity, TokenKind, UserCreate,
 };
 use crossrealm_krb::keytab::Keytab;
+use crossrealm_types::{
+    AdministratorRole, IdentityKind, IdentityState, KeySlot, ShareRole, TrustKeyState, TrustState,
+};
 use std::time::{Duration, Instant};
 
 const DOMAIN: &str = "corp.contoso.com";
@@ -184,7 +186,10 @@ async fn without_a_valid_token_nothing_is_told() {
     let me = service.admin.whoami().await.unwrap();
     assert_eq!(
         (me.kind, me.role),
-        (TokenKind::Administrator, Some(Role::GlobalAdministrator))
+        (
+            TokenKind::Administrator,
+            Some(AdministratorRole::GlobalAdministrator)
+        )
     );
 }
 
@@ -385,7 +390,7 @@ async fn people_are_listed_with_their_nested_groups() {
         display_name: "Carol".into(),
     };
     let carol = admin.create_user("contoso", &cloud).await.unwrap();
-    assert_eq!(carol.source, crossrealm_api::IdentitySource::CloudOnly);
+    assert_eq!(carol.source, crossrealm_types::IdentitySource::CloudOnly);
     assert_eq!(
         code(admin.create_user("contoso", &cloud).await),
         Code::UserExists
@@ -518,9 +523,9 @@ async fn keys_rotate_and_leave_as_keytabs_and_it_is_recorded() {
     with_share(&service).await;
     let admin = &service.admin;
     let before = admin.storage_account("contoso", "acct1").await.unwrap();
-    assert!(before.keys[0].seals && before.keys[0].name == KeyName::Kerb1);
+    assert!(before.keys[0].seals && before.keys[0].name == KeySlot::Kerb1);
     let rotate = RotateAccountKey {
-        key: KeyName::Kerb1,
+        key: KeySlot::Kerb1,
         force: false,
     };
     let after = admin
@@ -530,7 +535,7 @@ async fn keys_rotate_and_leave_as_keytabs_and_it_is_recorded() {
     // Whoever serves it by an exported keytab is told to export it again.
     assert!(after.warnings[0].contains("exported keytab"));
     let after = after.account;
-    assert!(after.keys[0].seals && after.keys[0].name == KeyName::Kerb2);
+    assert!(after.keys[0].seals && after.keys[0].name == KeySlot::Kerb2);
     let keytab = admin
         .storage_account_keytab("contoso", "acct1")
         .await

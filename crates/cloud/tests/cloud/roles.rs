@@ -2,12 +2,13 @@
 
 use crate::common::Service;
 use crossrealm_api::{
-    AdStep, AdStepPhase, Client, ClientError, Code, ConfirmTrustRotation, ConnectorCreate,
-    EventQuery, HostTokenCreate, PageQuery, PrepareTrust, ResolveNames, RotateTrust, SecretText,
-    ShareCreate, ShareQuota, StorageAccountCreate, TenantCreate, UserCreate,
+    AdStep, Client, ClientError, Code, ConfirmTrustRotation, ConnectorCreate, EventQuery,
+    HostTokenCreate, PageQuery, PrepareTrust, ResolveNames, RotateTrust, SecretText, ShareCreate,
+    ShareQuota, StorageAccountCreate, TenantCreate, UserCreate,
 };
 use crossrealm_directory::{Actor, Directory, MasterKey, NewToken, TokenRole};
 use crossrealm_kdc::TenantId;
+use crossrealm_types::{AdStepPhase, AdministratorRole};
 
 const DOMAIN: &str = "corp.contoso.com";
 
@@ -261,7 +262,7 @@ async fn each_role_may_do_its_own_and_nothing_else() {
     let table = [
         (
             None,
-            TokenRole::GlobalAdministrator,
+            TokenRole::Administrator(AdministratorRole::GlobalAdministrator),
             sorted(&[
                 &read,
                 &identities,
@@ -273,21 +274,29 @@ async fn each_role_may_do_its_own_and_nothing_else() {
         ),
         (
             Some(tenant),
-            TokenRole::GlobalAdministrator,
+            TokenRole::Administrator(AdministratorRole::GlobalAdministrator),
             sorted(&[&read, &identities, &storage, &trusts, &rotation]),
         ),
         (
             Some(tenant),
-            TokenRole::HybridIdentityAdministrator,
+            TokenRole::Administrator(AdministratorRole::HybridIdentityAdministrator),
             sorted(&[&read, &identities]),
         ),
         (
             Some(tenant),
-            TokenRole::StorageAdministrator,
+            TokenRole::Administrator(AdministratorRole::StorageAdministrator),
             sorted(&[&read, &storage]),
         ),
-        (Some(tenant), TokenRole::Reader, sorted(&[&read])),
-        (None, TokenRole::Reader, sorted(&[&read, &["other tenant"]])),
+        (
+            Some(tenant),
+            TokenRole::Administrator(AdministratorRole::Reader),
+            sorted(&[&read]),
+        ),
+        (
+            None,
+            TokenRole::Administrator(AdministratorRole::Reader),
+            sorted(&[&read, &["other tenant"]]),
+        ),
         (
             Some(tenant),
             TokenRole::Connector {

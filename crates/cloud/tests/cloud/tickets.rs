@@ -3,7 +3,7 @@
 
 use crate::common::Service;
 use crate::common::trusted::{ask, event_of, honest, refusal, sync_alice, world};
-use crossrealm_api::{EventQuery, IdentityState, UserCreate};
+use crossrealm_api::{EventQuery, UserCreate};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::keytab::Keytab;
 use crossrealm_krb::kkdcp;
@@ -11,6 +11,7 @@ use crossrealm_krb::messages::{EncTicketPart, TgsRep, decode, key_usage};
 use crossrealm_krb::principal::Principal;
 use crossrealm_testkit::trusted_tenant::DOMAIN;
 use crossrealm_testkit::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM};
+use crossrealm_types::IdentityState;
 use std::time::{Duration, Instant};
 
 #[tokio::test]

@@ -16,11 +16,11 @@ use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
-use crate::names::invalid;
 use crate::random::{random, random_uuid};
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::AdministratorRole;
 use sha2::{Digest, Sha256};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -50,8 +50,8 @@ pub struct AdministratorInfo {
     pub tenant: Option<TenantId>,
     /// Its name.
     pub tenant_name: Option<String>,
-    /// What they may do: an administrator's role.
-    pub role: TokenRole,
+    /// What they may do.
+    pub role: AdministratorRole,
     /// When they were made, Unix seconds.
     pub created_at: i64,
     /// Until when their enrolment code can be used, Unix seconds; `None` once it was.
@@ -84,17 +84,10 @@ impl Directory {
         by: &Actor,
         tenant: Option<TenantId>,
         upn: &str,
-        role: TokenRole,
+        role: AdministratorRole,
     ) -> Result<Enrolment> {
         names::new_upn(upn)?;
         names::plain_text("user principal name", upn, MAX_UPN, false)?;
-        if !is_administrators(&role) {
-            return Err(invalid(
-                "role",
-                role.as_str(),
-                "expected an administrator's role",
-            ));
-        }
         let (code, code_hash) = new_code()?;
         let mut tx = self.begin_in(tenant).await?;
         let tenant_name = match tenant {
@@ -226,7 +219,9 @@ impl Directory {
             .await?
             .ok_or_else(|| DirectoryError::not_found(RecordKind::Token, token.id))?;
         let of_session: Option<Vec<u8>> = col(&row, "administrator_id")?;
-        if of_session.is_none() && administers_all(token.tenant, &token.role) {
+        let administers_all = token.tenant.is_none()
+            && token.role == TokenRole::Administrator(AdministratorRole::GlobalAdministrator);
+        if of_session.is_none() && administers_all {
             keep_somebody(&mut tx, Uuid::nil(), token.id).await?;
         }
         sql("UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
@@ -260,20 +255,15 @@ impl Administrator {
     /// Refuses to remove this administrator if nobody else could administer the installation.
     async fn is_not_the_last(&self, conn: &mut AnyConnection) -> Result<()> {
         let signs_in = self.password.is_some();
-        match signs_in && administers_all(self.info.tenant, &self.info.role) {
+        match signs_in && administers_all(self.info.tenant, self.info.role) {
             true => keep_somebody(conn, self.id, Uuid::nil()).await,
             false => Ok(()),
         }
     }
 }
 
-fn administers_all(tenant: Option<TenantId>, role: &TokenRole) -> bool {
-    tenant.is_none() && *role == TokenRole::GlobalAdministrator
-}
-
-/// Whether a role is an administrator's.
-fn is_administrators(role: &TokenRole) -> bool {
-    !matches!(role, TokenRole::Connector { .. } | TokenRole::Host { .. })
+fn administers_all(tenant: Option<TenantId>, role: AdministratorRole) -> bool {
+    tenant.is_none() && role == AdministratorRole::GlobalAdministrator
 }
 
 fn select(rest: &str) -> crate::db::statement::Statement<'static> {
@@ -357,7 +347,7 @@ fn administrator(row: &AnyRow) -> Result<Administrator> {
             upn: col(row, "upn")?,
             tenant,
             tenant_name: col(row, "tenant_name")?,
-            role: col_word(row, "role", TokenRole::administrator)?,
+            role: col_word(row, "role")?,
             created_at: col(row, "created_at")?,
             code_expires_at: col(row, "code_expires_at")?,
             enrolled_at: col(row, "enrolled_at")?,

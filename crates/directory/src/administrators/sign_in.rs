@@ -6,9 +6,9 @@
 //! wiped from memory.
 
 use crate::administrators::attempts::Subjects;
-use crate::administrators::tokens::{NewToken, TokenInfo, add_token};
+use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token};
 use crate::administrators::{Administrator, attempts, code_hash, find, totp};
-use crate::audit::events::{Actor, NewEvent, Outcome, audit, record};
+use crate::audit::events::{Actor, NewEvent, audit, record};
 use crate::db::columns::uuid_blob;
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -18,6 +18,7 @@ use crate::sealing::seal::SealContext;
 use argon2::{Algorithm, Argon2, Params, Version};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::EventOutcome;
 use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -236,7 +237,7 @@ impl Directory {
         let info = &found.info;
         let new = NewToken {
             tenant: info.tenant,
-            role: info.role.clone(),
+            role: TokenRole::Administrator(info.role),
             name: info.upn.clone(),
             expires_at: Some(now_s() + SESSION_LIFE_S),
         };
@@ -260,7 +261,7 @@ impl Directory {
             .await?
             .and_then(|found| found.info.tenant);
         let mut event = NewEvent::audit(&who.actor(&shown), tenant, action);
-        event.outcome = Outcome::Refused;
+        event.outcome = EventOutcome::Refused;
         event.reason = Refusal::SignInRefused.code().into();
         event.user.clone_from(&shown);
         event.target = shown;

@@ -10,6 +10,7 @@ use crate::names;
 use crate::random::{random, random_uuid};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::{AdministratorRole, UnknownWord};
 use sha2::{Digest, Sha256};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -27,14 +28,8 @@ const SELECT_TOKEN: &str =
 /// What the bearer of a token may do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TokenRole {
-    /// Everything.
-    GlobalAdministrator,
-    /// Identities, connectors.
-    HybridIdentityAdministrator,
-    /// Storage accounts, shares, service principals.
-    StorageAdministrator,
-    /// Reads everything but secrets.
-    Reader,
+    /// What an administrator may do.
+    Administrator(AdministratorRole),
     /// Writes the identities of one AD domain.
     Connector {
         /// Its DNS name, lower case.
@@ -85,10 +80,7 @@ impl TokenRole {
     /// The stable text of the role.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::GlobalAdministrator => "global-administrator",
-            Self::HybridIdentityAdministrator => "hybrid-identity-administrator",
-            Self::StorageAdministrator => "storage-administrator",
-            Self::Reader => "reader",
+            Self::Administrator(role) => role.as_str(),
             Self::Connector { .. } => "connector",
             Self::Host { .. } => "host",
         }
@@ -98,7 +90,7 @@ impl TokenRole {
         match self {
             Self::Connector { domain, .. } => domain,
             Self::Host { account } => account,
-            _ => "",
+            Self::Administrator(_) => "",
         }
     }
 
@@ -112,31 +104,19 @@ impl TokenRole {
         )
     }
 
-    fn from_words(role: &str, scope: String, rotate_trust: bool) -> Option<Self> {
-        Some(match role {
-            "global-administrator" => Self::GlobalAdministrator,
-            "hybrid-identity-administrator" => Self::HybridIdentityAdministrator,
-            "storage-administrator" => Self::StorageAdministrator,
-            "reader" => Self::Reader,
+    fn from_columns(
+        role: &str,
+        scope: String,
+        rotate_trust: bool,
+    ) -> std::result::Result<Self, UnknownWord> {
+        Ok(match role {
             "connector" => Self::Connector {
                 domain: scope,
                 rotate_trust,
             },
             "host" => Self::Host { account: scope },
-            _ => return None,
+            administrator => Self::Administrator(administrator.parse()?),
         })
-    }
-
-    /// The role of this text, if it is an administrator's.
-    pub(crate) fn administrator(word: &str) -> Option<Self> {
-        [
-            Self::GlobalAdministrator,
-            Self::HybridIdentityAdministrator,
-            Self::StorageAdministrator,
-            Self::Reader,
-        ]
-        .into_iter()
-        .find(|role| role.as_str() == word)
     }
 
     /// The role with its scope in its canonical spelling.
@@ -311,8 +291,8 @@ fn token_info(row: &AnyRow) -> Result<TokenInfo> {
     Ok(TokenInfo {
         id: col_uuid(row, "id")?,
         tenant,
-        role: TokenRole::from_words(&role, col(row, "scope")?, rotate_trust != 0)
-            .ok_or_else(|| DirectoryError::damaged("token's role", "an unknown word"))?,
+        role: TokenRole::from_columns(&role, col(row, "scope")?, rotate_trust != 0)
+            .map_err(|_| DirectoryError::damaged("token's role", "an unknown word"))?,
         name: col(row, "name")?,
         created_at: col(row, "created_at")?,
         expires_at: col(row, "expires_at")?,

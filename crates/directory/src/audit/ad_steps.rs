@@ -3,29 +3,19 @@
 //! AD keeps no log that the tenant's administrators can read, so the tool reports each change before it begins and when
 //! it ended. A change without an end was interrupted.
 
-use crate::audit::events::{Actor, NewEvent, Outcome, record};
+use crate::audit::events::{Actor, NewEvent, record};
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::names;
 use crate::names::plain_text;
 use crossrealm_kdc::TenantId;
+use crossrealm_types::{AdStepPhase, EventOutcome};
 
 /// The longest description of a step, in characters.
 pub const MAX_AD_STEP: usize = 300;
 /// The longest name of an AD account, of a domain controller, and of a reason, in characters.
 const MAX_NAME: usize = 256;
-
-/// The phase of a change in AD.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdStepPhase {
-    /// It is about to create.
-    Begun,
-    /// AD accepted it.
-    Done,
-    /// AD refused it, or did not answer.
-    Failed,
-}
 
 /// A change in AD, as the tool that makes it reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +47,9 @@ impl Directory {
         plain_text("step", &step.step, MAX_AD_STEP, false)?;
         plain_text("reason", &step.reason, MAX_NAME, true)?;
         let (action, outcome) = match step.phase {
-            AdStepPhase::Begun => ("ad.begin", Outcome::Done),
-            AdStepPhase::Done => ("ad.done", Outcome::Done),
-            AdStepPhase::Failed => ("ad.fail", Outcome::Refused),
+            AdStepPhase::Begun => ("ad.begin", EventOutcome::Done),
+            AdStepPhase::Done => ("ad.done", EventOutcome::Done),
+            AdStepPhase::Failed => ("ad.fail", EventOutcome::Refused),
         };
         let mut event = NewEvent::audit(by, Some(tenant), action);
         event.outcome = outcome;

@@ -10,6 +10,7 @@ use crate::error::{DirectoryError, Result};
 use crate::names::visible;
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_ms;
+use crossrealm_types::{EventKind, EventOutcome};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::collections::{BTreeSet, HashSet};
@@ -31,26 +32,6 @@ pub struct Actor {
     pub address: Option<IpAddr>,
 }
 
-/// The category of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EventCategory {
-    /// A request to the KDC.
-    Ticket,
-    /// A change of the directory, an export of keys, a refused attempt.
-    Audit,
-}
-
-/// How the operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Issued or done.
-    Done,
-    /// Refused with an answer.
-    Refused,
-    /// Dropped without an answer.
-    Dropped,
-}
-
 /// An event to record. Texts are truncated to 500 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
@@ -61,9 +42,9 @@ pub struct NewEvent {
     /// Of which tenant.
     pub tenant: Option<TenantId>,
     /// Its kind.
-    pub category: EventCategory,
+    pub category: EventKind,
     /// How the operation ended.
-    pub outcome: Outcome,
+    pub outcome: EventOutcome,
     /// What was done (`trust.prepare`, `ticket.issue`), a stable word.
     pub action: String,
     /// Why it was refused, a stable word; empty if it was not.
@@ -133,22 +114,22 @@ impl NewEvent {
         Self {
             actor: by.name.clone(),
             address: by.address,
-            ..Self::empty(tenant, EventCategory::Audit, action)
+            ..Self::empty(tenant, EventKind::Change, action)
         }
     }
 
     /// The event of a ticket request that is answered now. The caller fills in the other fields.
     pub fn ticket(tenant: TenantId) -> Self {
-        Self::empty(Some(tenant), EventCategory::Ticket, "ticket.issue")
+        Self::empty(Some(tenant), EventKind::Ticket, "ticket.issue")
     }
 
-    fn empty(tenant: Option<TenantId>, category: EventCategory, action: &str) -> Self {
+    fn empty(tenant: Option<TenantId>, category: EventKind, action: &str) -> Self {
         Self {
             id: None,
             at_ms: now_ms(),
             tenant,
             category,
-            outcome: Outcome::Done,
+            outcome: EventOutcome::Done,
             action: action.to_owned(),
             reason: String::new(),
             actor: String::new(),
@@ -158,39 +139,6 @@ impl NewEvent {
             detail: String::new(),
             trust_key: None,
         }
-    }
-}
-
-impl EventCategory {
-    /// `ticket` or `audit`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ticket => "ticket",
-            Self::Audit => "audit",
-        }
-    }
-
-    fn from_word(text: &str) -> Option<Self> {
-        [Self::Ticket, Self::Audit]
-            .into_iter()
-            .find(|category| category.as_str() == text)
-    }
-}
-
-impl Outcome {
-    /// `done`, `refused` or `dropped`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Refused => "refused",
-            Self::Dropped => "dropped",
-        }
-    }
-
-    fn from_word(text: &str) -> Option<Self> {
-        [Self::Done, Self::Refused, Self::Dropped]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == text)
     }
 }
 
@@ -301,7 +249,7 @@ async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result<i64> {
         .bind(event.id.as_deref().map(cut))
         .bind(event.at_ms)
         .bind(event.tenant.map(tenant_blob))
-        .bind(event.category.as_str())
+        .bind(category_word(event.category))
         .bind(event.outcome.as_str())
         .bind(cut(&event.action))
         .bind(cut(&event.reason))
@@ -326,17 +274,25 @@ async fn lock(conn: &mut AnyConnection, tenant: TenantId) -> Result<()> {
     Ok(())
 }
 
+/// The database's word for a kind of event.
+fn category_word(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Ticket => "ticket",
+        EventKind::Change => "audit",
+    }
+}
+
 /// Keeps the newest [`KEPT_EVENTS`] of a tenant and category.
 async fn trim(
     conn: &mut AnyConnection,
     tenant: Option<TenantId>,
-    category: EventCategory,
+    category: EventKind,
 ) -> Result<()> {
     sql("DELETE FROM events WHERE tenant_id IS NOT DISTINCT FROM $1 AND category = $2 AND sequence <= (
            SELECT sequence FROM events WHERE tenant_id IS NOT DISTINCT FROM $1 AND category = $2
            ORDER BY sequence DESC LIMIT 1 OFFSET $3)")
         .bind(tenant.map(tenant_blob))
-        .bind(category.as_str())
+        .bind(category_word(category))
         .bind(KEPT_EVENTS)
         .execute(conn)
         .await?;
@@ -379,8 +335,12 @@ fn event(row: &AnyRow) -> Result<Event> {
                 .map(|id| id.try_into().map(TenantId))
                 .transpose()
                 .map_err(|_| DirectoryError::damaged("event's tenant", "not a UUID"))?,
-            category: col_word(row, "category", EventCategory::from_word)?,
-            outcome: col_word(row, "outcome", Outcome::from_word)?,
+            category: match col::<String>(row, "category")?.as_str() {
+                "ticket" => EventKind::Ticket,
+                "audit" => EventKind::Change,
+                _ => return Err(DirectoryError::damaged("category", "an unknown word")),
+            },
+            outcome: col_word(row, "outcome")?,
             action: col(row, "action")?,
             reason: col(row, "reason")?,
             actor: col(row, "actor")?,

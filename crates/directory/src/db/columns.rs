@@ -5,6 +5,7 @@ use crossrealm_kdc::TenantId;
 use crossrealm_types::Sid;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Decode, Row, Type};
+use std::str::FromStr;
 use uuid::Uuid;
 
 /// A column of a row.
@@ -34,13 +35,10 @@ pub(crate) fn col_sid(row: &AnyRow, name: &str) -> Result<Sid> {
 }
 
 /// A column that holds a value of an enumeration.
-pub(crate) fn col_word<T>(
-    row: &AnyRow,
-    name: &str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<T> {
+pub(crate) fn col_word<T: FromStr>(row: &AnyRow, name: &str) -> Result<T> {
     let text: String = col(row, name)?;
-    parse(&text).ok_or_else(|| DirectoryError::damaged(name, "an unknown word"))
+    text.parse()
+        .map_err(|_| DirectoryError::damaged(name, "an unknown word"))
 }
 
 /// A column that holds names joined by commas.

@@ -10,11 +10,12 @@ use crate::directory::Directory;
 use crate::error::{Refusal, Result, kvnos};
 use crate::hosts::model::StoredHostReport;
 use crate::hosts::reports::load_reports;
-use crate::service_keys::{self, KeySlot};
+use crate::service_keys;
 use crate::storage::account_rows::load_account;
 use crate::storage::model::StorageAccount;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
+use crossrealm_types::KeySlot;
 use std::fmt;
 
 /// A key rotation that was made.

@@ -1,10 +1,10 @@
 //! The state that an SMB host serves by, and the reports it sends.
 
 use crate::service_keys::KeytabMaterial;
-use crate::storage::model::{Grant, ShareRole, StorageAccount};
+use crate::storage::model::{Grant, StorageAccount};
 use crate::tenants::domains::DomainInfo;
 use crate::tenants::model::TenantInfo;
-use crossrealm_types::Sid;
+use crossrealm_types::{ShareRole, Sid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -8,10 +8,11 @@
 use crate::hosts::model::{HostShare, HostState, ReducedRole, ReducedRoles, RevokedUsers};
 use crate::identities::identity_ref::IdentityRef;
 use crate::service_keys::{KeyInfo, KeytabMaterial};
-use crate::storage::model::{Grant, ShareRole, StorageAccount};
+use crate::storage::model::{Grant, StorageAccount};
 use crate::tenants::domains::DomainInfo;
 use crate::tenants::model::TenantInfo;
-use crossrealm_kdc::{IdentityKind, Policy};
+use crossrealm_kdc::Policy;
+use crossrealm_types::{IdentityKind, ShareRole};
 use sha2::{Digest, Sha256};
 
 /// The version of a state, regardless of its `version` field: 32 hexadecimal digits.
@@ -227,9 +228,9 @@ impl Encoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service_keys::KeySlot;
     use crossrealm_kdc::{ServiceKey, TenantId};
     use crossrealm_krb::crypto::{Enctype, Key};
+    use crossrealm_types::KeySlot;
     use std::collections::BTreeMap;
     use uuid::Uuid;
 

@@ -8,13 +8,13 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, Refusal, Result};
 use crate::identities::find::{by_guid, find_identity, not_found_kind};
 use crate::identities::provenance;
-use crate::identities::rows::{IdentityInfo, kind_word};
+use crate::identities::rows::IdentityInfo;
 use crate::names;
 use crate::names::invalid;
 use crate::random::random_uuid;
-use crossrealm_kdc::{IdentityKind, IdentitySource, TenantId};
+use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
-use crossrealm_types::Sid;
+use crossrealm_types::{IdentityKind, IdentitySource, Sid};
 use uuid::Uuid;
 
 /// A user or group that exists only in the tenant.
@@ -52,7 +52,7 @@ impl Directory {
             .bind(tenant_blob(tenant))
             .bind(uuid_blob(guid))
             .bind(cloud_sid(guid)?.to_string())
-            .bind(kind_word(new.kind))
+            .bind(new.kind.as_str())
             .bind(new.account_name.as_str())
             .bind(new.upn.as_str())
             .bind(new.display_name.as_str())
@@ -72,7 +72,7 @@ impl Directory {
             Some(tenant),
             "identity.create",
             name_of(&new),
-            kind_word(new.kind),
+            new.kind.as_str(),
         )
         .await?;
         let info = by_guid(&mut tx, tenant, guid).await?;
@@ -115,7 +115,7 @@ impl Directory {
             Some(tenant),
             "identity.delete",
             principal,
-            kind_word(info.kind),
+            info.kind.as_str(),
         )
         .await?;
         self.commit(tx).await

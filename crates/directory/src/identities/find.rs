@@ -6,8 +6,8 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Result};
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::names;
-use crossrealm_kdc::{IdentityKind, TenantId};
-use crossrealm_types::Sid;
+use crossrealm_kdc::TenantId;
+use crossrealm_types::{IdentityKind, Sid};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 

@@ -2,9 +2,8 @@
 
 use crate::db::columns::{col, col_sid, col_uuid, col_word};
 use crate::error::Result;
-use crate::identities::rows::{IdentityInfo, kind_from_word};
-use crossrealm_kdc::IdentityKind;
-use crossrealm_types::Sid;
+use crate::identities::rows::IdentityInfo;
+use crossrealm_types::{IdentityKind, Sid};
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
@@ -23,7 +22,7 @@ pub struct IdentityRef {
 
 /// The identity of a row with the columns guid, sid, kind, upn, account_name.
 pub(crate) fn identity_ref(row: &AnyRow) -> Result<IdentityRef> {
-    let kind = col_word(row, "kind", kind_from_word)?;
+    let kind = col_word(row, "kind")?;
     let upn: String = col(row, "upn")?;
     let account_name: String = col(row, "account_name")?;
     Ok(IdentityRef {

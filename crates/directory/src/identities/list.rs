@@ -10,7 +10,8 @@ use crate::identities::identity_ref::{IdentityRef, identity_ref};
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::names::invalid;
 use crate::page::{Page, Paged};
-use crossrealm_kdc::{IdentityKind, TenantId};
+use crossrealm_kdc::TenantId;
+use crossrealm_types::IdentityKind;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 

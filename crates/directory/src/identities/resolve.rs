@@ -4,7 +4,8 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, Result};
 use crate::identities::find::find_identity;
 use crate::identities::rows::IdentityInfo;
-use crossrealm_kdc::{IdentityState, TenantId};
+use crossrealm_kdc::TenantId;
+use crossrealm_types::IdentityState;
 
 impl Directory {
     /// The user or group that each text names, in their order: a SID, a UPN, `FLAT\\name` or an account name. `None` if

@@ -1,11 +1,10 @@
 //! Users and groups as the database has them.
 
 use crate::db::columns::{col, col_sid, col_u32, col_uuid, col_word};
-use crate::error::Result;
+use crate::error::{DirectoryError, Result};
 use crate::identities::provenance;
 use crate::identities::provenance::Provenance;
-use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState};
-use crossrealm_types::Sid;
+use crossrealm_types::{DisabledReason, IdentityKind, IdentitySource, IdentityState, Sid};
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
@@ -23,7 +22,7 @@ pub struct IdentityInfo {
     /// Whether it may sign in.
     pub state: IdentityState,
     /// Why it may not.
-    pub disabled_reason: Option<String>,
+    pub disabled_reason: Option<DisabledReason>,
     /// `sAMAccountName`.
     pub account_name: String,
     /// The user principal name; empty for groups.
@@ -60,54 +59,20 @@ pub(crate) const SELECT_IDENTITY: &str =
     FROM identities i JOIN tenants t ON t.id = i.tenant_id
     LEFT JOIN domains d ON d.tenant_id = i.tenant_id AND d.dns_name = i.domain";
 
-/// The words of the database.
-pub(crate) fn kind_word(kind: IdentityKind) -> &'static str {
-    match kind {
-        IdentityKind::User => "user",
-        IdentityKind::Group => "group",
-    }
-}
-
-pub(crate) fn kind_from_word(text: &str) -> Option<IdentityKind> {
-    [IdentityKind::User, IdentityKind::Group]
-        .into_iter()
-        .find(|kind| kind_word(*kind) == text)
-}
-
-pub(crate) fn state_word(state: IdentityState) -> &'static str {
-    match state {
-        IdentityState::Enabled => "enabled",
-        IdentityState::Disabled => "disabled",
-        IdentityState::Deleted => "deleted",
-    }
-}
-
-fn state_from_word(text: &str) -> Option<IdentityState> {
-    [
-        IdentityState::Enabled,
-        IdentityState::Disabled,
-        IdentityState::Deleted,
-    ]
-    .into_iter()
-    .find(|state| state_word(*state) == text)
-}
-
-fn source_from_word(text: &str) -> Option<IdentitySource> {
-    match text {
-        "hybrid" => Some(IdentitySource::Hybrid),
-        "cloud" => Some(IdentitySource::CloudOnly),
-        _ => None,
-    }
-}
-
 pub(crate) fn identity_info(row: &AnyRow) -> Result<IdentityInfo> {
     Ok(IdentityInfo {
         guid: col_uuid(row, "guid")?,
         sid: col_sid(row, "sid")?,
-        kind: col_word(row, "kind", kind_from_word)?,
-        source: col_word(row, "source", source_from_word)?,
-        state: col_word(row, "state", state_from_word)?,
-        disabled_reason: col(row, "disabled_reason")?,
+        kind: col_word(row, "kind")?,
+        source: match col::<String>(row, "source")?.as_str() {
+            "hybrid" => IdentitySource::Hybrid,
+            "cloud" => IdentitySource::CloudOnly,
+            _ => return Err(DirectoryError::damaged("source", "an unknown word")),
+        },
+        state: col_word(row, "state")?,
+        // A reason of a later version is not known here.
+        disabled_reason: col::<Option<String>>(row, "disabled_reason")?
+            .and_then(|word| word.parse().ok()),
         account_name: col(row, "account_name")?,
         upn: col(row, "upn")?,
         display_name: col(row, "display_name")?,

@@ -5,7 +5,7 @@ use crate::db::statement::sql;
 use crate::error::{DirectoryError, RecordKind, Result};
 use crate::sealing::seal::Sealer;
 use crate::service_keys::{KeytabMaterial, Owner, OwnerKind};
-use crate::storage::model::{ShareRole, StorageAccount};
+use crate::storage::model::StorageAccount;
 use crate::tenants::model::TenantInfo;
 use crate::{names, service_keys};
 use sqlx::AnyConnection;
@@ -82,8 +82,8 @@ pub(crate) async fn account_of(
     let role: Option<String> = col(row, "default_role")?;
     let default_role = role
         .map(|word| {
-            ShareRole::from_word(&word)
-                .ok_or_else(|| DirectoryError::damaged("default role", "an unknown word"))
+            word.parse()
+                .map_err(|_| DirectoryError::damaged("default role", "an unknown word"))
         })
         .transpose()?;
     let account = StorageAccount {

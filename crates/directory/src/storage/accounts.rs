@@ -12,12 +12,13 @@ use crate::page::{Page, Paged};
 use crate::random::random_uuid;
 use crate::service_keys::{KeytabMaterial, Owner, OwnerKind};
 use crate::storage::account_rows::{CLASSES, account_of, host_of, keytab, load_account};
-use crate::storage::model::{NewStorageAccount, ShareRole, StorageAccount};
+use crate::storage::model::{NewStorageAccount, StorageAccount};
 use crate::storage::service_names::{delete_names, insert_name};
 use crate::tenants::model::load_tenant;
 use crate::{names, service_keys};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::ShareRole;
 use sqlx::AnyConnection;
 use std::collections::BTreeSet;
 

@@ -2,6 +2,7 @@
 
 use crate::identities::identity_ref::IdentityRef;
 use crate::service_keys::KeyInfo;
+use crossrealm_types::ShareRole;
 use std::fmt;
 
 /// A storage account to create.
@@ -28,17 +29,6 @@ pub struct StorageAccount {
     pub created_at: i64,
     /// Its keys, the one that encrypts new tickets first.
     pub keys: Vec<KeyInfo>,
-}
-
-/// A share-level role, weakest first, so that the highest of several is their maximum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ShareRole {
-    /// Reads.
-    Reader,
-    /// Reads, writes, deletes.
-    Contributor,
-    /// Also changes permissions.
-    ElevatedContributor,
 }
 
 /// A share.
@@ -80,28 +70,4 @@ pub struct Grant {
     pub role: ShareRole,
     /// When, Unix seconds.
     pub created_at: i64,
-}
-
-impl ShareRole {
-    /// `reader`, `contributor` or `elevated-contributor`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Contributor => "contributor",
-            Self::ElevatedContributor => "elevated-contributor",
-        }
-    }
-
-    /// The role of this name.
-    pub fn from_word(text: &str) -> Option<Self> {
-        [Self::Reader, Self::Contributor, Self::ElevatedContributor]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-    }
-}
-
-impl fmt::Display for ShareRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }

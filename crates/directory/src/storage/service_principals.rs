@@ -8,12 +8,13 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Result};
 use crate::page::{Page, Paged};
 use crate::random::random_uuid;
-use crate::service_keys::{KeyInfo, KeySlot, KeytabMaterial, Owner, OwnerKind};
+use crate::service_keys::{KeyInfo, KeytabMaterial, Owner, OwnerKind};
 use crate::storage::service_names::{delete_names, insert_name};
 use crate::tenants::model::load_tenant;
 use crate::{names, service_keys};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::KeySlot;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 

@@ -6,7 +6,7 @@ use crate::error::{DirectoryError, RecordKind, Result};
 use crate::identities::identity_ref::identity_ref;
 use crate::names;
 use crate::storage::account_rows::load_account;
-use crate::storage::model::{Grant, Share, SharePath, ShareRole};
+use crate::storage::model::{Grant, Share, SharePath};
 use crate::tenants::model::TenantInfo;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -93,7 +93,7 @@ async fn load_grants(
             .or_default()
             .push(Grant {
                 identity: identity_ref(row)?,
-                role: col_word(row, "role", ShareRole::from_word)?,
+                role: col_word(row, "role")?,
                 created_at: col(row, "created_at")?,
             });
     }

@@ -11,11 +11,12 @@ use crate::identities::identity_ref::IdentityRef;
 use crate::names;
 use crate::random::random_uuid;
 use crate::storage::account_rows::load_account;
-use crate::storage::model::{Grant, Share, SharePath, ShareRole};
+use crate::storage::model::{Grant, Share, SharePath};
 use crate::storage::share_rows::{load_share, load_shares};
 use crate::tenants::model::load_tenant;
-use crossrealm_kdc::{IdentityState, TenantId};
+use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::{IdentityState, ShareRole};
 use sqlx::AnyConnection;
 
 impl Directory {

@@ -6,7 +6,7 @@ pub(crate) mod deletion_guard;
 pub(crate) mod model;
 pub(crate) mod read;
 
-use crate::audit::events::{Actor, NewEvent, Outcome, record};
+use crate::audit::events::{Actor, NewEvent, record};
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
@@ -24,6 +24,7 @@ use crate::tenants::domains;
 use crate::tenants::domains::{DomainInfo, NewDomain, find_domain};
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
+use crossrealm_types::EventOutcome;
 use sqlx::AnyConnection;
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -88,7 +89,7 @@ impl Directory {
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         let event = NewEvent {
-            outcome: Outcome::Refused,
+            outcome: EventOutcome::Refused,
             reason: refusal.code().to_owned(),
             target: names::shown(domain),
             detail: refusal.to_string(),

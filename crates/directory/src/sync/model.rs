@@ -2,9 +2,7 @@
 
 use crate::page::Paged;
 use crate::tenants::domains::{DomainInfo, NewDomain};
-use crossrealm_kdc::{IdentityKind, IdentityState};
-use crossrealm_types::Sid;
-use std::fmt;
+use crossrealm_types::{DisabledReason, IdentityKind, IdentityState, RefusedChangeCode, Sid};
 use uuid::Uuid;
 
 /// The lease of a domain's sync.
@@ -49,7 +47,7 @@ pub struct SyncedIdentity {
     /// Whether it may sign in.
     pub state: IdentityState,
     /// Why it may not.
-    pub disabled_reason: Option<String>,
+    pub disabled_reason: Option<DisabledReason>,
     /// The RID of a user's primary group; 0 for groups.
     pub primary_group_rid: u32,
     /// A group's direct members, by GUID, when read; ignored when written.
@@ -150,27 +148,6 @@ pub struct RefusedChange {
     pub message: String,
 }
 
-/// Why an object of a sync was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RefusedChangeCode {
-    /// The object was synced with another SID before.
-    SidChanged,
-    /// Another object has or had the SID.
-    SidDuplicate,
-    /// The SID is not one of the connector's domain.
-    SidOutsideDomain,
-    /// A user with a RID below 1000, which the tenant does not allow.
-    RidReserved,
-    /// Another identity has the UPN or the account name.
-    UpnConflict,
-    /// The object is not an identity of this domain, or not one of the kind the change needs.
-    UnknownObject,
-    /// The object would overwrite an identity that exists only in the tenant.
-    CloudOnly,
-    /// A value is malformed or too long, or the kind changed.
-    Invalid,
-}
-
 /// The state of a domain's sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncState {
@@ -203,41 +180,4 @@ pub struct DomainIdentities {
     pub sync: SyncState,
     /// The identities, tombstones included, by GUID.
     pub identities: Paged<SyncedIdentity>,
-}
-
-impl RefusedChangeCode {
-    /// The stable text for programs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SidChanged => "sid_changed",
-            Self::SidDuplicate => "sid_duplicate",
-            Self::SidOutsideDomain => "sid_outside_domain",
-            Self::RidReserved => "rid_reserved",
-            Self::UpnConflict => "upn_conflict",
-            Self::UnknownObject => "unknown_object",
-            Self::CloudOnly => "cloud_only",
-            Self::Invalid => "invalid",
-        }
-    }
-
-    pub(crate) fn from_word(text: &str) -> Option<Self> {
-        [
-            Self::SidChanged,
-            Self::SidDuplicate,
-            Self::SidOutsideDomain,
-            Self::RidReserved,
-            Self::UpnConflict,
-            Self::UnknownObject,
-            Self::CloudOnly,
-            Self::Invalid,
-        ]
-        .into_iter()
-        .find(|code| code.as_str() == text)
-    }
-}
-
-impl fmt::Display for RefusedChangeCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }

@@ -1,6 +1,6 @@
 //! What the sync agent and administrators read of a domain's sync.
 
-use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
+use crate::db::columns::{col, col_uuid, col_word, tenant_blob, uuid_blob};
 use crate::db::statement::{CHUNK, places, sql, sql_list};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
@@ -11,11 +11,12 @@ use crate::page::{Page, Paged};
 use crate::sync::connectors::sync_lease;
 use crate::sync::model::{
     DomainIdentities, MAX_CHANGES, MAX_FAILURES, MAX_MEMBER_CHANGES, MAX_MEMBERS_READ,
-    RefusedChange, RefusedChangeCode, SyncFailure, SyncState, SyncedIdentity,
+    RefusedChange, SyncFailure, SyncState, SyncedIdentity,
 };
 use crate::tenants::domains::find_domain;
 use crate::tenants::model::load_tenant;
-use crossrealm_kdc::{IdentityKind, TenantId};
+use crossrealm_kdc::TenantId;
+use crossrealm_types::IdentityKind;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::collections::HashMap;
@@ -135,12 +136,10 @@ impl Directory {
             .fetch_all(self.readers())
             .await?;
         let refusal = |row: &AnyRow| {
-            let code: String = col(row, "code")?;
             Ok(RefusedChange {
                 object_guid: col_uuid(row, "guid")?,
                 account_name: col(row, "account_name")?,
-                code: RefusedChangeCode::from_word(&code)
-                    .ok_or_else(|| DirectoryError::damaged("refusal", "an unknown code"))?,
+                code: col_word(row, "code")?,
                 message: col(row, "message")?,
             })
         };

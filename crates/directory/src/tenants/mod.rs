@@ -14,11 +14,11 @@ use crate::names;
 use crate::names::invalid;
 use crate::page::{Page, Paged};
 use crate::random::{random, random_uuid};
-use crate::service_keys::{KeySlot, insert_key};
+use crate::service_keys::insert_key;
 use crate::tenants::model::{NewTenant, TenantInfo, krbtgt, load_tenant, tenant_info};
 use crossrealm_kdc::{Policy, TenantId};
 use crossrealm_os::clock::now_s;
-use crossrealm_types::Sid;
+use crossrealm_types::{KeySlot, Sid};
 use sqlx::AnyConnection;
 use std::sync::Arc;
 

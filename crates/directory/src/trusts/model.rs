@@ -1,6 +1,6 @@
 //! Trusts, and the versions of their passwords and keys.
 
-use crossrealm_types::Sid;
+use crossrealm_types::{Sid, TrustKeyState, TrustState};
 use zeroize::Zeroizing;
 
 /// What is needed to prepare a trust with an AD domain.
@@ -66,15 +66,6 @@ pub struct TrustInfo {
     pub keys: Vec<TrustKeyInfo>,
 }
 
-/// Whether AD is known to hold the trust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrustState {
-    /// Prepared, never confirmed.
-    Pending,
-    /// Confirmed at least once.
-    Active,
-}
-
 /// A version of a trust key, without the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustKeyInfo {
@@ -90,35 +81,4 @@ pub struct TrustKeyInfo {
     pub retires_at: Option<i64>,
     /// When a referral last arrived that it decrypted, Unix seconds.
     pub last_seen_at: Option<i64>,
-}
-
-/// The state of a version of a trust key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrustKeyState {
-    /// Generated; AD may or may not hold it yet.
-    Pending,
-    /// In AD, as far as is known.
-    Current,
-    /// Replaced in AD, which may still encrypt with it.
-    Previous,
-    /// Out of use; decrypts older tickets until it expires.
-    Retired,
-}
-
-impl TrustKeyState {
-    /// `pending`, `current`, `previous` or `retired`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Current => "current",
-            Self::Previous => "previous",
-            Self::Retired => "retired",
-        }
-    }
-
-    pub(crate) fn from_word(text: &str) -> Option<Self> {
-        [Self::Pending, Self::Current, Self::Previous, Self::Retired]
-            .into_iter()
-            .find(|state| state.as_str() == text)
-    }
 }

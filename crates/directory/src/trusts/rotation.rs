@@ -12,10 +12,11 @@ use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::names::{invalid, plain_text};
 use crate::trusts::find;
-use crate::trusts::model::{PreparedTrust, TrustKeyState};
+use crate::trusts::model::PreparedTrust;
 use crate::trusts::secrets::{held, make_secret, secrets};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::TrustKeyState;
 
 /// The shortest time between two rotations by age, in seconds: AD may encrypt with the previous password for an hour,
 /// and tickets encrypted with it live on.

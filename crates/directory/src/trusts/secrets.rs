@@ -5,9 +5,10 @@ use crate::db::statement::sql;
 use crate::error::{DirectoryError, Result};
 use crate::random::random;
 use crate::sealing::seal::{SealContext, Sealer};
-use crate::trusts::model::{HeldSecret, PreparedTrust, TrustKeyInfo, TrustKeyState};
+use crate::trusts::model::{HeldSecret, PreparedTrust, TrustKeyInfo};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::TrustKeyState;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
@@ -60,7 +61,7 @@ pub(crate) async fn secrets(conn: &mut AnyConnection, trust: Uuid) -> Result<Vec
         Ok(StoredSecret {
             info: TrustKeyInfo {
                 version: col_u32(row, "version")?,
-                state: col_word(row, "state", TrustKeyState::from_word)?,
+                state: col_word(row, "state")?,
                 created_at: col(row, "created_at")?,
                 confirmed_at: col(row, "confirmed_at")?,
                 retires_at: col(row, "retires_at")?,

@@ -3,9 +3,10 @@
 use crate::support::{World, by};
 use crossrealm_directory::{
     Directory, DirectoryError, EventFilter, FREE_FAILURES, FREE_FAILURES_OF_SENDER, NewToken,
-    Outcome, Session, SignInAs, TokenRole,
+    Session, SignInAs, TokenRole,
 };
 use crossrealm_testkit::authenticator::Authenticator;
+use crossrealm_types::{AdministratorRole, EventOutcome};
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
@@ -47,7 +48,7 @@ async fn sign_in(
 
 /// An enrolled global administrator, whose previous code is spent.
 async fn enrolled(directory: &Directory, upn: &str) -> (Authenticator, Session) {
-    let role = TokenRole::GlobalAdministrator;
+    let role = AdministratorRole::GlobalAdministrator;
     let (code, _) = directory
         .create_administrator(&by(), None, upn, role)
         .await
@@ -140,7 +141,7 @@ async fn a_code_sent_to_two_nodes_at_once_is_accepted_by_one() {
 async fn an_enrolment_code_is_accepted_once_and_expires() {
     let world = World::new().await;
     let directory = &world.directory;
-    let role = TokenRole::Reader;
+    let role = AdministratorRole::Reader;
     let (code, info) = directory
         .create_administrator(&by(), None, UPN, role.clone())
         .await
@@ -376,7 +377,7 @@ async fn the_first_token_is_revoked_only_after_another_administrator_enrolled() 
     let directory = &world.directory;
     let new = NewToken {
         tenant: None,
-        role: TokenRole::GlobalAdministrator,
+        role: TokenRole::Administrator(AdministratorRole::GlobalAdministrator),
         name: "first".into(),
         expires_at: None,
     };
@@ -384,7 +385,7 @@ async fn the_first_token_is_revoked_only_after_another_administrator_enrolled() 
     let refused = directory.end_token(&by(), &info).await.map_err(code_of);
     assert_eq!(refused, Err("last_administrator"));
     // An administrator who has not enrolled cannot sign in.
-    let role = TokenRole::GlobalAdministrator;
+    let role = AdministratorRole::GlobalAdministrator;
     directory
         .create_administrator(&by(), None, "late@contoso.com", role)
         .await
@@ -410,7 +411,7 @@ async fn an_administrator_of_a_tenant_manages_only_its_administrators() {
         (None, "c@contoso.com"),
     ] {
         directory
-            .create_administrator(&by(), tenant, upn, TokenRole::Reader)
+            .create_administrator(&by(), tenant, upn, AdministratorRole::Reader)
             .await
             .unwrap();
     }
@@ -436,18 +437,13 @@ async fn an_administrator_of_a_tenant_manages_only_its_administrators() {
         .remove_administrator(&by(), Some(one.id), "a@contoso.com")
         .await
         .unwrap();
-    let role = TokenRole::Connector {
-        domain: "corp.contoso.com".into(),
-        rotate_trust: false,
-    };
-    assert!(
-        directory
-            .create_administrator(&by(), Some(one.id), "d@contoso.com", role)
-            .await
-            .is_err()
-    );
     let twice = directory
-        .create_administrator(&by(), Some(one.id), "B@contoso.com", TokenRole::Reader)
+        .create_administrator(
+            &by(),
+            Some(one.id),
+            "B@contoso.com",
+            AdministratorRole::Reader,
+        )
         .await;
     assert!(matches!(twice, Err(DirectoryError::Exists { .. })));
     // A tenant's administrators are deleted with it.
@@ -459,7 +455,7 @@ async fn an_administrator_of_a_tenant_manages_only_its_administrators() {
 async fn changes_are_audited_and_no_secret_is_stored_in_clear() {
     let world = World::new().await;
     let directory = &world.directory;
-    let role = TokenRole::GlobalAdministrator;
+    let role = AdministratorRole::GlobalAdministrator;
     let (code, _) = directory
         .create_administrator(&by(), None, UPN, role)
         .await
@@ -501,14 +497,14 @@ async fn changes_are_audited_and_no_secret_is_stored_in_clear() {
         .filter(|event| event.target == UPN)
         .map(|event| (event.action.as_str(), event.outcome, event.reason.as_str()))
         .collect();
-    let done = |action| (action, Outcome::Done, "");
+    let done = |action| (action, EventOutcome::Done, "");
     assert_eq!(
         recorded,
         [
             done("admin.create"),
             done("admin.enrol-begin"),
             done("admin.enrol"),
-            ("admin.sign-in", Outcome::Refused, "sign_in_refused"),
+            ("admin.sign-in", EventOutcome::Refused, "sign_in_refused"),
             done("admin.sign-in"),
             done("admin.reset"),
             done("admin.remove"),

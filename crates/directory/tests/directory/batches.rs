@@ -4,7 +4,8 @@ use crate::support::{CORP, World, by, few_cases, group, guid, rid_sid, run, user
 use crossrealm_directory::{
     ApplyOutcome, Directory, IdentityChange, IdentityFilter, NewCloudIdentity, Page, SyncedIdentity,
 };
-use crossrealm_kdc::{IdentityKind, IdentityState, TenantId};
+use crossrealm_kdc::TenantId;
+use crossrealm_types::{DisabledReason, IdentityKind, IdentityState};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use sqlx::Row;
@@ -54,7 +55,7 @@ fn upsert() -> impl Strategy<Value = IdentityChange> {
             } else {
                 IdentityState::Enabled
             },
-            disabled_reason: disabled.then(|| "disabled".to_owned()),
+            disabled_reason: disabled.then_some(DisabledReason::Disabled),
             primary_group_rid: if kind == IdentityKind::User {
                 primary
             } else {

@@ -4,8 +4,9 @@ use crate::support::{
     CORP, World, apply, by, corp_trust, grant_of, guid, identity_of, people, rid_sid, trust_of,
     user,
 };
-use crossrealm_directory::{Directory, IdentityChange, KeySlot, NewStorageAccount, SyncedIdentity};
-use crossrealm_kdc::{IdentityState, Lookups, Records, TenantId, Wanted};
+use crossrealm_directory::{Directory, IdentityChange, NewStorageAccount, SyncedIdentity};
+use crossrealm_kdc::{Lookups, Records, TenantId, Wanted};
+use crossrealm_types::{IdentityState, KeySlot};
 use std::time::{Duration, Instant};
 
 async fn furnish(d: &Directory, tenant: TenantId) {

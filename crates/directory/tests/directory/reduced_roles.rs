@@ -5,9 +5,10 @@ use crate::support::{
     World, apply, by, domain_users, group, guid, members, path, people, rid_sid, user,
 };
 use crossrealm_directory::{
-    Directory, IdentityChange, MAX_REVOKED_USERS, ReducedRole, ReducedRoles, ShareRole,
+    Directory, IdentityChange, MAX_REVOKED_USERS, ReducedRole, ReducedRoles,
 };
 use crossrealm_kdc::TenantId;
+use crossrealm_types::ShareRole;
 
 const SHARE: &str = "projects";
 

@@ -4,7 +4,8 @@ use crate::support::{CORP, World, by, few_cases, group, guid, members, open, run
 use crossrealm_directory::{
     ApplyIdentities, Directory, IdentityChange, Page, SyncedIdentity, Uuid,
 };
-use crossrealm_kdc::{IdentityState, TenantId};
+use crossrealm_kdc::TenantId;
+use crossrealm_types::{DisabledReason, IdentityState};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::process::{Command, Stdio};
@@ -47,7 +48,7 @@ fn request() -> impl Strategy<Value = Vec<IdentityChange>> {
             } else {
                 IdentityState::Enabled
             },
-            disabled_reason: disabled.then(|| "disabled".to_owned()),
+            disabled_reason: disabled.then_some(DisabledReason::Disabled),
             ..made
         })
     });

@@ -2,7 +2,7 @@
 
 use crate::support::{World, apply, by, guid, people, rid_sid, user};
 use crossrealm_directory::{IdentityChange, MAX_REVOKED_USERS, NewStorageAccount, SyncedIdentity};
-use crossrealm_kdc::IdentityState;
+use crossrealm_types::{DisabledReason, IdentityState};
 
 pub async fn account(world: &World) -> crossrealm_kdc::TenantId {
     let tenant = world.tenant("contoso").await.id;
@@ -21,7 +21,7 @@ pub async fn account(world: &World) -> crossrealm_kdc::TenantId {
 fn locked(n: u32, name: &str) -> IdentityChange {
     IdentityChange::Upsert(SyncedIdentity {
         state: IdentityState::Disabled,
-        disabled_reason: Some("locked".to_owned()),
+        disabled_reason: Some(DisabledReason::Locked),
         ..user(n, name)
     })
 }

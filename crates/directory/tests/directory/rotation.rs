@@ -2,10 +2,11 @@
 
 use crate::support::{CORP, World, assert_fails, by, code, corp, corp_trust};
 use crossrealm_directory::{
-    AdStep, AdStepPhase, Directory, DirectoryError, EventFilter, MAX_AD_STEP, MIN_ROTATION_S,
-    NewKerberosServer, Outcome, RecordKind, RotateTrust, TrustKeyState, TrustRotation,
+    AdStep, Directory, DirectoryError, EventFilter, MAX_AD_STEP, MIN_ROTATION_S, NewKerberosServer,
+    RecordKind, RotateTrust, TrustRotation,
 };
 use crossrealm_kdc::TenantId;
+use crossrealm_types::{AdStepPhase, EventOutcome, TrustKeyState};
 
 const DAY_S: i64 = 24 * 3600;
 
@@ -200,9 +201,9 @@ async fn changes_in_ad_are_audited_with_actor_step_and_address() {
     assert_eq!(
         recorded,
         [
-            ("ad.begin", Outcome::Done),
-            ("ad.done", Outcome::Done),
-            ("ad.fail", Outcome::Refused)
+            ("ad.begin", EventOutcome::Done),
+            ("ad.done", EventOutcome::Done),
+            ("ad.fail", EventOutcome::Refused)
         ]
     );
     for event in events {

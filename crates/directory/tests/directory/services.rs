@@ -2,10 +2,9 @@
 
 use crate::support::assert_fails;
 use crate::support::{World, by, code, grant_of, path, sid};
-use crossrealm_directory::{
-    DirectoryError, KeySlot, NewStorageAccount, Page, RecordKind, ShareRole, StorageAccount,
-};
+use crossrealm_directory::{DirectoryError, NewStorageAccount, Page, RecordKind, StorageAccount};
 use crossrealm_kdc::{Service, TenantId};
+use crossrealm_types::{KeySlot, ShareRole};
 use std::sync::Arc;
 
 const HOST: &str = "acct1.file.contoso.cloud.example";

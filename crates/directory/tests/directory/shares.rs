@@ -4,9 +4,10 @@ use crate::support::assert_fails;
 use crate::support::{World, apply, by, guid, members, path, people, rid_sid};
 use crossrealm_directory::{
     AccessReason, Directory, DirectoryError, IdentityChange, NewCloudIdentity, NewStorageAccount,
-    RecordKind, ShareRole, Via,
+    RecordKind, Via,
 };
-use crossrealm_kdc::{IdentityKind, TenantId};
+use crossrealm_kdc::TenantId;
+use crossrealm_types::{IdentityKind, ShareRole};
 
 async fn share(world: &World) -> TenantId {
     let tenant = world.tenant("contoso").await.id;
@@ -150,7 +151,7 @@ async fn the_host_state_version_changes_with_each_change() {
         &by(),
         tenant,
         "acct1",
-        crossrealm_directory::KeySlot::Kerb1,
+        crossrealm_types::KeySlot::Kerb1,
         false,
     )
     .await

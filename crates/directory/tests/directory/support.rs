@@ -4,11 +4,8 @@ use crossrealm_directory::{
     Actor, ApplyIdentities, ApplyOutcome, Directory, DirectoryError, IdentityChange, MasterKey,
     NewDomain, NewTenant, PrepareTrust, SharePath, SyncedIdentity, TenantInfo, Uuid,
 };
-use crossrealm_kdc::{
-    Identity, IdentityKind, IdentityState, Lookups, Records, Service, ServiceName, TenantId, Trust,
-    Wanted,
-};
-use crossrealm_types::Sid;
+use crossrealm_kdc::{Identity, Lookups, Records, Service, ServiceName, TenantId, Trust, Wanted};
+use crossrealm_types::{DisabledReason, IdentityKind, IdentityState, Sid};
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AnyConnection, Connection};
 use std::path::PathBuf;
@@ -220,7 +217,7 @@ pub async fn apply(
 pub async fn people(directory: &Directory, tenant: TenantId) {
     let mallory = SyncedIdentity {
         state: IdentityState::Disabled,
-        disabled_reason: Some("disabled".to_owned()),
+        disabled_reason: Some(DisabledReason::Disabled),
         ..user(3, "mallory")
     };
     let changes = vec![

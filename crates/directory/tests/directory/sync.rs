@@ -7,9 +7,10 @@ use crate::support::{
 };
 use crossrealm_directory::{
     ApplyIdentities, Directory, DirectoryError, IdentityChange, NewCloudIdentity, NewDomain, Page,
-    RefusedChangeCode, SyncedIdentity,
+    SyncedIdentity,
 };
-use crossrealm_kdc::{IdentityKind, IdentityState, Policy, TenantId};
+use crossrealm_kdc::{Policy, TenantId};
+use crossrealm_types::{DisabledReason, IdentityKind, IdentityState, RefusedChangeCode};
 
 async fn refusals(
     directory: &Directory,
@@ -651,7 +652,7 @@ async fn many_deletions_without_a_declaration_are_refused() {
     let disable = |n| {
         IdentityChange::Upsert(SyncedIdentity {
             state: IdentityState::Disabled,
-            disabled_reason: Some("disabled".into()),
+            disabled_reason: Some(DisabledReason::Disabled),
             ..user(n, &format!("u{n}"))
         })
     };

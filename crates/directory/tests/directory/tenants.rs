@@ -3,10 +3,11 @@
 use crate::support::assert_fails;
 use crate::support::{World, by, code, people};
 use crossrealm_directory::{
-    Directory, DirectoryError, EventCategory, EventFilter, IdentityFilter, NewCloudIdentity,
-    NewEvent, NewTenant, NewToken, Outcome, Page, RecordKind, TokenRole,
+    Directory, DirectoryError, EventFilter, IdentityFilter, NewCloudIdentity, NewEvent, NewTenant,
+    NewToken, Page, RecordKind, TokenRole,
 };
-use crossrealm_kdc::{IdentityKind, IdentitySource, Policy, TenantId};
+use crossrealm_kdc::{Policy, TenantId};
+use crossrealm_types::{AdministratorRole, EventKind, EventOutcome, IdentityKind, IdentitySource};
 
 #[tokio::test]
 async fn a_tenant_gets_the_documented_defaults() {
@@ -410,7 +411,10 @@ async fn tokens_are_valid_until_revoked_or_expired() {
     );
     let (ended, _) = world
         .directory
-        .create_token(&by(), new(TokenRole::Reader, Some(1)))
+        .create_token(
+            &by(),
+            new(TokenRole::Administrator(AdministratorRole::Reader), Some(1)),
+        )
         .await
         .unwrap();
     assert_eq!(world.directory.verify_token(&ended).await.unwrap(), None);
@@ -429,7 +433,7 @@ async fn tokens_are_valid_until_revoked_or_expired() {
     );
     let lost = NewToken {
         tenant: Some(TenantId([9; 16])),
-        ..new(TokenRole::Reader, None)
+        ..new(TokenRole::Administrator(AdministratorRole::Reader), None)
     };
     assert_fails!(
         world.directory.create_token(&by(), lost).await,
@@ -441,7 +445,7 @@ fn ticket(tenant: TenantId, user: &str, at_ms: i64) -> NewEvent {
     NewEvent {
         id: Some("0123".into()),
         at_ms,
-        outcome: Outcome::Refused,
+        outcome: EventOutcome::Refused,
         reason: "not_synced".into(),
         actor: user.into(),
         user: user.into(),
@@ -503,7 +507,7 @@ async fn events_are_found_and_followed() {
         limit: 100,
         ..Default::default()
     };
-    let categories: Vec<EventCategory> = world
+    let categories: Vec<EventKind> = world
         .directory
         .events(&since)
         .await
@@ -513,11 +517,7 @@ async fn events_are_found_and_followed() {
         .collect();
     assert_eq!(
         categories,
-        [
-            EventCategory::Audit,
-            EventCategory::Ticket,
-            EventCategory::Ticket
-        ]
+        [EventKind::Change, EventKind::Ticket, EventKind::Ticket]
     );
 }
 

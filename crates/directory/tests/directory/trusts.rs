@@ -3,11 +3,11 @@
 use crate::support::assert_fails;
 use crate::support::{CORP, World, by, code, corp_trust, sid, trust_of};
 use crossrealm_directory::{
-    DirectoryError, NewDomain, NewEvent, PrepareTrust, RecordKind, TrustKeySeen, TrustKeyState,
-    TrustState,
+    DirectoryError, NewDomain, NewEvent, PrepareTrust, RecordKind, TrustKeySeen,
 };
 use crossrealm_kdc::KeyState;
 use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_types::{TrustKeyState, TrustState};
 
 fn now_s() -> i64 {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap();

@@ -2,12 +2,11 @@
 
 use crate::facts::{Facts, NO_DIRECTORY, NO_RECORDS, NO_SHARE, NO_USER};
 use crate::finding::{Failed, Finding, failed, failed_with, need, passed, skipped, try_or_fail};
-use crossrealm_api::{
-    ClientError, Code, IdentitySource, IdentityState, ShareAccessQuery, TrustKeyState, TrustState,
-};
+use crossrealm_api::{ClientError, Code, ShareAccessQuery};
 use crossrealm_onprem::ldap::{Filter, Search};
 use crossrealm_onprem::trust::is_at_or_below;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::{IdentitySource, IdentityState, TrustKeyState, TrustState};
 
 /// The most groups in a ticket.
 const MAX_GROUPS: usize = 1010;

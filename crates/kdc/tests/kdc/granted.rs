@@ -1,7 +1,7 @@
 //! What is granted: service tickets, ticket-granting tickets, and what is in them.
 
 use super::{honest, key, pac_of, play, refused};
-use crossrealm_kdc::{ForestDomain, IdentityState, KeyState, Reason, TicketOutcome, TrustKey};
+use crossrealm_kdc::{ForestDomain, KeyState, Reason, TicketOutcome, TrustKey};
 use crossrealm_krb::messages::{
     AuthorizationDataElement, PaData, PrincipalName, ad_type, decode, encode, flags, kdc_option,
     pa_type,
@@ -10,6 +10,7 @@ use crossrealm_krb::pac::Buffer;
 use crossrealm_testkit::two_realms::{
     AD_REALM, Referral, RequestDraft, SHARE_HOST, TENANT_REALM, TwoRealms,
 };
+use crossrealm_types::IdentityState;
 
 #[test]
 fn an_honest_request_gets_a_ticket_with_the_directorys_word() {

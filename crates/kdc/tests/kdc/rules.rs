@@ -1,13 +1,14 @@
 //! Each security rule of the exchange: what breaks it is refused, for its own reason.
 
 use super::{key, pac_of, play, refused};
-use crossrealm_kdc::{IdentitySource, IdentityState, Reason, ServiceKey, TicketOutcome};
+use crossrealm_kdc::{Reason, ServiceKey, TicketOutcome};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::messages::{
     KerberosFlags, KerberosTime, PaData, PrincipalName, flags, kdc_option, name_type, pa_type,
 };
 use crossrealm_krb::pac::Buffer;
 use crossrealm_testkit::two_realms::{Referral, TwoRealms};
+use crossrealm_types::{IdentitySource, IdentityState};
 
 #[test]
 fn rule_1_only_this_tenants_trust_key_opens_a_referral() {

@@ -17,8 +17,7 @@ mod watched;
 pub use agent::{Agent, FullSyncReason, Observation, SyncMode};
 pub use cursor::{Cursor, Position};
 pub use model::{
-    Account, CloudObject, CloudState, DisabledReason, Domain, Members, Object, ObjectKind,
-    Observed, Seen, SkipReason, Skipped,
+    Account, CloudObject, CloudState, Domain, Members, Object, Observed, Seen, SkipReason, Skipped,
 };
 pub use planner::{Membership, SyncChange, SyncPlan, Update, newcomers, plan, unknown};
 pub use scope::{Scope, ScopeError, UserFilter};

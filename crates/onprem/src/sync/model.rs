@@ -1,6 +1,6 @@
 //! The two states that a plan compares.
 
-use crossrealm_types::Sid;
+use crossrealm_types::{DisabledReason, IdentityKind, Sid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -15,33 +15,13 @@ pub struct Domain {
     pub sid: Sid,
 }
 
-/// User or group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ObjectKind {
-    /// Someone who signs in.
-    User,
-    /// A security group.
-    Group,
-}
-
-/// Why a user may not sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DisabledReason {
-    /// Disabled by an administrator.
-    Disabled,
-    /// The account's expiry date has passed.
-    Expired,
-    /// Locked out after wrong passwords.
-    Locked,
-}
-
 /// The facts of a user or group that the tenant keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// `objectGUID`, lower-case text: what makes it the same object for ever.
     pub guid: String,
     /// User or group.
-    pub kind: ObjectKind,
+    pub kind: IdentityKind,
     /// `objectSid`.
     pub sid: Sid,
     /// `sAMAccountName`.

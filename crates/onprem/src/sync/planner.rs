@@ -1,8 +1,7 @@
 //! The plan: what the tenant must change to hold what the directory holds. Pure.
 
-use super::model::{
-    Account, CloudObject, CloudState, Object, ObjectKind, Observed, Seen, SkipReason, Skipped,
-};
+use super::model::{Account, CloudObject, CloudState, Object, Observed, Seen, SkipReason, Skipped};
+use crossrealm_types::IdentityKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Losses up to this many are never asked about: small directories change by large parts.
@@ -98,9 +97,9 @@ impl SyncPlan {
             let updated = self.updates.iter().map(|update| &update.after);
             self.creates.iter().chain(updated).chain(&self.repeats)
         };
-        let of = |kind: ObjectKind| upserts().filter(move |account| account.kind == kind);
-        of(ObjectKind::User)
-            .chain(of(ObjectKind::Group))
+        let of = |kind: IdentityKind| upserts().filter(move |account| account.kind == kind);
+        of(IdentityKind::User)
+            .chain(of(IdentityKind::Group))
             .map(SyncChange::Upsert)
             .chain(self.memberships.iter().map(SyncChange::Members))
             .chain(self.deletes.iter().map(SyncChange::Delete))
@@ -229,7 +228,7 @@ fn plan_memberships(observed: &Observed, cloud: &CloudState, plan: &mut SyncPlan
     let nobody = BTreeSet::new();
     let mut memberships = Vec::new();
     for object in observed.present() {
-        if object.account.kind != ObjectKind::Group {
+        if object.account.kind != IdentityKind::Group {
             continue;
         }
         let members = &object.members;
@@ -283,7 +282,7 @@ fn plan_joins(observed: &Observed, cloud: &CloudState, plan: &mut SyncPlan) {
     let mut joins: BTreeMap<&String, Vec<String>> = BTreeMap::new();
     for guid in newcomers(observed, cloud) {
         for group in observed.groups_of.get(&guid).into_iter().flatten() {
-            let held = live(cloud, group).filter(|held| held.account.kind == ObjectKind::Group);
+            let held = live(cloud, group).filter(|held| held.account.kind == IdentityKind::Group);
             let unchanged = !observed.seen.contains_key(group);
             if unchanged && held.is_some_and(|held| !held.members.contains(&guid)) {
                 joins.entry(group).or_default().push(guid.clone());

@@ -1,12 +1,13 @@
 //! The planner against a small tenant: full runs, runs of changes, crashes between any two steps.
 
-use super::super::model::{DisabledReason, Domain, Members};
+use super::super::model::{Domain, Members};
 use super::*;
+use crossrealm_types::DisabledReason;
 use proptest::prelude::*;
 
 const DOMAIN: &str = "S-1-5-21-1-2-3";
 
-fn account(guid: &str, kind: ObjectKind) -> Account {
+fn account(guid: &str, kind: IdentityKind) -> Account {
     let rid = guid.bytes().fold(1000, |sum, byte| sum + u32::from(byte));
     Account {
         guid: guid.to_owned(),
@@ -24,7 +25,7 @@ fn account(guid: &str, kind: ObjectKind) -> Account {
     }
 }
 
-fn object(guid: &str, kind: ObjectKind, members: &[&str]) -> Object {
+fn object(guid: &str, kind: IdentityKind, members: &[&str]) -> Object {
     Object {
         members: Members {
             guids: members.iter().map(|m| (*m).to_owned()).collect(),
@@ -41,7 +42,7 @@ fn change(state: &mut Observed, guid: &str, how: impl FnOnce(&mut Account)) {
     }
 }
 
-fn observed(objects: &[(&str, ObjectKind, &[&str])]) -> Observed {
+fn observed(objects: &[(&str, IdentityKind, &[&str])]) -> Observed {
     Observed {
         domain: Domain {
             dns_name: "corp.contoso.com".into(),
@@ -107,7 +108,7 @@ fn live_objects(cloud: &CloudState) -> BTreeMap<String, (Account, BTreeSet<Strin
         .collect()
 }
 
-use ObjectKind::{Group, User};
+use IdentityKind::{Group, User};
 
 /// A history of a small directory: joins, cycles, renames, departures, returns.
 fn history() -> Vec<Observed> {

@@ -1,8 +1,9 @@
 //! The rules that say what is taken over of an entry of the directory, and how.
 
-use super::model::{Account, DisabledReason, Domain, Members, Object, ObjectKind, SkipReason};
+use super::model::{Account, Domain, Members, Object, SkipReason};
 use super::scope::{Scope, is_below};
 use crate::ldap::Entry;
+use crossrealm_types::{DisabledReason, IdentityKind};
 use std::collections::BTreeSet;
 
 /// `sAMAccountType` of ordinary users ([MS-SAMR] 2.2.1.9): computers and trust accounts have others.
@@ -80,7 +81,7 @@ impl Rules {
         let display_name = text(entry, "displayName")?.unwrap_or_default();
         let account = Account {
             guid,
-            kind: ObjectKind::Group,
+            kind: IdentityKind::Group,
             sid,
             account_name,
             upn: String::new(),
@@ -119,7 +120,7 @@ impl Rules {
             .ok_or(SkipReason::UnusableValue("primaryGroupID"))?;
         let (disabled, turns_at) = self.disabled(entry)?;
         let account = Account {
-            kind: ObjectKind::User,
+            kind: IdentityKind::User,
             upn: self.upn(entry, &account.account_name)?,
             disabled,
             primary_group_rid,
@@ -422,7 +423,7 @@ mod tests {
             ]),
         ]);
         let object = rules().object(&users).unwrap();
-        assert_eq!(object.account.kind, ObjectKind::Group);
+        assert_eq!(object.account.kind, IdentityKind::Group);
         assert_eq!(
             object.members.guids.iter().collect::<Vec<_>>(),
             [

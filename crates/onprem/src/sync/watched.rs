@@ -1,8 +1,8 @@
 //! The groups that decide over others: those of AD's administrators, and the group of the scope. Who is in them, at any
 //! depth, decides whether an object is taken over. Pure.
 
-use super::model::{Object, ObjectKind, SkipReason};
-use crossrealm_types::Sid;
+use super::model::{Object, SkipReason};
+use crossrealm_types::{IdentityKind, Sid};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -88,7 +88,7 @@ impl Closure {
 
     fn holds(&self, object: &Object) -> bool {
         self.all.contains(&object.account.guid)
-            || (object.account.kind == ObjectKind::User
+            || (object.account.kind == IdentityKind::User
                 && self.rids.contains(&object.account.primary_group_rid))
     }
 }
@@ -103,7 +103,7 @@ impl Watched {
         {
             return Some(SkipReason::OutOfScope);
         }
-        let privileged = object.account.kind == ObjectKind::User && self.privileged.holds(object);
+        let privileged = object.account.kind == IdentityKind::User && self.privileged.holds(object);
         privileged.then_some(SkipReason::Privileged)
     }
 
@@ -175,7 +175,7 @@ mod tests {
     fn user(guid: &str, primary_group_rid: u32) -> Object {
         Object::of(Account {
             guid: guid.to_owned(),
-            kind: ObjectKind::User,
+            kind: IdentityKind::User,
             sid: format!("{DOMAIN}-5000").parse().unwrap(),
             account_name: guid.to_owned(),
             upn: String::new(),

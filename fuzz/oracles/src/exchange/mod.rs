@@ -10,8 +10,7 @@ mod forge;
 mod world;
 
 use crossrealm_kdc::{
-    CLOCK_SKEW_S, Event, EventId, Exchange, ExchangeStep, Identity, IdentityKind, IdentitySource,
-    IdentityState, Reason, TicketOutcome,
+    CLOCK_SKEW_S, Event, EventId, Exchange, ExchangeStep, Identity, Reason, TicketOutcome,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast;
@@ -22,7 +21,7 @@ use crossrealm_krb::messages::{
 };
 use crossrealm_krb::pac::{BufferKind, FileTime, Pac};
 use crossrealm_testkit::two_realms::AD_REALM;
-use crossrealm_types::Sid;
+use crossrealm_types::{IdentityKind, IdentitySource, IdentityState, Sid};
 use draft::Draft;
 use forge::{Forged, forge, is_signed};
 use world::{CHILD_REALM, DOMAINS, World, sid};

@@ -1,12 +1,12 @@
 //! The world of the exchange target: the two realms of the KDC's own tests, with more people and more keys.
 
 use crossrealm_kdc::{
-    ForestDomain, Identity, IdentityKind, IdentitySource, IdentityState, KeyState, Records,
-    Service, ServiceKey, Tenant, TenantId, TrustKey, Wanted,
+    ForestDomain, Identity, KeyState, Records, Service, ServiceKey, Tenant, TenantId, TrustKey,
+    Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_testkit::two_realms::{AD_REALM, TwoRealms};
-use crossrealm_types::Sid;
+use crossrealm_types::{IdentityKind, IdentitySource, IdentityState, Sid};
 use std::sync::Arc;
 
 pub(super) const CHILD_REALM: &str = "CHILD.CORP.CONTOSO.COM";

@@ -7,7 +7,8 @@ use crate::failure::Failure;
 use crate::hints;
 use crate::output::{Column, Format, column, time_column};
 use crossrealm_agent::kerberos_server::inspect::{Inspection, is_of_tenant};
-use crossrealm_api::{Tenant, Trust, TrustState};
+use crossrealm_api::{Tenant, Trust};
+use crossrealm_types::TrustState;
 use serde::Serialize;
 
 /// The arguments of `kerberos-server get`.
@@ -171,9 +172,10 @@ fn last_arrived(trust: &Trust) -> Option<Arrived> {
 mod tests {
     use super::*;
     use crossrealm_agent::kerberos_server::inspect::Difference;
-    use crossrealm_api::{KerberosServer, TrustKey, TrustKeyState};
+    use crossrealm_api::{KerberosServer, TrustKey};
     use crossrealm_onprem::kerberos_server::{Object, RevealGroups, User};
     use crossrealm_onprem::trust::Tdo;
+    use crossrealm_types::TrustKeyState;
     use serde_json::json;
 
     fn tenant() -> Tenant {

@@ -8,10 +8,10 @@ pub mod quota;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, shown, time_column};
-use clap::{Subcommand, ValueEnum};
-use crossrealm_api::{
-    DefaultPermission, GrantCreate, ShareAccessQuery, ShareCreate, ShareQuota, ShareRole,
-};
+use clap::Subcommand;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use crossrealm_api::{DefaultPermission, GrantCreate, ShareAccessQuery, ShareCreate, ShareQuota};
+use crossrealm_types::ShareRole;
 use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
@@ -57,8 +57,8 @@ pub enum Args {
         #[arg(long, value_name = "PRINCIPAL")]
         to: String,
         /// Role; the file's own ACL restricts it further
-        #[arg(long)]
-        role: RoleArg,
+        #[arg(long, value_parser = PossibleValuesParser::new(roles()).try_map(|word| word.parse::<ShareRole>()))]
+        role: ShareRole,
     },
     /// Revoke the role of a user or group
     Revoke {
@@ -90,8 +90,8 @@ pub enum Args {
         /// Name of the account
         account: String,
         /// Role, or `none`
-        #[arg(long)]
-        role: DefaultRoleArg,
+        #[arg(long, value_parser = default_role())]
+        role: DefaultRole,
     },
 }
 
@@ -135,49 +135,23 @@ impl FromStr for ShareName {
     }
 }
 
-/// A role on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum RoleArg {
-    /// Read files and directories
-    Reader,
-    /// Read, write and delete
-    Contributor,
-    /// Read, write, delete, and change permissions
-    ElevatedContributor,
+/// What users may do without a grant: a role, or nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct DefaultRole(Option<ShareRole>);
+
+fn roles() -> [PossibleValue; 3] {
+    [
+        PossibleValue::new("reader").help("Read files and directories"),
+        PossibleValue::new("contributor").help("Read, write and delete"),
+        PossibleValue::new("elevated-contributor")
+            .help("Read, write, delete, and change permissions"),
+    ]
 }
 
-/// A default permission on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum DefaultRoleArg {
-    /// Read files and directories
-    Reader,
-    /// Read, write and delete
-    Contributor,
-    /// Read, write, delete, and change permissions
-    ElevatedContributor,
-    /// No access without a grant
-    None,
-}
-
-impl From<RoleArg> for ShareRole {
-    fn from(role: RoleArg) -> Self {
-        match role {
-            RoleArg::Reader => Self::Reader,
-            RoleArg::Contributor => Self::Contributor,
-            RoleArg::ElevatedContributor => Self::ElevatedContributor,
-        }
-    }
-}
-
-impl DefaultRoleArg {
-    fn role(self) -> Option<ShareRole> {
-        match self {
-            Self::Reader => Some(ShareRole::Reader),
-            Self::Contributor => Some(ShareRole::Contributor),
-            Self::ElevatedContributor => Some(ShareRole::ElevatedContributor),
-            Self::None => None,
-        }
-    }
+fn default_role() -> impl TypedValueParser<Value = DefaultRole> {
+    let none = PossibleValue::new("none").help("No access without a grant");
+    PossibleValuesParser::new(roles().into_iter().chain([none]))
+        .map(|word| DefaultRole(word.parse().ok()))
 }
 
 const SHARES: &[Column] = &[
@@ -293,10 +267,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             Ok(())
         }
         Args::Grant { share, to, role } => {
-            let wanted = GrantCreate {
-                to,
-                role: role.into(),
-            };
+            let wanted = GrantCreate { to, role };
             let grant = client
                 .grant(tenant, &share.account, &share.share, &wanted)
                 .await?;
@@ -334,7 +305,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Args::Acl(acl) => acl::run(acl, context).await,
         Args::DefaultPermission { account, role } => {
             let account = client
-                .set_default_permission(tenant, &account, &DefaultPermission { role: role.role() })
+                .set_default_permission(tenant, &account, &DefaultPermission { role: role.0 })
                 .await?;
             context.output.record(&account, DEFAULT)
         }

@@ -2,7 +2,8 @@
 
 use crate::output::{Column, column};
 use crossrealm_agent::sync::comparison::Comparison;
-use crossrealm_onprem::sync::{ObjectKind, SyncPlan};
+use crossrealm_onprem::sync::SyncPlan;
+use crossrealm_types::IdentityKind;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ pub struct Planned {
 
 pub const PLANNED: &[Column] = &[
     column("Action", "/action"),
-    column("Kind", "/kind"),
+    column("IdentityKind", "/kind"),
     column("Name", "/name"),
     column("Detail", "/detail"),
 ];
@@ -26,8 +27,8 @@ pub const PLANNED: &[Column] = &[
 pub fn planned(comparison: &Comparison) -> Vec<Planned> {
     let plan: &SyncPlan = &comparison.plan;
     let kind = |kind| match kind {
-        ObjectKind::User => "user",
-        ObjectKind::Group => "group",
+        IdentityKind::User => "user",
+        IdentityKind::Group => "group",
     };
     let names: BTreeMap<&str, &str> = comparison
         .observed

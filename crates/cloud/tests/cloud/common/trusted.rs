@@ -1,11 +1,12 @@
 //! Tickets for the tenant of [`crossrealm_testkit::trusted_tenant`], asked for as a client does, and the events they leave.
 
 use super::Service;
-use crossrealm_api::{Event, EventQuery, IdentityChange, IdentityState};
+use crossrealm_api::{Event, EventQuery, IdentityChange};
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{KrbError, decode};
 use crossrealm_testkit::trusted_tenant;
 use crossrealm_testkit::two_realms::{TENANT_REALM, TwoRealms};
+use crossrealm_types::IdentityState;
 use std::time::{Duration, Instant};
 
 /// Writes alice as the sync agent would.

@@ -7,8 +7,7 @@ use self::attacks::{CLIENT, HARMLESS, PAC, REQUEST, TICKET, forged, of_user};
 use crate::common::Service;
 use crate::common::trusted::{ask, world};
 use crossrealm_api::{
-    ApplyIdentities, EventQuery, IdentityChange, IdentityKind, IdentityState, Outcome,
-    SyncedIdentity, TenantCreate, TenantPolicy,
+    ApplyIdentities, EventQuery, IdentityChange, SyncedIdentity, TenantCreate, TenantPolicy,
 };
 use crossrealm_kdc::{Event, EventId, ServiceKey, TenantId};
 use crossrealm_krb::keytab::Keytab;
@@ -17,7 +16,7 @@ use crossrealm_krb::messages::{AuthorizationDataElement, KrbError, PrincipalName
 use crossrealm_krb::pac::Pac;
 use crossrealm_testkit::trusted_tenant::{self, DOMAIN, now};
 use crossrealm_testkit::two_realms::{Ending, Granted, TwoRealms};
-use crossrealm_types::Sid;
+use crossrealm_types::{EventOutcome, IdentityKind, IdentityState, Sid};
 use std::time::{Duration, Instant};
 
 /// RIDs of the domain. Alice is 1104.
@@ -223,7 +222,7 @@ async fn has_events(service: &Service, expected: Vec<(&str, &str, String)>) {
             .filter(|(_, reason, id)| {
                 !events.iter().any(|event| {
                     let same = event.id.as_ref() == Some(id) && event.reason == *reason;
-                    same && event.outcome == Outcome::Refused && event.action == "ticket.issue"
+                    same && event.outcome == EventOutcome::Refused && event.action == "ticket.issue"
                 })
             })
             .collect();

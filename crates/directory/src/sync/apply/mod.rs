@@ -4,7 +4,7 @@ mod lookup;
 mod members;
 mod upserts;
 
-use crate::audit::events::{Actor, NewEvent, Outcome, record};
+use crate::audit::events::{Actor, NewEvent, record};
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{sql, sql_list};
 use crate::error::Result;
@@ -12,10 +12,11 @@ use crate::identities::closure::Closure;
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::identities::{memberships, provenance};
 use crate::names;
-use crate::sync::model::{ApplyOutcome, IdentityChange, RefusedChange, RefusedChangeCode};
+use crate::sync::model::{ApplyOutcome, IdentityChange, RefusedChange};
 use crate::tenants::domains::DomainInfo;
-use crossrealm_kdc::{IdentityKind, IdentityState, Policy, TenantId};
+use crossrealm_kdc::{Policy, TenantId};
 use crossrealm_os::clock::now_s;
+use crossrealm_types::{EventOutcome, IdentityKind, IdentityState, RefusedChangeCode};
 use sqlx::AnyConnection;
 use std::collections::HashSet;
 use std::mem::discriminant;
@@ -232,7 +233,7 @@ impl<'a> Run<'a> {
         message: &str,
     ) -> Result<()> {
         let event = NewEvent {
-            outcome: Outcome::Refused,
+            outcome: EventOutcome::Refused,
             reason: code.as_str().to_owned(),
             user: name.to_owned(),
             target: guid.to_string(),

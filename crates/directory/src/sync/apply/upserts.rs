@@ -8,12 +8,13 @@ use crate::db::statement::{places, rows, sql_list};
 use crate::error::Result;
 use crate::identities::identity_ref::short_name;
 use crate::identities::memberships;
-use crate::identities::rows::{IdentityInfo, kind_word, primary_group_sid, state_word};
+use crate::identities::rows::{IdentityInfo, primary_group_sid};
 use crate::names;
-use crate::sync::model::{RefusedChangeCode, SyncedIdentity};
-use crossrealm_kdc::{IdentityKind, IdentitySource, IdentityState};
+use crate::sync::model::SyncedIdentity;
 use crossrealm_os::clock::now_s;
-use crossrealm_types::Sid;
+use crossrealm_types::{
+    DisabledReason, IdentityKind, IdentitySource, IdentityState, RefusedChangeCode, Sid,
+};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
@@ -136,13 +137,6 @@ impl Run<'_> {
             |error: crate::error::DirectoryError| (RefusedChangeCode::Invalid, error.to_string());
         names::plain_text("account name", &new.account_name, 256, false).map_err(invalid)?;
         names::plain_text("display name", &new.display_name, 256, true).map_err(invalid)?;
-        names::plain_text(
-            "reason",
-            new.disabled_reason.as_deref().unwrap_or_default(),
-            64,
-            true,
-        )
-        .map_err(invalid)?;
         if !new.upn.is_empty() {
             names::upn(&new.upn).map_err(invalid)?;
         }
@@ -188,7 +182,7 @@ impl Run<'_> {
                 return Err((RefusedChangeCode::SidChanged, message));
             }
             if known.kind != new.kind {
-                let message = format!("it was synced as a {}", kind_word(known.kind));
+                let message = format!("it was synced as a {}", known.kind.as_str());
                 return Err((RefusedChangeCode::Invalid, message));
             }
         }
@@ -197,7 +191,7 @@ impl Run<'_> {
 
     /// Another identity has the object's SID, UPN or account name.
     fn taken(&self, new: &SyncedIdentity, other: &IdentityInfo) -> (RefusedChangeCode, String) {
-        let kind = kind_word(other.kind);
+        let kind = other.kind.as_str();
         let name = short_name(other.kind, &other.upn, &other.account_name);
         if other.sid == new.sid {
             let tombstone = match other.state {
@@ -257,7 +251,7 @@ impl Run<'_> {
             kind: new.kind,
             source: IdentitySource::Hybrid,
             state: new.state,
-            disabled_reason: new.disabled_reason.clone(),
+            disabled_reason: new.disabled_reason,
             account_name: new.account_name.clone(),
             upn: new.upn.clone(),
             display_name: new.display_name.clone(),
@@ -296,9 +290,9 @@ impl Run<'_> {
                 statement = statement
                     .bind(uuid_blob(identity.guid))
                     .bind(identity.sid.to_string())
-                    .bind(kind_word(identity.kind))
-                    .bind(state_word(identity.state))
-                    .bind(identity.disabled_reason.as_deref())
+                    .bind(identity.kind.as_str())
+                    .bind(identity.state.as_str())
+                    .bind(identity.disabled_reason.map(DisabledReason::as_str))
                     .bind(identity.account_name.as_str())
                     .bind(identity.upn.as_str())
                     .bind(identity.display_name.as_str())

@@ -1,7 +1,7 @@
 //! `crossrealm-bench`: what the product costs, held against a peer or a promise in the same run.
 //!
 //! `cargo xtask bench` builds it, and the product, with optimisation and runs it. A bench never fails because something was
-//! slow, only because something was wrong; what it finds is told, losing cases too. Each has a count or a time that ends it.
+//! slow, only because something was wrong; what it finds is reported, losing cases too. Each has a count or a time that ends it.
 
 mod load;
 mod process;
@@ -20,7 +20,7 @@ use report::Report;
 const USAGE: &str =
     "usage: crossrealm-bench [sync|load|tickets|proxy]… [--smoke] [--rounds N] [-o table|json]";
 
-/// Counts allocations, for the bench that tells them.
+/// Counts allocations, for the bench that reports them.
 #[global_allocator]
 static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 

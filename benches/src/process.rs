@@ -69,7 +69,7 @@ mod tests {
     use crossrealm_programs::shell;
 
     #[test]
-    fn descendants_count_and_strangers_are_told() {
+    fn descendants_count_and_missing_processes_are_reported() {
         let alone = processor_s(&[std::process::id()]).unwrap();
         let mut busy = shell("sh -c 'while :; do :; done' & wait").spawn().unwrap();
         let began = Instant::now();

@@ -90,7 +90,7 @@ pub enum Against {
     Peer(String, Samples),
     /// A number that was promised.
     Promise(f64),
-    /// Nothing: told for its own sake.
+    /// Neither: reported for information.
     Nothing,
 }
 
@@ -238,7 +238,7 @@ impl Report {
         }
     }
 
-    /// Adds a line, and says it at once to whoever waits.
+    /// Adds a line, and prints it at once for a person who waits.
     pub fn add(&mut self, line: Line) {
         eprintln!("{}", line.say());
         self.lines.push(line);

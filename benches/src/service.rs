@@ -120,18 +120,18 @@ fn raise_limits(config: &Path) -> Result<(), String> {
     std::fs::write(config, text).map_err(|error| error.to_string())
 }
 
-/// The two addresses that `serve` tells, HTTPS first.
+/// The two addresses that `serve` prints, HTTPS first.
 fn addresses(child: &mut Child, log: &Path) -> Result<(SocketAddr, SocketAddr), String> {
     let began = Instant::now();
     loop {
         let text = std::fs::read_to_string(log).unwrap_or_default();
-        let told: Vec<SocketAddr> = text
+        let reported: Vec<SocketAddr> = text
             .lines()
             .filter_map(|line| line.strip_prefix("listening on "))
             .filter_map(|line| line.trim_start_matches("https://").split(' ').next())
             .filter_map(|address| address.parse().ok())
             .collect();
-        if let [https, kerberos] = told.as_slice() {
+        if let [https, kerberos] = reported.as_slice() {
             return Ok((*https, *kerberos));
         }
         let ended = child.try_wait().ok().flatten();

@@ -2,7 +2,7 @@
 
   impacket_ticket.py CCACHE REALM KDC SPN [--checksum]     the cache must hold a referral to REALM
 
-impacket sends no checksum of its request, so that whoever holds its message could ask for another service with it. With
+impacket sends no checksum of its request, so that an attacker who holds its message could ask for another service with it. With
 --checksum its message gets one before it is sent, made by its own types and cryptography.
 """
 

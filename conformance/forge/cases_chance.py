@@ -1,4 +1,4 @@
-"""Changes by chance, many at a time: whatever comes of them, nobody gets more than the directory grants. The seed is fixed, so
+"""Changes by chance, many at a time: with any of them nobody gets more than the directory grants. The seed is fixed, so
 that a finding can be repeated."""
 
 import random

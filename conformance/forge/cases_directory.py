@@ -1,4 +1,4 @@
-"""Users whose genuine referrals the domain controller has issued, and whom the directory must judge."""
+"""Users with genuine referrals of the domain controller: the directory must decide about them."""
 
 import kerberos as k
 import pac as p

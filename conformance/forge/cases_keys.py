@@ -28,12 +28,12 @@ def trust(name, expected, version, kvno):
 
 
 for version, state in ((5, "on its way to AD"), (4, "current"), (3, "previous"), (2, "retired, its time not over")):
-    trust(f"{state}, no version told", Issued(), version, None)
-    trust(f"{state}, its version told", Issued(), version, version)
-    trust(f"{state}, version 0 told", Issued(), version, 0)
-    trust(f"{state}, another's version told", Issued(), version, version % 4 + 1)
+    trust(f"{state}, no version given", Issued(), version, None)
+    trust(f"{state}, its version given", Issued(), version, version)
+    trust(f"{state}, version 0 given", Issued(), version, 0)
+    trust(f"{state}, another's version given", Issued(), version, version % 4 + 1)
 for kvno in (None, 0, 1, 4):
-    trust(f"retired, its time over, version told: {kvno}", INTEGRITY, 1, kvno)
+    trust(f"retired, its time over, version given: {kvno}", INTEGRITY, 1, kvno)
 
 @case("trust key: sealed with the current, PAC signed with an expired one", Refused("MODIFIED", "pac-signature"), tenant="rotation_tenant")
 def _(f):

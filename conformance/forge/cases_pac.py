@@ -14,7 +14,7 @@ OUTSIDE = Refused("POLICY", "sid-outside-domain")
 RESERVED = Refused("POLICY", "sid-reserved")
 
 
-# Edited, and not signed again: whoever can seal but does not sign, or signs wrongly.
+# Edited, and not signed again: by somebody who can encrypt, but does not sign or signs wrongly.
 
 
 @case("another RID, unsigned", SIGNATURE)
@@ -343,7 +343,7 @@ def _(f):
     f.sign_pac = True
 
 
-@case("more authorization data beside the PAC: not taken over", Issued())
+@case("more authorization data beside the PAC: not copied", Issued())
 def _(f):
     more = {"ad-type": 4711, "ad-data": b"let me in"}
     f.reseal()["authorization-data"] = [*f.part["authorization-data"], more]

@@ -172,7 +172,7 @@ def _(f):
     f.inner = {"realm": b"EVIL.EXAMPLE"}
 
 
-# Options and padata that are not done across a cloud trust (design rule 6).
+# Options and padata that are not done across a cloud trust (docs/design.md 6).
 
 for bit, word in ((k.ENC_TKT_IN_SKEY, "user-to-user"), (k.CNAME_IN_ADDL_TKT, "S4U2Proxy"), (k.POSTDATED, "POSTDATED"),
                   (k.ALLOW_POSTDATE, "ALLOW-POSTDATE"), (k.VALIDATE, "VALIDATE"), (k.FORWARDED, "FORWARDED"),
@@ -229,7 +229,7 @@ def _(f):
     f.ap_options = k.flags(1)
 
 
-@case("authorization data of the client's own: not taken over", Issued(), by=USER)
+@case("authorization data of the client's own: not copied", Issued(), by=USER)
 def _(f):
     data = k.der([{"ad-type": 1, "ad-data": b"\x30\x00"}], asn1.AuthorizationData)
     f.body["enc-authorization-data"] = k.seal(f.session, 4, data)
@@ -313,7 +313,7 @@ def spoilt(name, change, expected=ARMOR):
         f.fast = True
         f.spoil_armor = change
         f.message = f.encode()
-        # Whether the error comes armored depends on how far the service came; the plain one tells the same.
+        # Whether the error comes armored depends on how far the service came; the plain one says the same.
         f.fast = False
 
 

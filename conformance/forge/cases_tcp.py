@@ -80,7 +80,7 @@ tcp("a length larger than the message, then silence", CLOSED, lambda f: struct.p
 tcp("HTTP", CLOSED, lambda f: b"POST /kerberos HTTP/1.0\r\n\r\n" + bytes(4))
 
 
-# Datagrams: each is one message, and whoever seems to have sent it has proved nothing.
+# Datagrams: each is one message, and its source address proves nothing.
 
 SILENCE_S = 2
 # An answer is at most three times as long as what asked for it, and fits into one packet of any link.

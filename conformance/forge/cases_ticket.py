@@ -149,7 +149,7 @@ def _(f):
     f.reseal()["flags"] = k.with_bit(k.with_bit(f.part["flags"], k.INVALID), k.POSTDATED)
 
 
-@case("every flag but INVALID: none that matters is taken over", Issued())
+@case("every flag but INVALID: none that matters is copied", Issued())
 def _(f):
     f.reseal()["flags"] = k.flags(*(bit for bit in range(1, 32) if bit != k.INVALID))
 

@@ -1,4 +1,4 @@
-"""A ticket request that can be wrong in any one place: honest unless told otherwise.
+"""A ticket request that can be wrong in any one place: honest unless a case changes it.
 
 A case gets a `Forgery`, changes what it attacks, and the runner sends it. Everything is put together at the last moment, so
 that a change of the ticket or the PAC is sealed, and signed where the case wants that, as an attacker would do it.
@@ -43,7 +43,7 @@ class Forgery:
     seal_with: object = None
     seal_usage: int = k.KU_TICKET
     sign_pac: bool = False
-    sign_with: object = None  # the trust key unless told otherwise
+    sign_with: object = None  # the trust key unless a case changes it
     spoil_sealed: object = None  # changes the cipher text
     plain_part: bytes = None  # sealed instead of `part`
     # The request.
@@ -241,7 +241,7 @@ class Forgery:
         text = error.get("e-text", b"").decode()
         reply = Reply("refused", code=error["error-code"], text=text)
         if self.fast:
-            # RFC 6113 section 5.4.4: whoever speaks under armor is refused under armor.
+            # RFC 6113 section 5.4.4: a request under armor is refused under armor.
             padata = {entry["padata-type"]: entry["padata-value"] for entry in k.plain(error["e-data"], asn1.METHOD_DATA)}
             inner = self.unarmored(padata[k.PA_FX_FAST])
             protected = {entry["padata-type"]: entry["padata-value"] for entry in inner["padata"]}

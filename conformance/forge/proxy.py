@@ -65,7 +65,7 @@ def head(path, length, version="1.0", method="POST", more=()):
 
 
 def split_answer(received):
-    """The first HTTP answer, and what is behind it. Its length must be told, and true."""
+    """The first HTTP answer, and what is behind it. Its length must be given, and right."""
     first, _, rest = received.partition(b"\r\n\r\n")
     lines = first.decode("latin-1").split("\r\n")
     words = lines[0].split(" ")

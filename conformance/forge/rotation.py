@@ -1,6 +1,6 @@
 """A tenant whose keys have a history: its trust key was rotated three times, its storage account has both keys.
 
-Made by the REST interface alone. Active Directory never hears of it: whoever forges holds each version as if it had sealed
+Made by the REST interface alone. Active Directory never hears of it: the forger holds each version as if it had sealed
 with it then. Time cannot be waited for, so the end of the oldest key's retirement is written into the database.
 """
 

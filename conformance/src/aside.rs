@@ -24,7 +24,7 @@ pub fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf, Failure> {
     if place.join("root").is_dir() {
         return Ok(place.join("root"));
     }
-    // Made beside its final place and renamed: whoever sees it sees all of it.
+    // Made beside its final place and renamed: what is there is complete.
     let draft = cache.join(format!("aside-{name}-draft-{}", std::process::id()));
     std::fs::create_dir_all(&draft)?;
     let made = Run::here("sh")

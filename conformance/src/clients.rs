@@ -287,7 +287,7 @@ fn mit_for(scene: &Scene, conf: &Path, way: &str, service: &str) -> Result<Outco
     Ok(Outcome::Got("a ticket, its keytab opens it".into()))
 }
 
-/// MIT's client prefers datagrams here. A ticket with a PAC is too big for one: it must be told so, and come again by TCP.
+/// MIT's client prefers datagrams here. A ticket with a PAC is too big for one: it must get an error, and come again by TCP.
 fn mit_udp_then_tcp(scene: &Scene) -> Result<Outcome, Failure> {
     let conf = port_88_conf(scene, "", true)?;
     let text = std::fs::read_to_string(&conf)?;
@@ -302,7 +302,7 @@ fn mit_udp_then_tcp(scene: &Scene) -> Result<Outcome, Failure> {
         text.replace(by_tcp, "udp_preference_limit = 32700\n"),
     )?;
     // With the realm in the name the cached referral is used, and only the tenant is asked: MIT's client stays with TCP once
-    // anybody has told it to.
+    // it was configured to.
     let service = format!("{SPN}@{CLOUD_REALM}");
     let outcome = mit_for(scene, &conf, "stream 10.77.2.1:88", &service)?;
     let trace = scene.story.world.path(Place::Client, "visit.trace");

@@ -47,7 +47,7 @@ struct Asked {
 struct Left {
     outcome: String,
     reason: String,
-    /// The id that the refusal told the client.
+    /// The id in the refusal that the client got.
     id: Option<String>,
 }
 
@@ -126,7 +126,7 @@ fn row(played: Played, events: &[Event], honest_events: &[Event]) -> Row {
     }
 }
 
-/// What is wrong with the events of a request: the last must be the one told of, those before it belong to preparations.
+/// What is wrong with the events of a request: the last must be the one that the client got, those before it belong to preparations.
 fn complaint(asked: &Asked, events: &[Event]) -> Option<String> {
     let during = |event: &&Event| (asked.from_ms..=asked.to_ms).contains(&event.at_ms);
     let last = events.iter().rfind(during);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_event_told_of_must_be_there() {
+    fn the_event_of_a_refusal_must_be_there() {
         let events = [
             event(9, "other"),
             event(12, "done-before"),

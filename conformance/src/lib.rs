@@ -1,7 +1,7 @@
 //! The independent examiner: it shows a running service everything that a correct one must refuse, and checks the answer,
 //! the reason and the event of each; then that an honest request still gets its ticket.
 //!
-//! It starts from referral tickets of a real Samba domain controller. Whoever forges here is given the trust key, as if it
+//! It starts from referral tickets of a real Samba domain controller. The forger is given the trust key, as if it
 //! had been stolen. Messages, tickets and PACs are taken apart and made by Samba's Python library (`forge/`), never by the
 //! product's own code, and travel to `crossrealm serve` over the real KDC proxy. The table of cases with their expected
 //! outcomes stands in `forge/cases_*.py`, beside what is sent; a case that passes against its expectation fails the run, and
@@ -61,7 +61,7 @@ pub fn rows(scene: &Scene, options: &Options) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-/// After everything: the service never panicked, and its log tells no secret.
+/// After everything: the service never panicked, and its log holds no secret.
 fn aftermath(scene: &Scene) -> Row {
     let log = scene
         .story

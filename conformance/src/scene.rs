@@ -64,7 +64,7 @@ impl Scene {
         })
     }
 
-    /// Everything the forger is told, as JSON.
+    /// The forger's input, as JSON.
     ///
     /// # Errors
     /// When a SID cannot be read.
@@ -111,7 +111,7 @@ impl Scene {
 }
 
 impl Scene {
-    /// The trusts' passwords and the administrator's token: what must never be told to anybody.
+    /// The trusts' passwords and the administrator's token: what must never appear anywhere.
     pub fn secrets(&self) -> Vec<String> {
         let passwords = self
             .secrets

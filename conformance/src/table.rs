@@ -26,7 +26,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// What a reader must be told: wrong where nothing was known, or right where a gap was.
+    /// What a reader must know: wrong where nothing was known, or right where a gap was.
     pub fn complaints(&self) -> Vec<String> {
         if self.gap.is_empty() {
             self.wrong.clone()

@@ -185,7 +185,7 @@ fn made_once(
     }
     let cache = template.parent().unwrap_or(&template);
     std::fs::create_dir_all(cache)?;
-    // Made beside its final place and renamed: whoever sees the template sees a complete one, and two makers do no harm.
+    // Made beside its final place and renamed: a template that is there is complete, and two makers do no harm.
     let draft = tempfile::Builder::new()
         .prefix("dc-draft-")
         .tempdir_in(cache)?;

@@ -1,8 +1,8 @@
 //! Killing a program exactly between two of its steps.
 //!
-//! A program that tells each step on its standard error can be held there without its help: the stream is a pipe that is
-//! full but for some room. Lines that fit go through; the first that does not fit blocks the program, which then stands
-//! behind the step that the line tells of and before the next. There it is killed. No time and no chance are in it.
+//! A program that reports each step on its standard error can be held there without its help: the stream is a pipe that is
+//! full but for some bytes. Lines that fit go through; the first that does not fit blocks the program, which then stands
+//! behind the step that the line reports and before the next. There it is killed. Neither time nor chance has a part in it.
 
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -18,8 +18,8 @@ const PAGE_BYTES: usize = 4096;
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 
-/// Runs a command and kills it when it wants to tell the line with this number (from 0) of those that it told in a whole
-/// run. Returns the lines that it had told before.
+/// Runs a command and kills it when it writes the line with this number (from 0) of those that it wrote in a whole
+/// run. Returns the lines before that one.
 ///
 /// # Errors
 /// When it ends before that line, or does not come to it in time.
@@ -27,15 +27,15 @@ pub fn kill_at_line(run: &Run, whole: &[String], number: usize) -> Result<Vec<St
     let before: usize = whole.iter().take(number).map(|line| line.len() + 1).sum();
     let own = whole.get(number).map_or(0, String::len);
     // Half of the line: numbers in the lines before may be some digits longer than they were.
-    let room = before + own / 2;
-    if room >= PAGE_BYTES || own < 20 {
+    let free = before + own / 2;
+    if free >= PAGE_BYTES || own < 20 {
         return Err(Failure::new("the lines do not fit into one page"));
     }
     let (mut reader, mut writer) = std::io::pipe()?;
     for _ in 1..PIPE_BYTES / PAGE_BYTES {
         writer.write_all(&[b'\n'; PAGE_BYTES])?;
     }
-    writer.write_all(&vec![b'\n'; PAGE_BYTES - room])?;
+    writer.write_all(&vec![b'\n'; PAGE_BYTES - free])?;
     let mut child = run
         .command(&[])
         .stdin(Stdio::null())
@@ -54,23 +54,23 @@ pub fn kill_at_line(run: &Run, whole: &[String], number: usize) -> Result<Vec<St
     };
     signal("KILL", &format!("-{}", child.id()));
     child.wait()?;
-    let mut told = String::new();
-    reader.read_to_string(&mut told)?;
-    let told: Vec<String> = told
+    let mut reported = String::new();
+    reader.read_to_string(&mut reported)?;
+    let reported: Vec<String> = reported
         .lines()
         .filter(|line| !line.is_empty())
         .map(str::to_owned)
         .collect();
-    if ended.is_none() && began.elapsed() <= LIMIT && told.len() == number {
-        return Ok(told);
+    if ended.is_none() && began.elapsed() <= LIMIT && reported.len() == number {
+        return Ok(reported);
     }
     Err(Failure::new(format!(
-        "`{}` was to be killed at line {number} of {whole:?}, but ended as {ended:?} after {told:?}",
+        "`{}` was to be killed at line {number} of {whole:?}, but ended as {ended:?} after {reported:?}",
         run.line()
     )))
 }
 
-/// Whether the process waits for room in a pipe.
+/// Whether the process waits to write into a pipe.
 fn is_blocked(pid: u32) -> bool {
     let wchan = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
     wchan.ends_with("pipe_write")
@@ -94,8 +94,8 @@ mod tests {
             for n in 1..=3 {
                 let _ = std::fs::remove_file(folder.path().join(format!("step-{n}")));
             }
-            let told = kill_at_line(&run, &whole, number).unwrap();
-            assert_eq!(told, whole[..number]);
+            let reported = kill_at_line(&run, &whole, number).unwrap();
+            assert_eq!(reported, whole[..number]);
             let done = std::fs::read_dir(folder.path()).unwrap().count();
             assert_eq!(done, number + 1, "the step itself was done, and no other");
         }

@@ -144,7 +144,7 @@ impl Network {
         let space = self.namespace(place);
         let folder = Path::new(NETNS_CONFIG).join(&space);
         std::fs::create_dir_all(&folder)?;
-        // The cloud has no name server at all: whatever the product resolves there it must know without one.
+        // The cloud has no name server at all: the product must know every name there without one.
         let resolver = if place == Place::Cloud {
             String::new()
         } else {

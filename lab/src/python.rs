@@ -52,7 +52,7 @@ impl Environment {
         Ok(python)
     }
 
-    /// Says which packages it has, and is the last thing that is made: whoever sees it sees all of it.
+    /// Says which packages it has, and is made last: with it the environment is complete.
     fn mark(&self) -> PathBuf {
         self.place.join("whole")
     }
@@ -62,7 +62,7 @@ impl Environment {
     }
 }
 
-/// What tells pip its way where an index is reached by a proxy, a mirror or an authority of its own.
+/// The settings of pip where an index is reached by a proxy, a mirror or an authority of its own.
 pub fn settings() -> impl Iterator<Item = (String, String)> {
     std::env::vars().filter(|(name, _)| {
         let name = name.to_uppercase();

@@ -16,7 +16,7 @@ use crossrealm_programs::PATH;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(4);
 
-/// A step of the lab that went wrong, told in full.
+/// A step of the lab that went wrong, with its evidence.
 #[derive(Debug)]
 pub struct Failure(String);
 
@@ -164,7 +164,7 @@ impl Run {
         command
     }
 
-    /// Runs it and returns whatever came out, also when it failed.
+    /// Runs it and returns its output, also when it failed.
     ///
     /// # Errors
     /// Only when it could not be started or did not end in time.

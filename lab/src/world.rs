@@ -353,7 +353,7 @@ impl World {
     }
 }
 
-/// Where the templates, and whatever else is made once, are kept: beside the build, so that `cargo clean` removes them.
+/// Where the templates, and other things made once, are kept: beside the build, so that `cargo clean` removes them.
 pub fn cache_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target

@@ -33,7 +33,7 @@ for entry in ndr_unpack(preg.file, open(sys.argv[1], "rb").read()).entries:
 "#;
 
 #[test]
-fn one_object_tells_the_domains_computers() {
+fn a_group_policy_object_configures_the_domains_computers() {
     if need::skipped() {
         return;
     }

@@ -16,7 +16,7 @@ const DESK: &str = "//acct1.file.contoso.cloud.example/desk";
 const MORE: &str = "//acct2.file.contoso.cloud.example/more";
 
 #[test]
-fn a_host_with_a_token_of_its_own() {
+fn a_host_serves_with_its_own_token() {
     if need::skipped() {
         return;
     }
@@ -253,7 +253,7 @@ impl Play {
 
     fn a_role_taken_away_ends_that_users_connection_alone(&mut self) -> Result<(), Failure> {
         let (alice, bob) = (self.holds_open("alice")?, self.holds_open("bob")?);
-        let sessions = self.until("both are told of", |play| {
+        let sessions = self.until("both are reported", |play| {
             let host = play.shown("acct1")?;
             let users = host["sessions"].as_array().cloned().unwrap_or_default();
             let has = |name: &str| {
@@ -420,7 +420,7 @@ impl Play {
             .unwrap_or(0);
         assert_eq!(owner("alice1.txt")?.0, 100_000_000 + 8 * 1_000_000 + rid);
         assert_ne!(owner("bob2.txt")?, owner("alice2.txt")?);
-        let names = self.until("both hosts are told of", |play| {
+        let names = self.until("both hosts are reported", |play| {
             let shown = play.show("acct1")?;
             let hosts = shown["hosts"].as_array().cloned().unwrap_or_default();
             Ok((hosts.len() == 2).then_some(hosts))
@@ -486,7 +486,7 @@ impl Play {
             .says("first")?;
         self.put("alice", DESK, 445, &content, "long.bin")?.ok()?;
         assert_eq!(fs::read(&long)?, content);
-        let host = self.until("the restart is told of", |play| {
+        let host = self.until("the restart is reported", |play| {
             let host = play.shown("acct1")?;
             Ok((host["smbd_restarts"] == 1 && host["serving"] == true).then_some(host))
         })?;
@@ -498,19 +498,19 @@ impl Play {
         let full = self
             .put("alice", DESK, 445, &vec![7; 60_000_000], "huge.bin")?
             .output()?;
-        let told = ["NT_STATUS_DISK_FULL", "NT_STATUS_UNSUCCESSFUL"];
-        if !told.iter().any(|status| full.both().contains(status)) {
-            return Err(full.failure("was expected to be told that the disk is full"));
+        let reported = ["NT_STATUS_DISK_FULL", "NT_STATUS_UNSUCCESSFUL"];
+        if !reported.iter().any(|status| full.both().contains(status)) {
+            return Err(full.failure("was expected to report that the disk is full"));
         }
-        // A change that arrives meanwhile waits for room, and what was served goes on being served.
+        // A change that arrives meanwhile waits for space, and what was served goes on being served.
         self.smb("alice", DESK, 445, "get first.txt -")
             .ok()?
             .says("first")?;
         self.smb("alice", DESK, 445, "del huge.bin").ok()?;
-        self.put("alice", DESK, 445, b"room", "after.txt")?.ok()?;
+        self.put("alice", DESK, 445, b"space", "after.txt")?.ok()?;
         self.smb("alice", DESK, 445, "get after.txt -")
             .ok()?
-            .says("room")?;
+            .says("space")?;
         self.admin(&["share", "create", "acct1/afterwards"])?;
         let folder = self.disk.0.join("acct1/shares/afterwards");
         self.until("a new share is served", |_| {

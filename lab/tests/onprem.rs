@@ -1,12 +1,12 @@
-//! Runs the on-premises room's own tests (`crates/onprem/tests/real_dc.rs`) on the administration host of a test world:
-//! they need a real domain controller, and the room itself must not know the lab.
+//! Runs the own tests of the crate `onprem` (`crates/onprem/tests/real_dc.rs`) on the administration host of a test world:
+//! they need a real domain controller, and the crate itself must not know the lab.
 
 use std::time::Duration;
 
 use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Place, World, executables, need};
 
 #[test]
-fn the_onprem_room_speaks_with_a_real_domain_controller() {
+fn the_onprem_crate_works_with_a_real_domain_controller() {
     if need::skipped() {
         return;
     }

@@ -232,7 +232,7 @@ impl Statements {
     }
 
     async fn so_far() -> u64 {
-        // The driver's thread tells the end of a snapshot a little later.
+        // The driver's thread reports the end of a snapshot a little later.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         STATEMENTS.load(Ordering::SeqCst)
     }

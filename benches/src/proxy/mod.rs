@@ -118,16 +118,16 @@ async fn compared(
 
 /// Sends `count` requests to a side, each answered by a ticket, of which some are opened with the service's key.
 async fn ask(side: &Side<'_>, keep: bool, count: usize) -> Result<Served, String> {
-    let told = |reason: String| format!("{}: {reason}", side.name);
+    let reported = |reason: String| format!("{}: {reason}", side.name);
     let messages = ours::requests(side.trust, count);
     let way = Way::Https(Https {
         keep,
         ..side.https.clone()
     });
     let served = hammer(&way, &messages, CONNECTIONS, is_ticket).await;
-    let served = served.map_err(told)?;
+    let served = served.map_err(reported)?;
     for answer in served.answers.iter().take(OPENED) {
-        opened(answer, side.service).map_err(told)?;
+        opened(answer, side.service).map_err(reported)?;
     }
     Ok(served)
 }

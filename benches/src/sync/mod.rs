@@ -22,7 +22,7 @@ use population::{BASE, UNIT};
 const ATTRIBUTES: &str = "objectGUID objectSid objectClass sAMAccountName sAMAccountType userPrincipalName displayName \
                           userAccountControl accountExpires lockoutTime primaryGroupID groupType isCriticalSystemObject \
                           msDS-SecondaryKrbTgtNumber member name";
-/// Whom it asks for.
+/// The users it asks for.
 const EVERYBODY: &str = "(|(&(objectClass=user)(!(objectClass=computer)))(objectClass=group))";
 /// Objects in a page, of both.
 const PAGE: u32 = 1_000;
@@ -201,7 +201,7 @@ impl Play {
             report.add(
                 Line::new(format!("a run of `sync once`: {what}"), Unit::Seconds, Samples::new(ours))
                     .against("ldapsearch of the changed object alone", Samples::new(theirs))
-                    .note("more than half is the controller's search for what changed; ldapsearch does not sign in, needs to be told the name and does no HTTPS"),
+                    .note("more than half is the controller's search for what changed; ldapsearch does not sign in, is given the name and does no HTTPS"),
             );
         }
         Ok(())

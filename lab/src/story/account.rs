@@ -19,14 +19,14 @@ Crossrealm in one story. Four machines, each in a network namespace of its own:
    cloud   10.77.2.1   `crossrealm serve` (KDC proxy, API) and `crossrealm files serve` (SMB host)
 
 There is no route between cloud and onprem, in either direction. No password and no hash leaves Active Directory.
-For each hop: who → whom, what was asked, the command, the answer, and how long it took.
+For each hop: from, to, what was asked, the command, the answer, and how long it took.
 ";
 
-/// What has been told, and whether it is also printed.
+/// The account so far, and whether it is also printed.
 #[derive(Debug)]
 pub struct Account {
     aloud: bool,
-    /// The scratch folder, which is left out of what is told: people want to read `krb5.conf`.
+    /// The scratch folder, which is left out of the account: people want to read `krb5.conf`.
     scratch: String,
 }
 
@@ -47,7 +47,7 @@ impl Account {
         }
     }
 
-    /// Leaves this folder, and the machines' folders in it, out of everything that is told.
+    /// Leaves this folder, and the machines' folders in it, out of the account.
     pub(crate) fn leave_out(&mut self, scratch: &Path) {
         self.scratch = scratch.display().to_string();
     }
@@ -84,7 +84,7 @@ impl Account {
         }
     }
 
-    /// A command that was run: where, towards whom, why.
+    /// A command that was run: where, towards which machine, why.
     pub fn hop(&self, to: &str, asks: &str, output: &Output) {
         self.fact(&output.place, to, asks, output.took);
         let (program, rest) = output.line.split_once(' ').unwrap_or((&output.line, ""));

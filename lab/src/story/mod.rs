@@ -1,6 +1,6 @@
 //! The main job, end to end: a person signed in to Active Directory opens a file share in the cloud.
 //!
-//! One list of steps ([`STEPS`]) is played by the demo, which tells people about each hop, and by the end-to-end test, which
+//! One list of steps ([`STEPS`]) is played by the demo, which explains each hop, and by the end-to-end test, which
 //! reports each step under its name. Everything goes through the product's command line, MIT's Kerberos tools and Samba's
 //! client; Active Directory is asked with Samba's own tools, as an independent witness.
 
@@ -71,7 +71,7 @@ pub struct Story {
     pub files: Option<Service>,
     /// The world it all happens in.
     pub world: World,
-    /// What has been told.
+    /// The account so far.
     pub account: Account,
     binary: PathBuf,
     token: String,
@@ -186,7 +186,7 @@ impl Story {
             .arg(password))
     }
 
-    /// Runs a command that must succeed and tells about it.
+    /// Runs a command that must succeed and adds it to the account.
     ///
     /// # Errors
     /// When it fails.
@@ -196,7 +196,7 @@ impl Story {
         Ok(output)
     }
 
-    /// Runs a command that must be refused with exit code 1 and this text, and tells about it.
+    /// Runs a command that must be refused with exit code 1 and this text, and adds it to the account.
     ///
     /// # Errors
     /// When it succeeds, or says something else.
@@ -335,7 +335,7 @@ impl Story {
 /// Plays the whole story aloud.
 ///
 /// # Errors
-/// The first step that is not as told, with all logs.
+/// The first step that is not as expected, with all logs.
 pub fn tell(binary: &Path) -> Result<(), Failure> {
     let began = Instant::now();
     let account = Account::aloud();

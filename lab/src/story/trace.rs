@@ -1,4 +1,4 @@
-//! What MIT's Kerberos library did, from its own trace (`KRB5_TRACE`): whom it asked, by which transport, how much was said
+//! What MIT's Kerberos library did, from its own trace (`KRB5_TRACE`): which server it asked, by which transport, how much was said
 //! and how long it waited.
 //!
 //! The library's own time stamps only count upwards within a second, so the lines are timed as they appear in the file.
@@ -121,7 +121,7 @@ impl Trace {
             .any(|exchange| exchange.realm == realm && exchange.transport == transport)
     }
 
-    /// Tells about each exchange.
+    /// Adds each exchange to the account.
     pub fn tell(&self, account: &Account) {
         for Exchange {
             realm,

@@ -217,7 +217,7 @@ pub(super) fn cloud_only_is_refused(story: &mut Story) -> Result<(), Failure> {
     let kinit = story
         .user("dana", "kinit")
         .arg(format!("dana@{CLOUD_REALM}"))
-        .stdin("whatever\n");
+        .stdin("wrong\n");
     refused_ticket(story, "dana tries to sign in at the tenant's KDC", &kinit)?
         .does_not_say("Cannot contact")?;
     tell_reason(story, "sign-in-is-on-premises", mark)?;

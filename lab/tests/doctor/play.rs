@@ -348,7 +348,7 @@ impl Play {
         Ok(())
     }
 
-    /// Breaks, asks, mends; whatever was found, it is mended.
+    /// Breaks, asks, mends; it is mended in any case.
     pub fn try_fault(&mut self, fault: &Fault) -> Result<(), Failure> {
         let mark = self.story.event_mark();
         let doctor = (fault.breaks)(self);
@@ -365,7 +365,7 @@ impl Play {
     }
 }
 
-/// Expects that the doctor names exactly this fault, and tells what to do.
+/// Expects that the doctor names exactly this fault, and says what to do.
 fn named(fault: &Fault, output: &Output) -> Result<(), Failure> {
     let json = output.json()?;
     let cause = &json["cause"];

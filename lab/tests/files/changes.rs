@@ -17,8 +17,8 @@ use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
 pub const TESTS: &[(&str, Test)] = &[
-    ("a_domain_is_added_below_a_running_host", added_domain),
-    ("an_order_that_failed_is_given_again", failed_order),
+    ("a_domain_is_added_while_the_host_runs", added_domain),
+    ("a_program_that_failed_is_run_again", failed_order),
     ("a_share_made_again_adopts_its_folder", made_again),
     ("a_host_killed_while_it_keeps_its_state_starts", killed),
 ];
@@ -132,7 +132,7 @@ fn inside_host(scene: &Scene, program: &str) -> Result<Run, Failure> {
     Ok(Run::here("nsenter").args(["--mount", "--pid", "--target", &pid.to_string(), program]))
 }
 
-/// The program that tells smbd to end connections fails, after the new permissions were written.
+/// The program that makes smbd end connections fails, after the new permissions were written.
 fn failed_order(scene: &mut Scene) -> Result<(), Failure> {
     let share = "orders";
     scene.share(share)?;
@@ -144,7 +144,7 @@ fn failed_order(scene: &mut Scene) -> Result<(), Failure> {
     let mount = inside_host(scene, "mount")?.args(["--bind", "/bin/false"]);
     mount.arg(control).ok()?;
     let revoked = scene.admin(&["share", "revoke", "acct1/orders", "--from", "Sales"]);
-    let told = revoked.ok().and_then(|_| {
+    let reported = revoked.ok().and_then(|_| {
         let show = scene.admin(&["storage-account", "hosts", "acct1"]);
         scene.until(
             &show,
@@ -153,7 +153,7 @@ fn failed_order(scene: &mut Scene) -> Result<(), Failure> {
         )
     });
     inside_host(scene, "umount")?.arg(control).ok()?;
-    told?;
+    reported?;
     ended(&alice)?;
     fs::write(&stop, "")?;
     Ok(())

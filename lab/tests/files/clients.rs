@@ -10,7 +10,7 @@ use super::Test;
 use super::scene::Scene;
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[("impacket_with_a_ticket_of_mit", impacket)];
+pub const TESTS: &[(&str, Test)] = &[("impacket_opens_a_share_with_a_ticket_of_mit", impacket)];
 
 /// As it was when these tests were written.
 const PACKAGES: [&str; 2] = ["impacket==0.13.1", "pycryptodomex"];
@@ -57,7 +57,7 @@ fn impacket(scene: &mut Scene) -> Result<(), Failure> {
         output.says_line(fact)?;
     }
     output.says_line(&format!("owner {}", scene.story.world.sid_of("alice")?))?;
-    // bob may; a user without a role may not: the client is told so at the tree.
+    // bob may; a user without a role may not: the client gets the error at the tree connect.
     scene
         .admin(&["share", "revoke", "acct1/impacket", "--from", "Sales"])
         .ok()?;

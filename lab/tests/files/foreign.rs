@@ -61,8 +61,8 @@ fn exported(scene: &Scene, keytab: &Path) -> Result<(), Failure> {
     let events = scene
         .admin(&["-o", "json", "events", "--since", "1h"])
         .ok()?;
-    let told = events.json()?;
-    let mut fresh = told
+    let reported = events.json()?;
+    let mut fresh = reported
         .as_array()
         .into_iter()
         .flatten()

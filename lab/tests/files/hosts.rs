@@ -63,7 +63,7 @@ fn revoked(scene: &mut Scene) -> Result<(), Failure> {
             took.as_millis()
         );
     }
-    // Whoever kept the role noticed nothing.
+    // Users who kept the role noticed nothing.
     fs::write(&stop, "")?;
     bob.wait_for_line("ended", CHANGE_LIMIT)?;
     match bob.log_from(0).contains("NT_STATUS") {

@@ -1,19 +1,19 @@
 //! File shares as their users and administrators meet them: roles, file permissions, other clients, changing keys, other
 //! servers. One world for all; the host is the product's own, the witnesses are Samba's tools and the disk.
 
-mod barred;
 mod changes;
 mod clients;
 mod foreign;
 mod hosts;
-mod lowered;
 mod many;
 mod matrix;
+mod mistakes;
 mod permissions;
+mod reduced_roles;
+mod revoked_users;
 mod rotation;
 mod scene;
 mod torture;
-mod wrong;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -32,9 +32,9 @@ const TESTS: &[&[(&str, Test)]] = &[
     rotation::TESTS,
     hosts::TESTS,
     changes::TESTS,
-    barred::TESTS,
-    lowered::TESTS,
-    wrong::TESTS,
+    revoked_users::TESTS,
+    reduced_roles::TESTS,
+    mistakes::TESTS,
     torture::TESTS,
     foreign::TESTS,
     many::TESTS,

@@ -6,14 +6,14 @@ use std::time::Instant;
 use crossrealm_lab::{Failure, Place, Run};
 
 use super::Test;
-use super::barred::sync;
 use super::hosts::{SECOND, ended, second_host, writes};
+use super::revoked_users::sync;
 use super::scene::Scene;
 
 /// Name and test.
 pub const TESTS: &[(&str, Test)] = &[
     ("a_file_system_on_a_shares_folder_is_served", mounted),
-    ("a_barred_user_is_refused_on_two_hundred_shares", many),
+    ("a_revoked_user_is_refused_on_two_hundred_shares", many),
 ];
 
 const COUNT: usize = 200;

@@ -14,7 +14,10 @@ use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
 pub const TESTS: &[(&str, Test)] = &[
-    ("roles_by_every_way", roles_by_every_way),
+    (
+        "each_role_grants_the_same_by_every_path",
+        roles_by_every_way,
+    ),
     ("the_highest_role_applies", the_highest_role_applies),
     (
         "the_most_restrictive_of_share_and_file_wins",
@@ -34,7 +37,7 @@ const ROLES: [(&str, [bool; 4]); 3] = [
     ("contributor", CONTRIBUTOR),
     ("elevated-contributor", ELEVATED),
 ];
-/// Way, and to whom the role is granted so that it comes to alice: she is in Sales, which is in AllStaff.
+/// Way, and the user or group that gets the role so that it comes to alice: she is in Sales, which is in AllStaff.
 const WAYS: [(&str, &str); 3] = [
     ("direct", "alice@corp.contoso.com"),
     ("group", "Sales"),
@@ -223,7 +226,7 @@ fn check(scene: &Scene, share: &str, expected: [bool; 4]) -> Result<(), Failure>
     )))
 }
 
-/// Which of the wanted deeds alice can do: told by the copy that she gets, and by the host's disk.
+/// Which of the wanted deeds alice can do: judged by the copy that she gets, and by the host's disk.
 fn deeds_of(scene: &Scene, share: &str, wanted: [bool; 4]) -> Result<[bool; 4], Failure> {
     let world = &scene.story.world;
     let (copy, new) = (
@@ -279,14 +282,17 @@ fn explained(scene: &Scene, share: &str, way: &str, expected: [bool; 4]) -> Resu
     ];
     let words = [&words[..], &["--path", "/full.txt", "-o", "json"]].concat();
     let output = scene.on_host(&words).ok()?;
-    let told = output.json()?;
-    let may = told["file"]["may"].as_array().cloned().unwrap_or_default();
+    let reported = output.json()?;
+    let may = reported["file"]["may"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     for (deed, expected) in DEEDS.iter().zip(expected) {
         if may.contains(&json!(deed)) != expected {
             return Err(output.failure(&format!("was expected to say of {deed}: {expected}")));
         }
     }
-    let path: Vec<&Value> = told["reasons"][0]["path"]
+    let path: Vec<&Value> = reported["reasons"][0]["path"]
         .as_array()
         .into_iter()
         .flatten()
@@ -298,7 +304,7 @@ fn explained(scene: &Scene, share: &str, way: &str, expected: [bool; 4]) -> Resu
         "nested" => ("group", vec!["Sales", "AllStaff"]),
         other => (other, vec![]),
     };
-    if told["reasons"][0]["via"] == via && path == steps {
+    if reported["reasons"][0]["via"] == via && path == steps {
         return Ok(());
     }
     Err(output.failure(&format!("was expected to say: {via} by {steps:?}")))

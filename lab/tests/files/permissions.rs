@@ -23,7 +23,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("a_host_token_is_enough_for_share_acl", host_token),
 ];
 
-/// Facts of the original: Administrators and SYSTEM full, Users read and execute, Authenticated Users modify, Creator
+/// As in Azure Files: Administrators and SYSTEM full, Users read and execute, Authenticated Users modify, Creator
 /// Owner full on what they create.
 const ROOT: &str = "O:BAG:BAD:PAI(A;OICI;0x001f01ff;;;BA)(A;OICI;0x001f01ff;;;SY)(A;OICI;0x001200a9;;;BU)(A;OICI;0x001301bf;;;AU)(A;OICIIO;0x001f01ff;;;CO)";
 const SHARE: &str = "acl-tests";
@@ -132,8 +132,8 @@ fn edits(scene: &mut Scene) -> Result<(), Failure> {
     scene
         .smbcacls("alice", SHARE, &[file, "--add", &add])
         .ok()?;
-    let told = shown(scene, file)?;
-    let first = &told["entries"][0];
+    let reported = shown(scene, file)?;
+    let first = &reported["entries"][0];
     let expected = ("deny", "bob@corp.contoso.com", "write-data", false);
     let seen = (
         first["type"].as_str().unwrap_or_default(),
@@ -142,7 +142,7 @@ fn edits(scene: &mut Scene) -> Result<(), Failure> {
         first["inherited"].as_bool().unwrap_or(true),
     );
     if seen != expected {
-        return Err(Failure::new(format!("`share acl` shows {told}")));
+        return Err(Failure::new(format!("`share acl` shows {reported}")));
     }
     let delete = format!("ACL:{bob}:DENIED/0x0/0x00000002");
     let delete = ["--delete", &delete];
@@ -236,7 +236,7 @@ fn by_names(scene: &mut Scene) -> Result<(), Failure> {
         file,
         &format!("O:{bob}G:DOMAIN-513D:P(A;;0x001f01ff;;;AU)"),
     )?;
-    // The table tells what the JSON tells.
+    // The table says what the JSON says.
     let (table, json) = (acl(scene, file, &[]).ok()?, shown(scene, file)?);
     table
         .says("bob@corp.contoso.com")?
@@ -266,13 +266,13 @@ fn propagation(scene: &mut Scene) -> Result<(), Failure> {
         ("/tree/own", 0),
         ("/tree/own/2", 0),
     ] {
-        let told = shown(scene, file)?;
-        let entries = told["entries"].as_array().into_iter().flatten();
+        let reported = shown(scene, file)?;
+        let entries = reported["entries"].as_array().into_iter().flatten();
         let found: Vec<&Value> = entries
             .filter(|entry| entry["sid"] == group.as_str())
             .collect();
         if found.len() != expected || found.iter().any(|e| e["inherited"] != (file != "/tree")) {
-            return Err(Failure::new(format!("{file}: {told}")));
+            return Err(Failure::new(format!("{file}: {reported}")));
         }
     }
     // What is renewed is what smbd itself gives to a file that is made now.

@@ -16,8 +16,8 @@ use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
 pub const TESTS: &[(&str, Test)] = &[
-    ("keys_rotate_below_four_writers", rotation),
-    ("a_key_that_a_host_lacks_does_not_seal", held_back),
+    ("keys_rotate_while_four_users_write", rotation),
+    ("a_key_that_a_host_lacks_encrypts_no_ticket", held_back),
 ];
 
 const SHARE: &str = "rotation";
@@ -269,12 +269,12 @@ fn wrote_on(writers: &[Service], marks: &[u64]) -> bool {
 /// Whether the host reports a key of this version in its keytab.
 fn host_has(scene: &Scene, kvno: u64) -> Result<bool, Failure> {
     let show = scene.admin(&["-o", "json", "storage-account", "show", "acct1"]);
-    let told = show.ok()?.json()?;
-    let kvnos = told["hosts"][0]["kvnos"].as_array().cloned();
+    let reported = show.ok()?.json()?;
+    let kvnos = reported["hosts"][0]["kvnos"].as_array().cloned();
     Ok(kvnos.iter().flatten().any(|known| *known == kvno))
 }
 
-/// The files that a writer's log tells of, with their hashes.
+/// The files that a writer's log names, with their hashes.
 fn files(log: &str) -> BTreeMap<String, String> {
     let lines = log.lines().filter_map(|line| line.split_once(' '));
     lines

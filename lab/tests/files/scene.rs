@@ -37,12 +37,12 @@ impl Scene {
         self.story.user(user, "kvno").arg(SPN).ok().map(drop)
     }
 
-    /// The product's command of an administrator, away from the file host.
+    /// The product's command of an administrator, away from the SMB host.
     pub fn admin(&self, words: &[&str]) -> Run {
         self.story.crossrealm(Place::Admin).args(words)
     }
 
-    /// The product's command of the file host's administrator, on the data of the host.
+    /// The product's command of the SMB host's administrator, on the data of the host.
     pub fn on_host(&self, words: &[&str]) -> Run {
         let run = self.story.crossrealm(Place::Cloud).args(words);
         run.arg("--data").arg(self.data())

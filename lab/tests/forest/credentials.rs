@@ -14,8 +14,8 @@ impl Forest {
         self.every_way_to_sign_in_works()?;
         self.what_is_missing_is_said()?;
         self.each_state_of_an_account_has_its_own_message()?;
-        self.a_keytab_that_is_old_is_told()?;
-        self.an_account_without_rights_is_told()
+        self.a_keytab_that_is_old_is_reported()?;
+        self.an_account_without_rights_is_reported()
     }
 
     /// `get` without anything that says who asks.
@@ -240,7 +240,7 @@ impl Forest {
         Ok(())
     }
 
-    fn a_keytab_that_is_old_is_told(&self) -> Result<(), Failure> {
+    fn a_keytab_that_is_old_is_reported(&self) -> Result<(), Failure> {
         self.user(&["create", "xr-keytab", USER_PASSWORD])?;
         let keytab = self.exported("xr-keytab")?;
         let run = || self.anonymous_get().arg("--domain-keytab").arg(&keytab);
@@ -263,7 +263,7 @@ impl Forest {
             .map(drop)
     }
 
-    fn an_account_without_rights_is_told(&self) -> Result<(), Failure> {
+    fn an_account_without_rights_is_reported(&self) -> Result<(), Failure> {
         let run = self.story.crossrealm(Place::Admin).args(WHOLE);
         let run = run.args(["--domain", DOMAIN, "--domain-user", "bob"]);
         run.env("CROSSREALM_DOMAIN_PASSWORD", USER_PASSWORD)

@@ -21,7 +21,7 @@ const GET: &[&str] = &["kerberos-server", "get"];
 const JSON: &[&str] = &["-o", "json"];
 
 #[test]
-fn the_forest_around_the_trust() {
+fn the_forest_around_the_trust_is_checked_and_followed() {
     if need::skipped() {
         return;
     }

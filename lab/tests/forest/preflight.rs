@@ -16,12 +16,12 @@ const SHIFT_S: i64 = 600;
 impl Forest {
     pub(crate) fn preflight(&mut self) -> Result<(), Failure> {
         let before = self.changes()?;
-        self.everything_is_told_at_once()?;
-        self.an_account_with_the_trusts_name_is_told()?;
-        self.services_that_hide_the_tenant_are_told_with_their_owner()?;
-        self.closed_ports_are_told_together()?;
+        self.everything_is_reported_at_once()?;
+        self.an_account_with_the_trusts_name_is_reported()?;
+        self.services_that_hide_the_tenant_are_reported_with_their_owner()?;
+        self.closed_ports_are_reported_together()?;
         self.a_child_domain_is_refused_before_anybody_signs_in()?;
-        self.clocks_that_are_off_are_told()?;
+        self.clocks_that_are_off_are_reported()?;
         assert_eq!(before, self.changes()?, "nothing may change in AD");
         assert!(self.get()?["cloud_trust"].is_null(), "nor in the tenant");
         Ok(())
@@ -29,7 +29,7 @@ impl Forest {
 
     /// An account without rights, at the wrong controller, while another trust has the tenant's flat name, SID and one
     /// of its names: one refusal with seven findings.
-    fn everything_is_told_at_once(&self) -> Result<(), Failure> {
+    fn everything_is_reported_at_once(&self) -> Result<(), Failure> {
         let show = ["-o", "json", "tenant", "show", "contoso"];
         let tenant = self
             .story
@@ -97,7 +97,7 @@ impl Forest {
     }
 
     /// A computer that has the name of the trust's account.
-    fn an_account_with_the_trusts_name_is_told(&self) -> Result<(), Failure> {
+    fn an_account_with_the_trusts_name_is_reported(&self) -> Result<(), Failure> {
         let show = ["-o", "json", "tenant", "show", "contoso"];
         let tenant = self
             .story
@@ -118,7 +118,7 @@ impl Forest {
         computer("delete")
     }
 
-    fn services_that_hide_the_tenant_are_told_with_their_owner(&self) -> Result<(), Failure> {
+    fn services_that_hide_the_tenant_are_reported_with_their_owner(&self) -> Result<(), Failure> {
         let hidden = [
             "MSSQLSvc/db.contoso.cloud.example:1433",
             "HTTP/contoso.cloud.example",
@@ -140,7 +140,7 @@ impl Forest {
         let notes = plan["notes"].as_array().map_or(&[][..], Vec::as_slice);
         let shadowed = notes.iter().filter(|note| note["code"] == "shadowed");
         assert_eq!(shadowed.count(), 2, "{notes:?}");
-        // Samba's domain is of the level of Windows Server 2008 R2, which is told but does not stand against it.
+        // Samba's domain is of the level of Windows Server 2008 R2, which is reported but does not block it.
         assert!(notes.iter().any(|note| note["code"] == "domain_level"));
         spn("delete", hidden[0])?;
         spn("delete", hidden[1])?;
@@ -158,7 +158,7 @@ impl Forest {
         Ok(service)
     }
 
-    fn closed_ports_are_told_together(&self) -> Result<(), Failure> {
+    fn closed_ports_are_reported_together(&self) -> Result<(), Failure> {
         let _stand_in = self.stand_in("ldap-only", "10.77.1.1")?;
         let refused = self.run(&[WHOLE, &["--dc", STAND_IN]])?.refused(1)?;
         refused
@@ -235,7 +235,7 @@ impl Forest {
         Ok(())
     }
 
-    fn clocks_that_are_off_are_told(&mut self) -> Result<(), Failure> {
+    fn clocks_that_are_off_are_reported(&mut self) -> Result<(), Failure> {
         let clock = Clock::make(&self.story.world)?;
         for (ahead_s, says) in [(-SHIFT_S, "behind"), (SHIFT_S, "ahead of")] {
             clock.is_ahead(ahead_s, 0)?;
@@ -248,7 +248,7 @@ impl Forest {
                 .says("hint: set the clocks by NTP")?
                 .does_not_say("the clock of the service")?;
         }
-        // A command without a preflight is told so by the domain controller.
+        // A command without a preflight gets the domain controller's error.
         let refused = clock.of(self.run(&[GET])?).refused(1)?;
         refused.says("error: the clocks differ by more than five minutes")?;
         // The service's clock.

@@ -1,4 +1,4 @@
-//! The second domain controller: it converges, it lags, it is silent; each time the change stands and is told truly.
+//! The second domain controller: it converges, it lags, it is silent; each time the change stands and is reported truly.
 
 use std::time::{Duration, Instant};
 

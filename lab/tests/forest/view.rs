@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{Forest, GET, JSON, SET, WHOLE, only};
 
-/// The fields of the original, in its order.
+/// The fields of `Get-AzureADKerberosServer`, in its order.
 const FIELDS: &[&str] = &[
     "Id",
     "UserAccount",

@@ -18,7 +18,7 @@ const DAY_S: i64 = 86_400;
 const MOST_LINES: usize = 5;
 
 #[test]
-fn a_host_outlives_its_service() {
+fn a_host_serves_on_while_the_service_is_away() {
     if need::skipped() {
         return;
     }
@@ -116,8 +116,8 @@ impl Play {
         );
         let log = host.log_from(mark);
         let (away, back) = (
-            told_at(&log, "serving on by what was known last")?,
-            told_at(&log, "the API answers again")?,
+            logged_at(&log, "serving on by what was known last")?,
+            logged_at(&log, "the API answers again")?,
         );
         if back < away + HOUR.as_secs() {
             return Err(Failure::new(format!("it was {} s, no hour", back - away)).with(log));
@@ -213,7 +213,7 @@ impl Play {
 }
 
 /// When a line of the log was written, in seconds since 1970, as `date` reads its time.
-fn told_at(log: &str, text: &str) -> Result<u64, Failure> {
+fn logged_at(log: &str, text: &str) -> Result<u64, Failure> {
     let line = log.lines().find(|line| line.contains(text));
     let time = line.and_then(|line| line.split_whitespace().next());
     let time = time.ok_or_else(|| Failure::new(format!("the log does not say `{text}`")))?;

@@ -12,43 +12,58 @@ type Test = fn(&mut Story) -> Result<(), Failure>;
 
 /// Name and test; they run in this order.
 pub const TESTS: &[(&str, Test)] = &[
-    ("kdc_proxy_garbage", kdc_proxy_garbage),
-    ("kdc_proxy_truncated", kdc_proxy_truncated),
-    ("kdc_proxy_oversized", kdc_proxy_oversized),
-    ("kdc_proxy_wrong_method", kdc_proxy_wrong_method),
+    ("the_kdc_proxy_refuses_garbage", kdc_proxy_garbage),
     (
-        "kdc_proxy_empty_body_is_a_health_check",
+        "the_kdc_proxy_refuses_a_truncated_message",
+        kdc_proxy_truncated,
+    ),
+    (
+        "the_kdc_proxy_refuses_an_oversized_message",
+        kdc_proxy_oversized,
+    ),
+    (
+        "the_kdc_proxy_refuses_other_methods",
+        kdc_proxy_wrong_method,
+    ),
+    (
+        "an_empty_body_at_the_kdc_proxy_is_a_health_check",
         kdc_proxy_empty_body,
     ),
-    ("unknown_tenant_in_the_url", unknown_tenant),
-    ("unknown_spn", unknown_spn),
+    ("an_unknown_tenant_in_the_url_is_not_found", unknown_tenant),
+    ("an_unknown_spn_gets_no_ticket", unknown_spn),
     (
-        "referral_rewritten_by_samba_is_accepted",
+        "a_referral_rewritten_by_samba_is_accepted",
         rewritten_referral_is_accepted,
     ),
-    ("referral_with_a_wrong_key", wrong_key),
-    ("referral_with_an_edited_pac", edited_pac),
-    ("referral_without_a_pac", no_pac),
-    ("referral_with_a_cut_pac", cut_pac),
-    ("wrong_domain_password", wrong_domain_password),
-    ("unreachable_domain_controller", unreachable_dc),
-    ("share_that_does_not_exist", unknown_share),
-    ("principal_that_does_not_exist", unknown_principal),
-    ("second_set_changes_nothing", second_set),
-    ("wrong_token", wrong_token),
-    ("serve_on_a_taken_port", taken_port),
-    ("damaged_config", damaged_config),
-    ("damaged_master_key", damaged_master_key),
-    ("second_init_changes_nothing", second_init),
-    ("second_files_serve", second_files_serve),
-    ("user_with_an_umlaut", umlaut),
-    ("sync_by_an_ordinary_user", sync_by_an_ordinary_user),
+    ("a_referral_with_a_wrong_key_is_refused", wrong_key),
+    ("a_referral_with_an_edited_pac_is_refused", edited_pac),
+    ("a_referral_without_a_pac_is_refused", no_pac),
+    ("a_referral_with_a_cut_pac_is_refused", cut_pac),
+    ("a_wrong_domain_password_is_reported", wrong_domain_password),
+    (
+        "an_unreachable_domain_controller_is_reported",
+        unreachable_dc,
+    ),
+    ("a_share_that_does_not_exist_does_not_open", unknown_share),
+    (
+        "a_principal_that_does_not_exist_is_reported",
+        unknown_principal,
+    ),
+    ("a_second_set_changes_nothing", second_set),
+    ("a_wrong_token_is_refused", wrong_token),
+    ("serve_on_a_taken_port_fails", taken_port),
+    ("a_damaged_configuration_is_reported", damaged_config),
+    ("a_damaged_master_key_is_reported", damaged_master_key),
+    ("a_second_init_changes_nothing", second_init),
+    ("a_second_files_serve_is_refused", second_files_serve),
+    ("a_user_with_an_umlaut_opens_the_share", umlaut),
+    ("an_ordinary_user_can_sync", sync_by_an_ordinary_user),
     ("serve_comes_back_after_a_kill", serve_comes_back),
-    ("the_wall_still_stands", the_wall),
-    ("services_stop_when_asked", services_stop),
+    ("the_cloud_does_not_reach_the_domain_controller", the_wall),
+    ("services_stop_on_sigterm", services_stop),
 ];
 
-/// After whatever was done: both services run, and a fresh sign-in of alice opens the share.
+/// After each case: both services run, and a fresh sign-in of alice opens the share.
 pub fn still_serves(story: &mut Story) -> Result<(), Failure> {
     for service in [&mut story.cloud, &mut story.files].into_iter().flatten() {
         if let Some(code) = service.ended() {

@@ -1,6 +1,6 @@
 //! Any other Kerberos service: a PostgreSQL server that knows the tenant's users by their tickets alone.
 //!
-//! What runs here is what `docs/guide/services.md` tells people to run. The server is Debian's own, on a scratch cluster, in the
+//! What runs here is what `docs/guide/services.md` has people run. The server is Debian's own, on a scratch cluster, in the
 //! cloud's namespace; the system's own clusters are never touched.
 
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use crossrealm_lab::{Failure, Output, Place, REALM, Run, Service};
 type Test = fn(&mut Story) -> Result<(), Failure>;
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[("psql_with_a_ticket_through_the_trust", psql)];
+pub const TESTS: &[(&str, Test)] = &[("psql_signs_in_with_a_ticket_through_the_trust", psql)];
 
 /// Where Debian keeps the servers, each version in a folder of its own.
 const VERSIONS: &str = "/usr/lib/postgresql";
@@ -134,7 +134,7 @@ fn unknown_dana_gets_no_ticket(story: &mut Story) -> Result<(), Failure> {
     refused_a_ticket(story, &run, "identity-not-synced", mark).map(drop)
 }
 
-/// mallory was disabled after she fetched a referral. Told where the host's realm is, her client asks the tenant at once.
+/// mallory was disabled after she fetched a referral. Configured with the host's realm, her client asks the tenant at once.
 fn disabled_mallory_gets_no_ticket(story: &mut Story) -> Result<(), Failure> {
     let mut conf = std::fs::read_to_string(story.krb5_conf())?;
     conf += &format!("\n[domain_realm]\n .contoso.cloud.example = {CLOUD_REALM}\n");

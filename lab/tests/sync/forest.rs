@@ -21,9 +21,11 @@ impl Play {
         self.ldif(&format!(
             "dn: {sales}\nchangetype: modify\nreplace: description\ndescription: two domains\n\n"
         ))?;
-        let told = self.once_told(&[])?;
-        told.says("a member from another domain")?.says("`Sales`")?;
-        assert_eq!(told.json()?["compared"], BY_CHANGES);
+        let reported = self.once_with_log(&[])?;
+        reported
+            .says("a member from another domain")?
+            .says("`Sales`")?;
+        assert_eq!(reported.json()?["compared"], BY_CHANGES);
         self.agrees()?;
 
         self.sync_the_child()?;

@@ -138,9 +138,10 @@ impl Play {
     }
 
     /// Waits until the log of a service says this behind the mark.
-    pub(super) fn tells(&self, service: &Service, mark: u64, text: &str) -> Result<(), Failure> {
-        let told = self.until(|_| Ok(service.log_from(mark).contains(text)));
-        told.map(drop)
+    pub(super) fn logs(&self, service: &Service, mark: u64, text: &str) -> Result<(), Failure> {
+        let reported = self.until(|_| Ok(service.log_from(mark).contains(text)));
+        reported
+            .map(drop)
             .map_err(|failure| failure.with(text).with(service.log_from(mark)))
     }
 
@@ -178,13 +179,13 @@ impl Play {
         run.args(words)
     }
 
-    pub(super) fn once_told(&self, words: &[&str]) -> Result<Output, Failure> {
+    pub(super) fn once_with_log(&self, words: &[&str]) -> Result<Output, Failure> {
         let words = [&["once", "-o", "json"], words].concat();
         self.sync(&words).ok()
     }
 
     pub(super) fn once(&self, words: &[&str]) -> Result<Value, Failure> {
-        self.once_told(words)?.json()
+        self.once_with_log(words)?.json()
     }
 
     /// One run that looks at changes alone and makes some of this kind; then both sides agree.
@@ -285,7 +286,7 @@ impl Play {
         }
     }
 
-    /// Puts another bookmark in the place of the agent's, as if it had been lost or damaged.
+    /// Puts another sync cursor in the place of the agent's, as if it had been lost or damaged.
     pub(super) fn store_cursor(&self, cursor: &Value) -> Result<(), Failure> {
         self.write_as_connector(
             json!({"changes": [], "cursor": cursor, "last": true, "incremental": true}),
@@ -362,7 +363,7 @@ impl Play {
         let mark = self.story.event_mark()?;
         self.kvno(user).refused(1)?;
         // Events are written beside the path of a ticket.
-        let told = |play: &Self| {
+        let reported = |play: &Self| {
             let events = play
                 .admin(&["-o", "json", "events", "--since", "1h"])
                 .ok()?
@@ -378,7 +379,7 @@ impl Play {
                     .is_some_and(|why| why.starts_with("identity-"))
             }))
         };
-        self.until(told).map(drop)
+        self.until(reported).map(drop)
     }
 }
 

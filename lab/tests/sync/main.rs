@@ -1,4 +1,4 @@
-//! The sync agent on a real Active Directory: everything that can happen to users and groups, whatever interrupts a run.
+//! The sync agent on a real Active Directory: everything that can happen to users and groups, and everything that interrupts a run.
 //!
 //! What the tenant must hold is worked out from `ldbsearch` by a script of the lab (`oracles/sync_state.py`); what it
 //! holds is asked with the product's `user` and `group` commands; and that somebody's access begins or ends is shown by a
@@ -26,12 +26,12 @@ fn the_tenant_follows_the_directory() {
         ),
         (
             "disabled users",
-            Play::who_is_disabled_or_locked_gets_no_ticket,
+            Play::disabled_and_locked_users_get_no_ticket,
         ),
         ("administrators", Play::administrators_stay_out),
         ("scopes", Play::scopes_choose),
         ("refusals", Play::what_is_refused_is_not_forgotten),
-        ("lost bookmarks", Play::a_lost_bookmark_takes_nobodys_access),
+        ("lost cursors", Play::a_lost_cursor_takes_nobodys_access),
         ("least privilege", Play::accounts_with_few_rights_do),
     ]);
 }
@@ -47,9 +47,9 @@ fn the_service_outlives_what_happens_to_it() {
 }
 
 #[test]
-fn tickets_end_and_forests_have_many_domains() {
+fn expired_tickets_and_foreign_domains_are_reported() {
     played(&[
-        ("tickets that end", Play::tickets_that_end_are_told),
+        ("tickets that end", Play::tickets_that_end_are_reported),
         (
             "a ticket's end",
             Play::a_connection_lasts_as_long_as_its_ticket,
@@ -115,7 +115,7 @@ impl Play {
         self.follows("updated")?;
         tool(&["group", "removemembers", "Engineers", "bob"])?;
         tool(&["group", "addmembers", "Engineers", "S-1-5-21-99-98-97-1234"])?;
-        let changed = self.once_told(&[])?;
+        let changed = self.once_with_log(&[])?;
         changed.says("a member that is a foreign security principal: 1 in `Engineers`")?;
         self.agrees()?;
         // Who has a group as the primary group is in it without a membership.
@@ -160,7 +160,7 @@ impl Play {
         Ok(())
     }
 
-    fn who_is_disabled_or_locked_gets_no_ticket(&mut self) -> Result<(), Failure> {
+    fn disabled_and_locked_users_get_no_ticket(&mut self) -> Result<(), Failure> {
         self.sign_in("bob")?;
         self.ticket("bob")?;
         self.tool(&["user", "disable", "bob"])?;
@@ -212,8 +212,8 @@ impl Play {
         self.tool(&["group", "addmembers", "Helpdesk", "bob"])?;
         self.once(&[])?;
         self.tool(&["group", "addmembers", "Account Operators", "Helpdesk"])?;
-        let told = self.once_told(&[])?;
-        told.says("a privileged account")?.says("bob")?;
+        let reported = self.once_with_log(&[])?;
+        reported.says("a privileged account")?.says("bob")?;
         self.agrees()?;
         self.no_ticket("bob")?;
         let all = self.once(&["--include-privileged"])?;
@@ -301,7 +301,7 @@ impl Play {
         self.ldif(&format!(
             "dn: CN=Alice Archer,CN=Users,{BASE}\nchangetype: modify\nreplace: mail\nmail: a.archer@contoso.example\n\n"
         ))?;
-        let mapped = self.once_told(&["--upn-attribute", "mail"])?;
+        let mapped = self.once_with_log(&["--upn-attribute", "mail"])?;
         mapped.says("`--upn-attribute` is missing")?;
         self.admin(&["user", "show", "a.archer@contoso.example"])
             .ok()?;
@@ -310,7 +310,7 @@ impl Play {
         self.agrees()
     }
 
-    /// A user whose UPN a cloud-only user has: refused, told, tried again without a change in AD.
+    /// A user whose UPN a cloud-only user has: refused, reported, tried again without a change in AD.
     fn what_is_refused_is_not_forgotten(&mut self) -> Result<(), Failure> {
         let upn = format!("dora@{DOMAIN}");
         self.admin(&["user", "create", &upn]).ok()?;
@@ -333,7 +333,7 @@ impl Play {
         self.status(&[]).ok()?.says("Refused     : 0").map(drop)
     }
 
-    fn a_lost_bookmark_takes_nobodys_access(&mut self) -> Result<(), Failure> {
+    fn a_lost_cursor_takes_nobodys_access(&mut self) -> Result<(), Failure> {
         self.sign_in("alice")?;
         let status = self.status(&["-o", "json"]).ok()?.json()?;
         let good = status["cursor"].as_str().unwrap_or_default().to_owned();
@@ -345,11 +345,11 @@ impl Play {
             })
             .collect();
         for (cursor, why) in [
-            (Value::Null, "there is no usable bookmark"),
-            (json!("nonsense"), "there is no usable bookmark"),
+            (Value::Null, "there is no usable sync cursor"),
+            (json!("nonsense"), "there is no usable sync cursor"),
             (
                 json!(refused.trim_end_matches('\n')),
-                "does not take the bookmark",
+                "does not take the sync cursor",
             ),
         ] {
             self.store_cursor(&cursor)?;

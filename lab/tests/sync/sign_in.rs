@@ -38,7 +38,7 @@ impl Play {
     }
 
     /// The service works with tickets that end while it runs; somebody gets new ones then.
-    pub(super) fn tickets_that_end_are_told(&mut self) -> Result<(), Failure> {
+    pub(super) fn tickets_that_end_are_reported(&mut self) -> Result<(), Failure> {
         self.sign_in("alice")?;
         // Samba takes tickets of two minutes and less for those of a change of password.
         self.kinit("125s")?;
@@ -55,8 +55,8 @@ impl Play {
         std::thread::sleep(Duration::from_secs(100));
         let mark = service.log_mark();
         self.until(|_| Ok(klist.output()?.code != Some(0)))?;
-        self.tells(&service, mark, "hold no valid ticket-granting ticket")?;
-        self.tells(&service, mark, "hint: sign in with `kinit`")?;
+        self.logs(&service, mark, "hold no valid ticket-granting ticket")?;
+        self.logs(&service, mark, "hint: sign in with `kinit`")?;
         self.ticket("alice")?;
         self.kinit("10h")?;
         self.rename("Bob with new tickets")?;
@@ -84,7 +84,7 @@ impl Play {
         self.rename("Bob without a ticket")?;
         self.knows("Bob without a ticket")?;
         clock.is_ahead(0, LIFE_S)?;
-        self.tells(&service, mark, "hint: sign in with `kinit`")?;
+        self.logs(&service, mark, "hint: sign in with `kinit`")?;
         service.stop(LIMIT)
     }
 

@@ -50,10 +50,10 @@ const ODD: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn what_is_malformed_is_told_until_it_is_mended() {
+fn malformed_values_are_reported_until_they_are_mended() {
     played(&[
         ("odd values", Play::odd_values_are_refused_by_name),
-        ("damaged values", Play::damaged_values_are_told_by_name),
+        ("damaged values", Play::damaged_values_are_reported_by_name),
     ]);
 }
 
@@ -76,7 +76,7 @@ impl Play {
         Ok(())
     }
 
-    fn damaged_values_are_told_by_name(&mut self) -> Result<(), Failure> {
+    fn damaged_values_are_reported_by_name(&mut self) -> Result<(), Failure> {
         for user in ["carla", "dirk", "elsa"] {
             self.tool(&["user", "create", user, USER_PASSWORD])?;
         }
@@ -92,17 +92,17 @@ impl Play {
         self.tool(&["user", "create", "frank", USER_PASSWORD])?;
         self.exchange(|(_, _, value, damaged)| (value.as_bytes(), damaged))?;
 
-        let told = self.once(&[])?;
+        let reported = self.once(&[])?;
         let status = self.status(&[]).ok()?;
         for (object, name, ..) in DAMAGED {
             // The group, whose account name is damaged, is called by its common name.
-            let mut failures = told["failures"].as_array().into_iter().flatten();
+            let mut failures = reported["failures"].as_array().into_iter().flatten();
             let named = failures.find(|one| one["name"] == *object);
             let reason = named.and_then(|one| one["reason"].as_str());
-            assert!(reason.is_some_and(|why| why.contains(name)), "{told}");
+            assert!(reason.is_some_and(|why| why.contains(name)), "{reported}");
             status.says(&format!("`{object}`: `{name}` is missing or unusable"))?;
         }
-        // What was synced stays in force, and whoever is well goes on.
+        // What was synced stays in force, and healthy users go on.
         let mut held = self.held()?;
         let frank = self.story.world.sid_of("frank")?;
         let users = held["users"].as_object_mut();

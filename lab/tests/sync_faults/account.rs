@@ -88,7 +88,7 @@ impl Play {
             "--newpassword",
             NEW_PASSWORD,
         ];
-        for (times, breaks, mends, told) in [
+        for (times, breaks, mends, reported) in [
             (
                 1,
                 &["user", "disable", "svc-sync"][..],
@@ -101,9 +101,9 @@ impl Play {
             self.tool(breaks)?;
             // A connection that stands goes on, but not for long; the next one has to be signed in for.
             connections_grow_old(&clock, times)?;
-            self.tells(&service, mark, told)?;
+            self.logs(&service, mark, reported)?;
             self.ticket("alice")?;
-            self.rename(&format!("Bob after {told}"))?;
+            self.rename(&format!("Bob after {reported}"))?;
             match mends {
                 [] => drop(
                     self.story
@@ -112,7 +112,7 @@ impl Play {
                 ),
                 mends => self.tool(mends)?,
             }
-            self.knows(&format!("Bob after {told}"))?;
+            self.knows(&format!("Bob after {reported}"))?;
         }
         assert_eq!(service.ended(), None);
         service.stop(LIMIT)?;

@@ -15,7 +15,7 @@ const SERVICE_PLACES: u64 = 2;
 const DEATHS: u64 = 2;
 const SERVICE_DEATHS: u64 = 2;
 /// What a run that writes so much asks the service at least: for a connection, the lease, the state, what is there, a change, the last
-/// change, the exact bookmark, the lease's end, the state again.
+/// change, the exact sync cursor, the lease's end, the state again.
 const REQUESTS: u64 = 9;
 /// For longer than the lease of an agent that died, in seconds.
 const LEASE_S: i64 = 60;
@@ -80,7 +80,7 @@ impl Wire {
 }
 
 impl Play {
-    /// Changes that the next run has to take over, told apart by a number.
+    /// Changes that the next run has to apply, distinguished by a number.
     fn something_changes(&self, number: u64) -> Result<(), Failure> {
         self.ldif(&format!(
             "dn: CN=newcomer{number},OU=Crowd,{BASE}\nchangetype: add\nobjectClass: user\n\
@@ -95,7 +95,7 @@ impl Play {
     /// What must hold after any break.
     fn nothing_is_lost(&self) -> Result<(), Failure> {
         self.ticket("alice")?;
-        let next = self.once_told(&[])?;
+        let next = self.once_with_log(&[])?;
         self.ticket("alice")?;
         self.agrees().map_err(|failure| failure.with(next.both()))
     }
@@ -177,14 +177,14 @@ impl Play {
             dies(self);
             wire.breaks_after(WHOLE)?;
             let code = until("the run's end", LIMIT * 3, || Ok(agent.ended()))?;
-            let told = agent.log_from(mark);
-            let error = told.lines().find(|line| line.starts_with("error: "));
+            let reported = agent.log_from(mark);
+            let error = reported.lines().find(|line| line.starts_with("error: "));
             println!(
                 "died after {bytes} of {whole} bytes: {}",
                 error.unwrap_or("no error")
             );
             if code != 1 || error.is_none() {
-                return Err(Failure::new(format!("the run ended with {code}")).with(told));
+                return Err(Failure::new(format!("the run ended with {code}")).with(reported));
             }
             returns(self)?;
             self.nothing_is_lost()?;

@@ -37,12 +37,12 @@ impl Play {
             let mark = service.log_mark();
             self.story.world.kill_dc();
             self.story.world.restart_dc()?;
-            self.tells(
+            self.logs(
                 &service,
                 mark,
                 "the clocks differ by more than five minutes",
             )?;
-            self.tells(&service, mark, "hint: synchronise this computer's clock")?;
+            self.logs(&service, mark, "hint: synchronise this computer's clock")?;
             self.ticket("alice")?;
             self.rename(&format!("Bob after {hours} h"))?;
             clock.is_ahead(0, 0)?;
@@ -62,8 +62,10 @@ impl Play {
         ))
     }
 
-    /// Differences of which no change tells anything, on either side, stand till everything is compared a day later.
-    pub(super) fn a_day_heals_what_no_change_tells(&mut self) -> Result<(), Failure> {
+    /// Differences that no change shows, on either side, last until the full sync a day later.
+    pub(super) fn a_full_sync_after_a_day_finds_what_no_change_shows(
+        &mut self,
+    ) -> Result<(), Failure> {
         let clock = Clock::make(&self.story.world)?;
         self.once(&["--full"])?;
         self.the_tenant_is_changed_under_the_agent()?;

@@ -85,7 +85,7 @@ impl Play {
             &second,
             "the last run read another domain controller",
         )?;
-        // Without being told, the agent stays where it was.
+        // Without the option, the agent stays where it was.
         let seen = self.once(&[])?;
         assert_eq!(
             (&seen["controller"], &seen["compared"]),

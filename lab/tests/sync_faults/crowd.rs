@@ -123,7 +123,7 @@ impl Play {
                 "{changes} changes during a run: {}",
                 read.json()?["failures"]
             );
-            // Whatever was read of the group: nobody who is in it was taken out of it.
+            // However much was read of the group: nobody who is in it was taken out of it.
             assert!(read.json()?["memberships_removed"].as_u64() <= u64::try_from(changes).ok());
             Ok(())
         })?;

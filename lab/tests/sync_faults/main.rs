@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use hands::{Play, played};
 
 #[test]
-fn a_group_may_be_large() {
+fn a_large_group_is_synced() {
     played(&[
         ("a large group", Play::a_large_group_comes_by_ranges),
         (
@@ -28,7 +28,7 @@ fn a_group_may_be_large() {
 }
 
 #[test]
-fn a_run_may_break_anywhere() {
+fn a_run_that_breaks_anywhere_loses_nothing() {
     played(&[
         ("a large group", Play::a_crowd_gathers),
         ("the wire breaks", Play::the_wire_breaks_at_any_byte),
@@ -37,7 +37,7 @@ fn a_run_may_break_anywhere() {
 }
 
 #[test]
-fn the_service_may_go_in_mid_run() {
+fn a_service_that_stops_in_a_run_loses_nothing() {
     played(&[
         ("a small group", Play::some_gather),
         ("the service's wire", Play::the_way_to_the_service_breaks),
@@ -46,7 +46,7 @@ fn the_service_may_go_in_mid_run() {
 }
 
 #[test]
-fn the_agent_may_die_in_mid_run() {
+fn an_agent_that_dies_in_a_run_loses_nothing() {
     played(&[
         ("a small group", Play::some_gather),
         ("the agent dies", Play::the_agent_dies_after_each_request),
@@ -59,12 +59,15 @@ fn the_agent_outlives_its_surroundings() {
         ("deletions", Play::a_right_to_see_deletions_is_enough),
         ("the account", Play::an_account_may_fail_and_be_mended),
         ("the clock", Play::the_agents_clock_may_jump),
-        ("a day", Play::a_day_heals_what_no_change_tells),
+        (
+            "a day",
+            Play::a_full_sync_after_a_day_finds_what_no_change_shows,
+        ),
     ]);
 }
 
 #[test]
-fn controllers_have_a_past() {
+fn a_restored_or_second_controller_is_followed() {
     played(&[
         ("an older database", Play::an_older_database_is_noticed),
         ("a restore", Play::a_restored_controller_is_noticed),

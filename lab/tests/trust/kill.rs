@@ -1,4 +1,4 @@
-//! Killed with SIGKILL right behind each step, in AD and in the tenant: what is half done is told, no ticket fails that
+//! Killed with SIGKILL right behind each step, in AD and in the tenant: what is half done is reported, no ticket fails that
 //! could be got before, and the next run finishes it.
 
 use std::time::Duration;
@@ -129,18 +129,18 @@ impl Play {
         Ok(())
     }
 
-    /// A whole run, and where its steps are told. None may be missing from the table.
+    /// A whole run, and where its steps are reported. None may be missing from the table.
     fn steps(&self, words: &[&str], table: &[Behind]) -> Result<Steps, Failure> {
         let output = self.admin(words)?.ok()?;
         let lines: Vec<String> = output.err().lines().map(str::to_owned).collect();
         let is_step = |number: &usize| lines.get(*number).is_some_and(|l| l.starts_with("done: "));
         let steps: Vec<usize> = (0..lines.len()).filter(is_step).collect();
-        let told: Vec<&String> = steps
+        let reported: Vec<&String> = steps
             .iter()
             .filter_map(|number| lines.get(*number))
             .collect();
-        let same = told.len() == table.len()
-            && told
+        let same = reported.len() == table.len()
+            && reported
                 .iter()
                 .zip(table)
                 .all(|(line, (begin, ..))| line.starts_with(&format!("done: {begin}")));
@@ -165,10 +165,10 @@ impl Play {
             let is_there = self.is_there(filter)?;
             assert_eq!(is_there, held.contains(&filter), "{filter} behind `{step}`");
         }
-        self.is_told(step, finding)
+        self.is_reported(step, finding)
     }
 
-    fn is_told(&self, step: &str, finding: Option<&str>) -> Result<(), Failure> {
+    fn is_reported(&self, step: &str, finding: Option<&str>) -> Result<(), Failure> {
         let get = self.get()?;
         let json = get.json()?;
         let findings = json["findings"].to_string();
@@ -181,7 +181,7 @@ impl Play {
 
     /// Behind no step of a rotation a ticket fails, and AD has changed what the steps so far say, and no more.
     fn a_rotation_killed_behind(&self, number: usize, steps: &Steps) -> Result<(), Failure> {
-        // Times of keys are told in seconds: a key made in the second in which this rotation begins would pass for its own.
+        // Times of keys are in seconds: a key made in the second in which this rotation begins would pass for its own.
         std::thread::sleep(Duration::from_millis(1100));
         let (account, trust) = (self.account_version()?, self.trust_change()?);
         self.killed_behind(ROTATE, number, steps, ROTATING)?;
@@ -189,7 +189,7 @@ impl Play {
         assert_eq!(self.account_version()? - account, u64::from(number >= 1));
         assert_eq!(self.trust_change()? != trust, number >= 3);
         if ROTATING[number].0.starts_with("have AD") {
-            // The audit was told before: what was cut off is in it, without an end.
+            // The audit is written before a step: what was cut off is in it, without an end.
             let last = self.events()?.pop().unwrap_or_default();
             assert_eq!(last["action"], "ad.begin", "{last}");
             assert!(

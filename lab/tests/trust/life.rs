@@ -20,7 +20,7 @@ impl Play {
         self.names_of_another_trust_are_refused()?;
         self.services_that_hide_the_tenants_names_are_noted()?;
         self.what_was_lost_is_made_again()?;
-        self.keys_that_differ_are_told()?;
+        self.keys_that_differ_are_reported()?;
         self.the_servers_key_alone_is_rotated()?;
         self.no_ticket_fails_while_keys_rotate()?;
         self.the_trust_alone_is_removed()?;
@@ -129,8 +129,8 @@ impl Play {
         self.the_object_is_in_ad()
     }
 
-    /// Somebody else gave the account a new key: both versions are told, and `set` records what is.
-    fn keys_that_differ_are_told(&self) -> Result<(), Failure> {
+    /// Somebody else gave the account a new key: both versions are reported, and `set` records what is.
+    fn keys_that_differ_are_reported(&self) -> Result<(), Failure> {
         let before = self.account_version()?;
         let reset = ["user", "setpassword", "--random-password"];
         let tool = self.story.world.samba_tool(&reset);

@@ -1,5 +1,5 @@
 //! The life of the trust on a real Active Directory: made, rotated under load and unattended, killed between its steps,
-//! removed, and by whom.
+//! removed, and by which account.
 //!
 //! What the product says is not believed: Active Directory is asked with `ldbsearch`, and the proof that the two sides
 //! hold the same keys is a ticket that MIT's `kvno` gets.
@@ -29,7 +29,7 @@ const USER: &str = "(cn=krbtgt_AzureAD)";
 const COMPUTER: &str = "(cn=AzureADKerberos)";
 
 #[test]
-fn the_trust_from_creation_to_removal() {
+fn a_trust_is_created_rotated_and_removed() {
     if need::skipped() {
         return;
     }
@@ -120,9 +120,9 @@ impl Play {
         let search = self.story.world.ldbsearch(&filter, &["uSNChanged"]);
         let out = search.ok()?.out();
         let lines = out.lines();
-        let told =
+        let reported =
             lines.filter(|line| line.starts_with("dn: ") || line.starts_with("uSNChanged: "));
-        Ok(told.map(str::to_owned).collect())
+        Ok(reported.map(str::to_owned).collect())
     }
 
     /// Whether AD holds an object.

@@ -27,7 +27,7 @@ impl Play {
         let create = ["user", "create", DELEGATE, USER_PASSWORD];
         world.samba_tool(&create).ok()?;
         self.another_role_is_refused_before_ad_is_touched()?;
-        self.who_may_not_reset_the_password_is_told_so()?;
+        self.an_account_that_may_not_reset_the_password_is_reported()?;
         self.who_may_reset_the_password_rotates()?;
         self.the_trust_is_removed_and_made_by_delegation()?;
         self.the_object_is_removed_and_made_by_delegation()?;
@@ -69,7 +69,7 @@ impl Play {
         Ok(token)
     }
 
-    fn who_may_not_reset_the_password_is_told_so(&self) -> Result<(), Failure> {
+    fn an_account_that_may_not_reset_the_password_is_reported(&self) -> Result<(), Failure> {
         let (account, before) = (self.account_version()?, self.changes()?);
         let rotate = &["kerberos-server", "set", "--rotate-server-key", "--force"];
         let refused = self.as_user(DELEGATE, rotate)?.refused(1)?;
@@ -148,18 +148,18 @@ impl Play {
         self.story.world.samba_tool(&set).ok().map(drop)
     }
 
-    /// Who (at the service and in AD), what, from where: for each step that a run tells of.
+    /// Who (at the service and in AD), what, from where: for each step that a run reports.
     fn each_step_is_in_the_audit(&self) -> Result<(), Failure> {
         for words in [REMOVE, WHOLE, ROTATE] {
             let before = self.events()?.len();
             let run = self.admin(words)?.ok()?;
             let events = self.events()?.split_off(before);
-            let told = run.err();
-            let steps: Vec<&str> = told
+            let reported = run.err();
+            let steps: Vec<&str> = reported
                 .lines()
                 .filter_map(|l| l.strip_prefix("done: "))
                 .collect();
-            assert!(steps.len() >= 5, "{told}");
+            assert!(steps.len() >= 5, "{reported}");
             let of = |action: &str| -> Vec<&Value> {
                 let is_it = |event: &&Value| event["action"] == action;
                 events.iter().filter(is_it).collect()

@@ -39,7 +39,7 @@ impl Play {
         self.story.world.path(Place::Admin, "connector.token")
     }
 
-    /// The refusal is told, at the agent and in the audit; AD is not touched, and the users go on being synced.
+    /// The refusal is reported at the agent and in the audit; AD is not touched, and the users go on being synced.
     fn a_connector_without_the_right_only_syncs(&self) -> Result<(), Failure> {
         self.connector(&[])?;
         self.age_trust_key(40)?;
@@ -157,7 +157,7 @@ impl Play {
         Ok(())
     }
 
-    /// A rotation that fails is told, and the users go on being synced.
+    /// A rotation that fails is reported, and the users go on being synced.
     fn a_trust_that_is_gone_does_not_stop_the_sync(&self) -> Result<(), Failure> {
         self.admin(crate::REMOVE_TRUST)?.ok()?;
         let mut agent = self.start("agent-without-trust")?;

@@ -10,7 +10,7 @@ use crossrealm_lab::need;
 use scene::Scene;
 
 #[test]
-fn shares_on_btrfs_and_elsewhere() {
+fn quotas_and_snapshots_work_on_btrfs_and_are_refused_elsewhere() {
     if need::skipped() || need::skipped_without_btrfs() {
         return;
     }

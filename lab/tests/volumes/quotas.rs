@@ -1,5 +1,5 @@
-//! Quotas: refused where they are none, enforced by Btrfs, shown elsewhere, and told as they are. Btrfs's own tool is the
-//! witness of what it was told, and `smbclient` of what users meet.
+//! Quotas: refused where they are none, enforced by Btrfs, shown elsewhere, and reported as they are. Btrfs's own tool is the
+//! witness of what it was given, and `smbclient` of what users meet.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -27,16 +27,16 @@ pub fn all(scene: &mut Scene) -> Result<(), Failure> {
     full_raised_and_lowered(scene)?;
     what_was_there_before_is_not_touched(scene)?;
     numbers_that_btrfs_lost_are_counted_anew(scene)?;
-    quotas_turned_off_behind_our_back_are_told(scene)?;
+    quotas_turned_off_behind_our_back_are_reported(scene)?;
     elsewhere_the_quota_is_shown(scene)?;
-    // Whoever wrote to another share meanwhile noticed nothing.
+    // Users who wrote to another share meanwhile noticed nothing.
     fs::write(&stop, "")?;
     writer.wait_for_line("ended", LIMIT)?;
     let said = writer.log_from(0);
     if said.contains("NT_STATUS") || !said.contains("putting file") {
         return Err(Failure::new("the other share was disturbed").with(said));
     }
-    a_read_only_disk_is_told(scene)?;
+    a_read_only_disk_is_reported(scene)?;
     a_host_without_the_tool_serves_and_says_so(scene)
 }
 
@@ -97,7 +97,7 @@ fn a_new_share_is_a_subvolume_with_a_limit(scene: &Scene) -> Result<(), Failure>
     }
     assert_eq!(of_btrfs(scene, "small")?.1, GIB.to_string());
     assert_eq!(of_btrfs(scene, "free")?.1, "none");
-    let said = scene.until_told("acct1/small", |said| {
+    let said = scene.until_reported("acct1/small", |said| {
         said["how"] == "enforced" && said["reason"].is_null()
     })?;
     assert_eq!(said["limit_bytes"], GIB, "{said}");
@@ -116,14 +116,14 @@ fn a_new_share_is_a_subvolume_with_a_limit(scene: &Scene) -> Result<(), Failure>
     Ok(())
 }
 
-/// alice puts a local file; the answer, whatever it is.
+/// alice puts a local file; the answer, of either kind.
 fn put(scene: &Scene, share: &str, local: &Path, name: &str) -> Result<Output, Failure> {
     scene
         .smb("alice", share, &format!("put {} {name}", local.display()))
         .output()
 }
 
-/// Whether the answer says that there is no room.
+/// Whether the answer says that there is no space.
 fn is_full(output: &Output) -> bool {
     let said = output.both();
     said.contains("NT_STATUS_DISK_FULL") || said.contains("NT_STATUS_QUOTA_EXCEEDED")
@@ -185,17 +185,17 @@ fn full_raised_and_lowered(scene: &Scene) -> Result<(), Failure> {
     let (used, _) = of_btrfs(scene, "small")?;
     assert!(used <= GIB && used > GIB - (24 << 20), "{used}");
     holds(scene, "acct1/small", "keep.bin", &keep)?;
-    // Another share of the same file system has room.
+    // Another share of the same file system has space.
     let other = put(scene, "acct1/free", &piece, "piece")?;
     if is_full(&other) || !other.both().contains("putting file") {
-        return Err(other.failure("was expected to have room"));
+        return Err(other.failure("was expected to have space"));
     }
-    let said = scene.until_told("acct1/small", |said| !said["full_since"].is_null())?;
+    let said = scene.until_reported("acct1/small", |said| !said["full_since"].is_null())?;
     assert_eq!(said["how"], "enforced", "{said}");
     scene
         .admin(&["share", "list", "acct1"])?
         .says("full since")?;
-    let (total, free) = scene.until("clients are shown no room", |scene| {
+    let (total, free) = scene.until("clients are shown no space", |scene| {
         let shown = shown_size(scene, "acct1/small")?;
         Ok((shown.1 < 24 << 20).then_some(shown))
     })?;
@@ -220,11 +220,11 @@ fn full_raised_and_lowered(scene: &Scene) -> Result<(), Failure> {
     assert!(is_full(&put(scene, "acct1/small", &over, "over")?));
     scene.admin(&["share", "set-quota", "acct1/small", "--quota", "2GiB"])?;
     let began = Instant::now();
-    scene.until("a raised quota gives room", |scene| {
+    scene.until("a raised quota gives space", |scene| {
         Ok((!is_full(&put(scene, "acct1/small", &over, "over")?)).then_some(()))
     })?;
     println!(
-        "a raised quota gave room after {:.1} s",
+        "a raised quota gave space after {:.1} s",
         began.elapsed().as_secs_f64()
     );
     assert_eq!(of_btrfs(scene, "small")?.1, (2 * GIB).to_string());
@@ -245,7 +245,7 @@ fn full_raised_and_lowered(scene: &Scene) -> Result<(), Failure> {
     scene.disk.sync()?;
     let fits = put(scene, "acct1/small", &piece, "fits")?;
     assert!(!is_full(&fits), "{}", fits.both());
-    scene.until_told("acct1/small", |said| said["full_since"].is_null())?;
+    scene.until_reported("acct1/small", |said| said["full_since"].is_null())?;
     holds(scene, "acct1/small", "keep.bin", &keep)?;
 
     let events = scene.admin(&["-o", "json", "events"])?.out();
@@ -263,7 +263,7 @@ fn what_was_there_before_is_not_touched(scene: &Scene) -> Result<(), Failure> {
     let before = fs::metadata(&folder)?;
     assert_ne!(before.ino(), 256);
     scene.share("acct1/old", &["--quota", "3GiB"], &["alice"])?;
-    let said = scene.until_told("acct1/old", |said| {
+    let said = scene.until_reported("acct1/old", |said| {
         said["how"] == "shown-only" && !said["used_bytes"].is_null()
     })?;
     let reason = said["reason"].as_str().unwrap_or_default();
@@ -319,13 +319,13 @@ fn numbers_that_btrfs_lost_are_counted_anew(scene: &Scene) -> Result<(), Failure
     // Unless the host was so quick that it helped already.
     println!("Btrfs lost count: {}", lost()?);
     scene.until("Btrfs counts anew", |_| Ok((!lost()?).then_some(())))?;
-    scene.until_told("acct1/small", |said| {
+    scene.until_reported("acct1/small", |said| {
         said["how"] == "enforced" && said["reason"].is_null()
     })?;
     Ok(())
 }
 
-fn a_read_only_disk_is_told(scene: &Scene) -> Result<(), Failure> {
+fn a_read_only_disk_is_reported(scene: &Scene) -> Result<(), Failure> {
     let remount = |how: &str| {
         let options = format!("remount,{how}");
         Run::here("mount")
@@ -335,12 +335,12 @@ fn a_read_only_disk_is_told(scene: &Scene) -> Result<(), Failure> {
     };
     remount("ro")?;
     scene.admin(&["share", "set-quota", "acct1/small", "--quota", "5GiB"])?;
-    let told = scene.until_told("acct1/small", |said| {
+    let reported = scene.until_reported("acct1/small", |said| {
         said["limit_bytes"] == 5 * GIB && said["how"] != "enforced"
     });
     let served = scene.smb("alice", "acct1/small", "ls").output();
     remount("rw")?;
-    let said = told?;
+    let said = reported?;
     assert!(
         said["reason"]
             .as_str()
@@ -348,7 +348,7 @@ fn a_read_only_disk_is_told(scene: &Scene) -> Result<(), Failure> {
         "{said}"
     );
     served?.says("keep.bin")?;
-    scene.until_told("acct1/small", |said| said["how"] == "enforced")?;
+    scene.until_reported("acct1/small", |said| said["how"] == "enforced")?;
     assert_eq!(of_btrfs(scene, "small")?.1, (5 * GIB).to_string());
     scene.admin(&["share", "set-quota", "acct1/small", "--quota", "1GiB"])?;
     scene.until("the quota is as before", |scene| {
@@ -356,9 +356,9 @@ fn a_read_only_disk_is_told(scene: &Scene) -> Result<(), Failure> {
     })
 }
 
-fn quotas_turned_off_behind_our_back_are_told(scene: &Scene) -> Result<(), Failure> {
+fn quotas_turned_off_behind_our_back_are_reported(scene: &Scene) -> Result<(), Failure> {
     scene.disk.btrfs(&["quota", "disable"], ".")?;
-    let said = scene.until_told("acct1/small", |said| said["how"] == "shown-only")?;
+    let said = scene.until_reported("acct1/small", |said| said["how"] == "shown-only")?;
     assert!(
         said["reason"]
             .as_str()
@@ -378,7 +378,7 @@ fn quotas_turned_off_behind_our_back_are_told(scene: &Scene) -> Result<(), Failu
         .ok()?
         .says("keep.bin")?;
     scene.disk.btrfs(&["quota", "enable"], ".")?;
-    scene.until_told("acct1/small", |said| said["how"] == "enforced")?;
+    scene.until_reported("acct1/small", |said| said["how"] == "enforced")?;
     assert_eq!(of_btrfs(scene, "small")?.1, GIB.to_string());
     Ok(())
 }
@@ -393,7 +393,7 @@ fn elsewhere_the_quota_is_shown(scene: &Scene) -> Result<(), Failure> {
         .ok()?;
     let (least, most) = (300 << 20, 301 << 20);
     scene.admin(&["share", "set-quota", "acct2/desk", "--quota", "1GiB"])?;
-    let said = scene.until_told("acct2/desk", |said| {
+    let said = scene.until_reported("acct2/desk", |said| {
         said["used_bytes"]
             .as_u64()
             .is_some_and(|used| used >= least)
@@ -434,7 +434,7 @@ fn a_host_without_the_tool_serves_and_says_so(scene: &mut Scene) -> Result<(), F
     // The same command where the tool is not to be found.
     let hidden = scene.without_btrfs(&whole);
     scene.start("acct1", &hidden)?;
-    let said = scene.until_told("acct1/free", |said| {
+    let said = scene.until_reported("acct1/free", |said| {
         said["hint"]
             .as_str()
             .is_some_and(|hint| hint.contains("btrfs-progs"))
@@ -447,7 +447,7 @@ fn a_host_without_the_tool_serves_and_says_so(scene: &mut Scene) -> Result<(), F
     scene.stop("acct1")?;
     assert_eq!(of_btrfs(scene, "small")?.1, GIB.to_string());
     scene.start("acct1", &whole)?;
-    scene.until_told("acct1/free", |said| said["how"] == "enforced")?;
+    scene.until_reported("acct1/free", |said| said["how"] == "enforced")?;
     assert_eq!(of_btrfs(scene, "free")?.1, GIB.to_string());
     assert_eq!(of_btrfs(scene, "small")?.1, "none");
     Ok(())

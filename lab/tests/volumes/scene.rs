@@ -13,7 +13,7 @@ use super::snapshots;
 /// Patience for a loaded machine; what is measured is printed.
 pub const LIMIT: Duration = Duration::from_secs(90);
 const PEOPLE: [&str; 2] = ["alice", "bob"];
-/// The loop device's size: sparse, so that only what is written takes room.
+/// The loop device's size: sparse, so that only what is written takes space.
 const BTRFS_SIZE: &str = "6G";
 
 /// A Btrfs of its own, taken away when it is dropped: `umount` frees the loop device that `mount` took.
@@ -213,7 +213,7 @@ impl Scene {
             .args(["-p", port, "-c", commands])
     }
 
-    /// What the hosts say of the quota of a share, as `share list` tells it.
+    /// What the hosts say of the quota of a share, as `share list` reports it.
     pub fn listed(&self, share: &str) -> Result<Value, Failure> {
         let (account, name) = share.split_once('/').unwrap_or((share, ""));
         let list = self
@@ -228,14 +228,18 @@ impl Scene {
     }
 
     /// Waits until the first host of the account says of the share's quota what is wanted.
-    pub fn until_told(&self, share: &str, is: impl Fn(&Value) -> bool) -> Result<Value, Failure> {
+    pub fn until_reported(
+        &self,
+        share: &str,
+        is: impl Fn(&Value) -> bool,
+    ) -> Result<Value, Failure> {
         let mut last = Value::Null;
-        let told = self.until("the host tells of the quota", |scene| {
+        let reported = self.until("the host reports the quota", |scene| {
             last = scene.listed(share)?;
             let said = last["quota_on_hosts"][0].clone();
             Ok(is(&said).then_some(said))
         });
-        told.map_err(|failure| failure.with(last))
+        reported.map_err(|failure| failure.with(last))
     }
 
     /// Waits until a command says what is expected: changes take a moment to reach the host.

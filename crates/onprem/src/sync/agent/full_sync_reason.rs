@@ -32,7 +32,7 @@ pub enum FullSyncReason {
 impl fmt::Display for FullSyncReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoCursor => f.write_str("there is no usable bookmark of an earlier run"),
+            Self::NoCursor => f.write_str("there is no usable sync cursor of an earlier run"),
             Self::Requested => f.write_str("it was asked for"),
             Self::Rules => f.write_str("the scope or the domain's lockout policy changed"),
             Self::Controller(host) => {
@@ -44,7 +44,7 @@ impl fmt::Display for FullSyncReason {
             Self::Refused(text) => {
                 write!(
                     f,
-                    "the domain controller does not take the bookmark ({text})"
+                    "the domain controller does not take the sync cursor ({text})"
                 )
             }
             Self::Clock => f.write_str("the domain controller's clock is behind the last run"),

@@ -6,14 +6,17 @@ use std::path::Path;
 use crossrealm_lab::{Failure, Place, Service, USER_PASSWORD, until};
 
 use super::Test;
-use super::barred::{DENIED, sync};
 use super::hosts::{ended, repeats, undisturbed, writes};
+use super::revoked_users::{DENIED, sync};
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
 pub const TESTS: &[(&str, Test)] = &[
-    ("who_leaves_a_group_loses_its_role_at_once", left),
-    ("who_leaves_one_of_two_groups_keeps_the_others_role", partly),
+    ("a_user_who_leaves_a_group_loses_its_role_at_once", left),
+    (
+        "a_user_who_leaves_one_of_two_groups_keeps_the_others_role",
+        partly,
+    ),
 ];
 
 const LEFT: &str = "group-left";

@@ -1,4 +1,4 @@
-//! Users whom AD lets in no more, and who hold a ticket and an open connection of the time before.
+//! Users that AD no longer lets in, and that hold a ticket and an open connection of the time before.
 
 use std::fs;
 use std::time::Duration;
@@ -14,15 +14,15 @@ pub const TESTS: &[(&str, Test)] = &[
     ("a_disabled_users_connections_end", disabled),
     ("a_deleted_users_connections_end", deleted),
     (
-        "who_leaves_the_scope_is_refused_also_behind_a_crowd",
+        "a_user_who_leaves_the_scope_is_refused_also_behind_many_others",
         out_of_scope,
     ),
 ];
 
-const SHARES: [&str; 2] = ["barred", "barred-too"];
+const SHARES: [&str; 2] = ["revoked", "revoked-too"];
 const GONE: [&str; 2] = ["left", "left-too"];
 const SCOPE: [&str; 2] = ["scope", "scope-too"];
-/// More than a host can be told of.
+/// More than a host's list of revoked users takes.
 const CROWD: usize = 760;
 /// How long the directory of a loaded machine may take over a crowd.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -34,8 +34,8 @@ fn disabled(scene: &mut Scene) -> Result<(), Failure> {
         scene.grant(share, "Sales", "contributor")?;
         scene.until_served("alice", share)?;
     }
-    let stop = scene.story.world.path(Place::Client, "stop-barred");
-    let mut bob = writes(scene, "bob", SHARES[0], "bob beside barred", &stop)?;
+    let stop = scene.story.world.path(Place::Client, "stop-revoked");
+    let mut bob = writes(scene, "bob", SHARES[0], "bob beside revoked users", &stop)?;
     let alice = writes(scene, "alice", SHARES[0], "alice is disabled", &stop)?;
     let took = after_sync(scene, &["user", "disable", "alice"], || ended(&alice))?;
     println!(
@@ -77,7 +77,7 @@ fn deleted(scene: &mut Scene) -> Result<(), Failure> {
     outcome
 }
 
-/// zoe leaves the scope of the sync after more people than a host can be told of.
+/// zoe leaves the scope of the sync after more people than a host's list of revoked users takes.
 fn out_of_scope(scene: &mut Scene) -> Result<(), Failure> {
     let one = |number| {
         format!(
@@ -115,7 +115,7 @@ fn out_of_scope(scene: &mut Scene) -> Result<(), Failure> {
 fn first_the_crowd_then_her(scene: &Scene, zoe: &Service) -> Result<(), Failure> {
     sync_within(scene, "(!(description=crowd))")?;
     let events = scene.admin(&["events", "--since", "1h"]);
-    let what = "was expected to tell the tenant of those whom no host can refuse";
+    let what = "was expected to warn of users that no host can refuse";
     scene.until(&events, what, |output| {
         output.both().contains("host.not-refused")
     })?;

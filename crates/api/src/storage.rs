@@ -130,7 +130,7 @@ pub struct ShareQuota {
     /// How much the share may hold, 1 to 102,400 GiB; `null` for no limit but the file system's. It must be there: a body
     /// that forgot it takes no quota away.
     #[serde(deserialize_with = "Option::deserialize")]
-    #[schemars(required)]
+    #[schemars(required, extend("type" = ["integer", "null"]))]
     pub quota_gib: Option<u32>,
 }
 

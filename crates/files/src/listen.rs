@@ -1,4 +1,4 @@
-//! Where the host listens.
+//! The address that the SMB host listens on.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 /// The port of SMB over TCP.
 pub(crate) const SMB_PORT: u16 = 445;
 
-/// Where the host listens: `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
+/// The address that the SMB host listens on: `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(SocketAddr);
 
-/// The text is no address to listen on.
+/// The text is not an address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected an IP address of this machine with or without a port, e.g. `10.0.0.5` or `0.0.0.0:445`"
@@ -52,7 +52,7 @@ impl Listen {
         self.0
     }
 
-    /// Where this machine itself reaches the host.
+    /// The address at which this machine reaches the host.
     pub(crate) fn reachable_at(self) -> SocketAddr {
         match self.0 {
             address if !address.ip().is_unspecified() => address,
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_with_and_without_port() {
+    fn an_address_may_have_a_port() {
         for (text, address) in [
             ("10.0.0.5", "10.0.0.5:445"),
             ("10.0.0.5:1445", "10.0.0.5:1445"),

@@ -1,4 +1,4 @@
-//! The programs of Samba and the system that the host runs: where they come from, and how one is run to its end.
+//! The programs of Samba and the system that the host runs: their packages, and how they are run.
 
 use crate::error::FilesError;
 use std::ffi::OsStr;
@@ -7,14 +7,14 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::process::Command;
 
-/// The folders in which programs are looked for, whatever the caller's `PATH`.
+/// The directories that programs are searched in; the caller's `PATH` is ignored.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How long a program that only does one thing may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How much of what a failed program said is passed on, in characters.
+/// How long a program may take that is not a daemon.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How much of a failed program's output becomes the error, in characters.
 const MAX_REASON: usize = 300;
 
-/// The programs that the host needs, and the Debian packages that hold them.
+/// The programs that the host needs, with their Debian packages.
 const PROGRAMS: [(&str, &str); 11] = [
     ("smbd", "samba"),
     ("winbindd", "winbind"),
@@ -32,17 +32,17 @@ const PROGRAMS: [(&str, &str); 11] = [
 /// Programs that the host uses where they are installed.
 const OPTIONAL: [(&str, &str); 1] = [("btrfs", "btrfs-progs")];
 
-/// Files that the host needs: each may be in one of several places, by the machine's architecture.
+/// The files that the host needs, with their Debian packages. Their directory depends on the machine's architecture.
 const FILES: [(&str, &str); 2] = [
     ("libnss_winbind.so.2", "libnss-winbind"),
     ("samba/vfs/acl_xattr.so", "samba-vfs-modules"),
 ];
 
-/// Whether everything is installed.
+/// Checks that everything is installed.
 ///
 /// # Errors
 ///
-/// [`FilesError::MissingProgram`] or [`FilesError::MissingFile`] for the first thing that is not.
+/// [`FilesError::MissingProgram`] or [`FilesError::MissingFile`] for the first one that is missing.
 pub(crate) fn check() -> Result<(), FilesError> {
     for (program, package) in PROGRAMS {
         if find(program).is_none() {
@@ -62,20 +62,22 @@ fn is_listed(program: &str) -> bool {
     all.any(|(listed, _)| *listed == program)
 }
 
-/// Where a program is.
+/// The path of a program.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     PATH.split(':')
         .map(|dir| Path::new(dir).join(program))
         .find(|path| path.is_file())
 }
 
-/// Whether a part of Samba or the system that is no program is there.
+/// Whether a file of Samba or the system is installed.
 pub(crate) fn has_library(file: &str) -> bool {
-    library_folders().iter().any(|dir| dir.join(file).exists())
+    library_directories()
+        .iter()
+        .any(|dir| dir.join(file).exists())
 }
 
-/// `/usr/lib`, `/lib` and the folders of Debian's architectures below them.
-fn library_folders() -> Vec<PathBuf> {
+/// `/usr/lib`, `/lib` and the directories of Debian's architectures below them.
+fn library_directories() -> Vec<PathBuf> {
     let mut all = Vec::new();
     for root in ["/usr/lib", "/lib", "/usr/lib64"] {
         all.push(PathBuf::from(root));
@@ -95,7 +97,7 @@ fn library_folders() -> Vec<PathBuf> {
     all
 }
 
-/// A command with an environment of its own: nothing of the caller's, least of all a token, reaches Samba.
+/// A command with a minimal environment: nothing of the caller's, such as a token, reaches Samba.
 pub(crate) fn command(program: &str) -> Command {
     // The check before serving must know everything that is run; unit tests run other programs.
     debug_assert!(
@@ -113,7 +115,7 @@ pub(crate) fn command(program: &str) -> Command {
     command
 }
 
-/// Runs a program to its end and returns what it wrote to stdout.
+/// Runs a program and returns its stdout.
 ///
 /// # Errors
 ///
@@ -122,7 +124,7 @@ pub(crate) async fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Result<St
     run_to_end(program, args).await.map(|(stdout, _)| stdout)
 }
 
-/// The same with what it wrote to stderr behind.
+/// Runs a program and returns its stdout and stderr.
 pub(crate) async fn run_to_end<S: AsRef<OsStr>>(
     program: &str,
     args: &[S],
@@ -132,8 +134,11 @@ pub(crate) async fn run_to_end<S: AsRef<OsStr>>(
         reason,
     };
     let output = command(program).args(args).output();
-    match tokio::time::timeout(PATIENCE, output).await {
-        Err(_) => Err(failed(format!("no end within {} s", PATIENCE.as_secs()))),
+    match tokio::time::timeout(LIMIT, output).await {
+        Err(_) => Err(failed(format!(
+            "it did not end within {} s",
+            LIMIT.as_secs()
+        ))),
         Ok(Err(error)) => Err(failed(error.to_string())),
         Ok(Ok(output)) if !output.status.success() => Err(failed(reason(&output))),
         Ok(Ok(output)) => {
@@ -143,11 +148,11 @@ pub(crate) async fn run_to_end<S: AsRef<OsStr>>(
     }
 }
 
-/// What a failed program said last; of a Python program that fell, the error and not the place.
+/// The last line that a failed program wrote; of a Python traceback, the error itself.
 fn reason(output: &Output) -> String {
-    let said = [&output.stderr, &output.stdout]
+    let texts = [&output.stderr, &output.stdout]
         .map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
-    let line = said
+    let line = texts
         .iter()
         .find_map(|text| {
             let error = text.lines().find(|line| line.starts_with("ERROR"));
@@ -176,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_program_is_named_with_what_it_said() {
+    async fn the_error_of_a_failed_program_quotes_its_output() {
         let error = run("mount", &["--no-such-option"]).await.unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("`mount` failed: "), "{text}");
@@ -187,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_of_the_environment_is_passed_on() {
+    async fn a_program_does_not_inherit_the_environment() {
         let text = run("env", &[] as &[&str]).await.unwrap();
         let mut names: Vec<&str> = text.lines().filter_map(|l| l.split('=').next()).collect();
         names.sort_unstable();

@@ -179,7 +179,7 @@ fn by_names(scene: &mut Scene) -> Result<(), Failure> {
         ),
         (&["--revoke", "AllStaff"], "there is no entry of"),
         (&["--grant", "Sales:modify:all"], "is a file"),
-        (&["--sddl", "D:(A;;FA;;;DU)"], "`DU` is no SID"),
+        (&["--sddl", "D:(A;;FA;;;DU)"], "`DU` is not a SID"),
         (&["--propagate"], "is a file"),
         (
             &["--grant", "Sales:modify", "--grant", "NoSuchGroup:read"],
@@ -300,10 +300,10 @@ fn never_leaves(scene: &mut Scene) -> Result<(), Failure> {
     };
     let links = [link(&outside, "out")?, link(Path::new("below"), "in")?];
     for (path, says) in [
-        ("/out", "leads over a symbolic link"),
-        ("/in/file.txt", "leads over a symbolic link"),
-        ("../acl-tests", "is no path inside a share"),
-        ("below/../../projects", "is no path inside a share"),
+        ("/out", "contains a symbolic link"),
+        ("/in/file.txt", "contains a symbolic link"),
+        ("../acl-tests", "is not a path in a share"),
+        ("below/../../projects", "is not a path in a share"),
         ("/gone", "there is no `/gone`"),
     ] {
         for words in [&[][..], &["--grant", "Everyone:full"]] {

@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 pub enum Args {
     /// Serve storage accounts over SMB until SIGTERM or Ctrl-C; needs root and Samba's packages
     Serve(Serve),
-    /// The host's inner process; `serve` starts it
-    #[command(hide = true)]
-    Inside,
+    /// The worker process of an SMB host; `serve` starts it
+    #[command(name = "inside", hide = true)]
+    Worker,
 }
 
 /// How to serve.

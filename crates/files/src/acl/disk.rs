@@ -1,8 +1,8 @@
-//! Where smbd keeps the Windows permissions: the extended attribute `security.NTACL` of the file itself.
+//! The storage of Windows permissions by smbd: the extended attribute `security.NTACL` of the file.
 //!
-//! The file is found below the folder of its share by one `openat2`, which the kernel keeps from following any symbolic
-//! link and from leaving the folder; from then on it is the open file that is read and written, whoever renames what. The
-//! attribute is replaced in one step: there is never a moment with half of it.
+//! A file is opened below the directory of its share by one `openat2`, with which the kernel follows no symbolic link and does
+//! not leave the directory; later reads and writes use the open file, so that renames do not matter. The attribute is replaced
+//! atomically.
 
 use crossrealm_krb::security_descriptor::{DescriptorError, SecurityDescriptor};
 use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 const ATTRIBUTE: &str = "security.NTACL";
 /// The largest value of an extended attribute in Linux.
 const MAX_ATTRIBUTE: usize = 64 << 10;
-/// Where the descriptor begins in the third version of Samba's `xattr_NTACL`: behind version and kind (2 bytes each), two
-/// references (4 each), the kind of the hash (2), the hash (64), and 2 to a multiple of 4.
+/// The offset of the descriptor in version 3 of Samba's `xattr_NTACL`: after version and kind (2 bytes each), two references
+/// (4 each), the kind of the hash (2), the hash (64), and 2 bytes of padding.
 const V3_AT: usize = 80;
-/// No component of a path is longer in Linux.
+/// The longest path in Linux.
 const MAX_PATH: usize = 4096;
 
-/// A path in a share, as people give it: from the share's root, with `/` or `\` between.
+/// A path in a share, from the share's root, with `/` or `\` as the separator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharePath(PathBuf);
 
@@ -29,21 +29,21 @@ pub struct SharePath(PathBuf);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiskError {
     /// The path would leave the share.
-    #[error("`{0}` is no path inside a share")]
+    #[error("`{0}` is not a path in a share")]
     BadPath(String),
     /// There is no such file.
     #[error("there is no `{0}`")]
     NotFound(String),
     /// A part of the path is a symbolic link.
-    #[error("`{0}` leads over a symbolic link")]
+    #[error("`{0}` contains a symbolic link")]
     Link(String),
-    /// Neither a file nor a folder.
-    #[error("`{0}` is neither a file nor a folder")]
+    /// Neither a file nor a directory.
+    #[error("`{0}` is neither a file nor a directory")]
     Special(String),
-    /// The file was not made through SMB, and nobody gave it permissions.
+    /// The file was not created through SMB, and was given no permissions.
     #[error("`{0}` has no Windows permissions")]
     NoPermissions(String),
-    /// What is there cannot be understood.
+    /// The stored permissions cannot be parsed.
     #[error("`{path}`: {reason}")]
     Damaged {
         /// Which file.
@@ -51,8 +51,8 @@ pub enum DiskError {
         /// What is wrong with it.
         reason: DescriptorError,
     },
-    /// Samba's attribute of another version.
-    #[error("`{0}` has permissions of a form that is not known here")]
+    /// The attribute has another version.
+    #[error("`{0}` has permissions in an unknown format")]
     Version(String),
     /// The system refuses.
     #[error("cannot {verb} `{path}`: {reason}")]
@@ -61,7 +61,7 @@ pub enum DiskError {
         verb: &'static str,
         /// Of which file.
         path: String,
-        /// What it said.
+        /// The system's error.
         reason: String,
     },
 }
@@ -71,7 +71,7 @@ impl SharePath {
     ///
     /// # Errors
     ///
-    /// [`DiskError::BadPath`] for `..`, and for what no file of a share can be called.
+    /// [`DiskError::BadPath`] for `..`, and for names that a file of a share cannot have.
     pub fn parse(text: &str) -> Result<Self, DiskError> {
         let bad = || DiskError::BadPath(text.chars().take(200).collect());
         if text.len() > MAX_PATH {
@@ -89,30 +89,30 @@ impl SharePath {
         Ok(Self(path))
     }
 
-    /// As it is shown: `/` for the root.
+    /// The path as text: `/` for the root.
     pub fn shown(&self) -> String {
         format!("/{}", self.0.display())
     }
 
-    /// The folder that it is in; `None` for the root of the share.
+    /// The parent directory; `None` for the root of the share.
     pub fn parent(&self) -> Option<Self> {
         self.0.parent().map(|parent| Self(parent.to_owned()))
     }
 }
 
-/// A file or folder of a share, open.
+/// An open file or directory of a share.
 pub struct OnDisk {
     file: OwnedFd,
     path: SharePath,
-    is_folder: bool,
+    is_directory: bool,
 }
 
 impl OnDisk {
-    /// Opens a file or folder of the share whose folder is `root`.
+    /// Opens a file or directory of the share whose directory is `root`.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from being opened; a symbolic link anywhere in the path is one of these.
+    /// The reason why it cannot be opened; a symbolic link anywhere in the path is one.
     pub fn open(root: &Path, path: &SharePath) -> Result<Self, DiskError> {
         let shown = || path.shown();
         let folder = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -120,7 +120,7 @@ impl OnDisk {
             Errno::NOENT => DiskError::NotFound(root.display().to_string()),
             other => system("open", &root.display().to_string(), other),
         })?;
-        // Nothing of the share may hold this process up (a FIFO) or become its terminal.
+        // A file of the share must not block this process (a FIFO) or become its terminal.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let stay = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let target = match path.0.as_os_str().is_empty() {
@@ -135,7 +135,7 @@ impl OnDisk {
             other => system("open", &shown(), other),
         })?;
         let kind = fs::fstat(&file).map_err(|error| system("read", &shown(), error))?;
-        let is_folder = match FileType::from_raw_mode(kind.st_mode) {
+        let is_directory = match FileType::from_raw_mode(kind.st_mode) {
             FileType::Directory => true,
             FileType::RegularFile => false,
             _ => return Err(DiskError::Special(shown())),
@@ -143,13 +143,13 @@ impl OnDisk {
         Ok(Self {
             file,
             path: path.clone(),
-            is_folder,
+            is_directory,
         })
     }
 
-    /// Whether it is a folder.
-    pub fn is_folder(&self) -> bool {
-        self.is_folder
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        self.is_directory
     }
 
     /// Its path in the share.
@@ -175,15 +175,15 @@ impl OnDisk {
 
     fn parse(&self, value: &[u8]) -> Result<SecurityDescriptor, DiskError> {
         let at = descriptor_at(value).ok_or_else(|| DiskError::Version(self.path.shown()))?;
-        // Samba counts the descriptor's offsets from the start of the attribute.
+        // The descriptor's offsets are relative to the start of the attribute.
         SecurityDescriptor::parse_at(value, at).map_err(|reason| self.damaged(reason))
     }
 
-    /// Replaces its permissions, and makes sure that they outlive a crash.
+    /// Replaces its permissions durably.
     ///
     /// # Errors
     ///
-    /// What the system or the size of an attribute refuses; the permissions before stay.
+    /// An error of the system, or a descriptor larger than an attribute; the previous permissions stay.
     pub fn set_permissions(&self, descriptor: &SecurityDescriptor) -> Result<(), DiskError> {
         let value = attribute(descriptor).map_err(|reason| self.damaged(reason))?;
         fs::fsetxattr(&self.file, ATTRIBUTE, &value, XattrFlags::empty())
@@ -191,22 +191,22 @@ impl OnDisk {
             .map_err(|error| system("write the permissions of", &self.path.shown(), error))
     }
 
-    /// The paths of what is in this folder, in no order.
+    /// The paths of the children of this directory, in no order.
     ///
     /// # Errors
     ///
-    /// What the system refuses.
-    pub fn below(&self) -> Result<Vec<SharePath>, DiskError> {
+    /// An error of the system.
+    pub fn children(&self) -> Result<Vec<SharePath>, DiskError> {
         let failed = |error| system("read", &self.path.shown(), error);
-        let mut below = Vec::new();
+        let mut children = Vec::new();
         for entry in fs::Dir::read_from(&self.file).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name != "." && name != ".." {
-                below.push(SharePath(self.path.0.join(name)));
+                children.push(SharePath(self.path.0.join(name)));
             }
         }
-        Ok(below)
+        Ok(children)
     }
 
     fn damaged(&self, reason: DescriptorError) -> DiskError {
@@ -225,10 +225,10 @@ fn system(verb: &'static str, path: &str, error: Errno) -> DiskError {
     }
 }
 
-/// Where the descriptor begins in Samba's attribute (`xattr_NTACL` of its xattr.idl), by the attribute's version.
+/// The offset of the descriptor in Samba's attribute (`xattr_NTACL` of its xattr.idl), by the attribute's version.
 ///
-/// The hashes in it say whether the POSIX permissions were changed behind smbd's back. This host has no use for POSIX
-/// permissions and smbd is told not to look at them (`acl_xattr:ignore system acls`).
+/// The hashes in it let smbd detect changes of the POSIX permissions. This host does not use POSIX permissions, and smbd is
+/// configured to ignore them (`acl_xattr:ignore system acls`).
 fn descriptor_at(value: &[u8]) -> Option<usize> {
     let word = |at: usize| Some(u16::from_le_bytes(value.get(at..at + 2)?.try_into().ok()?));
     let version = word(0)?;
@@ -240,7 +240,7 @@ fn descriptor_at(value: &[u8]) -> Option<usize> {
         2 => Some(28),
         3 => Some(V3_AT),
         4 => {
-            // Behind the first hash stand a text that ends with a zero, a time and the second hash.
+            // A null-terminated text, a time and the second hash follow the first hash.
             let text = value.get(V3_AT - 2..)?;
             let end = text.iter().position(|byte| *byte == 0)?;
             let behind = (V3_AT - 2 + end + 1).next_multiple_of(4);
@@ -250,7 +250,7 @@ fn descriptor_at(value: &[u8]) -> Option<usize> {
     }
 }
 
-/// The attribute as smbd writes it where it ignores POSIX permissions: the third version, with an empty hash.
+/// The attribute as smbd writes it when it ignores POSIX permissions: version 3, with an empty hash.
 fn attribute(descriptor: &SecurityDescriptor) -> Result<Vec<u8>, DescriptorError> {
     let mut value = Vec::new();
     value.extend(3_u16.to_le_bytes());
@@ -273,7 +273,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     const TEXT: &str = "O:BAG:BAD:(A;;0x001f01ff;;;SY)";
-    /// What `samba.ndr.ndr_pack` of Samba 4.17 makes of it in the versions 1 to 4: the head, and the descriptor's offsets.
+    /// The output of `samba.ndr.ndr_pack` of Samba 4.17 in the versions 1 to 4: the offset of the descriptor, and the header.
     const HEADS: [(usize, &str); 4] = [
         (8, "0100010000000200"),
         (28, "020002000000020004000200"),
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn every_version_of_sambas_attribute_is_read() {
+    fn every_version_of_sambas_attribute_is_parsed() {
         for version in 1..=4 {
             let value = written_by_samba(version);
             let at = descriptor_at(&value).unwrap();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attribute_is_as_smbd_writes_it() {
+    fn the_attribute_equals_the_one_that_smbd_writes() {
         let value = attribute(&sddl::parse(TEXT).unwrap()).unwrap();
         let mut expected = written_by_samba(3);
         expected[14..80].fill(0);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_stays_in_its_share() {
+    fn a_path_that_leaves_its_share_is_refused() {
         for (text, shown) in [
             ("", "/"),
             ("/", "/"),
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_never_followed_and_special_files_never_opened() {
+    fn symbolic_links_are_not_followed_and_special_files_not_opened() {
         let folder = tempfile::tempdir().unwrap();
         let share = folder.path().join("share");
         std::fs::create_dir_all(share.join("real")).unwrap();
@@ -367,12 +367,12 @@ mod tests {
         assert!(matches!(open("pipe"), Err(DiskError::Special(_))));
         assert!(matches!(open("gone"), Err(DiskError::NotFound(_))));
         assert!(matches!(open("real/inside/x"), Err(DiskError::NotFound(_))));
-        assert!(!open("real/inside").unwrap().is_folder());
-        let below = open("/").unwrap().below().unwrap();
-        let mut names: Vec<String> = below.iter().map(SharePath::shown).collect();
+        assert!(!open("real/inside").unwrap().is_directory());
+        let children = open("/").unwrap().children().unwrap();
+        let mut names: Vec<String> = children.iter().map(SharePath::shown).collect();
         names.sort();
         assert_eq!(names, ["/etc", "/in", "/out", "/pipe", "/real"]);
-        // A share that is a link itself is none.
+        // A directory of a share must not be a symbolic link itself.
         let link = folder.path().join("link");
         symlink(&share, &link).unwrap();
         assert!(OnDisk::open(&link, &SharePath::parse("/").unwrap()).is_err());

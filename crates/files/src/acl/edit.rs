@@ -1,69 +1,69 @@
-//! Changes of a security descriptor: entries given and taken, the owner, inheritance; and what a file inherits.
+//! Changes of a security descriptor: entries, owner, inheritance; and the entries that a file inherits.
 
 use super::{Ace, Entry, SecurityDescriptor, flag};
 use crossrealm_types::Sid;
 
-/// One change. Several are made in the order in which they are given.
+/// One change of a security descriptor. Several are made in the given order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Takes every entry of a principal's own away, then adds this one.
+pub enum AclChange {
+    /// Removes every explicit entry of a SID, then adds this one.
     Set(Entry),
-    /// Adds an entry beside those that are there.
+    /// Adds an entry to the existing ones.
     Add(Entry),
-    /// Takes every entry of a principal's own away.
+    /// Removes every explicit entry of a SID.
     Revoke(Sid),
-    /// Makes somebody the owner.
+    /// Sets the owner.
     Owner(Sid),
-    /// Inherits from the folder above (`true`), or keeps what was inherited as entries of its own (`false`).
+    /// Enables inheritance (`true`), or disables it and converts inherited entries into explicit ones (`false`).
     Inherit(bool),
 }
 
 /// Why a change cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// There is nothing to take away.
+    /// There is no such entry.
     #[error("there is no entry of `{0}` to revoke")]
     NoEntry(Sid),
-    /// What there is, is inherited.
+    /// The entry is inherited.
     #[error("the entry of `{0}` is inherited")]
     Inherited(Sid),
-    /// Without a list everything is permitted; one entry would take all the rest away.
-    #[error("there is no list of permissions: everything is permitted to everyone")]
+    /// A missing DACL permits everything; adding one entry would deny all the rest.
+    #[error("there is no DACL: everyone has full access")]
     NoList,
 }
 
-/// Makes the changes; the entries end up in the order that Windows expects: own before inherited, denying before permitting.
+/// Makes the changes. The entries end up in the canonical order of Windows: explicit before inherited, denying before allowing.
 ///
 /// # Errors
 ///
-/// [`EditError`]; then nothing was changed.
+/// [`EditError`]; then nothing is changed.
 pub fn apply(
     descriptor: &SecurityDescriptor,
-    changes: &[Change],
+    changes: &[AclChange],
     parent: Option<&SecurityDescriptor>,
-    is_folder: bool,
+    is_directory: bool,
 ) -> Result<SecurityDescriptor, EditError> {
     let mut edited = descriptor.clone();
     for change in changes {
         match change {
-            Change::Owner(sid) => edited.owner = Some(sid.clone()),
-            Change::Inherit(true) => {
+            AclChange::Owner(sid) => edited.owner = Some(sid.clone()),
+            AclChange::Inherit(true) => {
                 edited.set_protected(false);
                 if let Some(parent) = parent {
-                    inherit(&mut edited, parent, is_folder);
+                    inherit(&mut edited, parent, is_directory);
                 }
             }
-            Change::Inherit(false) => keep_inherited(&mut edited),
-            Change::Set(entry) => {
-                own_entries(&mut edited, &entry.sid)?;
+            AclChange::Inherit(false) => disable_inheritance(&mut edited),
+            AclChange::Set(entry) => {
+                remove_explicit(&mut edited, &entry.sid)?;
                 add(&mut edited, entry)?;
             }
-            Change::Add(entry) => add(&mut edited, entry)?,
-            Change::Revoke(sid) => revoke(&mut edited, sid)?,
+            AclChange::Add(entry) => add(&mut edited, entry)?,
+            AclChange::Revoke(sid) => revoke(&mut edited, sid)?,
         }
     }
     if let Some(aces) = &mut edited.dacl {
-        // Stable: entries of one kind keep their order.
+        // The sort is stable: entries of the same kind keep their order.
         aces.sort_by_key(order);
     }
     Ok(edited)
@@ -87,8 +87,8 @@ fn add(descriptor: &mut SecurityDescriptor, entry: &Entry) -> Result<(), EditErr
     Ok(())
 }
 
-/// Takes the own entries of a principal out and says how many there were.
-fn own_entries(descriptor: &mut SecurityDescriptor, sid: &Sid) -> Result<usize, EditError> {
+/// Removes the explicit entries of a SID and returns their number.
+fn remove_explicit(descriptor: &mut SecurityDescriptor, sid: &Sid) -> Result<usize, EditError> {
     let aces = descriptor.dacl.as_mut().ok_or(EditError::NoList)?;
     let before = aces.len();
     aces.retain(|ace| {
@@ -99,7 +99,7 @@ fn own_entries(descriptor: &mut SecurityDescriptor, sid: &Sid) -> Result<usize, 
 }
 
 fn revoke(descriptor: &mut SecurityDescriptor, sid: &Sid) -> Result<(), EditError> {
-    if own_entries(descriptor, sid)? > 0 {
+    if remove_explicit(descriptor, sid)? > 0 {
         return Ok(());
     }
     match descriptor.entries().any(|entry| entry.sid == *sid) {
@@ -108,7 +108,7 @@ fn revoke(descriptor: &mut SecurityDescriptor, sid: &Sid) -> Result<(), EditErro
     }
 }
 
-fn keep_inherited(descriptor: &mut SecurityDescriptor) {
+fn disable_inheritance(descriptor: &mut SecurityDescriptor) {
     descriptor.set_protected(true);
     descriptor.set_auto_inherited(false);
     for ace in descriptor.dacl.iter_mut().flatten() {
@@ -116,30 +116,35 @@ fn keep_inherited(descriptor: &mut SecurityDescriptor) {
     }
 }
 
-/// Replaces the inherited entries by those that the folder above passes on now.
-pub fn inherit(descriptor: &mut SecurityDescriptor, parent: &SecurityDescriptor, is_folder: bool) {
-    let passed = passed_on(parent, descriptor, is_folder);
+/// Replaces the inherited entries by those that the parent directory passes on.
+pub fn inherit(
+    descriptor: &mut SecurityDescriptor,
+    parent: &SecurityDescriptor,
+    is_directory: bool,
+) {
+    let passed = passed_on(parent, descriptor, is_directory);
     let aces = descriptor.dacl.get_or_insert_default();
     aces.retain(|ace| ace.flags & flag::INHERITED == 0);
     aces.extend(passed.into_iter().map(Ace::from));
     descriptor.set_auto_inherited(true);
 }
 
-/// What a folder passes on to a file or folder in it ([MS-DTYP] 2.5.3.4). An entry for Creator Owner becomes one for the
-/// owner, and on a folder also stays for what is below.
+/// The entries that a directory passes on to a child ([MS-DTYP] 2.5.3.4). An entry for Creator Owner becomes one for the owner,
+/// and on a directory also stays for its own children.
 fn passed_on(
     parent: &SecurityDescriptor,
     child: &SecurityDescriptor,
-    is_folder: bool,
+    is_directory: bool,
 ) -> Vec<Entry> {
     const INHERITABLE: u8 = flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT;
     let mut passed = Vec::new();
     for entry in parent.entries() {
-        let here = entry.has(match is_folder {
+        let here = entry.has(match is_directory {
             true => flag::CONTAINER_INHERIT,
             false => flag::OBJECT_INHERIT,
         });
-        let further = is_folder && !entry.has(flag::NO_PROPAGATE) && entry.flags & INHERITABLE != 0;
+        let further =
+            is_directory && !entry.has(flag::NO_PROPAGATE) && entry.flags & INHERITABLE != 0;
         let kept = if further {
             entry.flags & INHERITABLE
         } else {
@@ -169,7 +174,7 @@ fn passed_on(
     passed
 }
 
-/// For whom Creator Owner (`S-1-3-0`) or Creator Group (`S-1-3-1`) stands at a file.
+/// The SID that replaces Creator Owner (`S-1-3-0`) or Creator Group (`S-1-3-1`) on a child.
 fn creator<'a>(sid: &Sid, child: &'a SecurityDescriptor) -> Option<&'a Sid> {
     match (sid.authority(), sid.sub_authorities()) {
         (3, [0]) => child.owner.as_ref(),
@@ -198,19 +203,19 @@ mod tests {
         }
     }
 
-    fn edit(text: &str, changes: &[Change]) -> Result<String, EditError> {
+    fn edit(text: &str, changes: &[AclChange]) -> Result<String, EditError> {
         let descriptor = sddl::parse(text).unwrap();
         apply(&descriptor, changes, None, true).map(|edited| sddl::text(&edited))
     }
 
     #[test]
-    fn entries_are_kept_in_the_order_of_windows() {
+    fn entries_are_kept_in_canonical_order() {
         let before = "O:BAD:AI(A;;0x001200a9;;;BU)(A;ID;0x001f01ff;;;SY)";
         let after = edit(
             before,
             &[
-                Change::Set(entry(false, 3, mask::MODIFY)),
-                Change::Add(entry(true, 0, 2)),
+                AclChange::Set(entry(false, 3, mask::MODIFY)),
+                AclChange::Add(entry(true, 0, 2)),
             ],
         );
         assert_eq!(
@@ -222,8 +227,8 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_replaces_and_a_second_one_changes_nothing() {
-        let grant = [Change::Set(entry(false, 0, mask::READ))];
+    fn a_grant_replaces_and_a_repeated_one_changes_nothing() {
+        let grant = [AclChange::Set(entry(false, 0, mask::READ))];
         let once = edit(
             &format!("D:(A;;0x001f01ff;;;{BOB})(D;;0x1;;;{BOB})"),
             &grant,
@@ -234,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_revoked_is_said_and_changes_nothing() {
-        let revoke = [Change::Revoke(sid(BOB))];
+    fn an_entry_that_cannot_be_revoked_is_reported_and_nothing_changes() {
+        let revoke = [AclChange::Revoke(sid(BOB))];
         assert_eq!(
             edit("D:(A;;FA;;;BA)", &revoke),
             Err(EditError::NoEntry(sid(BOB)))
@@ -251,27 +256,27 @@ mod tests {
     }
 
     #[test]
-    fn inheritance_is_broken_and_taken_up_again() {
+    fn inheritance_can_be_disabled_and_enabled_again() {
         let inherited = format!("O:{BOB}D:AI(A;;0x00120089;;;BU)(A;ID;0x001f01ff;;;SY)");
-        let own = edit(&inherited, &[Change::Inherit(false)]).unwrap();
+        let own = edit(&inherited, &[AclChange::Inherit(false)]).unwrap();
         assert_eq!(
             own,
             format!("O:{BOB}D:P(A;;0x00120089;;;BU)(A;;0x001f01ff;;;SY)")
         );
         let parent = sddl::parse("D:(A;OICI;FA;;;BA)").unwrap();
         let child = sddl::parse(&own).unwrap();
-        let again = apply(&child, &[Change::Inherit(true)], Some(&parent), false).unwrap();
+        let again = apply(&child, &[AclChange::Inherit(true)], Some(&parent), false).unwrap();
         assert_eq!(
             sddl::text(&again),
             format!("O:{BOB}D:AI(A;;0x00120089;;;BU)(A;;0x001f01ff;;;SY)(A;ID;0x001f01ff;;;BA)")
         );
     }
 
-    /// What smbd of Samba 4.17 makes of a file and a folder that bob creates below the root of a new share.
+    /// The descriptors that smbd of Samba 4.17 gives a file and a directory that bob creates below the root of a new share.
     #[test]
-    fn a_file_inherits_as_smbd_lets_it() {
+    fn a_child_inherits_the_same_entries_as_under_smbd() {
         let root = sddl::parse(&crate::share_permissions::root_sddl()).unwrap();
-        for (is_folder, expected) in [
+        for (is_directory, expected) in [
             (
                 false,
                 "D:AI(A;ID;0x001f01ff;;;BA)(A;ID;0x001f01ff;;;SY)(A;ID;0x001200a9;;;BU)(A;ID;0x001301bf;;;AU)(A;ID;0x001f01ff;;;BOB)",
@@ -282,19 +287,19 @@ mod tests {
             ),
         ] {
             let mut child = sddl::parse(&format!("O:{BOB}D:")).unwrap();
-            inherit(&mut child, &root, is_folder);
+            inherit(&mut child, &root, is_directory);
             let text = sddl::text(&child).replace(BOB, "BOB");
             assert_eq!(text, format!("O:BOB{expected}"));
         }
     }
 
     #[test]
-    fn what_is_not_passed_on_stays() {
+    fn entries_that_are_not_inheritable_are_not_passed_on() {
         let parent = "D:(A;OI;0x1;;;BA)(A;CI;0x2;;;BA)(A;OICINP;0x4;;;BA)(A;;0x8;;;BA)";
         let parent = sddl::parse(parent).unwrap();
-        let inherited = |is_folder| {
+        let inherited = |is_directory| {
             let mut child = sddl::parse("D:").unwrap();
-            inherit(&mut child, &parent, is_folder);
+            inherit(&mut child, &parent, is_directory);
             sddl::text(&child)
         };
         assert_eq!(

@@ -1,19 +1,19 @@
-//! What a security descriptor permits somebody: the algorithm of [MS-DTYP] 2.5.3.2 as smbd carries it out on files.
+//! The rights that a security descriptor grants a user: the algorithm of [MS-DTYP] 2.5.3.2 as smbd applies it to files.
 
 use super::{Entry, SecurityDescriptor, flag, mask};
 use crossrealm_types::Sid;
 
-/// Who somebody is: a user's own SID, those of the groups, and those that everybody has who comes through SMB.
+/// A user's token: their own SID, those of their groups, and those of every SMB session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token(Vec<Sid>);
 
-/// Everyone, Network, Authenticated Users: what smbd adds to the SIDs of a ticket.
+/// Everyone, Network, Authenticated Users: smbd adds them to the SIDs of a ticket.
 const OF_EVERY_SESSION: [(u64, u32); 3] = [(1, 0), (5, 2), (5, 11)];
-/// `S-1-3-4`: what its entries say replaces what an owner may do of itself.
+/// `S-1-3-4`: its entries replace the implicit rights of an owner.
 const OWNER_RIGHTS: (u64, u32) = (3, 4);
 
 impl Token {
-    /// The token of a user who comes with a ticket.
+    /// The token of a user with a ticket.
     pub fn of(user: Sid, groups: impl IntoIterator<Item = Sid>) -> Self {
         let mut sids = vec![user];
         sids.extend(groups);
@@ -21,7 +21,7 @@ impl Token {
         Self(sids)
     }
 
-    /// Whether one of its SIDs is this.
+    /// Whether it contains this SID.
     pub fn has(&self, sid: &Sid) -> bool {
         self.0.contains(sid)
     }
@@ -31,10 +31,10 @@ fn well_known((authority, rid): &(u64, u32)) -> Option<Sid> {
     Sid::new(*authority, &[*rid]).ok()
 }
 
-/// The rights that the descriptor gives, as a mask of specific rights.
+/// The rights that the descriptor grants, as a mask of specific rights.
 ///
-/// The first entry that speaks of a right decides it. An owner may always read and change the permissions, even against
-/// an entry that denies it, unless there are entries for Owner Rights.
+/// The first entry that contains a right decides it. An owner may always read and change the permissions, even if an entry denies
+/// it, unless there are entries for Owner Rights.
 pub fn granted(descriptor: &SecurityDescriptor, token: &Token) -> u32 {
     if descriptor.dacl.is_none() {
         return mask::FULL;
@@ -56,7 +56,7 @@ pub fn granted(descriptor: &SecurityDescriptor, token: &Token) -> u32 {
     granted
 }
 
-/// The entries that speak of somebody, in their order.
+/// The entries that apply to a token, in order.
 pub fn applying<'a>(
     descriptor: &'a SecurityDescriptor,
     token: &'a Token,
@@ -69,7 +69,7 @@ pub fn applying<'a>(
     })
 }
 
-/// Whether somebody is the owner.
+/// Whether the token contains the owner.
 pub fn is_owner(descriptor: &SecurityDescriptor, token: &Token) -> bool {
     let owner = descriptor.owner.as_ref();
     owner.is_some_and(|owner| token.has(owner))
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_entry_that_speaks_of_a_right_decides() {
+    fn the_first_entry_with_a_right_decides() {
         assert_eq!(rights("O:BAD:(A;;0x3;;;AU)"), 3);
         assert_eq!(rights(&format!("O:BAD:(D;;0x2;;;{SALES})(A;;0x3;;;AU)")), 1);
         assert_eq!(rights(&format!("O:BAD:(A;;0x3;;;AU)(D;;0x2;;;{SALES})")), 3);
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(rights("O:BAD:"), 0);
     }
 
-    /// A second formulation: for each right alone, look for the first entry that speaks of it.
+    /// An independent implementation: for each right alone, the first entry that contains it.
     fn one_by_one(descriptor: &SecurityDescriptor, token: &Token) -> u32 {
         let owner = descriptor.owner.as_ref().is_some_and(|o| token.has(o));
         let in_force: Vec<Entry> = descriptor
@@ -144,8 +144,8 @@ mod tests {
         sum
     }
 
-    /// Descriptors of a generator of our own (xorshift): the same ones at every run.
-    fn drawn(count: usize, with_generic: bool) -> Vec<SecurityDescriptor> {
+    /// Pseudo-random descriptors (xorshift): the same ones in every run.
+    fn generated(count: usize, with_generic: bool) -> Vec<SecurityDescriptor> {
         let sids = [
             ALICE,
             SALES,
@@ -191,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn two_formulations_agree_on_any_descriptor() {
-        for descriptor in drawn(20_000, true) {
+    fn two_implementations_agree_on_any_descriptor() {
+        for descriptor in generated(20_000, true) {
             assert_eq!(
                 granted(&descriptor, &alice()),
                 one_by_one(&descriptor, &alice()),
@@ -214,7 +214,7 @@ mod tests {
             println!("skipped: needs python3-samba");
             return;
         }
-        let descriptors = drawn(3_000, false);
+        let descriptors = generated(3_000, false);
         let text: Vec<String> = descriptors.iter().map(sddl::text).collect();
         let mut asked = tempfile::tempfile().unwrap();
         asked

@@ -1,8 +1,7 @@
-//! The Windows permissions of a file: what they say, how they are changed, what they let a user do, and where they are.
+//! The Windows permissions of a file: their text forms, how they are changed, evaluated and stored.
 //!
-//! They are a [`SecurityDescriptor`]. [`sddl`] is its text form, [`names`] the form
-//! for people, [`edit`] changes it, [`evaluate`] says what it permits, and [`disk`] keeps it where smbd does. All but
-//! [`disk`] is pure.
+//! They are a [`SecurityDescriptor`]. [`sddl`] is its text form, [`names`] are the readable names of rights and SIDs, [`edit`]
+//! changes it, [`evaluate`] computes what it permits, and [`disk`] stores it as smbd does. Everything but [`disk`] is pure.
 
 pub mod disk;
 pub mod edit;
@@ -14,7 +13,7 @@ pub use crossrealm_krb::security_descriptor::{Ace, Entry, SecurityDescriptor, fl
 
 /// Rights of files, [MS-DTYP] 2.4.3 and [MS-SMB2] 2.2.13.1.1.
 pub mod mask {
-    /// Delete what is in a folder, whatever its own permissions say.
+    /// Delete the children of a directory, regardless of their own permissions.
     pub const DELETE_CHILD: u32 = 0x0000_0040;
     /// Delete.
     pub const DELETE: u32 = 0x0001_0000;
@@ -28,22 +27,22 @@ pub mod mask {
     pub const READ: u32 = 0x0012_0089;
     /// Write: data, attributes.
     pub const WRITE: u32 = 0x0012_0116;
-    /// Execute a file, walk through a folder.
+    /// Execute a file, traverse a directory.
     pub const EXECUTE: u32 = 0x0012_00a0;
     /// Read and execute.
     pub const READ_EXECUTE: u32 = READ | EXECUTE;
     /// Read, write, execute, delete.
     pub const MODIFY: u32 = 0x0013_01bf;
-    /// Everything.
+    /// Full control.
     pub const FULL: u32 = 0x001f_01ff;
-    /// Right 25: as much as is permitted. No right that an entry can give.
+    /// Bit 25: all rights that are permitted. An entry cannot grant it.
     const MAXIMUM_ALLOWED: u32 = 0x0200_0000;
     const GENERIC_READ: u32 = 0x8000_0000;
     const GENERIC_WRITE: u32 = 0x4000_0000;
     const GENERIC_EXECUTE: u32 = 0x2000_0000;
     const GENERIC_ALL: u32 = 0x1000_0000;
 
-    /// The rights of files that a mask means: generic rights are mapped ([MS-DTYP] 2.4.3), others stay.
+    /// A mask with its generic rights mapped to those of files ([MS-DTYP] 2.4.3).
     pub fn specific(mask: u32) -> u32 {
         let generic = [
             (GENERIC_READ, READ),

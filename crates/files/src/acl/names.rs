@@ -1,9 +1,9 @@
-//! Rights, inheritance and well-known SIDs in words: those that people know from the permissions dialogue of Windows.
+//! The names of rights, inheritance and well-known SIDs, after those of the permissions dialog of Windows.
 
 use super::{flag, mask};
 use crossrealm_types::Sid;
 
-/// Rights that have a name, the most first.
+/// Named sets of rights, the largest first.
 const RIGHTS: &[(&str, u32)] = &[
     ("full", mask::FULL),
     ("modify", mask::MODIFY),
@@ -16,7 +16,7 @@ const RIGHTS: &[(&str, u32)] = &[
 const READ_DATA: u32 = 0x0000_0001;
 const SYNCHRONIZE: u32 = 0x0010_0000;
 
-/// Single rights, which name what no word of [`RIGHTS`] covers.
+/// Single rights, for what no set of [`RIGHTS`] covers.
 const SINGLE: &[(&str, u32)] = &[
     ("read-data", READ_DATA),
     ("write-data", 0x0002),
@@ -34,7 +34,7 @@ const SINGLE: &[(&str, u32)] = &[
     ("synchronize", SYNCHRONIZE),
 ];
 
-/// To what an entry applies, by its flags: the names of the dialogue, made short.
+/// What an entry applies to, by its flags.
 const SCOPES: &[(&str, u8)] = &[
     ("all", flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT),
     ("this", 0),
@@ -51,7 +51,7 @@ const SCOPES: &[(&str, u8)] = &[
     ("files-only", flag::OBJECT_INHERIT | flag::INHERIT_ONLY),
 ];
 
-/// Well-known SIDs that mean something on a share, as Windows calls them.
+/// The well-known SIDs that matter on a share, with their Windows names.
 const WELL_KNOWN: &[(&str, &str)] = &[
     ("Everyone", "S-1-1-0"),
     ("Creator Owner", "S-1-3-0"),
@@ -64,8 +64,8 @@ const WELL_KNOWN: &[(&str, &str)] = &[
     ("BUILTIN\\Users", "S-1-5-32-545"),
 ];
 
-/// What a word means in an entry that denies. To deny somebody to write must not keep them from reading, so what both
-/// need is left out: to wait for the file always, to read the permissions unless reading is denied too.
+/// The rights of a name in an entry that denies. Denying write must not prevent reading, so the rights that both need are
+/// omitted: SYNCHRONIZE always, READ_CONTROL unless reading is denied too.
 const fn denying(mask: u32) -> u32 {
     let without = mask & !SYNCHRONIZE;
     match mask & READ_DATA {
@@ -74,19 +74,19 @@ const fn denying(mask: u32) -> u32 {
     }
 }
 
-/// The rights of a word in an entry that denies or permits.
+/// The rights of a name in an entry that denies or allows.
 const fn meant(mask: u32, deny: bool) -> u32 {
     if deny { denying(mask) } else { mask }
 }
 
-/// The name of a mask: `modify`, or what it is made of, or a number where a bit has no name.
+/// The name of a mask: a set such as `modify`, a sum of names, or a number where a bit has no name.
 pub fn rights(mask: u32, deny: bool) -> String {
     let mask = mask::specific(mask);
     let known = SINGLE.iter().fold(0, |sum, (_, bit)| sum | bit);
     if mask == 0 || mask & !known != 0 {
         return format!("{mask:#010x}");
     }
-    // The largest named set inside, and the single rights beyond it.
+    // The largest set that it contains, and the remaining single rights.
     let sets = RIGHTS.iter().map(|(name, set)| (*name, meant(*set, deny)));
     let base = sets.clone().find(|(_, set)| mask & set == *set);
     let rest = mask & !base.map_or(0, |(_, set)| set);
@@ -98,7 +98,7 @@ pub fn rights(mask: u32, deny: bool) -> String {
         .join("+")
 }
 
-/// The mask of a name, of several with `+` between, or of a number: `modify`, `read+delete`, `0x001301bf`.
+/// The mask of a name, of a sum of names, or of a number: `modify`, `read+delete`, `0x001301bf`.
 pub fn parse_rights(text: &str, deny: bool) -> Option<u32> {
     if let Some(hex) = text.strip_prefix("0x") {
         let mask = u32::from_str_radix(hex, 16).ok()?;
@@ -120,12 +120,12 @@ pub fn parse_rights(text: &str, deny: bool) -> Option<u32> {
     Some(mask)
 }
 
-/// Every word that [`parse_rights`] knows, the usual ones first.
+/// Every name that [`parse_rights`] accepts, the common ones first.
 pub fn all_rights() -> String {
     names(RIGHTS.iter().chain(SINGLE).map(|(name, _)| *name))
 }
 
-/// The name of what an entry applies to: `all`, `files-only`, with `,once` where it is not passed on.
+/// The name of what an entry applies to: `all`, `files-only`, with `,once` where it is inherited by direct children only.
 pub fn scope(flags: u8) -> String {
     let inheritance = flags & (flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT | flag::INHERIT_ONLY);
     let name = SCOPES.iter().find(|(_, bits)| *bits == inheritance);
@@ -136,7 +136,7 @@ pub fn scope(flags: u8) -> String {
     }
 }
 
-/// The flags of a name.
+/// The flags of such a name.
 pub fn parse_scope(text: &str) -> Option<u8> {
     let (name, once) = match text.strip_suffix(",once") {
         Some(name) => (name, flag::NO_PROPAGATE),
@@ -146,7 +146,7 @@ pub fn parse_scope(text: &str) -> Option<u8> {
     (*flags != 0 || once == 0).then_some(flags | once)
 }
 
-/// Every word that [`parse_scope`] knows.
+/// Every name that [`parse_scope`] accepts.
 pub fn all_scopes() -> String {
     names(SCOPES.iter().map(|(name, _)| *name))
 }
@@ -158,7 +158,7 @@ pub fn well_known(sid: &Sid) -> Option<&'static str> {
     found.map(|(name, _)| *name)
 }
 
-/// The SID of a well-known name. `Administrators` and `Users` need their `BUILTIN\`: a domain may have such groups too.
+/// The SID of a well-known name. `Administrators` and `Users` require `BUILTIN\`, since a domain may have groups of that name.
 pub fn parse_well_known(name: &str) -> Option<Sid> {
     let found = WELL_KNOWN
         .iter()
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_of_rights_is_read_as_it_is_shown() {
+    fn every_name_of_rights_is_parsed_back() {
         for deny in [false, true] {
             for (name, set) in RIGHTS {
                 assert_eq!(parse_rights(name, deny), Some(meant(*set, deny)));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn to_deny_writing_leaves_reading() {
+    fn denying_write_does_not_deny_read() {
         let denied = parse_rights("write", true).unwrap();
         assert_eq!(denied, 0x116);
         assert_eq!(denied & mask::READ, 0);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mask_is_shown_in_a_form_that_is_read_back() {
+    fn every_mask_has_a_name_that_is_parsed_back() {
         for deny in [false, true] {
             for mask in (1..0x200_u32).chain((1..0x20).map(|high| high << 16)) {
                 let shown = rights(mask, deny);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scope_is_read_as_it_is_shown() {
+    fn every_scope_is_parsed_back() {
         for (name, flags) in SCOPES {
             assert_eq!(parse_scope(name), Some(*flags));
             assert_eq!(scope(*flags | flag::INHERITED), *name);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn well_known_names_are_found_in_any_case_and_bare_users_are_none() {
+    fn well_known_names_ignore_case_and_need_their_prefix() {
         for (name, sid) in WELL_KNOWN {
             let found = parse_well_known(&name.to_uppercase()).unwrap();
             assert_eq!(found.to_string(), *sid);

@@ -3,13 +3,13 @@
 use super::{Ace, Entry, SecurityDescriptor, flag, mask};
 use crossrealm_types::Sid;
 
-/// The text is no security descriptor.
+/// The text is not a security descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a security descriptor in SDDL: {0}")]
 pub struct SddlError(String);
 
-/// Two letters that stand for a well-known SID, [MS-DTYP] 2.5.1.1. Those that need a domain (`DU`, `DA`) are left out: a
-/// tenant may have several.
+/// Aliases of well-known SIDs, [MS-DTYP] 2.5.1.1. Those that depend on a domain (`DU`, `DA`) are omitted: a tenant may have
+/// several.
 const ALIASES: &[(&str, &str)] = &[
     ("WD", "S-1-1-0"),
     ("CO", "S-1-3-0"),
@@ -26,7 +26,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("BO", "S-1-5-32-551"),
 ];
 
-/// Two letters that stand for rights of files.
+/// Aliases of rights of files.
 const RIGHTS: &[(&str, u32)] = &[
     ("FA", mask::FULL),
     ("FR", mask::READ),
@@ -78,11 +78,11 @@ pub fn text(descriptor: &SecurityDescriptor) -> String {
     text
 }
 
-/// Reads a descriptor. A part that is not named is absent.
+/// Parses a descriptor. A part that is not given is absent.
 ///
 /// # Errors
 ///
-/// [`SddlError`] says which part is wrong.
+/// [`SddlError`] with the part that is wrong.
 pub fn parse(text: &str) -> Result<SecurityDescriptor, SddlError> {
     let mut descriptor = SecurityDescriptor::new(None, None, None);
     let mut seen = String::new();
@@ -90,7 +90,7 @@ pub fn parse(text: &str) -> Result<SecurityDescriptor, SddlError> {
     while !rest.is_empty() {
         let (letter, behind) = part(rest)?;
         if seen.contains(letter) {
-            return Err(SddlError(format!("`{letter}:` is there twice")));
+            return Err(SddlError(format!("`{letter}:` is given twice")));
         }
         seen.push(letter);
         let end = end_of_part(behind);
@@ -112,7 +112,7 @@ pub fn parse(text: &str) -> Result<SecurityDescriptor, SddlError> {
     }
 }
 
-/// The letter of the part that begins here, and what is behind its colon.
+/// The letter of the part at the start of the text, and the rest after its colon.
 fn part(text: &str) -> Result<(char, &str), SddlError> {
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
@@ -124,7 +124,7 @@ fn part(text: &str) -> Result<(char, &str), SddlError> {
     }
 }
 
-/// Where the next part begins: at a letter and a colon outside parentheses.
+/// The start of the next part: a letter and a colon outside parentheses.
 fn end_of_part(text: &str) -> usize {
     let mut depth = 0_u32;
     let mut before = None;
@@ -145,7 +145,7 @@ fn acl(text: &str, descriptor: &mut SecurityDescriptor) -> Result<(), SddlError>
     let (mut flags, mut rest) = text.split_at(open);
     if let Some(without) = flags.strip_suffix("NO_ACCESS_CONTROL") {
         if !rest.is_empty() {
-            return Err(SddlError("entries beside `NO_ACCESS_CONTROL`".into()));
+            return Err(SddlError("entries after `NO_ACCESS_CONTROL`".into()));
         }
         flags = without;
     } else {
@@ -186,7 +186,7 @@ fn entry(text: &str) -> Result<Entry, SddlError> {
     let deny = match *kind {
         "A" => false,
         "D" => true,
-        _ => return Err(bad("only the types `A` and `D` are for files")),
+        _ => return Err(bad("only the types `A` and `D` are supported for files")),
     };
     let letters = |text: &str| -> Option<u8> {
         pairs(text, FLAGS).map(|all| all.iter().fold(0, |sum, bit| sum | bit))
@@ -204,7 +204,7 @@ fn entry(text: &str) -> Result<Entry, SddlError> {
     })
 }
 
-/// The values of two-letter words, one after the other.
+/// The values of a sequence of aliases.
 fn pairs<T: Copy>(mut text: &str, table: &[(&str, T)]) -> Option<Vec<T>> {
     let mut values = Vec::new();
     while !text.is_empty() {
@@ -221,7 +221,7 @@ fn sid(text: &str) -> Result<Sid, SddlError> {
     let full = alias.map_or(text, |(_, sid)| sid);
     full.parse().map_err(|_| {
         SddlError(format!(
-            "`{}` is no SID; give a domain's users and groups as `S-1-5-21-…`",
+            "`{}` is not a SID; give users and groups of a domain as `S-1-5-21-…`",
             excerpt(text)
         ))
     })
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_round_trips() {
+    fn text_that_is_parsed_is_formatted_the_same() {
         for same in [
             "O:BAG:BAD:PAI(A;OICI;0x001f01ff;;;BA)(A;OICIIO;0x001f01ff;;;CO)",
             "O:S-1-5-21-1-2-3-4G:S-1-5-21-1-2-3-513D:AI(D;ID;0x00000002;;;WD)",
@@ -259,12 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_error_names_the_wrong_part() {
         for (bad, says) in [
             ("", "empty"),
             ("alice", "expected `O:`"),
-            ("O:DUD:", "`DU` is no SID"),
-            ("O:BAO:BA", "`O:` is there twice"),
+            ("O:DUD:", "`DU` is not a SID"),
+            ("O:BAO:BA", "`O:` is given twice"),
             ("D:X(A;;FA;;;BA)", "unknown flags `X`"),
             ("D:(A;;FA;;;BA", "expected `(…)`"),
             ("D:(A;;FA;;BA)", "expected `type;flags;rights;;;SID`"),
@@ -272,9 +272,9 @@ mod tests {
             ("D:(A;;ZZ;;;BA)", "unknown rights"),
             ("D:(A;;0x1ffffffff;;;BA)", "unknown rights"),
             ("D:(AU;;FA;;;BA)", "only the types"),
-            ("D:(A;;FA;;;S-1-5)", "is no SID"),
+            ("D:(A;;FA;;;S-1-5)", "is not a SID"),
             ("S:(AU;SA;FA;;;WD)", "auditing"),
-            ("D:NO_ACCESS_CONTROL(A;;FA;;;BA)", "beside"),
+            ("D:NO_ACCESS_CONTROL(A;;FA;;;BA)", "entries after"),
         ] {
             let said = parse(bad).unwrap_err().to_string();
             assert!(said.contains(says), "{bad}: {said}");

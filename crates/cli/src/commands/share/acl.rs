@@ -8,7 +8,7 @@ use crate::output::{Column, Format, column};
 use clap::Args;
 use crossrealm_files::Sid;
 use crossrealm_files::acl::disk::{DiskError, OnDisk, SharePath};
-use crossrealm_files::acl::edit::{self, Change, EditError};
+use crossrealm_files::acl::edit::{self, AclChange, EditError};
 use crossrealm_files::acl::{Entry, SecurityDescriptor, flag, names, sddl};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -160,7 +160,7 @@ pub async fn run(args: Acl, context: &Context) -> Result<(), Failure> {
     let path = SharePath::parse(&args.path)?;
     let folder = ShareFolder::find(&args.share, &args.data, context).await?;
     let file = OnDisk::open(&folder.root, &path)?;
-    if args.propagate && !file.is_folder() {
+    if args.propagate && !file.is_directory() {
         return Err(Failure::new(format!("`{}` is a file", path.shown()))
             .hint("`--propagate` is for folders"));
     }
@@ -236,22 +236,22 @@ async fn wanted(
     };
     let mut changes = Vec::new();
     if let Some(owner) = &args.owner {
-        changes.push(Change::Owner(sid(owner)?));
+        changes.push(AclChange::Owner(sid(owner)?));
     }
-    changes.extend(args.inherit.map(Change::Inherit));
+    changes.extend(args.inherit.map(AclChange::Inherit));
     for who in &args.revoke {
-        changes.push(Change::Revoke(sid(who)?));
+        changes.push(AclChange::Revoke(sid(who)?));
     }
     let mut replaced = BTreeSet::new();
     for ace in &args.grant {
         let entry = entry(ace, sid(&ace.principal)?, file)?;
         changes.push(match replaced.insert(entry.sid.clone()) {
-            true => Change::Set(entry),
-            false => Change::Add(entry),
+            true => AclChange::Set(entry),
+            false => AclChange::Add(entry),
         });
     }
     for ace in &args.deny {
-        changes.push(Change::Add(entry(ace, sid(&ace.principal)?, file)?));
+        changes.push(AclChange::Add(entry(ace, sid(&ace.principal)?, file)?));
     }
     let from = match (&args.sddl, before) {
         (Some(text), before) => whole(text, before)?,
@@ -266,12 +266,12 @@ async fn wanted(
         }
         _ => None,
     };
-    let edited = edit::apply(&from, &changes, parent.as_ref(), file.is_folder());
+    let edited = edit::apply(&from, &changes, parent.as_ref(), file.is_directory());
     edited.map(Some).map_err(|error| not_editable(&error))
 }
 
 fn entry<const DENY: bool>(ace: &Ace<DENY>, sid: Sid, file: &OnDisk) -> Result<Entry, Failure> {
-    let flags = match (ace.scope, file.is_folder()) {
+    let flags = match (ace.scope, file.is_directory()) {
         (Some(flags), true) => flags,
         (None, true) => flag::OBJECT_INHERIT | flag::CONTAINER_INHERIT,
         (None | Some(0), false) => 0,
@@ -351,7 +351,7 @@ fn propagate(
         let Some(folder) = existing(OnDisk::open(&share.root, &path))? else {
             continue;
         };
-        for path in folder.below()? {
+        for path in folder.children()? {
             let Some(child) = existing(OnDisk::open(&share.root, &path))? else {
                 continue;
             };
@@ -362,14 +362,14 @@ fn propagate(
                 continue;
             }
             let mut after = before.clone();
-            edit::inherit(&mut after, &above, child.is_folder());
+            edit::inherit(&mut after, &above, child.is_directory());
             if after != before {
                 changed += 1;
                 if write == Write::Yes {
                     child.set_permissions(&after)?;
                 }
             }
-            if child.is_folder() {
+            if child.is_directory() {
                 folders.push((path, after));
             }
         }
@@ -412,7 +412,11 @@ fn shown(
     Shown {
         share: share.to_string(),
         path: file.path().shown(),
-        kind: if file.is_folder() { "folder" } else { "file" },
+        kind: if file.is_directory() {
+            "folder"
+        } else {
+            "file"
+        },
         owner: named(&descriptor.owner),
         group: named(&descriptor.group),
         inherits: !descriptor.is_protected(),

@@ -3,7 +3,7 @@
 //! One seed is one life: clocks that skew and jump, trust and service keys that rotate (also between the two rounds of
 //! one exchange), users that are disabled and regrouped while their tickets live, look-ups that fail or answer from an
 //! hour ago, requests that are replayed, torn, changed and sent to the wrong tenant. After every exchange the invariants
-//! of [`check`] hold, or [`run`] says which broke and at which step; the same seed plays the same life again.
+//! of [`check`] hold, or [`run`] returns which one broke and at which step; the same seed plays the same life again.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -23,9 +23,9 @@ use crossrealm_krb::messages::{
 use crossrealm_krb::pac::Pac;
 use crossrealm_types::{IdentityState, Sid};
 
-/// How long AD goes on with the previous key after a change, in seconds (an hour, as AD does).
+/// How long AD continues to use the previous key after a change, in seconds (an hour, as AD does).
 const AD_KEEPS_PREVIOUS_S: i64 = 3600;
-/// How long a retired key opens old tickets: the longest ticket life.
+/// How long a retired key decrypts old tickets: the longest ticket life.
 const RETIRED_FOR_S: i64 = 36_000 + AD_KEEPS_PREVIOUS_S;
 
 /// What a life amounted to.
@@ -91,7 +91,7 @@ impl Dice {
     }
 }
 
-/// A sealed referral with what was true when it was made.
+/// A referral with what was true when it was made.
 #[derive(Clone)]
 struct Held {
     ticket: Ticket,
@@ -140,7 +140,7 @@ impl Life {
         }
     }
 
-    /// Between two exchanges the world goes on.
+    /// What happens between two exchanges.
     fn something_happens(&mut self) {
         self.world.now.unix_s += i64::try_from(self.dice.below(120)).unwrap();
         match self.dice.below(12) {
@@ -410,7 +410,7 @@ impl Life {
     ) -> Result<TicketOutcome, String> {
         let identity = seen.identity.as_ref();
         match event.outcome {
-            TicketOutcome::Dropped => return Err("answered, but the event says dropped".into()),
+            TicketOutcome::Dropped => return Err("answered, but the event records a drop".into()),
             TicketOutcome::Refused(reason) => {
                 let enabled = identity.is_some_and(|i| {
                     i.state == IdentityState::Enabled
@@ -454,7 +454,7 @@ impl Life {
         Ok(TicketOutcome::Issued)
     }
 
-    /// Opens the issued ticket with the key it must be sealed with, and with no other.
+    /// Decrypts the issued ticket with the key it must be encrypted with, and with no other.
     fn opened(&self, seen: &Seen, bytes: &[u8]) -> Result<EncTicketPart, String> {
         let TgsRep(reply) = decode(bytes).map_err(|e| e.to_string())?;
         let krbtgt = &self.world.tenant.krbtgt_keys[0];
@@ -472,14 +472,14 @@ impl Life {
                 .decrypt(wrong, key_usage::TICKET)
                 .is_ok()
             {
-                return Err("a service ticket that a trust key opens".into());
+                return Err("a service ticket that a trust key decrypts".into());
             }
         }
         let plain = reply
             .ticket
             .enc_part
             .decrypt(&right.key, key_usage::TICKET)
-            .map_err(|e| format!("the service cannot open its ticket: {e}"))?;
+            .map_err(|e| format!("the service cannot decrypt its ticket: {e}"))?;
         decode(&plain).map_err(|e| e.to_string())
     }
 }

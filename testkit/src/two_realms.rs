@@ -1,8 +1,7 @@
 //! The test world: an on-premises realm that issues referrals, a tenant that trusts it, and a clock, all in memory.
 //!
 //! `TwoRealms` owns every key of both sides, so a test, a fuzzer or a bench can make an honest request, change any one
-//! thing in it before it is sealed and signed ([`Referral`], [`RequestDraft`]), and drive the exchange to its end. Only compiled
-//! for tests and with the feature `two-realms`.
+//! thing in it before it is signed and encrypted ([`Referral`], [`RequestDraft`]), and drive the exchange to its end.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -50,14 +49,14 @@ pub struct TwoRealms {
     counter: u64,
 }
 
-/// A referral TGT before it is signed and sealed.
+/// A referral TGT before it is signed and encrypted.
 pub struct Referral {
     pub part: EncTicketPart,
     /// The PAC's content; `None` leaves the PAC out.
     pub pac: Option<Vec<Buffer>>,
     /// Signs the PAC as the server.
     pub pac_key: Key,
-    /// Seals the ticket.
+    /// Encrypts the ticket.
     pub ticket_key: Key,
     pub kvno: Option<u32>,
     pub realm: String,
@@ -66,7 +65,7 @@ pub struct Referral {
     pub tamper_pac: Option<fn(&mut Vec<u8>)>,
 }
 
-/// A TGS request before it is signed and sealed.
+/// A TGS request before it is signed and encrypted.
 pub struct RequestDraft {
     pub body: KdcReqBody,
     pub authenticator: Authenticator,
@@ -83,11 +82,11 @@ pub enum Ending {
     Dropped(Event),
 }
 
-/// An opened reply.
+/// A decrypted reply.
 pub struct Granted {
     pub part: EncKdcRepPart,
     pub ticket: Ticket,
-    /// The ticket's inside, opened with the service's key.
+    /// The encrypted part of the ticket, decrypted with the service's key.
     pub enc_part: EncTicketPart,
     pub event: Event,
 }
@@ -283,7 +282,7 @@ impl TwoRealms {
         }
     }
 
-    /// Signs and seals a referral.
+    /// Signs and encrypts a referral.
     pub fn encrypt_referral(&mut self, referral: Referral) -> Ticket {
         let mut part = referral.part;
         if let Some(buffers) = referral.pac {
@@ -316,7 +315,7 @@ impl TwoRealms {
         }
     }
 
-    /// Signs and seals a request with this ticket.
+    /// Signs and encrypts a request with this ticket.
     pub fn request(&mut self, ticket: Ticket, draft: RequestDraft) -> Vec<u8> {
         self.request_with(ticket, draft, &self.session_key())
     }
@@ -410,7 +409,7 @@ impl TwoRealms {
         }
     }
 
-    /// Opens a reply as the client and its ticket as the service would.
+    /// Decrypts a reply as the client and its ticket as the service would.
     pub fn decrypt_reply(
         &self,
         ending: Ending,
@@ -441,7 +440,7 @@ impl TwoRealms {
         let plain = reply
             .enc_part
             .decrypt(&key, key_usage::TGS_REP_SUBKEY)
-            .expect("the reply opens");
+            .expect("the reply decrypts");
         let EncTgsRepPart(part) = decode(&plain).unwrap();
         let ticket_key = match reply.ticket.sname.pair() {
             Some(("krbtgt", _)) => self.tenant.krbtgt_keys.first(),
@@ -451,7 +450,7 @@ impl TwoRealms {
             .ticket
             .enc_part
             .decrypt(&ticket_key.unwrap().key, key_usage::TICKET)
-            .expect("the ticket opens with the service's key");
+            .expect("the ticket decrypts with the service's key");
         Ok(Granted {
             part,
             enc_part: decode(&plain).unwrap(),

@@ -1,4 +1,4 @@
-//! What an exchange leaves behind: one event that says who asked for what, what was decided, and why.
+//! What an exchange leaves behind: one event: who asked for what, what was decided, and why.
 
 use crate::TenantId;
 use crossrealm_krb::messages::error_code;
@@ -6,7 +6,7 @@ use crossrealm_types::Sid;
 use std::fmt;
 
 /// The identity of an event: 128 random bits, shown as 32 hexadecimal digits. Refusals carry it in their e-text, so that
-/// the line a person sees leads to the event.
+/// the line that a user sees leads to the event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventId(pub [u8; 16]);
 
@@ -33,7 +33,7 @@ pub struct Event {
     pub at: i64,
     /// What was decided.
     pub outcome: TicketOutcome,
-    /// `name@REALM` of the client, from the opened ticket.
+    /// `name@REALM` of the client, from the decrypted ticket.
     pub client: Option<String>,
     /// The client's SID, from the verified PAC.
     pub client_sid: Option<Sid>,
@@ -41,7 +41,7 @@ pub struct Event {
     pub service: Option<String>,
     /// The realm that issued the presented ticket.
     pub issuer: Option<String>,
-    /// Which version of the trust key opened the ticket.
+    /// Which version of the trust key decrypted the ticket.
     pub trust_key_version: Option<u32>,
     /// The encryption type of the issued ticket.
     pub ticket_etype: Option<i32>,
@@ -84,7 +84,7 @@ impl Event {
     }
 }
 
-/// Declares [`Reason`] once: the variant, its stable code, its Kerberos error code, the text for people, the next step.
+/// Declares [`Reason`] once: the variant, its stable code, its Kerberos error code, the text, the next step.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $krb:ident, $text:literal, $hint:literal;)+) => {
         /// Why a ticket was refused. The list is the whole vocabulary: the e-text, the event, the command line and the
@@ -106,7 +106,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => error_code::$krb,)+ }
             }
 
-            /// The reason in words a person understands.
+            /// The reason, for display.
             pub fn text(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
             }
@@ -120,9 +120,9 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// An AS-REQ: nobody signs in here.
+    /// An AS-REQ: this realm has no sign-in.
     SignInIsOnPremises = "sign-in-is-on-premises", POLICY,
-        "people sign in to their on-premises domain, not to this realm",
+        "users sign in to their on-premises domain, not to this realm",
         "get a ticket from the on-premises domain first, then ask for the cloud service";
     /// A Kerberos message, but not one for a KDC.
     UnsupportedMessage = "unsupported-message", MSG_TYPE,
@@ -143,7 +143,7 @@ reasons! {
     /// The AP-REQ in it does not decode.
     MalformedTicket = "malformed-ticket", GENERIC,
         "the presented ticket is malformed",
-        "get a fresh ticket; if it happens again, the client or something between it and us is broken";
+        "get a fresh ticket; if it happens again, the client or something between it and this service is broken";
     /// The presented ticket is for another service than the ticket-granting service of this realm.
     TicketNotForUs = "ticket-not-for-us", NOT_US,
         "the presented ticket is not a ticket-granting ticket for this realm",
@@ -156,9 +156,9 @@ reasons! {
     EncryptionTypeNotSupported = "encryption-type-not-supported", ETYPE_NOSUPP,
         "only AES encryption types (17 to 20) are accepted",
         "allow AES for the user, the client and the trust; RC4 is never accepted";
-    /// No key of this tenant opens the ticket.
+    /// No key of this tenant decrypts the ticket.
     TicketIntegrity = "ticket-integrity", BAD_INTEGRITY,
-        "the presented ticket does not open with any key of the trust",
+        "no key of the trust decrypts the presented ticket",
         "run `crossrealm kerberos-server get`: the trust key in AD and the cloud may differ";
     /// Past its end.
     TicketExpired = "ticket-expired", TKT_EXPIRED,
@@ -172,7 +172,7 @@ reasons! {
     ClockSkew = "clock-skew", SKEW,
         "the client's clock differs by more than five minutes",
         "set the client's clock";
-    /// The authenticator does not open, or does not decode.
+    /// The authenticator does not decrypt, or does not decode.
     AuthenticatorIntegrity = "authenticator-integrity", BAD_INTEGRITY,
         "the request was not made by the holder of the ticket",
         "get a fresh ticket";
@@ -186,15 +186,15 @@ reasons! {
         "use a client that follows RFC 4120";
     /// The checksum does not match the request.
     RequestModified = "request-modified", MODIFIED,
-        "the request was changed on its way",
-        "try again; if it happens again, something between the client and us changes requests";
-    /// The FAST armor does not open.
+        "the request was changed in transit",
+        "try again; if it happens again, something between the client and this service changes requests";
+    /// The FAST armor does not decrypt.
     ArmorIntegrity = "armor-integrity", BAD_INTEGRITY,
         "the FAST armor of the request does not verify",
         "get a fresh ticket";
     /// User-to-user, delegation, postdating, renewal of a referral and the like.
     OptionNotSupported = "option-not-supported", BAD_OPTION,
-        "the request asks for something that is not done across a cloud trust",
+        "the request asks for something that a cloud trust does not support",
         "ask for an ordinary service ticket";
     /// No PAC in the ticket.
     PacMissing = "pac-missing", TGT_REVOKED,

@@ -77,7 +77,7 @@ struct Context {
     armor: Option<Key>,
 }
 
-/// A presented ticket that was found good, waiting for the directory's word on its client.
+/// A presented ticket that was found good, waiting for the directory's record of its client.
 struct Granting {
     tenant: Arc<Tenant>,
     trust: Option<Arc<Trust>>,
@@ -132,7 +132,7 @@ impl Exchange {
         }
     }
 
-    /// Goes on with the records that were asked for. Records of another kind count as unavailable.
+    /// Continues with the records that were asked for. Records of another kind count as unavailable.
     pub fn resume(self, records: Records, random: &mut dyn Random) -> ExchangeStep {
         let Self { stage, mut context } = self;
         let step = match (stage, records) {
@@ -198,7 +198,7 @@ impl Context {
         }
     }
 
-    /// Round one: opens everything that the client presents. No lookup is needed for any of it.
+    /// Round one: verifies everything that the client presents; no further lookup is needed for that.
     fn open(
         &mut self,
         request: TicketRequest,
@@ -238,7 +238,7 @@ impl Context {
         }
     }
 
-    /// Round two: the directory's word on the client and the service.
+    /// Round two: decides by the directory's records of the client and the service.
     fn decide(
         &self,
         granting: &Granting,
@@ -280,7 +280,7 @@ impl Context {
         }
     }
 
-    /// Ends the exchange with a KRB-ERROR that says why and names the event.
+    /// Ends the exchange with a KRB-ERROR that holds the reason and the id of the event.
     fn refuse(mut self, refusal: TicketRefusal, random: &mut dyn Random) -> ExchangeStep {
         self.event.outcome = TicketOutcome::Refused(refusal.reason);
         self.event.detail = refusal.detail;
@@ -297,8 +297,8 @@ impl Context {
         }
     }
 
-    /// Ends the exchange with the refusal of RFC 3244 §2: in the place of the AP-REP stands nothing, then a KRB-ERROR whose
-    /// e-data holds a result code and words for the person.
+    /// Ends the exchange with the refusal of RFC 3244 §2: an empty AP-REP, then a KRB-ERROR whose
+    /// e-data holds a result code and a text for the user.
     fn refuse_password_change(mut self) -> ExchangeStep {
         let reason = Reason::PasswordChange;
         self.event.outcome = TicketOutcome::Refused(reason);

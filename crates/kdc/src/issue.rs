@@ -46,7 +46,7 @@ pub(crate) struct Issue<'a> {
     pub(crate) now: Now,
 }
 
-/// A finished reply with what the event says of it.
+/// A finished reply, and what the event records of it.
 pub(crate) struct Issued {
     pub(crate) reply: Vec<u8>,
     pub(crate) ticket_etype: i32,

@@ -1,8 +1,8 @@
 //! The decision: a request, looked-up records, the time and randomness in; a reply and exactly one event out.
 //!
-//! [`Exchange`] never waits and never fails. It says what it needs to know ([`Lookups`]), is resumed with what the
+//! [`Exchange`] never waits and never fails. It returns what it needs to know ([`Lookups`]), is resumed with what the
 //! directory holds ([`Records`]), and after at most two such rounds ends in a reply or an explicit drop, and one
-//! [`Event`] that says who asked for what, what was decided, and why. The same machine runs in the server, the tests,
+//! [`Event`] that records who asked for what, what was decided, and why. The same machine runs in the server, the tests,
 //! the fuzzers and the benches. It owns the security rules 1 to 6 of the design; it knows no database, no socket, no
 //! clock and no operating-system randomness.
 #![deny(

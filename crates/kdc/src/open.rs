@@ -453,7 +453,7 @@ pub(crate) fn forest<'a>(
 }
 
 /// The transited field of the new ticket (RFC 4120 §3.3.3.2): the realms of the presented one, and its issuer unless the client is
-/// of that realm. The transited policy is checked here (§2.7), and the ticket says so: every realm must be a registered
+/// of that realm. The transited policy is checked here (§2.7), and the new ticket is flagged so: every realm must be a registered
 /// domain of the forest, else KDC_ERR_PATH_NOT_ACCEPTED.
 fn checked_path(trust: &Trust, ticket: &EncTicketPart) -> Result<String, TicketRefusal> {
     let refuse = |why: String| {

@@ -26,12 +26,12 @@ pub struct Lookups {
 /// The records of one round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// Round one, before anything is opened: the tenant itself, and the trust whose on-premises realm issued the ticket.
+    /// Round one, before anything is decrypted: the tenant itself, and the trust whose on-premises realm issued the ticket.
     Parties {
         /// The realm that issued the presented ticket, as the ticket names it (compare without case).
         issuer: String,
     },
-    /// Round two, when the ticket and the armor are open: who asks, and for what.
+    /// Round two, when ticket and armor are verified: the client and the service.
     Grant {
         /// The SID from the verified PAC of the presented ticket.
         sid: Sid,
@@ -79,7 +79,7 @@ pub struct Tenant {
     pub name: String,
     /// Its Kerberos realm, e.g. `KERBEROS.CONTOSO.CLOUD.EXAMPLE`.
     pub realm: String,
-    /// The key of `krbtgt/REALM@REALM`: signs PACs and seals the realm's own TGTs. Newest first, never empty.
+    /// The key of `krbtgt/REALM@REALM`: signs PACs and encrypts the realm's own TGTs. Newest first, never empty.
     pub krbtgt_keys: Vec<ServiceKey>,
     /// Ticket policy.
     pub policy: Policy,
@@ -128,7 +128,7 @@ pub struct ForestDomain {
 pub struct TrustKey {
     /// The tenant's own count of versions, from 1. AD's referrals mostly carry no kvno.
     pub version: u32,
-    /// Whether it may still open tickets.
+    /// Whether it may still decrypt tickets.
     pub state: KeyState,
     /// The key for each encryption type (AES only) derived from the trust password of this version.
     pub keys: Vec<Key>,
@@ -139,11 +139,11 @@ pub struct TrustKey {
 pub enum KeyState {
     /// In AD now, as far as the tenant knows.
     Current,
-    /// Replaced in AD, but AD may still seal tickets with it.
+    /// Replaced in AD, but AD may still encrypt tickets with it.
     Previous,
-    /// Out of use in AD; opens old tickets until this time (Unix seconds), then never again.
+    /// Out of use in AD; decrypts old tickets until this time (Unix seconds), then never again.
     Retired {
-        /// The last second in which it opens a ticket.
+        /// The last second in which it decrypts a ticket.
         until: i64,
     },
 }
@@ -153,7 +153,7 @@ pub enum KeyState {
 pub struct Service {
     /// The name of the record for events: the storage account or service principal.
     pub name: String,
-    /// The keys a host may hold. The first seals new tickets. Never empty.
+    /// The keys an SMB host may hold. The first encrypts new tickets. Never empty.
     pub keys: Vec<ServiceKey>,
 }
 

@@ -5,7 +5,7 @@ use crossrealm_krb::messages::{
     ApReq, AsReq, KdcReq, KdcReqBody, KrbError, PVNO, PaData, TgsReq, decode, pa_type,
 };
 
-/// A message, told apart by its first byte: the application tag of RFC 4120 §5.10.
+/// A message, recognized by its first byte: the application tag of RFC 4120 §5.10.
 pub(crate) enum Message {
     /// A ticket request.
     Tgs(Box<TicketRequest>),
@@ -105,7 +105,7 @@ fn ticket_request(request: KdcReq, raw: &[u8]) -> Message {
     }
 }
 
-/// The AP-REQ of the one PA-TGS-REQ, RFC 4120 §5.4.1. Two of them would leave open which one counts.
+/// The AP-REQ of the one PA-TGS-REQ, RFC 4120 §5.4.1. Two of them would leave open which one takes effect.
 fn presented(request: &KdcReq) -> Result<(ApReq, Vec<u8>), TicketRefusal> {
     let mut found = request
         .padata

@@ -57,7 +57,7 @@ impl Ccache {
         if cursor.u16() != Some(0x0504) {
             return Err(CcacheError::NotACcache);
         }
-        // The header's tags tell the KDC's clock offset; tickets are judged by the local clock here.
+        // The header's tags hold the KDC's clock offset; tickets are checked by the local clock here.
         cursor.counted16().ok_or(CcacheError::Damaged)?;
         let principal = read_name(&mut cursor)
             .and_then(Name::principal)

@@ -8,7 +8,7 @@ use crate::principal::Principal;
 pub struct Credential {
     /// Whose ticket it is.
     pub client: Principal,
-    /// The service it opens, in the realm that issued it: `krbtgt/REALM@REALM` for a TGT.
+    /// The service that it is for, in the realm that issued it: `krbtgt/REALM@REALM` for a TGT.
     pub server: Principal,
     /// The session key.
     pub key: Key,

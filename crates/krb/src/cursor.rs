@@ -1,4 +1,4 @@
-//! Reads big-endian fields off the front of a slice; every read says whether enough was there.
+//! Reads big-endian fields off the front of a slice; every read fails where too little is left.
 
 /// A position in bytes from outside. Nothing is copied and nothing is allocated by a length that is not there.
 pub(crate) struct Cursor<'a>(&'a [u8]);

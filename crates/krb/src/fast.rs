@@ -112,7 +112,7 @@ pub enum FastError {
     /// Not decodable, outside or under the armor.
     #[error(transparent)]
     Malformed(#[from] MessageError),
-    /// The armor does not open, or the checksum does not verify.
+    /// The armor does not decrypt, or the checksum does not verify.
     #[error("the FAST armor does not verify")]
     Integrity(#[from] CryptoError),
     /// A TGS request with explicit armor, which implicit armor excludes.
@@ -133,7 +133,7 @@ pub fn strengthened_reply_key(strengthen_key: &Key, reply_key: &Key) -> Key {
     cf2(strengthen_key, reply_key, b"strengthenkey", b"replykey")
 }
 
-/// Opens the PA-FX-FAST of a TGS request. `ap_req` are the bytes of its PA-TGS-REQ, which the checksum covers.
+/// Unwraps the PA-FX-FAST of a TGS request. `ap_req` are the bytes of its PA-TGS-REQ, which the checksum covers.
 pub fn open_request(padata: &[u8], armor: &Key, ap_req: &[u8]) -> Result<FastReq, FastError> {
     let PaFxFastRequest::Armored(request) = decode(padata)?;
     if request.armor.is_some() {
@@ -165,7 +165,7 @@ pub fn wrap_request(
     }))?)
 }
 
-/// Opens the PA-FX-FAST of a reply or an error.
+/// Unwraps the PA-FX-FAST of a reply or an error.
 pub fn open_response(padata: &[u8], armor: &Key) -> Result<FastResponse, FastError> {
     let PaFxFastReply::Armored(reply) = decode(padata)?;
     let plain = reply.enc_fast_rep.decrypt(armor, key_usage::FAST_REP)?;

@@ -43,7 +43,7 @@ pub enum EnvelopeError {
     Length,
 }
 
-/// Opens the envelope of a request.
+/// Decodes the envelope of a request.
 pub fn open_request(body: &[u8]) -> Result<ProxyRequest, EnvelopeError> {
     let envelope = open(body)?;
     Ok(ProxyRequest {
@@ -52,7 +52,7 @@ pub fn open_request(body: &[u8]) -> Result<ProxyRequest, EnvelopeError> {
     })
 }
 
-/// Opens the envelope of a reply and returns the Kerberos message in it.
+/// Decodes the envelope of a reply and returns the Kerberos message in it.
 pub fn open_reply(body: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
     unframe(&open(body)?.kerb_message).map(<[u8]>::to_vec)
 }

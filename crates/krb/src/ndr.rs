@@ -31,7 +31,7 @@ pub enum NdrError {
         /// The limit.
         limit: usize,
     },
-    /// Two counts of the same thing differ, or a count stands beside a null pointer.
+    /// Two counts of the same thing differ, or a null pointer has a count.
     #[error("two counts of one array differ")]
     CountMismatch,
     /// A pointer that must not be null is null.
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
-    /// The part of an RPC_UNICODE_STRING that stands in its structure; [`Self::string`] reads the characters.
+    /// The part of an RPC_UNICODE_STRING that its structure holds; [`Self::string`] reads the characters.
     pub fn string_header(&mut self) -> Result<StringHeader, NdrError> {
         // Aligned like its widest member, the pointer.
         self.align(4)?;
@@ -249,7 +249,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The part of an RPC_UNICODE_STRING that stands in its structure.
+/// The part of an RPC_UNICODE_STRING that its structure holds.
 #[derive(Clone, Copy, Debug)]
 pub struct StringHeader {
     len: u16,
@@ -382,7 +382,7 @@ impl Writer {
         self.body.len() - before
     }
 
-    /// The part of a string that stands in its structure; [`Self::string`] writes the characters.
+    /// The part of a string that its structure holds; [`Self::string`] writes the characters.
     pub fn string_header(&mut self, string: &UnicodeString) -> Result<(), NdrError> {
         let (len, maximum_len) = string.lengths()?;
         self.align(4);

@@ -12,7 +12,7 @@ pub const MAX_COMPONENTS: usize = 16;
 /// The longest realm or component accepted, in bytes.
 pub const MAX_COMPONENT_LEN: usize = 1024;
 
-/// A name in a realm. Equality ignores the name type, as RFC 4120 §6.2 says: the type is a hint.
+/// A name in a realm. Equality ignores the name type, RFC 4120 §6.2: the type is a hint.
 #[derive(Clone, Debug)]
 pub struct Principal {
     name_type: i32,

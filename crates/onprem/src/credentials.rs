@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 /// A ticket that ends sooner than this is not worth starting with, in seconds.
 const MIN_LIFETIME_S: i64 = 60;
 
-/// Who speaks to the directory.
+/// The credentials for the directory.
 #[derive(Clone)]
 pub enum DomainCredentials {
     /// A user (`user@corp.contoso.com`, `CORP\user` or `user`) and the password.
@@ -68,7 +68,7 @@ impl std::fmt::Debug for DomainCredentials {
     }
 }
 
-/// The principal of a user as people write it. A suffix other than the domain makes it a user principal name that the
+/// The principal of a user as users write it. A suffix other than the domain makes it a user principal name that the
 /// domain is asked to look up (RFC 6806 §5).
 fn client(user: &str, realm: &str) -> Result<Principal, OnpremError> {
     let bad = |_| CredentialsError::BadUser(user.to_owned());

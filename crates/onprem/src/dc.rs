@@ -43,7 +43,7 @@ pub struct DomainController {
     pub address: IpAddr,
     /// The DNS name of its domain, lower case.
     pub domain: String,
-    /// What its rootDSE says, read without authentication.
+    /// Its rootDSE, read without authentication.
     pub root_dse: RootDse,
     /// How far its clock was ahead of this computer's when it answered, in seconds; negative where it was behind.
     pub clock_ahead_s: Option<i64>,
@@ -130,7 +130,7 @@ impl DomainController {
     }
 }
 
-/// The names of the domain's controllers, as DNS tells them, the preferred first.
+/// The names of the domain's controllers, from DNS, the preferred first.
 ///
 /// # Errors
 /// Where DNS names none.

@@ -1,4 +1,4 @@
-//! Why something could not be done on-premises, said so that a person knows what to do next.
+//! Why an operation on-premises failed, with a hint where there is one.
 
 use crate::ldap::LdapError;
 use crossrealm_krb::ccache::CcacheError;
@@ -20,7 +20,7 @@ pub enum OnpremError {
     NoController {
         /// The domain.
         domain: String,
-        /// What DNS said.
+        /// DNS's answer.
         reason: String,
     },
     /// A host name does not resolve.
@@ -28,10 +28,10 @@ pub enum OnpremError {
     NoAddress {
         /// The host.
         host: String,
-        /// What the resolver said.
+        /// The resolver's reason.
         reason: String,
     },
-    /// Every candidate was tried in vain.
+    /// No candidate answered.
     #[error("no domain controller of `{domain}` answers: {reason}")]
     NoneAnswers {
         /// The domain.
@@ -104,7 +104,7 @@ pub enum OnpremError {
 }
 
 impl OnpremError {
-    /// What the person can do, where that is known.
+    /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::BadDomain(_) => Some("give the AD domain as in `--domain corp.contoso.com`".to_owned()),
@@ -180,7 +180,7 @@ pub enum CredentialsError {
 }
 
 impl CredentialsError {
-    /// What the person can do, where that is known.
+    /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoTickets(_) | Self::NoTgt(_) => Some(

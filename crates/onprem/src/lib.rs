@@ -1,7 +1,7 @@
-//! All that is said to Active Directory: LDAP, LSA RPC, Kerberos to a domain controller; the trust plan and the sync
-//! plan, both pure, and what carries them out.
+//! Every protocol spoken to Active Directory: LDAP, LSA and Netlogon RPC, Kerberos, files over SMB; the plans of trust,
+//! sync and group policy, which are pure, and the code that applies them.
 //!
-//! This room runs on-premises with an administrator's or a least-privilege service identity. It reads the directory,
+//! This crate runs on-premises with an administrator's or a least-privilege service identity. It reads the directory,
 //! creates and repairs the trusted domain object, and hands what it read to its caller; it never talks to the cloud
 //! itself and never keeps a credential.
 

@@ -68,7 +68,7 @@ impl Session {
         self.service_ticket(&[class, &self.dc.host]).await
     }
 
-    /// A ticket for `class/host/domain`, a name that only controllers of the domain bear: whoever opens it is one.
+    /// A ticket for `class/host/domain`, a name that only controllers of the domain have: a server that decrypts it is one.
     pub async fn controller_ticket(&self, class: &str) -> Result<Credential, OnpremError> {
         self.service_ticket(&[class, &self.dc.host, &self.dc.domain])
             .await

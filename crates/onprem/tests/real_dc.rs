@@ -179,7 +179,7 @@ async fn reads_and_writes_over_sealed_ldap() {
     assert!(all.len() > 1000, "{}", all.len());
 }
 
-/// Creates a user with a password over sealed LDAP, in the state that `more` says. Its DN.
+/// Creates a user with a password over encrypted LDAP, in the state that `more` says. Its DN.
 async fn user(ldap: &mut Ldap, name: &str, password: &str, more: Vec<Change>) -> String {
     let dn = format!("CN={name},CN=Users,{}", ldap.base());
     let _ = ldap.delete(&dn, &[]).await;

@@ -61,7 +61,7 @@ fn round_trip<T: rasn::Decode + rasn::Encode + PartialEq + Debug>(data: &[u8]) {
     }
 }
 
-/// The PAC, as it comes in a ticket that the trust key opened.
+/// The PAC, as it comes in a ticket that the trust key decrypted.
 pub fn pac(data: &[u8]) {
     let Ok(pac) = Pac::decode(data) else { return };
     assert!(data.len() <= pac::MAX_PAC_LEN);
@@ -110,7 +110,7 @@ pub fn kkdcp(data: &[u8]) {
     if let Ok(request) = open_request(data) {
         let realm = request.target_domain.as_deref().unwrap_or_default();
         let again = open_request(&wrap_request(&request.message, realm).expect("it fitted before"))
-            .expect("what was wrapped can be opened");
+            .expect("what was wrapped can be decoded");
         assert_eq!(again.message, request.message);
         assert_eq!(again.target_domain.as_deref(), Some(realm));
     }

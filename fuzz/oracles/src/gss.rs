@@ -1,4 +1,4 @@
-//! GSS-API tokens: nobody without the key gets through, and what the key sealed opens.
+//! GSS-API tokens: no token without the key is accepted, and what the key encrypted decrypts.
 
 use crate::Fixed;
 use crate::seeds::credential;
@@ -27,7 +27,7 @@ pub fn gss(data: &[u8]) {
     let mut receiver = context(Side::Initiator);
     let opened = receiver.unwrap(&sealed).expect("it is unchanged");
     assert_eq!(*opened, data);
-    assert!(receiver.unwrap(&sealed).is_err(), "a replay was opened");
+    assert!(receiver.unwrap(&sealed).is_err(), "a replay was accepted");
 
     // One bit changed anywhere but in the rotation, which is not protected.
     if let Some(seed) = data.first_chunk().map(|bytes| u16::from_le_bytes(*bytes)) {

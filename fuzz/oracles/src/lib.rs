@@ -1,6 +1,6 @@
 //! What must hold for every input: one function per fuzz target, which panics where something does not.
 //!
-//! The functions take bytes from a fuzzer and know the rooms that they test only by their public face. The fuzz targets
+//! The functions take bytes from a fuzzer and use only the public interface of the crates that they test. The fuzz targets
 //! in `fuzz/fuzz_targets` are one line each; the ordinary tests here run the same functions over the committed seeds and
 //! over every input that once broke something. [`seeds::all`] makes the seeds.
 

@@ -323,7 +323,7 @@ fn ccache() -> Vec<u8> {
     cache.to_bytes().expect("a cache").to_vec()
 }
 
-/// Scripts of edits, four bytes each; `src/exchange/draft.rs` tells what they mean. The `granted-` ones end in a ticket.
+/// Scripts of edits, four bytes each; `src/exchange/draft.rs` defines what they mean. The `granted-` ones end in a ticket.
 fn exchange() -> Vec<(&'static str, Vec<u8>)> {
     let (plain, fast, own_tgt, for_tgt) =
         ([63, 1, 0, 0], [63, 0, 0, 0], [70, 0, 0, 0], [67, 0, 0, 0]);

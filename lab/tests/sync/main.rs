@@ -349,7 +349,7 @@ impl Play {
             (json!("nonsense"), "there is no usable sync cursor"),
             (
                 json!(refused.trim_end_matches('\n')),
-                "does not take the sync cursor",
+                "does not accept the sync cursor",
             ),
         ] {
             self.store_cursor(&cursor)?;

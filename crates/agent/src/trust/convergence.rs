@@ -196,14 +196,14 @@ impl<'a> TrustSetup<'a> {
             };
             let (key, _) = update.verify().await?;
             match key {
-                KeyMatch::Opens if taken => return Ok(done),
-                KeyMatch::Opens | KeyMatch::DoesNotOpen => {}
+                KeyMatch::Decrypts if taken => return Ok(done),
+                KeyMatch::Decrypts | KeyMatch::DoesNotDecrypt => {}
                 KeyMatch::NoSecret | KeyMatch::Untried => {
                     return Err(update.no_referral("it is encrypted with RC4"));
                 }
             }
             self.observed = observe(self.lsa, &self.wanted.realm).await?;
-            self.observed.key = KeyMatch::DoesNotOpen;
+            self.observed.key = KeyMatch::DoesNotDecrypt;
             has_newest = false;
         }
         let controller = self.session.dc().host.clone();

@@ -9,7 +9,7 @@ use crate::journal::Journal;
 use crossrealm_api::{PreparedTrust, SecretText};
 use crossrealm_onprem::nrpc::{self, TrustAccount};
 use crossrealm_onprem::session::Session;
-use crossrealm_onprem::trust::{KeyMatch, VerifyError, opens};
+use crossrealm_onprem::trust::{KeyMatch, VerifyError, decrypts};
 use crossrealm_os::clock;
 
 /// The trust key of one trust at one domain controller.
@@ -73,22 +73,22 @@ impl KeyUpdate<'_> {
             .map_err(|error| self.no_referral(error.to_string()))?;
         let ad_realm = self.session.dc().realm();
         let try_one = |secret: &SecretText| {
-            match opens(&referral.ticket, secret.expose(), &ad_realm, self.realm) {
+            match decrypts(&referral.ticket, secret.expose(), &ad_realm, self.realm) {
                 // RC4 until the encryption types are set: says nothing about the key.
                 Err(VerifyError::WeakEnctype(_)) => Ok(KeyMatch::Untried),
                 other => other.map_err(|error| self.no_referral(error.to_string())),
             }
         };
         let newest = try_one(&self.prepared.secret)?;
-        if newest != KeyMatch::DoesNotOpen {
-            return Ok((newest, newest == KeyMatch::Opens));
+        if newest != KeyMatch::DoesNotDecrypt {
+            return Ok((newest, newest == KeyMatch::Decrypts));
         }
         for held in &self.prepared.held {
-            if try_one(&held.secret)? == KeyMatch::Opens {
-                return Ok((KeyMatch::Opens, false));
+            if try_one(&held.secret)? == KeyMatch::Decrypts {
+                return Ok((KeyMatch::Decrypts, false));
             }
         }
-        Ok((KeyMatch::DoesNotOpen, false))
+        Ok((KeyMatch::DoesNotDecrypt, false))
     }
 
     /// There is no referral that could prove the key.

@@ -134,7 +134,7 @@ async fn update(
         return Err(AgentError::NoKeyAccepted { controller });
     }
     match update.verify().await? {
-        (KeyMatch::Opens, _) => Ok(()),
+        (KeyMatch::Decrypts, _) => Ok(()),
         _ => Err(update.no_referral("it does not decrypt with any key that the tenant holds")),
     }
 }

@@ -333,7 +333,7 @@ fn a_tgt_of_this_realm_is_worth_nothing_without_the_trust() {
         let ending = world.exchange(&bytes);
         world.decrypt_reply(ending, false).map_err(|e| e.1.outcome)
     };
-    // A group of a domain that nobody registered does not pass with it.
+    // A group of an unregistered domain is not included.
     let granted = again(&mut world).map_err(|e| format!("{e:?}")).unwrap();
     let sids = pac_of(&granted).logon_info().unwrap().token_sids();
     assert!(sids.iter().all(|s| s.rid() != 1300), "{sids:?}");

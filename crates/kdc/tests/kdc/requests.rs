@@ -47,7 +47,7 @@ fn a_replayed_authenticator_with_another_body_is_refused() {
 #[test]
 fn what_is_under_the_armor_counts() {
     let mut world = TwoRealms::new();
-    // The armor of another session does not open.
+    // The armor of another session does not decrypt.
     let referral = world.referral();
     let ticket = world.encrypt_referral(referral);
     let mut ask = world.request_draft();
@@ -60,7 +60,7 @@ fn what_is_under_the_armor_counts() {
         event.outcome,
         TicketOutcome::Refused(Reason::ArmorIntegrity)
     );
-    // An error under the armor says the same inside.
+    // The error inside FAST is the same.
     world.identities.clear();
     let (r, mut a) = (TwoRealms::new().referral(), world.request_draft());
     a.fast = true;

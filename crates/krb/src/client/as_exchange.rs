@@ -185,7 +185,7 @@ impl AsExchange {
     }
 
     /// The client's key for the first entry of the KDC's ETYPE-INFO2 that we support; or, once a reply is there, for
-    /// the enctype it is sealed with.
+    /// the enctype it is encrypted with.
     fn key(&self, methods: &[PaData], sealed_with: Option<i32>) -> Result<Key, ClientError> {
         let info: Vec<EtypeInfo2Entry> = match PaData::find(methods, pa_type::ETYPE_INFO2) {
             Some(bytes) => messages::decode(bytes)?,
@@ -306,7 +306,7 @@ impl AsExchange {
             .enc_part
             .decrypt(&key, key_usage::AS_REP)
             .map_err(|_| match &self.secret {
-                // Without pre-authentication the KDC cannot tell a wrong password; the reply then does not open.
+                // Without pre-authentication the KDC cannot recognize a wrong password; the reply then does not decrypt.
                 Secret::Password(_) => ClientError::WrongPassword(self.client.clone()),
                 Secret::Keys(_) => ClientError::WrongKey(self.client.clone()),
             })?;

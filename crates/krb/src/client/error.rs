@@ -5,10 +5,10 @@ use crate::fast::FastError;
 use crate::messages::{self, KrbError, MessageError, MethodData, PaData, error_code, pa_type};
 use crate::principal::Principal;
 
-/// The most characters of a KDC's own text that are repeated to a person.
+/// The most characters of a KDC's own text that are repeated to the user.
 const MAX_TEXT: usize = 200;
 
-/// Why an exchange did not yield a ticket. Says who is to blame: the person, the account, the clock, the KDC.
+/// Why an exchange did not yield a ticket. Each variant names the cause: the user's input, the account, the clock, the KDC.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
     /// KDC_ERR_C_PRINCIPAL_UNKNOWN.
@@ -47,7 +47,7 @@ pub enum ClientError {
     /// KRB_AP_ERR_SKEW, or a ticket that starts in the future.
     #[error("the clocks differ by more than five minutes{}", ahead(*.ahead_s))]
     Skew {
-        /// How far the KDC's clock is ahead of ours in seconds, where it said so.
+        /// How far the KDC's clock is ahead of ours in seconds, where it sent its time.
         ahead_s: Option<i64>,
     },
     /// KRB_AP_ERR_TKT_EXPIRED.
@@ -72,7 +72,7 @@ pub enum ClientError {
     /// The KDC can only be asked with a kind of pre-authentication that is not supported here.
     #[error("the account `{0}` does not accept a password or key for signing in")]
     NoPreAuthentication(Principal),
-    /// The answer does not open with the key, or a checksum in it is wrong.
+    /// The answer does not decrypt with the key, or a checksum in it is wrong.
     #[error(
         "the answer does not verify: it is not from this realm's KDC, or was changed on the way"
     )]
@@ -104,7 +104,7 @@ impl From<FastError> for ClientError {
 }
 
 impl ClientError {
-    /// What the person can do, where that is known.
+    /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::UnknownPrincipal(_) => Some("check the name and the realm after the `@`"),

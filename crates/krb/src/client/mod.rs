@@ -1,10 +1,10 @@
-//! The client's side of the Kerberos exchanges, as machines that somebody else connects to a KDC.
+//! The client's side of the Kerberos exchanges, as state machines; the caller carries the messages.
 //!
 //! [`AsExchange`] turns a password or a long-term key into a ticket-granting ticket, [`TgsExchange`] turns that into a
 //! ticket for a service and follows referrals from realm to realm. A machine yields [`ClientStep::Send`]: the realm to ask
 //! and the bytes for it, without the length that TCP puts in front; it is given the answer, the time and randomness,
 //! and yields the next step. It never waits, never resolves a name, never picks a KDC. Answers are believed only when
-//! they open with the right key and carry the request's nonce; error messages are not authenticated (RFC 4120 §5.9.1)
+//! they decrypt with the right key and carry the request's nonce; error messages are not authenticated (RFC 4120 §5.9.1)
 //! and so can end an exchange but never weaken it.
 
 mod as_exchange;
@@ -88,7 +88,7 @@ fn as_error(bytes: &[u8]) -> Result<Option<KrbError>, ClientError> {
     Ok(Some(messages::decode::<KrbError>(bytes)?))
 }
 
-/// The opened part of a reply, under either of its tags: some KDCs use the TGS's for both (RFC 4120 §5.4.2).
+/// The decrypted part of a reply, under either of its tags: some KDCs use the TGS's for both (RFC 4120 §5.4.2).
 fn open_part(plain: &[u8]) -> Result<EncKdcRepPart, MessageError> {
     match plain.first() {
         Some(0x79) => messages::decode::<messages::EncAsRepPart>(plain).map(|part| part.0),

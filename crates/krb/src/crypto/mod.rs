@@ -22,7 +22,7 @@ const CONFOUNDER_LEN: usize = 16;
 /// The most PBKDF2 iterations accepted from a peer; more would let it burn our time (RFC 3962 §4 allows up to 2^32).
 const MAX_ITERATIONS: u32 = 1_000_000;
 
-/// Why a cryptographic operation was refused. Says nothing that helps an attacker tell causes apart.
+/// Why a cryptographic operation was refused. The text does not help an attacker tell causes apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CryptoError {
     /// Key bytes of the wrong length for the encryption type.
@@ -106,7 +106,7 @@ impl Key {
         self.enctype
     }
 
-    /// Its bytes. Only for sealing, keytabs and key fields of encrypted parts.
+    /// Its bytes. Only for keys sealed at rest, keytabs and key fields of encrypted parts.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -57,7 +57,7 @@ enum State {
     Start,
     /// The AP-REQ is out.
     Asked(Asked),
-    /// Kerberos is done; SPNEGO still awaits the acceptor's word.
+    /// Kerberos is done; SPNEGO still awaits the acceptor's answer.
     Negotiating(Context),
     Done(Context),
     Failed,
@@ -81,7 +81,7 @@ impl Initiator {
         }
     }
 
-    /// Takes the peer's token (empty at first) and says what to send. `now` is the time since the Unix epoch. After an
+    /// Takes the peer's token (empty at first) and returns what to send. `now` is the time since the Unix epoch. After an
     /// error the initiator is of no further use.
     pub fn step(
         &mut self,
@@ -198,7 +198,7 @@ impl Initiator {
         })?)
     }
 
-    /// Takes the service's AP-REP: the proof that it could open the ticket.
+    /// Takes the service's AP-REP: the proof that it could decrypt the ticket.
     fn answered(&self, asked: &Asked, token: &[u8]) -> Result<Context, GssError> {
         let inner = framing::read_initial_token(KERBEROS, token).ok_or(GssError::Malformed)?;
         let (id, message) = inner.split_first_chunk::<2>().ok_or(GssError::Malformed)?;
@@ -235,7 +235,7 @@ impl Initiator {
         ))
     }
 
-    /// Ends or goes on with the negotiation around an established Kerberos context. The mechanism list is protected by
+    /// Ends or continues the negotiation around an established Kerberos context. The mechanism list is protected by
     /// a MIC where the acceptor sends or wants one; with a single mechanism offered and accepted it may do without
     /// (RFC 4178 §5).
     fn negotiated(

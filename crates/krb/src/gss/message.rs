@@ -33,9 +33,9 @@ pub enum Side {
     Acceptor,
 }
 
-/// An established context: protects and opens messages, each with the next sequence number.
+/// An established context: wraps and unwraps messages, each with the next sequence number.
 ///
-/// Tokens must be opened in the order in which the peer made them; that is what TCP gives, and what makes a replayed,
+/// Tokens must be unwrapped in the order in which the peer made them; that is what TCP gives, and what makes a replayed,
 /// dropped or reordered token an error.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -105,7 +105,7 @@ impl Context {
         Zeroizing::new(self.key.as_bytes().iter().copied().take(16).collect())
     }
 
-    /// Seals `plain`: a Wrap token with confidentiality, RFC 4121 §4.2.6.2.
+    /// Encrypts `plain`: a Wrap token with confidentiality, RFC 4121 §4.2.6.2.
     pub fn wrap(&mut self, plain: &[u8], random: &mut dyn Random) -> Vec<u8> {
         let header = self.next_header(TOKEN_WRAP, FLAG_SEALED, [0xff, 0, 0, 0, 0]);
         let mut inner = Zeroizing::new(Vec::with_capacity(plain.len() + HEADER_LEN));
@@ -116,7 +116,7 @@ impl Context {
         token
     }
 
-    /// Opens the peer's Wrap token. A token without confidentiality is refused: nobody gets to turn sealing off.
+    /// Decrypts the peer's Wrap token. A token without confidentiality is refused, so that encryption cannot be turned off.
     pub fn unwrap(&mut self, token: &[u8]) -> Result<Zeroizing<Vec<u8>>, GssError> {
         let (header, body) = self.check_header(TOKEN_WRAP, token)?;
         let [_, _, flags, _, ec @ .., _, _, _, _, _, _, _, _, _, _] = header;
@@ -138,7 +138,7 @@ impl Context {
             .len()
             .checked_sub(HEADER_LEN + extra)
             .ok_or(GssError::Malformed)?;
-        // The sealed copy of the header must equal the clear one, but for the rotation, which is done last and not
+        // The encrypted copy of the header must equal the clear one, but for the rotation, which is done last and not
         // protected (RFC 4121 §4.2.4).
         let inner = plain.get(kept + extra..).ok_or(GssError::Malformed)?;
         let clear = header.iter().enumerate();

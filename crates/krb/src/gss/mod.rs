@@ -2,8 +2,8 @@
 //!
 //! [`Initiator`] proves to a service who the client is, with a ticket that the caller has already got, and demands the
 //! same of the service: mutual authentication is not optional. It then yields a [`Context`], whose key SMB takes and
-//! whose wrapped messages seal LDAP. There is no delegation, no NTLM, no other mechanism, and no way to have a message
-//! unsealed that was not sealed.
+//! whose wrapped messages encrypt LDAP. There is no delegation, no NTLM, no other mechanism, and no way to have a message
+//! accepted that was not encrypted.
 
 mod framing;
 mod initiator;
@@ -15,7 +15,7 @@ pub use message::{Context, MAX_TOKEN_LEN, Side};
 
 use crate::messages::MessageError;
 
-/// Why a context could not be established, or a message of it not be opened.
+/// Why a context could not be established, or a message of it not be decrypted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GssError {
     /// A token breaks the format, or is of the wrong kind for this moment.
@@ -28,10 +28,10 @@ pub enum GssError {
     #[error("a security token does not verify: wrong key, or changed on the way")]
     Integrity,
     /// A message that was replayed, lost or reordered.
-    #[error("a sealed message is out of sequence")]
+    #[error("an encrypted message is out of sequence")]
     OutOfSequence,
-    /// A message that the peer did not seal.
-    #[error("a message is not sealed")]
+    /// A message that the peer did not encrypt.
+    #[error("a message is not encrypted")]
     NotSealed,
     /// The service wants another mechanism than Kerberos.
     #[error("the service does not accept Kerberos")]

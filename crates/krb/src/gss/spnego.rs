@@ -46,7 +46,7 @@ pub(super) enum NegState {
     RequestMic = 3,
 }
 
-/// What an acceptor said.
+/// An acceptor's answer.
 pub(super) struct Response {
     pub(super) state: Option<NegState>,
     pub(super) token: Option<Vec<u8>>,

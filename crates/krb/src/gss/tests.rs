@@ -1,4 +1,4 @@
-//! The initiator against a small acceptor that can be told to misbehave.
+//! The initiator against a small acceptor that misbehaves on request.
 
 use super::message::{Context, Side};
 use super::*;
@@ -67,7 +67,7 @@ fn credential() -> Credential {
     }
 }
 
-/// Opens the initiator's first Kerberos token as the service does.
+/// Decrypts the initiator's first Kerberos token as the service does.
 fn accept(token: &[u8]) -> Authenticator {
     let inner = framing::read_initial_token(KERBEROS, token).unwrap();
     assert_eq!(inner[..2], [1, 0]);

@@ -299,7 +299,7 @@ impl PrincipalName {
 }
 
 impl fmt::Display for PrincipalName {
-    /// The components joined by `/`, for messages to people; no escaping.
+    /// The components joined by `/`, for display; no escaping.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, component) in self.components.iter().enumerate() {
             if index > 0 {

@@ -104,7 +104,7 @@ pub struct KrbError {
     /// The service.
     #[rasn(tag(explicit(10)))]
     pub sname: PrincipalName,
-    /// The reason, for people.
+    /// The reason, for display.
     #[rasn(tag(explicit(11)))]
     pub e_text: Option<KerberosString>,
     /// More, for programs.

@@ -1,4 +1,4 @@
-//! What is said to a KDC and what it answers: RFC 4120 §5.4.
+//! The messages to and from a KDC: RFC 4120 §5.4.
 
 use super::base::{
     EncryptedData, EncryptionKey, HostAddress, KerberosFlags, KerberosString, KerberosTime,
@@ -246,7 +246,7 @@ pub struct LastReq {
     /// 0: no information.
     #[rasn(tag(explicit(0)))]
     pub lr_type: i32,
-    /// The time it speaks of.
+    /// The time in question.
     #[rasn(tag(explicit(1)))]
     pub lr_value: KerberosTime,
 }

@@ -213,7 +213,7 @@ impl Signature {
 
 /// The length in bytes of a checksum of this type; `None` for types that no PAC has.
 ///
-/// HMAC-MD5 (-138) is here only because the KDC signature in a foreign realm's PAC, which nobody but that realm can
+/// HMAC-MD5 (-138) is here only because the KDC signature in a foreign realm's PAC, which only that realm can
 /// verify, may be one. No key of ours makes or verifies it.
 fn mac_len(checksum_type: i32) -> Option<usize> {
     match checksum_type {

@@ -1,8 +1,8 @@
-//! The PAC: what a ticket says about its client's SIDs and groups, and the signatures that make it believable.
+//! The PAC ([MS-PAC]): the SIDs and groups of a ticket's client, and the signatures that prove them.
 //!
 //! [`Pac::decode`] turns the bytes from a ticket into values and refuses whatever is ambiguous; nothing in it is to be
-//! believed before [`Pac::verify_server`] (a referral) or [`Pac::verify_all`] (a ticket of our own realm) has said so.
-//! [`sign`] makes the PAC of a new ticket. This room decides nothing about who may have which SID.
+//! believed before [`Pac::verify_server`] (a referral) or [`Pac::verify_all`] (a ticket of our own realm) has verified it.
+//! [`sign`] makes the PAC of a new ticket. Which client may have which SID is decided elsewhere.
 //!
 //! ```text
 //! let pac = Pac::decode(bytes)?;
@@ -184,7 +184,7 @@ pub struct Pac {
 }
 
 impl Pac {
-    /// Reads a PAC. It is well-formed and unambiguous then, but nobody has said that it is true.
+    /// Reads a PAC. It is well-formed and unambiguous then, but no signature has been verified.
     pub fn decode(raw: &[u8]) -> Result<Self, PacError> {
         let entries = layout::read(raw)?;
         let buffers = entries

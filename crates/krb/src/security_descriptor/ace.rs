@@ -26,7 +26,7 @@ pub mod flag {
     pub const CONTAINER_INHERIT: u8 = 0x02;
     /// What inherits it does not pass it on.
     pub const NO_PROPAGATE: u8 = 0x04;
-    /// It says nothing of the folder itself.
+    /// It does not apply to the directory itself.
     pub const INHERIT_ONLY: u8 = 0x08;
     /// It was inherited.
     pub const INHERITED: u8 = 0x10;
@@ -51,7 +51,7 @@ pub struct Ace {
     pub(super) body: Vec<u8>,
 }
 
-/// What an entry of the two plain types says.
+/// The content of an entry of the two plain types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Whether it denies.
@@ -141,7 +141,7 @@ impl Ace {
         has_type.then(|| self.body.get(8..24)?.try_into().ok())?
     }
 
-    /// Whether it may stand only in a list of the revision for directories.
+    /// Whether it is allowed only in a list of the revision for directories.
     pub(super) fn is_for_objects(&self) -> bool {
         (kind::ALLOWED_OBJECT..=kind::LAST_OBJECT).contains(&self.kind)
     }

@@ -103,12 +103,12 @@ impl SecurityDescriptor {
         self.set(control::DACL_PROTECTED, on);
     }
 
-    /// Whether the inherited entries are kept up to date by whoever changes what is above.
+    /// Whether a program that changes the parent must update the inherited entries (SE_DACL_AUTO_INHERITED).
     pub fn is_auto_inherited(&self) -> bool {
         self.control & control::DACL_AUTO_INHERITED != 0
     }
 
-    /// Says whether the inherited entries are kept up to date by whoever changes what is above.
+    /// Sets whether a program that changes the parent must update the inherited entries.
     pub fn set_auto_inherited(&mut self, on: bool) {
         self.set(control::DACL_AUTO_INHERITED, on);
     }
@@ -201,7 +201,7 @@ impl SecurityDescriptor {
             (self.dacl.is_some(), control::DACL_PRESENT),
             (self.sacl.is_some(), control::SACL_PRESENT),
         ] {
-            // A list that is said to be there and is none means something: it permits everything.
+            // A list that is marked present and is null has a meaning: it permits everything.
             control |= if is_there { bit } else { 0 };
         }
         let dacl = self.dacl.as_deref().map(|entries| self.list(entries));
@@ -276,7 +276,7 @@ fn parse_entries(acl: &[u8]) -> Result<Vec<Ace>, DescriptorError> {
     Ok(entries)
 }
 
-/// The SID that begins here, whatever is behind it.
+/// The SID that begins here; bytes may follow it.
 fn sid_at_start(bytes: &[u8]) -> Result<Sid, DescriptorError> {
     let bad = Malformed("a SID is none");
     let count = bytes.get(1).copied().ok_or(bad)?;

@@ -172,7 +172,7 @@ impl Policies {
         Ok(self.sysvol.write(&path, bytes).await?)
     }
 
-    /// Changes what is linked, unless somebody else has changed it since it was read.
+    /// Changes what is linked, unless it was changed since it was read.
     async fn relink(&mut self, link: &Link, new: String) -> Result<(), GpoError> {
         let values = |text: &str| vec![text.as_bytes().to_vec()];
         let mut changes = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! It lives in two places that must agree: a container in the directory and a folder in the share `sysvol`, each with the
 //! version and with who may read it. The object bears the tenant's id, so that every run finds the same one; it is ours
-//! alone, and what somebody else changed in it is put right. Reading ([`observe`]) and deciding ([`plan()`]) change nothing;
+//! alone, and changes that others made in it are corrected. Reading ([`observe`]) and deciding ([`plan()`]) change nothing;
 //! [`Policies::apply`] carries out one step, and a run that was cut off is finished by the next.
 
 mod apply;
@@ -31,7 +31,7 @@ const MAX_FILE: usize = 4 << 20;
 /// What the object is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its name for people.
+    /// Its name for display.
     pub name: String,
     /// The content of `Registry.pol`.
     pub settings: Vec<u8>,
@@ -48,7 +48,7 @@ pub enum GpoStep {
     CreateContainer,
     /// Make one of the two containers below it: `Machine`, `User`.
     CreateHalf(&'static str),
-    /// Let these apply it, and nobody else; none stands for every authenticated computer.
+    /// Let only these apply it; none stands for every authenticated computer.
     Filter(Vec<Sid>),
     /// Make the folder and those below it.
     CreateFolder,
@@ -60,7 +60,7 @@ pub enum GpoStep {
     Settings(Vec<u8>),
     /// Write name, version, extension and path of the container, and switch it on.
     Container {
-        /// The name for people.
+        /// The name for display.
         name: String,
         /// The version, the same as the folder's.
         version: u16,

@@ -44,7 +44,7 @@ pub(super) fn is_filtered(security: &SecurityDescriptor, apply_to: &[Sid]) -> bo
     filtered(security, apply_to) == *security
 }
 
-/// The descriptor with which exactly these apply the object (none: every authenticated computer). Whoever reads or edits
+/// The descriptor with which exactly these apply the object (none: every authenticated computer). Accounts that read or edit
 /// it otherwise still does: computers must read what they do not apply (MS16-072).
 pub(super) fn filtered(security: &SecurityDescriptor, apply_to: &[Sid]) -> SecurityDescriptor {
     let everybody: Vec<Sid> = authenticated_users().into_iter().collect();

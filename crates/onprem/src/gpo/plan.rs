@@ -65,14 +65,14 @@ pub fn plan_removal(seen: &Observed) -> Vec<GpoStep> {
     if seen.folder.is_some() {
         steps.push(GpoStep::RemoveFolder);
     }
-    // Last: without the container nobody would find the rest.
+    // Last: without the container the rest could not be found.
     if seen.container.is_some() {
         steps.push(GpoStep::RemoveContainer);
     }
     steps
 }
 
-/// Settings, versions and what the container says of them.
+/// Settings, versions and their description in the container.
 fn content(seen: &Observed, wanted: &Wanted, path: &str) -> Result<Vec<GpoStep>, GpoError> {
     let written = seen.folder.as_ref();
     let settings = written.and_then(|folder| folder.settings.as_ref());

@@ -1,4 +1,4 @@
-//! Carrying out the steps, over sealed LDAP.
+//! Carrying out the steps, over encrypted LDAP.
 
 use super::{COMPUTER_FLAGS, COMPUTER_NAME, ObjectStep, RevealGroups, USER_FLAGS};
 use crate::error::OnpremError;

@@ -1,10 +1,10 @@
 //! The Kerberos server object of a domain: the account `krbtgt_AzureAD` and the computer `AzureADKerberos`.
 //!
-//! They look like a read-only domain controller without a machine. [`observe`] reads them over sealed LDAP, [`plan`]
+//! They look like a read-only domain controller without a machine. [`observe`] reads them over encrypted LDAP, [`plan`]
 //! decides and is pure, [`apply`] carries the steps out. A run that was killed anywhere is finished by running it again.
 //!
-//! AD makes the account's key itself, at random, whatever password it is given ([MS-SAMR] 3.1.1.8.5 treats the account
-//! like `krbtgt`), and hands it out only by replicating secrets. This room never asks for that right: it knows the
+//! AD makes the account's key itself, at random, independent of the password it is given ([MS-SAMR] 3.1.1.8.5 treats the account
+//! like `krbtgt`), and hands it out only by replicating secrets. This module never asks for that right: it knows the
 //! version and age of the key, not the key. Nothing on the way of a ticket to the tenant uses it.
 
 mod apply;
@@ -88,7 +88,7 @@ pub struct TrustKey {
 /// Whose secrets such an object may see, as DNs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevealGroups {
-    /// The allow list, which is empty until somebody puts members in.
+    /// The allow list, which is empty until an administrator adds members.
     pub reveal: Vec<String>,
     /// The deny list: administrators and operators.
     pub never: Vec<String>,

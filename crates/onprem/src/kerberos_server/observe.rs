@@ -1,4 +1,4 @@
-//! Reading the object, over sealed LDAP.
+//! Reading the object, over encrypted LDAP.
 
 use super::{COMPUTER_NAME, Computer, Object, RevealGroups, TrustKey, USER_NAME, User, group_sids};
 use crate::error::OnpremError;

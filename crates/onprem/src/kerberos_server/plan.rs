@@ -215,7 +215,7 @@ mod tests {
             panic!("{steps:?}");
         };
         assert_eq!(what.len(), 4);
-        // Killed between the two: only the computer is missing. Or somebody deleted the account alone.
+        // Killed between the two: only the computer is missing. Or the account alone was deleted.
         let mut seen = whole();
         seen.computer = None;
         assert_eq!(plan(&seen, false).unwrap().len(), 1);

@@ -1,6 +1,6 @@
-//! What can be known before the first change: addresses, clocks, levels, rights, names that stand in the way.
+//! What can be known before the first change: addresses, clocks, levels, rights, names that block it.
 //!
-//! Nothing here refuses: each function says what it found, so that a person learns of everything at once.
+//! Nothing here refuses: each function returns its findings, so that all of them can be reported at once.
 
 use super::{ObjectStep, rights};
 use crate::dc;
@@ -56,7 +56,7 @@ pub struct Skew {
     pub other: String,
 }
 
-/// The clocks that are too far apart: the domain controller's (`host`) from this computer's, which nobody could sign in
+/// The clocks that are too far apart: the domain controller's (`host`) from this computer's, with which no user could sign in
 /// with, and from the service's, which no ticket would be good for. Each is given as seconds ahead of this computer's.
 pub fn skewed_clocks(host: &str, controller_s: Option<i64>, service_s: Option<i64>) -> Vec<Skew> {
     let too_far = |ahead_s: i64| ahead_s.saturating_abs() > MAX_SKEW_S;
@@ -86,7 +86,7 @@ pub fn skewed_clocks(host: &str, controller_s: Option<i64>, service_s: Option<i6
     found
 }
 
-/// A length of time for people, to the second below an hour.
+/// A length of time for display, to the second below an hour.
 fn span(seconds: u64) -> String {
     match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),
@@ -285,7 +285,7 @@ pub fn domain_is_recent(root: &RootDse) -> Option<bool> {
     root.domain_functionality.map(|level| level >= DOMAIN_2012)
 }
 
-/// A service name in AD that hides a name of the tenant: AD answers for it itself and refers nobody to the tenant.
+/// A service name in AD that hides a name of the tenant: AD answers for it itself and refers no client to the tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadow {
     /// The service name.

@@ -2,7 +2,7 @@
 //!
 //! Users sign in at any controller, and each gives referrals from its own copy of the trust: until a change has arrived
 //! everywhere, some users notice it and others do not. What is compared is the replication metadata of the objects
-//! ([MS-ADTS] 3.1.1.1.9), which tells for each attribute, secrets included, which change it comes from, without showing
+//! ([MS-ADTS] 3.1.1.1.9), which shows for each attribute, secrets included, which change it comes from, without showing
 //! its value.
 
 use super::{COMPUTER_NAME, USER_NAME};
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How long partners are waited for: AD tells partners of the same site within 15 s ([MS-ADTS] 6.1.1.2.2.1.2.1.1) and
+/// How long partners are waited for: AD notifies partners of the same site within 15 s ([MS-ADTS] 6.1.1.2.2.1.2.1.1) and
 /// they fetch at once.
 pub const WAIT: Duration = Duration::from_secs(30);
 /// How long one round of questions to a partner may take.
@@ -274,7 +274,7 @@ mod tests {
         // Made anew elsewhere at the same time: the same version, but another change.
         let other = view(&[("cn=tdo", &[(9, 3, 8, 100), (2, 1, 7, 90)])]);
         assert_eq!(differences(&own, &other), ["cn=tdo"]);
-        // Somebody changed it there since: nothing is missing.
+        // It was changed there since: nothing is missing.
         let newer = view(&[("cn=tdo", &[(9, 4, 8, 5), (2, 1, 7, 90)])]);
         assert_eq!(differences(&own, &newer), [""; 0]);
     }

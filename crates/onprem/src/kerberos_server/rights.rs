@@ -1,6 +1,6 @@
 //! Rights on single objects, judged from their permissions before anything is tried.
 //!
-//! Only a right that is surely lacking is told: where the permissions or the caller's groups cannot be read, or hold
+//! Only a right that is surely lacking is reported: where the permissions or the caller's groups cannot be read, or hold
 //! entries of kinds that are not known here, AD itself decides. Denials are left to AD too.
 
 use crate::error::OnpremError;
@@ -160,7 +160,7 @@ mod tests {
         assert!(grants(None, &who, DELETE, None));
         assert!(grants(Some(&unseen), &who, DELETE, None));
         assert!(grants(Some(&object(vec![])), &[], DELETE, None));
-        // An entry with a condition, [MS-DTYP] 2.4.4.6, may be met; a denying one says nothing.
+        // An entry with a condition, [MS-DTYP] 2.4.4.6, may be met; a denying one proves nothing.
         let mut entry = Ace::allow(0, DELETE, &sid("S-1-5-32-544"));
         entry.kind = 0x09;
         assert!(grants(

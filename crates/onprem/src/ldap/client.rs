@@ -54,7 +54,7 @@ pub enum Control {
     DirSync {
         /// Flags of the control.
         flags: i64,
-        /// The bookmark of the last answer; empty at first.
+        /// The cookie of the last answer; empty at first.
         cookie: Vec<u8>,
     },
 }
@@ -184,7 +184,7 @@ pub fn range(attribute: &str, start: u64, count: u64) -> String {
     format!("{attribute};range={start}-{last}")
 }
 
-/// A bound, sealed connection to a domain controller.
+/// A bound, encrypted connection to a domain controller.
 pub struct Ldap {
     connection: Connection,
     base: String,
@@ -199,7 +199,7 @@ impl Ldap {
     }
 
     /// Connects to the session's domain controller and binds. The ticket is one for `ldap/host/domain`: a server that
-    /// can open it is a controller of the domain, whatever DNS said.
+    /// can decrypt it is a controller of the domain, independent of DNS.
     pub async fn connect(session: &Session) -> Result<Self, OnpremError> {
         let dc = session.dc();
         let ticket = session.controller_ticket("ldap").await?;
@@ -267,7 +267,7 @@ impl Ldap {
         }
     }
 
-    /// One page of a DirSync search, each object given to `each` as it comes. Says whether there is more right now, and
+    /// One page of a DirSync search, each object given to `each` as it comes. Returns whether there is more right now, and
     /// the cookie for the next time.
     pub async fn dirsync(
         &mut self,
@@ -292,7 +292,7 @@ impl Ldap {
             .ok_or_else(|| LdapError::Protocol("it lacks the DirSync cookie".to_owned()).into())
     }
 
-    /// What the server says about itself now.
+    /// The rootDSE as it is now.
     pub async fn root_dse(&mut self) -> Result<RootDse, OnpremError> {
         self.connection.root_dse().await
     }

@@ -1,4 +1,4 @@
-//! One TCP connection: messages in and out, in clear until the bind and sealed from then on.
+//! One TCP connection: messages in and out, in clear until the bind and encrypted from then on.
 
 use super::entry::{Entry, RootDse};
 use super::error::LdapError;
@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio_util::bytes::{Buf, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-/// The largest message and the largest sealed frame taken from a server, in bytes. A page of 1,000 objects with large
+/// The largest message and the largest encrypted frame accepted from a server, in bytes. A page of 1,000 objects with large
 /// groups in it stays below.
 pub const MAX_MESSAGE_LEN: usize = 32 << 20;
 
@@ -37,7 +37,7 @@ pub struct Connection {
     stream: TcpStream,
     codec: LdapCodec,
     context: Option<Context>,
-    /// Bytes off the wire, sealed or not.
+    /// Bytes off the wire, encrypted or not.
     received: BytesMut,
     /// Bytes of LDAP messages.
     opened: BytesMut,
@@ -89,7 +89,7 @@ impl Connection {
         }
     }
 
-    /// Binds with the ticket of `credential`; every later message is sealed.
+    /// Binds with the ticket of `credential`; every later message is encrypted.
     pub(super) async fn bind(&mut self, credential: Credential) -> Result<(), OnpremError> {
         let gss = |host: &str, source| OnpremError::Gss {
             host: host.to_owned(),
@@ -131,7 +131,7 @@ impl Connection {
             incoming = response.saslcreds.unwrap_or_default();
         }
         // Success without the server's proof is no success: an impostor could say it. And what came in clear behind the
-        // answer was put there by somebody who hopes to have it taken for a sealed message.
+        // answer was put there by an attacker who hopes to have it accepted as an encrypted message.
         let clean = self.opened.is_empty() && self.received.is_empty();
         let context = initiator.into_context().filter(|_| accepted && clean);
         self.context = Some(context.ok_or_else(unexpected)?);
@@ -177,7 +177,7 @@ impl Connection {
                     return Ok(message);
                 }
                 if let LdapOp::ExtendedResponse(notice) = message.op {
-                    // The only unsolicited notice there is: the server hangs up and says why (RFC 4511 §4.4.1).
+                    // The only unsolicited notice there is: the server closes the connection and gives the reason (RFC 4511 §4.4.1).
                     LdapError::check("go on with", &self.host, notice.res)?;
                 }
                 return Err(unexpected());
@@ -210,7 +210,7 @@ impl Connection {
         }
     }
 
-    /// Moves one frame from `received` to `opened`; whether there was one.
+    /// Moves one frame from `received` to `opened`; returns whether there was one.
     fn open_frame(&mut self) -> Result<bool, OnpremError> {
         let Some(context) = &mut self.context else {
             let any = !self.received.is_empty();
@@ -318,7 +318,7 @@ mod tests {
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", "malformed"),
             (&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff], "too large"),
             (&[0x30, 0x80, 0, 0], "malformed"),
-            // A message id that nobody asked with: a search result done for message 9.
+            // A message id that no request used: a search result done for message 9.
             (
                 &[0x30, 12, 2, 1, 9, 0x65, 7, 10, 1, 0, 4, 0, 4, 0],
                 "does not fit",

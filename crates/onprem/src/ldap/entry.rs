@@ -156,7 +156,7 @@ impl Entry {
     }
 }
 
-/// What a server says about itself, [MS-ADTS] 3.1.1.3.2. Empty or `None` where it does not.
+/// The rootDSE of a server, [MS-ADTS] 3.1.1.3.2. Empty or `None` where it does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RootDse {
     /// `dnsHostName`.

@@ -3,7 +3,7 @@
 use ldap3_proto::LdapResultCode;
 use ldap3_proto::proto::LdapResult;
 
-/// The most characters of the directory's text that are repeated to a person.
+/// The most characters of the directory's text that are repeated to the user.
 const MAX_TEXT: usize = 300;
 
 /// Why the directory did not do what it was asked.
@@ -24,7 +24,7 @@ pub enum LdapError {
     /// An answer breaks the protocol or a bound.
     #[error("unusable answer from the directory: {0}")]
     Protocol(String),
-    /// A message or a sealed frame is larger than is taken.
+    /// A message or an encrypted frame is larger than is accepted.
     #[error("unusable answer from the directory: a message is too large")]
     TooLarge,
     /// An object that must be there is not.
@@ -59,7 +59,7 @@ impl LdapError {
         self.code() == Some(&LdapResultCode::InsufficentAccessRights)
     }
 
-    /// What the person can do, where that is known.
+    /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self.code()? {
             LdapResultCode::InsufficentAccessRights => Some(

@@ -1,4 +1,4 @@
-//! Filters as people write them: the text form of RFC 4515.
+//! The text form of filters of RFC 4515.
 
 use ldap3_proto::LdapFilter;
 use ldap3_proto::proto::{LdapMatchingRuleAssertion, LdapSubstringFilter};

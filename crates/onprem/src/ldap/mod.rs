@@ -1,6 +1,6 @@
-//! A thin LDAP client for domain controllers: RFC 4511 over TCP port 389, sealed by Kerberos (SASL GSS-SPNEGO).
+//! A thin LDAP client for domain controllers: RFC 4511 over TCP port 389, encrypted by Kerberos (SASL GSS-SPNEGO).
 //!
-//! Everything but the rootDSE is said and heard sealed; there is no way to bind otherwise. One request is under way at a
+//! Everything but the rootDSE is encrypted in both directions; there is no other way to bind. One request is under way at a
 //! time. Messages, pages and times are bounded. Errors carry the directory's own diagnostic text.
 
 mod client;

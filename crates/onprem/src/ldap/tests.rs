@@ -1,4 +1,4 @@
-//! Sealed LDAP against a small server on the loopback that can be told to misbehave.
+//! Encrypted LDAP against a small server on the loopback that misbehaves on request.
 
 use super::connection::{Connection, MAX_MESSAGE_LEN};
 use crate::error::OnpremError;
@@ -25,17 +25,17 @@ enum Server {
     Honest,
     /// Sends a message in clear in one piece with the bind's answer.
     Injects,
-    /// Says that the bind succeeded, without a token.
+    /// Answers that the bind succeeded, without a token.
     NoProof,
-    /// Answers the bind as somebody who cannot open the ticket.
+    /// Answers the bind as a server that cannot decrypt the ticket.
     WrongKey,
     /// Rejects the bind.
     Rejects,
     /// Answers the first request in clear.
     Clear,
-    /// Changes a bit of the sealed answer.
+    /// Changes a bit of the encrypted answer.
     Tampers,
-    /// Sends the sealed answer twice.
+    /// Sends the encrypted answer twice.
     Replays,
     /// Announces a frame larger than allowed.
     HugeFrame,
@@ -236,7 +236,7 @@ async fn serve(mut stream: TcpStream, kind: Server) {
         answer.extend(entry(bind.msgid + 1, "evil"));
     }
     stream.write_all(&answer).await.unwrap();
-    // The sealed request; a client that gave up hangs up instead.
+    // The encrypted request; a client that gave up hangs up instead.
     let mut length = [0; 4];
     if stream.read_exact(&mut length).await.is_err() {
         return;

@@ -1,8 +1,8 @@
 //! Trusted domain objects by LSA RPC ([MS-LSAD]), the only protocol that may create them.
 //!
 //! [`Lsa`] speaks over a [`Pipe`]: in the product the encrypted SMB session of [`crate::smb`], in tests a script. The
-//! stubs are pure: values in, request bytes out, and reply bytes in, bounded, values out. What this room never does is
-//! decide: which trust is wanted and what has to change is the plan's business ([`crate::trust`]).
+//! stubs are pure: values in, request bytes out, and reply bytes in, bounded, values out. This module
+//! decides nothing: which trust is wanted and what has to change is planned in [`crate::trust`].
 
 mod model;
 mod secret;

@@ -1,6 +1,6 @@
 //! Changing the secret of a trust as the trust's own account, by Netlogon ([MS-NRPC]) over `\PIPE\netlogon`.
 //!
-//! This is the protocol made for it, and the only one that works everywhere: whoever holds a secret of the trust that
+//! This is the protocol made for it, and the only one that works everywhere: the holder of a secret of the trust that
 //! the domain controller accepts (the current or the previous one) gives it the next, without being an administrator.
 //! The domain controller keeps the old one as "previous". AES credentials and an AES-sealed secure channel or nothing;
 //! a domain controller that offers less is refused. Secrets come from the caller and are neither kept nor shown.

@@ -53,7 +53,7 @@ impl NetlogonError {
         }
     }
 
-    /// Whether the domain controller was spoken to and did not accept the secret.
+    /// Whether the domain controller answered and did not accept the secret.
     pub(super) fn is_other_secret(&self) -> bool {
         matches!(
             self,

@@ -1,7 +1,7 @@
 //! The SMB 3.1.1 application key ([MS-SMB2] 3.2.5.3.1): what [MS-LSAD] calls the session key of a call over SMB.
 //!
 //! It depends on the pre-authentication hash, a running SHA-512 over the negotiation and the session set-up up to but
-//! without the last answer. [`Watched`] stands between the library and the socket and keeps that hash; it reads
+//! without the last answer. [`Watched`] wraps the socket below the library and keeps that hash; it reads
 //! nothing else and changes nothing.
 
 use hmac::{Hmac, KeyInit, Mac};

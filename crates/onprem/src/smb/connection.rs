@@ -26,7 +26,7 @@ const MAX_MESSAGE: usize = 1024 * 1024;
 /// A signed-in, encrypted session.
 pub(super) type Session = Connection<Watched<TokioTcpTransport>, Authenticated>;
 
-/// Connects to an SMB server and signs in with a ticket for its service `cifs`; with what was said on the way.
+/// Connects to an SMB server and signs in with a ticket for its service `cifs`. Returns the transcript of the set-up too.
 pub(super) async fn sign_in(
     host: &str,
     address: SocketAddr,

@@ -15,7 +15,7 @@ pub enum SmbError {
         host: String,
         /// Where it was sought.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The operating system's reason.
         reason: String,
     },
     /// It answered too late or not at all.

@@ -87,7 +87,7 @@ impl FileShare {
         }
     }
 
-    /// Writes a file, all or nothing: whoever reads it sees the old content or the new.
+    /// Writes a file, all or nothing: a reader sees the old content or the new.
     pub async fn write(&mut self, path: &str, content: &[u8]) -> Result<(), SmbError> {
         let aside = format!("{path}.new");
         let open = file(

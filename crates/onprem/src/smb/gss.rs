@@ -50,13 +50,13 @@ impl AuthProvider for KerberosAuth {
         match self.step(incoming)? {
             ContextStep::Continue(token) | ContextStep::Done(Some(token)) => Ok(token),
             ContextStep::Done(None) => Err(AuthError::InvalidState(
-                "the server goes on after the end of the sign-in",
+                "the server continues after the end of the sign-in",
             )),
         }
     }
 
     fn finish(&mut self, incoming: &[u8]) -> Result<(), AuthError> {
-        // The peer's last word after our own last token carries no more proof; the signature of the message does.
+        // The peer's last message after our own last token proves nothing more; the signature of the message does.
         if self.initiator.context().is_some() {
             return Ok(());
         }

@@ -35,7 +35,7 @@ pub struct LsaPipe {
 
 impl LsaPipe {
     /// Connects to the domain controller `host` (its DNS name) at `address`, signs in with a ticket for its service
-    /// `cifs`, and binds to the LSA. The ticket decides whom the session reaches: whoever opens it.
+    /// `cifs`, and binds to the LSA. The ticket authenticates the server: only the holder of its key can decrypt it.
     pub async fn connect(
         host: &str,
         address: SocketAddr,

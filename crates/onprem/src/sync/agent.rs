@@ -4,7 +4,7 @@
 //! An account without it is served too: the changed objects are found by `uSNChanged` on one domain controller, deletions
 //! in the container of deleted objects where it may be read, else by comparing everything now and then.
 //!
-//! A change only says *which* objects to look at; what is taken over is always the object as it is now, read whole by the
+//! A change only says *which* objects to look at; what is synchronized is always the object as it is now, read whole by the
 //! same rules as at the first time. So it does no harm to see a change twice.
 
 mod changes;
@@ -76,7 +76,7 @@ pub struct SyncMode {
 pub struct Observation {
     /// The objects.
     pub observed: Observed,
-    /// The bookmark behind it.
+    /// The sync cursor after it.
     pub cursor: Cursor,
     /// Why this is a full sync; `None` for an incremental one.
     pub full_sync_reason: Option<FullSyncReason>,

@@ -1,4 +1,4 @@
-//! The agent's bookmark: how far it has read in the directory, and under which conditions that is worth something.
+//! The sync cursor: how far it has read in the directory, and under which conditions that is worth something.
 //!
 //! It is kept by the tenant, stored in one transaction with the last changes of a run, and given back unchanged. It holds
 //! no secret. A cursor that cannot be read is no error: everything is compared then.
@@ -45,7 +45,7 @@ impl Position {
     }
 }
 
-/// The agent's bookmark.
+/// The sync cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The domain controller's host name.

@@ -50,7 +50,7 @@ pub struct Object {
 /// The direct members of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Members {
-    /// Their `objectGUID`s, whoever they are, but for [`Members::foreign`].
+    /// Their `objectGUID`s, of any kind, except [`Members::foreign`].
     pub guids: BTreeSet<String>,
     /// Those of [`Members::guids`] that are objects of another domain of the forest.
     pub elsewhere: BTreeSet<String>,
@@ -72,7 +72,7 @@ impl Object {
 /// What is known of one object of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It is to be taken over.
+    /// It is to be synchronized.
     Present(Box<Object>),
     /// It is not there any more, or a rule leaves it out: the tenant must not hold it.
     Gone,
@@ -99,7 +99,7 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// The objects to be taken over.
+    /// The objects to be synchronized.
     pub fn present(&self) -> impl Iterator<Item = &Object> {
         self.seen.values().filter_map(|seen| match seen {
             Seen::Present(object) => Some(object.as_ref()),
@@ -108,18 +108,18 @@ impl Observed {
     }
 }
 
-/// Something that is not taken over.
+/// Something that is not synchronized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// Its `objectGUID`, where it has a readable one.
     pub guid: Option<String>,
-    /// Its name for people.
+    /// Its name for display.
     pub name: String,
     /// Why.
     pub reason: SkipReason,
 }
 
-/// Why something is not taken over.
+/// Why something is not synchronized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SkipReason {
     /// A user with a RID below 1000: Administrator, Guest, krbtgt and the like.
@@ -130,7 +130,7 @@ pub enum SkipReason {
     SystemAccount,
     /// A group for mail only: it carries no rights.
     NotASecurityGroup,
-    /// No person and no group: a computer, a trust.
+    /// Neither a user nor a group: a computer, a trust.
     NotAPerson,
     /// Outside what the scope options choose.
     OutOfScope,
@@ -160,7 +160,7 @@ impl SkipReason {
         )
     }
 
-    /// Whether it is worth telling: nobody expects computers to be taken over.
+    /// Whether it is reported: computers are left out silently.
     pub fn is_reported(self) -> bool {
         self != Self::NotAPerson
     }
@@ -173,7 +173,7 @@ impl fmt::Display for SkipReason {
             Self::ForeignSid => f.write_str("built-in or of another domain (by its SID)"),
             Self::SystemAccount => f.write_str("an account of the system"),
             Self::NotASecurityGroup => f.write_str("not a security group"),
-            Self::NotAPerson => f.write_str("no person and no group"),
+            Self::NotAPerson => f.write_str("neither a user nor a group"),
             Self::OutOfScope => f.write_str("outside the scope"),
             Self::Privileged => f.write_str(
                 "a privileged account (a member of Domain Admins or the like); `--include-privileged` takes it",

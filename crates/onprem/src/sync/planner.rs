@@ -47,7 +47,7 @@ pub struct Update {
 pub struct Membership {
     /// The group.
     pub group: String,
-    /// Its name for people.
+    /// Its name for display.
     pub name: String,
     /// New members.
     pub add: Vec<String>,
@@ -90,7 +90,7 @@ impl SyncPlan {
         (self.held / 10).clamp(FREE_LOSSES, MAX_LOSSES)
     }
 
-    /// The steps in order: users, then groups, so that memberships find both; deletions last, so that nobody loses
+    /// The steps in order: users, then groups, so that memberships find both; deletions last, so that no user loses
     /// access to something that is about to be given anew.
     pub fn changes(&self) -> Vec<SyncChange<'_>> {
         let upserts = || {
@@ -258,7 +258,7 @@ fn plan_memberships(observed: &Observed, cloud: &CloudState, plan: &mut SyncPlan
     plan.memberships = memberships;
 }
 
-/// What is to be told of a group's members that are not, or not yet, identities of the tenant.
+/// What is to be reported of a group's members that are not, or not yet, identities of the tenant.
 fn left_out_of(group: &Object, unknown: usize) -> impl Iterator<Item = Skipped> {
     let name = &group.account.account_name;
     let one = |count: usize, reason: SkipReason| {

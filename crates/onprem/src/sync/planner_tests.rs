@@ -317,7 +317,7 @@ enum Edit {
     Leave(usize, usize),
     /// The tenant begins or ends to refuse an object.
     Refuse(usize, bool),
-    /// A run that is killed after so many changes; with the flag, the bookmark is lost before it.
+    /// A run that is killed after so many changes; with the flag, the sync cursor is lost before it.
     Run(usize, bool),
 }
 
@@ -536,7 +536,7 @@ proptest! {
         for edit in &edits {
             play.edit(edit);
         }
-        // What is wrong is mended, and the agent comes to an end twice: the second time for what waits for the first.
+        // What is wrong is corrected, and the agent comes to an end twice: the second time for what waits for the first.
         play.refused.clear();
         for who in 0..OBJECTS {
             play.edit(&Edit::Damage(who, false));

@@ -1,4 +1,4 @@
-//! The rules that say what is taken over of an entry of the directory, and how.
+//! The rules by which entries of the directory are synchronized.
 
 use super::model::{Account, Domain, Members, Object, SkipReason};
 use super::scope::{Scope, is_below};
@@ -18,7 +18,7 @@ const SECURITY_GROUP: u32 = 0x8000_0000;
 /// RIDs below this are AD's own.
 const FIRST_FREE_RID: u32 = 1000;
 
-/// The longest name that is taken over, in bytes. AD's own limits are lower.
+/// The longest name that is synchronized, in bytes. AD's own limits are lower.
 const MAX_NAME_LEN: usize = 1024;
 
 /// Where AD keeps the security principals of other forests, and the well-known ones.
@@ -51,7 +51,7 @@ pub(super) struct Rules {
     pub(super) base: String,
     /// How long a lock lasts in seconds; `None` until an administrator ends it.
     pub(super) lockout_s: Option<i64>,
-    /// The controller's time, Unix seconds: it is the one that lets people in or not.
+    /// The controller's time, Unix seconds: by which it accepts or refuses sign-ins.
     pub(super) now_s: i64,
     /// The scope, its organizational units as the controller names them.
     pub(super) scope: Scope,

@@ -24,13 +24,13 @@ const COMPUTED: [&str; 7] = [
 pub struct Scope {
     /// Only objects below one of these DNs; empty for all.
     pub ous: Vec<String>,
-    /// Only this group (by `sAMAccountName`), and whoever is in it, at any depth.
+    /// Only this group (by `sAMAccountName`), and its members, at any depth.
     pub group: Option<String>,
     /// Only users that match this LDAP filter. Groups are not asked.
     pub filter: Option<UserFilter>,
     /// The attribute that gives the UPN instead of `userPrincipalName`.
     pub upn_attribute: Option<String>,
-    /// Whether members of AD's privileged groups are taken over too.
+    /// Whether members of AD's privileged groups are synchronized too.
     pub include_privileged: bool,
 }
 
@@ -60,7 +60,7 @@ pub enum ScopeError {
 }
 
 impl ScopeError {
-    /// What the person can do, where that is known.
+    /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Computed(name) if name.eq_ignore_ascii_case("memberOf") => {

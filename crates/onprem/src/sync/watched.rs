@@ -1,5 +1,5 @@
 //! The groups that decide over others: those of AD's administrators, and the group of the scope. Who is in them, at any
-//! depth, decides whether an object is taken over. Pure.
+//! depth, decides whether an object is synchronized. Pure.
 
 use super::model::{Object, SkipReason};
 use crossrealm_types::{IdentityKind, Sid};
@@ -114,7 +114,7 @@ impl Watched {
             || scope.is_some_and(|scope| scope.groups.contains(group))
     }
 
-    /// The objects over which `other` decides differently; `None` where the groups differ, and with them whoever has one
+    /// The objects over which `other` decides differently; `None` where the groups differ, and with them the users who have one
     /// as the primary group.
     pub(super) fn difference(&self, other: &Self) -> Option<BTreeSet<String>> {
         let rids = |set: &Option<Closure>| set.as_ref().map(|set| set.rids.clone());

@@ -14,7 +14,7 @@ const FILETIME_PER_S: u64 = 10_000_000;
 /// Why a step could not be carried out. What came before it has been done; running again finishes the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The domain controller refused or could not be spoken to.
+    /// The domain controller refused or could not be reached.
     #[error(transparent)]
     Lsa(#[from] LsaError),
     /// A top-level name collides with another trust.

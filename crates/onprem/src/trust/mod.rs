@@ -1,7 +1,7 @@
 //! The trusted domain object of a tenant, from what AD holds to what it should hold.
 //!
-//! [`observe`] reads, [`plan`] decides and is pure, [`apply`] carries the steps out, and [`opens`] tells whether it
-//! worked: the only proof believed is a fresh referral TGT, sealed by the domain controller, that the trust key opens.
+//! [`observe`] reads, [`plan`] decides and is pure, [`apply`] carries the steps out, and [`decrypts`] verifies
+//! the result: the only proof accepted is a fresh referral TGT of the domain controller that the trust key decrypts.
 //! Every run works with one domain controller. A run that was killed anywhere is finished by running it again.
 //!
 //! Trusts of others are read, for collisions, and never touched. The trust secret comes from the caller and is neither
@@ -18,7 +18,7 @@ use crossrealm_types::Sid;
 pub use apply::{ApplyError, apply, observe};
 pub use names::{NameError, is_at_or_below, overlap, top_level_names};
 pub use plan::{TrustRefusal, findings, plan, plan_removal};
-pub use verify::{VerifyError, opens, trust_key};
+pub use verify::{VerifyError, decrypts, trust_key};
 
 /// What AD holds, as one domain controller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,10 +69,10 @@ impl Tdo {
 /// Whether the trust in AD has the key that the tenant holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyMatch {
-    /// A fresh referral opened.
-    Opens,
-    /// A fresh referral did not open.
-    DoesNotOpen,
+    /// A fresh referral decrypts.
+    Decrypts,
+    /// A fresh referral does not decrypt.
+    DoesNotDecrypt,
     /// The tenant holds no secret for this domain, so AD cannot have it.
     NoSecret,
     /// There is no trust to try, or it was not tried.

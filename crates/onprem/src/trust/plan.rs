@@ -144,7 +144,7 @@ pub fn plan(observed: &Observed, wanted: &Wanted) -> Result<Vec<TrustStep>, Trus
     }
 }
 
-/// Everything that stands against the trust as it is wanted, so that a person learns of it at once; none where
+/// Every finding that blocks the trust as it is wanted, so that all are reported at once; none where
 /// [`plan`] would not refuse.
 pub fn findings(observed: &Observed, wanted: &Wanted) -> Vec<TrustRefusal> {
     let mut found = against_domain(observed);
@@ -232,7 +232,7 @@ fn irreparable(own: &Tdo, key: KeyMatch, wanted: &Wanted) -> Option<Deletion> {
         Some(Deletion::Kind)
     } else if !own.flat_name.eq_ignore_ascii_case(&wanted.flat_name) {
         Some(Deletion::FlatName)
-    } else if matches!(key, KeyMatch::DoesNotOpen | KeyMatch::NoSecret) {
+    } else if matches!(key, KeyMatch::DoesNotDecrypt | KeyMatch::NoSecret) {
         Some(Deletion::Key)
     } else {
         None

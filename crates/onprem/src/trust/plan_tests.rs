@@ -58,7 +58,7 @@ fn with_own(change: impl FnOnce(&mut Tdo)) -> Observed {
     change(&mut own);
     Observed {
         own: Some(own),
-        key: KeyMatch::Opens,
+        key: KeyMatch::Decrypts,
         ..empty()
     }
 }
@@ -149,7 +149,7 @@ fn what_cannot_be_repaired_is_made_anew() {
         ),
         (
             Observed {
-                key: KeyMatch::DoesNotOpen,
+                key: KeyMatch::DoesNotDecrypt,
                 ..with_own(|_| ())
             },
             Deletion::Key,
@@ -199,7 +199,7 @@ fn after(observed: &Observed, step: &TrustStep) -> Observed {
                 top_level_names: Vec::new(),
                 ..tdo()
             });
-            next.key = KeyMatch::Opens;
+            next.key = KeyMatch::Decrypts;
         }
         (TrustStep::SetEnctypes { bits, .. }, Some(own)) => own.enctypes = Some(*bits),
         (TrustStep::SetTopLevelNames { names, .. }, Some(own)) => {
@@ -219,7 +219,7 @@ fn a_run_killed_after_any_step_is_finished_by_the_next() {
         with_own(|own| own.enctypes = None),
         with_own(|own| own.top_level_names.clear()),
         Observed {
-            key: KeyMatch::DoesNotOpen,
+            key: KeyMatch::DoesNotDecrypt,
             ..with_own(|_| ())
         },
     ];

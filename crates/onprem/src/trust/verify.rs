@@ -1,4 +1,4 @@
-//! Whether AD has the trust key that the tenant holds: seen from a referral TGT that the domain controller has just sealed.
+//! Whether AD has the trust key that the tenant holds: seen from a referral TGT that the domain controller has just encrypted.
 
 use super::KeyMatch;
 use crossrealm_krb::crypto::{CryptoError, Enctype, Key};
@@ -21,7 +21,9 @@ pub enum VerifyError {
         wanted: String,
     },
     /// Its encryption type is not AES.
-    #[error("the domain controller sealed the referral with encryption type {0}, which is not AES")]
+    #[error(
+        "the domain controller encrypted the referral with encryption type {0}, which is not AES"
+    )]
     WeakEnctype(i32),
     /// No key could be made from the secret.
     #[error("no trust key can be made from the secret: {0}")]
@@ -44,9 +46,9 @@ pub fn trust_key(
     Key::from_password(enctype, secret, &salt, None)
 }
 
-/// Whether `ticket` (the DER of a Ticket, RFC 4120 §5.3), a referral of `ad_realm` to `tenant_realm`, opens with the
+/// Whether `ticket` (the DER of a Ticket, RFC 4120 §5.3), a referral of `ad_realm` to `tenant_realm`, decrypts with the
 /// key made from `secret`.
-pub fn opens(
+pub fn decrypts(
     ticket: &[u8],
     secret: &str,
     ad_realm: &str,
@@ -67,10 +69,10 @@ pub fn opens(
     let enctype = Enctype::from_number(etype).ok_or(VerifyError::WeakEnctype(etype))?;
     let key = trust_key(enctype, secret, ad_realm, tenant_realm)?;
     let Ok(plain) = ticket.enc_part.decrypt(&key, key_usage::TICKET) else {
-        return Ok(KeyMatch::DoesNotOpen);
+        return Ok(KeyMatch::DoesNotDecrypt);
     };
     messages::decode::<EncTicketPart>(&plain)
-        .map(|_| KeyMatch::Opens)
+        .map(|_| KeyMatch::Decrypts)
         .map_err(|_| VerifyError::Malformed)
 }
 
@@ -116,21 +118,21 @@ mod tests {
     }
 
     #[test]
-    fn the_right_secret_opens_and_another_does_not() {
+    fn only_the_right_secret_decrypts_a_referral() {
         let ticket = referral("right", TENANT, |_| ());
         assert_eq!(
-            opens(&ticket, "right", AD, TENANT).unwrap(),
-            KeyMatch::Opens
+            decrypts(&ticket, "right", AD, TENANT).unwrap(),
+            KeyMatch::Decrypts
         );
         // names compare without case, the salt is always in upper case
         let lower = (AD.to_lowercase(), TENANT.to_lowercase());
         assert_eq!(
-            opens(&ticket, "right", &lower.0, &lower.1).unwrap(),
-            KeyMatch::Opens
+            decrypts(&ticket, "right", &lower.0, &lower.1).unwrap(),
+            KeyMatch::Decrypts
         );
         assert_eq!(
-            opens(&ticket, "wrong", AD, TENANT).unwrap(),
-            KeyMatch::DoesNotOpen
+            decrypts(&ticket, "wrong", AD, TENANT).unwrap(),
+            KeyMatch::DoesNotDecrypt
         );
     }
 
@@ -138,16 +140,16 @@ mod tests {
     fn another_ticket_proves_nothing() {
         let elsewhere = referral("right", "OTHER.EXAMPLE", |_| ());
         assert!(matches!(
-            opens(&elsewhere, "right", AD, TENANT),
+            decrypts(&elsewhere, "right", AD, TENANT),
             Err(VerifyError::NotTheReferral { .. })
         ));
         let rc4 = referral("right", TENANT, |t| t.enc_part.etype = 23);
         assert!(matches!(
-            opens(&rc4, "right", AD, TENANT),
+            decrypts(&rc4, "right", AD, TENANT),
             Err(VerifyError::WeakEnctype(23))
         ));
         assert!(matches!(
-            opens(&[0x61, 0x03], "right", AD, TENANT),
+            decrypts(&[0x61, 0x03], "right", AD, TENANT),
             Err(VerifyError::Malformed)
         ));
     }

@@ -1,8 +1,8 @@
-//! A request in the making: honest at first, then edited as the fuzzer's bytes say, then signed and sealed with real
+//! A request in the making: honest at first, then edited as the fuzzer's bytes say, then signed and encrypted with real
 //! keys.
 //!
 //! Every four bytes are one edit: which, and its three arguments. Most set one field to one of a few telling values;
-//! the rest change single bytes of an encoded structure before it is sealed.
+//! the rest change single bytes of an encoded structure before it is encrypted.
 
 use super::world::{CHILD_REALM, DOMAINS, KEYS, OTHER_REALM, RIDS, World, key, sid};
 use crossrealm_krb::crypto::{Enctype, Key};
@@ -109,7 +109,7 @@ pub(super) struct Draft {
     pub(super) ask: RequestDraft,
     /// The body outside the armor, where it differs from the one that counts.
     pub(super) outer_body: Option<KdcReqBody>,
-    /// How many PACs, and whether they stand in one element or in two.
+    /// How many PACs, and whether they are in one element or in two.
     pub(super) pacs: u8,
     /// Indices into [`KEYS`].
     pub(super) seal_key: usize,
@@ -320,8 +320,8 @@ impl Draft {
         bytes
     }
 
-    /// Whether the ticket is sealed with a key that the tenant may open a referral with.
-    pub(super) fn sealed_by_the_trust(&self) -> bool {
+    /// Whether the ticket is encrypted with a key that the tenant may decrypt a referral with.
+    pub(super) fn encrypted_by_the_trust(&self) -> bool {
         KEYS[self.seal_key].1
     }
 

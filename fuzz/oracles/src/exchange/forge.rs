@@ -1,4 +1,4 @@
-//! Signing and sealing a draft, by a second pair of hands: nothing here uses the product's own PAC signing or checking.
+//! Signing and encrypting a draft, independently: nothing here uses the product's own PAC signing or checking.
 
 use super::draft::{AES256_SIGNATURE, Draft, Layer};
 use super::world::World;
@@ -12,20 +12,20 @@ use crossrealm_krb::messages::{
 use crossrealm_krb::pac::{Buffer, BufferKind, Pac, Signature};
 use crossrealm_testkit::two_realms::TENANT_REALM;
 
-/// A sealed request, with what its sender knows of it.
+/// An encrypted request, with what its sender knows of it.
 pub(super) struct Forged {
     pub(super) message: Vec<u8>,
     /// The inside of the presented ticket, if it is one.
     pub(super) presented: Option<EncTicketPart>,
     /// The request body that counts.
     pub(super) body: Option<KdcReqBody>,
-    /// The authenticator as it was sealed.
+    /// The authenticator as it was encrypted.
     pub(super) authenticator: Vec<u8>,
     pub(super) session_key: Key,
     pub(super) armor: Option<Key>,
 }
 
-/// Signs and seals; `None` where the draft cannot even be encoded.
+/// Signs and encrypts; `None` where the draft cannot even be encoded.
 pub(super) fn forge(world: &mut World, draft: &Draft) -> Option<Forged> {
     let (ticket, presented, session_key) = if draft.own_tgt {
         own_tgt(world)?
@@ -170,7 +170,7 @@ fn signed_pac(draft: &Draft) -> Option<Vec<u8>> {
     buffers.push(empty(BufferKind::SERVER_SIGNATURE));
     buffers.push(empty(BufferKind::KDC_SIGNATURE));
     let honest = Pac::encode(&buffers).ok()?;
-    // The server signature stands before the KDC's, which is the last thing in the PAC.
+    // The server signature comes before the KDC's, which is the last thing in the PAC.
     let stride = (4 + mac_len).next_multiple_of(8);
     let mut raw = draft.edited(Layer::Pac, honest);
     let server_at = raw.len().checked_sub(2 * stride)? + 4;

@@ -1,4 +1,4 @@
-//! The whole KDC exchange with valid keys: the request is edited first and sealed afterwards.
+//! The whole KDC exchange with valid keys: the request is edited first and encrypted afterwards.
 //!
 //! The attacker of this target is the strongest there is: it holds every trust key, old and new, the other tenant's
 //! keys, and what any service and any user holds. Whatever it builds, the exchange must end in a reply or a drop, and a
@@ -26,7 +26,7 @@ use draft::Draft;
 use forge::{Forged, forge, is_signed};
 use world::{CHILD_REALM, DOMAINS, World, sid};
 
-/// Edits an honest request as `script` says, seals it, and drives the exchange to its end.
+/// Edits an honest request as `script` says, encrypts it, and drives the exchange to its end.
 pub fn exchange(script: &[u8]) {
     let mut world = World::new();
     let draft = Draft::new(&mut world, script);
@@ -84,7 +84,7 @@ fn issued(world: &World, draft: &Draft, forged: &Forged, reply: &[u8], event: &E
     );
     let presented = forged.presented.as_ref().expect("a ticket was presented");
     if !draft.own_tgt {
-        assert!(draft.sealed_by_the_trust());
+        assert!(draft.encrypted_by_the_trust());
         let signed = is_signed(&pac_bytes(presented), &draft.sealing_key());
         assert_eq!(signed, Some(true), "the PAC's signature");
     }
@@ -168,7 +168,7 @@ fn check_request(world: &World, forged: &Forged, presented: &EncTicketPart) {
     }
 }
 
-/// The inside of the issued ticket and the one key that opens it.
+/// The encrypted part of the issued ticket and the one key that decrypts it.
 fn open_ticket(world: &World, ticket: &Ticket) -> (EncTicketPart, Key) {
     let realms = &world.realms;
     assert_eq!(ticket.realm.as_str(), realms.tenant.realm);
@@ -183,12 +183,12 @@ fn open_ticket(world: &World, ticket: &Ticket) -> (EncTicketPart, Key) {
     for foreign in world.foreign_keys() {
         assert!(foreign.as_bytes() == sealing.key.as_bytes() || open(&foreign).is_err());
     }
-    let plain = open(&sealing.key).expect("the service opens its ticket");
+    let plain = open(&sealing.key).expect("the service decrypts its ticket");
     let inside = decode(&plain).expect("the service reads its ticket");
     (inside, sealing.key.clone())
 }
 
-/// The ticket says no more than the presented one allows.
+/// The ticket grants no more than the presented one allows.
 fn check_ticket(world: &World, forged: &Forged, presented: &EncTicketPart, inside: &EncTicketPart) {
     let (now_s, policy) = (world.realms.now.unix_s, &world.realms.tenant.policy);
     let body = forged.body.as_ref().expect("a body was sent");
@@ -307,7 +307,7 @@ fn with_pac(part: &EncTicketPart, pac: Vec<u8>) -> EncTicketPart {
     part
 }
 
-/// The reply, opened as the client opens it.
+/// The reply, decrypted as the client does it.
 fn open_reply(forged: &Forged, reply: &crossrealm_krb::messages::KdcRep) -> EncKdcRepPart {
     let authenticator: Authenticator = decode(&forged.authenticator).expect("it was believed");
     let subkey = authenticator.subkey.as_ref().map(|key| key.to_key());
@@ -335,7 +335,7 @@ fn open_reply(forged: &Forged, reply: &crossrealm_krb::messages::KdcRep) -> EncK
     let plain = reply
         .enc_part
         .decrypt(&key, usage)
-        .expect("the client opens the reply");
+        .expect("the client decrypts the reply");
     let EncTgsRepPart(part) = decode(&plain).expect("the client reads the reply");
     part
 }

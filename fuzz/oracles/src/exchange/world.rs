@@ -1,4 +1,4 @@
-//! The world of the exchange target: the two realms of the KDC's own tests, with more people and more keys.
+//! The world of the exchange target: the two realms of the KDC's own tests, with more users and more keys.
 
 use crossrealm_kdc::{
     ForestDomain, Identity, KeyState, Records, Service, ServiceKey, Tenant, TenantId, TrustKey,
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub(super) const CHILD_REALM: &str = "CHILD.CORP.CONTOSO.COM";
 pub(super) const OTHER_REALM: &str = "KERBEROS.OTHER.CLOUD.EXAMPLE";
-/// The domain of [`AD_REALM`], its child's, one that nobody registered, and the one of the other tenant's forest.
+/// The domain of [`AD_REALM`], its child's, one that is not registered, and the one of the other tenant's forest.
 pub(super) const DOMAINS: [&str; 4] = [
     "S-1-5-21-1111-2222-3333",
     "S-1-5-21-4444-5555-6666",
@@ -34,7 +34,7 @@ pub(super) const RIDS: [u32; 12] = [
     u32::MAX,
 ];
 
-/// Keys that an attacker could seal with, and whether the tenant may open a referral with them.
+/// Keys that an attacker could encrypt with, and whether the tenant may decrypt a referral with them.
 pub(super) const KEYS: [(u8, bool); 9] = [
     (2, true),     // The current trust key.
     (12, true),    // The previous one.
@@ -96,7 +96,7 @@ impl World {
         Self { realms, other }
     }
 
-    /// Keys that must not open a ticket for a service, but for the service's own.
+    /// Keys that must not decrypt a ticket for a service, but for the service's own.
     pub(super) fn foreign_keys(&self) -> impl Iterator<Item = Key> {
         [1, 2, 4, 5, 12, 13, 14, 21, 22, 0x5E].into_iter().map(key)
     }

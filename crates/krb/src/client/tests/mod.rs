@@ -1,4 +1,4 @@
-//! Both exchanges against a small KDC that can be told to misbehave.
+//! Both exchanges against a small KDC that misbehaves on request.
 
 mod world;
 
@@ -406,7 +406,7 @@ fn a_tgs_that_lies_is_not_believed() {
             "{misbehave:?}"
         );
     }
-    // A reply to somebody else's request, with another subkey.
+    // A reply to another client's request, with another subkey.
     let tgt = sign_in_at(&corp(), password(PASSWORD)).unwrap();
     let mut theirs = TgsExchange::new(tgt.clone(), name("ldap/dc1@CORP"));
     let ClientStep::Send(request) = theirs

@@ -1,4 +1,4 @@
-//! A small KDC that can be told to misbehave.
+//! A small KDC that misbehaves on request.
 
 use super::super::*;
 use crate::crypto::{Enctype, Key};

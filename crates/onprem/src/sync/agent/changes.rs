@@ -176,7 +176,7 @@ impl Agent {
         Filter::Or(all)
     }
 
-    /// Brings the watched sets up to date where one of the `touched` groups belongs to them, and says which objects are to
+    /// Brings the watched sets up to date where one of the `touched` groups belongs to them, and returns which objects are to
     /// be judged anew.
     async fn watch(
         &mut self,

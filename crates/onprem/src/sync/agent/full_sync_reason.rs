@@ -5,7 +5,7 @@ use std::fmt;
 /// Why a run is a full sync: everything is read and compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FullSyncReason {
-    /// Nothing was read before, or the bookmark is lost.
+    /// Nothing was read before, or the sync cursor is lost.
     NoCursor,
     /// It was asked for.
     Requested,
@@ -13,7 +13,7 @@ pub enum FullSyncReason {
     Rules,
     /// Another domain controller, or this one after a restore: positions do not carry over.
     Controller(String),
-    /// The domain controller does not take the bookmark.
+    /// The domain controller does not accept the sync cursor.
     Refused(String),
     /// The controller's clock is behind the last run.
     Clock,
@@ -44,7 +44,7 @@ impl fmt::Display for FullSyncReason {
             Self::Refused(text) => {
                 write!(
                     f,
-                    "the domain controller does not take the sync cursor ({text})"
+                    "the domain controller does not accept the sync cursor ({text})"
                 )
             }
             Self::Clock => f.write_str("the domain controller's clock is behind the last run"),

@@ -49,7 +49,7 @@ impl Read {
         self.skipped.push(Skipped { guid, name, reason });
     }
 
-    /// Adds the members of a group. One that did not stand still stays as the tenant has it, till it is read again.
+    /// Adds the members of a group. One that kept changing stays as the tenant has it, till it is read again.
     pub(super) fn complete(&mut self, rules: &Rules, guid: &str, members: &AllValues) {
         if let Some(node) = self.graph.get_mut(guid) {
             node.members = guids_of(&members.values);
@@ -221,7 +221,7 @@ pub(super) fn is_denied(error: &OnpremError) -> bool {
     matches!(error, OnpremError::Ldap(error) if error.is_access_denied())
 }
 
-/// Whether the controller understood and said no, rather than being busy or breaking off.
+/// Whether the controller understood and refused, rather than being busy or breaking off.
 pub(super) fn is_refusal(error: &LdapError) -> bool {
     error.code().is_some_and(|code| {
         !matches!(

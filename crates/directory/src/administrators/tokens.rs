@@ -126,7 +126,7 @@ impl TokenRole {
                 domain,
                 rotate_trust,
             } => Self::Connector {
-                domain: names::dns_name("domain", &domain, 2)?,
+                domain: names::dns_name("domain", &domain)?,
                 rotate_trust,
             },
             Self::Host { account } => Self::Host {

@@ -41,7 +41,7 @@ impl Directory {
         domain: &str,
         step: &AdStep,
     ) -> Result<()> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         plain_text("AD account", &step.principal, MAX_NAME, false)?;
         plain_text("domain controller", &step.controller, MAX_NAME, false)?;
         plain_text("step", &step.step, MAX_AD_STEP, false)?;

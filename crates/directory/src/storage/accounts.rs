@@ -272,7 +272,7 @@ async fn write_hosts(
     }
     let mut hosts = BTreeSet::from([host.to_owned()]);
     for alias in aliases {
-        hosts.insert(names::dns_name("alias", alias, 1)?);
+        hosts.insert(names::host_name("alias", alias)?);
     }
     for host in hosts {
         for class in CLASSES {

@@ -50,7 +50,7 @@ impl Directory {
         domain: &str,
         rotate_trust: bool,
     ) -> Result<(Zeroizing<String>, TokenInfo)> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         if find_domain(&mut tx, tenant, &domain).await?.is_none() {
@@ -102,7 +102,7 @@ impl Directory {
 
     /// Revokes a connector: its token and the lease of its agent.
     pub async fn revoke_connector(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         let done = sql("UPDATE tokens SET revoked_at = $3
@@ -133,7 +133,7 @@ impl Directory {
         holder: &str,
         seconds: u32,
     ) -> Result<SyncLease> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         names::plain_text("holder", holder, MAX_HOLDER, false)?;
         if !(MIN_LEASE_S..=MAX_LEASE_S).contains(&seconds) {
             return Err(invalid(
@@ -172,7 +172,7 @@ impl Directory {
         domain: &str,
         holder: &str,
     ) -> Result<()> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         names::plain_text("holder", holder, MAX_HOLDER, false)?;
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;

@@ -161,7 +161,7 @@ async fn register_own(
     tenant: TenantId,
     domain: &NewDomain,
 ) -> Result<DomainInfo> {
-    let name = names::dns_name("domain", &domain.dns_name, 2)?;
+    let name = names::dns_name("domain", &domain.dns_name)?;
     let known = find_domain(conn, tenant, &name).await?;
     let domain = NewDomain {
         forest_root: domain.forest_root.clone().filter(|_| known.is_none()),

@@ -30,7 +30,7 @@ impl Directory {
         domain: &str,
         page: &Page,
     ) -> Result<DomainIdentities> {
-        let name = names::dns_name("domain", domain, 2)?;
+        let name = names::dns_name("domain", domain)?;
         // One snapshot: the page and its members belong together.
         let mut tx = self.snapshot().await?;
         load_tenant(&mut tx, tenant).await?;
@@ -62,7 +62,7 @@ impl Directory {
         domain: &str,
         guids: &[Uuid],
     ) -> Result<Vec<SyncedIdentity>> {
-        let name = names::dns_name("domain", domain, 2)?;
+        let name = names::dns_name("domain", domain)?;
         if guids.len() > MAX_CHANGES {
             return Err(too_many_changes());
         }
@@ -95,7 +95,7 @@ impl Directory {
         group: Uuid,
         page: &Page,
     ) -> Result<Paged<Uuid>> {
-        let name = names::dns_name("domain", domain, 2)?;
+        let name = names::dns_name("domain", domain)?;
         let mut tx = self.snapshot().await?;
         let known = by_guid(&mut tx, tenant, group)
             .await?
@@ -117,7 +117,7 @@ impl Directory {
 
     /// The state of a domain's sync.
     pub async fn sync_state(&self, tenant: TenantId, domain: &str) -> Result<SyncState> {
-        let name = names::dns_name("domain", domain, 2)?;
+        let name = names::dns_name("domain", domain)?;
         let mut conn = self.readers().acquire().await?;
         state(&mut conn, tenant, &name).await
     }
@@ -128,7 +128,7 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<Vec<RefusedChange>> {
-        let name = names::dns_name("domain", domain, 2)?;
+        let name = names::dns_name("domain", domain)?;
         let rows = sql("SELECT guid, account_name, code, message FROM sync_refusals
                         WHERE tenant_id = $1 AND domain = $2 ORDER BY account_name, guid LIMIT 1000")
             .bind(tenant_blob(tenant))
@@ -148,7 +148,7 @@ impl Directory {
 
     /// The objects of a domain that its agent could not process; at most [`MAX_FAILURES`].
     pub async fn sync_failures(&self, tenant: TenantId, domain: &str) -> Result<Vec<SyncFailure>> {
-        let name = names::dns_name("domain", domain, 2)?;
+        let name = names::dns_name("domain", domain)?;
         let mut conn = self.readers().acquire().await?;
         failures(&mut conn, tenant, &name).await
     }

@@ -73,7 +73,7 @@ impl Directory {
 
     /// The registered domain with this DNS name.
     pub async fn domain(&self, tenant: TenantId, dns_name: &str) -> Result<DomainInfo> {
-        let name = names::dns_name("domain", dns_name, 2)?;
+        let name = names::dns_name("domain", dns_name)?;
         let mut conn = self.readers().acquire().await?;
         find_domain(&mut conn, tenant, &name)
             .await?
@@ -131,7 +131,7 @@ pub(crate) async fn register(
     tenant: TenantId,
     new: &NewDomain,
 ) -> Result<DomainInfo> {
-    let dns_name = names::dns_name("domain", &new.dns_name, 2)?;
+    let dns_name = names::dns_name("domain", &new.dns_name)?;
     let flat_name = names::flat_name(&new.flat_name)?;
     if !new.sid.is_account_domain() {
         return Err(invalid(
@@ -144,7 +144,7 @@ pub(crate) async fn register(
     let known = domains.iter().find(|domain| domain.dns_name == dns_name);
     refuse_other_sid(conn, tenant, &dns_name, known, &domains, new).await?;
     let forest_root = match (&new.forest_root, known) {
-        (Some(root), _) => names::dns_name("forest root", root, 2)?,
+        (Some(root), _) => names::dns_name("forest root", root)?,
         (None, Some(known)) => known.forest_root.clone(),
         (None, None) => trusted_above(conn, tenant, &dns_name).await?,
     };

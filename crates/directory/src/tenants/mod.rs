@@ -119,7 +119,7 @@ impl Directory {
     pub async fn resolve_tenant(&self, id_or_domain: &str) -> Result<Option<Arc<TenantInfo>>> {
         let text = id_or_domain.to_ascii_lowercase();
         let id = text.parse::<TenantId>().ok();
-        if id.is_none() && names::dns_name("domain", &text, 2).is_err() {
+        if id.is_none() && names::dns_name("domain", &text).is_err() {
             return Ok(None);
         }
         let select = sql(SELECT_BY_LABEL)
@@ -203,7 +203,7 @@ impl Directory {
 /// The tenant to store: names in canonical spelling, defaults filled in, and nothing taken.
 async fn checked(conn: &mut AnyConnection, new: NewTenant) -> Result<TenantInfo> {
     let name = names::tenant_name(&new.name)?;
-    let domain = names::dns_name("tenant domain", &new.domain, 2)?;
+    let domain = names::dns_name("tenant domain", &new.domain)?;
     let realm = names::realm(&new.realm.unwrap_or_else(|| format!("KERBEROS.{domain}")))?;
     let top_level_names = match new.top_level_names.as_slice() {
         [] => vec![domain.clone()],

@@ -101,7 +101,7 @@ impl Directory {
         tenant: TenantId,
         domain: &str,
     ) -> Result<KerberosServerInfo> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         let mut conn = self.readers().acquire().await?;
         load(&mut conn, tenant, &domain).await
     }

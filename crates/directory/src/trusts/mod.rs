@@ -49,7 +49,7 @@ impl Directory {
         domain: &str,
         wanted: &PrepareTrust,
     ) -> Result<PreparedTrust> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         if !wanted.realm.eq_ignore_ascii_case(&domain) {
             return Err(invalid(
                 "realm",
@@ -113,7 +113,7 @@ impl Directory {
         version: u32,
         top_level_names: &[String],
     ) -> Result<TrustInfo> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         let top_level_names = names::top_level_names(top_level_names)?;
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
@@ -148,7 +148,7 @@ impl Directory {
 
     /// The trust with this AD domain.
     pub async fn trust(&self, tenant: TenantId, domain: &str) -> Result<TrustInfo> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         let mut conn = self.readers().acquire().await?;
         info(&mut conn, tenant, &domain).await
     }

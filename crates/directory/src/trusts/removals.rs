@@ -31,7 +31,7 @@ impl Directory {
         domain: &str,
         (kind, action, step): (RecordKind, &'static str, RemovalStep),
     ) -> Result<()> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         let mut tx = self.begin().await?;
         let (statement, touched) = match step {
             RemovalStep::Begin(statement) | RemovalStep::Cancel(statement) => {

@@ -61,7 +61,7 @@ impl Directory {
         domain: &str,
         wanted: &RotateTrust,
     ) -> Result<TrustRotation> {
-        let domain = names::dns_name("domain", domain, 2)?;
+        let domain = names::dns_name("domain", domain)?;
         plain_text("agent", &wanted.holder, MAX_HOLDER, false)?;
         if !(MIN_ROTATION_S..=MAX_ROTATION_S).contains(&wanted.every_s) {
             return Err(invalid(

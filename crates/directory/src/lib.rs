@@ -18,7 +18,7 @@ mod error;
 mod hosts;
 mod identities;
 mod kdc_records;
-pub mod names;
+mod names;
 mod page;
 mod random;
 mod sealing;

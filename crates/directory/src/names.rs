@@ -7,48 +7,48 @@ use crossrealm_types::{
 use std::str::FromStr;
 
 /// The most DNS suffixes one tenant or trust may have.
-pub const MAX_TOP_LEVEL_NAMES: usize = 50;
+pub(crate) const MAX_TOP_LEVEL_NAMES: usize = 50;
 
 /// Service classes that mean the realm's own services.
 const RESERVED_CLASSES: [&str; 3] = ["krbtgt", "kadmin", "changepw"];
 
 /// A DNS name of at least two labels, in lower case.
-pub fn dns_name(what: &'static str, text: &str) -> Result<String> {
+pub(crate) fn dns_name(what: &'static str, text: &str) -> Result<String> {
     parsed::<DnsName>(what, text)
 }
 
 /// A DNS name of at least one label, in lower case.
-pub fn host_name(what: &'static str, text: &str) -> Result<String> {
+pub(crate) fn host_name(what: &'static str, text: &str) -> Result<String> {
     parsed::<HostName>(what, text)
 }
 
 /// A Kerberos realm of the domain style (RFC 4120 §6.1), in upper case.
-pub fn realm(text: &str) -> Result<String> {
+pub(crate) fn realm(text: &str) -> Result<String> {
     parsed::<Realm>("realm", text)
 }
 
 /// A flat (NetBIOS) name, in upper case.
-pub fn flat_name(text: &str) -> Result<String> {
+pub(crate) fn flat_name(text: &str) -> Result<String> {
     parsed::<NetbiosName>("flat name", text)
 }
 
 /// A tenant's name, in lower case.
-pub fn tenant_name(text: &str) -> Result<String> {
+pub(crate) fn tenant_name(text: &str) -> Result<String> {
     parsed::<TenantName>("tenant name", text)
 }
 
 /// A storage account's name.
-pub fn account_name(text: &str) -> Result<String> {
+pub(crate) fn account_name(text: &str) -> Result<String> {
     parsed::<AccountName>("storage account name", text)
 }
 
 /// A share's name.
-pub fn share_name(text: &str) -> Result<String> {
+pub(crate) fn share_name(text: &str) -> Result<String> {
     parsed::<ShareName>("share name", text)
 }
 
 /// A quota in GiB: 1 to 102,400, the range of Azure Files.
-pub fn quota_gib(gib: u32) -> Result<u32> {
+pub(crate) fn quota_gib(gib: u32) -> Result<u32> {
     (1..=102_400)
         .contains(&gib)
         .then_some(gib)
@@ -56,7 +56,7 @@ pub fn quota_gib(gib: u32) -> Result<u32> {
 }
 
 /// The class and host of a service principal name, in lower case.
-pub fn spn(text: &str) -> Result<(String, String)> {
+pub(crate) fn spn(text: &str) -> Result<(String, String)> {
     let bad = || {
         invalid(
             "service principal name",
@@ -79,7 +79,7 @@ pub fn spn(text: &str) -> Result<(String, String)> {
 }
 
 /// DNS suffixes in lower case. None may lie below another: AD refuses such a trust.
-pub fn top_level_names(names: &[String]) -> Result<Vec<String>> {
+pub(crate) fn top_level_names(names: &[String]) -> Result<Vec<String>> {
     const WHAT: &str = "top-level name";
     let names = names
         .iter()
@@ -103,7 +103,12 @@ pub fn top_level_names(names: &[String]) -> Result<Vec<String>> {
 }
 
 /// A text of 1 (or 0 where `may_be_empty`) to `max` characters without control characters.
-pub fn plain_text(what: &'static str, text: &str, max: usize, may_be_empty: bool) -> Result<()> {
+pub(crate) fn plain_text(
+    what: &'static str,
+    text: &str,
+    max: usize,
+    may_be_empty: bool,
+) -> Result<()> {
     let good = (may_be_empty || !text.trim().is_empty())
         && text.chars().count() <= max
         && !text.chars().any(char::is_control);
@@ -117,7 +122,7 @@ pub fn plain_text(what: &'static str, text: &str, max: usize, may_be_empty: bool
 }
 
 /// A user principal name that is set here, not in AD: as [`upn`], but without the spaces that AD permits.
-pub fn new_upn(text: &str) -> Result<()> {
+pub(crate) fn new_upn(text: &str) -> Result<()> {
     if text.contains(char::is_whitespace) {
         let expected = "expected `name@domain`, without spaces";
         return Err(invalid("user principal name", text, expected));
@@ -126,7 +131,7 @@ pub fn new_upn(text: &str) -> Result<()> {
 }
 
 /// A user principal name: `name@suffix`, at most 1024 characters.
-pub fn upn(text: &str) -> Result<()> {
+pub(crate) fn upn(text: &str) -> Result<()> {
     parsed::<Upn>("user principal name", text).map(drop)
 }
 

@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
 /// How many events of a tenant and category are kept.
-pub const KEPT_EVENTS: i64 = 100_000;
+pub(crate) const KEPT_EVENTS: i64 = 100_000;
 /// How many events are recorded between two trims, over all streams.
 const CUT_EVERY: i64 = 61;
 /// The longest text of an event, in bytes.

@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 /// How long the keys of a retired version still decrypt tickets, in seconds. AD may encrypt with it until it is
 /// replaced, and a ticket lives ten hours by AD's default; a day leaves a margin for longer policies.
-pub const RETIRED_LIFE_S: i64 = 24 * 3600;
+pub(crate) const RETIRED_LIFE_S: i64 = 24 * 3600;
 
 impl Directory {
     /// The trust password to set in AD. Creates the trust (and registers its domain) with a pending version if there is

@@ -79,7 +79,7 @@ async fn errors_of_a_server_name_the_cause() {
     )
     .await;
     refused(&url("crossrealm", "latin"), "LATIN1, not UTF8", "template0").await;
-    refused(&url("crossrealm", "other"), "something else", "its own").await;
+    refused(&url("crossrealm", "other"), "another program", "its own").await;
     let wrong_folder = "postgres:///crossrealm?host=/nonexistent&user=crossrealm";
     refused(wrong_folder, "cannot be reached", "start PostgreSQL").await;
 

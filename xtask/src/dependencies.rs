@@ -72,6 +72,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "crossrealm-cli",
         &[
+            "crossrealm-types",
             "crossrealm-os",
             "crossrealm-api",
             "crossrealm-agent",

@@ -30,7 +30,7 @@ pub struct KeyInfo {
     /// Its version number.
     pub kvno: u32,
     /// Whether it encrypts new tickets.
-    pub sealing: bool,
+    pub encrypts: bool,
     /// When it was created, Unix seconds.
     pub created_at: i64,
     /// The last second in which a ticket encrypted with it may be valid, if it was replaced.
@@ -110,7 +110,7 @@ pub(crate) async fn insert_key(
     owner: &Owner,
     slot: KeySlot,
     kvno: u32,
-    sealing: bool,
+    encrypts: bool,
 ) -> Result<()> {
     let mut bytes = Zeroizing::new([0; 32]);
     random(bytes.as_mut())?;
@@ -123,7 +123,7 @@ pub(crate) async fn insert_key(
         .bind(i64::from(kvno))
         .bind(slot.as_str())
         .bind(i64::from(Enctype::Aes256Sha1.number()))
-        .bind(i64::from(sealing))
+        .bind(i64::from(encrypts))
         .bind(sealed)
         .bind(now_s())
         .execute(conn)
@@ -185,7 +185,7 @@ pub(crate) async fn rotate(
 }
 
 /// The version of the key that encrypts new tickets after the rotation of this slot: the newest of the other slot.
-pub(crate) fn sealing_after(keys: &[KeyInfo], slot: KeySlot) -> Result<u32> {
+pub(crate) fn encrypting_after(keys: &[KeyInfo], slot: KeySlot) -> Result<u32> {
     let stays = |key: &&KeyInfo| key.slot == slot.other() && key.retires_at.is_none();
     let stays = keys.iter().find(stays).map(|key| key.kvno);
     stays.ok_or_else(|| DirectoryError::damaged("storage account key", "a slot has none"))
@@ -211,7 +211,7 @@ pub(crate) async fn key_infos(conn: &mut AnyConnection, owner: &Owner) -> Result
         Ok(KeyInfo {
             slot: col_word(row, "slot")?,
             kvno: col_u32(row, "kvno")?,
-            sealing: col::<i64>(row, "sealing")? != 0,
+            encrypts: col::<i64>(row, "sealing")? != 0,
             created_at: col(row, "created_at")?,
             retires_at: col(row, "retires_at")?,
         })

@@ -188,7 +188,7 @@ pub(crate) fn keys(keys: Vec<directory::KeyInfo>) -> Vec<api::KerberosKey> {
     let convert = |key: directory::KeyInfo| api::KerberosKey {
         name: key.slot,
         kvno: key.kvno,
-        seals: key.sealing,
+        seals: key.encrypts,
         created_at: key.created_at,
         retires_at: key.retires_at,
     };

@@ -21,7 +21,7 @@ pub(crate) fn sql_list<'q>(text: String) -> Statement<'q> {
 }
 
 /// `$first,$first+1,…`: `count` placeholders.
-pub(crate) fn places(first: usize, count: usize) -> String {
+pub(crate) fn placeholders(first: usize, count: usize) -> String {
     rows(count, |n| format!("${}", first + n))
 }
 

@@ -96,7 +96,7 @@ impl Directory {
         lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let (owner, before) = load_account(&mut tx, &tenant_info, name).await?;
-        let encrypts = service_keys::sealing_after(&before.keys, slot)?;
+        let encrypts = service_keys::encrypting_after(&before.keys, slot)?;
         let reports = load_reports(&mut tx, owner.id).await?;
         let warnings = check_key_rotation(name, encrypts, &reports, force)?;
         let life = tenant_info.policy.max_ticket_life_s;

@@ -6,7 +6,7 @@
 //! may not do now is refused.
 
 use crate::db::columns::{col, col_sid, col_u32, col_uuid, tenant_blob, uuid_blob};
-use crate::db::statement::{CHUNK, places, sql, sql_list};
+use crate::db::statement::{CHUNK, placeholders, sql, sql_list};
 use crate::error::Result;
 use crate::hosts::model::{HostShare, MAX_REVOKED_USERS, ReducedRole, ReducedRoles, RevokedUsers};
 use crate::identities::closure;
@@ -159,7 +159,7 @@ impl Past {
                    OR EXISTS (SELECT 1 FROM ended_memberships up
                               WHERE up.tenant_id = $1 AND up.ended_at >= $2 AND up.member_guid = e.group_guid))
                  ORDER BY e.ended_at DESC LIMIT $3",
-                places(4, granted.len())
+                placeholders(4, granted.len())
             ))
             .bind(tenant_blob(self.tenant))
             .bind(since)
@@ -226,7 +226,7 @@ impl Past {
             let mut statement = sql_list(format!(
                 "SELECT guid, sid, primary_group_rid FROM identities
                  WHERE tenant_id = $1 AND kind = 'user' AND source = 'hybrid' AND state <> 'deleted' AND guid IN ({})",
-                places(2, chunk.len())
+                placeholders(2, chunk.len())
             ))
             .bind(tenant_blob(self.tenant));
             for guid in chunk {
@@ -275,7 +275,7 @@ impl Past {
             let mut statement = sql_list(format!(
                 "SELECT guid, sid, primary_group_rid FROM identities WHERE tenant_id = $1 AND primary_group_rid <> 0
                  AND kind = 'user' AND source = 'hybrid' AND state <> 'deleted' AND primary_group_rid IN ({}) LIMIT $2",
-                places(3, rids.len())
+                placeholders(3, rids.len())
             ))
             .bind(tenant_blob(self.tenant))
             .bind(limit);
@@ -301,7 +301,7 @@ impl Past {
         for chunk in users.chunks(CHUNK) {
             let mut statement = sql_list(format!(
                 "SELECT member_guid, group_guid FROM memberships WHERE tenant_id = $1 AND member_guid IN ({})",
-                places(2, chunk.len())
+                placeholders(2, chunk.len())
             ))
             .bind(tenant_blob(self.tenant));
             for guid in chunk {

@@ -134,13 +134,13 @@ impl Encoder {
             let KeyInfo {
                 slot,
                 kvno,
-                sealing,
+                encrypts,
                 created_at,
                 retires_at,
             } = key;
             encoder.text(slot.as_str());
             encoder.number(*kvno);
-            encoder.number(i64::from(*sealing));
+            encoder.number(i64::from(*encrypts));
             encoder.number(*created_at);
             encoder.optional(*retires_at, Self::number);
         });
@@ -262,7 +262,7 @@ mod tests {
                 keys: vec![KeyInfo {
                     slot: KeySlot::Kerb1,
                     kvno: 1,
-                    sealing: true,
+                    encrypts: true,
                     created_at: 2_000,
                     retires_at: None,
                 }],

@@ -9,7 +9,7 @@
 //! path through a noted group can be lost, so only those are examined.
 
 use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
-use crate::db::statement::{CHUNK, Statement, places, rows, sql, sql_list};
+use crate::db::statement::{CHUNK, Statement, placeholders, rows, sql, sql_list};
 use crate::error::Result;
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
@@ -53,9 +53,9 @@ impl Closure {
         }
         let mut waited = Pairs::new();
         for column in ["member_guid", "group_guid"] {
-            let text = |places| {
+            let text = |placeholders| {
                 format!(
-                    "SELECT member_guid AS low, group_guid AS high FROM memberships WHERE tenant_id = $1 AND {column} IN ({places})"
+                    "SELECT member_guid AS low, group_guid AS high FROM memberships WHERE tenant_id = $1 AND {column} IN ({placeholders})"
                 )
             };
             for (member, above) in pairs(&self.select_in(conn, text, groups.iter()).await?)? {
@@ -176,9 +176,9 @@ impl Closure {
         column: &'static str,
         guids: &BTreeSet<Uuid>,
     ) -> Result<Pairs> {
-        let text = |places| {
+        let text = |placeholders| {
             format!(
-                "SELECT group_guid AS low, ancestor_guid AS high FROM group_closure WHERE tenant_id = $1 AND {column} IN ({places})"
+                "SELECT group_guid AS low, ancestor_guid AS high FROM group_closure WHERE tenant_id = $1 AND {column} IN ({placeholders})"
             )
         };
         pairs(&self.select_in(conn, text, guids.iter()).await?)
@@ -208,9 +208,9 @@ impl Closure {
         conn: &mut AnyConnection,
         groups: impl Iterator<Item = &Uuid>,
     ) -> Result<Pairs> {
-        let text = |places| {
+        let text = |placeholders| {
             format!(
-                "SELECT member_guid AS low, group_guid AS high FROM memberships WHERE tenant_id = $1 AND member_guid IN ({places})"
+                "SELECT member_guid AS low, group_guid AS high FROM memberships WHERE tenant_id = $1 AND member_guid IN ({placeholders})"
             )
         };
         pairs(&self.select_in(conn, text, groups).await?)
@@ -222,9 +222,9 @@ impl Closure {
         conn: &mut AnyConnection,
         groups: &BTreeSet<Uuid>,
     ) -> Result<BTreeSet<Uuid>> {
-        let text = |places| {
+        let text = |placeholders| {
             format!(
-                "SELECT guid FROM identities WHERE tenant_id = $1 AND kind = 'group' AND state <> 'deleted' AND guid IN ({places})"
+                "SELECT guid FROM identities WHERE tenant_id = $1 AND kind = 'group' AND state <> 'deleted' AND guid IN ({placeholders})"
             )
         };
         let rows = self.select_in(conn, text, groups.iter()).await?;
@@ -234,8 +234,8 @@ impl Closure {
     /// A statement on the closure's pairs between `groups` and `ends`, together at most twice [`CHUNK`].
     fn at_block(&self, text: &'static str, groups: &[Uuid], ends: &[Uuid]) -> Statement<'static> {
         let (first, second) = (
-            places(2, groups.len()),
-            places(2 + groups.len(), ends.len()),
+            placeholders(2, groups.len()),
+            placeholders(2 + groups.len(), ends.len()),
         );
         let mut statement = sql_list(format!(
             "{text} WHERE tenant_id = $1 AND group_guid IN ({first}) AND ancestor_guid IN ({second})"
@@ -258,7 +258,7 @@ impl Closure {
         let mut rows = Vec::new();
         for chunk in guids.chunks(CHUNK) {
             let mut statement =
-                sql_list(text(places(2, chunk.len()))).bind(tenant_blob(self.tenant));
+                sql_list(text(placeholders(2, chunk.len()))).bind(tenant_blob(self.tenant));
             for guid in chunk {
                 statement = statement.bind(uuid_blob(*guid));
             }

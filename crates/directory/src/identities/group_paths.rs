@@ -1,7 +1,7 @@
 //! Every group an identity is in, with the shortest path to it.
 
 use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
-use crate::db::statement::{CHUNK, places, sql, sql_list};
+use crate::db::statement::{CHUNK, placeholders, sql, sql_list};
 use crate::error::Result;
 use crate::identities::identity_ref::{IdentityRef, identity_ref};
 use crate::identities::rows::{IdentityInfo, primary_group_sid};
@@ -65,7 +65,7 @@ impl GroupWalk {
                     continue;
                 }
                 let below = seen.get(&member).copied();
-                let lower = below.and_then(|place| found.get(place));
+                let lower = below.and_then(|index| found.get(index));
                 let by_primary_group = lower.is_some_and(|lower| lower.by_primary_group);
                 seen.insert(group.guid, found.len());
                 next.push(group.guid);
@@ -84,25 +84,25 @@ impl GroupWalk {
     }
 
     /// The indices of the groups, by name. A group in a cycle is not in itself.
-    pub(crate) fn places(&self) -> Vec<usize> {
-        let group = |place: &usize| self.found.get(*place).map(|found| &found.group);
-        let mut places: Vec<usize> = (0..self.found.len())
-            .filter(|place| group(place).is_some_and(|group| group.guid != self.identity))
+    pub(crate) fn indices(&self) -> Vec<usize> {
+        let group = |index: &usize| self.found.get(*index).map(|found| &found.group);
+        let mut indices: Vec<usize> = (0..self.found.len())
+            .filter(|index| group(index).is_some_and(|group| group.guid != self.identity))
             .collect();
-        places.sort_by(|a, b| group(a).map(|g| &g.name).cmp(&group(b).map(|g| &g.name)));
-        places
+        indices.sort_by(|a, b| group(a).map(|g| &g.name).cmp(&group(b).map(|g| &g.name)));
+        indices
     }
 
     /// The group at an index.
-    pub(crate) fn group(&self, place: usize) -> Option<&IdentityRef> {
-        self.found.get(place).map(|found| &found.group)
+    pub(crate) fn group(&self, index: usize) -> Option<&IdentityRef> {
+        self.found.get(index).map(|found| &found.group)
     }
 
     /// The path to the group at an index: the direct group first.
-    pub(crate) fn path(&self, place: usize) -> Vec<&IdentityRef> {
+    pub(crate) fn path(&self, index: usize) -> Vec<&IdentityRef> {
         let mut path = Vec::new();
-        let mut at = Some(place);
-        while let Some(found) = at.and_then(|place| self.found.get(place)) {
+        let mut at = Some(index);
+        while let Some(found) = at.and_then(|index| self.found.get(index)) {
             path.push(&found.group);
             at = found.below;
         }
@@ -115,11 +115,11 @@ impl GroupWalk {
     pub(crate) fn effective(&self) -> Vec<EffectiveGroup> {
         let mut left = MAX_STEPS;
         let mut all = Vec::new();
-        for place in self.places() {
-            let Some(found) = self.found.get(place) else {
+        for index in self.indices() {
+            let Some(found) = self.found.get(index) else {
                 continue;
             };
-            let mut path = self.path(place);
+            let mut path = self.path(index);
             let mut omitted = 0;
             match left.checked_sub(path.len()) {
                 Some(rest) => left = rest,
@@ -169,7 +169,7 @@ async fn parents(
              JOIN identities g ON g.tenant_id = m.tenant_id AND g.guid = m.group_guid
              WHERE m.tenant_id = $1 AND g.kind = 'group' AND g.state <> 'deleted' AND m.member_guid IN ({})
              ORDER BY g.name_key, g.guid",
-            places(2, chunk.len())
+            placeholders(2, chunk.len())
         ))
         .bind(tenant_blob(tenant));
         for member in chunk {

@@ -1,7 +1,7 @@
 //! Ended memberships. A ticket contains them until it expires, so they are kept for the longest life of a ticket.
 
 use crate::db::columns::{tenant_blob, uuid_blob};
-use crate::db::statement::{places, sql, sql_list};
+use crate::db::statement::{placeholders, sql, sql_list};
 use crate::error::Result;
 use crossrealm_kdc::{Policy, TenantId};
 use crossrealm_os::clock::now_s;
@@ -27,7 +27,7 @@ pub(crate) async fn end(
 ) -> Result<u64> {
     let which = format!(
         "group_guid = $2 AND member_guid IN ({})",
-        places(4, members.len())
+        placeholders(4, members.len())
     );
     end_where(conn, tenant, &which, group, members).await
 }

@@ -81,10 +81,10 @@ impl Directory {
             });
         }
         let walk = GroupWalk::from(&mut conn, tenant, &user).await?;
-        for place in walk.places() {
-            let granted = walk.group(place).and_then(|group| grants.get(&group.guid));
+        for index in walk.indices() {
+            let granted = walk.group(index).and_then(|group| grants.get(&group.guid));
             if let Some(role) = granted {
-                let path = walk.path(place).into_iter().cloned().collect();
+                let path = walk.path(index).into_iter().cloned().collect();
                 reasons.push(AccessReason {
                     role: *role,
                     via: Via::Group(path),

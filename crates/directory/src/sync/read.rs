@@ -1,7 +1,7 @@
 //! What the sync agent and administrators read of a domain's sync.
 
 use crate::db::columns::{col, col_uuid, col_word, tenant_blob, uuid_blob};
-use crate::db::statement::{CHUNK, places, sql, sql_list};
+use crate::db::statement::{CHUNK, placeholders, sql, sql_list};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::identities::find::by_guid;
@@ -73,7 +73,7 @@ impl Directory {
             let mut statement = sql_list(format!(
                 "{SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.domain = $2 AND i.source = 'hybrid' AND i.guid IN ({})
                  ORDER BY i.guid",
-                places(3, chunk.len())
+                placeholders(3, chunk.len())
             ))
             .bind(tenant_blob(tenant))
             .bind(name.as_str());
@@ -231,7 +231,7 @@ async fn direct_members(
     let mut statement = sql_list(format!(
         "SELECT group_guid, member_guid FROM memberships WHERE tenant_id = $1 AND group_guid IN ({})
          ORDER BY group_guid, member_guid LIMIT {limit}",
-        places(2, groups.len())
+        placeholders(2, groups.len())
     ))
     .bind(tenant_blob(tenant));
     for guid in groups {

@@ -45,7 +45,7 @@ async fn an_account_is_found_by_its_host_and_aliases() {
     let keys: Vec<(KeySlot, u32, bool)> = made
         .keys
         .iter()
-        .map(|k| (k.slot, k.kvno, k.sealing))
+        .map(|k| (k.slot, k.kvno, k.encrypts))
         .collect();
     assert_eq!(
         keys,

@@ -2,7 +2,7 @@
 //! updated with each pending write, so that each object is checked as if those before it were written already.
 
 use crate::db::columns::{tenant_blob, uuid_blob};
-use crate::db::statement::{places, sql_list};
+use crate::db::statement::{placeholders, sql_list};
 use crate::error::Result;
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::sync::model::SyncedIdentity;
@@ -43,7 +43,7 @@ impl<'a> TenantLookup<'a> {
         if objects.is_empty() {
             return Ok(lookup);
         }
-        let list = |n| places(3 + n * objects.len(), objects.len());
+        let list = |n| placeholders(3 + n * objects.len(), objects.len());
         let mut statement = sql_list(format!(
             "{SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.guid IN (
                SELECT guid FROM identities WHERE tenant_id = $1 AND guid IN ({})

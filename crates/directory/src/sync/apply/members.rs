@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
-use crate::db::statement::{CHUNK, places, rows, sql_list};
+use crate::db::statement::{CHUNK, placeholders, rows, sql_list};
 use crate::error::Result;
 use crate::identities::memberships;
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
@@ -166,7 +166,7 @@ impl Run<'_> {
         }
         let mut statement = sql_list(format!(
             "{SELECT_IDENTITY} WHERE i.tenant_id = $1 AND i.source = 'hybrid' AND i.domain = $2 AND i.guid IN ({})",
-            places(3, changes.len())
+            placeholders(3, changes.len())
         ))
         .bind(tenant_blob(self.tenant))
         .bind(self.domain.dns_name.as_str());
@@ -199,7 +199,7 @@ impl Run<'_> {
         for chunk in all.chunks(CHUNK) {
             let mut statement = sql_list(format!(
                 "SELECT guid FROM identities WHERE tenant_id = $1 AND kind = 'group' AND state <> 'deleted' AND guid IN ({})",
-                places(2, chunk.len())
+                placeholders(2, chunk.len())
             ))
             .bind(tenant_blob(self.tenant));
             for guid in chunk {

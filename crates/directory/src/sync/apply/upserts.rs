@@ -4,7 +4,7 @@
 use super::Run;
 use super::lookup::{BATCH_SIZE, TenantLookup, upn_of};
 use crate::db::columns::{tenant_blob, uuid_blob};
-use crate::db::statement::{places, rows, sql_list};
+use crate::db::statement::{placeholders, rows, sql_list};
 use crate::error::Result;
 use crate::identities::identity_ref::short_name;
 use crate::identities::memberships;
@@ -51,14 +51,16 @@ impl Run<'_> {
         objects: &[&SyncedIdentity],
     ) -> Result<()> {
         for objects in objects.chunks(BATCH_SIZE) {
-            let judged: Vec<(&SyncedIdentity, Verdict)> =
-                objects.iter().map(|new| (*new, self.form(new))).collect();
+            let checked: Vec<(&SyncedIdentity, Verdict)> = objects
+                .iter()
+                .map(|new| (*new, self.check_object(new)))
+                .collect();
             // Malformed objects are not looked up: PostgreSQL does not accept every text.
-            let formed = judged.iter().filter(|(_, form)| form.is_ok());
-            let formed: Vec<_> = formed.map(|(new, _)| *new).collect();
-            let mut lookup = TenantLookup::of(conn, self.tenant, self.domain, &formed).await?;
+            let well_formed = checked.iter().filter(|(_, form)| form.is_ok());
+            let well_formed: Vec<_> = well_formed.map(|(new, _)| *new).collect();
+            let mut lookup = TenantLookup::of(conn, self.tenant, self.domain, &well_formed).await?;
             let mut pending = PendingWrites::default();
-            for (new, form) in judged {
+            for (new, form) in checked {
                 self.upsert(conn, new, form, &mut lookup, &mut pending)
                     .await?;
             }
@@ -77,8 +79,8 @@ impl Run<'_> {
     ) -> Result<()> {
         let guid = new.object_guid;
         let known = lookup.get(guid);
-        let fine = form.and_then(|()| self.against(new, known, lookup.other(new)));
-        if let Err((code, message)) = fine {
+        let verdict = form.and_then(|()| self.check_conflicts(new, known, lookup.other(new)));
+        if let Err((code, message)) = verdict {
             return self
                 .refuse(conn, guid, &new.account_name, code, message)
                 .await;
@@ -132,7 +134,7 @@ impl Run<'_> {
     }
 
     /// Checks an object by itself.
-    fn form(&self, new: &SyncedIdentity) -> Verdict {
+    fn check_object(&self, new: &SyncedIdentity) -> Verdict {
         let invalid =
             |error: crate::error::DirectoryError| (RefusedChangeCode::Invalid, error.to_string());
         names::plain_text("account name", &new.account_name, 256, false).map_err(invalid)?;
@@ -163,7 +165,7 @@ impl Run<'_> {
     }
 
     /// Checks an object against what the tenant holds.
-    fn against(
+    fn check_conflicts(
         &self,
         new: &SyncedIdentity,
         known: Option<&IdentityInfo>,
@@ -186,11 +188,11 @@ impl Run<'_> {
                 return Err((RefusedChangeCode::Invalid, message));
             }
         }
-        other.map_or(Ok(()), |other| Err(self.taken(new, other)))
+        other.map_or(Ok(()), |other| Err(self.conflict(new, other)))
     }
 
     /// Another identity has the object's SID, UPN or account name.
-    fn taken(&self, new: &SyncedIdentity, other: &IdentityInfo) -> (RefusedChangeCode, String) {
+    fn conflict(&self, new: &SyncedIdentity, other: &IdentityInfo) -> (RefusedChangeCode, String) {
         let kind = other.kind.as_str();
         let name = short_name(other.kind, &other.upn, &other.account_name);
         if other.sid == new.sid {
@@ -280,7 +282,7 @@ impl Run<'_> {
                    barred_at = CASE WHEN excluded.state = 'enabled' OR excluded.disabled_reason = 'locked' THEN NULL
                      WHEN identities.state = 'enabled' OR identities.disabled_reason = 'locked' THEN excluded.changed_at
                      ELSE identities.barred_at END",
-                rows(identities.len(), row_places)
+                rows(identities.len(), row_placeholders)
             );
             let mut statement = sql_list(text)
                 .persistent(identities.len() == BATCH_SIZE)
@@ -310,12 +312,12 @@ impl Run<'_> {
 }
 
 /// The placeholders of the `n`th row. Values shared by all rows come first.
-fn row_places(n: usize) -> String {
+fn row_placeholders(n: usize) -> String {
     const SHARED: usize = 2;
     const OWN: usize = 13;
     let first = SHARED + OWN * n + 1;
     // Time and name are in two columns each.
     let [time, name, upn, provenance] = [9, 10, 11, 12].map(|k| first + k);
-    let before = places(first, 9);
+    let before = placeholders(first, 9);
     format!("($1,$2,'hybrid',{before},${time},${time},${name},${name},${upn},${provenance})")
 }

@@ -1,6 +1,6 @@
 //! Connections to the domain controller that an operation works with.
 //!
-//! Everything said to AD goes to one domain controller, the PDC emulator unless another is named: it alone may change a
+//! Every request to AD goes to one domain controller, the PDC emulator unless another is named: it alone may change a
 //! trust's names ([MS-LSAD] 3.1.4.7.16), and what was just written is seen there.
 
 use crate::error::AgentError;

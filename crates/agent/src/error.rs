@@ -132,7 +132,7 @@ pub enum AgentError {
         /// The domain controller.
         controller: String,
     },
-    /// The Kerberos server object was made, but is not to be seen.
+    /// The Kerberos server object was created, but the domain controller does not return it.
     #[error("`{dn}` was created, but the domain controller does not return it")]
     ObjectNotVisible {
         /// The DN of its account.

@@ -1,4 +1,4 @@
-//! After a change: which other domain controllers see it. The change stands in any case: AD replicates it in its own time.
+//! After a change: which other domain controllers see it. AD replicates it in its own time in any case.
 
 use crate::progress::{Event, Progress};
 use crossrealm_api::Tenant;

@@ -32,14 +32,14 @@ pub fn store(server: &str, session: &Session) -> Result<PathBuf, Failure> {
             path.display()
         ))
     };
-    let kept = StoredSession {
+    let stored = StoredSession {
         server: server.to_owned(),
         upn: session.upn.clone(),
         expires_at: session.expires_at,
         token: session.token.clone(),
     };
     let text =
-        Zeroizing::new(serde_json::to_vec(&kept).map_err(|error| {
+        Zeroizing::new(serde_json::to_vec(&stored).map_err(|error| {
             Failure::new(format!("cannot encode the session as JSON: {error}"))
         })?);
     if let Some(folder) = path.parent() {
@@ -63,21 +63,23 @@ pub fn token(server: &str) -> Result<SecretText, Failure> {
     }
     let bytes = Zeroizing::new(read_bounded(&path, MAX_FILE_BYTES, "session")?);
     let again = "sign in again with `crossrealm login`";
-    let kept: StoredSession = serde_json::from_slice(&bytes).map_err(|_| {
+    let stored: StoredSession = serde_json::from_slice(&bytes).map_err(|_| {
         Failure::new(format!("`{}` is not a session file", path.display())).hint(again)
     })?;
-    if kept.server != server {
+    if stored.server != server {
         let reason = format!(
             "`{}` is a session at the service `{}`",
             path.display(),
-            kept.server
+            stored.server
         );
         return Err(Failure::new(reason).hint(again));
     }
-    if kept.expires_at <= now_s() {
-        return Err(Failure::new(format!("the session of `{}` has expired", kept.upn)).hint(again));
+    if stored.expires_at <= now_s() {
+        return Err(
+            Failure::new(format!("the session of `{}` has expired", stored.upn)).hint(again),
+        );
     }
-    Ok(kept.token)
+    Ok(stored.token)
 }
 
 /// Deletes the session at this service.

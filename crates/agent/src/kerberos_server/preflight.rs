@@ -259,7 +259,7 @@ async fn creation_rights(object: &mut ObjectSetup, base: &str) -> Result<Vec<Fin
     Ok(missing)
 }
 
-/// Reports a key that has just been made: tickets encrypted with the one before may still be in use.
+/// Reports a key that is younger than a day: tickets encrypted with the one before may still be in use.
 pub(super) fn too_young(key: &'static str, made_at: Option<i64>) -> Option<Finding> {
     let now = clock::now_s();
     let wait_s = made_at?

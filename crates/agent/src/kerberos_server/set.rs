@@ -22,7 +22,7 @@ use crossrealm_onprem::session::Session;
 pub struct SetOptions<'a> {
     /// Whether the trust is set up too.
     pub trust: bool,
-    /// Whether new keys are made: of the service account, and with `trust` of the trust.
+    /// Whether keys are rotated: of the service account, and with `trust` of the trust.
     pub rotate: bool,
     /// Whether keys that are younger than 24 hours are rotated too.
     pub force: bool,
@@ -136,7 +136,7 @@ pub async fn set(
     Ok(report)
 }
 
-/// Which keys are to be made anew.
+/// Which keys are rotated.
 struct Rotation {
     object: bool,
     trust: bool,
@@ -156,7 +156,7 @@ impl Rotation {
         }
     }
 
-    /// The keys that have just been made.
+    /// The keys that are too young to be rotated.
     fn too_young(&self, object: &ObjectSetup, trust: Option<&TrustSetup<'_>>) -> Vec<Finding> {
         let mut found = Vec::new();
         if self.resumed {

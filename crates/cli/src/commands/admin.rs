@@ -81,11 +81,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-fn show(context: &Context, made: &AdministratorEnrolment) -> Result<(), Failure> {
-    context.output.record(made, ENROLMENT)?;
+fn show(context: &Context, created: &AdministratorEnrolment) -> Result<(), Failure> {
+    context.output.record(created, ENROLMENT)?;
     eprintln!(
         "give the code to `{upn}`, who runs `crossrealm login --user {upn} --enrol`; it is not shown again",
-        upn = made.administrator.upn
+        upn = created.administrator.upn
     );
     Ok(())
 }

@@ -41,7 +41,7 @@ const LIST: &[Column] = &[
     time_column("LastSync", "/last_success_at"),
 ];
 
-const MADE: &[Column] = &[
+const CREATED: &[Column] = &[
     column("Domain", "/domain"),
     column("TrustRotation", "/rotate_trust"),
     time_column("CreatedAt", "/created_at"),
@@ -51,7 +51,7 @@ const MADE: &[Column] = &[
 
 /// A new connector, and where its token is.
 #[derive(Serialize)]
-struct Made<'a> {
+struct Shown<'a> {
     domain: &'a str,
     rotate_trust: bool,
     created_at: i64,
@@ -72,12 +72,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 domain,
                 rotate_trust: allow_trust_rotation,
             };
-            let made = client.create_connector(tenant, &wanted).await?;
+            let created = client.create_connector(tenant, &wanted).await?;
             if let Some(path) = &out {
-                let revoke = client.delete_connector(tenant, &made.connector.domain);
-                write_or_revoke(&made.token, path, revoke).await?;
+                let revoke = client.delete_connector(tenant, &created.connector.domain);
+                write_or_revoke(&created.token, path, revoke).await?;
             }
-            show(&made, out, context)
+            show(&created, out, context)
         }
         Args::List => context.output.list(
             &client.connectors(tenant).await?,
@@ -93,13 +93,17 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// Shows the new connector; without a file the token too.
-fn show(made: &ConnectorCreated, out: Option<PathBuf>, context: &Context) -> Result<(), Failure> {
-    let shown = Made {
-        domain: &made.connector.domain,
-        rotate_trust: made.connector.rotate_trust,
-        created_at: made.connector.created_at,
-        token: out.is_none().then_some(made.token.expose()),
+fn show(
+    created: &ConnectorCreated,
+    out: Option<PathBuf>,
+    context: &Context,
+) -> Result<(), Failure> {
+    let shown = Shown {
+        domain: &created.connector.domain,
+        rotate_trust: created.connector.rotate_trust,
+        created_at: created.connector.created_at,
+        token: out.is_none().then_some(created.token.expose()),
         token_file: out,
     };
-    context.output.record(&shown, MADE)
+    context.output.record(&shown, CREATED)
 }

@@ -34,7 +34,7 @@ pub struct Args {
 
 /// What was created, and where.
 #[derive(Serialize)]
-struct Made {
+struct Created {
     url: String,
     config: PathBuf,
     admin_token: PathBuf,
@@ -70,20 +70,20 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         kdc_listen: args.kdc_listen,
     })
     .await?;
-    let made = Made {
+    let created = Created {
         url: report.url,
         config: report.config,
         admin_token: report.admin_token,
         ca: report.ca,
     };
-    context.output.record(&made, COLUMNS)?;
+    context.output.record(&created, COLUMNS)?;
     eprintln!(
         "\nnext: `crossrealm serve --config {}`, and in another terminal\n  export CROSSREALM_SERVER={}\n  export CROSSREALM_TOKEN=\"$(cat {})\"",
-        made.config.display(),
-        made.url,
-        made.admin_token.display(),
+        created.config.display(),
+        created.url,
+        created.admin_token.display(),
     );
-    if let Some(ca) = &made.ca {
+    if let Some(ca) = &created.ca {
         eprintln!("  export CROSSREALM_CA={}", ca.display());
     }
     eprintln!("  crossrealm tenant create NAME");

@@ -68,7 +68,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.output.list(
                 &services,
                 COLUMNS,
-                "no service principals; `crossrealm service-principal create SPN` makes one",
+                "no service principals; `crossrealm service-principal create SPN` creates one",
             )
         }
         Args::Show { spn } => {

@@ -171,12 +171,16 @@ const TOKENS: &[Column] = &[
     time_column("RevokedAt", "/revoked_at"),
 ];
 
-/// Keys as `kerb1 kvno 1 (seals), kerb2 kvno 2`.
+/// Keys as `kerb1 kvno 1 (encrypts), kerb2 kvno 2`.
 pub(super) fn keys(keys: &Value) -> String {
     let shown = keys.as_array().into_iter().flatten().map(|key| {
         let name = key["name"].as_str().unwrap_or_default();
-        let seals = if key["seals"] == true { " (seals)" } else { "" };
-        format!("{name} kvno {}{seals}", key["kvno"])
+        let encrypts = if key["seals"] == true {
+            " (encrypts)"
+        } else {
+            ""
+        };
+        format!("{name} kvno {}{encrypts}", key["kvno"])
     });
     shown.collect::<Vec<_>>().join(", ")
 }

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connector_without_the_right_is_told_the_option() {
+    fn a_connector_without_the_right_gets_the_hint_to_allow_it() {
         let details = ErrorDetails {
             needs_trust_rotation: true,
             ..ErrorDetails::default()

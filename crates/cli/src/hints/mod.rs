@@ -44,7 +44,7 @@ pub fn of_error(error: &AgentError) -> Option<String> {
             "run it again in a few minutes; nothing was confirmed to the tenant"
         }
         AgentError::NoKeyAccepted { .. } => {
-            "an administrator makes the trust anew with `crossrealm kerberos-server set --setup-cloud-trust`"
+            "an administrator sets the trust up again with `crossrealm kerberos-server set --setup-cloud-trust`"
         }
         AgentError::ObjectNotVisible { .. } => "run it again",
         AgentError::NoAccount(_) => {

@@ -1,4 +1,4 @@
-//! The cloud-side commands against a running service: what they do, what they refuse, and that text and JSON say the same.
+//! The cloud-side commands against a running service: what they do, what they refuse, and that text and JSON hold the same values.
 
 use super::common::{Cloud, PATIENCE};
 use crossrealm_api::{IdentityChange, SyncedIdentity};
@@ -267,9 +267,15 @@ fn missing_objects_are_named() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("token"));
     let mut command = cloud.command(&["tenant", "list"]);
     let output = command.env_remove("CROSSREALM_CA").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.starts_with("error: cannot trust the server"), "{said}");
-    assert!(said.contains("hint: a server with a private CA"), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        message.starts_with("error: cannot trust the server"),
+        "{message}"
+    );
+    assert!(
+        message.contains("hint: a server with a private CA"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -401,9 +407,9 @@ fn a_connector_token_is_shown_once_and_revoked() {
     let create = ["connector", "create", "--domain", "corp.contoso.com"];
     refused(&cloud, &create, "no domain `corp.contoso.com`");
     cloud.sync(vec![]);
-    let made = json(&cloud, &create);
-    let token = made["token"].as_str().unwrap();
-    assert!(token.starts_with("xr_") && made["token_file"].is_null());
+    let created = json(&cloud, &create);
+    let token = created["token"].as_str().unwrap();
+    assert!(token.starts_with("xr_") && created["token_file"].is_null());
     refused(
         &cloud,
         &create,

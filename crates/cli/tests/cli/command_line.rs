@@ -137,8 +137,8 @@ fn an_empty_variable_counts_as_unset() {
     let token = folder.path().join("a.token");
     std::fs::write(&token, "xr_00").unwrap();
     let args = ["user", "list", "--token-file", token.to_str().unwrap()];
-    let said = run("https://127.0.0.1:9", &args);
-    assert!(said.contains("no tenant given"), "{said}");
+    let message = run("https://127.0.0.1:9", &args);
+    assert!(message.contains("no tenant given"), "{message}");
 }
 
 #[test]
@@ -204,35 +204,35 @@ fn init_creates_an_installation_and_a_second_init_changes_nothing() {
         }
         let output = crossrealm(&wrong);
         assert_eq!(output.status.code(), Some(1));
-        let said = format!("error: `{option} {value}` is not valid");
-        assert!(stderr(&output).contains(&said), "{}", stderr(&output));
+        let message = format!("error: `{option} {value}` is not valid");
+        assert!(stderr(&output).contains(&message), "{}", stderr(&output));
         assert!(!dir.exists(), "{option} {value}");
     }
     let output = crossrealm(&args);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(made["url"], "https://login.cloud.example");
+    let created: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(created["url"], "https://login.cloud.example");
     for key in ["config", "admin_token", "ca"] {
         assert!(
-            std::path::Path::new(made[key].as_str().unwrap()).is_file(),
+            std::path::Path::new(created[key].as_str().unwrap()).is_file(),
             "{key}"
         );
     }
-    let token = std::fs::read_to_string(made["admin_token"].as_str().unwrap()).unwrap();
+    let token = std::fs::read_to_string(created["admin_token"].as_str().unwrap()).unwrap();
     assert!(
         !stderr(&output).contains(token.trim()),
         "the token is shown"
     );
     let again = crossrealm(&args);
     assert_eq!(again.status.code(), Some(1));
-    let next = format!("serve --config {}`", made["config"].as_str().unwrap());
+    let next = format!("serve --config {}`", created["config"].as_str().unwrap());
     assert!(
         stderr(&again).contains("installation") && stderr(&again).contains(&next),
         "{}",
         stderr(&again)
     );
     assert_eq!(
-        std::fs::read_to_string(made["admin_token"].as_str().unwrap()).unwrap(),
+        std::fs::read_to_string(created["admin_token"].as_str().unwrap()).unwrap(),
         token
     );
 }

@@ -88,7 +88,7 @@ impl Cloud {
         Client::new(&url, Some(SecretText::new(token.trim())), Some(&ca)).unwrap()
     }
 
-    /// Writes what a sync agent of the domain `corp.contoso.com` would, which makes the domain known.
+    /// Writes what a sync agent of the domain `corp.contoso.com` would, so that the tenant records the domain.
     pub fn sync(&self, changes: Vec<IdentityChange>) -> ApplyIdentitiesResult {
         let wanted = ApplyIdentities {
             run_id: "99999999-9999-9999-9999-999999999999".into(),
@@ -152,7 +152,7 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-/// Whether somebody listens there.
+/// Whether a server listens there.
 pub fn reachable(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }

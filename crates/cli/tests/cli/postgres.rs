@@ -1,5 +1,5 @@
-//! The binary on PostgreSQL, as an operator sets it up: a password in a file, a connection that proves the server, plain words
-//! for what is wrong; and a second node that goes on when the first one is killed.
+//! The binary on PostgreSQL, as an operator sets it up: a password in a file, a connection that verifies the server, the
+//! errors of a wrong set-up; and a second node that goes on when the first one is killed.
 
 #[path = "../../../directory/tests/directory/scratch_postgres.rs"]
 mod scratch_postgres;
@@ -42,8 +42,8 @@ fn an_installation_on_postgresql_is_made_and_served_by_two_nodes() {
     home.refused(&good, "password authentication failed");
     fs::rename(folder.path().join("away"), folder.path().join("pgpass")).unwrap();
     // What was refused left nothing in the way.
-    let made = home.init("one", &good);
-    assert!(made.status.success(), "{made:?}");
+    let created = home.init("one", &good);
+    assert!(created.status.success(), "{created:?}");
     let config = fs::read_to_string(folder.path().join("one/crossrealm.toml")).unwrap();
     assert!(!config.contains(SECRET), "{config}");
     home.refused(&good, "already holds an installation");
@@ -85,15 +85,15 @@ fn an_installation_on_postgresql_is_made_and_served_by_two_nodes() {
         .arg(config)
         .output();
     let away = away.unwrap();
-    let said = String::from_utf8_lossy(&away.stderr);
+    let stderr = String::from_utf8_lossy(&away.stderr);
     assert!(!away.status.success());
     assert!(
-        said.contains("the server cannot be reached") && said.contains("hint:"),
-        "{said}"
+        stderr.contains("the server cannot be reached") && stderr.contains("hint:"),
+        "{stderr}"
     );
 }
 
-/// Somebody who sets up an installation in a folder.
+/// An operator who sets up an installation in a directory.
 struct Operator<'a> {
     folder: &'a Path,
 }
@@ -137,10 +137,10 @@ impl<'a> Operator<'a> {
     /// A first run that is refused for this reason, and leaves nothing.
     fn refused(&self, store: &str, reason: &str) {
         let output = self.init("refused", store);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(reason), "{store}: {said}");
-        assert!(!said.contains(SECRET), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(reason), "{store}: {stderr}");
+        assert!(!stderr.contains(SECRET), "{stderr}");
         assert!(!self.folder.join("refused").exists());
     }
 

@@ -58,7 +58,7 @@ fn an_administrator_enrols_signs_in_works_and_signs_out() {
     let cloud = Cloud::start();
     let home = tempfile::tempdir().unwrap();
     let upn = "ada@contoso.com";
-    let made = cloud.ok(&[
+    let created = cloud.ok(&[
         "-o",
         "json",
         "admin",
@@ -67,8 +67,8 @@ fn an_administrator_enrols_signs_in_works_and_signs_out() {
         "--role",
         "storage-administrator",
     ]);
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
-    let code = made["enrolment_code"].as_str().unwrap();
+    let created: serde_json::Value = serde_json::from_slice(&created.stdout).unwrap();
+    let code = created["enrolment_code"].as_str().unwrap();
 
     let nobody = answered(at(&cloud, home.path(), &["tenant", "list"]), "");
     assert_eq!(nobody.status.code(), Some(1));
@@ -102,8 +102,11 @@ fn an_administrator_enrols_signs_in_works_and_signs_out() {
     let wrong = format!("{PASSWORD}\n{}\n", app.wrong_code());
     let refused = answered(at(&cloud, home.path(), &["login", "--user", upn]), &wrong);
     assert_eq!(refused.status.code(), Some(1));
-    let said = text(&refused.stderr);
-    assert!(said.contains("error:") && said.contains("hint:"), "{said}");
+    let stderr = text(&refused.stderr);
+    assert!(
+        stderr.contains("error:") && stderr.contains("hint:"),
+        "{stderr}"
+    );
     let right = format!("{upn}\n{PASSWORD}\n{}\n", app.code(0));
     let signed_in = answered(at(&cloud, home.path(), &["-o", "json", "login"]), &right);
     assert!(signed_in.status.success(), "{signed_in:?}");
@@ -193,7 +196,7 @@ fn the_first_token_can_be_revoked_and_no_secret_is_an_argument() {
         "{refused:?}"
     );
     let upn = "ada@contoso.com";
-    let made = cloud.ok(&[
+    let created = cloud.ok(&[
         "-o",
         "json",
         "admin",
@@ -202,12 +205,12 @@ fn the_first_token_can_be_revoked_and_no_secret_is_an_argument() {
         "--role",
         "global-administrator",
     ]);
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    let created: serde_json::Value = serde_json::from_slice(&created.stdout).unwrap();
     enrol(
         &cloud,
         home.path(),
         upn,
-        made["enrolment_code"].as_str().unwrap(),
+        created["enrolment_code"].as_str().unwrap(),
     );
     cloud.ok(&["logout"]);
     let refused = cloud.command(&["tenant", "list"]).output().unwrap();

@@ -1,6 +1,6 @@
 //! `crossrealm files serve` against a running service: what appears, what is refused, and that nothing outlives it.
 //!
-//! Needs root and the packages of Samba; elsewhere it says so and passes, unless `CROSSREALM_REQUIRE_WORLD` is set. The
+//! Needs root and the packages of Samba; elsewhere it reports that and passes, unless `CROSSREALM_REQUIRE_WORLD` is set. The
 //! opening of shares with tickets is the lab's story; here it is the host itself.
 
 use super::common::{Cloud, PATIENCE, free_port, reachable, until};
@@ -48,7 +48,7 @@ impl Host {
         let line = self
             .lines
             .recv_timeout(PATIENCE)
-            .expect("a line that says that it serves");
+            .expect("a line that reports that it serves");
         let expected = format!("on 127.0.0.1:{}", self.port);
         assert!(
             line.starts_with("serving acct1.file.contoso.cloud.example "),
@@ -138,7 +138,7 @@ fn state(cloud: &Cloud, file: &str) -> PathBuf {
     cloud.data().join(".host/acct1").join(file)
 }
 
-/// Whether the test can run here; says why where it cannot.
+/// Whether the test can run here; prints the reason where it cannot.
 fn can_run() -> bool {
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let samba = ["smbd", "winbindd", "smbclient"].map(crossrealm_programs::find);
@@ -161,11 +161,11 @@ fn serve(cloud: &Cloud, data: &Path, listen: &str) -> Command {
     command
 }
 
-/// The exit code of a command that does not serve, and what it said.
+/// The exit code of a command that does not serve, and its stderr.
 fn refused(mut command: Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code(), said)
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), stderr)
 }
 
 /// The same command behind a shell in a mount namespace of its own, where `prepare` was run.
@@ -193,14 +193,14 @@ fn a_host_that_cannot_serve_reports_the_reason() {
     let cloud = Cloud::start();
     let data = cloud.data();
     let expect = |command: Command, words: &[&str]| {
-        let (code, said) = refused(command);
-        assert_eq!(code, Some(1), "{said}");
+        let (code, stderr) = refused(command);
+        assert_eq!(code, Some(1), "{stderr}");
         for word in words {
-            assert!(said.contains(word), "`{word}` is missing in: {said}");
+            assert!(stderr.contains(word), "`{word}` is missing in: {stderr}");
         }
     };
 
-    // A port that somebody has, an address that is no one's here.
+    // A port in use, and an address of another machine.
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();
     expect(
@@ -210,7 +210,7 @@ fn a_host_that_cannot_serve_reports_the_reason() {
     let nowhere = serve(&cloud, &data, "192.0.2.1:4450");
     expect(nowhere, &["cannot listen on 192.0.2.1:4450", "hint: "]);
 
-    // A package that is not there, a data folder that nobody may write to, one that is full.
+    // A package that is missing, a data directory that is read-only, one that is full.
     let fine = serve(&cloud, &data, "127.0.0.1:1");
     let missing = behind("mount --bind /dev/null /usr/sbin/winbindd", &fine);
     expect(
@@ -264,11 +264,11 @@ fn a_host_that_cannot_serve_reports_the_reason() {
     for name in [
         "global", "homes", "printers", "ipc$", "admin$", "..", "../etc", "a/b",
     ] {
-        let (code, said) = refused(cloud.command(&["share", "create", &format!("acct1/{name}")]));
+        let (code, stderr) = refused(cloud.command(&["share", "create", &format!("acct1/{name}")]));
         // 2 for what is no ACCOUNT/SHARE at all.
-        assert!(matches!(code, Some(1 | 2)), "{name}: {said}");
+        assert!(matches!(code, Some(1 | 2)), "{name}: {stderr}");
     }
-    // An account goes with its shares only when that is said.
+    // An account is deleted with its shares only with `--force`.
     let guarded = cloud.command(&["storage-account", "delete", "acct1"]);
     expect(guarded, &["has a share", "--force"]);
     let kept = data.join("acct1/shares/kept");
@@ -293,7 +293,7 @@ fn a_host_follows_its_account_and_leaves_no_process() {
     let share = cloud.data().join("acct1/shares/projects");
     assert!(share.is_dir());
 
-    // Nobody gets in without a ticket.
+    // No one gets in without a ticket.
     for user in [&["-N"][..], &["-U", "root%x"]] {
         let list = crossrealm_programs::command("smbclient")
             .args(["-L", "127.0.0.1", "-p", &host.port.to_string()])
@@ -382,7 +382,7 @@ fn a_host_follows_its_account_and_leaves_no_process() {
     assert!(gone(&family));
     assert!(!reachable(host.port));
 
-    // While the API is away, a host begins with what it knew last; not with a copy that somebody changed.
+    // While the API is away, a host starts with its cached state; not with a copy that was changed.
     let mut cloud = cloud;
     let copy = state(&cloud, "last-state.sealed");
     assert_eq!(mode(&copy), 0o600);
@@ -394,13 +394,16 @@ fn a_host_follows_its_account_and_leaves_no_process() {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&copy, &bytes).unwrap();
-        let (code, said) = refused(serve(cloud, &cloud.data(), "127.0.0.1:1"));
-        assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("it cannot be unsealed"), "{said}");
-        assert!(said.contains("it then fetches its state"), "{said}");
+        let (code, stderr) = refused(serve(cloud, &cloud.data(), "127.0.0.1:1"));
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("it cannot be unsealed"), "{stderr}");
+        assert!(stderr.contains("it then fetches its state"), "{stderr}");
         fs::remove_file(&copy).unwrap();
-        let (_, said) = refused(serve(cloud, &cloud.data(), "127.0.0.1:1"));
-        assert!(said.contains("no state of the account is cached"), "{said}");
+        let (_, stderr) = refused(serve(cloud, &cloud.data(), "127.0.0.1:1"));
+        assert!(
+            stderr.contains("no state of the account is cached"),
+            "{stderr}"
+        );
     });
 
     // Killed outright, it leaves nothing behind either, and serves again afterwards.

@@ -19,7 +19,7 @@ use std::str::FromStr;
 /// What can be done with shares.
 #[derive(Subcommand, Debug)]
 pub enum Args {
-    /// Create a share; nobody has access before a grant or a default permission
+    /// Create a share; no one has access before a grant or a default permission
     Create {
         /// The share
         #[arg(value_name = "ACCOUNT/SHARE")]

@@ -79,7 +79,7 @@ struct OnHost {
 /// Each share with the use of its quota on each host. Reports about shares without a quota are out of date.
 pub(super) fn with_use(shares: Vec<Share>, hosts: &[Host]) -> Vec<WithUse> {
     let on_hosts = |share: &Share| {
-        let said = hosts.iter().filter_map(|host| {
+        let report = hosts.iter().filter_map(|host| {
             let quotas = host.report.quotas.iter();
             let mut own = quotas.filter(|quota| quota.share == share.name);
             Some(OnHost {
@@ -90,7 +90,7 @@ pub(super) fn with_use(shares: Vec<Share>, hosts: &[Host]) -> Vec<WithUse> {
             })
         });
         match share.quota_gib {
-            Some(_) => said.collect(),
+            Some(_) => report.collect(),
             None => Vec::new(),
         }
     };
@@ -108,13 +108,17 @@ pub(super) fn gib(value: &Value) -> String {
 
 /// The use of one share as `fs1: 1.50 of 100 GiB used, enforced by btrfs`.
 pub(super) fn on_hosts(hosts: &Value) -> String {
-    let shown = hosts.as_array().into_iter().flatten().map(|said| {
-        let silent = if said["silent"] == true {
+    let shown = hosts.as_array().into_iter().flatten().map(|report| {
+        let silent = if report["silent"] == true {
             " (silent)"
         } else {
             ""
         };
-        format!("{}{silent}: {}", output::plain(&said["host"]), facts(said))
+        format!(
+            "{}{silent}: {}",
+            output::plain(&report["host"]),
+            facts(report)
+        )
     });
     shown.collect::<Vec<_>>().join("; ")
 }
@@ -122,29 +126,30 @@ pub(super) fn on_hosts(hosts: &Value) -> String {
 /// The use of a host's shares as `projects: 1.50 of 100 GiB used, enforced by btrfs`.
 pub fn of_shares(quotas: &Value) -> String {
     let shown = quotas.as_array().into_iter().flatten();
-    let shown = shown.map(|said| format!("{}: {}", output::plain(&said["share"]), facts(said)));
+    let shown =
+        shown.map(|report| format!("{}: {}", output::plain(&report["share"]), facts(report)));
     shown.collect::<Vec<_>>().join("; ")
 }
 
-fn facts(said: &Value) -> String {
-    let limit = said["limit_bytes"].as_u64().unwrap_or(0) >> 30;
-    let mut text = match said["used_bytes"].as_u64() {
+fn facts(report: &Value) -> String {
+    let limit = report["limit_bytes"].as_u64().unwrap_or(0) >> 30;
+    let mut text = match report["used_bytes"].as_u64() {
         Some(bytes) => format!("{} of {limit} GiB used", hundredths(bytes)),
         None => format!("use of {limit} GiB unknown"),
     };
-    text += match said["how"].as_str() {
+    text += match report["how"].as_str() {
         Some("enforced") => ", enforced by btrfs",
         Some("shown-only") => ", shown only, not enforced",
         _ => ", unknown",
     };
-    if let Some(reason) = said["reason"].as_str() {
+    if let Some(reason) = report["reason"].as_str() {
         text += &format!(": {reason}");
     }
-    if let Some(hint) = said["hint"].as_str() {
+    if let Some(hint) = report["hint"].as_str() {
         text += &format!(" ({hint})");
     }
-    if !said["full_since"].is_null() {
-        text += &format!(", full since {}", output::time(&said["full_since"]));
+    if !report["full_since"].is_null() {
+        text += &format!(", full since {}", output::time(&report["full_since"]));
     }
     text
 }
@@ -198,14 +203,14 @@ mod tests {
 
     #[test]
     fn reports_are_shown_with_their_reason() {
-        let said = json!([
+        let report = json!([
             {"host": "fs1", "silent": false, "share": "a", "limit_bytes": 1u64 << 30, "used_bytes": (1u64 << 30) - 1,
              "how": "enforced", "reason": null, "full_since": 1_700_000_000},
             {"host": "fs2", "silent": true, "share": "a", "limit_bytes": 1u64 << 30, "used_bytes": null,
              "how": "shown-only", "reason": "ext4", "hint": "use Btrfs"},
         ]);
         assert_eq!(
-            on_hosts(&said),
+            on_hosts(&report),
             "fs1: 0.99 of 1 GiB used, enforced by btrfs, full since 2023-11-14T22:13:20Z; \
              fs2 (silent): use of 1 GiB unknown, shown only, not enforced: ext4 (use Btrfs)"
         );

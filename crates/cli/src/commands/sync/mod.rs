@@ -2,11 +2,12 @@
 
 mod options;
 mod show;
+mod status;
 
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
-use crate::output::{Column, column, printable, time_column};
+use crate::output::{Column, column, printable};
 use crate::progress::{Console, compared, left_out};
 use clap::Subcommand;
 use crossrealm_agent::connect::domain_name;
@@ -14,10 +15,10 @@ use crossrealm_agent::sync::comparison::{Comparison, SyncJob};
 use crossrealm_agent::sync::once;
 use crossrealm_agent::sync::service::{self, ServiceOptions};
 use crossrealm_api::{ApplyIdentitiesResult, Client, RefusedChange, SyncFailure, SyncState};
-use crossrealm_onprem::sync::{Cursor, Position, Scope};
+use crossrealm_onprem::sync::Scope;
 use options::{SafetyArgs, ScopeArgs, age, interval};
 use serde::Serialize;
-use show::{PLANNED, planned};
+use show::{PLANNED, planned, source};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -107,42 +108,6 @@ const REPORT: &[Column] = &[
     column("Seconds", "/seconds"),
 ];
 
-/// The state of a sync, with what its cursor contains.
-#[derive(Serialize)]
-struct Status {
-    #[serde(flatten)]
-    state: SyncState,
-    #[serde(rename = "bookmark")]
-    cursor_view: Option<CursorView>,
-}
-
-/// What a sync cursor contains.
-#[derive(Serialize)]
-struct CursorView {
-    controller: String,
-    source: &'static str,
-    read_at: i64,
-    compared_at: i64,
-    next_turn_at: Option<i64>,
-    pending: usize,
-}
-
-const STATUS: &[Column] = &[
-    time_column("LastSuccess", "/last_success_at"),
-    column("LastRun", "/last_run_id"),
-    column("Users", "/users"),
-    column("Groups", "/groups"),
-    column("Skipped", "/skipped"),
-    column("Refused", "/refused"),
-    column("Failed", "/failed"),
-    column("AtWork", "/lease/holder"),
-    column("Controller", "/bookmark/controller"),
-    column("Source", "/bookmark/source"),
-    time_column("ReadUpTo", "/bookmark/read_at"),
-    time_column("ComparedAt", "/bookmark/compared_at"),
-    time_column("NextByClock", "/bookmark/next_turn_at"),
-];
-
 /// Runs `crossrealm sync`.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args {
@@ -173,7 +138,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let setup = Setup::new(&domain, &scope, context)?;
             plan(&setup, full, context).await
         }
-        Args::Status { domain } => status(&domain_name(&domain), context).await,
+        Args::Status { domain } => status::run(&domain_name(&domain), context).await,
     }
 }
 
@@ -273,59 +238,6 @@ async fn plan(setup: &Setup<'_>, full: bool, context: &Context) -> Result<(), Fa
         PLANNED,
         "nothing to change: the tenant is up to date",
     )
-}
-
-async fn status(domain: &str, context: &Context) -> Result<(), Failure> {
-    let client: Client = context.client()?;
-    let state = client.sync_state(context.tenant()?, domain).await?;
-    if state.last_success_at.is_none() {
-        eprintln!(
-            "`{}` was never synchronized; run `crossrealm sync once`",
-            printable(domain)
-        );
-    }
-    for one in &state.refusals {
-        eprintln!(
-            "refused by the tenant: `{}`: {} ({})",
-            printable(&one.account_name),
-            printable(&one.message),
-            one.code
-        );
-    }
-    for one in &state.failures {
-        eprintln!(
-            "not synchronized: `{}`: {}",
-            printable(&one.name),
-            printable(&one.reason)
-        );
-    }
-    let cursor = state.cursor.as_deref().and_then(Cursor::parse);
-    let status = Status {
-        cursor_view: cursor.map(|cursor| CursorView {
-            source: source(&cursor.position),
-            controller: cursor.controller,
-            read_at: cursor.read_at,
-            compared_at: cursor.compared_at,
-            next_turn_at: cursor.turns_at,
-            pending: cursor.pending.len(),
-        }),
-        state,
-    };
-    context.output.record(&status, STATUS)
-}
-
-/// How changes are found.
-fn source(position: &Position) -> &'static str {
-    match position {
-        Position::DirSync {
-            sees_deleted: true, ..
-        } => "DirSync",
-        Position::DirSync { .. } => "DirSync; deletions by a full sync every 15 minutes",
-        Position::Usn {
-            sees_deleted: true, ..
-        } => "uSNChanged, deleted objects",
-        Position::Usn { .. } => "uSNChanged; deletions by a full sync every 15 minutes",
-    }
 }
 
 fn warn(result: &ApplyIdentitiesResult) {

@@ -2,7 +2,7 @@
 
 use crate::output::{Column, column};
 use crossrealm_agent::sync::comparison::Comparison;
-use crossrealm_onprem::sync::SyncPlan;
+use crossrealm_onprem::sync::{Position, SyncPlan};
 use crossrealm_types::IdentityKind;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -90,4 +90,18 @@ pub fn planned(comparison: &Comparison) -> Vec<Planned> {
     };
     all.sort_by(|a, b| (order(a), b.kind, &a.name).cmp(&(order(b), a.kind, &b.name)));
     all
+}
+
+/// How changes are found.
+pub fn source(position: &Position) -> &'static str {
+    match position {
+        Position::DirSync {
+            sees_deleted: true, ..
+        } => "DirSync",
+        Position::DirSync { .. } => "DirSync; deletions by a full sync every 15 minutes",
+        Position::Usn {
+            sees_deleted: true, ..
+        } => "uSNChanged, deleted objects",
+        Position::Usn { .. } => "uSNChanged; deletions by a full sync every 15 minutes",
+    }
 }

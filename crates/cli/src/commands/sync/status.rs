@@ -1,0 +1,85 @@
+//! `crossrealm sync status`: the last successful sync, and what failed.
+
+use super::show::source;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Column, column, printable, time_column};
+use crossrealm_api::{Client, SyncState};
+use crossrealm_onprem::sync::Cursor;
+use serde::Serialize;
+
+/// The state of a sync, with what its cursor contains.
+#[derive(Serialize)]
+struct Status {
+    #[serde(flatten)]
+    state: SyncState,
+    #[serde(rename = "bookmark")]
+    cursor_view: Option<CursorView>,
+}
+
+/// What a sync cursor contains.
+#[derive(Serialize)]
+struct CursorView {
+    controller: String,
+    source: &'static str,
+    read_at: i64,
+    compared_at: i64,
+    next_turn_at: Option<i64>,
+    pending: usize,
+}
+
+const STATUS: &[Column] = &[
+    time_column("LastSuccess", "/last_success_at"),
+    column("LastRun", "/last_run_id"),
+    column("Users", "/users"),
+    column("Groups", "/groups"),
+    column("Skipped", "/skipped"),
+    column("Refused", "/refused"),
+    column("Failed", "/failed"),
+    column("AtWork", "/lease/holder"),
+    column("Controller", "/bookmark/controller"),
+    column("Source", "/bookmark/source"),
+    time_column("ReadUpTo", "/bookmark/read_at"),
+    time_column("ComparedAt", "/bookmark/compared_at"),
+    time_column("NextByClock", "/bookmark/next_turn_at"),
+];
+
+/// Runs `crossrealm sync status`.
+pub async fn run(domain: &str, context: &Context) -> Result<(), Failure> {
+    let client: Client = context.client()?;
+    let state = client.sync_state(context.tenant()?, domain).await?;
+    if state.last_success_at.is_none() {
+        eprintln!(
+            "`{}` was never synchronized; run `crossrealm sync once`",
+            printable(domain)
+        );
+    }
+    for one in &state.refusals {
+        eprintln!(
+            "refused by the tenant: `{}`: {} ({})",
+            printable(&one.account_name),
+            printable(&one.message),
+            one.code
+        );
+    }
+    for one in &state.failures {
+        eprintln!(
+            "not synchronized: `{}`: {}",
+            printable(&one.name),
+            printable(&one.reason)
+        );
+    }
+    let cursor = state.cursor.as_deref().and_then(Cursor::parse);
+    let status = Status {
+        cursor_view: cursor.map(|cursor| CursorView {
+            source: source(&cursor.position),
+            controller: cursor.controller,
+            read_at: cursor.read_at,
+            compared_at: cursor.compared_at,
+            next_turn_at: cursor.turns_at,
+            pending: cursor.pending.len(),
+        }),
+        state,
+    };
+    context.output.record(&status, STATUS)
+}

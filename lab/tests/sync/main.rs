@@ -406,7 +406,7 @@ impl Play {
 
         self.may_replicate("svc-sync")?;
         // Samba keeps deleted objects from such an account, and says nothing of them.
-        let source = "DirSync; deletions by comparing everything every 15 minutes";
+        let source = "DirSync; deletions by a full sync every 15 minutes";
         assert_eq!(as_service(self, &plain)?["source"], source);
         self.tool(&["user", "create", "frida", USER_PASSWORD])?;
         self.tool(&["group", "addmembers", "Engineers", "frida"])?;

@@ -22,7 +22,7 @@ impl Play {
         self.tool(&["user", "create", "gerda", USER_PASSWORD])?;
         self.tool(&["user", "create", "hans", USER_PASSWORD])?;
         self.tool(&["user", "delete", "gerda"])?;
-        let blind = "DirSync; deletions by comparing everything every 15 minutes";
+        let blind = "DirSync; deletions by a full sync every 15 minutes";
         assert_eq!(self.agent_once(&["--full"])?["source"], blind);
         self.deleted_objects(&format!("{DELETED_OBJECTS}(A;;RPLC;;;{sid})"))?;
         let seeing = self.agent_once(&[])?;

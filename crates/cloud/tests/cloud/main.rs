@@ -1,6 +1,7 @@
 //! The service, started in the process and used as clients use it: see `../README.md`.
 
 mod administrators;
+mod callers;
 mod certificate;
 mod common;
 mod connectors;
@@ -12,6 +13,7 @@ mod kerberos_port;
 mod limits;
 mod load;
 mod nodes;
+mod openapi;
 mod quotas;
 mod rest;
 mod roles;

@@ -1,12 +1,11 @@
 //! The OpenAPI document, examined by programs of others: `openapi-spec-validator` finds it valid, and under the requests of
 //! `schemathesis` a served instance fails nowhere and answers nothing that the document does not say.
 
-mod common;
-
-use common::Service;
-use crossrealm_api::{AdministratorCreate, OPENAPI_PATH, Role, ShareCreate, StorageAccountCreate};
+use crate::common::Service;
+use crossrealm_api::{AdministratorCreate, OPENAPI_PATH, ShareCreate, StorageAccountCreate};
 use crossrealm_lab::Run;
 use crossrealm_lab::python::Environment;
+use crossrealm_types::AdministratorRole;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -114,7 +113,7 @@ async fn the_service_answers_as_its_document_says() {
     created.await.unwrap();
     let administrator = AdministratorCreate {
         upn: "erin@contoso.com".into(),
-        role: Role::Reader,
+        role: AdministratorRole::Reader,
         tenant: None,
     };
     let created = service.admin.create_administrator(&administrator);

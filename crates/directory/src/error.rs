@@ -174,20 +174,20 @@ pub enum Refusal {
         /// Those that it reported.
         held: Vec<u32>,
     },
-    /// The storage account has as many host tokens as it may.
+    /// The storage account has the maximum number of host tokens.
     #[error("storage account `{account}` has {most} host tokens")]
     TooManyHostTokens {
         /// The account.
         account: String,
-        /// How many it may have.
+        /// The maximum.
         most: usize,
     },
-    /// The storage account has as many SMB hosts as are remembered.
+    /// The storage account has the maximum number of SMB hosts.
     #[error("storage account `{account}` has {most} other hosts")]
     TooManyHosts {
         /// The account.
         account: String,
-        /// How many are remembered.
+        /// The maximum.
         most: i64,
     },
     /// The user is synchronized from AD and is changed there.
@@ -216,7 +216,7 @@ pub enum Refusal {
         /// The domain.
         domain: String,
     },
-    /// One request holds more changes than it may.
+    /// One request has too many changes.
     #[error(
         "a request has at most {changes} changes and {failures} failures, and a change at most {members} members"
     )]
@@ -228,7 +228,7 @@ pub enum Refusal {
         /// The most members of one change.
         members: usize,
     },
-    /// The run would delete or disable more identities than may go without a declaration.
+    /// The run would delete or disable more identities than need no declaration.
     #[error(
         "this would make {lost} of the {held} identities of domain `{domain}` deleted or disabled within 24 hours, more than the {allowed} that need no declaration; the request changed nothing"
     )]
@@ -239,7 +239,7 @@ pub enum Refusal {
         lost: i64,
         /// How many identities the domain had before.
         held: i64,
-        /// How many may go.
+        /// How many need no declaration.
         allowed: i64,
         /// How many this run deletes or disables.
         by_run: i64,
@@ -294,14 +294,14 @@ pub enum Refusal {
         /// The kind of token.
         role: &'static str,
     },
-    /// There are as many administrators as there may be.
+    /// There is the maximum number of administrators.
     #[error("there are already {most} administrators")]
     TooManyAdministrators {
-        /// How many there may be.
+        /// The maximum.
         most: i64,
     },
-    /// After this nobody could administer the installation.
-    #[error("after this no administrator of the installation would be left")]
+    /// The operation would leave the installation without an administrator.
+    #[error("this would leave the installation without an administrator")]
     LastAdministrator,
     /// Name, password or one-time code of a sign-in is wrong, or the code was used before.
     #[error("name, password or code is wrong, or the code was used before")]

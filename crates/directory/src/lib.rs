@@ -29,7 +29,7 @@ mod tenants;
 mod trusts;
 
 pub use administrators::attempts::{FREE_FAILURES, FREE_FAILURES_OF_SENDER};
-pub use administrators::sign_in::{SESSION_LIFE_S, Session, SignInAs};
+pub use administrators::sign_in::{ClaimedIdentity, SESSION_LIFE_S, Session};
 pub use administrators::tokens::{NewToken, TokenInfo, TokenRole};
 pub use administrators::{AdministratorInfo, CODE_LIFE_S, Enrolment};
 pub use audit::ad_steps::{AdStep, MAX_AD_STEP};

@@ -11,7 +11,7 @@ use crossrealm_api::endpoint;
 use crossrealm_api::{
     Administrator, AdministratorEnrolment, Code, EnrolmentBegun, Page, SecretText, Session,
 };
-use crossrealm_directory::{self as directory, AdministratorInfo, SignInAs, TokenRole};
+use crossrealm_directory::{self as directory, AdministratorInfo, ClaimedIdentity, TokenRole};
 use zeroize::Zeroizing;
 
 /// [`endpoint::CreateAdministrator`]
@@ -149,8 +149,8 @@ fn room(app: &AppState, peer: Peer) -> Result<impl Drop + use<>, ApiError> {
         .ok_or_else(|| ApiError::new(Code::Overloaded, "too many sign-ins at once"))
 }
 
-fn who(upn: String, peer: Peer) -> SignInAs {
-    SignInAs {
+fn who(upn: String, peer: Peer) -> ClaimedIdentity {
+    ClaimedIdentity {
         upn,
         address: peer.0.ip().to_canonical(),
         sender: sender(peer.0.ip()),

@@ -40,7 +40,7 @@ const HASH_LEN: usize = 32;
 
 /// A claimed identity, and where the claim comes from.
 #[derive(Clone, Debug)]
-pub struct SignInAs {
+pub struct ClaimedIdentity {
     /// The name that was sent.
     pub upn: String,
     /// The address that the request came from.
@@ -52,7 +52,7 @@ pub struct SignInAs {
 /// A session: a token for a bounded time, shown once.
 pub type Session = (Zeroizing<String>, TokenInfo);
 
-impl SignInAs {
+impl ClaimedIdentity {
     fn key(&self) -> String {
         self.upn.to_lowercase()
     }
@@ -73,7 +73,7 @@ impl Directory {
     /// Signs an enrolled administrator in.
     pub async fn sign_in(
         &self,
-        who: &SignInAs,
+        who: &ClaimedIdentity,
         password: Zeroizing<String>,
         code: &str,
     ) -> Result<Session> {
@@ -114,7 +114,7 @@ impl Directory {
     /// that names `issuer`. Each call replaces the secret of the one before.
     pub async fn begin_enrolment(
         &self,
-        who: &SignInAs,
+        who: &ClaimedIdentity,
         code: &str,
         issuer: &str,
     ) -> Result<Zeroizing<String>> {
@@ -164,7 +164,7 @@ impl Directory {
     /// spends the enrolment code and begins a session.
     pub async fn finish_enrolment(
         &self,
-        who: &SignInAs,
+        who: &ClaimedIdentity,
         enrolment_code: &str,
         password: Zeroizing<String>,
         code: &str,
@@ -200,7 +200,7 @@ impl Directory {
     }
 
     /// Counts the attempt and reads the account, if it exists.
-    async fn attempt(&self, who: &SignInAs) -> Result<Option<Administrator>> {
+    async fn attempt(&self, who: &ClaimedIdentity) -> Result<Option<Administrator>> {
         if let Some(wait) = self.reserve_attempt(&who.subjects()).await? {
             return Err(Refusal::SignInLocked { wait_s: wait }.into());
         }
@@ -222,7 +222,7 @@ impl Directory {
     async fn begin_session(
         &self,
         mut tx: crate::db::pools::Tx,
-        who: &SignInAs,
+        who: &ClaimedIdentity,
         found: &Administrator,
         action: &'static str,
     ) -> Result<Session> {
@@ -254,7 +254,7 @@ impl Directory {
 
     /// Records a refusal. An attempt during a lockout is not recorded: it was refused before its credentials were
     /// looked at.
-    async fn refuse(&self, who: &SignInAs, action: &'static str) -> Result<DirectoryError> {
+    async fn refuse(&self, who: &ClaimedIdentity, action: &'static str) -> Result<DirectoryError> {
         let shown = crate::names::shown(&who.upn);
         let mut tx = self.begin().await?;
         let tenant = find(&mut tx, &who.key())

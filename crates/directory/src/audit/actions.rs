@@ -15,7 +15,7 @@ const ACTIONS: &[(&str, &str)] = &[
     ),
     (
         "trust.prepare",
-        "The tenant made a new trust key, or handed out the pending one again",
+        "The tenant generated a new trust key, or returned the pending one again",
     ),
     (
         "trust.rotate",
@@ -23,7 +23,7 @@ const ACTIONS: &[(&str, &str)] = &[
     ),
     (
         "trust.confirm",
-        "A trust key was proved by a referral and became current",
+        "A referral proved the trust key, which became current",
     ),
     (
         "trust.begin_removal",
@@ -31,7 +31,7 @@ const ACTIONS: &[(&str, &str)] = &[
     ),
     (
         "trust.cancel_removal",
-        "The removal of a trust was taken back before AD was changed",
+        "The removal of a trust was cancelled before AD was changed",
     ),
     (
         "trust.delete",
@@ -47,7 +47,7 @@ const ACTIONS: &[(&str, &str)] = &[
     ),
     (
         "kerberos_server.cancel_removal",
-        "The removal of a Kerberos server object was taken back before AD was changed",
+        "The removal of a Kerberos server object was cancelled before AD was changed",
     ),
     (
         "kerberos_server.delete",
@@ -119,11 +119,11 @@ const ACTIONS: &[(&str, &str)] = &[
     ),
     ("token.create", "A token was created"),
     ("token.revoke", "A token was revoked by an administrator"),
-    ("token.end", "The holder of a token ended it"),
+    ("token.end", "The bearer of a token revoked it"),
     ("admin.create", "An administrator was created"),
     (
         "admin.enrol-begin",
-        "An administrator asked for the secret of an authenticator",
+        "An administrator requested a new authenticator secret",
     ),
     (
         "admin.enrol",

@@ -21,7 +21,7 @@ pub struct HostState {
     pub domains: Vec<DomainInfo>,
     /// The numbers of the id ranges of the tenant's domains, by domain SID; of domains that are gone too.
     pub id_ranges: BTreeMap<String, u32>,
-    /// What its keytab is made of.
+    /// The content of its keytab.
     pub keytab: KeytabMaterial,
     /// Its shares.
     pub shares: Vec<HostShare>,

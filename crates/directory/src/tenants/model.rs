@@ -19,7 +19,7 @@ pub struct NewTenant {
     pub domain: String,
     /// The Kerberos realm; by default `KERBEROS.` and the upper-cased domain.
     pub realm: Option<String>,
-    /// The flat (NetBIOS) name, at most 15 characters; by default made of the name and `-KRB`.
+    /// The flat (NetBIOS) name, at most 15 characters; by default derived from the name, with `-KRB`.
     pub flat_name: Option<String>,
     /// The DNS suffixes AD refers to the realm; by default the domain.
     pub top_level_names: Vec<String>,

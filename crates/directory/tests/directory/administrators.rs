@@ -2,8 +2,8 @@
 
 use crate::support::{World, by};
 use crossrealm_directory::{
-    Directory, DirectoryError, EventFilter, FREE_FAILURES, FREE_FAILURES_OF_SENDER, NewToken,
-    Session, SignInAs, TokenRole,
+    ClaimedIdentity, Directory, DirectoryError, EventFilter, FREE_FAILURES,
+    FREE_FAILURES_OF_SENDER, NewToken, Session, TokenRole,
 };
 use crossrealm_testkit::authenticator::Authenticator;
 use crossrealm_types::{AdministratorRole, EventOutcome};
@@ -14,9 +14,9 @@ const UPN: &str = "Ada@contoso.com";
 const PASSWORD: &str = "correct horse battery";
 const ISSUER: &str = "Crossrealm cloud.example";
 
-fn from(upn: &str, last: u8) -> SignInAs {
+fn from(upn: &str, last: u8) -> ClaimedIdentity {
     let address = IpAddr::from([192, 0, 2, last]);
-    SignInAs {
+    ClaimedIdentity {
         upn: upn.into(),
         address,
         sender: address,
@@ -36,7 +36,7 @@ fn code_of(error: DirectoryError) -> &'static str {
 
 async fn sign_in(
     directory: &Directory,
-    who: &SignInAs,
+    who: &ClaimedIdentity,
     text: &str,
     code: &str,
 ) -> Result<Session, &'static str> {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// `POST /administrators`: a new administrator, who then enrols. Needs a global administrator.
+/// A new administrator, who then enrols.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdministratorCreate {
@@ -32,7 +32,7 @@ pub struct Administrator {
     /// Its name.
     #[serde(default)]
     pub tenant_name: Option<String>,
-    /// When they were made, Unix seconds.
+    /// When they were created, Unix seconds.
     pub created_at: i64,
     /// When they enrolled, Unix seconds; absent until they do.
     #[serde(default)]
@@ -45,8 +45,7 @@ pub struct Administrator {
     pub signed_in_at: Option<i64>,
 }
 
-/// The answer to [`AdministratorCreate`], and to `POST /administrators/{upn}/reset`. The code is shown once and stored as a
-/// hash.
+/// An administrator with a new enrolment code. The code is returned once and stored as a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AdministratorEnrolment {
     /// The administrator.
@@ -55,7 +54,7 @@ pub struct AdministratorEnrolment {
     pub enrolment_code: SecretText,
 }
 
-/// `POST /sign-in/enrolment`: begins an enrolment. Needs no token.
+/// Begins an enrolment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolmentBegin {
@@ -68,11 +67,11 @@ pub struct EnrolmentBegin {
 /// The answer to [`EnrolmentBegin`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EnrolmentBegun {
-    /// What an authenticator app reads: an `otpauth` URI with the secret. Each beginning makes another; the last one counts.
+    /// What an authenticator app reads: an `otpauth` URI with the secret. Each enrolment that is begun generates another; the last one is valid.
     pub otpauth_uri: SecretText,
 }
 
-/// `POST /sign-in/enrolment/finish`: ends an enrolment; answered with a [`Session`]. Needs no token.
+/// Ends an enrolment; answered with a [`Session`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolmentFinish {
@@ -80,13 +79,13 @@ pub struct EnrolmentFinish {
     pub upn: String,
     /// The one-time code.
     pub enrolment_code: SecretText,
-    /// The password to sign in with from now on: 12 characters to 256 bytes.
+    /// The new password: 12 characters to 256 bytes.
     pub password: SecretText,
     /// The authenticator's current code: it shows that the secret arrived.
     pub code: SecretText,
 }
 
-/// `POST /sign-in`: password and one-time code, both or nothing. Needs no token.
+/// Password and one-time code, both or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
@@ -98,10 +97,10 @@ pub struct SignIn {
     pub code: SecretText,
 }
 
-/// The answer to [`SignIn`] and [`EnrolmentFinish`]. `POST /sign-out` with the token ends it before its time.
+/// A session that has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
-    /// The bearer token, shown once and stored as a hash.
+    /// The bearer token, returned once and stored as a hash.
     pub token: SecretText,
     /// Who signed in.
     pub upn: String,

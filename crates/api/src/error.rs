@@ -83,7 +83,7 @@ codes! {
     Forbidden = 403 "forbidden",
     /// No such endpoint.
     EndpointNotFound = 404 "endpoint_not_found",
-    /// The endpoint knows no such method.
+    /// The endpoint does not have the method.
     MethodNotAllowed = 405 "method_not_allowed",
     /// The body or a parameter is not what the endpoint takes.
     InvalidRequest = 400 "invalid_request",
@@ -121,7 +121,7 @@ codes! {
     UserNotFound = 404 "user_not_found",
     /// A user with this UPN is there already.
     UserExists = 409 "user_exists",
-    /// The user comes from AD and is changed there.
+    /// The user is synchronized from AD and is changed there.
     UserIsHybrid = 409 "user_is_hybrid",
     /// No such group.
     GroupNotFound = 404 "group_not_found",
@@ -135,7 +135,7 @@ codes! {
     StorageAccountExists = 409 "storage_account_exists",
     /// The storage account still has shares.
     AccountHasShares = 409 "account_has_shares",
-    /// A host that serves the account lacks the key that would seal after the rotation.
+    /// A host that serves the account lacks the key that would encrypt new tickets after the rotation.
     HostLacksKey = 409 "host_lacks_key",
     /// No such share.
     ShareNotFound = 404 "share_not_found",
@@ -153,11 +153,11 @@ codes! {
     TooManyHostTokens = 409 "too_many_host_tokens",
     /// The storage account has as many hosts as are remembered.
     TooManyHosts = 409 "too_many_hosts",
-    /// Name, password or code of a sign-in is wrong, or the code was used already.
+    /// Name, password or code of a sign-in is wrong, or the code was used before.
     SignInRefused = 401 "sign_in_refused",
     /// Too many sign-ins of this name or from this address failed: wait.
     SignInLocked = 429 "sign_in_locked",
-    /// The password is too short, too long or holds the name.
+    /// The password is too short, too long or contains the name.
     BadPassword = 400 "bad_password",
     /// No such administrator.
     AdministratorNotFound = 404 "administrator_not_found",
@@ -177,7 +177,7 @@ codes! {
     DomainSidTaken = 409 "domain_sid_taken",
     /// The request holds more changes than one may.
     TooManyChanges = 400 "too_many_changes",
-    /// The sync would delete or disable more identities than may go unasked.
+    /// The sync would delete or disable more identities than it may without a declaration.
     TooManyDeletions = 409 "too_many_deletions",
     /// Another sync agent holds the lease of the domain's sync.
     LeaseLost = 409 "lease_lost",

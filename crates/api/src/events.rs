@@ -1,4 +1,4 @@
-//! The audit trail: every ticket asked for and every change made, each with who, what and why.
+//! The audit trail: every ticket request and every change.
 
 use crossrealm_types::{EventKind, EventOutcome};
 use schemars::JsonSchema;
@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// One entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Its place in the order of recording; ascends. The `after` of a list.
+    /// Its ascending number in the order of recording; the `after` of a list.
     pub sequence: i64,
-    /// The id that a refusal told the client; absent for events that no client was told of.
+    /// The id that the refusal carried to the client; absent where the client got none.
     #[serde(default)]
     pub id: Option<String>,
     /// When, in Unix milliseconds.
@@ -22,7 +22,7 @@ pub struct Event {
     pub action: String,
     /// The stable reason of a refusal, such as `identity-disabled`; empty where it was done.
     pub reason: String,
-    /// The reason in words, where it is that of a refused ticket.
+    /// The text of the reason, of a refused ticket.
     #[serde(default)]
     pub reason_text: Option<String>,
     /// What to do next, where that is known.
@@ -41,11 +41,11 @@ pub struct Event {
     pub detail: String,
 }
 
-/// `GET /tenants/{tenant}/events`: which events are wanted, oldest first.
+/// Which events are wanted, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
-    /// Only events recorded behind the one with this `sequence`.
+    /// Only events recorded after the one with this `sequence`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<i64>,
     /// Only events at or after this time, Unix milliseconds.

@@ -9,11 +9,11 @@ use uuid::Uuid;
 /// The most SIDs and names in one [`ResolveNames`].
 pub const MAX_RESOLVED: usize = 1_000;
 
-/// `POST /tenants/{tenant}/storage-accounts/{name}/host-tokens`: a token for one host.
+/// A token for one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HostTokenCreate {
-    /// Whose it will be, e.g. the host's name; the actor of the host's audit events.
+    /// Its owner, e.g. the name of the host; the actor of the host's audit events.
     pub name: String,
 }
 
@@ -22,25 +22,25 @@ pub struct HostTokenCreate {
 pub struct HostToken {
     /// Its id.
     pub id: Uuid,
-    /// Whose it is.
+    /// Its owner.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: i64,
     /// When it was revoked.
     #[serde(default)]
     pub revoked_at: Option<i64>,
 }
 
-/// The answer to [`HostTokenCreate`]. The token is shown once and stored as a hash.
+/// The answer to [`HostTokenCreate`]. The token is returned once and stored as a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostTokenCreated {
-    /// What there is to know of it.
+    /// Its record.
     pub host_token: HostToken,
     /// The bearer token.
     pub token: SecretText,
 }
 
-/// `POST /tenants/{tenant}/storage-accounts/{name}/names`: who is meant by SIDs and names. At most [`MAX_RESOLVED`] of
+/// SIDs and names to resolve. At most [`MAX_RESOLVED`] of
 /// both together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -81,7 +81,7 @@ pub struct ResolvedName {
 /// The most sessions in one [`HostReport`].
 pub const MAX_REPORTED_SESSIONS: usize = 500;
 
-/// `PUT /tenants/{tenant}/storage-accounts/{name}/hosts/{host}`: what a host says of itself. `{host}` is its name: 1 to 63
+/// The report of an SMB host. `{host}` is its name: 1 to 63
 /// letters, digits, dots, hyphens and underscores.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostReport {
@@ -94,7 +94,7 @@ pub struct HostReport {
     /// The version of the account's state that is in effect; absent before the first one.
     #[serde(default)]
     pub state_version: Option<String>,
-    /// What keeps it from serving, or from putting the newest state into effect.
+    /// What prevents it from serving, or from applying the newest state.
     #[serde(default)]
     pub problem: Option<String>,
     /// How many users keep a role until their tickets end that they should not have any more, since no more can be refused.
@@ -121,7 +121,7 @@ pub struct HostReport {
     /// How many of its shares have a quota.
     #[serde(default)]
     pub quota_count: u32,
-    /// What became of the quotas, at most [`MAX_REPORTED_QUOTAS`], the fullest first.
+    /// The quotas, at most [`MAX_REPORTED_QUOTAS`], the fullest first.
     #[serde(default)]
     pub quotas: Vec<HostQuota>,
 }
@@ -136,7 +136,7 @@ pub struct HostQuota {
     /// How much it held when that was seen last; absent before the first time.
     #[serde(default)]
     pub used_bytes: Option<u64>,
-    /// What holds the users to it.
+    /// How it is enforced.
     pub how: QuotaHow,
     /// Why it is not enforced, or why the numbers are not to be relied on; absent where nothing is amiss.
     #[serde(default)]
@@ -144,22 +144,22 @@ pub struct HostQuota {
     /// What to do about that, where it is known.
     #[serde(default)]
     pub hint: Option<String>,
-    /// Since when it has been full, as far as this host saw; absent where it is not.
+    /// Since when it has been full, as observed by this host; absent where it is not.
     #[serde(default)]
     pub full_since: Option<i64>,
 }
 
-/// What holds users to a quota.
+/// How a quota is enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum QuotaHow {
-    /// The file system refuses what goes beyond it.
+    /// The file system refuses writes beyond it.
     Enforced,
-    /// Clients are shown it as the size of the share, and nothing stops one that does not look.
+    /// Clients see it as the size of the share; writes beyond it are not refused.
     ShownOnly,
-    /// The host does not know how much the share holds, so that clients are shown its size alone.
+    /// The host does not know how much the share holds; clients see only its size.
     Unknown,
-    /// What a newer host says and this program does not know.
+    /// A value of a newer host.
     #[serde(other)]
     Other,
 }
@@ -185,19 +185,19 @@ pub struct HostSession {
     pub encryption: String,
 }
 
-/// `GET /tenants/{tenant}/storage-accounts/{name}/hosts`: the hosts of an account, one item for each.
+/// An SMB host of a storage account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Host {
     /// Its name.
     pub name: String,
     /// When it reported last.
     pub reported_at: i64,
-    /// Whether it has been silent for longer than a host that lives ever is.
+    /// Whether its last report is older than that of any host that runs.
     pub silent: bool,
     /// Whether the state in effect is the newest one; absent before the first one.
     #[serde(default)]
     pub up_to_date: Option<bool>,
-    /// What it said.
+    /// Its last report.
     #[serde(flatten)]
     pub report: HostReport,
 }

@@ -40,7 +40,7 @@ pub struct PrincipalRef {
     pub name: String,
 }
 
-/// `GET /tenants/{tenant}/users/{user}`: a user (by UPN, account name or SID) with the groups that its tickets name.
+/// A user (by UPN, account name or SID) with the groups that its tickets name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserDetails {
     /// The user.
@@ -93,7 +93,7 @@ pub struct EffectiveGroup {
     pub by_primary_group: bool,
 }
 
-/// `GET /tenants/{tenant}/groups/{group}`: a group (by name or SID) with one page of its direct members.
+/// A group (by name or SID) with one page of its direct members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupDetails {
     /// The group.
@@ -111,7 +111,7 @@ pub struct GroupDetails {
     pub members: Page<PrincipalRef>,
 }
 
-/// `POST /tenants/{tenant}/users`: a cloud-only user.
+/// A cloud-only user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserCreate {
@@ -136,7 +136,7 @@ pub struct SyncDomain {
 /// How far the sync of a domain has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncState {
-    /// The agent's own bookmark in AD, stored with the last request of a run and given back unchanged.
+    /// The sync cursor, opaque to the server: stored with the last request of a run.
     pub cursor: Option<String>,
     /// The id of the last run that ended well.
     pub last_run_id: Option<String>,
@@ -186,7 +186,7 @@ pub struct LeaseHolder {
     pub expires_at: i64,
 }
 
-/// `POST /tenants/{tenant}/domains/{domain}/sync-lease`: takes or renews the lease of the domain's sync, so that one
+/// Takes or renews the sync lease of the domain, so that one
 /// agent works at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -200,15 +200,15 @@ pub struct SyncLeaseRequest {
 /// The answer to [`SyncLeaseRequest`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncLease {
-    /// Whether the agent that asked holds it now.
+    /// Whether the agent that asked holds the lease.
     pub granted: bool,
-    /// Who holds it.
+    /// The agent that holds it.
     pub holder: String,
     /// When it ends unless it is renewed, by the server's clock.
     pub expires_at: i64,
 }
 
-/// `DELETE /tenants/{tenant}/domains/{domain}/sync-lease`: gives the lease back. That of another holder stands.
+/// Releases the lease. The lease of another holder stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SyncLeaseRelease {
@@ -216,7 +216,7 @@ pub struct SyncLeaseRelease {
     pub holder: String,
 }
 
-/// `POST /tenants/{tenant}/domains/{domain}/identities/lookup`: which of a domain's objects are wanted.
+/// The objects of a domain to look up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityLookup {
@@ -227,7 +227,7 @@ pub struct IdentityLookup {
 /// The answer to [`IdentityLookup`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IdentitiesFound {
-    /// Those the tenant holds, deleted ones included; not in the order asked for.
+    /// Those that the tenant holds, deleted ones included, in any order.
     pub identities: Vec<SyncedIdentity>,
 }
 
@@ -256,7 +256,7 @@ pub struct SyncedIdentity {
     /// The RID of its primary group; 0 for a group.
     #[serde(default)]
     pub primary_group_rid: u32,
-    /// The `objectGUID`s of a group's direct members, in order. Filled on reading; not looked at on writing.
+    /// The `objectGUID`s of a group's direct members, in order. Present when read; ignored when written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<String>,
     /// Whether there are more members behind these, to be read from `GET …/identities/{object_guid}/members`: one answer
@@ -265,7 +265,7 @@ pub struct SyncedIdentity {
     pub more_members: bool,
 }
 
-/// `GET /tenants/{tenant}/domains/{domain}/identities`: what the tenant holds of a domain, one page.
+/// What the tenant holds of a domain, one page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DomainIdentitiesPage {
     /// The domain as registered; absent where it never was.
@@ -298,14 +298,14 @@ pub enum IdentityChange {
         #[serde(default)]
         remove: Vec<String>,
     },
-    /// Marks as deleted. Its SID stays taken; its memberships go.
+    /// Marks the object as deleted. Its SID stays reserved; its memberships are removed.
     Delete {
         /// Its `objectGUID`.
         object_guid: String,
     },
 }
 
-/// `POST /tenants/{tenant}/domains/{domain}/identities`: changes of one run of the sync agent, in order, in one transaction.
+/// Changes of one run of the sync agent, in order, in one transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplyIdentities {
     /// The id of the run.
@@ -317,7 +317,7 @@ pub struct ApplyIdentities {
     /// Objects that the agent left out.
     #[serde(default)]
     pub skipped: u64,
-    /// The agent's bookmark; stored where `last` is set.
+    /// The sync cursor; stored where `last` is set.
     #[serde(default)]
     pub cursor: Option<String>,
     /// Whether this ends the run.
@@ -326,8 +326,8 @@ pub struct ApplyIdentities {
     /// Under which name the agent holds the lease. Refused with `lease_lost` while another one holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
-    /// The bookmark that the run started from; empty where there was none. Refused with `cursor_moved` where the stored
-    /// one is another: another run has ended since. Looked at in every request that has it.
+    /// The sync cursor that the run started from; empty where there was none. Refused with `cursor_moved` where the
+    /// stored cursor differs, because another run has ended since. Checked in every request that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_cursor: Option<String>,
     /// Objects that the agent could not make sense of, at most [`MAX_FAILURES`]; stored where `last` is set.
@@ -336,17 +336,17 @@ pub struct ApplyIdentities {
     /// How many those are, where they are more than are listed.
     #[serde(default)]
     pub failed: u64,
-    /// How many identities the run may delete or disable, where an administrator said so. Else a tenth of the domain's
+    /// How many identities the run may delete or disable, as an administrator declared. Else a tenth of the domain's
     /// within 24 hours, at least 50 and at most 500; beyond it, `too_many_deletions`. Both are audited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_deletions: Option<u64>,
-    /// Whether the run looked only at what changed in AD: failures told before then stand until their object is written,
-    /// deleted or told anew. Else these failures replace all.
+    /// Whether this is an incremental sync: earlier failures stay until their object is written, deleted or reported
+    /// again. In a full sync these failures replace all.
     #[serde(default)]
     pub incremental: bool,
 }
 
-/// What became of [`ApplyIdentities`].
+/// The answer to [`ApplyIdentities`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplyIdentitiesResult {
     /// Identities created.

@@ -1,8 +1,8 @@
 //! The contract of the REST API: the types of every request and answer, the error codes, and a typed client.
 //!
 //! The server (`crossrealm-cloud`) and everything that talks to it (the command line, the sync agent, the trust tool, the
-//! SMB host) share these types, so that neither can drift. This room decides nothing, stores nothing and knows no
-//! database: it only says what travels under [`BASE_PATH`] and carries it. Data comes from and goes to HTTPS, as JSON.
+//! SMB host) share these types, so that neither can drift. This crate decides nothing, stores nothing and knows no
+//! database: it defines what is sent under [`BASE_PATH`], and sends it. Data comes from and goes to HTTPS, as JSON.
 //!
 //! Conventions: SIDs are text (`S-1-…`), ids are UUIDs in lower case, a field `…_at` is a time in Unix seconds and is
 //! absent (`null`) where there is none yet, `…_s` is a length in seconds. `{tenant}` in a path is its name, domain or id.

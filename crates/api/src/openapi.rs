@@ -6,7 +6,7 @@ use reqwest::Method;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
-/// Where the server serves the document. Needs no token.
+/// Where the server serves the document.
 pub const OPENAPI_PATH: &str = "/openapi.json";
 
 const ABOUT: &str = "\

@@ -18,7 +18,7 @@ pub struct Base64Secret(
 );
 
 impl SecretText {
-    /// Takes the text over.
+    /// Wraps the text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
@@ -30,7 +30,7 @@ impl SecretText {
 }
 
 impl Base64Secret {
-    /// Takes the bytes over.
+    /// Wraps the bytes.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(Zeroizing::new(bytes.into()))
     }

@@ -4,7 +4,7 @@ use crate::KerberosKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `POST /tenants/{tenant}/service-principals`: a new service.
+/// A new service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServicePrincipalCreate {
@@ -17,7 +17,7 @@ pub struct ServicePrincipalCreate {
 pub struct ServicePrincipal {
     /// Its name, `class/host`, lower case.
     pub spn: String,
-    /// Its keys, the sealing one first.
+    /// Its keys, the one that encrypts new tickets first.
     pub keys: Vec<KerberosKey>,
     /// When it was created.
     pub created_at: i64,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// `POST /tenants/{tenant}/storage-accounts`: a new account.
+/// A new account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StorageAccountCreate {
@@ -39,7 +39,7 @@ pub struct StorageAccount {
     /// What users may do without a grant; absent where nothing.
     #[serde(default)]
     pub default_permission: Option<ShareRole>,
-    /// Its keys, the sealing one first.
+    /// Its keys, the one that encrypts new tickets first.
     pub keys: Vec<KerberosKey>,
     /// When it was created.
     pub created_at: i64,
@@ -52,23 +52,23 @@ pub struct KerberosKey {
     pub name: KeySlot,
     /// Its key version number (RFC 4120 §5.2.9).
     pub kvno: u32,
-    /// Whether new tickets are sealed with it.
+    /// Whether new tickets are encrypted with it.
     pub seals: bool,
     /// When it was generated.
     pub created_at: i64,
-    /// Where it was replaced: the last second in which a ticket sealed with it may live.
+    /// Where it was replaced: the last second in which a ticket encrypted with it is valid.
     #[serde(default)]
     pub retires_at: Option<i64>,
 }
 
-/// `POST /tenants/{tenant}/storage-accounts/{name}/rotate-key`. Refused with `host_lacks_key` while a host that serves does
-/// not have the key yet that would seal.
+/// The key of a storage account to rotate. Refused with `host_lacks_key` while a host that serves lacks the key that would
+/// encrypt new tickets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateAccountKey {
-    /// The key to replace. The other one seals new tickets from then on.
+    /// The key to replace. The other one encrypts new tickets from then on.
     pub key: KeySlot,
-    /// Whether to rotate although a host lacks the key that will seal; tickets then fail there until it has fetched it.
+    /// Whether to rotate although a host lacks the key that will encrypt new tickets; these fail there until it has the key.
     #[serde(default)]
     pub force: bool,
 }
@@ -79,20 +79,20 @@ pub struct RotatedAccount {
     /// The account with its keys.
     #[serde(flatten)]
     pub account: StorageAccount,
-    /// What is to be looked after, in words: hosts that may lack the sealing key, servers with an exported keytab.
+    /// What the administrator has to do: hosts that may lack the new key, servers with an exported keytab.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
 
-/// `POST /tenants/{tenant}/service-principals/{spn}/rotate-key`.
+/// The key of a service principal to rotate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {
-    /// The key to replace. The other one seals new tickets from then on.
+    /// The key to replace. The other one encrypts new tickets from then on.
     pub key: KeySlot,
 }
 
-/// `POST …/keytab`: the keys of a service as an MIT keytab. Audited.
+/// The keys of a service as an MIT keytab. Audited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Keytab {
     /// The file, MIT keytab format version 2.
@@ -112,7 +112,7 @@ pub struct KeytabEntry {
     pub enctype: i32,
 }
 
-/// `POST /tenants/{tenant}/storage-accounts/{name}/shares`: a new share.
+/// A new share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShareCreate {
@@ -123,12 +123,12 @@ pub struct ShareCreate {
     pub quota_gib: Option<u32>,
 }
 
-/// `PUT …/shares/{share}/quota`.
+/// The quota of a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShareQuota {
-    /// How much the share may hold, 1 to 102,400 GiB; `null` for no limit but the file system's. It must be there: a body
-    /// that forgot it takes no quota away.
+    /// How much the share may hold, 1 to 102,400 GiB; `null` for no limit but the file system's. It is required, so
+    /// that a body without it removes no quota.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schemars(required, extend("type" = ["integer", "null"]))]
     pub quota_gib: Option<u32>,
@@ -144,7 +144,7 @@ pub struct Share {
     /// How much it may hold, in GiB; absent where nothing but the file system limits it.
     #[serde(default)]
     pub quota_gib: Option<u32>,
-    /// Who may do what.
+    /// The roles granted on it.
     pub grants: Vec<Grant>,
     /// When it was created.
     pub created_at: i64,
@@ -163,17 +163,17 @@ pub struct Grant {
     pub role: ShareRole,
 }
 
-/// `PUT …/shares/{share}/grants`: gives a role; replaces what the principal had on this share.
+/// A role to grant; replaces the one that the user or group had on the share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantCreate {
-    /// Whom: a UPN, an account or group name, or a SID.
+    /// The user or group: a UPN, an account or group name, or a SID.
     pub to: String,
     /// What it may do.
     pub role: ShareRole,
 }
 
-/// `PUT /tenants/{tenant}/storage-accounts/{name}/default-permission`.
+/// What every user may do on the shares of a storage account without a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefaultPermission {
@@ -181,7 +181,7 @@ pub struct DefaultPermission {
     pub role: Option<ShareRole>,
 }
 
-/// `GET …/shares/{share}/access?user=…`: what a user may do on a share, and why.
+/// What a user may do on a share, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShareAccess {
     /// The user.
@@ -189,7 +189,7 @@ pub struct ShareAccess {
     /// What the user may do; absent where nothing, or where the user may not sign in. The file's own ACL restricts it further.
     #[serde(default)]
     pub effective: Option<ShareRole>,
-    /// Every role that applies, the highest first; given for a user that may not sign in too.
+    /// Every role that applies, the highest first; also for a user who may not sign in.
     pub reasons: Vec<AccessReason>,
 }
 
@@ -225,7 +225,7 @@ pub enum AccessVia {
     Group,
 }
 
-/// `GET /tenants/{tenant}/storage-accounts/{name}/host-state`: all that the SMB host of an account serves by.
+/// All that the SMB host of an account serves by.
 ///
 /// Carries an `ETag`. With `If-None-Match` and `?wait_s=N` the server answers as soon as there is another state, else 304
 /// after N seconds. Needs the account's host token or the storage administrator role; the keys inside are why.
@@ -318,7 +318,7 @@ pub struct HostShare {
     /// How much it may hold, in GiB; absent where nothing but the file system limits it, and from older servers.
     #[serde(default)]
     pub quota_gib: Option<u32>,
-    /// Who may do what.
+    /// The roles granted on it.
     pub grants: Vec<Grant>,
     /// Users whose role is lower than the groups in their tickets may imply: the host denies them the difference. Together
     /// with [`HostState::revoked_users`] at most [`MAX_REFUSED_USERS`], those of the latest changes.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// `POST /tenants`: a new tenant. What is absent gets its default (see the fields).
+/// A new tenant. What is absent gets its default (see the fields).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantCreate {
@@ -16,7 +16,7 @@ pub struct TenantCreate {
     /// Its Kerberos realm; `KERBEROS.<DOMAIN>` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realm: Option<String>,
-    /// Its flat (NetBIOS) name of at most 15 characters; made from the name where absent.
+    /// Its flat (NetBIOS) name of at most 15 characters; derived from the name where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flat_name: Option<String>,
     /// The DNS suffixes whose services AD refers to the realm; the domain where absent.
@@ -28,7 +28,7 @@ pub struct TenantCreate {
     pub allow_low_rids: bool,
 }
 
-/// `PUT /tenants/{tenant}/policy`: what the tenant allows. What is absent stays.
+/// What the tenant allows. What is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantPolicy {
@@ -63,7 +63,7 @@ pub struct Tenant {
     pub created_at: i64,
 }
 
-/// `GET /tenants/{tenant}/client-config`: everything that a client's configuration is made from. Needs any role.
+/// Everything that a client's configuration is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientConfig {
     /// The tenant.
@@ -92,7 +92,7 @@ pub struct AdRealm {
     pub sid: String,
 }
 
-/// `GET /ca`: the private certificate authority of the server. Needs no token: it is public, and a client that does not
+/// The private certificate authority of the server. Needs no token: it is public, and a client that does not
 /// trust it yet cannot use the answer as proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CaCertificate {
@@ -101,7 +101,7 @@ pub struct CaCertificate {
     pub ca_pem: Option<String>,
 }
 
-/// `GET /healthz` (outside the base path): whether the server serves. Needs no token.
+/// Whether the server serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// `ok`, or `degraded` where the store does not answer (then with status 503).

@@ -1,4 +1,4 @@
-//! Who may do what: roles, tokens, connectors.
+//! Tokens and connectors.
 
 use crate::SecretText;
 use crossrealm_types::AdministratorRole;
@@ -12,23 +12,23 @@ use uuid::Uuid;
 pub enum TokenKind {
     /// A person, with a role.
     Administrator,
-    /// A sync agent; writes identities of its own AD domain, may be let rotate its trust, and nothing else.
+    /// A sync agent; writes the identities of its own AD domain, and may have the right to rotate its trust key.
     Connector,
     /// An SMB host; reads the host state of its own storage account and nothing else.
     Host,
 }
 
-/// `GET /whoami`: what the server knows of the token that was sent.
+/// What the server knows of the token that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhoAmI {
     /// What the token stands for.
     pub kind: TokenKind,
-    /// Whose it is.
+    /// Its owner.
     pub name: String,
     /// The role of an administrator; absent for connectors and hosts.
     #[serde(default)]
     pub role: Option<AdministratorRole>,
-    /// The only tenant it is good for; absent where it is good for all.
+    /// The only tenant it is valid for; absent where it is valid for all.
     #[serde(default)]
     pub tenant: Option<Uuid>,
     /// The only AD domain a connector may write.
@@ -42,7 +42,7 @@ pub struct WhoAmI {
     pub account: Option<String>,
 }
 
-/// `POST /tenants/{tenant}/connectors`: registers the sync agent of an AD domain.
+/// Registers the sync agent of an AD domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectorCreate {
@@ -68,7 +68,7 @@ pub struct Connector {
     pub last_success_at: Option<i64>,
 }
 
-/// The answer to [`ConnectorCreate`]. The token is shown once and stored as a hash.
+/// The answer to [`ConnectorCreate`]. The token is returned once and stored as a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectorCreated {
     /// The connector.

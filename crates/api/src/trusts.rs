@@ -5,7 +5,7 @@ use crossrealm_types::{AdStepPhase, TrustKeyState, TrustState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `GET /tenants/{tenant}/trusts/{domain}`: the record of one trust. Holds no secret.
+/// The record of one trust. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trust {
     /// The DNS name of the AD domain, lower case.
@@ -44,11 +44,11 @@ pub struct TrustKey {
     pub confirmed_at: Option<i64>,
     /// When it stops opening tickets, once retired.
     pub retires_at: Option<i64>,
-    /// When a ticket sealed with it last arrived.
+    /// When a ticket encrypted with it last arrived.
     pub last_seen_at: Option<i64>,
 }
 
-/// `POST /tenants/{tenant}/trusts/{domain}/prepare`: what is needed to make the trust in AD.
+/// What is needed to make the trust in AD.
 ///
 /// Idempotent: a pending version is handed out again, else the current one. A version is generated only where there is
 /// none, or where a rotation is asked for.
@@ -77,12 +77,12 @@ pub struct PreparedTrust {
     pub state: TrustKeyState,
     /// The trust password: printable ASCII.
     pub secret: SecretText,
-    /// The other versions that AD may still hold or seal with, newest first.
+    /// The other versions that AD may still hold or encrypt with, newest first.
     #[serde(default)]
     pub held: Vec<HeldSecret>,
 }
 
-/// A version of a trust secret that AD was given before.
+/// An earlier version of the trust password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldSecret {
     /// The version.
@@ -104,7 +104,7 @@ pub struct KerberosServer {
     pub display_name: String,
     /// The version of its key (`msDS-KeyVersionNumber`).
     pub key_version: u32,
-    /// When the key was made.
+    /// When the key was generated.
     pub key_updated_at: i64,
     /// When this was recorded.
     pub recorded_at: i64,
@@ -113,7 +113,7 @@ pub struct KerberosServer {
     pub removal_begun_at: Option<i64>,
 }
 
-/// `PUT /tenants/{tenant}/kerberos-servers/{domain}`: what AD holds. Registers the domain where it is not yet.
+/// What AD holds. Registers the domain where it is not yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordKerberosServer {
@@ -133,7 +133,7 @@ pub struct RecordKerberosServer {
     pub key_updated_at: i64,
 }
 
-/// `POST /tenants/{tenant}/trusts/{domain}/confirm`: AD now holds this version. Idempotent.
+/// AD now holds this version. Idempotent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTrust {
@@ -143,7 +143,7 @@ pub struct ConfirmTrust {
     pub top_level_names: Vec<String>,
 }
 
-/// `POST /tenants/{tenant}/trusts/{domain}/rotation`: whether the trust key is due for a rotation by age, and what AD is
+/// Whether the trust key is due for a rotation by age, and what AD is
 /// to be given if so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -177,7 +177,7 @@ pub struct TrustRotation {
     pub domain_flat_name: String,
 }
 
-/// `POST /tenants/{tenant}/trusts/{domain}/rotation/confirm`: AD now holds this version. Idempotent.
+/// AD now holds this version. Idempotent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmTrustRotation {
@@ -185,15 +185,15 @@ pub struct ConfirmTrustRotation {
     pub version: u32,
 }
 
-/// `POST /tenants/{tenant}/domains/{domain}/ad-steps`: a change in AD, for the audit.
+/// A change in AD, for the audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdStep {
     /// How far it has come.
     pub phase: AdStepPhase,
-    /// The AD account it is made as, at most 256 characters.
+    /// The AD account that makes the change, at most 256 characters.
     pub principal: String,
-    /// The domain controller it is made at, at most 256 characters.
+    /// The domain controller that is changed, at most 256 characters.
     pub controller: String,
     /// What is changed, at most [`MAX_AD_STEP`] characters.
     pub step: String,

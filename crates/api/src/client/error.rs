@@ -1,4 +1,4 @@
-//! Why a call failed, and who is to blame: the caller's settings, the way to the server, or the server's answer.
+//! Why a call failed: by the caller's settings, the connection, or the server's answer.
 
 use crate::{Code, ErrorBody, ErrorDetails};
 use std::error::Error as StdError;
@@ -8,26 +8,26 @@ use std::error::Error as StdError;
 #[non_exhaustive]
 pub enum ClientError {
     /// The server's URL is not one.
-    #[error("`{url}` is not the URL of a server: {reason}")]
+    #[error("invalid server URL `{url}`: {reason}")]
     BadUrl {
         /// What was given.
         url: String,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The certificate authority given is not PEM certificates.
+    /// The given certificate authority holds no usable PEM certificate.
     #[error("the certificate authority file holds no usable PEM certificate: {reason}")]
     BadCa {
         /// What is wrong with it.
         reason: String,
     },
     /// The token holds characters that no token has.
-    #[error("the token is not one: it holds characters that cannot be sent")]
+    #[error("invalid token: it contains characters that cannot be sent")]
     BadToken,
     /// No connection, or it broke.
     #[error("cannot reach `{url}`: {reason}")]
     Unreachable {
-        /// What was asked for.
+        /// The URL of the request.
         url: String,
         /// The innermost cause.
         reason: String,
@@ -35,7 +35,7 @@ pub enum ClientError {
     /// The server's certificate is not trusted, or not for this name.
     #[error("cannot trust the server at `{url}`: {reason}")]
     Untrusted {
-        /// What was asked for.
+        /// The URL of the request.
         url: String,
         /// What is wrong with its certificate.
         reason: String,
@@ -43,18 +43,18 @@ pub enum ClientError {
     /// No answer in time.
     #[error("no answer from `{url}` within {limit_s} s")]
     TimedOut {
-        /// What was asked for.
+        /// The URL of the request.
         url: String,
         /// How long was waited, in seconds.
         limit_s: u64,
     },
-    /// The server refused, and said why.
+    /// The server refused the request.
     #[error(transparent)]
     Refused(Box<Refusal>),
     /// The answer is larger than the client takes.
     #[error("the answer of `{url}` is larger than {limit} bytes")]
     TooLarge {
-        /// What was asked for.
+        /// The URL of the request.
         url: String,
         /// The bound, in bytes.
         limit: usize,
@@ -62,7 +62,7 @@ pub enum ClientError {
     /// The answer is not one of this API.
     #[error("the answer of `{url}` is not one of the Crossrealm API: {reason}")]
     Malformed {
-        /// What was asked for.
+        /// The URL of the request.
         url: String,
         /// What is wrong with it.
         reason: String,
@@ -179,8 +179,8 @@ impl ClientError {
     }
 }
 
-/// The innermost cause says it best ("Connection refused"); the outer ones only repeat "error sending request". What it says
-/// behind an address of its library's manual is for that library's programmers.
+/// The innermost cause is the most specific ("Connection refused"); the outer ones only repeat "error sending request". The
+/// URL of its library's manual that may follow is of no use here.
 fn innermost(error: &dyn StdError) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lost_connection_is_told_without_the_address_of_a_manual() {
+    fn a_lost_connection_is_reported_without_the_url_of_a_manual() {
         let lost = "peer closed connection without sending TLS close_notify";
         let told = format!("{lost}: https://docs.example/manual#unexpected-eof");
         assert_eq!(innermost(&std::io::Error::other(told)), lost);

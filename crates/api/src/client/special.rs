@@ -5,7 +5,7 @@ use super::transport::Client;
 use crate::endpoint::{Health, ShowHostState};
 use crate::{HostState, HostStateQuery, MAX_PAGE, PageQuery, SyncedIdentity};
 
-/// What a host learns when it asks for its state.
+/// The answer to a request for the host state.
 #[derive(Clone, Debug)]
 pub enum HostStateAnswer {
     /// Nothing changed since the entity tag that was sent.
@@ -48,7 +48,7 @@ impl Client {
         Ok(HostStateAnswer::State { etag, state })
     }
 
-    /// Reads the members of a group that the answer which brought it had no room for.
+    /// Reads the members of a group that did not fit into the answer with the group.
     pub async fn complete_members(
         &self,
         tenant: &str,

@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 
 /// How long a connection may take to come up, in seconds.
 const CONNECT_TIMEOUT_S: u64 = 5;
-/// How long a call may take in all, in seconds, beside what it asks the server to wait.
+/// How long a call may take in all, in seconds, besides the time that it asks the server to wait.
 const CALL_TIMEOUT_S: u64 = 30;
-/// The largest answer taken, in bytes: a page of 1,000 groups with their members stays well below.
+/// The largest answer accepted, in bytes: a page of 1,000 groups with their members stays well below.
 const MAX_ANSWER: usize = 32 << 20;
 
 /// The most pages that a list is gathered from.
@@ -87,7 +87,7 @@ impl Client {
         self.base.as_str()
     }
 
-    /// A call of an endpoint with these values of its path's parameters; each stays one segment, whatever it holds.
+    /// A call of an endpoint with these values of its path's parameters; each stays one segment, with any characters.
     pub(crate) fn call<E: Endpoint>(&self, parameters: &[&str]) -> Call<'_> {
         let mut values = parameters.iter();
         let segments = E::SPEC

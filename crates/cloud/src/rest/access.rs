@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 /// What a handler of `E` learns of the caller. Nothing of the request but its head is looked at before.
 pub(crate) trait CallerOf<E: Endpoint>: Sized + Send + 'static {
-    /// Lets the caller pass, or refuses.
+    /// Checks the caller.
     fn check(parts: &mut Parts, app: &App) -> impl Future<Output = Result<Self, ApiError>> + Send;
 }
 
@@ -91,7 +91,7 @@ impl<E: Endpoint> CallerOf<E> for InTenant<E> {
         let path = path_parameters(parts, app).await?;
         let name = path.tenant.unwrap_or_default();
         let tenant = match find_tenant(app, &name).await {
-            // For a token that is confined to one tenant there is no other; that it was tried is told to the audit alone.
+            // For a token that is confined to one tenant there is no other; the attempt is audited only.
             Ok(tenant) if token.tenant.is_some_and(|own| own != tenant.id) => {
                 record_refusal(app, &token, actor.address, parts, Code::TenantNotFound);
                 return Err(ApiError::tenant_not_found(&name));
@@ -117,7 +117,7 @@ impl<E> InTenant<E> {
         self.tenant.id
     }
 
-    /// Refuses all but a global administrator what the body of a request asks for beyond the endpoint's own need.
+    /// Refuses a part of the request that only a global administrator may ask for.
     pub(crate) fn require_global_administrator(
         &self,
         app: &App,
@@ -157,7 +157,7 @@ fn bearer(parts: &Parts) -> Result<&str, ApiError> {
     let header = parts
         .headers
         .get(AUTHORIZATION)
-        .ok_or_else(|| ApiError::unauthenticated("a token is needed"))?;
+        .ok_or_else(|| ApiError::unauthenticated("no token given"))?;
     header
         .to_str()
         .ok()

@@ -1,5 +1,5 @@
 //! Administrators, and how they sign in. The endpoints of sign-in are the only ones that change something without a token:
-//! what they take is bounded, counted and answered alike, whatever is wrong with it.
+//! requests are limited, attempts are counted, and every refusal is the same.
 
 use super::access::{Anyone, Caller, find_tenant};
 use super::convert;
@@ -28,7 +28,7 @@ pub(crate) async fn create_administrator(
             }
             id => Some(id),
         },
-        // Whoever is confined makes others who are.
+        // An administrator of one tenant creates administrators of the same tenant.
         None => own,
     };
     let made = app
@@ -142,7 +142,7 @@ pub(crate) async fn sign_out(
     Ok(())
 }
 
-/// Room for one more sign-in: each takes tens of milliseconds of a processor, and memory.
+/// A permit for one sign-in, which takes tens of milliseconds of a processor, and memory.
 fn room(app: &AppState, peer: Peer) -> Result<impl Drop + use<>, ApiError> {
     app.sign_ins
         .try_acquire(sender(peer.0.ip()))

@@ -1,4 +1,4 @@
-//! Reading what comes with a request: JSON bodies and query parameters, bounded in size and time.
+//! The content of a request: JSON bodies and query parameters, bounded in size and time.
 
 use super::error::ApiError;
 use crate::app::App;
@@ -44,7 +44,7 @@ pub(crate) async fn json<T: DeserializeOwned>(
         }
     };
     serde_json::from_slice(&body)
-        .map_err(|error| ApiError::invalid(format!("the body is not what is taken here: {error}")))
+        .map_err(|error| ApiError::invalid(format!("invalid body: {error}")))
 }
 
 /// The query parameters of a request.
@@ -55,7 +55,7 @@ pub(crate) fn query<T: DeserializeOwned>(parts: &Parts) -> Result<T, ApiError> {
 }
 
 fn broken(error: &axum::Error) -> ApiError {
-    // The bound is the only failure that is not the connection's.
+    // The length limit is the only failure that does not come from the connection.
     let text = std::error::Error::source(error)
         .map(ToString::to_string)
         .unwrap_or_default();

@@ -25,7 +25,7 @@ pub(crate) async fn create_connector(
     at: InTenant<endpoint::CreateConnector>,
     Input { body: wanted, .. }: Input<endpoint::CreateConnector>,
 ) -> Result<ConnectorCreated, ApiError> {
-    // Such a connector is given trust secrets, which no lesser role sees.
+    // Such a connector reads trust passwords, which other roles must not.
     if wanted.rotate_trust {
         at.require_global_administrator(&app, "let a connector rotate the trust key")?;
     }

@@ -103,7 +103,7 @@ fn trust_key(key: directory::TrustKeyInfo) -> api::TrustKey {
     }
 }
 
-/// A trust secret for the tool that gives it to AD.
+/// A trust password for the tool that stores it in AD.
 pub(crate) fn prepared_trust(prepared: &directory::PreparedTrust) -> api::PreparedTrust {
     api::PreparedTrust {
         version: prepared.version,

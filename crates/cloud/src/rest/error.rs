@@ -1,4 +1,4 @@
-//! Refusals of the API: one place where an error becomes a status, a stable code and words.
+//! Refusals of the API: maps each error to a code and a message.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -14,7 +14,7 @@ pub(crate) struct ApiError {
     fault: Option<String>,
 }
 
-/// What went wrong inside, for the log of the server alone.
+/// The internal error, for the log only.
 #[derive(Clone)]
 pub(crate) struct Fault(pub(crate) Arc<str>);
 
@@ -57,19 +57,22 @@ impl ApiError {
         Self::new(Code::EndpointNotFound, "there is no such endpoint")
     }
 
-    /// The endpoint knows no such method.
+    /// The endpoint does not have the method.
     pub(crate) fn method_not_allowed() -> Self {
-        Self::new(Code::MethodNotAllowed, "the endpoint knows no such method")
+        Self::new(
+            Code::MethodNotAllowed,
+            "the endpoint does not have this method",
+        )
     }
 
-    /// The database does not answer as it should: the caller learns that, the log what it was.
+    /// The database failed. The caller gets no details; these are logged.
     pub(crate) fn store_unavailable(fault: impl Into<String>) -> Self {
         let mut error = Self::new(Code::StoreUnavailable, "the directory does not answer");
         error.fault = Some(fault.into());
         error
     }
 
-    /// A fault of the server: the caller learns that there was one, the log what it was.
+    /// An internal error. The caller gets no details; these are logged.
     pub(crate) fn internal(fault: impl Into<String>) -> Self {
         let mut error = Self::new(Code::Internal, "the server failed to do this");
         error.fault = Some(fault.into());

@@ -1,4 +1,4 @@
-//! SMB hosts of storage accounts: their tokens, the state they serve by, the names they ask for.
+//! SMB hosts of storage accounts: their tokens, the state they serve by, the names they resolve.
 
 use super::access::InTenant;
 use super::convert;
@@ -19,13 +19,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-/// The longest that a host's question is held, in seconds: below the time-outs of proxies between.
+/// The longest that a host waits for a change, in seconds: below the timeouts of proxies.
 const MAX_WAIT_S: u64 = 25;
-/// How often it is looked meanwhile whether anything of the tenant changed: two reads by a key, whoever changed it on
-/// whichever node. A host sees a change within this and its own turnaround.
+/// How often the change counters of the tenant are read meanwhile: two reads by a key, which also see the changes by other
+/// nodes. A host sees a change within this time and its own round trip.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The longest report of a host that is kept, in bytes.
+/// The longest report of a host that is stored, in bytes.
 const MAX_REPORT: usize = 512 << 10;
 /// [`endpoint::CreateHostToken`]
 pub(crate) async fn create_host_token(
@@ -110,7 +110,7 @@ pub(crate) async fn report_host(
         .map_err(|_| ApiError::internal("a host's report cannot be written as JSON"))?;
     if text.len() > MAX_REPORT {
         return Err(ApiError::invalid(format!(
-            "a report of {} bytes; {MAX_REPORT} are taken",
+            "the report has {} bytes, more than {MAX_REPORT}",
             text.len()
         )));
     }
@@ -169,7 +169,7 @@ pub(crate) async fn resolve_names(
             texts.len()
         )));
     }
-    // An account that is not there is said so, whoever asks.
+    // An account that does not exist returns 404 to every caller.
     app.directory.storage_account(at.id(), &account).await?;
     let found = app.directory.resolve_principals(at.id(), &texts).await?;
     let found = texts.into_iter().zip(found);
@@ -214,7 +214,7 @@ pub(crate) async fn host_state(
     Ok(Answer::Tagged(host_view(state)?, etag))
 }
 
-/// The state as soon as it differs from what is known; `None` where it does not within `patience`. The whole state is read
+/// The state as soon as it differs from the known one; `None` where it does not within `patience`. The whole state is read
 /// only when something of the tenant changed.
 async fn changed_state(
     app: &AppState,
@@ -227,7 +227,7 @@ async fn changed_state(
     let mut ending = app.ending.clone();
     let mut seen = None;
     loop {
-        // Read before the state, so that a change between the two is met at the next look.
+        // Read before the state, so that a change between the two is seen in the next round.
         let version = app.directory.tenant_version(at.id()).await?;
         // The caller may have waited long: a token that was revoked meanwhile gets no keys.
         if seen.is_some() && !app.directory.token_lives(at.token).await? {

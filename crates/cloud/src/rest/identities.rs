@@ -49,7 +49,7 @@ pub(crate) async fn user(
     })
 }
 
-/// The groups that an answer names, and how many more there are.
+/// The groups of an answer, and how many more there are.
 async fn effective_groups(
     app: &App,
     tenant: TenantId,
@@ -145,7 +145,7 @@ async fn list(
     Ok(convert::paged(identities, convert::identity))
 }
 
-/// The user or group of this name; a refusal that says which of both was looked for.
+/// The user or group of this name; the refusal names which of both was wanted.
 pub(crate) async fn find(
     app: &App,
     tenant: TenantId,

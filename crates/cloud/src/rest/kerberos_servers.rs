@@ -1,4 +1,4 @@
-//! What the trust tool saw of a domain's Kerberos server object.
+//! The records of the Kerberos server objects of AD domains.
 
 use super::access::InTenant;
 use super::convert;

@@ -49,11 +49,11 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// The longest that a request may take. The directory's own bounds are shorter, but a network that drops everything knows
-/// none.
+/// The longest that a request may take. The directory's own limits are shorter, but do not cover a network that drops every
+/// packet.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// The routes of all endpoints; one without a handler does not compile. What is no endpoint is answered as the API answers.
+/// The routes of all endpoints; one without a handler does not compile. Other paths get an error body too.
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new().route(OPENAPI_PATH, get(server::document));
     macro_rules! add {
@@ -74,7 +74,7 @@ async fn trace(Extension(Peer(peer)): Extension<Peer>, request: Request, next: N
     let id = Uuid::new_v4().simple().to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let started = Instant::now();
-    // What is under way then is rolled back.
+    // An open transaction is rolled back then.
     let mut response = match timeout(LONGEST, next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::store_unavailable("the request took too long").into_response(),

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long the store may take to show that it answers.
+/// How long the database may take to answer.
 const PING: Duration = Duration::from_secs(2);
 
 /// [`endpoint::Health`]

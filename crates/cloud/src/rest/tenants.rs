@@ -189,7 +189,7 @@ pub(crate) async fn events(
     Ok(convert::complete(events, event))
 }
 
-/// The name that events concerning a user carry: the UPN of a user who is known by the name given, else that name.
+/// The name by which the events of a user are recorded: the UPN where the directory knows the user, else the given name.
 async fn upn_of(app: &AppState, tenant: TenantId, name: String) -> Result<String, ApiError> {
     match app
         .directory

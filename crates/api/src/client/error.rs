@@ -104,7 +104,7 @@ impl ClientError {
             Self::Untrusted { .. } => Some(
                 "a server with a private CA is trusted by `--ca FILE` or `CROSSREALM_CA`; call it by a name its certificate holds".into(),
             ),
-            Self::TimedOut { .. } => Some("try again; the server's log tells what it waits for".into()),
+            Self::TimedOut { .. } => Some("try again; the server's log shows what it waits for".into()),
             Self::Refused(refusal) => match &refusal.request_id {
                 Some(id) if refusal.status >= 500 => {
                     Some(format!("look for request `{id}` in the server's log"))
@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn a_lost_connection_is_reported_without_the_url_of_a_manual() {
         let lost = "peer closed connection without sending TLS close_notify";
-        let told = format!("{lost}: https://docs.example/manual#unexpected-eof");
-        assert_eq!(innermost(&std::io::Error::other(told)), lost);
+        let text = format!("{lost}: https://docs.example/manual#unexpected-eof");
+        assert_eq!(innermost(&std::io::Error::other(text)), lost);
         let refused = std::io::Error::other("Connection refused (os error 111)");
         assert_eq!(innermost(&refused), "Connection refused (os error 111)");
     }

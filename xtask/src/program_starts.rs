@@ -193,20 +193,27 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
+const SHELLS: [&str; 3] = ["\"sh\"", "\"/bin/sh\"", "\"bash\""];
+
 /// The shell scripts in Rust that are written as literals, directly or as a constant or variable of the same file.
 fn scripts(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("\"-c\"") {
         let before = &text[text.floor_char_boundary(at.saturating_sub(120))..at];
-        let shell = ["\"sh\"", "\"/bin/sh\"", "\"bash\""]
-            .iter()
-            .any(|shell| before.contains(shell));
+        let shell = SHELLS.iter().any(|shell| before.contains(shell));
         if shell && let Some(rest) = text[at + 4..].trim_start().strip_prefix(',') {
             found.extend(value(text, rest));
         }
     }
     for (at, called) in text.match_indices("shell(") {
         found.extend(value(text, &text[at + called.len()..]));
+    }
+    // Constants that reach the shell through an argument of a function: those with the look of a script.
+    if SHELLS.iter().any(|shell| text.contains(shell)) {
+        let marks = [" && ", "; do ", "; done", " done "];
+        let constants = text.split("const ").skip(1);
+        let constants = constants.filter_map(|rest| literal(rest.split_once(": &str = ")?.1));
+        found.extend(constants.filter(|text| marks.iter().any(|mark| text.contains(mark))));
     }
     found
 }

@@ -13,7 +13,7 @@ use super::scene::Scene;
 pub const TESTS: &[(&str, Test)] = &[("impacket_opens_a_share_with_a_ticket_of_mit", impacket)];
 
 /// As it was when these tests were written.
-const PACKAGES: [&str; 2] = ["impacket==0.13.1", "pycryptodomex"];
+const PACKAGES: [&str; 3] = ["impacket==0.13.1", "pycryptodomex", "six==1.17.0"];
 
 /// A Python with impacket; `None` where pip cannot reach its index, which is said.
 pub fn python() -> Result<Option<PathBuf>, Failure> {

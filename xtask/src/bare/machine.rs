@@ -23,7 +23,9 @@ mount -t tmpfs -o mode=755 run "$root/run"
 mount --bind "$toolchain" "$root$place"
 mount -o remount,bind,ro "$root$place"
 echo bare >/proc/sys/kernel/hostname
-exec chroot "$root" "$@""#;
+# This shell is the first process of its namespace and reaps orphans, as an init does.
+chroot "$root" "$@" &
+wait $!"#;
 /// Variables that say how cargo, apt and pip reach their registries.
 const CARRIED: [&str; 8] = [
     "CARGO_HTTP_",

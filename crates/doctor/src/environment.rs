@@ -18,7 +18,7 @@ pub enum Place {
     AdministrationHost,
 }
 
-/// What tells which part this computer plays.
+/// What shows which part this computer plays.
 pub(crate) struct Environment<'a> {
     /// Host and port of the service.
     pub(crate) service: Option<(&'a str, u16)>,

@@ -4,7 +4,7 @@
 //! Two processes share the work. The *supervisor* ([`serve`]) fetches the account's [`HostState`] from the API and never
 //! touches Samba. The *worker* ([`worker`]) has its own mount and process namespaces, no token and no connection to the API; it
 //! turns the states that the supervisor sends it over a pipe into configuration, share permissions and two supervised daemons.
-//! If either process dies, for whatever reason, nothing of the host keeps running.
+//! If either process dies, for any reason, nothing of the host keeps running.
 //!
 //! This crate never decides who gets a ticket (the KDC does) and never deletes users' data: a share that is no longer in the
 //! account is no longer served, but its directory stays.

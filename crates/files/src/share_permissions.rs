@@ -54,7 +54,7 @@ pub(crate) fn all(state: &HostState) -> impl Iterator<Item = (&str, String)> {
     })
 }
 
-/// The rights that a role grants at most, whatever the file's own permissions grant: `READ`, `CHANGE` and `FULL` of Samba's
+/// The rights that a role grants at most, regardless of the file's own permissions: `READ`, `CHANGE` and `FULL` of Samba's
 /// `sharesec`.
 pub fn rights_of_role(role: ShareRole) -> u32 {
     match role {

@@ -270,7 +270,7 @@ impl UnicodeString {
         self.text.as_deref().unwrap_or_default()
     }
 
-    /// Text for whose terminator the sender's memory has room, though it is not sent: some servers ask for that.
+    /// Text whose maximum count includes a terminator that is not sent: some servers require that.
     pub fn with_terminator(text: &str) -> Self {
         let mut string = Self::from(text);
         string.maximum_len = string.maximum_len.saturating_add(2);

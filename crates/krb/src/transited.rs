@@ -29,7 +29,7 @@ struct Part {
     /// Whether the part begins with an unescaped `/`, or ends with an unescaped `.`.
     slash: bool,
     dot: bool,
-    /// A leading blank: the realm stands for itself, whatever it begins with.
+    /// A leading blank: the realm is not compressed, even if it begins with a `/`.
     whole: bool,
 }
 

@@ -443,9 +443,9 @@ async fn dirsync_tells_what_changed_since_its_cookie() {
     ldap.dirsync(&search, OBJECT_SECURITY, cookie, &mut take)
         .await
         .unwrap();
-    let told = |name: &str| changed.iter().any(|one| one == name);
-    assert!(told("crossrealm-test-dirsync"), "{changed:?}");
-    assert!(!told("Domain Users"), "{changed:?}");
+    let has_changed = |name: &str| changed.iter().any(|one| one == name);
+    assert!(has_changed("crossrealm-test-dirsync"), "{changed:?}");
+    assert!(!has_changed("Domain Users"), "{changed:?}");
     ldap.delete(&dn, &[]).await.unwrap();
 }
 

@@ -171,7 +171,7 @@ pub(super) async fn tenant(facts: &mut Facts<'_>) -> Finding {
             let seen = format!("`{}`, realm `{}`", cloud.tenant.name, cloud.tenant.realm);
             facts.realm = Some(cloud.tenant.realm.clone());
             facts.cloud = Some(cloud);
-            // The tenant gives the share's host name, and that tells whether this is its SMB host.
+            // The tenant gives the share's host name, which shows whether this is its SMB host.
             facts.detect_places().await;
             passed(seen)
         }

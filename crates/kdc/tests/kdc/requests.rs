@@ -1,4 +1,4 @@
-//! What is asked, and by whom: requests that are not their holder's, not tickets', or not Kerberos.
+//! Requests that do not come from the ticket's holder, are not for tickets, or are not Kerberos.
 
 use super::{honest, key, refused};
 use crossrealm_kdc::{ExchangeStep, Reason, Records, TicketOutcome};
@@ -193,9 +193,9 @@ fn a_password_change_is_refused_in_its_own_form() {
     );
     assert_eq!(head[2..], [0, 1, 0, 0]);
     let error: crossrealm_krb::messages::KrbError = decode(error).unwrap();
-    let told = error.e_data.unwrap();
-    assert_eq!(told[..2], [0, 5]);
-    assert_eq!(&told[2..], Reason::PasswordChange.text().as_bytes());
+    let text = error.e_data.unwrap();
+    assert_eq!(text[..2], [0, 5]);
+    assert_eq!(&text[2..], Reason::PasswordChange.text().as_bytes());
     for garbage in [
         &request[..9],
         &[0, 10, 0, 2, 0, 4, 0x6E, 2, 5, 0],

@@ -41,7 +41,7 @@ struct Waiting {
 
 impl TgsExchange {
     /// An exchange for `service` with `tgt`. The realm that is asked first is the one `tgt` is for; a service in
-    /// another realm is found through the referrals that the KDCs give, whatever realm `service` itself names.
+    /// another realm is found through the referrals that the KDCs give; the realm that `service` names is ignored.
     pub fn new(tgt: Credential, service: Principal) -> Self {
         Self {
             tgt,

@@ -1,6 +1,6 @@
 //! The PAC ([MS-PAC]): the SIDs and groups of a ticket's client, and the signatures that prove them.
 //!
-//! [`Pac::decode`] turns the bytes from a ticket into values and refuses whatever is ambiguous; nothing in it is to be
+//! [`Pac::decode`] turns the bytes from a ticket into values and refuses everything ambiguous; nothing in it is to be
 //! believed before [`Pac::verify_server`] (a referral) or [`Pac::verify_all`] (a ticket of our own realm) has verified it.
 //! [`sign`] makes the PAC of a new ticket. Which client may have which SID is decided elsewhere.
 //!

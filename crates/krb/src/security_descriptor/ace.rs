@@ -60,7 +60,7 @@ pub struct Entry {
     pub flags: u8,
     /// The rights.
     pub mask: u32,
-    /// Of whom.
+    /// The SID it is about.
     pub sid: Sid,
 }
 
@@ -116,7 +116,7 @@ impl Ace {
         })
     }
 
-    /// The rights; none where the entry has no room for them.
+    /// The rights; none where the entry is too short for them.
     pub fn mask(&self) -> u32 {
         u32_at(&self.body, 0).unwrap_or_default()
     }
@@ -130,7 +130,7 @@ impl Ace {
         self
     }
 
-    /// Whom it is about, where its type is a plain one or one for objects.
+    /// The SID it is about, where its type is a plain one or one for objects.
     pub fn trustee(&self) -> Option<Sid> {
         sid_at_start(self.body.get(self.sid_at()?..)?).ok()
     }

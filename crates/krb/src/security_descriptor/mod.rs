@@ -2,7 +2,7 @@
 //!
 //! What is not understood is kept: entries of any type with every byte behind their head, the auditing list, the control
 //! bits, the revision of the list. A well-formed descriptor that lies in the order in which Samba writes it (owner, group,
-//! auditing list, list) is written as it was read. Unused room behind the last entry of a list is dropped.
+//! auditing list, list) is written as it was read. Unused space behind the last entry of a list is dropped.
 
 mod ace;
 
@@ -60,7 +60,7 @@ pub enum DescriptorError {
     /// A length or offset leads outside, or a part is none of its kind.
     #[error("the permissions are damaged: {0}")]
     Malformed(&'static str),
-    /// A list has no more room.
+    /// A list has no more space.
     #[error("more entries than a list of permissions can hold (64 KiB)")]
     TooLarge,
 }

@@ -188,7 +188,7 @@ fn an_entry_is_changed_without_loss() {
 #[test]
 fn unknown_entries_and_auditing_are_kept() {
     let mut one = SecurityDescriptor::parse(&by_samba(BY_SAMBA[1].0)).unwrap();
-    // A conditional entry (type 9), one of no known type, one without a mask, one with room behind its SID.
+    // A conditional entry (type 9), one of no known type, one without a mask, one with space behind its SID.
     let mut roomy = Ace::allow(0, 1, &sid("S-1-5-18"));
     roomy.body.extend([1, 2, 3, 4]);
     let kept = [
@@ -252,7 +252,7 @@ fn what_is_malformed_is_refused_with_its_reason() {
         let said = SecurityDescriptor::parse(&bad).unwrap_err().to_string();
         assert!(said.contains(says), "{at} = {value}: {said}");
     }
-    // A plain entry, and one for objects, whose SID has no room.
+    // A plain entry, and one for objects, whose SID does not fit.
     for kind in [0, 1, 5, 6, 7, 8] {
         let mut bad = descriptor();
         bad.dacl = Some(vec![other(kind, &[1; 12])]);

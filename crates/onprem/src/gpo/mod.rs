@@ -1,4 +1,4 @@
-//! A group policy object that tells the domain's computers of a tenant ([MS-GPOL], [MS-GPREG]).
+//! A group policy object that configures the domain's computers for a tenant ([MS-GPOL], [MS-GPREG]).
 //!
 //! It lives in two places that must agree: a container in the directory and a folder in the share `sysvol`, each with the
 //! version and with who may read it. The object bears the tenant's id, so that every run finds the same one; it is ours

@@ -1,4 +1,4 @@
-//! The trust secret on the wire: LSAPR_TRUSTED_DOMAIN_AUTH_BLOB ([MS-LSAD] 2.2.7.16).
+//! The trust password on the wire: LSAPR_TRUSTED_DOMAIN_AUTH_BLOB ([MS-LSAD] 2.2.7.16).
 //!
 //! The blob travels inside an encrypted SMB session and is once more enciphered with RC4 under that session's
 //! application key ([MS-LSAD] 5.1.1). RC4 gives no protection worth the name here, SMB encryption does; but it is the

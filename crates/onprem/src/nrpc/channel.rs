@@ -26,7 +26,7 @@ const AUTH_TYPE: u8 = 0x44;
 const AUTH_LEVEL: u8 = 6;
 /// The security trailer in front of a token.
 const TRAILER: usize = 8;
-/// The token of a sealed message: header, sequence number, checksum, confounder, and unused room.
+/// The token of a sealed message: header, sequence number, checksum, confounder, and unused space.
 const TOKEN: usize = 56;
 /// HMAC-SHA256 with AES-128: the first eight bytes of the token.
 const TOKEN_HEADER: [u8; 8] = [0x13, 0, 0x1A, 0, 0xFF, 0xFF, 0, 0];

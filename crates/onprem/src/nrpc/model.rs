@@ -33,7 +33,7 @@ pub enum NetlogonError {
     #[error("the domain controller's answer to `{0}` could not be read")]
     Malformed(&'static str),
     /// The secret does not fit into the call.
-    #[error("the trust secret is longer than the protocol carries")]
+    #[error("the trust password is longer than the protocol carries")]
     TooLong,
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes: {0}")]

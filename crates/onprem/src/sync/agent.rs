@@ -139,7 +139,7 @@ impl Agent {
         self.opened_at_s.saturating_add(elapsed)
     }
 
-    /// Reads what changed since `before`, or everything where that is not possible. `progress` is told the number of
+    /// Reads what changed since `before`, or everything where that is not possible. `progress` receives the number of
     /// objects read so far.
     pub async fn observe(
         &mut self,

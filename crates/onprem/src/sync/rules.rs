@@ -148,7 +148,7 @@ impl Rules {
         let control = entry
             .flags("userAccountControl")
             .ok_or(SkipReason::UnusableValue("userAccountControl"))?;
-        // Read as "never", a damaged time would let in whom the controller keeps out.
+        // Read as "never", a damaged time would admit a user that the controller refuses.
         for time in ["accountExpires", "lockoutTime"] {
             if entry.has(time) && entry.number(time).is_none() {
                 return Err(SkipReason::UnusableValue(time));

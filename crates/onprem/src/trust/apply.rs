@@ -97,7 +97,7 @@ async fn with_forest_records<P: Pipe>(
     })
 }
 
-/// Carries out one step. `secret` is the tenant's current trust secret, `now_s` the time in Unix seconds.
+/// Carries out one step. `secret` is the tenant's current trust password, `now_s` the time in Unix seconds.
 pub async fn apply<P: Pipe>(
     lsa: &mut Lsa<P>,
     step: &TrustStep,

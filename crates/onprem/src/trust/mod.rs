@@ -4,7 +4,7 @@
 //! the result: the only proof accepted is a fresh referral TGT of the domain controller that the trust key decrypts.
 //! Every run works with one domain controller. A run that was killed anywhere is finished by running it again.
 //!
-//! Trusts of others are read, for collisions, and never touched. The trust secret comes from the caller and is neither
+//! Trusts of others are read, for collisions, and never touched. The trust password comes from the caller and is neither
 //! kept nor shown.
 
 mod apply;

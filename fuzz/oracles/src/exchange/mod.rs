@@ -1,8 +1,8 @@
 //! The whole KDC exchange with valid keys: the request is edited first and encrypted afterwards.
 //!
 //! The attacker of this target is the strongest there is: it holds every trust key, old and new, the other tenant's
-//! keys, and what any service and any user holds. Whatever it builds, the exchange must end in a reply or a drop, and a
-//! ticket may come out only for someone whom the directory grants one, with nothing in it that the directory does not
+//! keys, and what any service and any user holds. The exchange must end in a reply or a drop, and a
+//! ticket may come out only for a user that the directory grants one, with nothing in it that the directory does not
 //! hold.
 
 mod draft;

@@ -58,7 +58,7 @@ pub(super) fn allocated_bytes(root: &Path, stop: &AtomicBool) -> io::Result<u64>
             } else if meta.nlink() > 1 && linked.len() < MAX_LINKED && !linked.insert(meta.ino()) {
                 continue;
             }
-            // `st_blocks` counts units of 512 bytes, whatever the file system's block size.
+            // `st_blocks` counts units of 512 bytes on every file system.
             bytes = bytes.saturating_add(meta.blocks().saturating_mul(512));
         }
     }

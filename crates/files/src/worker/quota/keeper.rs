@@ -110,7 +110,7 @@ impl Keeper {
                     QuotaHow::ShownOnly,
                     QuotaProblem::new(
                         "its directory is an ordinary one, and Btrfs limits only subvolumes",
-                        "docs/guide/smb-host.md tells how to move the files into a subvolume",
+                        "docs/guide/smb-host.md shows how to move the files into a subvolume",
                     ),
                 ),
                 Ok(DirectoryKind::Subvolume) if !btrfs::is_installed() => (

@@ -237,7 +237,7 @@ impl Agent {
         self.watched_in(&graph)
     }
 
-    /// The users whom the clock has changed since `since_s`, and when it will next change one.
+    /// The users that the clock has changed since `since_s`, and when it will next change one.
     async fn turned(
         &mut self,
         since_s: i64,

@@ -65,7 +65,7 @@ impl Read {
         }
     }
 
-    /// Leaves a user out whom the scope's filter does not choose.
+    /// Leaves out a user that the scope's filter does not choose.
     pub(super) fn choose(&mut self, entry: &Entry, chosen: Option<&BTreeSet<String>>) {
         let (Some(chosen), Some(guid)) = (chosen, entry.guid("objectGUID")) else {
             return;
@@ -78,7 +78,7 @@ impl Read {
     }
 }
 
-/// Leaves out whom the watched groups leave out.
+/// Leaves out the users that the watched groups exclude.
 pub(super) fn leave_out_watched(observed: &mut Observed, watched: &Watched) {
     for (guid, seen) in &mut observed.seen {
         let Seen::Present(object) = seen else {

@@ -144,7 +144,7 @@ impl NewEvent {
 
 impl Directory {
     /// Records events in one transaction, and trims each tenant's events of each category to about the newest
-    /// [`KEPT_EVENTS`].
+    /// 100,000.
     pub async fn record_events(&self, events: Vec<NewEvent>) -> Result<()> {
         let mut tx = self.begin().await?;
         let tenants: BTreeSet<TenantId> = events.iter().filter_map(|event| event.tenant).collect();

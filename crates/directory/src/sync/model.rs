@@ -52,7 +52,7 @@ pub struct SyncedIdentity {
     pub primary_group_rid: u32,
     /// A group's direct members, by GUID, when read; ignored when written.
     pub members: Vec<Uuid>,
-    /// Whether there are more members, to be read with [`Directory::domain_members`].
+    /// Whether there are more members, to be read with [`Directory::domain_members`](crate::Directory::domain_members).
     pub more_members: bool,
 }
 

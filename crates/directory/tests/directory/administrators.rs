@@ -143,7 +143,7 @@ async fn an_enrolment_code_is_accepted_once_and_expires() {
     let directory = &world.directory;
     let role = AdministratorRole::Reader;
     let (code, info) = directory
-        .create_administrator(&by(), None, UPN, role.clone())
+        .create_administrator(&by(), None, UPN, role)
         .await
         .unwrap();
     assert_eq!(

@@ -38,7 +38,7 @@ pub fn unlisted(script: &str) -> Vec<String> {
     let defines = |name: &str| script.contains(&format!("{name}()"));
     let fine = |word: &str| {
         let name = word.rsplit('/').next().unwrap_or(word);
-        // A variable holds what the caller gave, which its own door has checked.
+        // A variable holds what the caller gave, which was checked where it was given.
         word.starts_with('$')
             || word.starts_with("\"$")
             || BUILTINS.contains(&word)

@@ -1,6 +1,6 @@
 //! Finds code that starts an external program without the table of `crossrealm-programs`: in Rust, Python and shell.
 //!
-//! Rust has one door (`crossrealm_programs::command`, `shell`, `built`), the product one of its own. Python scripts of the
+//! Rust starts programs through `crossrealm_programs` (`command`, `shell`, `built`), the product through a module of its own. Python scripts of the
 //! tests may start what their exception names. Shell scripts may start what the table names; those that Rust puts together
 //! from pieces are checked when they are run.
 
@@ -12,8 +12,8 @@ use crate::process;
 
 const THIS_FILE: &str = "xtask/src/program_starts.rs";
 /// Where Rust may call `Command::new`.
-const DOORS: [(&str, &str); 2] = [
-    ("programs/src/lib.rs", "the door of tests and tools"),
+const STARTERS: [(&str, &str); 2] = [
+    ("programs/src/lib.rs", "the one place of tests and tools"),
     (
         "crates/files/src/tools.rs",
         "the product's own, which names each program's package before it serves",
@@ -145,19 +145,19 @@ fn is_shell_script(text: &str) -> bool {
 
 fn rust(name: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let is_door = DOORS.iter().any(|(door, _)| *door == name);
+    let is_starter = STARTERS.iter().any(|(starter, _)| *starter == name);
     // Put together here, so that this file does not complain of itself.
     let start = ["Command::", "new("].concat();
     for (number, line) in code_lines(text) {
         let own = |argument: &str| OWN.iter().any(|own| argument.starts_with(own));
         let foreign = line.split(&start).skip(1).any(|argument| !own(argument));
-        if foreign && !is_door && !line.contains("clap::") {
+        if foreign && !is_starter && !line.contains("clap::") {
             found.push(format!(
                 "{name}:{number}: start programs by `crossrealm_programs::command`"
             ));
         }
     }
-    // The tests of the door, and of this, hold what must not be started.
+    // The tests of that crate, and of this module, hold what must not be started.
     if name.starts_with("programs/") || name == THIS_FILE {
         return found;
     }

@@ -1,4 +1,4 @@
-//! Through the front door: HTTPS, a connector's token, the database on disk.
+//! Through the API: HTTPS, a connector's token, the database on disk.
 
 use std::path::Path;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! What every request is handled with.
+//! The state that every request handler uses.
 
 use crate::audit::Audit;
 use crate::config::Config;
@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// What every request is handled with. Cheap to clone.
+/// The shared state of the request handlers. Cheap to clone.
 pub(crate) type App = Arc<AppState>;
 
 /// See [`App`].
@@ -21,7 +21,7 @@ pub(crate) struct AppState {
     pub(crate) ca_pem: Option<String>,
     pub(crate) directory: Directory,
     pub(crate) audit: Audit,
-    /// Bounds the events of senders who have shown no ticket.
+    /// Bounds the rate of events of unauthenticated senders.
     pub(crate) flood: Flood,
     /// For Kerberos over TCP and UDP.
     pub(crate) realms: Realms,
@@ -31,7 +31,7 @@ pub(crate) struct AppState {
     pub(crate) tickets: Arc<ConcurrencyLimit<TenantId>>,
     /// Sign-ins under way, by their senders.
     pub(crate) sign_ins: Arc<ConcurrencyLimit<IpAddr>>,
-    /// Becomes true when the server is to end; what waits for a change stops waiting then.
+    /// Becomes true on shutdown; requests that wait for a change are answered then.
     pub(crate) ending: watch::Receiver<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! The way of events from a request to the directory: bounded, batched, never waited for by a ticket.
+//! The queue of events from requests to the directory: bounded and batched; no ticket waits for it.
 
 use crossrealm_directory::{Actor, Directory, NewEvent};
 use crossrealm_kdc::TenantId;
@@ -12,31 +12,31 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Events that may wait for the writer: some seconds of the highest load, a few MiB.
+/// The capacity of the queue: some seconds of the highest load, a few MiB.
 const QUEUE: usize = 16_384;
-/// Events of one transaction.
+/// The most events of one transaction.
 const BATCH: usize = 500;
-/// How long events gather before they are written: short, so that an administrator who looks sees them.
+/// How long events are collected before they are written: short, so that administrators see them soon.
 const GATHER: Duration = Duration::from_millis(100);
-/// How often a write that fails, and not because the database is away for a while, is tried before its events are given up.
+/// How often a write is tried before its events are dropped, unless it fails because the database is unavailable.
 const TRIES: u32 = 5;
 /// How long a write may take before it is tried again.
 const LONGEST_WRITE: Duration = Duration::from_secs(60);
-/// The first and the longest pause between two tries.
+/// The first and the longest pause between two attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How many users' names the writer keeps, and for how long.
+/// How many users' names the writer caches, and for how long.
 const NAMES: usize = 10_000;
 const NAMES_FRESH: Duration = Duration::from_secs(60);
 
-/// An event on its way, and the SID of the user it concerns, where there is one whose name is to be found.
+/// A queued event, and the SID of the user it concerns if the UPN is to be looked up.
 struct Waiting {
     event: NewEvent,
     sid: Option<Sid>,
 }
 
-/// Where events go in. Cheap to clone.
+/// The sender of the queue. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Audit {
     queue: mpsc::Sender<Waiting>,
@@ -55,12 +55,12 @@ impl Audit {
         (Self { queue, lost }, Writer(writer))
     }
 
-    /// Hands an event over. Where the queue is full it is lost, counted, and the loss becomes an event itself.
+    /// Queues an event. If the queue is full, the event is lost and counted, and the loss is recorded as an event.
     pub(crate) fn record(&self, event: NewEvent) {
         self.push(Waiting { event, sid: None });
     }
 
-    /// Hands over an event about the user with this SID; its UPN is found beside the path of the ticket, so that events
+    /// Queues an event about the user with this SID; the writer looks up the UPN, off the ticket path, so that events
     /// are found by it.
     pub(crate) fn record_about(&self, event: NewEvent, sid: Sid) {
         self.push(Waiting {
@@ -131,7 +131,7 @@ impl Names {
         }
     }
 
-    /// The UPN of the user with this SID, where the tenant knows one.
+    /// The UPN of the user with this SID, if the tenant has one.
     async fn upn(&mut self, directory: &Directory, tenant: TenantId, sid: Sid) -> Option<String> {
         if self.by_sid.len() >= NAMES || self.read_at.elapsed() > NAMES_FRESH {
             *self = Self::new();
@@ -150,8 +150,8 @@ impl Names {
     }
 }
 
-/// Writes the events of a batch, however long the database is away: meanwhile the queue fills, and what it cannot take is
-/// counted.
+/// Writes the events of a batch, however long the database is unavailable: meanwhile the queue fills, and events that do
+/// not fit are counted.
 async fn write_batch(directory: &Directory, batch: Vec<NewEvent>) {
     let (mut waits, mut failures) = (0u32, 0);
     loop {
@@ -190,7 +190,7 @@ mod tests {
     use crossrealm_directory::{EventFilter, MasterKey};
 
     #[tokio::test]
-    async fn what_does_not_fit_is_counted_and_the_loss_recorded() {
+    async fn events_beyond_the_queue_are_counted_and_the_loss_is_recorded() {
         let folder = tempfile::tempdir().unwrap();
         let key = MasterKey::create(&folder.path().join("master.key")).unwrap();
         let store = format!("sqlite:{}", folder.path().join("test.db").display());

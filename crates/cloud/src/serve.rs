@@ -1,4 +1,4 @@
-//! `crossrealm serve`: starts everything in an order in which each failure has its own clear message, and ends it gently.
+//! `crossrealm serve`: starts the parts in an order in which each failure has its own message, and shuts them down gracefully.
 
 use crate::app::AppState;
 use crate::audit::{Audit, Writer};
@@ -28,11 +28,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// How long the end may take before connections are cut.
+/// How long the shutdown may take before connections are closed.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to wait before accepting again when the system has no file descriptor left.
 const BREATH: Duration = Duration::from_millis(100);
-/// How often a port is sought that is free for TCP and for UDP, where the system is to choose one.
+/// How many times to try for a port that is free for both TCP and UDP, if the system chooses it.
 const PORT_TRIES: usize = 8;
 
 /// Why the service cannot start.
@@ -48,7 +48,7 @@ pub enum ServeError {
     /// The master key cannot be used.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
-    /// The database that `init` made is not there. A new one would be an empty service with the old one's name.
+    /// The database that `init` created is missing. A new one would make an empty service under the same name.
     #[error("the database `{}` does not exist", .0.display())]
     NoDatabase(PathBuf),
     /// The database cannot be used.
@@ -70,7 +70,7 @@ pub enum ServeError {
 }
 
 impl ServeError {
-    /// What to do next, where that is known.
+    /// The next step, if it is known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Config(error) => error.hint(),
@@ -91,7 +91,7 @@ impl ServeError {
     }
 }
 
-/// A service that listens, but does not answer yet.
+/// A service that listens but does not answer yet.
 pub struct Server {
     https: TcpListener,
     kerberos: Option<(TcpListener, UdpSocket)>,
@@ -103,12 +103,12 @@ pub struct Server {
     end: watch::Sender<bool>,
 }
 
-/// Serves the installation of this configuration file until SIGTERM or SIGINT. Says `listening on https://…` on standard
+/// Serves the installation of this configuration file until SIGTERM or SIGINT. Writes `listening on https://…` to standard
 /// error once it does.
 ///
 /// # Errors
 ///
-/// [`ServeError`], where it cannot start.
+/// [`ServeError`] if it cannot start.
 pub async fn serve(config: &Path) -> Result<(), ServeError> {
     let server = Server::bind(Config::load(config)?).await?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
@@ -198,7 +198,7 @@ impl Server {
         &self.app
     }
 
-    /// Answers until `stop` resolves; then takes nothing new, answers what is under way, and writes the last events.
+    /// Serves until `stop` resolves; then accepts nothing new, answers the requests under way, and writes the last events.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self {
             https,
@@ -278,7 +278,7 @@ impl Server {
         }
         tasks.shutdown().await;
         let directory = listener.app.directory.clone();
-        // The audit's writer ends when nobody can write to it any more.
+        // The audit's writer ends once every sender is dropped.
         drop(listener);
         writer.finish(PATIENCE).await;
         directory.close().await;

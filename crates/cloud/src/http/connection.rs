@@ -31,14 +31,14 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const LIFE: Duration = Duration::from_secs(600);
 /// The longest life of a connection beyond the limit, which gets one refusal.
 const SHED: Duration = Duration::from_secs(10);
-/// How long requests under way may still take once the connection is to end.
+/// How long requests under way may still take once the connection is closing.
 const GRACE: Duration = Duration::from_secs(40);
-/// The largest head of a request, in bytes.
+/// The largest request head, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
-/// Requests at once on one HTTP/2 connection.
+/// Concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
 
-/// What every connection over HTTPS is served with. Cheap to clone.
+/// The shared state of HTTPS connections. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Listener {
     pub(crate) tls: TlsAcceptor,
@@ -46,12 +46,12 @@ pub(crate) struct Listener {
     pub(crate) app: App,
 }
 
-/// Serves one accepted connection until it ends, or the server is to end and the connection's requests are answered.
+/// Serves one accepted connection until it closes, or until shutdown, when its requests under way are answered.
 pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listener) {
     let Listener { tls, router, app } = listener;
     let mut ending = app.ending.clone();
     let header_timeout = Duration::from_secs(app.config.limits.header_timeout_s);
-    // Answers are small and complete: waiting for more to send only delays them.
+    // Responses are small and complete, so Nagle's algorithm would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
     }
@@ -113,7 +113,7 @@ pub(crate) fn shedding_tls(tls: &TlsAcceptor) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Tells a connection beyond the limit to come again, and ends it. `tls` is that of [`shedding_tls`].
+/// Answers a connection beyond the limit with 503 and Retry-After, and closes it. `tls` is that of [`shedding_tls`].
 pub(crate) async fn shed(stream: TcpStream, peer: SocketAddr, tls: TlsAcceptor) {
     let answered = timeout(SHED, async {
         let stream = tls
@@ -147,14 +147,14 @@ fn overloaded(version: Version) -> Response {
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    // HTTP/2 knows no such header, and ends the request's stream alone.
+    // HTTP/2 has no such header; it ends only the request's stream.
     if version != Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// Drives a connection to its end. When its life is over or the server is to end, lets it finish what is under way.
+/// Drives a connection until it closes. At the end of its lifetime or on shutdown, requests under way are finished.
 async fn until_ended<C>(
     connection: C,
     shut_down: impl Fn(Pin<&mut C>),

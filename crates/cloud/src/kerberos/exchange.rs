@@ -1,6 +1,6 @@
-//! Drives the exchange: gives it the time, the randomness and the directory's records, and its event to the audit.
+//! Drives the exchange: passes it the time, random bytes and the directory's records, and its event to the audit.
 //!
-//! The same for every way in: the KDC proxy, TCP and UDP. Each event that it makes goes to the audit, once.
+//! It is the same for the KDC proxy, TCP and UDP. Each event of an exchange is recorded once.
 
 use crate::app::AppState;
 use crossrealm_directory::{NewEvent, TrustKeySeen};
@@ -10,12 +10,12 @@ use crossrealm_types::EventOutcome;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How long the directory may take to say which tenant is meant.
+/// How long the directory may take to find the tenant of a request.
 pub(crate) const LOOKUP: Duration = Duration::from_secs(3);
-/// The most rounds of an exchange; it promises two.
+/// The most rounds of an exchange; the state machine ends after two.
 const MAX_ROUNDS: usize = 4;
 
-/// What became of a message.
+/// The outcome of a message.
 pub(crate) enum Answer {
     /// Send this to the client.
     Reply(Vec<u8>),
@@ -25,7 +25,7 @@ pub(crate) enum Answer {
     Overloaded,
 }
 
-/// Answers one Kerberos message that came to `tenant`'s address.
+/// Answers one Kerberos message for `tenant`.
 pub(crate) async fn answer(
     app: &AppState,
     tenant: TenantId,
@@ -41,7 +41,7 @@ pub(crate) async fn answer(
     for _ in 0..MAX_ROUNDS {
         match step {
             ExchangeStep::Need { exchange, lookups } => {
-                // Bounded in time by the directory itself.
+                // The directory bounds the time of its lookups itself.
                 let records = app.directory.records(&lookups).await;
                 step = exchange.resume(records, &mut |bytes: &mut [u8]| entropy.fill(bytes));
             }
@@ -59,7 +59,7 @@ pub(crate) async fn answer(
     Answer::Dropped
 }
 
-/// The operating system's randomness. Where it fails, nothing that was made with it may leave.
+/// Random bytes of the operating system. If that fails, no reply may be sent.
 #[derive(Default)]
 struct Entropy {
     failed: bool,
@@ -80,7 +80,7 @@ impl Entropy {
     }
 }
 
-/// The clock, as the exchange and KRB-ERROR want it.
+/// The time in the form that the exchange and KRB-ERROR need.
 pub(crate) fn now() -> Now {
     let since = clock::since_epoch();
     Now {
@@ -89,7 +89,7 @@ pub(crate) fn now() -> Now {
     }
 }
 
-/// Hands the event of an exchange to the audit.
+/// Records the event of an exchange.
 fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
     let (outcome, reason) = match event.outcome {
         kdc::TicketOutcome::Issued => (EventOutcome::Done, String::new()),
@@ -119,7 +119,7 @@ fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
     }
 }
 
-/// Records an event whose sender has shown nothing that only AD could have given.
+/// Records an event of an unauthenticated sender, at a bounded rate.
 fn record_unknown(app: &AppState, tenant: TenantId, mut event: NewEvent) {
     let Some(unrecorded) = app.flood.admit(tenant, Instant::now()) else {
         return;

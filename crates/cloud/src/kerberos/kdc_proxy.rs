@@ -1,8 +1,8 @@
 //! The KDC proxy of [MS-KKDCP]: `POST /{tenant id or domain}/kerberos`.
 //!
-//! The URL alone says which tenant is asked; the realm in the envelope must agree with it, and nothing that a client sends
-//! is ever resolved or connected to. Answers carry a length and no chunks, since clients speak HTTP/1.0 and read to the
-//! end. A KRB-ERROR is a success of HTTP; what is not Kerberos gets 400 and the connection's end.
+//! The URL alone names the tenant; the realm in the envelope must agree with it, and no name that a client sends
+//! is ever resolved or connected to. Responses carry a Content-Length and no chunks, since clients speak HTTP/1.0 and read to the
+//! end. A KRB-ERROR is sent with status 200; a body that is not Kerberos gets 400, and the connection is closed.
 
 use crate::app::{App, Peer};
 use crate::kerberos::exchange::{self, Answer};
@@ -23,13 +23,13 @@ use tokio::time::timeout;
 /// The media type of requests and replies, [MS-KKDCP] 2.1.
 const KERBEROS: &str = "application/kerberos";
 
-/// A request that gets no Kerberos answer: the status, and a line for whoever looks at the exchange.
+/// A request that gets no Kerberos reply: the status, and one line of text for the reader of a trace.
 struct Refused {
     status: StatusCode,
     text: &'static str,
 }
 
-/// Handles whatever is sent to the path of the KDC proxy.
+/// Handles every request to the path of the KDC proxy.
 pub(crate) async fn handle(
     State(app): State<App>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -68,7 +68,7 @@ async fn proxy(
     let tenant = find(app, tenant).await?;
     let length = content_length(request.headers(), request.version())?;
     if length == Some(0) {
-        // Diagnostic tools ask in this way whether a KDC proxy is there.
+        // Diagnostic tools probe for a KDC proxy with GET.
         return Ok(Bytes::new());
     }
     check_content_type(request.headers())?;
@@ -130,7 +130,7 @@ async fn find(app: &App, tenant: &str) -> Result<Arc<TenantInfo>, Refused> {
     ))
 }
 
-/// The length that the client promises. HTTP/2 frames bodies itself, so that it may be absent there.
+/// The Content-Length of the request. HTTP/2 frames bodies itself, so it may be absent there.
 fn content_length(headers: &HeaderMap, version: Version) -> Result<Option<usize>, Refused> {
     if headers.contains_key(TRANSFER_ENCODING) {
         return Err(refuse(
@@ -177,7 +177,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
     ))
 }
 
-/// The realm that the envelope names, where it is not the tenant's.
+/// The realm that the envelope names, if it is not the tenant's.
 fn foreign_realm<'a>(envelope: &'a ProxyRequest, tenant: &TenantInfo) -> Option<&'a str> {
     let realm = envelope.target_domain.as_deref()?;
     (!realm.eq_ignore_ascii_case(&tenant.realm)).then_some(realm)
@@ -211,7 +211,7 @@ fn refusal(status: StatusCode, text: &'static str, version: Version) -> Response
         }
         _ => {}
     }
-    // What the client sends next cannot be trusted to be a request. HTTP/2 knows no such header, and needs none.
+    // The bytes that follow on this connection may not be a request. HTTP/2 has no such header and needs none.
     if version != Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -90,7 +90,7 @@ async fn over_udp(address: SocketAddr, tenant: &TenantInfo) -> KrbError {
 }
 
 #[tokio::test]
-async fn a_tenant_that_is_flooded_leaves_the_others_alone() {
+async fn a_flood_on_one_tenant_does_not_delay_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let (server, token, ca) = bind(folder.path()).await;
     let (https, kerberos) = (server.https_address(), server.kerberos_address().unwrap());

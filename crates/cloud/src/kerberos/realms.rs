@@ -1,4 +1,4 @@
-//! Which tenant has which realm: for Kerberos over TCP and UDP, where no URL says which tenant is meant.
+//! The tenant of each realm: for Kerberos over TCP and UDP, where no URL names the tenant.
 
 use crossrealm_directory::{Directory, Page, Result};
 use crossrealm_kdc::TenantId;
@@ -11,7 +11,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// The most pages of tenants that are read.
 const MAX_PAGES: usize = 100;
 
-/// The realms of all tenants, read at most once a second, whatever unknown callers ask for.
+/// The realms of all tenants, read at most once a second, however many unknown realms clients ask for.
 #[derive(Default)]
 pub(crate) struct Realms {
     known: Mutex<Option<Known>>,

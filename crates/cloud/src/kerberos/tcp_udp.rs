@@ -1,9 +1,9 @@
-//! Kerberos without HTTP, over TCP and UDP on one port (RFC 4120 §7.2), where that is switched on.
+//! Kerberos over TCP and UDP on one port (RFC 4120 §7.2), if it is enabled.
 //!
-//! There is no URL here: the realm in the request says which tenant is meant, and what names no realm of ours gets no
-//! answer at all. The sender of a datagram has proved nothing, not even its address: a reply is never more than
-//! [`GAIN`] times as long as its request, and never longer than [`MAX_REPLY`]; a longer one becomes KRB_ERR_RESPONSE_TOO_BIG, and the client
-//! asks again over TCP. A request beyond a limit gets KDC_ERR_SVC_UNAVAILABLE, and the client asks another KDC.
+//! Without a URL, the realm in the request names the tenant; a request for a realm that is not served gets no
+//! reply. The sender address of a datagram may be forged: a reply is never more than
+//! [`GAIN`] times as long as its request, and never longer than [`MAX_REPLY`]; a longer one becomes
+//! KRB_ERR_RESPONSE_TOO_BIG, and the client repeats its request over TCP. A request beyond a limit gets KDC_ERR_SVC_UNAVAILABLE, and the client tries another KDC.
 
 use crate::app::{App, AppState};
 use crate::kerberos::exchange::{self, Answer};
@@ -22,19 +22,19 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// How long a TCP client may take to send a message, to take an answer, and to send the next.
+/// How long a TCP client may take to send a message, to receive a reply, and to send the next message.
 const TCP_STEP: Duration = Duration::from_secs(10);
 /// Messages on one TCP connection.
 const TCP_MESSAGES: usize = 100;
 
 /// The largest datagram there is.
 const MAX_DATAGRAM: usize = 65_535;
-/// The longest reply in a datagram, in bytes: no link on the way has to cut it into fragments.
+/// The longest reply in a datagram, in bytes: short enough not to be fragmented on the path.
 const MAX_REPLY: usize = 1400;
-/// How many times as long as the request a reply may be, so that a forged sender's address is no weapon. The same factor
+/// How many times as long as the request a reply may be, so that forged sender addresses amplify little. The same factor
 /// as QUIC's (RFC 9000 §8.1).
 pub(crate) const GAIN: usize = 3;
-/// Datagrams that are answered at once, and those of one sender. What is beyond is not even looked at: clients ask again.
+/// Datagrams handled concurrently, in all and per sender. Those beyond are dropped unread: clients retransmit.
 const DATAGRAMS: usize = 256;
 const DATAGRAMS_PER_SENDER: usize = 32;
 /// How long to wait after the system failed to receive.
@@ -44,7 +44,7 @@ const BREATH: Duration = Duration::from_millis(100);
 const AS_REQ: u8 = 0x6A;
 const TGS_REQ: u8 = 0x6C;
 
-/// Serves one TCP connection. When the server is to end, a message that has arrived is still answered.
+/// Serves one TCP connection. On shutdown, a message that has arrived is still answered.
 pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) {
     let mut ending = app.ending.clone();
     for _ in 0..TCP_MESSAGES {
@@ -64,7 +64,7 @@ pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App)
     }
 }
 
-/// Answers the first message of a connection beyond the limit: there is no room for it now. Nothing is decided for it.
+/// Answers the first message of a connection beyond the limit with KDC_ERR_SVC_UNAVAILABLE, without processing it.
 pub(crate) async fn shed_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) {
     let answered = within(TCP_STEP, async {
         let message = read_message(&mut stream).await?;
@@ -80,7 +80,7 @@ pub(crate) async fn shed_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) 
     }
 }
 
-/// Answers one message; says whether another may follow.
+/// Answers one message. Returns whether another may follow.
 async fn answer_tcp(
     stream: &mut TcpStream,
     peer: SocketAddr,
@@ -121,10 +121,10 @@ async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// Serves datagrams, each of which is one message, until the server is to end; those that have arrived are still answered.
+/// Serves datagrams, each of which is one message, until shutdown; those that have arrived are still answered.
 pub(crate) async fn serve_udp(socket: UdpSocket, app: App) {
     let socket = Arc::new(socket);
-    // Datagrams alone must never fill what a tenant has: their senders' addresses may be forged.
+    // Datagrams alone must never exhaust a tenant's limit: their sender addresses may be forged.
     let at_once = (app.config.limits.ticket_requests_per_tenant / 2).clamp(1, DATAGRAMS);
     let datagrams = ConcurrencyLimit::new(at_once, at_once.min(DATAGRAMS_PER_SENDER));
     let mut ending = app.ending.clone();
@@ -175,12 +175,12 @@ async fn answer_datagram(peer: SocketAddr, app: &AppState, message: &[u8]) -> Op
     reply.ok().filter(|reply| may_follow(message, reply))
 }
 
-/// Whether a datagram with this reply may be sent to whoever seems to have sent the request.
+/// Whether a datagram with this reply may be sent to the apparent sender of the request.
 fn may_follow(request: &[u8], reply: &[u8]) -> bool {
     reply.len() <= MAX_REPLY.min(request.len().saturating_mul(GAIN))
 }
 
-/// A KRB-ERROR (RFC 4120 §5.9.1) about the way a request came, in as few bytes as can be.
+/// A minimal KRB-ERROR (RFC 4120 §5.9.1) about the transport of a request.
 fn error(realm: &str, error_code: i32) -> io::Result<Vec<u8>> {
     let now = exchange::now();
     let error = KrbError {
@@ -201,7 +201,7 @@ fn error(realm: &str, error_code: i32) -> io::Result<Vec<u8>> {
     encode(&error).map_err(io::Error::other)
 }
 
-/// The tenant whose realm a request names, and the realm.
+/// The tenant whose realm the request names, and that realm.
 async fn tenant_of(app: &AppState, message: &[u8]) -> Option<(TenantId, String)> {
     let body = match *message.first()? {
         TGS_REQ => TgsReq::decode(message).ok()?.0.body,
@@ -219,7 +219,7 @@ mod tests {
     use crossrealm_krb::messages::decode;
 
     #[test]
-    fn a_reply_is_bounded_by_its_request_and_by_the_link() {
+    fn a_reply_is_bounded_by_its_request_and_by_the_path_mtu() {
         assert!(may_follow(&[0; 100], &[0; 300]));
         assert!(!may_follow(&[0; 100], &[0; 301]));
         assert!(may_follow(&[0; 1000], &[0; MAX_REPLY]));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_about_the_way_is_short() {
+    fn a_transport_error_is_short() {
         let realm = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
         let bytes = error(realm, error_code::RESPONSE_TOO_BIG).unwrap();
         assert!(bytes.len() < 100 + 2 * realm.len(), "{}", bytes.len());

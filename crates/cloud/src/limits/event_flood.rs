@@ -1,19 +1,19 @@
-//! Events that anybody can cause: recorded at a bounded rate, so that garbage cannot push real events out of the audit.
+//! Events of unauthenticated senders: recorded at a bounded rate, so that they cannot push other events out of the audit.
 //!
-//! Until a presented ticket opens, a sender has shown nothing but an address. What such requests leave behind is
-//! recorded up to a rate per tenant; the rest is counted, and the next one that is recorded carries the count.
+//! Until its ticket is decrypted, a sender is unauthenticated. The events of such requests are recorded up to a rate per
+//! tenant; the others are counted, and the next recorded event carries the count.
 
 use crossrealm_kdc::TenantId;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Events of unknown senders that are recorded at once for one tenant.
+/// The most events of unauthenticated senders that one tenant gets in a burst.
 const BURST: u32 = 500;
-/// How long it takes until one more may be recorded.
+/// The time until one more event may be recorded.
 const REFILL: Duration = Duration::from_secs(1);
 
-/// What unknown senders may still cause to be recorded, per tenant. Only tenants that exist get an entry.
+/// The events that may still be recorded, per tenant. Only existing tenants get an entry.
 #[derive(Default)]
 pub(crate) struct Flood {
     by_tenant: Mutex<HashMap<TenantId, Bucket>>,
@@ -26,7 +26,7 @@ struct Bucket {
 }
 
 impl Flood {
-    /// Whether an event may be recorded now; if so, how many before it were not.
+    /// Whether an event may be recorded now; if so, how many before it were dropped.
     pub(crate) fn admit(&self, tenant: TenantId, now: Instant) -> Option<u64> {
         let mut by_tenant = self
             .by_tenant
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_passes_then_a_rate_and_the_rest_is_counted() {
+    fn events_beyond_burst_and_rate_are_counted() {
         let (flood, start) = (Flood::default(), Instant::now());
         let (one, other) = (TenantId([1; 16]), TenantId([2; 16]));
         for _ in 0..BURST {

@@ -1,9 +1,9 @@
-//! How much is taken at once: connections and requests in all and per address, ticket requests in all and per tenant.
+//! Limits of concurrency: connections and requests in all and per address, ticket requests in all and per tenant.
 //!
-//! Nothing queues here: what is beyond a limit is refused at once, so that a flood costs little and one address or tenant
-//! leaves room for the others. A refused request gets an answer that says so, and so does a refused connection, by a bounded overload path:
-//! few at once ([`SHED_CONNECTIONS`]), one short answer each, closed soon after. Connections beyond that bound too are closed at once and
-//! counted, since more answers would cost what the limit is to save.
+//! Nothing is queued: a request beyond a limit is refused at once, so that a flood costs little and one address or tenant
+//! cannot exhaust the capacity of the others. Refused requests get a response, and so do refused connections, by a bounded
+//! overload path: at most [`SHED_CONNECTIONS`], one short response each. Connections beyond that bound are closed at once and
+//! counted, since more responses would cost what the limit is meant to save.
 
 pub(crate) mod event_flood;
 
@@ -13,16 +13,16 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Sign-ins of administrators at once, and those from one address: each takes 19 MiB while it hashes a password.
+/// Concurrent sign-ins of administrators, in all and per address: each takes 19 MiB while it hashes a password.
 pub(crate) const SIGN_INS: usize = 16;
 pub(crate) const SIGN_INS_PER_ADDRESS: usize = 4;
-/// Connections beyond their limit that are answered at once, and those of one address.
+/// Connections beyond their limit that are answered concurrently, in all and per address.
 pub(crate) const SHED_CONNECTIONS: usize = 128;
 pub(crate) const SHED_CONNECTIONS_PER_ADDRESS: usize = 8;
 /// How often refused connections are logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Counts what is under way, in all and per key, and refuses what is beyond either bound.
+/// Bounds what is under way, in all and per key.
 pub(crate) struct ConcurrencyLimit<K> {
     total: usize,
     per_key: usize,
@@ -34,7 +34,7 @@ struct Counts<K> {
     by_key: HashMap<K, usize>,
 }
 
-/// The right to be under way; given back when dropped.
+/// One of the bounded number of permits; returned when dropped.
 pub(crate) struct Permit<K: Eq + Hash> {
     limit: Arc<ConcurrencyLimit<K>>,
     key: K,
@@ -53,7 +53,7 @@ impl<K: Eq + Hash + Copy> ConcurrencyLimit<K> {
         })
     }
 
-    /// A permit, or `None` where a bound is reached.
+    /// A permit, or `None` if a bound is reached.
     pub(crate) fn try_acquire(self: &Arc<Self>, key: K) -> Option<Permit<K>> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.total >= self.total {
@@ -89,7 +89,7 @@ impl<K: Eq + Hash> Drop for Permit<K> {
     }
 }
 
-/// Counts what gets no answer, so that a flood is one line in the log and not a flood of lines.
+/// Counts refusals without a response, so that a flood becomes one log line every few seconds.
 #[derive(Default)]
 pub(crate) struct Tally {
     unlogged: u64,
@@ -97,7 +97,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts one more; where a log line is due, how many there were since the last one.
+    /// Counts one more. If a log line is due, returns how many there were since the last one.
     pub(crate) fn add(&mut self, now: Instant) -> Option<u64> {
         self.unlogged += 1;
         let recent = |logged_at| now.saturating_duration_since(logged_at) < LOG_EVERY;
@@ -109,8 +109,8 @@ impl Tally {
     }
 }
 
-/// The part of an address that counts as one sender: an IPv4 address, or an IPv6 network of 64 bits, which one host fills
-/// at will.
+/// The part of an address that counts as one sender: an IPv4 address, or an IPv6 /64, all of whose addresses one host can
+/// use.
 pub(crate) fn sender(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_bounds_hold_and_passes_come_back() {
+    fn both_bounds_hold_and_dropped_permits_are_returned() {
         let limit = ConcurrencyLimit::new(3, 2);
         let a1 = limit.try_acquire('a').unwrap();
         let _a2 = limit.try_acquire('a').unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_is_logged_but_not_at_once() {
+    fn refusals_are_logged_together_every_few_seconds() {
         let (mut tally, start) = (Tally::default(), Instant::now());
         assert_eq!(tally.add(start), Some(1));
         assert_eq!(tally.add(start), None);

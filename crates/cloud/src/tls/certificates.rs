@@ -1,4 +1,4 @@
-//! The private certificate authority of a first run: made once, able to vouch for nothing but this service, whose
+//! The private certificate authority of a first run: created once, constrained to the names of this service, whose
 //! certificate it renews.
 
 use rcgen::{
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 const CA_LIFE: Duration = Duration::days(3652);
 /// How long the server's certificate is valid: two years, below the 825 days that clients accept at most.
 const SERVER_LIFE: Duration = Duration::days(730);
-/// Clients whose clock is late must not find the certificates not yet valid.
+/// How long before now a certificate is valid from, for clients whose clock is slow.
 const BACKDATE: Duration = Duration::days(1);
 
 /// A private authority and the server's certificate, all PEM.
@@ -25,7 +25,7 @@ pub(crate) struct Certificates {
     pub(crate) server_key: Zeroizing<String>,
 }
 
-/// Makes an authority for `base_domain` and a certificate for `login.<base_domain>`, `localhost` and the loopback addresses.
+/// Creates an authority for `base_domain` and a certificate for `login.<base_domain>`, `localhost` and the loopback addresses.
 ///
 /// The authority is constrained to these names (RFC 5280 §4.2.1.10): clients that trust it trust it for nothing else.
 pub(crate) fn generate(

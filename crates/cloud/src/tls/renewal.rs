@@ -1,7 +1,7 @@
-//! The server's certificate over time: renewed by the private authority that made it, read again when somebody replaces it.
+//! The server's certificate over time: renewed by the private authority that issued it, reloaded when its files change.
 //!
-//! A certificate from elsewhere is never touched. A renewal keeps the key and replaces one file in one step, so that no
-//! crash leaves a certificate without its key. New connections get the new certificate; the open ones stay.
+//! A certificate of another authority is never changed. A renewal keeps the key and replaces one file atomically, so that no
+//! crash leaves a certificate without its key. New connections get the new certificate; open ones keep theirs.
 
 use crate::config::{Config, Tls};
 use crate::tls::certificates;
@@ -24,23 +24,23 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often a certificate's end is looked at.
+/// How often the expiry of the certificate is checked.
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How long before its end a certificate is renewed, or its end is logged, in seconds.
+/// How long before its expiry a certificate is renewed, or its expiry is logged, in seconds.
 const EARLY_S: i64 = 30 * 24 * 3600;
 /// The private authority's key, beside its certificate.
 const CA_KEY: &str = "ca.key";
-/// Beyond the life of any certificate: verifying at that time shows when it ends.
+/// A time after the expiry of any certificate: verification at it reports when the certificate expires.
 const FAR_S: u64 = 1 << 40;
-/// The mode of the certificate's file, as `init` makes it: nothing in it is secret.
+/// The mode of the certificate's file, as `init` creates it: it holds no secret.
 const MODE: u32 = 0o644;
 
-/// What there is to know of the files: a file that was replaced or written has another one.
+/// The state of the files: it differs once a file was replaced or written.
 type Stamp = [Option<(u64, u64, i64, i64)>; 2];
 
-/// Keeps the served certificate fresh.
+/// Renews and reloads the served certificate.
 pub(crate) struct Renewal {
     tls: Tls,
     base_domain: String,
@@ -63,7 +63,7 @@ enum RenewError {
     Tls(#[from] TlsError),
 }
 
-/// Looks after the certificate until the server is to end.
+/// Renews and reloads the certificate until shutdown.
 pub(crate) async fn keep(mut renewal: Renewal, mut ending: watch::Receiver<bool>) {
     loop {
         renewal.look();
@@ -111,7 +111,7 @@ impl Renewal {
         }
     }
 
-    /// Renews the certificate, or logs its end, where that is near.
+    /// Renews the certificate, or logs its expiry, if that is near.
     fn check(&mut self) {
         let served = self.current.get();
         let Some((leaf, _)) = served.cert.split_first() else {
@@ -145,7 +145,7 @@ impl Renewal {
         }
     }
 
-    /// Certificate and key of the private authority, where both are here and made this certificate.
+    /// Certificate and key of the private authority, if both are present and it issued this certificate.
     fn authority(
         &self,
         leaf: &CertificateDer<'_>,
@@ -155,7 +155,7 @@ impl Renewal {
         let key = path.with_file_name(CA_KEY);
         let [ca] =
             <[_; 1]>::try_from(tls::certificates(path, "certificate authority").ok()?).ok()?;
-        // Also of a certificate that has ended: what counts is who made it.
+        // Also for an expired certificate: only its issuer counts.
         let valid = end_s.min(OffsetDateTime::now_utc().unix_timestamp());
         let is_own = verify(leaf, &ca, &self.host, valid).is_ok();
         (is_own && key.is_file()).then_some((ca, key))
@@ -180,7 +180,7 @@ impl Renewal {
     }
 }
 
-/// Whether an authority made a certificate for this host that is good at a time, Unix seconds.
+/// Whether an authority issued a certificate for this host that is valid at a time, Unix seconds.
 fn verify(
     leaf: &CertificateDer<'_>,
     ca: &CertificateDer<'_>,
@@ -200,7 +200,7 @@ fn verify(
         .map(drop)
 }
 
-/// When a certificate ends, Unix seconds, whoever made it: its time is looked at before its maker.
+/// When a certificate expires, Unix seconds, by any issuer: verification checks the time before the issuer.
 fn end(leaf: &CertificateDer<'_>, host: &ServerName<'_>) -> Option<i64> {
     let far = i64::try_from(FAR_S).ok()?;
     match verify(leaf, leaf, host, far) {

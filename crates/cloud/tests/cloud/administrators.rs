@@ -62,7 +62,7 @@ fn sign_in_as(upn: &str, password: &str, code: String) -> SignIn {
 }
 
 #[tokio::test]
-async fn no_call_works_with_one_proof_alone() {
+async fn sign_in_needs_password_and_code() {
     let service = Service::start().await;
     let upn = "ada@contoso.com";
     let (app, session) = enrolled(
@@ -121,7 +121,7 @@ async fn no_call_works_with_one_proof_alone() {
 }
 
 #[tokio::test]
-async fn too_many_failures_lock_the_account_and_another_administrator_opens_it() {
+async fn too_many_failures_lock_the_account_until_it_is_reset() {
     let service = Service::start().await;
     let upn = "ada@contoso.com";
     let (app, session) = enrolled(
@@ -322,7 +322,7 @@ async fn each_role_may_do_its_own() {
 }
 
 #[tokio::test]
-async fn the_bootstrap_token_ends_when_somebody_else_administers() {
+async fn the_bootstrap_token_can_be_revoked_once_an_administrator_is_enrolled() {
     let service = Service::start().await;
     assert_eq!(
         code_of(service.admin.sign_out().await),
@@ -350,7 +350,7 @@ async fn the_bootstrap_token_ends_when_somebody_else_administers() {
 }
 
 #[tokio::test]
-async fn what_is_sent_without_a_token_is_bounded() {
+async fn requests_without_a_token_are_bounded_in_size() {
     let service = Service::start().await;
     let post = |path: &str, body: String| {
         format!(

@@ -96,7 +96,7 @@ fn roles() -> Vec<TokenRole> {
 }
 
 #[tokio::test]
-async fn every_endpoint_lets_in_whom_its_declaration_names_and_nobody_else() {
+async fn every_endpoint_admits_exactly_the_callers_of_its_declaration() {
     let service = Service::start().await;
     let contoso = TenantId(*service.contoso().await.id.as_bytes());
     // A tenant that holds something cannot be deleted.

@@ -148,7 +148,7 @@ fn told(service: &Service, says: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_our_own_is_renewed_under_open_connections() {
+async fn a_private_certificate_is_renewed_under_open_connections() {
     log();
     let service = Service::start().await;
     let first = served(&service);
@@ -181,7 +181,7 @@ async fn a_certificate_of_our_own_is_renewed_under_open_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_from_elsewhere_is_reloaded_and_never_touched() {
+async fn a_certificate_of_another_authority_is_reloaded_and_never_changed() {
     log();
     let service = Service::start().await;
     let folder = service.path("tls");

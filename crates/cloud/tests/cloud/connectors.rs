@@ -87,7 +87,7 @@ fn code<V: std::fmt::Debug>(result: Result<V, ClientError>) -> Code {
 }
 
 #[tokio::test]
-async fn a_connector_is_made_listed_and_revoked() {
+async fn a_connector_is_created_listed_and_revoked() {
     let (service, token) = with_connector(true).await;
     let admin = &service.admin;
     let listed = admin.connectors(T).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_connector_is_made_listed_and_revoked() {
 }
 
 #[tokio::test]
-async fn two_agents_take_turns_and_the_second_learns_of_the_first() {
+async fn only_one_agent_holds_the_lease_of_a_domain() {
     let (service, token) = with_connector(false).await;
     let agent = service.client(&token);
     let lease = |holder: &str| SyncLeaseRequest {
@@ -196,7 +196,7 @@ async fn two_agents_take_turns_and_the_second_learns_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_run_tells_its_cursor_and_its_failures() {
+async fn a_run_stores_its_cursor_and_its_failures() {
     let (service, token) = with_connector(false).await;
     let agent = service.client(&token);
     let cursor = |number, from: &str, to: &str| ApplyIdentities {
@@ -271,7 +271,7 @@ async fn a_run_tells_its_cursor_and_its_failures() {
 }
 
 #[tokio::test]
-async fn a_stolen_token_neither_empties_the_tenant_nor_works_unseen() {
+async fn deletions_beyond_the_bound_must_be_declared_and_are_audited() {
     let (service, token) = with_connector(false).await;
     let agent = service.client(&token);
     let numbered = |n: u32| SyncedIdentity {

@@ -64,7 +64,7 @@ fn named(name: &str) -> HostTokenCreate {
 }
 
 #[tokio::test]
-async fn a_host_token_is_good_for_its_account_until_it_is_revoked() {
+async fn a_host_token_is_valid_for_its_account_until_it_is_revoked() {
     let service = service().await;
     let admin = &service.admin;
     let made = admin
@@ -148,7 +148,7 @@ async fn etag(host: &Client) -> String {
 }
 
 #[tokio::test]
-async fn a_host_that_waits_learns_of_its_own_changes_only_and_soon() {
+async fn a_waiting_host_is_answered_by_changes_of_its_own_account_only() {
     let service = service().await;
     let admin = &service.admin;
     let etag = etag(admin).await;
@@ -178,7 +178,7 @@ async fn a_host_that_waits_learns_of_its_own_changes_only_and_soon() {
 }
 
 #[tokio::test]
-async fn names_and_sids_are_told_to_hosts() {
+async fn hosts_resolve_names_and_sids() {
     let service = service().await;
     let made = service
         .admin
@@ -233,7 +233,7 @@ async fn names_and_sids_are_told_to_hosts() {
 }
 
 #[tokio::test]
-async fn what_hosts_say_of_themselves_is_shown_and_bounded() {
+async fn host_reports_are_shown_and_bounded() {
     let service = service().await;
     let made = service
         .admin
@@ -318,7 +318,7 @@ async fn what_hosts_say_of_themselves_is_shown_and_bounded() {
 }
 
 #[tokio::test]
-async fn a_domains_id_range_is_its_own_for_ever() {
+async fn the_id_range_of_a_domain_does_not_change() {
     let service = service().await;
     let ranges = async || match service
         .admin
@@ -352,7 +352,7 @@ async fn a_domains_id_range_is_its_own_for_ever() {
 }
 
 #[tokio::test]
-async fn a_key_is_not_rotated_while_a_host_lacks_the_one_that_would_seal() {
+async fn a_key_is_not_rotated_while_a_host_lacks_the_next_key() {
     let service = service().await;
     let admin = &service.admin;
     let made = admin

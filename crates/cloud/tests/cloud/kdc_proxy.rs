@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
-async fn a_client_of_http_1_0_gets_a_length_and_the_end() {
+async fn an_http_1_0_client_gets_a_length_and_a_closed_connection() {
     let service = Service::start().await;
     let tenant = service.contoso().await;
     for name in [tenant.id.to_string(), tenant.domain] {
@@ -60,7 +60,7 @@ async fn http_2_is_served_and_bounded() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_serves_again() {
+async fn a_persistent_connection_serves_several_requests() {
     let service = Service::start().await;
     service.contoso().await;
     let body = envelope(&as_req());
@@ -79,7 +79,7 @@ async fn a_kept_connection_serves_again() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_request_is_refused_with_its_own_status() {
+async fn malformed_requests_are_refused_with_their_own_status() {
     let service = Service::start().await;
     service.contoso().await;
     let path = "/contoso.cloud.example/kerberos";
@@ -199,7 +199,7 @@ async fn a_target_domain_of_another_realm_leaves_an_event() {
 }
 
 #[tokio::test]
-async fn slow_and_short_bodies_end_in_time() {
+async fn slow_and_truncated_bodies_time_out() {
     let service = Service::start_with(|config| {
         config.limits.body_timeout_s = 1;
         config.limits.header_timeout_s = 1;
@@ -244,7 +244,7 @@ async fn one_address_cannot_hold_every_connection() {
 }
 
 #[tokio::test]
-async fn the_end_lets_requests_finish() {
+async fn shutdown_lets_requests_finish() {
     let service = Service::start().await;
     service.contoso().await;
     let idle = service.connect().await;

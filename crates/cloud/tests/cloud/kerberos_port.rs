@@ -82,7 +82,7 @@ async fn the_realm_in_the_request_names_the_tenant() {
 }
 
 #[tokio::test]
-async fn alice_is_told_by_a_datagram_what_there_is_not() {
+async fn an_unknown_service_is_refused_by_datagram() {
     let service = Service::start().await;
     let mut world = world(&service, "Alice".into()).await;
     let ticket = world.encrypt_referral(world.referral());
@@ -97,7 +97,7 @@ async fn alice_is_told_by_a_datagram_what_there_is_not() {
 }
 
 #[tokio::test]
-async fn a_ticket_too_big_for_a_datagram_is_given_over_tcp() {
+async fn a_ticket_too_big_for_a_datagram_is_issued_over_tcp() {
     let service = Service::start().await;
     let mut world = world(&service, "A".repeat(256)).await;
     let message = honest(&mut world);
@@ -150,7 +150,7 @@ async fn garbage_gets_no_datagram_back() {
 }
 
 #[tokio::test]
-async fn an_answer_is_never_three_times_its_question() {
+async fn a_reply_is_never_three_times_as_long_as_its_request() {
     let service = Service::start().await;
     let mut world = world(&service, "Alice".into()).await;
     let socket = socket(&service).await;

@@ -16,7 +16,7 @@ const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 3));
 const HALF: &[u8] = b"POST /contoso.cloud.example/kerberos HTTP/1.1\r\nHost: x\r\nContent-Type: application/kerberos\r\nContent-Length: 1000\r\n\r\nonly this";
 
 #[tokio::test]
-async fn requests_of_one_address_beyond_its_limit_are_told_to_come_again() {
+async fn requests_of_one_address_beyond_its_limit_get_retry_after() {
     let service = Service::start_with(|config| config.limits.requests_per_address = 3).await;
     service.contoso().await;
     let honest = post("contoso.cloud.example", &envelope(&as_req()));
@@ -57,7 +57,7 @@ async fn requests_of_one_address_beyond_its_limit_are_told_to_come_again() {
 const MORE_THAN_ARE_TOLD: usize = 9;
 
 #[tokio::test]
-async fn connections_of_one_address_beyond_its_limit_are_told_to_come_again() {
+async fn connections_of_one_address_beyond_its_limit_get_retry_after() {
     let service = Service::start_with(|config| config.limits.connections_per_address = 4).await;
     service.contoso().await;
     let honest = post("contoso.cloud.example", &envelope(&as_req()));
@@ -94,7 +94,7 @@ async fn connections_of_one_address_beyond_its_limit_are_told_to_come_again() {
 }
 
 #[tokio::test]
-async fn who_keeps_those_waiting_that_tell_it_to_come_again_is_closed_at_once() {
+async fn connections_beyond_the_overload_path_are_closed_at_once() {
     let service = Service::start_with(|config| config.limits.connections_per_address = 4).await;
     service.contoso().await;
     let mut held = Vec::new();

@@ -42,7 +42,7 @@ async fn two_nodes() -> Option<(Server, Service, Service)> {
 }
 
 #[tokio::test]
-async fn what_one_node_changes_the_other_knows_within_a_second() {
+async fn a_change_on_one_node_reaches_the_other_within_a_second() {
     let Some((_database, one, two)) = two_nodes().await else {
         return;
     };
@@ -153,7 +153,7 @@ async fn tokens_codes_and_leases_count_once_for_all_nodes() {
 }
 
 #[tokio::test]
-async fn a_database_that_dies_under_load_is_waited_for_and_nothing_is_lost() {
+async fn no_event_is_lost_when_the_database_restarts_under_load() {
     let Some((database, one, two)) = two_nodes().await else {
         return;
     };
@@ -214,7 +214,7 @@ async fn a_database_that_dies_under_load_is_waited_for_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_database_that_hangs_keeps_no_ticket_waiting_and_is_used_again() {
+async fn tickets_fail_fast_while_the_database_hangs_and_resume_afterwards() {
     let Some((database, one, two)) = two_nodes().await else {
         return;
     };

@@ -24,7 +24,7 @@ async fn put_quota(service: &Service, body: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn a_share_has_the_quota_that_was_set_and_each_change_is_told() {
+async fn a_share_has_the_quota_that_was_set_and_each_change_is_audited() {
     let service = Service::start().await;
     service.contoso().await;
     let admin = &service.admin;

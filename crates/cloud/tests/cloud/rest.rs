@@ -157,7 +157,7 @@ async fn a_tenant_has_its_defaults_and_is_found_by_any_name() {
 }
 
 #[tokio::test]
-async fn without_a_valid_token_nothing_is_told() {
+async fn requests_without_a_valid_token_are_refused() {
     let service = Service::start().await;
     service.contoso().await;
     let nobody = Client::new(
@@ -350,7 +350,7 @@ async fn a_trust_is_prepared_again_with_the_same_secret_and_confirmed_once() {
 }
 
 #[tokio::test]
-async fn people_are_listed_with_their_nested_groups() {
+async fn users_are_listed_with_their_nested_groups() {
     let service = Service::start().await;
     with_people(&service).await;
     let admin = &service.admin;
@@ -398,7 +398,7 @@ async fn people_are_listed_with_their_nested_groups() {
 }
 
 #[tokio::test]
-async fn grants_reach_people_through_nested_groups() {
+async fn grants_apply_through_nested_groups() {
     let service = Service::start().await;
     with_share(&service).await;
     let admin = &service.admin;
@@ -518,7 +518,7 @@ async fn a_host_sees_a_change_within_two_seconds() {
 }
 
 #[tokio::test]
-async fn keys_rotate_and_leave_as_keytabs_and_it_is_recorded() {
+async fn key_rotations_and_keytab_exports_are_recorded() {
     let service = Service::start().await;
     with_share(&service).await;
     let admin = &service.admin;
@@ -598,7 +598,7 @@ async fn keys_rotate_and_leave_as_keytabs_and_it_is_recorded() {
 }
 
 #[tokio::test]
-async fn what_is_not_of_the_api_gets_a_clear_answer() {
+async fn unknown_paths_and_malformed_requests_are_refused_with_a_code() {
     let service = Service::start().await;
     service.contoso().await;
     let token = std::fs::read_to_string(service.path("admin.token")).unwrap();
@@ -642,7 +642,7 @@ async fn what_is_not_of_the_api_gets_a_clear_answer() {
 }
 
 #[tokio::test]
-async fn a_rotation_hands_out_the_new_secret_and_those_that_ad_may_hold() {
+async fn a_rotation_returns_the_new_password_and_those_that_ad_may_hold() {
     let service = Service::start().await;
     service.contoso().await;
     let admin = &service.admin;
@@ -681,7 +681,7 @@ async fn a_rotation_hands_out_the_new_secret_and_those_that_ad_may_hold() {
 }
 
 #[tokio::test]
-async fn the_kerberos_server_object_is_recorded_shown_and_forgotten() {
+async fn the_kerberos_server_object_is_recorded_shown_and_deleted() {
     let service = Service::start().await;
     service.contoso().await;
     let admin = &service.admin;

@@ -36,7 +36,7 @@ async fn init_leaves_what_serve_needs_and_hides_secrets() {
 }
 
 #[tokio::test]
-async fn a_second_init_changes_nothing_and_says_what_is_there() {
+async fn a_second_init_changes_nothing_and_names_the_existing_files() {
     let (folder, _) = installed().await;
     let key = std::fs::read(folder.path().join("master.key")).unwrap();
     let error = init(&options(folder.path())).await.unwrap_err();
@@ -51,7 +51,7 @@ async fn a_second_init_changes_nothing_and_says_what_is_there() {
 }
 
 #[tokio::test]
-async fn an_init_that_was_killed_is_recognised() {
+async fn an_interrupted_init_is_detected() {
     let (folder, _) = installed().await;
     std::fs::remove_file(folder.path().join("crossrealm.toml")).unwrap();
     let error = init(&options(folder.path())).await.unwrap_err();
@@ -93,7 +93,7 @@ async fn an_own_certificate_is_kept() {
 }
 
 #[tokio::test]
-async fn a_base_domain_that_is_none_is_refused_before_anything_is_written() {
+async fn an_invalid_base_domain_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let mut wanted = options(folder.path());
     wanted.base_domain = "not a domain".into();
@@ -103,7 +103,7 @@ async fn a_base_domain_that_is_none_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_gone_is_not_replaced_by_an_empty_one() {
+async fn a_missing_database_is_not_replaced_by_an_empty_one() {
     let (folder, config) = installed().await;
     let database = folder.path().join("crossrealm.db");
     std::fs::rename(&database, folder.path().join("elsewhere")).unwrap();

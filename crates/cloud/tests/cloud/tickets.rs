@@ -15,7 +15,7 @@ use crossrealm_types::IdentityState;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn alice_gets_a_ticket_that_the_keytab_opens() {
+async fn alice_gets_a_ticket_that_the_keytab_decrypts() {
     let service = Service::start().await;
     let mut world = world(&service).await;
     world.identities[0].upn = "alice.mueller@contoso.com".into();
@@ -67,7 +67,7 @@ async fn alice_gets_a_ticket_that_the_keytab_opens() {
 }
 
 #[tokio::test]
-async fn who_may_not_is_refused_with_a_reason_and_an_event() {
+async fn refused_users_get_a_reason_and_leave_an_event() {
     let service = Service::start().await;
     let mut world = world(&service).await;
     let stranger = honest(&mut world);
@@ -115,7 +115,7 @@ async fn who_may_not_is_refused_with_a_reason_and_an_event() {
 }
 
 #[tokio::test]
-async fn a_referral_for_one_tenant_opens_nothing_at_another() {
+async fn a_referral_for_one_tenant_is_refused_by_another() {
     let service = Service::start().await;
     let mut world = world(&service).await;
     sync_alice(&service, &world, IdentityState::Enabled).await;

@@ -181,7 +181,7 @@ async fn prepared(service: &Service) -> TwoRealms {
 }
 
 #[tokio::test]
-async fn every_forgery_is_refused_for_its_own_reason_and_honest_requests_are_served_after_it() {
+async fn every_forgery_is_refused_for_its_own_reason_and_honest_requests_are_served_afterwards() {
     let service = Service::start().await;
     let mut world = prepared(&service).await;
     let (mut expected, mut wrong) = (Vec::new(), Vec::new());
@@ -235,7 +235,7 @@ async fn has_events(service: &Service, expected: Vec<(&str, &str, String)>) {
 }
 
 #[tokio::test]
-async fn a_referral_for_one_tenant_is_worth_nothing_at_another_with_the_same_ad() {
+async fn a_referral_for_one_tenant_is_refused_by_another_with_the_same_ad() {
     let service = Service::start().await;
     let mut world = prepared(&service).await;
     let second = TenantCreate {
@@ -271,7 +271,7 @@ async fn a_referral_for_one_tenant_is_worth_nothing_at_another_with_the_same_ad(
 }
 
 #[tokio::test]
-async fn built_in_accounts_get_tickets_only_where_the_tenant_says_so() {
+async fn built_in_accounts_get_tickets_only_if_the_tenant_allows_it() {
     let service = Service::start().await;
     let mut world = prepared(&service).await;
     let shown = service.admin.tenant("contoso").await.unwrap();

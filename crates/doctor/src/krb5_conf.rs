@@ -126,8 +126,8 @@ impl Krb5Conf {
             if line.is_empty() || line.starts_with(['#', ';']) {
                 continue;
             }
-            if let Some(folder) = line.strip_prefix("includedir ") {
-                self.read_directory(Path::new(folder.trim()), depth);
+            if let Some(directory) = line.strip_prefix("includedir ") {
+                self.read_directory(Path::new(directory.trim()), depth);
             } else if let Some(other) = line.strip_prefix("include ") {
                 self.read(Path::new(other.trim()), depth + 1);
             } else if let Some(section) = line.strip_prefix('[') {
@@ -152,10 +152,10 @@ impl Krb5Conf {
     }
 
     /// Reads the files of an `includedir` in the order of their names: names of letters, digits, `-` and `_`, and `*.conf`.
-    fn read_directory(&mut self, folder: &Path, depth: usize) {
-        let Ok(entries) = std::fs::read_dir(folder) else {
+    fn read_directory(&mut self, directory: &Path, depth: usize) {
+        let Ok(entries) = std::fs::read_dir(directory) else {
             self.unreadable
-                .push(format!("`{}`: no such directory", folder.display()));
+                .push(format!("`{}`: no such directory", directory.display()));
             return;
         };
         let is_included = |name: &str| {
@@ -182,8 +182,8 @@ mod tests {
 
     #[test]
     fn the_first_value_is_used_and_its_place_known() {
-        let folder = tempfile::tempdir().unwrap();
-        let drop_ins = folder.path().join("d");
+        let directory = tempfile::tempdir().unwrap();
+        let drop_ins = directory.path().join("d");
         std::fs::create_dir(&drop_ins).unwrap();
         let write = |name: &str, text: &str| std::fs::write(drop_ins.join(name), text).unwrap();
         write(
@@ -198,7 +198,7 @@ mod tests {
             "20",
             "[realms]\n CLOUD = {\n  kdc = https://b/x/kerberos\n }\n",
         );
-        let main = folder.path().join("krb5.conf");
+        let main = directory.path().join("krb5.conf");
         let text = format!(
             "# comment\nincludedir {}\n[libdefaults]\n default_realm = CORP\n default_realm = OTHER\n",
             drop_ins.display()
@@ -226,8 +226,8 @@ mod tests {
 
     #[test]
     fn circular_includes_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a");
         std::fs::write(
             &file,
             format!("include {}\n}}\n}}\nx = y\n", file.display()),

@@ -19,7 +19,7 @@ const EXAMPLE: &[u8] = b"@GMT-0000.00.00-00.00.00";
 /// [`FilesError::BadSnapshots`] for a directory that does not exist, that local users can enter, that overlaps the shares, or
 /// that smbd cannot read as a user; [`FilesError::MissingFile`] where Samba's module is not installed.
 pub(super) fn check(
-    folder: &Path,
+    directory: &Path,
     account: &str,
     paths: &HostPaths,
 ) -> Result<PathBuf, FilesError> {
@@ -27,17 +27,17 @@ pub(super) fn check(
     if !tools::has_library(file) {
         return Err(FilesError::MissingFile { file, package });
     }
-    let own = folder.join(account);
+    let own = directory.join(account);
     let bad = |path: &Path, reason: &str, hint: String| FilesError::BadSnapshots {
         path: path.to_owned(),
         reason: reason.to_owned(),
         hint,
     };
-    for path in [folder, &own] {
+    for path in [directory, &own] {
         let meta = fs::symlink_metadata(path).map_err(|error| {
             let hint = format!(
                 "create it: `install -d -m 700 {0}; install -d -m 755 {0}/{account}`",
-                folder.display()
+                directory.display()
             );
             bad(path, &error.to_string(), hint)
         })?;
@@ -49,16 +49,16 @@ pub(super) fn check(
             ));
         }
     }
-    let (outer, inner) = (mode(folder)?, mode(&own)?);
-    if outer & 0o077 != 0 {
-        let hint = format!("run `chmod 700 {}`", folder.display());
+    let (parent_mode, own_mode) = (mode(directory)?, mode(&own)?);
+    if parent_mode & 0o077 != 0 {
+        let hint = format!("run `chmod 700 {}`", directory.display());
         return Err(bad(
-            folder,
+            directory,
             "local users can enter it, and could then read the snapshots",
             hint,
         ));
     }
-    if inner & 0o005 != 0o005 {
+    if own_mode & 0o005 != 0o005 {
         let hint = format!(
             "run `chmod 755 {}`; the directory above it excludes local users",
             own.display()

@@ -532,7 +532,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forty_lives_keep_every_invariant() {
+    fn forty_seeds_keep_every_invariant() {
         let mut sum = Tally::default();
         for seed in 0..40 {
             let tally = run(seed, 100).unwrap();
@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_is_the_same_life() {
+    fn the_same_seed_gives_the_same_run() {
         assert_eq!(run(42, 200), run(42, 200));
     }
 }

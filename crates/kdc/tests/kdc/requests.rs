@@ -45,7 +45,7 @@ fn a_replayed_authenticator_with_another_body_is_refused() {
 }
 
 #[test]
-fn what_is_under_the_armor_counts() {
+fn the_request_inside_fast_takes_effect() {
     let mut world = TwoRealms::new();
     // The armor of another session does not decrypt.
     let referral = world.referral();
@@ -78,7 +78,7 @@ fn what_is_under_the_armor_counts() {
 }
 
 #[test]
-fn what_is_not_a_ticket_request_is_answered_or_dropped() {
+fn other_messages_are_refused_or_dropped() {
     let mut world = TwoRealms::new();
     for garbage in [
         &b""[..],
@@ -121,7 +121,7 @@ fn what_is_not_a_ticket_request_is_answered_or_dropped() {
 }
 
 #[test]
-fn a_directory_that_does_not_answer_is_said_so() {
+fn an_unavailable_directory_refuses_the_ticket() {
     let mut world = TwoRealms::new();
     let referral = world.referral();
     let ticket = world.encrypt_referral(referral);

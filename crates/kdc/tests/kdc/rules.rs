@@ -11,7 +11,7 @@ use crossrealm_testkit::two_realms::{Referral, TwoRealms};
 use crossrealm_types::{IdentitySource, IdentityState};
 
 #[test]
-fn rule_1_only_this_tenants_trust_key_opens_a_referral() {
+fn rule_1_only_this_tenants_trust_key_decrypts_a_referral() {
     refused(
         Reason::TicketIntegrity,
         |r| r.ticket_key = key(0x77),
@@ -186,7 +186,7 @@ fn rule_3_more_than_1010_groups_are_refused() {
 }
 
 #[test]
-fn rule_4_only_aes() {
+fn rule_4_encryption_types_other_than_aes_are_refused() {
     refused(
         Reason::EncryptionTypeNotSupported,
         |_| {},
@@ -213,7 +213,7 @@ fn rule_4_only_aes() {
 }
 
 #[test]
-fn rule_4_the_session_key_is_one_that_both_sides_understand() {
+fn rule_4_the_session_key_is_of_a_type_that_both_sides_support() {
     for (offered, service, chosen) in [
         (vec![17, 18], Enctype::Aes256Sha1, 17),
         (vec![20, 18], Enctype::Aes256Sha1, 18),
@@ -270,7 +270,7 @@ fn rule_5_a_pac_that_was_changed_removed_or_signed_by_another_is_refused() {
 }
 
 #[test]
-fn rule_6_times() {
+fn rule_6_expired_early_and_skewed_requests_are_refused() {
     let at = |r: &mut Referral, start: i64, end: i64| {
         r.part.starttime = Some(KerberosTime(start));
         r.part.endtime = KerberosTime(end);
@@ -329,7 +329,7 @@ fn rule_6_times() {
 }
 
 #[test]
-fn rule_6_no_delegation_postdating_or_user_to_user() {
+fn rule_6_delegation_postdating_and_user_to_user_are_refused() {
     for option in [
         kdc_option::ENC_TKT_IN_SKEY,
         kdc_option::CNAME_IN_ADDL_TKT,

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn impossible_plans_are_refused() {
         let mut nowhere = empty();
         nowhere.target = None;
         let refused = plan(&nowhere, &wanted(), DN, PATH);

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter() {
+    fn malformed_filters_are_refused() {
         for bad in [
             "",
             "a=b",

@@ -301,7 +301,7 @@ async fn against(kind: Server) -> Result<String, OnpremError> {
 }
 
 #[tokio::test]
-async fn what_is_sealed_is_read() {
+async fn encrypted_answers_are_read() {
     assert_eq!(against(Server::Honest).await.unwrap(), "dc1");
     assert_eq!(against(Server::Splits).await.unwrap(), "dc1");
 }

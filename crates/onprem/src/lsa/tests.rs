@@ -229,7 +229,7 @@ fn ok_handle() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_child_domain_is_told_what_to_do() {
+async fn a_refusal_by_a_child_domain_carries_a_hint() {
     let refused = [&[0; 20][..], &0xC000_00DDu32.to_le_bytes()].concat();
     let mut lsa = Lsa::open(Script(vec![(44, ok_handle()), (59, refused)]))
         .await
@@ -248,7 +248,7 @@ async fn a_child_domain_is_told_what_to_do() {
 
 /// What a child domain answers where the trust was made elsewhere: the refusal of the names, through the applier.
 #[tokio::test]
-async fn a_child_domain_that_refuses_the_names_is_told_what_to_do() {
+async fn a_refusal_of_names_by_a_child_domain_carries_a_hint() {
     use crate::trust::{TrustStep, apply};
     // LsarSetForestTrustInformation: no collision information, then the status.
     let refused = [&[0; 4][..], &0xC000_00DDu32.to_le_bytes()].concat();

@@ -314,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_other_side_sealed_opens_once_and_unchanged() {
+    fn messages_decrypt_once_and_unchanged() {
         let key = Zeroizing::new([9; 16]);
         let sealed = |is_client| {
             let mut data = *b"sixteen bytes ok";

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_none() {
+    fn damaged_cursors_are_none() {
         let text = cursor().to_text().unwrap();
         for end in 0..text.rfind('\n').unwrap() {
             assert_eq!(Cursor::parse(&text[..end]), None);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stays_within_what_the_tenant_takes() {
+    fn a_cursor_stays_within_the_tenants_limit() {
         let mut one = cursor();
         one.pending = (0..10_000).map(|n| format!("{n:036}")).collect();
         assert!(

@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_sign_in() {
+    fn accounts_that_cannot_sign_in_are_disabled_with_their_reason() {
         let reason =
             |more: &[(&str, &[&[u8]])]| rules().object(&user(1104, more)).unwrap().account.disabled;
         // The first attribute of a name wins, so these come before the defaults.
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out() {
+    fn entries_that_are_left_out_have_a_reason() {
         let why = |entry: &Entry| rules().object(entry).unwrap_err();
         assert_eq!(why(&user(500, &[])), SkipReason::ReservedRid);
         assert_eq!(
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_clock_will_change() {
+    fn the_next_change_by_the_clock_is_known() {
         let turns = |more: &[(&str, &[&[u8]])]| rules().object(&user(1104, more)).unwrap().turns_at;
         assert_eq!(turns(&[]), None);
         let later = ticks(1_700_000_100);

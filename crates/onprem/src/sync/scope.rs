@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_below() {
+    fn a_dn_is_below_its_ancestors_only() {
         let ou = "OU=Sales,DC=corp,DC=contoso,DC=com";
         assert!(is_below(ou, ou));
         assert!(is_below("CN=a,ou=sales,DC=corp,DC=contoso,DC=com", ou));

@@ -1,4 +1,4 @@
-//! What the test world needs of the machine, and how to say so when something is missing.
+//! What the test world needs of the machine, and the message where something is missing.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub fn is_root() -> bool {
         .is_some_and(|effective| effective == "0")
 }
 
-/// Why the test world cannot run here, in words for people; `None` when it can.
+/// Why the test world cannot run here; `None` when it can.
 pub fn unmet() -> Option<String> {
     if std::env::consts::OS != "linux" {
         return Some(format!(
@@ -38,7 +38,7 @@ pub fn unmet() -> Option<String> {
 /// When this variable is set, a test that would be skipped fails instead.
 pub const REQUIRE_WORLD: &str = "CROSSREALM_REQUIRE_WORLD";
 
-/// Whether the tests of a test world must be skipped; says so loudly.
+/// Whether the tests of a test world must be skipped; reports it on standard error.
 ///
 /// # Panics
 /// When they must not be: `CROSSREALM_REQUIRE_WORLD` is set, as CI does.
@@ -50,7 +50,7 @@ pub fn skipped() -> bool {
 }
 
 /// Whether a test of Btrfs must be skipped, since the kernel has neither it nor loop devices to put it on, which no package
-/// brings; says so loudly.
+/// brings; reports it on standard error.
 pub fn skipped_without_btrfs() -> bool {
     let kernel = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
     let has_btrfs = kernel.split_whitespace().any(|word| word == "btrfs") || load("btrfs");

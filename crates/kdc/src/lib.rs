@@ -3,7 +3,7 @@
 //! [`Exchange`] never waits and never fails. It returns what it needs to know ([`Lookups`]), is resumed with what the
 //! directory holds ([`Records`]), and after at most two such rounds ends in a reply or an explicit drop, and one
 //! [`Event`] that records who asked for what, what was decided, and why. The same machine runs in the server, the tests,
-//! the fuzzers and the benches. It owns the security rules 1 to 6 of the design; it knows no database, no socket, no
+//! the fuzzers and the benches. It implements the security rules of `docs/design.md` 6.1 to 6.6; it knows no database, no socket, no
 //! clock and no operating-system randomness.
 #![deny(
     clippy::unwrap_used,

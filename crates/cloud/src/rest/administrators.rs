@@ -109,7 +109,7 @@ pub(crate) async fn finish_enrolment(
             wanted.code.expose(),
         )
         .await?;
-    Ok(begun(session)?)
+    begun(session)
 }
 
 /// [`endpoint::SignIn`]
@@ -127,7 +127,7 @@ pub(crate) async fn sign_in(
             wanted.code.expose(),
         )
         .await?;
-    Ok(begun(session)?)
+    begun(session)
 }
 
 /// [`endpoint::SignOut`]

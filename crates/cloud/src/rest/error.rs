@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// A refusal.
 #[derive(Debug)]
 pub(crate) struct ApiError {
-    body: ErrorBody,
+    body: Box<ErrorBody>,
     fault: Option<String>,
 }
 
@@ -22,11 +22,11 @@ impl ApiError {
     /// A refusal with this code, the status that belongs to it, and this message.
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
-            body: ErrorBody {
+            body: Box::new(ErrorBody {
                 code,
                 message: message.into(),
                 details: ErrorDetails::default(),
-            },
+            }),
             fault: None,
         }
     }

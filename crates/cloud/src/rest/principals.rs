@@ -83,7 +83,7 @@ pub(crate) async fn service_principal_keytab(
         .directory
         .service_principal_keytab(&at.actor, at.id(), &spn)
         .await?;
-    Ok(convert::keytab(&material)?)
+    convert::keytab(&material)
 }
 
 fn view(service: directory::ServicePrincipal) -> ServicePrincipal {

@@ -110,7 +110,7 @@ pub(crate) async fn storage_account_keytab(
         .directory
         .storage_account_keytab(&at.actor, at.id(), &account)
         .await?;
-    Ok(convert::keytab(&material)?)
+    convert::keytab(&material)
 }
 
 /// [`endpoint::SetDefaultPermission`]

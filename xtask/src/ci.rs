@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use crossrealm_lab::need;
 
 use crate::process::{cargo, run as run_command};
-use crate::{Outcome, advisories, bare, dependencies, fuzz, licences, pool, setup, tidy, unused};
+use crate::{
+    Outcome, advisories, bare, circles, dependencies, fuzz, licences, pool, setup, tidy, unused,
+};
 
 /// A name and what it does.
 type Step = (&'static str, fn() -> Outcome);
@@ -53,12 +55,13 @@ pub fn test(arguments: &[&str], world: World) -> Outcome {
 }
 
 /// What can be checked without building the product.
-const QUICK: [Step; 6] = [
+const QUICK: [Step; 7] = [
     ("format", || {
         run_command(&mut cargo(&["fmt", "--all", "--check"]))
     }),
     ("tidy", tidy::run),
     ("dependencies", dependencies::run),
+    ("circles", circles::run),
     ("licences", licences::run),
     ("unused", unused::run),
     ("advisories", advisories::run_beside),

@@ -164,6 +164,8 @@ impl Reader {
             syn::UseTree::Rename(rename) => {
                 self.add(&with(&rename.ident), &rename.rename, exported)
             }
+            // What a re-exported glob offers is not known here; it is no import of this module either way.
+            syn::UseTree::Glob(_) if exported => {}
             syn::UseTree::Glob(_) => self.paths.push(self.absolute(prefix)),
             syn::UseTree::Group(group) => {
                 for item in &group.items {

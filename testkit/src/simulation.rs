@@ -2,8 +2,8 @@
 //!
 //! One seed is one life: clocks that skew and jump, trust and service keys that rotate (also between the two rounds of
 //! one exchange), users that are disabled and regrouped while their tickets live, look-ups that fail or answer from an
-//! hour ago, requests that are replayed, torn, changed and sent to the wrong tenant. After every exchange the invariants
-//! of [`check`] hold, or [`run`] returns which one broke and at which step; the same seed plays the same life again.
+//! hour ago, requests that are replayed, torn, changed and sent to the wrong tenant. After every exchange its invariants
+//! hold, or [`run`] returns which one broke and at which step; the same seed plays the same life again.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,

@@ -90,7 +90,10 @@ const THOROUGH: [Step; 6] = [
             "--document-private-items",
             "--locked",
         ]);
-        run_command(docs.env("RUSTDOCFLAGS", "-D warnings"))
+        run_command(docs.env(
+            "RUSTDOCFLAGS",
+            "-D warnings -A rustdoc::private_intra_doc_links",
+        ))
     }),
     ("tests", || test(&["--locked"], World::Required)),
     ("fuzz", || fuzz::run(fuzz::DEFAULT_SECONDS)),

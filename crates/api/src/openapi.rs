@@ -253,7 +253,7 @@ pub(crate) fn paragraphs(doc: &str) -> (String, String) {
     (summary, rest)
 }
 
-/// Descriptions come from doc comments: [`Type`] and [`crate::NAME`] become `Type` and `NAME`.
+/// Descriptions come from doc comments: their links lose the brackets and the path, so that `[crate::NAME]` reads `NAME`.
 fn without_rustdoc_links(value: &mut Value) {
     match value {
         Value::Object(members) => {

@@ -1,7 +1,7 @@
 //! The Kerberos server object of a domain: the account `krbtgt_AzureAD` and the computer `AzureADKerberos`.
 //!
-//! They look like a read-only domain controller without a machine. [`observe`] reads them over encrypted LDAP, [`plan`]
-//! decides and is pure, [`apply`] carries the steps out. A run that was killed anywhere is finished by running it again.
+//! They look like a read-only domain controller without a machine. [`mod@observe`] reads them over encrypted LDAP, [`mod@plan`]
+//! decides and is pure, [`mod@apply`] carries the steps out. A run that was killed anywhere is finished by running it again.
 //!
 //! AD makes the account's key itself, at random, independent of the password it is given ([MS-SAMR] 3.1.1.8.5 treats the account
 //! like `krbtgt`), and hands it out only by replicating secrets. This module never asks for that right: it knows the

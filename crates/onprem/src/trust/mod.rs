@@ -1,6 +1,6 @@
 //! The trusted domain object of a tenant, from what AD holds to what it should hold.
 //!
-//! [`observe`] reads, [`plan`] decides and is pure, [`apply`] carries the steps out, and [`decrypts`] verifies
+//! [`observe`] reads, [`mod@plan`] decides and is pure, [`mod@apply`] carries the steps out, and [`decrypts`] verifies
 //! the result: the only proof accepted is a fresh referral TGT of the domain controller that the trust key decrypts.
 //! Every run works with one domain controller. A run that was killed anywhere is finished by running it again.
 //!

@@ -10,7 +10,7 @@ use crossrealm_programs::command;
 const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// Ends a server with SIGTERM, so that it ends its workers; one that does not listen is killed.
-pub fn terminate(child: &mut Child) {
+pub(crate) fn terminate(child: &mut Child) {
     let pid = child.id().to_string();
     let _ = command("kill").args(["-s", "TERM", &pid]).status();
     let began = Instant::now();
@@ -28,7 +28,7 @@ pub fn terminate(child: &mut Child) {
 ///
 /// # Errors
 /// One of them is not there.
-pub fn processor_s(roots: &[u32]) -> Result<f64, String> {
+pub(crate) fn processor_s(roots: &[u32]) -> Result<f64, String> {
     let parents = parents();
     let mut wanted = roots.to_vec();
     let mut nanoseconds = 0.0;

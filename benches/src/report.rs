@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// What a number counts, and which way is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub(crate) enum Unit {
     /// Seconds: less is better.
     Seconds,
     /// So many per second: more is better.
@@ -36,17 +36,17 @@ impl Unit {
 
 /// The values of one measure, one for each round.
 #[derive(Clone, Debug)]
-pub struct Samples(Vec<f64>);
+pub(crate) struct Samples(Vec<f64>);
 
 impl Samples {
     /// These values; they must be finite.
-    pub fn new(mut values: Vec<f64>) -> Self {
+    pub(crate) fn new(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         Self(values)
     }
 
     /// The value that a share of all values does not exceed; 0 where there are none. `share` is from 0 to 1.
-    pub fn quantile(&self, share: f64) -> f64 {
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
         let last = self.0.len().saturating_sub(1);
         // Rounded to the nearest rank, never beyond the last.
         let rank = (last as f64 * share).round() as usize;
@@ -54,7 +54,7 @@ impl Samples {
     }
 
     /// The middle value.
-    pub fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 
@@ -85,7 +85,7 @@ impl Samples {
 
 /// What ours is held against, in the same run.
 #[derive(Clone, Debug)]
-pub enum Against {
+pub(crate) enum Against {
     /// Another program that did the same, or a piece of work that cannot be avoided.
     Peer(String, Samples),
     /// A number that was promised.
@@ -96,7 +96,7 @@ pub enum Against {
 
 /// One line of the report.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub(crate) struct Line {
     what: String,
     unit: Unit,
     ours: Samples,
@@ -107,7 +107,7 @@ pub struct Line {
 
 impl Line {
     /// A measure of ours, held against nothing yet.
-    pub fn new(what: impl Into<String>, unit: Unit, ours: Samples) -> Self {
+    pub(crate) fn new(what: impl Into<String>, unit: Unit, ours: Samples) -> Self {
         Self {
             what: what.into(),
             unit,
@@ -120,14 +120,14 @@ impl Line {
 
     /// Holds it against another program's samples.
     #[must_use]
-    pub fn against(mut self, peer: &str, samples: Samples) -> Self {
+    pub(crate) fn against(mut self, peer: &str, samples: Samples) -> Self {
         self.against = Against::Peer(peer.to_owned(), samples);
         self
     }
 
     /// Holds it against a number that was promised.
     #[must_use]
-    pub fn promised(mut self, value: f64) -> Self {
+    pub(crate) fn promised(mut self, value: f64) -> Self {
         self.against = Against::Promise(value);
         self.bound = 1.0;
         self
@@ -135,14 +135,14 @@ impl Line {
 
     /// The largest ratio that keeps a promise.
     #[must_use]
-    pub fn bound(mut self, ratio: f64) -> Self {
+    pub(crate) fn bound(mut self, ratio: f64) -> Self {
         self.bound = ratio;
         self
     }
 
     /// What a reader must know to understand the number.
     #[must_use]
-    pub fn note(mut self, note: impl Into<String>) -> Self {
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
     }
@@ -220,7 +220,7 @@ impl Line {
 
 /// All that one bench found.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     bench: &'static str,
     about: String,
     load_before: String,
@@ -229,7 +229,7 @@ pub struct Report {
 
 impl Report {
     /// An empty report; the machine's load is noted now.
-    pub fn new(bench: &'static str, about: impl Into<String>) -> Self {
+    pub(crate) fn new(bench: &'static str, about: impl Into<String>) -> Self {
         Self {
             bench,
             about: about.into(),
@@ -239,13 +239,13 @@ impl Report {
     }
 
     /// Adds a line, and prints it at once for a person who waits.
-    pub fn add(&mut self, line: Line) {
+    pub(crate) fn add(&mut self, line: Line) {
         eprintln!("{}", line.say());
         self.lines.push(line);
     }
 
     /// For programs.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "bench": self.bench,
             "about": self.about,
@@ -260,7 +260,7 @@ impl Report {
     }
 
     /// For people.
-    pub fn say(&self) -> String {
+    pub(crate) fn say(&self) -> String {
         let mut text = format!(
             "{}: {}\n  {} processors, load (1, 5, 15 minutes) {} before, {} after{}\n",
             self.bench,

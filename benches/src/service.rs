@@ -13,7 +13,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running service. Everything in it is fresh.
 #[derive(Debug)]
-pub struct Service {
+pub(crate) struct Service {
     child: Child,
     _folder: tempfile::TempDir,
     /// Where HTTPS is served.
@@ -34,7 +34,7 @@ impl Service {
     ///
     /// # Errors
     /// What the product says when it does not start.
-    pub fn start(product: &Path) -> Result<Self, String> {
+    pub(crate) fn start(product: &Path) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let home = folder.path().join("cloud");
         let init = built(product)
@@ -83,12 +83,12 @@ impl Service {
     }
 
     /// Its process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// A client with another token.
-    pub fn client(&self, token: &SecretText) -> Result<Client, String> {
+    pub(crate) fn client(&self, token: &SecretText) -> Result<Client, String> {
         client(self.https, token, &self.ca)
     }
 }

@@ -27,7 +27,7 @@ const MAX_DATAGRAM: usize = 1 << 16;
 
 /// The way to a KDC.
 #[derive(Clone)]
-pub enum Way {
+pub(crate) enum Way {
     /// Kerberos over TCP, a connection for each request, as clients do.
     Tcp(SocketAddr),
     /// Kerberos over UDP.
@@ -38,7 +38,7 @@ pub enum Way {
 
 /// A KDC proxy.
 #[derive(Clone)]
-pub struct Https {
+pub(crate) struct Https {
     pub address: SocketAddr,
     /// The name in the certificate.
     pub host: &'static str,
@@ -52,7 +52,7 @@ pub struct Https {
 }
 
 /// What came of a load.
-pub struct Served {
+pub(crate) struct Served {
     /// Answers per second.
     pub rate: f64,
     /// Seconds from the first byte to the last, connecting included where each request connects.
@@ -65,7 +65,7 @@ pub struct Served {
 ///
 /// # Errors
 /// The first answer that did not come, or was not good; with the number of all such.
-pub async fn hammer(
+pub(crate) async fn hammer(
     way: &Way,
     messages: &Arc<Vec<Vec<u8>>>,
     connections: usize,

@@ -15,7 +15,7 @@ const SCRIPT: &str = "cd \"$1\" && shift && mkdir debs root && cd debs && \
 ///
 /// # Errors
 /// When they cannot be downloaded or unpacked.
-pub fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf, Failure> {
+pub(crate) fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf, Failure> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let cache = target
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))
@@ -42,7 +42,7 @@ pub fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf, Failure> {
 }
 
 /// The folders with shared libraries in an unpacked root, as `LD_LIBRARY_PATH` takes them.
-pub fn library_path(root: &Path) -> String {
+pub(crate) fn library_path(root: &Path) -> String {
     let folders = std::fs::read_dir(root.join("usr/lib"))
         .map(|entries| entries.flatten().collect::<Vec<_>>());
     let folders = folders

@@ -180,7 +180,7 @@ const VISITS: &[(&str, &str, &str, Visit)] = &[
 ///
 /// # Errors
 /// When the world fails, not when a client does.
-pub fn rows(scene: &Scene, options: &Options) -> Result<Vec<Row>, Failure> {
+pub(crate) fn rows(scene: &Scene, options: &Options) -> Result<Vec<Row>, Failure> {
     let wanted = |case: &str, client: &str| {
         let words = &options.words;
         words.is_empty()

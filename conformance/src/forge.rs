@@ -62,7 +62,7 @@ struct Event {
 }
 
 /// The forger at a place.
-pub fn python(story: &Story, place: Place) -> Run {
+pub(crate) fn python(story: &Story, place: Place) -> Run {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("forge");
     story
         .world
@@ -75,7 +75,7 @@ pub fn python(story: &Story, place: Place) -> Run {
 ///
 /// # Errors
 /// When the forger itself fails, or the events cannot be read.
-pub fn rows(scene: &Scene, options: &Options) -> Result<Vec<Row>, Failure> {
+pub(crate) fn rows(scene: &Scene, options: &Options) -> Result<Vec<Row>, Failure> {
     let description = scene.description(options)?.to_string();
     let output = python(&scene.story, Place::Client)
         .arg("run")

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::{Options, forge};
 
 /// The second tenant that the same domain trusts.
-pub const OTHER_TENANT: &str = "other";
+pub(crate) const OTHER_TENANT: &str = "other";
 /// Its realm.
-pub const OTHER_REALM: &str = "KERBEROS.OTHER.CLOUD.EXAMPLE";
+pub(crate) const OTHER_REALM: &str = "KERBEROS.OTHER.CLOUD.EXAMPLE";
 
 /// Its realm.
 const ROTATION_REALM: &str = "KERBEROS.ROTATION.CLOUD.EXAMPLE";
 /// The tenant whose keys are rotated; the examiner makes it by the REST interface.
-pub const ROTATION_TENANT: &str = "rotation";
+pub(crate) const ROTATION_TENANT: &str = "rotation";
 
 /// A further host name of a storage account, as a company's own domain gives it.
 const ALIAS: &str = "files.contoso.com";
@@ -124,7 +124,7 @@ impl Scene {
 }
 
 /// The credential cache with a user's sign-in and referral.
-pub fn ccache(user: &str) -> String {
+pub(crate) fn ccache(user: &str) -> String {
     format!("{user}.referral.ccache")
 }
 

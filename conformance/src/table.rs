@@ -58,7 +58,7 @@ impl Row {
 ///
 /// # Errors
 /// When a row is not as expected, or there is none.
-pub fn print(rows: &[Row]) -> Result<(), Failure> {
+pub(crate) fn print(rows: &[Row]) -> Result<(), Failure> {
     let widths: [usize; 4] = std::array::from_fn(|column| {
         let cells = rows.iter().map(|row| row.cells()[column].chars().count());
         cells

@@ -354,7 +354,7 @@ impl World {
 }
 
 /// Where the templates, and other things made once, are kept: beside the build, so that `cargo clean` removes them.
-pub fn cache_folder() -> PathBuf {
+pub(crate) fn cache_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))

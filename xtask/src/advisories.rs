@@ -17,7 +17,7 @@ const BESIDE: &str = "../shared/advisory-db";
 const ACCEPTED: &[(&str, &str)] = &[];
 
 /// Checks every lock file of the repository.
-pub fn run(database: &Path) -> Outcome {
+pub(crate) fn run(database: &Path) -> Outcome {
     let database = Database::open(database)
         .map_err(|error| format!("{}: no advisory database: {error}", database.display()))?;
     if database.iter().next().is_none() {
@@ -56,7 +56,7 @@ pub fn run(database: &Path) -> Outcome {
 }
 
 /// The check as CI runs it: with the database beside the checkout where there is one.
-pub fn run_beside() -> Outcome {
+pub(crate) fn run_beside() -> Outcome {
     let beside: PathBuf = process::root().join(BESIDE);
     if !beside.is_dir() {
         eprintln!(

@@ -11,7 +11,7 @@ use crate::process::{cargo, root, run as run_command};
 use crate::{Outcome, setup};
 
 /// Sets up, builds, measures. The arguments are the benches'.
-pub fn run(arguments: &[&str]) -> Outcome {
+pub(crate) fn run(arguments: &[&str]) -> Outcome {
     setup::run()?;
     if let Some(reason) = need::unmet() {
         return Err(format!("the benches cannot run here: {reason}"));

@@ -14,7 +14,7 @@ type Step = (&'static str, fn() -> Outcome);
 
 /// Whether the end-to-end tests may be skipped where the test world cannot run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum World {
+pub(crate) enum World {
     /// A developer's machine without root: say so and run the rest.
     IfPossible,
     /// CI: a run that skips the main job proves nothing.
@@ -22,7 +22,7 @@ pub enum World {
 }
 
 /// Every test. Arguments go to `cargo test`.
-pub fn test(arguments: &[&str], world: World) -> Outcome {
+pub(crate) fn test(arguments: &[&str], world: World) -> Outcome {
     if let Err(reason) = setup::run() {
         if world == World::Required {
             return Err(reason);
@@ -100,12 +100,12 @@ const THOROUGH: [Step; 6] = [
 ];
 
 /// The quick part of [`run`].
-pub fn check() -> Outcome {
+pub(crate) fn check() -> Outcome {
     all(&QUICK)
 }
 
 /// All that CI runs, cheapest first.
-pub fn run() -> Outcome {
+pub(crate) fn run() -> Outcome {
     all(&[&QUICK[..], &THOROUGH].concat())
 }
 

@@ -19,7 +19,7 @@ type Module = Vec<String>;
 type Imports = BTreeMap<Module, BTreeSet<Module>>;
 
 /// Checks every crate below `crates/`.
-pub fn run() -> Outcome {
+pub(crate) fn run() -> Outcome {
     let listing = process::output(&mut process::command(
         "git",
         &["ls-files", "--cached", "--", "crates/*/src/*.rs"],

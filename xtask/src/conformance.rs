@@ -6,7 +6,7 @@ use crossrealm_lab::need;
 use crate::{Outcome, setup};
 
 /// Sets up, builds, examines.
-pub fn run(arguments: &[&str]) -> Outcome {
+pub(crate) fn run(arguments: &[&str]) -> Outcome {
     setup::run()?;
     if let Some(reason) = need::unmet() {
         return Err(format!("the examination cannot run here: {reason}"));

@@ -5,7 +5,7 @@ use crossrealm_lab::{ADMIN_PASSWORD, Place, USER_PASSWORD, World, need, story};
 use crate::{Outcome, setup};
 
 /// Sets up, builds, plays.
-pub fn run() -> Outcome {
+pub(crate) fn run() -> Outcome {
     setup::run()?;
     if let Some(reason) = need::unmet() {
         return Err(format!("the demo cannot run here: {reason}"));
@@ -16,7 +16,7 @@ pub fn run() -> Outcome {
 }
 
 /// Starts the test world and keeps it, for people who want to try things by hand.
-pub fn world() -> Outcome {
+pub(crate) fn world() -> Outcome {
     setup::run()?;
     let world = World::start().map_err(|failure| failure.to_string())?;
     for place in [Place::Onprem, Place::Client, Place::Cloud, Place::Admin] {

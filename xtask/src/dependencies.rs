@@ -160,7 +160,7 @@ const FORBIDDEN_IN_CORE: &[&str] = &[
 ];
 
 /// Checks the workspace.
-pub fn run() -> Outcome {
+pub(crate) fn run() -> Outcome {
     let mut found = breaches(&metadata::load()?);
     for core in CORE {
         // A tree of this package alone: what other crates switch on in a shared dependency is not the core's doing, and
@@ -191,7 +191,7 @@ pub fn run() -> Outcome {
 }
 
 /// Every edge that must not be.
-pub fn breaches(graph: &Graph) -> Vec<String> {
+pub(crate) fn breaches(graph: &Graph) -> Vec<String> {
     let mut found = Vec::new();
     for package in graph.values().filter(|package| package.member) {
         let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == package.name) else {

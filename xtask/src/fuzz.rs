@@ -14,7 +14,7 @@ use crate::process::{self, cargo};
 use crate::setup;
 
 /// As long as CI gives each target.
-pub const DEFAULT_SECONDS: u32 = 20;
+pub(crate) const DEFAULT_SECONDS: u32 = 20;
 
 /// Targets that run at the same time: as many as the smallest machine has cores.
 const AT_ONCE: usize = 2;
@@ -32,7 +32,7 @@ struct Target {
 }
 
 /// Builds and runs every target; goes on after a finding, so that one run shows all of them.
-pub fn run(seconds: u32) -> Outcome {
+pub(crate) fn run(seconds: u32) -> Outcome {
     setup::run()?;
     let folder = process::root().join("fuzz");
     let targets = build(&folder)?;

@@ -28,7 +28,7 @@ const PERMITTED: &[&str] = &[
 ];
 
 /// Checks the workspace.
-pub fn run() -> Outcome {
+pub(crate) fn run() -> Outcome {
     let refused = refused(&metadata::load()?);
     if refused.is_empty() {
         Ok(())
@@ -41,7 +41,7 @@ pub fn run() -> Outcome {
 }
 
 /// Every package without a permitted licence.
-pub fn refused(graph: &Graph) -> Vec<String> {
+pub(crate) fn refused(graph: &Graph) -> Vec<String> {
     let mut found = Vec::new();
     for package in graph.values() {
         let line = |reason: String| format!("{} {}: {reason}", package.name, package.version);
@@ -58,7 +58,7 @@ pub fn refused(graph: &Graph) -> Vec<String> {
 }
 
 /// Whether the licensor's terms can be met with permitted licences alone.
-pub fn is_permitted(expression: &str) -> Result<bool, String> {
+pub(crate) fn is_permitted(expression: &str) -> Result<bool, String> {
     // `/` is the old form of OR.
     let spaced = expression
         .replace('(', " ( ")

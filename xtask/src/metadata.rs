@@ -8,7 +8,7 @@ use crate::process;
 
 /// One package of the dependency graph.
 #[derive(Debug, Clone, Default)]
-pub struct Package {
+pub(crate) struct Package {
     pub name: String,
     pub version: String,
     /// The SPDX expression of its manifest.
@@ -20,10 +20,10 @@ pub struct Package {
 }
 
 /// Every package, by cargo's package id.
-pub type Graph = BTreeMap<String, Package>;
+pub(crate) type Graph = BTreeMap<String, Package>;
 
 /// Asks cargo for the workspace's graph.
-pub fn load() -> Result<Graph, String> {
+pub(crate) fn load() -> Result<Graph, String> {
     parse(&process::output(&mut process::cargo(&[
         "metadata",
         "--format-version",
@@ -33,7 +33,7 @@ pub fn load() -> Result<Graph, String> {
 }
 
 /// Reads the JSON of `cargo metadata --format-version 1`.
-pub fn parse(json: &str) -> Result<Graph, String> {
+pub(crate) fn parse(json: &str) -> Result<Graph, String> {
     let document: Value = serde_json::from_str(json)
         .map_err(|error| format!("cargo metadata is not JSON: {error}"))?;
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();

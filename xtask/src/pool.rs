@@ -27,7 +27,7 @@ struct Program {
 }
 
 /// Builds all test programs with `arguments` for cargo and runs them with these variables.
-pub fn run_all(arguments: &[&str], variables: &[(&str, String)]) -> Outcome {
+pub(crate) fn run_all(arguments: &[&str], variables: &[(&str, String)]) -> Outcome {
     let programs = build(arguments)?;
     let began = Instant::now();
     let queue = Mutex::new(programs.iter());

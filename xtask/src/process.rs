@@ -6,33 +6,33 @@ use std::process::Command;
 use crate::Outcome;
 
 /// The repository's root folder.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own).to_owned()
 }
 
 /// An external program in the repository's root.
-pub fn command(program: &str, arguments: &[&str]) -> Command {
+pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = crossrealm_programs::command(program);
     command.args(arguments).current_dir(root());
     command
 }
 
 /// `cargo` as it called us.
-pub fn cargo(arguments: &[&str]) -> Command {
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = crossrealm_programs::cargo();
     cargo.args(arguments).current_dir(root());
     cargo
 }
 
 /// Says what is run, runs it, and expects success.
-pub fn run(command: &mut Command) -> Outcome {
+pub(crate) fn run(command: &mut Command) -> Outcome {
     let line = line(command);
     run_as(&line, command)
 }
 
 /// The same for a command line that is too long to be shown.
-pub fn run_as(line: &str, command: &mut Command) -> Outcome {
+pub(crate) fn run_as(line: &str, command: &mut Command) -> Outcome {
     eprintln!("$ {line}");
     let status = command
         .status()
@@ -45,7 +45,7 @@ pub fn run_as(line: &str, command: &mut Command) -> Outcome {
 }
 
 /// Runs it quietly and returns its standard output.
-pub fn output(command: &mut Command) -> Result<String, String> {
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let line = line(command);
     let output = command
         .output()

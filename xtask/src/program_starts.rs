@@ -77,7 +77,7 @@ const OTHERS: [&str; 5] = [
 ];
 
 /// What is wrong in the files that git knows.
-pub fn check() -> Result<Vec<String>, String> {
+pub(crate) fn check() -> Result<Vec<String>, String> {
     let listed = process::output(&mut process::command(
         "git",
         &["ls-files", "-z", "--cached"],

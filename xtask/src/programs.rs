@@ -3,7 +3,7 @@
 use crate::Outcome;
 
 /// Starts each once.
-pub fn run() -> Outcome {
+pub(crate) fn run() -> Outcome {
     match crossrealm_programs::probe::all() {
         Ok(count) => {
             eprintln!("programs: {count} programs and Python modules start");

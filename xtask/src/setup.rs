@@ -14,7 +14,7 @@ use crate::process::{command, run as run_command};
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing, or says what it would need.
-pub fn run() -> Outcome {
+pub(crate) fn run() -> Outcome {
     let missing = packages::missing();
     if missing.is_empty() {
         eprintln!("setup: every Debian package of the test world is installed");

@@ -4,10 +4,10 @@ use crate::Outcome;
 use crate::process::{cargo, run as run_command};
 
 /// How many lives are played by default.
-pub const DEFAULT_SEEDS: u64 = 200;
+pub(crate) const DEFAULT_SEEDS: u64 = 200;
 
 /// Plays this many lives; the first that breaks an invariant is named with its seed.
-pub fn run(seeds: u64) -> Outcome {
+pub(crate) fn run(seeds: u64) -> Outcome {
     let mut simulation = cargo(&[
         "run",
         "--release",

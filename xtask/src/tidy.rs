@@ -13,7 +13,7 @@ use crate::{process, program_starts};
 const MOST_LINES: usize = 800;
 
 /// Checks the files git knows, so that nobody's scratch files are in the way.
-pub fn run() -> Outcome {
+pub(crate) fn run() -> Outcome {
     let listing = process::output(&mut process::command(
         "git",
         &[

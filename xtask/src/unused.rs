@@ -14,7 +14,7 @@ use crate::{Outcome, process};
 const FOR_FEATURES: &[(&str, &str, &str)] = &[];
 
 /// Checks every package of the workspace.
-pub fn run() -> Outcome {
+pub(crate) fn run() -> Outcome {
     let metadata = process::output(&mut process::cargo(&[
         "metadata",
         "--format-version",

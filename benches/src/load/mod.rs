@@ -14,13 +14,13 @@ const PROMISED: f64 = 5_000.0;
 
 /// How many there are.
 #[derive(Clone, Copy, Debug)]
-pub struct People {
+pub(crate) struct People {
     users: u32,
     groups: u32,
 }
 
 /// Runs it all.
-pub fn run(product: &Path, size: Size) -> Result<Report, String> {
+pub(crate) fn run(product: &Path, size: Size) -> Result<Report, String> {
     let people = People {
         users: size.of(98_000, 900),
         groups: size.of(2_000, 100),

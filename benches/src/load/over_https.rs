@@ -24,7 +24,7 @@ const MEMBERS: u32 = 50;
 
 /// Rates per second.
 #[derive(Debug)]
-pub struct Found {
+pub(super) struct Found {
     pub made: f64,
     pub unchanged: f64,
     pub memberships: f64,
@@ -35,7 +35,7 @@ pub struct Found {
 ///
 /// # Errors
 /// When anything is refused, or not all come back.
-pub async fn load(product: &Path, people: People) -> Result<Found, String> {
+pub(super) async fn load(product: &Path, people: People) -> Result<Found, String> {
     let service = Service::start(product)?;
     let said = |error: crossrealm_api::ClientError| error.to_string();
     let wanted = TenantCreate {

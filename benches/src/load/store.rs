@@ -23,7 +23,7 @@ const ASKED: u32 = 500;
 
 /// What one round found.
 #[derive(Debug)]
-pub struct Found {
+pub(super) struct Found {
     /// Identities made per second.
     pub made: f64,
     /// Seconds to read a user in many nested groups.
@@ -45,7 +45,7 @@ pub struct Found {
 ///
 /// # Errors
 /// When anything is refused, or a user is not in the groups they are in.
-pub async fn load(people: People, depth: u32, count: bool) -> Result<Found, String> {
+pub(super) async fn load(people: People, depth: u32, count: bool) -> Result<Found, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let url = format!("sqlite:{}", folder.path().join("directory.db").display());
     let directory = Directory::open(&url, MasterKey::from_bytes([7; 32])).await;

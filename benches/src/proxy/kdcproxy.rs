@@ -35,7 +35,7 @@ def ssl_context(conf, default_ssl_context_factory):
 ";
 
 /// A running proxy, ended on drop with its workers.
-pub struct KdcProxy {
+pub(super) struct KdcProxy {
     child: Child,
     _folder: tempfile::TempDir,
     pub address: SocketAddr,
@@ -46,7 +46,7 @@ impl KdcProxy {
     ///
     /// # Errors
     /// The packages cannot be had, or it does not start.
-    pub fn start(kdc: SocketAddr, tls: &Path) -> Result<Self, String> {
+    pub(super) fn start(kdc: SocketAddr, tls: &Path) -> Result<Self, String> {
         let python = Environment::new("kdcproxy", &PACKAGES)
             .and_then(|environment| environment.python())
             .map_err(|failure| format!("kdcproxy cannot be had: {failure}"))?;
@@ -100,7 +100,7 @@ impl KdcProxy {
     }
 
     /// The process whose children do the work.
-    pub fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 }

@@ -25,7 +25,7 @@ const PEER: &str = "kdcproxy and krb5kdc";
 const WARM_UP: usize = 40;
 
 /// Runs it all.
-pub fn run(product: &Path, size: Size) -> Result<Report, String> {
+pub(crate) fn run(product: &Path, size: Size) -> Result<Report, String> {
     let count = size.of(1_500, 20);
     let mut report = Report::new(
         "proxy",

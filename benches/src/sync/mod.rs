@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PROMISED_DELAY_S: f64 = 2.0;
 
 /// Runs it all.
-pub fn run(product: &Path, size: Size) -> Result<Report, String> {
+pub(crate) fn run(product: &Path, size: Size) -> Result<Report, String> {
     measure(product, size).map_err(|failure| failure.to_string())
 }
 

@@ -3,13 +3,13 @@
 use crossrealm_lab::Population;
 
 /// The domain's distinguished name.
-pub const BASE: &str = "DC=corp,DC=contoso,DC=com";
+pub(super) const BASE: &str = "DC=corp,DC=contoso,DC=com";
 /// Where everybody is.
-pub const UNIT: &str = "OU=Company,DC=corp,DC=contoso,DC=com";
+pub(super) const UNIT: &str = "OU=Company,DC=corp,DC=contoso,DC=com";
 
 /// How many there are.
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
+pub(super) struct Size {
     pub users: usize,
     pub groups: usize,
 }
@@ -22,7 +22,7 @@ const MEMBERS: usize = 10;
 const DEPTH: usize = 10;
 
 /// The LDIF of a company of this size.
-pub fn company(size: Size) -> Population {
+pub(super) fn company(size: Size) -> Population {
     let mut records = vec![format!("dn: {UNIT}\nobjectClass: organizationalUnit\n\n")];
     records.extend((0..size.users).map(user));
     // A member must be there before the group: the innermost group of each chain comes first.
@@ -55,7 +55,7 @@ fn group(n: usize, size: Size) -> String {
 }
 
 /// A new group of the first `members` users.
-pub fn new_group(name: &str, members: usize) -> String {
+pub(super) fn new_group(name: &str, members: usize) -> String {
     let mut text = format!(
         "dn: CN={name},{UNIT}\nchangetype: add\nobjectClass: group\nsAMAccountName: {name}\n"
     );

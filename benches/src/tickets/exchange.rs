@@ -14,7 +14,7 @@ use crate::ALLOCATOR;
 use crate::report::{Line, Report, Samples, Unit};
 
 /// Measures `rounds` rounds of `count` tickets.
-pub fn measure(count: usize, rounds: usize, report: &mut Report) -> Result<(), String> {
+pub(super) fn measure(count: usize, rounds: usize, report: &mut Report) -> Result<(), String> {
     let mut world = TwoRealms::new();
     world.now = crossrealm_testkit::trusted_tenant::now();
     let known = Known::of(&world);

@@ -15,7 +15,7 @@ const SHARED: &str = "what-both-realms-know-1";
 const SERVICE: &str = "what-the-service-knows-1";
 
 /// A running `krb5kdc`, ended on drop with its workers.
-pub struct Mit {
+pub(crate) struct Mit {
     child: Child,
     _folder: tempfile::TempDir,
     pub address: SocketAddr,
@@ -30,7 +30,7 @@ impl Mit {
     ///
     /// # Errors
     /// What MIT's tools say when they fail.
-    pub fn start() -> Result<Self, String> {
+    pub(crate) fn start() -> Result<Self, String> {
         let said = |error: std::io::Error| error.to_string();
         let folder = tempfile::tempdir().map_err(said)?;
         let home = folder.path();
@@ -79,7 +79,7 @@ impl Mit {
     }
 
     /// The process whose children do the work.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }

@@ -2,8 +2,8 @@
 //! against the cryptography that it cannot do without.
 
 mod exchange;
-pub mod mit;
-pub mod ours;
+pub(crate) mod mit;
+pub(crate) mod ours;
 
 use std::path::Path;
 
@@ -20,12 +20,12 @@ use ours::Ours;
 
 /// Requests at once: no more than MIT's KDC lets wait for it. It listens with a queue of five connections; the client's
 /// kernel comes back a second later to one that was full, and that second would be all that is measured.
-pub const CONNECTIONS: usize = 4;
+pub(crate) const CONNECTIONS: usize = 4;
 /// So many answers of each load are opened with the service's key.
-pub const OPENED: usize = 20;
+pub(crate) const OPENED: usize = 20;
 
 /// Runs it all.
-pub fn run(product: &Path, size: Size) -> Result<Report, String> {
+pub(crate) fn run(product: &Path, size: Size) -> Result<Report, String> {
     let count = size.of(5_000, 40);
     let mut report = Report::new(
         "tickets",
@@ -119,7 +119,7 @@ async fn served(
 }
 
 /// Whether an answer is a ticket; else what it is.
-pub fn is_ticket(answer: &[u8]) -> Result<(), String> {
+pub(crate) fn is_ticket(answer: &[u8]) -> Result<(), String> {
     match decode::<TgsRep>(answer) {
         Ok(_) => Ok(()),
         Err(_) => Err(decode::<KrbError>(answer).map_or_else(
@@ -130,7 +130,7 @@ pub fn is_ticket(answer: &[u8]) -> Result<(), String> {
 }
 
 /// The inside of the ticket in an answer, opened as the service does it.
-pub fn opened(answer: &[u8], service: &Key) -> Result<EncTicketPart, String> {
+pub(crate) fn opened(answer: &[u8], service: &Key) -> Result<EncTicketPart, String> {
     let said = |error: &dyn std::fmt::Display| format!("the ticket does not open: {error}");
     let TgsRep(reply) = decode(answer).map_err(|error| said(&error))?;
     let plain = reply.ticket.enc_part.decrypt(service, key_usage::TICKET);

@@ -13,7 +13,7 @@ use crossrealm_testkit::two_realms::{SHARE_HOST, TENANT_REALM, TwoRealms};
 use crate::service::Service;
 
 /// A service with the tenant in it.
-pub struct Ours {
+pub(crate) struct Ours {
     pub service: Service,
     /// The key that AD seals referrals with.
     pub trust: Key,
@@ -26,7 +26,7 @@ impl Ours {
     ///
     /// # Errors
     /// What the service refuses.
-    pub async fn start(product: &Path) -> Result<Self, String> {
+    pub(crate) async fn start(product: &Path) -> Result<Self, String> {
         let service = Service::start(product)?;
         let said = |error: crossrealm_api::ClientError| error.to_string();
         let admin = &service.admin;
@@ -62,7 +62,7 @@ fn account_key(keytab: &[u8]) -> Option<Key> {
 
 /// `count` requests for the share with a referral that is sealed with `trust`, under FAST armor as MIT's clients send them,
 /// each with an authenticator and a nonce of its own.
-pub fn requests(trust: &Key, count: usize) -> Arc<Vec<Vec<u8>>> {
+pub(crate) fn requests(trust: &Key, count: usize) -> Arc<Vec<Vec<u8>>> {
     let mut world = TwoRealms::new();
     world.now = now();
     world.trust_key = trust.clone();

@@ -16,7 +16,7 @@ use std::io::IsTerminal;
 /// A cloud trust for Active Directory: its users open file shares in the cloud.
 #[derive(Parser, Debug)]
 #[command(name = "crossrealm", version, about, max_term_width = 100)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
@@ -80,7 +80,7 @@ enum Command {
 
 impl Cli {
     /// Runs the command to its end.
-    pub fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(self) -> Result<(), Failure> {
         let context = Context::new(self.global);
         init_tracing();
         let runtime = tokio::runtime::Runtime::new()

@@ -16,7 +16,7 @@ const MAX_CA_BYTES: usize = 1 << 20;
 /// The options that every command takes.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
-pub struct Global {
+pub(crate) struct Global {
     /// Format of the output: aligned text for people, JSON for programs
     #[arg(
         short,
@@ -62,7 +62,7 @@ pub struct Global {
 }
 
 /// What a command runs with.
-pub struct Context {
+pub(crate) struct Context {
     /// The format of the output; all data goes through it.
     pub output: Format,
     global: Global,
@@ -70,7 +70,7 @@ pub struct Context {
 
 impl Context {
     /// The context of one run. A variable that is set to nothing counts as not set.
-    pub fn new(mut global: Global) -> Self {
+    pub(crate) fn new(mut global: Global) -> Self {
         global.server = global.server.filter(|server| !server.is_empty());
         global.tenant = global.tenant.filter(|tenant| !tenant.is_empty());
         global.ca = global.ca.filter(|ca| !ca.as_os_str().is_empty());
@@ -81,30 +81,30 @@ impl Context {
     }
 
     /// The tenant that was given.
-    pub fn tenant(&self) -> Result<&str, Failure> {
+    pub(crate) fn tenant(&self) -> Result<&str, Failure> {
         self.global.tenant.as_deref().ok_or_else(|| {
             Failure::new("no tenant given").hint("give `--tenant NAME` or set `CROSSREALM_TENANT`")
         })
     }
 
     /// A client of the service's API.
-    pub fn client(&self) -> Result<Client, Failure> {
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
         self.client_with(self.token()?)
     }
 
     /// A client of the service's API with a token of its own.
-    pub fn client_with(&self, token: SecretText) -> Result<Client, Failure> {
+    pub(crate) fn client_with(&self, token: SecretText) -> Result<Client, Failure> {
         self.client_that_sends(Some(token))
     }
 
     /// Whether a token was given for this run, by `--token-file` or the environment.
-    pub fn token_is_given(&self) -> bool {
+    pub(crate) fn token_is_given(&self) -> bool {
         self.global.token_file.is_some()
             || std::env::var_os("CROSSREALM_TOKEN").is_some_and(|token| !token.is_empty())
     }
 
     /// A client of the service's API that sends no token.
-    pub fn anonymous_client(&self) -> Result<Client, Failure> {
+    pub(crate) fn anonymous_client(&self) -> Result<Client, Failure> {
         self.client_that_sends(None)
     }
 
@@ -124,7 +124,7 @@ impl Context {
     }
 
     /// The address of the service.
-    pub fn server(&self) -> Result<&str, Failure> {
+    pub(crate) fn server(&self) -> Result<&str, Failure> {
         self.global.server.as_deref().ok_or_else(|| {
             Failure::new("no service given")
                 .hint("give `--server https://login.BASE-DOMAIN` or set `CROSSREALM_SERVER`")
@@ -132,7 +132,7 @@ impl Context {
     }
 
     /// The private CA of the service in PEM, where one was given.
-    pub fn ca_pem(&self) -> Result<Option<Vec<u8>>, Failure> {
+    pub(crate) fn ca_pem(&self) -> Result<Option<Vec<u8>>, Failure> {
         match &self.global.ca {
             Some(path) => read_bounded(path, MAX_CA_BYTES, "CA").map(Some),
             None => Ok(None),
@@ -140,12 +140,12 @@ impl Context {
     }
 
     /// The file with the private CA of the service, where one was given.
-    pub fn ca_path(&self) -> Option<&Path> {
+    pub(crate) fn ca_path(&self) -> Option<&Path> {
         self.global.ca.as_deref()
     }
 
     /// The API token: from `--token-file`, else from the environment, else of the session of `crossrealm login`.
-    pub fn token(&self) -> Result<SecretText, Failure> {
+    pub(crate) fn token(&self) -> Result<SecretText, Failure> {
         if let Some(path) = &self.global.token_file {
             return token_in(path);
         }

@@ -20,7 +20,7 @@ const PASSWORD_VARIABLE: &str = "CROSSREALM_DOMAIN_PASSWORD";
 /// The options for an AD domain.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Domain options")]
-pub struct DomainArgs {
+pub(crate) struct DomainArgs {
     /// DNS name of the AD domain
     #[arg(long, value_name = "DOMAIN")]
     pub domain: String,
@@ -48,7 +48,7 @@ pub struct DomainArgs {
 
 impl DomainArgs {
     /// The domain, and who signs in: `credentials` are those of [`Self::credentials`].
-    pub fn target<'a>(&'a self, credentials: &'a DomainCredentials) -> DomainTarget<'a> {
+    pub(crate) fn target<'a>(&'a self, credentials: &'a DomainCredentials) -> DomainTarget<'a> {
         DomainTarget {
             domain: &self.domain,
             dc: self.dc.as_deref(),
@@ -57,7 +57,7 @@ impl DomainArgs {
     }
 
     /// The credentials of the account that signs in.
-    pub fn credentials(&self) -> Result<DomainCredentials, Failure> {
+    pub(crate) fn credentials(&self) -> Result<DomainCredentials, Failure> {
         if let Some(path) = &self.domain_keytab {
             return Ok(DomainCredentials::Keytab {
                 path: path.clone(),

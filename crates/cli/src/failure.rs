@@ -7,14 +7,14 @@ use std::fmt;
 
 /// Why a command failed. Shown on stderr as `error: …`, a blank line, `hint: …`; the exit code is 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
 }
 
 impl Failure {
     /// A failure with its message: what failed, on which object, and the value seen; without a full stop.
-    pub fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             hint: None,
@@ -23,14 +23,14 @@ impl Failure {
 
     /// The same failure with the next step.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same failure with the next step, where one is known.
     #[must_use]
-    pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
+    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
         self
     }

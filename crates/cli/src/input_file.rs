@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 const MAX_TOKEN_BYTES: usize = 4096;
 
 /// The API token in a file.
-pub fn token_in(path: &Path) -> Result<SecretText, Failure> {
+pub(crate) fn token_in(path: &Path) -> Result<SecretText, Failure> {
     let text = Zeroizing::new(read_bounded(path, MAX_TOKEN_BYTES, "token")?);
     let text = std::str::from_utf8(&text).unwrap_or_default().trim();
     match text {
@@ -23,7 +23,7 @@ pub fn token_in(path: &Path) -> Result<SecretText, Failure> {
 }
 
 /// The content of a file, up to `limit` bytes; `what` names its kind in errors.
-pub fn read_bounded(path: &Path, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read_bounded(path: &Path, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(format!(
             "cannot read the {what} file `{}`: {error}",

@@ -14,7 +14,7 @@ const ENTRIES: &[Column] = &[
 ];
 
 /// Writes the keytab to `path` with mode 0600 and lists its entries.
-pub fn write(keytab: &Keytab, path: &Path, context: &Context) -> Result<(), Failure> {
+pub(crate) fn write(keytab: &Keytab, path: &Path, context: &Context) -> Result<(), Failure> {
     file::replace(path, keytab.keytab.expose(), 0o600).map_err(|error| {
         Failure::new(format!(
             "cannot write the keytab `{}`: {error}",

@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 /// The format of the output: aligned columns or `Name : value` lines, or one JSON document (for
 /// `events --follow`: one per line).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     // No doc comments: clap would give each its own paragraph in the help of every command.
     Table,
     Json,
@@ -23,24 +23,27 @@ pub enum Format {
 
 /// One column of a list or one line of a record: its heading, the JSON pointer of its value, and how it is shown.
 #[derive(Clone, Copy, Debug)]
-pub struct Column {
+pub(crate) struct Column {
     heading: &'static str,
     pointer: &'static str,
     show: fn(&Value) -> String,
 }
 
 /// A column with the value at `pointer`, e.g. `column("Realm", "/realm")`.
-pub const fn column(heading: &'static str, pointer: &'static str) -> Column {
+pub(crate) const fn column(heading: &'static str, pointer: &'static str) -> Column {
     shown(heading, pointer, plain)
 }
 
 /// A column with a time in Unix seconds, shown as RFC 3339 in UTC.
-pub const fn time_column(heading: &'static str, pointer: &'static str) -> Column {
+pub(crate) const fn time_column(heading: &'static str, pointer: &'static str) -> Column {
     shown(heading, pointer, time)
 }
 
 /// A column with a time in Unix milliseconds, shown as RFC 3339 in UTC to the second.
-pub const fn millisecond_time_column(heading: &'static str, pointer: &'static str) -> Column {
+pub(crate) const fn millisecond_time_column(
+    heading: &'static str,
+    pointer: &'static str,
+) -> Column {
     shown(heading, pointer, |value| {
         value
             .as_i64()
@@ -50,7 +53,7 @@ pub const fn millisecond_time_column(heading: &'static str, pointer: &'static st
 }
 
 /// A column whose value is shown by `show`, which must add nothing to the value.
-pub const fn shown(
+pub(crate) const fn shown(
     heading: &'static str,
     pointer: &'static str,
     show: fn(&Value) -> String,
@@ -64,7 +67,7 @@ pub const fn shown(
 
 /// A list inside a record, shown as a table of its own below the record's lines.
 #[derive(Clone, Copy, Debug)]
-pub struct Section {
+pub(crate) struct Section {
     /// Its heading.
     pub heading: &'static str,
     /// The JSON pointer of the list.
@@ -75,7 +78,7 @@ pub struct Section {
 
 impl Format {
     /// Prints a list: a table with one row for each item, or a JSON array. An empty table prints `nothing` to stderr.
-    pub fn list<T: Serialize>(
+    pub(crate) fn list<T: Serialize>(
         self,
         items: &[T],
         columns: &[Column],
@@ -90,7 +93,7 @@ impl Format {
     }
 
     /// Prints one item of an endless list: its columns separated by two spaces, or a JSON object on one line.
-    pub fn line<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
+    pub(crate) fn line<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
         let value = to_value(item)?;
         write_stdout(&match self {
             Self::Json => format!("{value}\n"),
@@ -103,13 +106,13 @@ impl Format {
     }
 
     /// Prints one object: `Name : value` lines, or a JSON object.
-    pub fn record<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
+    pub(crate) fn record<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
         let value = to_value(item)?;
         write_stdout(&self.render_record(&value, columns))
     }
 
     /// Prints one object with its lists: its lines and a table for each list that is not empty, or a JSON object.
-    pub fn report<T: Serialize>(
+    pub(crate) fn report<T: Serialize>(
         self,
         item: &T,
         columns: &[Column],
@@ -132,7 +135,7 @@ impl Format {
     }
 
     /// A list as [`Format::list`] prints it.
-    pub fn render_list(self, value: &Value, columns: &[Column]) -> String {
+    pub(crate) fn render_list(self, value: &Value, columns: &[Column]) -> String {
         match self {
             Self::Json => json_text(value),
             Self::Table => {
@@ -169,12 +172,12 @@ impl Format {
 }
 
 /// Writes `text` to stdout. A closed pipe ends the command and is not a failure.
-pub fn write_stdout(text: &str) -> Result<(), Failure> {
+pub(crate) fn write_stdout(text: &str) -> Result<(), Failure> {
     write_bytes(text.as_bytes())
 }
 
 /// Writes bytes to stdout, as [`write_stdout`] does.
-pub fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
@@ -202,7 +205,7 @@ impl Column {
 }
 
 /// A time in Unix seconds as RFC 3339.
-pub fn time(value: &Value) -> String {
+pub(crate) fn time(value: &Value) -> String {
     value.as_i64().map(rfc3339).unwrap_or_default()
 }
 
@@ -214,7 +217,7 @@ fn rfc3339(seconds: i64) -> String {
 }
 
 /// A value as text: empty for `null`, `yes` or `no`, items separated by commas.
-pub fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
@@ -226,7 +229,7 @@ pub fn plain(value: &Value) -> String {
 }
 
 /// `text` with control characters replaced: names come from directories that others write, and must not control a terminal.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()

@@ -17,7 +17,7 @@ const NAMES_SHOWN: usize = 10;
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows progress on stderr.
-pub struct Console {
+pub(crate) struct Console {
     is_service: bool,
     is_terminal: bool,
     state: Mutex<State>,
@@ -33,12 +33,12 @@ struct State {
 
 impl Console {
     /// For a command that a person waits for.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(false)
     }
 
     /// For a service, whose stderr is a log.
-    pub fn service() -> Self {
+    pub(crate) fn service() -> Self {
         Self::with(true)
     }
 
@@ -188,7 +188,7 @@ fn line(text: &str) {
 }
 
 /// What a run compared.
-pub fn compared(comparison: &Comparison) -> String {
+pub(crate) fn compared(comparison: &Comparison) -> String {
     match &comparison.full_sync_reason {
         None => "what changed since the last run".to_owned(),
         Some(reason) => format!("everything: {reason}"),
@@ -196,7 +196,7 @@ pub fn compared(comparison: &Comparison) -> String {
 }
 
 /// The objects that were left out, by reason, one line for each.
-pub fn left_out(skipped: &[Skipped]) -> String {
+pub(crate) fn left_out(skipped: &[Skipped]) -> String {
     let mut by_reason: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for one in skipped.iter().filter(|one| one.reason.is_reported()) {
         by_reason.entry(one.reason).or_default().push(&one.name);

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 const MAX_ANSWER: u64 = 4096;
 
 /// Asks for a name.
-pub fn name(question: &str) -> Result<String, Failure> {
+pub(crate) fn name(question: &str) -> Result<String, Failure> {
     if std::io::stdin().is_terminal() {
         eprint!("{question}: ");
         let _ = std::io::stderr().flush();
@@ -20,7 +20,7 @@ pub fn name(question: &str) -> Result<String, Failure> {
 }
 
 /// Asks for a secret.
-pub fn secret(question: &str) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn secret(question: &str) -> Result<Zeroizing<String>, Failure> {
     if !std::io::stdin().is_terminal() {
         return line(question);
     }
@@ -30,7 +30,7 @@ pub fn secret(question: &str) -> Result<Zeroizing<String>, Failure> {
 }
 
 /// Asks for a new secret, at a terminal twice.
-pub fn new_secret(question: &str) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn new_secret(question: &str) -> Result<Zeroizing<String>, Failure> {
     let first = secret(question)?;
     if std::io::stdin().is_terminal() && *secret(&format!("{question}, again"))? != *first {
         return Err(Failure::new("the passwords do not match"));

@@ -24,7 +24,7 @@ struct StoredSession {
 }
 
 /// Stores a session at the service `server`, replacing an older one. Returns the file.
-pub fn store(server: &str, session: &Session) -> Result<PathBuf, Failure> {
+pub(crate) fn store(server: &str, session: &Session) -> Result<PathBuf, Failure> {
     let path = path(server)?;
     let failed = |error: std::io::Error| {
         Failure::new(format!(
@@ -54,7 +54,7 @@ pub fn store(server: &str, session: &Session) -> Result<PathBuf, Failure> {
 }
 
 /// The token of the session at this service.
-pub fn token(server: &str) -> Result<SecretText, Failure> {
+pub(crate) fn token(server: &str) -> Result<SecretText, Failure> {
     let path = path(server)?;
     if !path.exists() {
         return Err(Failure::new("no API token").hint(
@@ -83,7 +83,7 @@ pub fn token(server: &str) -> Result<SecretText, Failure> {
 }
 
 /// Deletes the session at this service.
-pub fn delete(server: &str) -> Result<(), Failure> {
+pub(crate) fn delete(server: &str) -> Result<(), Failure> {
     let path = path(server)?;
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::new(format!(

@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Writes a new token to a file for its owner alone. Where that fails the token is lost, and `revoke` revokes it.
-pub async fn write_or_revoke(
+pub(crate) async fn write_or_revoke(
     token: &SecretText,
     path: &Path,
     revoke: impl Future<Output = Result<(), ClientError>>,

@@ -68,7 +68,7 @@ pub(crate) struct HostPaths {
 impl HostPaths {
     /// `DATA/ACCOUNT/shares/…` holds the users' files; the state is in `DATA/.host/ACCOUNT` unless chosen otherwise.
     /// An account's name contains letters and digits only, so that the two never collide.
-    pub fn new(data: &Path, state: Option<&Path>, account: &str) -> Self {
+    pub(crate) fn new(data: &Path, state: Option<&Path>, account: &str) -> Self {
         let directory = data.join(account);
         Self {
             shares: directory.join("shares"),
@@ -78,7 +78,7 @@ impl HostPaths {
     }
 
     /// A text of the worker, with its paths replaced by those that the operator knows.
-    pub fn outside_view(&self, text: &str) -> String {
+    pub(crate) fn outside_view(&self, text: &str) -> String {
         text.replace(SHARES, &self.shares.display().to_string())
             .replace(HOST, &self.state.display().to_string())
     }

@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_micros(200);
 
 /// One request and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exchange {
+pub(super) struct Exchange {
     /// The realm that was asked.
     pub realm: String,
     /// `https 10.77.2.1:443`, `stream 10.77.1.1:88`, ….
@@ -31,7 +31,7 @@ pub struct Exchange {
 }
 
 /// Watches a trace file while a command writes it.
-pub struct Watch {
+pub(super) struct Watch {
     path: PathBuf,
     done: Arc<AtomicBool>,
     lines: JoinHandle<Vec<(Instant, String)>>,
@@ -39,7 +39,7 @@ pub struct Watch {
 
 impl Watch {
     /// Starts with an empty file at this path.
-    pub fn start(path: &Path) -> std::io::Result<Self> {
+    pub(super) fn start(path: &Path) -> std::io::Result<Self> {
         std::fs::write(path, "")?;
         let mut file = File::open(path)?;
         let done = Arc::new(AtomicBool::new(false));
@@ -68,12 +68,12 @@ impl Watch {
     }
 
     /// The file's path, for `KRB5_TRACE`.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// What was written, each line with the time it was seen.
-    pub fn finish(self) -> Trace {
+    pub(super) fn finish(self) -> Trace {
         self.done.store(true, Ordering::Release);
         Trace(self.lines.join().unwrap_or_default())
     }
@@ -81,17 +81,17 @@ impl Watch {
 
 /// A whole trace.
 #[derive(Debug, Default)]
-pub struct Trace(Vec<(Instant, String)>);
+pub(super) struct Trace(Vec<(Instant, String)>);
 
 impl Trace {
     /// The text, for failures.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let lines: Vec<&str> = self.0.iter().map(|(_, line)| line.as_str()).collect();
         format!("--- trace of the Kerberos library\n{}", lines.join("\n"))
     }
 
     /// Every exchange, in order.
-    pub fn exchanges(&self) -> Vec<Exchange> {
+    pub(super) fn exchanges(&self) -> Vec<Exchange> {
         let mut found = Vec::new();
         let mut open: Option<(Instant, u32, String)> = None;
         for (at, line) in &self.0 {
@@ -115,14 +115,14 @@ impl Trace {
     }
 
     /// Whether this realm was asked by this transport.
-    pub fn asked(&self, realm: &str, transport: &str) -> bool {
+    pub(super) fn asked(&self, realm: &str, transport: &str) -> bool {
         self.exchanges()
             .iter()
             .any(|exchange| exchange.realm == realm && exchange.transport == transport)
     }
 
     /// Adds each exchange to the account.
-    pub fn tell(&self, account: &Account) {
+    pub(super) fn tell(&self, account: &Account) {
         for Exchange {
             realm,
             transport,

@@ -20,7 +20,7 @@ type Mended = Result<(), Failure>;
 macro_rules! faults {
     ($($name:literal, $cause:literal, $reason:literal, $breaks:expr, $mends:expr;)+) => {
         /// All of them. Those of the user's own choice need no mending.
-        pub const FAULTS: &[Fault] = &[$(Fault {
+        pub(crate) const FAULTS: &[Fault] = &[$(Fault {
             name: $name,
             cause: $cause,
             reason: $reason,

@@ -11,7 +11,7 @@ const SHARE: &str = "acct1/projects";
 const UNSEEN: [&str; 1] = ["joined"];
 
 /// A thing to break.
-pub struct Fault {
+pub(crate) struct Fault {
     /// Its name.
     pub name: &'static str,
     /// The check that must be named first.
@@ -24,14 +24,14 @@ pub struct Fault {
     pub mends: fn(&mut Play) -> Result<(), Failure>,
 }
 
-pub struct Play {
+pub(crate) struct Play {
     pub story: Story,
     /// The keytab of the account, as exported once.
     pub keytab: PathBuf,
 }
 
 impl Play {
-    pub fn begin() -> Result<Self, Failure> {
+    pub(crate) fn begin() -> Result<Self, Failure> {
         let mut story = Story::begin(&build_product()?, Account::silent())?;
         story.play_steps(TENANT_STEPS)?;
         let keytab = story.world.path(Place::Client, "acct1.keytab");
@@ -39,7 +39,7 @@ impl Play {
     }
 
     /// Before there is a trust, the doctor prints the table of prerequisites.
-    pub fn prerequisites_before_set_up(&self) -> Result<(), Failure> {
+    pub(crate) fn prerequisites_before_set_up(&self) -> Result<(), Failure> {
         let doctor = |form: &str| self.story.with_domain_admin(&["doctor", "-o", form]);
         let table = doctor("table")?.refused(1)?;
         for row in [
@@ -62,7 +62,7 @@ impl Play {
     }
 
     /// The story up to a configured workstation where alice, and others, are signed in.
-    pub fn set_up(&mut self) -> Result<(), Failure> {
+    pub(crate) fn set_up(&mut self) -> Result<(), Failure> {
         self.people()?;
         self.story.play_steps(TRUST_STEPS)?;
         self.story.play_steps(&["files_serve"])?;
@@ -124,7 +124,7 @@ impl Play {
     }
 
     /// A tool on the domain controller's own database.
-    pub fn database(&self, tool: &str, file: &std::path::Path) -> Run {
+    pub(crate) fn database(&self, tool: &str, file: &std::path::Path) -> Run {
         let database = self.story.world.dc_folder().join("private/sam.ldb");
         self.story
             .world
@@ -135,14 +135,14 @@ impl Play {
             .arg(file)
     }
 
-    pub fn sync(&self) -> Result<(), Failure> {
+    pub(crate) fn sync(&self) -> Result<(), Failure> {
         self.story
             .with_domain_admin(&["sync", "once"])?
             .ok()
             .map(drop)
     }
 
-    pub fn sign_in(&self, user: &str) -> Result<(), Failure> {
+    pub(crate) fn sign_in(&self, user: &str) -> Result<(), Failure> {
         let conf = self.story.krb5_conf();
         self.story
             .world
@@ -151,22 +151,22 @@ impl Play {
     }
 
     /// The doctor of a user at the workstation, with a token.
-    pub fn doctor(&self, user: &str) -> Run {
+    pub(crate) fn doctor(&self, user: &str) -> Run {
         self.doctor_for(user, SHARE)
     }
 
     /// The same without any setting: everything has to be found.
-    pub fn bare_doctor(&self, user: &str) -> Run {
+    pub(crate) fn bare_doctor(&self, user: &str) -> Run {
         self.bare_doctor_for(user, SHARE)
     }
 
     /// The doctor about another share.
-    pub fn doctor_for(&self, user: &str, share: &str) -> Run {
+    pub(crate) fn doctor_for(&self, user: &str, share: &str) -> Run {
         self.with(self.story.crossrealm(Place::Client), user, share)
     }
 
     /// The same without any setting.
-    pub fn bare_doctor_for(&self, user: &str, share: &str) -> Run {
+    pub(crate) fn bare_doctor_for(&self, user: &str, share: &str) -> Run {
         self.with(self.story.bare(Place::Client), user, share)
     }
 
@@ -180,12 +180,12 @@ impl Play {
     }
 
     /// The doctor of alice with an edited copy of her Kerberos configuration.
-    pub fn with_conf(&self, edit: impl FnOnce(String) -> String) -> Result<Run, Failure> {
+    pub(crate) fn with_conf(&self, edit: impl FnOnce(String) -> String) -> Result<Run, Failure> {
         Ok(self.doctor("alice").env("KRB5_CONFIG", self.edited(edit)?))
     }
 
     /// An edited copy of the Kerberos configuration.
-    pub fn edited(&self, edit: impl FnOnce(String) -> String) -> Result<PathBuf, Failure> {
+    pub(crate) fn edited(&self, edit: impl FnOnce(String) -> String) -> Result<PathBuf, Failure> {
         let text = std::fs::read_to_string(self.story.krb5_conf())?;
         let edited = edit(text.clone());
         assert_ne!(text, edited, "the edit changes nothing");
@@ -193,7 +193,7 @@ impl Play {
     }
 
     /// With nothing broken, everything that can be looked at passes, with a token and without.
-    pub fn nothing_is_found(&self) -> Result<(), Failure> {
+    pub(crate) fn nothing_is_found(&self) -> Result<(), Failure> {
         let whole = self
             .doctor("alice")
             .arg("--keytab")
@@ -232,7 +232,7 @@ impl Play {
 
     /// The configuration as a drop-in, with a mapping for every host: MIT's own tools get the ticket by it as well, and the
     /// doctor sees which file says so.
-    pub fn as_a_drop_in_with_mappings(&self) -> Result<(), Failure> {
+    pub(crate) fn as_a_drop_in_with_mappings(&self) -> Result<(), Failure> {
         let folder = self.story.world.path(Place::Client, "krb5.conf.d");
         std::fs::create_dir_all(&folder)?;
         let out = folder.join("crossrealm.conf");
@@ -281,7 +281,7 @@ impl Play {
 
     /// The doctor finds out where it runs: at the administration host it reads AD with the credentials given, and has no
     /// tickets of a person; the cloud needs no domain controller.
-    pub fn other_places(&self) -> Result<(), Failure> {
+    pub(crate) fn other_places(&self) -> Result<(), Failure> {
         let alice = ["--user", "alice@corp.contoso.com", "--share", SHARE];
         let words = [&["doctor", "-o", "json"][..], &alice].concat();
         let admin = self.story.with_domain_admin(&words)?.ok()?;
@@ -349,7 +349,7 @@ impl Play {
     }
 
     /// Breaks, asks, mends; it is mended in any case.
-    pub fn try_fault(&mut self, fault: &Fault) -> Result<(), Failure> {
+    pub(crate) fn try_fault(&mut self, fault: &Fault) -> Result<(), Failure> {
         let mark = self.story.event_mark();
         let doctor = (fault.breaks)(self);
         let found = doctor.and_then(|run| run.output());
@@ -423,7 +423,7 @@ fn checks(json: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// How a check ended.
-pub fn verdict<'j>(json: &'j Value, id: &str) -> &'j str {
+pub(crate) fn verdict<'j>(json: &'j Value, id: &str) -> &'j str {
     let check = checks(json).find(|check| check["id"] == id);
     check
         .and_then(|check| check["verdict"].as_str())
@@ -431,11 +431,11 @@ pub fn verdict<'j>(json: &'j Value, id: &str) -> &'j str {
 }
 
 /// Who the workstation's user is, as Kerberos writes it.
-pub fn principal(user: &str) -> String {
+pub(crate) fn principal(user: &str) -> String {
     format!("{user}@{REALM}")
 }
 
 /// Names that faults need.
-pub const HOST: &str = FILES_HOST;
+pub(crate) const HOST: &str = FILES_HOST;
 /// The AD domain.
-pub const AD: &str = DOMAIN;
+pub(crate) const AD: &str = DOMAIN;

@@ -16,7 +16,7 @@ use super::hosts::{ended, writes};
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[
+pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_domain_is_added_while_the_host_runs", added_domain),
     ("a_program_that_failed_is_run_again", failed_order),
     ("a_share_made_again_adopts_its_folder", made_again),

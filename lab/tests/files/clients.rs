@@ -10,13 +10,14 @@ use super::Test;
 use super::scene::Scene;
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[("impacket_opens_a_share_with_a_ticket_of_mit", impacket)];
+pub(crate) const TESTS: &[(&str, Test)] =
+    &[("impacket_opens_a_share_with_a_ticket_of_mit", impacket)];
 
 /// As it was when these tests were written.
 const PACKAGES: [&str; 3] = ["impacket==0.13.1", "pycryptodomex", "six==1.17.0"];
 
 /// A Python with impacket; `None` where pip cannot reach its index, which is said.
-pub fn python() -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn python() -> Result<Option<PathBuf>, Failure> {
     match Environment::new("impacket", &PACKAGES)?.python() {
         Ok(python) => Ok(Some(python)),
         Err(failure) => {
@@ -27,7 +28,7 @@ pub fn python() -> Result<Option<PathBuf>, Failure> {
 }
 
 /// impacket for a user, on a share.
-pub fn client(scene: &Scene, python: &Path, user: &str, share: &str) -> Run {
+pub(crate) fn client(scene: &Scene, python: &Path, user: &str, share: &str) -> Run {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracles/smb_impacket.py");
     let run = scene.story.user(user, &python.display().to_string());
     run.args(["-B", "-W", "ignore"])

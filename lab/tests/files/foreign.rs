@@ -16,7 +16,7 @@ use super::scene::{CHANGE_LIMIT, Scene};
 use super::torture;
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[("a_plain_smbd_takes_an_exported_keytab", foreign)];
+pub(crate) const TESTS: &[(&str, Test)] = &[("a_plain_smbd_takes_an_exported_keytab", foreign)];
 
 /// Beside the product's host on the same machine.
 const PORT: &str = "1445";

@@ -14,7 +14,7 @@ use super::permissions;
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[
+pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_revoked_role_ends_open_connections", revoked),
     ("two_hosts_on_one_folder_agree_on_owners", two_hosts),
 ];

@@ -11,7 +11,7 @@ use super::revoked_users::sync;
 use super::scene::Scene;
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[
+pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_file_system_on_a_shares_folder_is_served", mounted),
     ("a_revoked_user_is_refused_on_two_hundred_shares", many),
 ];

@@ -13,7 +13,7 @@ use super::Test;
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[
+pub(crate) const TESTS: &[(&str, Test)] = &[
     (
         "each_role_grants_the_same_by_every_path",
         roles_by_every_way,

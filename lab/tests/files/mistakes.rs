@@ -6,7 +6,7 @@ use super::Test;
 use super::scene::Scene;
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[("mistaken_input_is_named", mistaken)];
+pub(crate) const TESTS: &[(&str, Test)] = &[("mistaken_input_is_named", mistaken)];
 
 /// Words, exit code, what is said.
 const CASES: &[(&[&str], i32, &str)] = &[

@@ -13,7 +13,7 @@ use super::Test;
 use super::scene::Scene;
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[
+pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_new_share_has_the_root_permissions", root_permissions),
     ("files_and_folders_inherit", inheritance),
     ("smbcacls_and_sddl_edits_are_kept", edits),
@@ -68,7 +68,7 @@ fn on_disk(scene: &Scene, file: &str) -> Result<Output, Failure> {
 }
 
 /// The permissions of a file on disk in SDDL, read by Samba's Python.
-pub fn as_samba_reads_it(path: &Path) -> Result<Output, Failure> {
+pub(crate) fn as_samba_reads_it(path: &Path) -> Result<Output, Failure> {
     let value = Run::here("getfattr").args(["--absolute-names", "--only-values", "-n"]);
     let value = value.arg("security.NTACL").arg(path).ok()?.stdout;
     let python = Run::here("/usr/bin/python3").args(["-c", READ_ATTRIBUTE]);

@@ -11,7 +11,7 @@ use super::revoked_users::{DENIED, sync};
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[
+pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_user_who_leaves_a_group_loses_its_role_at_once", left),
     (
         "a_user_who_leaves_one_of_two_groups_keeps_the_others_role",

@@ -10,7 +10,7 @@ use super::hosts::{ended, undisturbed, writes};
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[
+pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_disabled_users_connections_end", disabled),
     ("a_deleted_users_connections_end", deleted),
     (

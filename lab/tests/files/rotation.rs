@@ -15,7 +15,7 @@ use super::clients;
 use super::scene::{CHANGE_LIMIT, Scene};
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[
+pub(crate) const TESTS: &[(&str, Test)] = &[
     ("keys_rotate_while_four_users_write", rotation),
     ("a_key_that_a_host_lacks_encrypts_no_ticket", held_back),
 ];

@@ -7,18 +7,18 @@ use crossrealm_lab::story::{FILES_HOST, SPN, Story};
 use crossrealm_lab::{Failure, Output, Place, Run, until};
 
 /// A change is seen within two seconds; the rest is patience for a loaded machine.
-pub const CHANGE_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const CHANGE_LIMIT: Duration = Duration::from_secs(60);
 /// Who comes with a ticket. alice is in Sales, which is in AllStaff; bob is in neither.
 const PEOPLE: [&str; 2] = ["alice", "bob"];
 
 /// The world.
-pub struct Scene {
+pub(crate) struct Scene {
     pub story: Story,
 }
 
 impl Scene {
     /// Sets up cloud, trust, sync, the account `acct1` with its host, and the workstation; signs people in.
-    pub fn set() -> Result<Self, Failure> {
+    pub(crate) fn set() -> Result<Self, Failure> {
         let mut story = Story::prepared()?;
         story.play_steps(&["files_serve"])?;
         let scene = Self { story };
@@ -29,7 +29,7 @@ impl Scene {
     }
 
     /// A fresh sign-in of a user, with a ticket for the host.
-    pub fn sign_in(&self, user: &str) -> Result<(), Failure> {
+    pub(crate) fn sign_in(&self, user: &str) -> Result<(), Failure> {
         let cache = format!("{user}.ccache");
         self.story
             .world
@@ -38,28 +38,28 @@ impl Scene {
     }
 
     /// The product's command of an administrator, away from the SMB host.
-    pub fn admin(&self, words: &[&str]) -> Run {
+    pub(crate) fn admin(&self, words: &[&str]) -> Run {
         self.story.crossrealm(Place::Admin).args(words)
     }
 
     /// The product's command of the SMB host's administrator, on the data of the host.
-    pub fn on_host(&self, words: &[&str]) -> Run {
+    pub(crate) fn on_host(&self, words: &[&str]) -> Run {
         let run = self.story.crossrealm(Place::Cloud).args(words);
         run.arg("--data").arg(self.data())
     }
 
     /// The data of the host.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.story.world.path(Place::Cloud, "files")
     }
 
     /// A file of a share, on the host's disk.
-    pub fn on_disk(&self, share: &str, file: &str) -> PathBuf {
+    pub(crate) fn on_disk(&self, share: &str, file: &str) -> PathBuf {
         self.data().join("acct1/shares").join(share).join(file)
     }
 
     /// The permissions on disk, byte for byte.
-    pub fn attribute(&self, share: &str, file: &str) -> Result<String, Failure> {
+    pub(crate) fn attribute(&self, share: &str, file: &str) -> Result<String, Failure> {
         let run = Run::here("getfattr").args(["--absolute-names", "-e", "hex", "--only-values"]);
         let run = run.args(["-n", "security.NTACL"]);
         let output = run.arg(self.on_disk(share, file)).ok()?;
@@ -80,37 +80,37 @@ impl Scene {
     }
 
     /// `smbclient` of a user.
-    pub fn smbclient(&self, user: &str, share: &str, commands: &str) -> Run {
+    pub(crate) fn smbclient(&self, user: &str, share: &str, commands: &str) -> Run {
         self.with_ticket(user, "smbclient", share)
             .args(["-c", commands])
     }
 
     /// `smbcacls` of a user.
-    pub fn smbcacls(&self, user: &str, share: &str, words: &[&str]) -> Run {
+    pub(crate) fn smbcacls(&self, user: &str, share: &str, words: &[&str]) -> Run {
         self.with_ticket(user, "smbcacls", share).args(words)
     }
 
     /// `smbtorture` of a user.
-    pub fn smbtorture(&self, user: &str, share: &str, words: &[&str]) -> Run {
+    pub(crate) fn smbtorture(&self, user: &str, share: &str, words: &[&str]) -> Run {
         self.with_ticket(user, "smbtorture", share).args(words)
     }
 
     /// Makes a share and waits until the host serves it to bob, who gets everything there.
-    pub fn share(&self, name: &str) -> Result<(), Failure> {
+    pub(crate) fn share(&self, name: &str) -> Result<(), Failure> {
         let full = format!("acct1/{name}");
         self.admin(&["share", "create", &full]).ok()?;
         self.grant(name, "bob", "elevated-contributor")
     }
 
     /// Gives a role on a share.
-    pub fn grant(&self, share: &str, to: &str, role: &str) -> Result<(), Failure> {
+    pub(crate) fn grant(&self, share: &str, to: &str, role: &str) -> Result<(), Failure> {
         let share = format!("acct1/{share}");
         let words = ["share", "grant", &share, "--to", to, "--role", role];
         self.admin(&words).ok().map(drop)
     }
 
     /// Runs a command again and again until it says what is expected: changes take a moment to reach the host.
-    pub fn until(
+    pub(crate) fn until(
         &self,
         run: &Run,
         what: &str,
@@ -129,7 +129,7 @@ impl Scene {
     }
 
     /// Waits until the host serves a share to a user.
-    pub fn until_served(&self, user: &str, share: &str) -> Result<(), Failure> {
+    pub(crate) fn until_served(&self, user: &str, share: &str) -> Result<(), Failure> {
         let ls = self.smbclient(user, share, "ls");
         let what = "was expected to be served";
         self.until(&ls, what, |output| output.code == Some(0))

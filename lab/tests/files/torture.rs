@@ -14,7 +14,7 @@ use super::Test;
 use super::scene::Scene;
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[("smbtorture_ends_as_listed", on_the_host)];
+pub(crate) const TESTS: &[(&str, Test)] = &[("smbtorture_ends_as_listed", on_the_host)];
 
 const LIMIT: Duration = Duration::from_secs(240);
 const SHARE: &str = "torture";
@@ -154,7 +154,7 @@ fn on_the_host(scene: &mut Scene) -> Result<(), Failure> {
 }
 
 /// The same tests on a server that does not force encryption.
-pub fn without_encryption(scene: &Scene, words: &[&str]) -> Result<(), Failure> {
+pub(crate) fn without_encryption(scene: &Scene, words: &[&str]) -> Result<(), Failure> {
     ends_as_listed(
         &scene.smbtorture("alice", "data", words),
         |(_, _, plain)| plain,

@@ -11,7 +11,7 @@ use super::oracle::{der, forge, kkdcp, kvno_forged, post, send};
 type Test = fn(&mut Story) -> Result<(), Failure>;
 
 /// Name and test; they run in this order.
-pub const TESTS: &[(&str, Test)] = &[
+pub(crate) const TESTS: &[(&str, Test)] = &[
     ("the_kdc_proxy_refuses_garbage", kdc_proxy_garbage),
     (
         "the_kdc_proxy_refuses_a_truncated_message",
@@ -64,7 +64,7 @@ pub const TESTS: &[(&str, Test)] = &[
 ];
 
 /// After each case: both services run, and a fresh sign-in of alice opens the share.
-pub fn still_serves(story: &mut Story) -> Result<(), Failure> {
+pub(crate) fn still_serves(story: &mut Story) -> Result<(), Failure> {
     for service in [&mut story.cloud, &mut story.files].into_iter().flatten() {
         if let Some(code) = service.ended() {
             return Err(Failure::new(format!(

@@ -7,7 +7,7 @@ use crossrealm_lab::story::{CLOUD_REALM, Story};
 use crossrealm_lab::{Failure, Output, Place, Run};
 
 /// What came back over HTTP.
-pub struct Reply {
+pub(crate) struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
     pub output: Output,
@@ -15,7 +15,7 @@ pub struct Reply {
 
 impl Reply {
     /// Expects this status and a body of at most a few words: nothing of the service's inside.
-    pub fn is(&self, status: u16) -> Result<(), Failure> {
+    pub(crate) fn is(&self, status: u16) -> Result<(), Failure> {
         if self.status != status {
             return Err(self.output.failure(&format!(
                 "was expected to be answered with HTTP status {status}"
@@ -35,7 +35,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// Sends these bytes to the service from the client's place.
-pub fn send(story: &Story, request: &[u8]) -> Result<Reply, Failure> {
+pub(crate) fn send(story: &Story, request: &[u8]) -> Result<Reply, Failure> {
     let run = story
         .world
         .at(Place::Client, "python3")
@@ -66,7 +66,7 @@ pub fn send(story: &Story, request: &[u8]) -> Result<Reply, Failure> {
 }
 
 /// Posts a body to the KDC proxy of a tenant.
-pub fn post(story: &Story, tenant: &str, body: &[u8]) -> Result<Reply, Failure> {
+pub(crate) fn post(story: &Story, tenant: &str, body: &[u8]) -> Result<Reply, Failure> {
     let head = format!(
         "POST /{tenant}/kerberos HTTP/1.0\r\nHost: login.cloud.example\r\nContent-Type: application/kerberos\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -75,7 +75,7 @@ pub fn post(story: &Story, tenant: &str, body: &[u8]) -> Result<Reply, Failure> 
 }
 
 /// A `KDC-PROXY-MESSAGE` ([MS-KKDCP] 2.2.2) around a Kerberos message.
-pub fn kkdcp(kerberos: &[u8], realm: &str) -> Vec<u8> {
+pub(crate) fn kkdcp(kerberos: &[u8], realm: &str) -> Vec<u8> {
     let length = u32::try_from(kerberos.len())
         .unwrap_or(u32::MAX)
         .to_be_bytes();
@@ -85,7 +85,7 @@ pub fn kkdcp(kerberos: &[u8], realm: &str) -> Vec<u8> {
 }
 
 /// One DER element.
-pub fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let bytes = content.len().to_be_bytes();
     let significant: Vec<u8> = bytes
         .iter()
@@ -104,7 +104,7 @@ pub fn der(tag: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// Gives a user a fresh sign-in, their referral rewritten by `how`, in the cache `forged.ccache`.
-pub fn forge(story: &Story, user: &str, how: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn forge(story: &Story, user: &str, how: &str) -> Result<PathBuf, Failure> {
     story
         .world
         .kinit(user, "honest.ccache", &story.krb5_conf())?;
@@ -124,7 +124,7 @@ pub fn forge(story: &Story, user: &str, how: &str) -> Result<PathBuf, Failure> {
 }
 
 /// Asks for the share's ticket with the forged cache.
-pub fn kvno_forged(story: &Story) -> Run {
+pub(crate) fn kvno_forged(story: &Story) -> Run {
     story
         .user("forged", "kvno")
         .arg(format!("{}@{CLOUD_REALM}", crossrealm_lab::story::SPN))

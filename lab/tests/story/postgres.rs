@@ -13,7 +13,8 @@ use crossrealm_lab::{Failure, Output, Place, REALM, Run, Service};
 type Test = fn(&mut Story) -> Result<(), Failure>;
 
 /// Name and test.
-pub const TESTS: &[(&str, Test)] = &[("psql_signs_in_with_a_ticket_through_the_trust", psql)];
+pub(crate) const TESTS: &[(&str, Test)] =
+    &[("psql_signs_in_with_a_ticket_through_the_trust", psql)];
 
 /// Where Debian keeps the servers, each version in a folder of its own.
 const VERSIONS: &str = "/usr/lib/postgresql";

@@ -19,7 +19,7 @@ const WRITES: &str = r#"
 echo ended
 "#;
 
-pub fn all(scene: &mut Scene) -> Result<(), Failure> {
+pub(crate) fn all(scene: &mut Scene) -> Result<(), Failure> {
     what_is_no_quota_is_refused(scene)?;
     a_new_share_is_a_subvolume_with_a_limit(scene)?;
     let stop = scene.story.world.path(Place::Client, "stop");

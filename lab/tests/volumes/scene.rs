@@ -11,13 +11,13 @@ use serde_json::Value;
 use super::snapshots;
 
 /// Patience for a loaded machine; what is measured is printed.
-pub const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 const PEOPLE: [&str; 2] = ["alice", "bob"];
 /// The loop device's size: sparse, so that only what is written takes space.
 const BTRFS_SIZE: &str = "6G";
 
 /// A Btrfs of its own, taken away when it is dropped: `umount` frees the loop device that `mount` took.
-pub struct Disk {
+pub(crate) struct Disk {
     pub at: PathBuf,
     image: PathBuf,
 }
@@ -40,7 +40,7 @@ impl Disk {
     }
 
     /// `btrfs` of the machine, on a folder of the disk.
-    pub fn btrfs(&self, words: &[&str], folder: &str) -> Result<Output, Failure> {
+    pub(crate) fn btrfs(&self, words: &[&str], folder: &str) -> Result<Output, Failure> {
         Run::here("btrfs")
             .args(words)
             .arg(self.at.join(folder))
@@ -48,7 +48,7 @@ impl Disk {
     }
 
     /// Has everything written, so that Btrfs counts it.
-    pub fn sync(&self) -> Result<(), Failure> {
+    pub(crate) fn sync(&self) -> Result<(), Failure> {
         self.btrfs(&["filesystem", "sync"], ".").map(drop)
     }
 }
@@ -71,7 +71,7 @@ impl Drop for Disk {
 }
 
 /// The fields' order is the order of destruction.
-pub struct Scene {
+pub(crate) struct Scene {
     pub hosts: Vec<Service>,
     pub disk: Disk,
     pub story: Story,
@@ -79,7 +79,7 @@ pub struct Scene {
 
 impl Scene {
     /// Cloud, trust, sync, workstation; two accounts, each with a host; people with tickets.
-    pub fn set() -> Result<Self, Failure> {
+    pub(crate) fn set() -> Result<Self, Failure> {
         let story = Story::prepared()?;
         let disk = Disk::mount(story.world.path(Place::Cloud, "btrfs"))?;
         let mut scene = Self {
@@ -118,31 +118,31 @@ impl Scene {
     }
 
     /// The data of `acct2`.
-    pub fn ordinary(&self) -> PathBuf {
+    pub(crate) fn ordinary(&self) -> PathBuf {
         self.path("ordinary")
     }
 
     /// The snapshots of `acct1`, on the Btrfs of its data.
-    pub fn snapshots(&self) -> PathBuf {
+    pub(crate) fn snapshots(&self) -> PathBuf {
         self.disk.at.join("snapshots")
     }
 
     /// The snapshots of `acct2`.
-    pub fn ordinary_snapshots(&self) -> PathBuf {
+    pub(crate) fn ordinary_snapshots(&self) -> PathBuf {
         self.path("ordinary-snapshots")
     }
 
     /// The folder of a share of `acct1`.
-    pub fn folder(&self, share: &str) -> PathBuf {
+    pub(crate) fn folder(&self, share: &str) -> PathBuf {
         self.disk.at.join("acct1/shares").join(share)
     }
 
-    pub fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.story.world.path(Place::Cloud, file)
     }
 
     /// The command that serves an account.
-    pub fn server(&self, account: &str, data: &Path, port: u16) -> Run {
+    pub(crate) fn server(&self, account: &str, data: &Path, port: u16) -> Run {
         let run = self.story.crossrealm(Place::Cloud);
         run.args(["files", "serve", "--account", account, "--listen"])
             .arg(format!("10.77.2.1:{port}"))
@@ -154,7 +154,7 @@ impl Scene {
 
     /// A command where the program `btrfs` is not to be found. Other programs meet it as ever: the mount is in the name space
     /// of the one that `ip netns exec` makes.
-    pub fn without_btrfs(&self, run: &Run) -> Run {
+    pub(crate) fn without_btrfs(&self, run: &Run) -> Run {
         let hide = "mount --bind /dev/null \"$(command -v btrfs)\"";
         let shell = self.story.world.at(Place::Cloud, "sh");
         let shell = shell
@@ -164,7 +164,7 @@ impl Scene {
     }
 
     /// Starts a host, and waits until it serves.
-    pub fn start(&mut self, account: &str, run: &Run) -> Result<(), Failure> {
+    pub(crate) fn start(&mut self, account: &str, run: &Run) -> Result<(), Failure> {
         let mut host = self.story.world.service(Place::Cloud, account, run)?;
         let outcome = host.wait_for_line(&format!("serving {account}.file"), LIMIT);
         self.hosts.push(host);
@@ -172,25 +172,25 @@ impl Scene {
     }
 
     /// Stops the host of an account.
-    pub fn stop(&mut self, account: &str) -> Result<(), Failure> {
+    pub(crate) fn stop(&mut self, account: &str) -> Result<(), Failure> {
         let at = self.hosts.iter().position(|host| host.name() == account);
         let at = at.ok_or_else(|| Failure::new(format!("no host of {account} runs")))?;
         self.hosts.remove(at).stop(Duration::from_secs(60))
     }
 
     /// What the hosts of an account wrote.
-    pub fn said(&self, account: &str) -> String {
+    pub(crate) fn said(&self, account: &str) -> String {
         let own = self.hosts.iter().filter(|host| host.name() == account);
         own.map(|host| host.log_from(0)).collect()
     }
 
     /// Runs an administrator's command, which must succeed.
-    pub fn admin(&self, words: &[&str]) -> Result<Output, Failure> {
+    pub(crate) fn admin(&self, words: &[&str]) -> Result<Output, Failure> {
         self.story.crossrealm(Place::Admin).args(words).ok()
     }
 
     /// Makes a share for everybody who is given, who may do everything there.
-    pub fn share(&self, name: &str, more: &[&str], people: &[&str]) -> Result<(), Failure> {
+    pub(crate) fn share(&self, name: &str, more: &[&str], people: &[&str]) -> Result<(), Failure> {
         let words = ["share", "create", name];
         self.admin(&[&words, more].concat())?;
         for user in people {
@@ -201,7 +201,7 @@ impl Scene {
     }
 
     /// `smbclient` of a user on `ACCOUNT/SHARE`.
-    pub fn smb(&self, user: &str, share: &str, commands: &str) -> Run {
+    pub(crate) fn smb(&self, user: &str, share: &str, commands: &str) -> Run {
         let (account, name) = share.split_once('/').unwrap_or((share, ""));
         let port = if account == "acct1" { "445" } else { "1445" };
         let world = &self.story.world;
@@ -214,7 +214,7 @@ impl Scene {
     }
 
     /// What the hosts say of the quota of a share, as `share list` reports it.
-    pub fn listed(&self, share: &str) -> Result<Value, Failure> {
+    pub(crate) fn listed(&self, share: &str) -> Result<Value, Failure> {
         let (account, name) = share.split_once('/').unwrap_or((share, ""));
         let list = self
             .admin(&["-o", "json", "share", "list", account])?
@@ -228,7 +228,7 @@ impl Scene {
     }
 
     /// Waits until the first host of the account says of the share's quota what is wanted.
-    pub fn until_reported(
+    pub(crate) fn until_reported(
         &self,
         share: &str,
         is: impl Fn(&Value) -> bool,
@@ -243,7 +243,7 @@ impl Scene {
     }
 
     /// Waits until a command says what is expected: changes take a moment to reach the host.
-    pub fn until_says(&self, run: &Run, what: &str) -> Result<Output, Failure> {
+    pub(crate) fn until_says(&self, run: &Run, what: &str) -> Result<Output, Failure> {
         let mut last = None;
         let found = self.until(what, |_| {
             let output = run.output()?;
@@ -255,7 +255,7 @@ impl Scene {
     }
 
     /// Waits until something is there.
-    pub fn until<T>(
+    pub(crate) fn until<T>(
         &self,
         what: &str,
         mut is: impl FnMut(&Self) -> Result<Option<T>, Failure>,
@@ -263,7 +263,7 @@ impl Scene {
         until(what, LIMIT, || is(self))
     }
 
-    pub fn with_logs(&self, failure: Failure) -> Failure {
+    pub(crate) fn with_logs(&self, failure: Failure) -> Failure {
         let tails = self.hosts.iter().map(Service::log_tail);
         let failure = tails.fold(self.story.with_logs(failure), Failure::with);
         let log = self.path("state-acct1").join("log/samba.log");

@@ -13,7 +13,7 @@ use super::scene::Scene;
 const WHEN: &str = "@GMT-2026.01.31-23.59.59";
 
 /// Makes the folder for the snapshots of an account, as the documentation says.
-pub fn prepare(folder: &Path, account: &str) -> Result<(), Failure> {
+pub(crate) fn prepare(folder: &Path, account: &str) -> Result<(), Failure> {
     for (path, mode) in [(folder.to_owned(), 0o700), (folder.join(account), 0o755)] {
         fs::create_dir_all(&path)?;
         fs::set_permissions(&path, Permissions::from_mode(mode))?;
@@ -21,7 +21,7 @@ pub fn prepare(folder: &Path, account: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn all(scene: &mut Scene) -> Result<(), Failure> {
+pub(crate) fn all(scene: &mut Scene) -> Result<(), Failure> {
     folders_that_cannot_be_are_refused(scene)?;
     for account in ["acct1", "acct2"] {
         Case::set(scene, account)?.play()?;

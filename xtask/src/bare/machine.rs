@@ -47,7 +47,7 @@ const HOME_FILES: [&str; 3] = [
 ];
 
 /// A machine that is removed on drop.
-pub struct Machine {
+pub(super) struct Machine {
     root: PathBuf,
     toolchain: PathBuf,
     variables: Vec<(String, String)>,
@@ -61,7 +61,7 @@ impl Drop for Machine {
 
 impl Machine {
     /// Copies the root and the repository.
-    pub fn new(pristine: &Path, cache: &Path) -> Result<Self, String> {
+    pub(super) fn new(pristine: &Path, cache: &Path) -> Result<Self, String> {
         let machine = Self {
             root: cache.join(format!("run-{}", std::process::id())),
             toolchain: toolchain()?,
@@ -77,7 +77,7 @@ impl Machine {
     }
 
     /// Runs one of the README's commands in it.
-    pub fn cargo_xtask(&self, name: &str) -> Outcome {
+    pub(super) fn cargo_xtask(&self, name: &str) -> Outcome {
         let line = format!("(on the bare machine) cargo xtask {name}");
         run_as(&line, self.enter().args(["cargo", "xtask", name]))
     }

@@ -21,7 +21,7 @@ const SHORT_MIB: u64 = 4_000;
 const LONG_MIB: u64 = 16_000;
 
 /// Runs the long form, or with `--short` the one of CI.
-pub fn run(arguments: &[&str]) -> Outcome {
+pub(crate) fn run(arguments: &[&str]) -> Outcome {
     let short = match arguments {
         [] => false,
         ["--short"] => true,

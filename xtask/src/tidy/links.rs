@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 /// What is wrong with the links of `texts`, which are all files of the repository that may hold or be a link.
-pub fn complaints(
+pub(super) fn complaints(
     texts: &BTreeMap<PathBuf, String>,
     exists: impl Fn(&Path) -> bool,
 ) -> Vec<String> {

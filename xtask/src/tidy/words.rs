@@ -43,7 +43,7 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 /// The words that `text` must not hold, each with its line.
-pub fn complaints(file: &Path, text: &str) -> Vec<String> {
+pub(super) fn complaints(file: &Path, text: &str) -> Vec<String> {
     let is = |list: &[&str]| list.iter().any(|start| file.starts_with(start));
     if is(NOT_YET) || is(EXEMPT) {
         return Vec::new();

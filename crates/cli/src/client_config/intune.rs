@@ -20,7 +20,7 @@ const SEPARATOR: &str = "&#xF000;";
 ///
 /// # Errors
 /// An invalid address of the KDC proxy.
-pub fn render(
+pub(crate) fn render(
     config: &ClientConfig,
     options: ClientOptions,
     undo: bool,

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// How the domain controllers of the AD realms are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KdcOf {
+pub(crate) enum KdcOf {
     /// By DNS SRV records.
     Dns,
     /// This host, by name or address.
@@ -22,7 +22,7 @@ pub enum KdcOf {
 const MARK: &str = "written by `crossrealm client config`";
 
 /// Whether a file was written here, so that it may be deleted.
-pub fn is_ours(text: &str) -> bool {
+pub(crate) fn is_ours(text: &str) -> bool {
     text.lines().next().is_some_and(|line| line.contains(MARK))
 }
 
@@ -30,7 +30,7 @@ pub fn is_ours(text: &str) -> bool {
 ///
 /// # Errors
 /// A name or path that would break the syntax of the file.
-pub fn render(
+pub(crate) fn render(
     config: &ClientConfig,
     kdc: &KdcOf,
     map_hosts: bool,

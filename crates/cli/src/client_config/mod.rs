@@ -3,11 +3,11 @@
 //! Windows has one set of settings ([`settings`]) in three formats: a `.reg` file ([`reg`]), Intune's JSON ([`intune`]), and a
 //! policy folder with `Registry.pol` ([`preg`]). Every format has its reverse.
 
-pub mod intune;
-pub mod krb5;
-pub mod preg;
-pub mod reg;
-pub mod settings;
+pub(crate) mod intune;
+pub(crate) mod krb5;
+pub(crate) mod preg;
+pub(crate) mod reg;
+pub(crate) mod settings;
 
 use crossrealm_api::ClientConfig;
 use crossrealm_onprem::trust::is_at_or_below;
@@ -16,7 +16,7 @@ use crossrealm_onprem::trust::is_at_or_below;
 ///
 /// A domain controller refers clients for every name at or below a top-level name, so that these need no mapping unless
 /// `all` asks for it. Any other host, such as an alias in a domain of the organization's own, is found by its mapping only.
-pub fn mapped_hosts(config: &ClientConfig, all: bool) -> Vec<String> {
+pub(crate) fn mapped_hosts(config: &ClientConfig, all: bool) -> Vec<String> {
     let suffixes = &config.tenant.top_level_names;
     let mut names: Vec<String> = config
         .hosts
@@ -33,13 +33,13 @@ pub fn mapped_hosts(config: &ClientConfig, all: bool) -> Vec<String> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     use crossrealm_api::{AdRealm, Tenant};
     use serde_json::json;
 
     /// A tenant with one AD realm, one share host below its top-level name and one alias elsewhere.
-    pub fn config() -> ClientConfig {
+    pub(crate) fn config() -> ClientConfig {
         let tenant: Tenant = serde_json::from_value(json!({
             "id": "0f8fad5b-d9cb-469f-a165-70867728950e",
             "name": "contoso",

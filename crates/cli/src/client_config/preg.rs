@@ -11,7 +11,7 @@ const REG_SZ: u32 = 1;
 const REG_DWORD: u32 = 4;
 
 /// `Registry.pol`. With `undo` it has Windows delete the values.
-pub fn registry_pol(settings: &[Setting], undo: bool) -> Vec<u8> {
+pub(crate) fn registry_pol(settings: &[Setting], undo: bool) -> Vec<u8> {
     let mut out = HEADER.to_vec();
     for setting in settings {
         let (name, kind, data) = match (&setting.data, undo) {
@@ -40,12 +40,12 @@ pub fn registry_pol(settings: &[Setting], undo: bool) -> Vec<u8> {
 }
 
 /// `GPT.INI` of a local policy folder with one version of machine settings.
-pub fn gpt_ini() -> String {
+pub(crate) fn gpt_ini() -> String {
     format!("[General]\r\ngPCMachineExtensionNames={EXTENSIONS}\r\nVersion=1\r\n")
 }
 
 /// The settings as `LGPO.exe /t` reads them.
-pub fn lgpo(settings: &[Setting], undo: bool) -> String {
+pub(crate) fn lgpo(settings: &[Setting], undo: bool) -> String {
     let mut text =
         "; Kerberos for a tenant of Crossrealm. Apply it with: LGPO.exe /t lgpo.txt\r\n".to_owned();
     for setting in settings {

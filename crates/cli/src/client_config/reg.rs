@@ -3,7 +3,7 @@
 use super::settings::{Data, Setting};
 
 /// The file that sets the values, or, with `undo`, the one that deletes them. Keys stay: they may hold others' values.
-pub fn render(settings: &[Setting], undo: bool) -> Vec<u8> {
+pub(crate) fn render(settings: &[Setting], undo: bool) -> Vec<u8> {
     let mut text = "Windows Registry Editor Version 5.00\r\n".to_owned();
     let mut key = None;
     for setting in settings {
@@ -28,7 +28,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The UTF-16LE form.
-pub fn utf16le(text: &str) -> Vec<u8> {
+pub(crate) fn utf16le(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 

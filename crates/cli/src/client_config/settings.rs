@@ -14,7 +14,7 @@ const MAX_TEXT: usize = 2048;
 
 /// A registry value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The key below `HKEY_LOCAL_MACHINE`.
     pub key: String,
     /// The value's name.
@@ -25,7 +25,7 @@ pub struct Setting {
 
 /// The data of a registry value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Data {
+pub(crate) enum Data {
     /// REG_DWORD.
     Dword(u32),
     /// REG_SZ.
@@ -34,7 +34,7 @@ pub enum Data {
 
 /// What differs from the default.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ClientOptions {
+pub(crate) struct ClientOptions {
     /// Map every host of the tenant to its realm, not only those that no referral finds.
     pub map_hosts: bool,
     /// Do not check whether the KDC proxy's certificate was revoked: for a private CA without a revocation list.
@@ -45,7 +45,10 @@ pub struct ClientOptions {
 ///
 /// # Errors
 /// An address or name that the registry cannot hold.
-pub fn settings(config: &ClientConfig, options: ClientOptions) -> Result<Vec<Setting>, Failure> {
+pub(crate) fn settings(
+    config: &ClientConfig,
+    options: ClientOptions,
+) -> Result<Vec<Setting>, Failure> {
     let realm = text(&config.tenant.realm)?;
     let mut all = vec![
         dword("", "KdcProxyServer_Enabled", 1),
@@ -81,7 +84,7 @@ fn dword(below: &str, name: &str, value: u32) -> Setting {
 
 /// `https://host:443/path` in Windows' form: `<https host:443:path />`, with the space before `/>`; without it Windows
 /// fails with 0x2ee5.
-pub fn proxy_value(url: &str) -> Result<String, Failure> {
+pub(crate) fn proxy_value(url: &str) -> Result<String, Failure> {
     let bad = || Failure::new(format!("invalid address of the KDC proxy: {url:?}"));
     let rest = url.strip_prefix("https://").ok_or_else(bad)?;
     let (authority, path) = rest.split_once('/').ok_or_else(bad)?;

@@ -9,7 +9,7 @@ use crossrealm_types::AdministratorRole;
 
 /// What can be done with administrators.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Create an administrator, and show the code to enrol with
     Create {
         /// The name to sign in with
@@ -53,7 +53,7 @@ const ENROLMENT: &[Column] = &[
 ];
 
 /// Runs `crossrealm admin`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     match args {
         Args::Create { upn, role, only } => {

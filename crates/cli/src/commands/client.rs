@@ -20,7 +20,7 @@ const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 /// What can be done for clients.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Write the configuration that lets a workstation get tickets for the tenant's shares
     Config(Config),
     /// Create or update a group policy object in AD with the configuration for Windows
@@ -29,7 +29,7 @@ pub enum Args {
 
 /// The arguments of `client config`.
 #[derive(clap::Args, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// Format to write
     #[arg(long, value_enum)]
     format: ConfigFormat,
@@ -54,7 +54,7 @@ pub struct Config {
 
 /// The kinds of configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ConfigFormat {
+pub(crate) enum ConfigFormat {
     /// MIT Kerberos on Linux and macOS, as a drop-in of /etc/krb5.conf.d or a file for KRB5_CONFIG
     #[value(name = "krb5.conf")]
     Krb5Conf,
@@ -67,7 +67,7 @@ pub enum ConfigFormat {
 }
 
 /// Runs `crossrealm client`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let args = match args {
         Args::Config(args) => args,
         Args::DeployGpo(args) => return deploy_gpo::run(args, context).await,

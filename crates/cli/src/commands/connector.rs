@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// What can be done with connectors.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Create the connector of an AD domain; its token lets a sync agent write the identities of that domain, and no more
     Create {
         /// DNS name of the AD domain; the tenant must have recorded it
@@ -60,7 +60,7 @@ struct Shown<'a> {
 }
 
 /// Runs `crossrealm connector`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
     match args {
         Args::Create {

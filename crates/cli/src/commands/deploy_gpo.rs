@@ -15,7 +15,7 @@ use serde::Serialize;
 
 /// The arguments of `client deploy-gpo`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     domain: DomainArgs,
     /// DN of the organizational unit or domain to link it to [default: the whole domain]
@@ -68,7 +68,7 @@ struct Planned {
 }
 
 /// Runs `crossrealm client deploy-gpo`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let config = client.client_config(context.tenant()?).await?;
     let credentials = args.domain.credentials()?;

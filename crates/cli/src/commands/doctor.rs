@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 /// The arguments of `crossrealm doctor`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// User to check, by UPN [default: that of the current Kerberos tickets]
     #[arg(long, value_name = "UPN")]
     pub user: Option<String>,
@@ -103,7 +103,7 @@ impl Args {
 }
 
 /// Runs `crossrealm doctor`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let mut report = diagnose::run(&args.options(context)).await;
     for result in report.checks.iter_mut().chain(&mut report.cause) {
         let hint = result.refusal.as_ref().and_then(hints::api::of_refusal);

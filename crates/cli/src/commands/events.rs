@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// The arguments of `crossrealm events`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// Events since this time: `15m`, `2h`, `3d` ago, an RFC 3339 time or Unix seconds [default: the newest 1000]
     #[arg(long, value_name = "T", value_parser = since)]
     since: Option<i64>,
@@ -46,7 +46,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Runs `crossrealm events`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let tenant = match args.installation {
         true => None,

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 /// What can be done with SMB hosts.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Serve storage accounts over SMB until SIGTERM or Ctrl-C; needs root and Samba's packages
     Serve(Serve),
     /// The worker process of an SMB host; `serve` starts it
@@ -25,7 +25,7 @@ pub enum Args {
 
 /// How to serve.
 #[derive(clap::Args, Debug)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Storage account; may be given more than once, with one `--listen` for each in the same order
     #[arg(long = "account", value_name = "NAME", required = true)]
     accounts: Vec<String>,
@@ -62,7 +62,7 @@ impl From<FilesError> for Failure {
 }
 
 /// Runs `crossrealm files`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let Args::Serve(serve) = args else {
         // It has reported the reason to the supervisor, which prints it.
         let code = if crossrealm_files::worker::run().await {
@@ -226,7 +226,7 @@ fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
 }
 
 /// Completes at the first SIGTERM or SIGINT.
-pub fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let failed = |error| Failure::new(format!("cannot wait for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

@@ -9,7 +9,7 @@ use crossrealm_api::{Client, GroupDetails, Identity, PageQuery};
 
 /// What can be done with groups.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// List the groups
     List,
     /// Show a group, the source of each attribute, its direct members, and its effective groups
@@ -42,7 +42,7 @@ const MEMBERS: Section = Section {
 };
 
 /// Runs `crossrealm group`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
     match args {
         Args::List => {

@@ -9,11 +9,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The default directory of an installation.
-pub const DEFAULT_DIR: &str = "/var/lib/crossrealm";
+pub(crate) const DEFAULT_DIR: &str = "/var/lib/crossrealm";
 
 /// The arguments of `crossrealm init`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// Directory of the installation; created if it does not exist
     #[arg(long, default_value = DEFAULT_DIR)]
     dir: PathBuf,
@@ -55,7 +55,7 @@ impl From<InitError> for Failure {
 }
 
 /// Runs `crossrealm init`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let dir = std::path::absolute(&args.dir).map_err(|error| {
         Failure::new(format!(
             "`{}` is not a directory: {error}",

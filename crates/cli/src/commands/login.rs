@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// Password and codes are prompted for, or taken from standard input, one per line, in the order of the prompts; never from
 /// the command line.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// Administrator that signs in [default: prompted for]
     #[arg(long, value_name = "UPN")]
     user: Option<String>,
@@ -40,7 +40,7 @@ const RECORD: &[Column] = &[
 ];
 
 /// Runs `crossrealm login`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.anonymous_client()?;
     let upn = match args.user {
         Some(upn) => upn,
@@ -92,7 +92,7 @@ async fn enrol(context: &Context, upn: String) -> Result<Session, Failure> {
 }
 
 /// Runs `crossrealm logout`.
-pub async fn end(context: &Context) -> Result<(), Failure> {
+pub(crate) async fn end(context: &Context) -> Result<(), Failure> {
     let given = context.token_is_given();
     let ended = context.client()?.sign_out().await;
     if !given {

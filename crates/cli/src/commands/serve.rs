@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The arguments of `crossrealm serve`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// Configuration file that `crossrealm init` wrote [default: /var/lib/crossrealm/crossrealm.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -21,7 +21,7 @@ impl From<ServeError> for Failure {
 }
 
 /// Runs `crossrealm serve`.
-pub async fn run(args: Args, _context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, _context: &Context) -> Result<(), Failure> {
     let usual = || Path::new(DEFAULT_DIR).join("crossrealm.toml");
     let config = args.config.unwrap_or_else(usual);
     crossrealm_cloud::serve(&config).await?;

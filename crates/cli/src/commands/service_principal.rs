@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// What can be done with service principals.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Create a service principal
     Create {
         /// Service principal name, `class/host`
@@ -55,7 +55,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Runs `crossrealm service-principal`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
     match args {
         Args::Create { spn } => {

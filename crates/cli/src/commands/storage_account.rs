@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 /// What can be done with storage accounts.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Create a storage account
     Create {
         /// Name: 3 to 24 lower-case letters and digits
@@ -223,7 +223,7 @@ fn hosts(hosts: &Value) -> String {
 }
 
 /// Runs `crossrealm storage-account`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
     match args {
         Args::Create { name, aliases } => {

@@ -8,7 +8,7 @@ use crossrealm_api::{TenantCreate, TenantPolicy};
 
 /// What can be done with tenants.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Create a tenant
     Create {
         /// Name: letters, digits and inner hyphens
@@ -71,7 +71,7 @@ const RECORD: &[Column] = &[
 ];
 
 /// Runs `crossrealm tenant`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     match args {
         Args::Create {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// A finding of the preflight.
 #[derive(Debug, Serialize)]
-pub struct FindingView {
+pub(crate) struct FindingView {
     code: &'static str,
     message: String,
     hint: Option<String>,
@@ -33,12 +33,12 @@ struct FindingsView {
 }
 
 /// Findings, as they are printed.
-pub fn finding_views(findings: &[Finding]) -> Vec<FindingView> {
+pub(crate) fn finding_views(findings: &[Finding]) -> Vec<FindingView> {
     findings.iter().map(FindingView::from).collect()
 }
 
 /// The failure of a command. Where a preflight blocked it, its notes are shown, and as JSON all of it is printed as data.
-pub fn failure(error: &AgentError, format: Format) -> Failure {
+pub(crate) fn failure(error: &AgentError, format: Format) -> Failure {
     if let AgentError::Blocked(found) = error {
         for note in &found.notes {
             eprintln!("note: {note}");
@@ -58,7 +58,7 @@ pub fn failure(error: &AgentError, format: Format) -> Failure {
 
 /// Another domain controller of the domain and what it sees of the change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PartnerView {
+pub(crate) struct PartnerView {
     /// Its DNS name.
     host: String,
     /// `same`, `lags` or `silent`.
@@ -68,7 +68,7 @@ pub struct PartnerView {
 }
 
 /// The other domain controllers, as they are printed; those that do not see the change are named on stderr.
-pub fn partner_views(partners: Vec<Partner>) -> Vec<PartnerView> {
+pub(crate) fn partner_views(partners: Vec<Partner>) -> Vec<PartnerView> {
     let views: Vec<PartnerView> = partners.into_iter().map(PartnerView::from).collect();
     for note in views.iter().filter_map(PartnerView::note) {
         eprintln!("{note}");

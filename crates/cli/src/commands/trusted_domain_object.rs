@@ -13,7 +13,7 @@ use serde::Serialize;
 
 /// What can be done with the trusted domain object.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Remove the trust from AD and its keys from the tenant; referrals already issued are refused from then on
     Remove {
         #[command(flatten)]
@@ -39,7 +39,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Runs `crossrealm trusted-domain-object`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args {
         Args::Remove { domain } => remove(&domain, context).await,
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// What can be done with users.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Create a cloud-only user, who can have roles in the tenant but cannot sign in on-premises
     Create {
         /// User principal name
@@ -93,7 +93,7 @@ fn way(entry: &Value) -> String {
 }
 
 /// Runs `crossrealm user`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
     match args {
         Args::Create { upn, display_name } => {

@@ -5,7 +5,7 @@ use crossrealm_api::{ClientError, Code, Refusal};
 const ROTATION: &str = "a connector may rotate the trust key of its domain if it was created with `--allow-trust-rotation`";
 
 /// The next step after a failed call of the service, where one is known.
-pub fn of_client_error(error: &ClientError) -> Option<String> {
+pub(crate) fn of_client_error(error: &ClientError) -> Option<String> {
     match error {
         ClientError::Refused(refusal) => of_refusal(refusal).or_else(|| error.hint()),
         _ => error.hint(),
@@ -13,7 +13,7 @@ pub fn of_client_error(error: &ClientError) -> Option<String> {
 }
 
 /// The next step after a refusal, by its code and the objects that it names.
-pub fn of_refusal(refusal: &Refusal) -> Option<String> {
+pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
     let details = &refusal.details;
     let account = details.account.as_deref().unwrap_or("ACCOUNT");
     let domain = details.domain.as_deref().unwrap_or("DOMAIN");

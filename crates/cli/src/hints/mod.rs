@@ -1,13 +1,13 @@
 //! The next step after a failure of the agent, in commands and options of this program.
 
-pub mod api;
+pub(crate) mod api;
 
 use crossrealm_agent::error::AgentError;
 use crossrealm_agent::finding::Finding;
 use crossrealm_agent::kerberos_server::inspect::Difference;
 
 /// The next step, where one is known.
-pub fn of_error(error: &AgentError) -> Option<String> {
+pub(crate) fn of_error(error: &AgentError) -> Option<String> {
     let text = match error {
         AgentError::Service(error) | AgentError::NotAudited { source: error, .. } => {
             return api::of_client_error(error);
@@ -56,7 +56,7 @@ pub fn of_error(error: &AgentError) -> Option<String> {
 }
 
 /// The next step after a finding of a preflight.
-pub fn of_finding(finding: &Finding) -> Option<String> {
+pub(crate) fn of_finding(finding: &Finding) -> Option<String> {
     let text = match finding {
         Finding::Unreachable(error) => return error.hint(),
         Finding::Trust(refusal) => return Some(refusal.hint()),
@@ -87,7 +87,7 @@ pub fn of_finding(finding: &Finding) -> Option<String> {
 }
 
 /// A difference between AD and the tenant, with the next step behind it.
-pub fn with_remedy(difference: &Difference) -> String {
+pub(crate) fn with_remedy(difference: &Difference) -> String {
     const SET: &str = "run `crossrealm kerberos-server set`";
     const SET_TRUST: &str = "run `crossrealm kerberos-server set --setup-cloud-trust`";
     let remedy = match difference {

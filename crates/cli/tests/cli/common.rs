@@ -10,10 +10,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A service with tenant, account and share, in a folder of its own, on loopback ports that were free.
-pub struct Cloud {
+pub(crate) struct Cloud {
     folder: tempfile::TempDir,
     port: u16,
     service: Child,
@@ -21,7 +21,7 @@ pub struct Cloud {
 
 impl Cloud {
     /// Starts it: tenant `contoso`, account `acct1`, share `projects`.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let dir = folder.path().join("xr");
@@ -46,7 +46,7 @@ impl Cloud {
     }
 
     /// The binary with these arguments, as an administrator of the service.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let dir = self.folder.path().join("xr");
         let mut command = Command::new(env!("CARGO_BIN_EXE_crossrealm"));
         command
@@ -65,14 +65,14 @@ impl Cloud {
     }
 
     /// Runs the binary with these arguments, which must succeed.
-    pub fn ok(&self, args: &[&str]) -> Output {
+    pub(crate) fn ok(&self, args: &[&str]) -> Output {
         let output = self.command(args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
         output
     }
 
     /// Stops the service, lets `meanwhile` happen, and starts it again.
-    pub fn away(&mut self, meanwhile: impl FnOnce(&Self)) {
+    pub(crate) fn away(&mut self, meanwhile: impl FnOnce(&Self)) {
         self.service.kill().unwrap();
         self.service.wait().unwrap();
         meanwhile(self);
@@ -80,7 +80,7 @@ impl Cloud {
     }
 
     /// A client of the service's API, as its administrator.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let dir = self.folder.path().join("xr");
         let token = fs::read_to_string(dir.join("admin.token")).unwrap();
         let ca = fs::read(dir.join("tls/ca.pem")).unwrap();
@@ -89,7 +89,7 @@ impl Cloud {
     }
 
     /// Writes what a sync agent of the domain `corp.contoso.com` would, so that the tenant records the domain.
-    pub fn sync(&self, changes: Vec<IdentityChange>) -> ApplyIdentitiesResult {
+    pub(crate) fn sync(&self, changes: Vec<IdentityChange>) -> ApplyIdentitiesResult {
         let wanted = ApplyIdentities {
             run_id: "99999999-9999-9999-9999-999999999999".into(),
             domain: SyncDomain {
@@ -109,7 +109,7 @@ impl Cloud {
     }
 
     /// A folder for the data of a host; it is not there yet.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 }
@@ -135,7 +135,7 @@ impl Drop for Cloud {
 }
 
 /// Waits until something holds.
-pub fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < end, "not in time: {what}");
@@ -144,7 +144,7 @@ pub fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 /// A port of the loopback address that was free a moment ago.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -153,6 +153,6 @@ pub fn free_port() -> u16 {
 }
 
 /// Whether a server listens there.
-pub fn reachable(port: u16) -> bool {
+pub(crate) fn reachable(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }

@@ -4,7 +4,7 @@ use crate::support::{World, apply, by, guid, people, rid_sid, user};
 use crossrealm_directory::{IdentityChange, MAX_REVOKED_USERS, NewStorageAccount, SyncedIdentity};
 use crossrealm_types::{DisabledReason, IdentityState};
 
-pub async fn account(world: &World) -> crossrealm_kdc::TenantId {
+pub(crate) async fn account(world: &World) -> crossrealm_kdc::TenantId {
     let tenant = world.tenant("contoso").await.id;
     let account = NewStorageAccount {
         name: "acct1".into(),

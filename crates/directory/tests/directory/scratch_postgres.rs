@@ -16,7 +16,7 @@ openssl req -x509 $new -keyout ca.key -out ca.pem -subj /CN=test-ca -days 2
 openssl req $new -keyout server.key -out server.csr -subj /CN=localhost -addext subjectAltName=DNS:localhost
 openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy -out server.pem";
 
-pub struct Server {
+pub(super) struct Server {
     folder: tempfile::TempDir,
     /// The port on the loopback address, for TLS connections with a password.
     pub port: u16,
@@ -24,7 +24,7 @@ pub struct Server {
 
 impl Server {
     /// `None` where no server is installed and tests may be skipped.
-    pub fn start() -> Option<Self> {
+    pub(super) fn start() -> Option<Self> {
         if crossrealm_programs::find("initdb").is_none() {
             let reason = "no PostgreSQL server is installed: run `cargo xtask setup`";
             assert!(std::env::var_os(REQUIRE).is_none(), "{reason}");
@@ -46,12 +46,12 @@ impl Server {
     }
 
     /// The rules of authentication.
-    pub fn write_hba(&self, lines: &str) {
+    pub(super) fn write_hba(&self, lines: &str) {
         fs::write(self.path("data/pg_hba.conf"), lines).unwrap();
     }
 
     /// Starts the stopped server again. A test's database need not survive a power failure.
-    pub fn start_again(&self) {
+    pub(super) fn start_again(&self) {
         let folder = self.folder.path().display();
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories={folder} -c ssl=on \
@@ -66,13 +66,13 @@ impl Server {
     }
 
     /// Stops it: `fast`, or `immediate` like a crash.
-    pub fn stop(&self, mode: &str) {
+    pub(super) fn stop(&self, mode: &str) {
         self.run("pg_ctl", &["-w", "-m", mode, "stop"]);
     }
 
     /// Sends a signal to all its processes. `STOP` makes it hang: connections stay open, and nothing is answered until
     /// `CONT`.
-    pub fn signal_all(&self, signal: &str) {
+    pub(super) fn signal_all(&self, signal: &str) {
         let file = fs::read_to_string(self.path("data/postmaster.pid")).unwrap();
         let server = file.lines().next().unwrap();
         let script = format!("kill -{signal} {server}; pkill -{signal} -P {server}; true");
@@ -80,33 +80,33 @@ impl Server {
     }
 
     /// A statement that waits until [`Server::release`] is called, however long that takes.
-    pub fn until_released(&self) -> String {
+    pub(super) fn until_released(&self) -> String {
         let mark = self.path("released").display().to_string();
         format!(
             "DO $$ BEGIN WHILE (pg_stat_file('{mark}', true)).size IS NULL LOOP PERFORM pg_sleep(0.02); END LOOP; END $$"
         )
     }
 
-    pub fn release(&self) {
+    pub(super) fn release(&self) {
         fs::write(self.path("released"), "").unwrap();
     }
 
-    pub fn reload(&self) {
+    pub(super) fn reload(&self) {
         self.run("pg_ctl", &["reload"]);
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Through the socket, which needs no password.
-    pub fn url(&self, user: &str, database: &str) -> String {
+    pub(super) fn url(&self, user: &str, database: &str) -> String {
         let (folder, port) = (self.folder.path().display(), self.port);
         format!("postgres:///{database}?host={folder}&port={port}&user={user}")
     }
 
     /// Runs statements in a database as the superuser, each by itself.
-    pub fn tell(&self, database: &str, statements: &[&str]) {
+    pub(super) fn tell(&self, database: &str, statements: &[&str]) {
         let folder = self.folder.path().display().to_string();
         let port = self.port.to_string();
         let mut arguments = vec!["-h", &folder, "-p", &port, "-U", "postgres", "-d", database];

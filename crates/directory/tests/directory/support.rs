@@ -12,20 +12,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-pub const CORP: &str = "corp.contoso.com";
-pub const CORP_SID: &str = "S-1-5-21-1-2-3";
+pub(crate) const CORP: &str = "corp.contoso.com";
+pub(crate) const CORP_SID: &str = "S-1-5-21-1-2-3";
 
 /// The URL of a PostgreSQL server up to the database; the tests then run on it, otherwise on SQLite.
-pub const POSTGRES: &str = "CROSSREALM_TEST_POSTGRES";
+pub(crate) const POSTGRES: &str = "CROSSREALM_TEST_POSTGRES";
 
-pub struct World {
+pub(crate) struct World {
     pub directory: Directory,
     url: String,
     folder: TempDir,
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = match std::env::var(POSTGRES) {
             Ok(server) => new_database(&server).await,
@@ -40,32 +40,32 @@ impl World {
     }
 
     /// The file of the database, on SQLite.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("directory.db")
     }
 
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Another node on the same database.
-    pub async fn other_node(&self) -> Directory {
+    pub(crate) async fn other_node(&self) -> Directory {
         open(&self.url, 7).await.unwrap()
     }
 
     /// The database itself, to tamper with it.
-    pub async fn raw(&self) -> AnyConnection {
+    pub(crate) async fn raw(&self) -> AnyConnection {
         AnyConnection::connect(&self.url).await.unwrap()
     }
 
-    pub async fn count(&self, query: &'static str) -> i64 {
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query)
             .fetch_one(&mut self.raw().await)
             .await
             .unwrap()
     }
 
-    pub async fn tenant(&self, name: &str) -> TenantInfo {
+    pub(crate) async fn tenant(&self, name: &str) -> TenantInfo {
         self.directory
             .create_tenant(&by(), NewTenant::named(name, "cloud.example"))
             .await
@@ -87,18 +87,18 @@ async fn new_database(server: &str) -> String {
     url(&name)
 }
 
-pub async fn open(url: &str, key: u8) -> crossrealm_directory::Result<Directory> {
+pub(crate) async fn open(url: &str, key: u8) -> crossrealm_directory::Result<Directory> {
     Directory::open(url, MasterKey::from_bytes([key; 32])).await
 }
 
-pub fn by() -> Actor {
+pub(crate) fn by() -> Actor {
     Actor {
         name: "admin".to_owned(),
         address: Some("192.0.2.1".parse().unwrap()),
     }
 }
 
-pub fn corp() -> NewDomain {
+pub(crate) fn corp() -> NewDomain {
     NewDomain {
         dns_name: CORP.to_owned(),
         flat_name: "CORP".to_owned(),
@@ -107,7 +107,7 @@ pub fn corp() -> NewDomain {
     }
 }
 
-pub fn corp_trust() -> PrepareTrust {
+pub(crate) fn corp_trust() -> PrepareTrust {
     PrepareTrust {
         realm: CORP.to_uppercase(),
         flat_name: "CORP".to_owned(),
@@ -118,7 +118,7 @@ pub fn corp_trust() -> PrepareTrust {
 }
 
 /// Runs a property with few cases, since each is many transactions on a disk; `PROPTEST_CASES` sets another number.
-pub fn few_cases(cases: u32) -> TestRunner {
+pub(crate) fn few_cases(cases: u32) -> TestRunner {
     let default = Config::default();
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     TestRunner::new(Config {
@@ -128,20 +128,20 @@ pub fn few_cases(cases: u32) -> TestRunner {
     })
 }
 
-pub fn sid(text: &str) -> Sid {
+pub(crate) fn sid(text: &str) -> Sid {
     text.parse().unwrap()
 }
 
 /// The GUID of the `n`th object of the domain; its RID is 1000 + `n`.
-pub fn guid(n: u32) -> Uuid {
+pub(crate) fn guid(n: u32) -> Uuid {
     Uuid::from_u128(0xc0de_0000_0000_0000_0000_0000_0000_0000 + u128::from(n))
 }
 
-pub fn rid_sid(n: u32) -> Sid {
+pub(crate) fn rid_sid(n: u32) -> Sid {
     sid(CORP_SID).with_rid(1000 + n).unwrap()
 }
 
-pub fn user(n: u32, name: &str) -> SyncedIdentity {
+pub(crate) fn user(n: u32, name: &str) -> SyncedIdentity {
     SyncedIdentity {
         object_guid: guid(n),
         kind: IdentityKind::User,
@@ -157,7 +157,7 @@ pub fn user(n: u32, name: &str) -> SyncedIdentity {
     }
 }
 
-pub fn group(n: u32, name: &str) -> SyncedIdentity {
+pub(crate) fn group(n: u32, name: &str) -> SyncedIdentity {
     SyncedIdentity {
         kind: IdentityKind::Group,
         upn: String::new(),
@@ -167,14 +167,14 @@ pub fn group(n: u32, name: &str) -> SyncedIdentity {
 }
 
 /// The primary group of every user.
-pub fn domain_users(n: u32) -> SyncedIdentity {
+pub(crate) fn domain_users(n: u32) -> SyncedIdentity {
     SyncedIdentity {
         sid: sid(CORP_SID).with_rid(513).unwrap(),
         ..group(n, "Domain Users")
     }
 }
 
-pub fn members(group: u32, add: &[u32], remove: &[u32]) -> IdentityChange {
+pub(crate) fn members(group: u32, add: &[u32], remove: &[u32]) -> IdentityChange {
     IdentityChange::Members {
         group: guid(group),
         add: add.iter().map(|n| guid(*n)).collect(),
@@ -182,7 +182,7 @@ pub fn members(group: u32, add: &[u32], remove: &[u32]) -> IdentityChange {
     }
 }
 
-pub fn run(changes: Vec<IdentityChange>) -> ApplyIdentities {
+pub(crate) fn run(changes: Vec<IdentityChange>) -> ApplyIdentities {
     ApplyIdentities {
         run_id: guid(9999),
         domain: corp(),
@@ -200,7 +200,7 @@ pub fn run(changes: Vec<IdentityChange>) -> ApplyIdentities {
 }
 
 /// Applies changes, none of which may be refused.
-pub async fn apply(
+pub(crate) async fn apply(
     directory: &Directory,
     tenant: TenantId,
     changes: Vec<IdentityChange>,
@@ -214,7 +214,7 @@ pub async fn apply(
 }
 
 /// alice in Sales in AllStaff; bob; mallory, disabled. Everyone in Domain Users.
-pub async fn people(directory: &Directory, tenant: TenantId) {
+pub(crate) async fn people(directory: &Directory, tenant: TenantId) {
     let mallory = SyncedIdentity {
         state: IdentityState::Disabled,
         disabled_reason: Some(DisabledReason::Disabled),
@@ -233,7 +233,7 @@ pub async fn people(directory: &Directory, tenant: TenantId) {
     apply(directory, tenant, changes).await;
 }
 
-pub async fn trust_of(directory: &Directory, tenant: TenantId) -> Option<Arc<Trust>> {
+pub(crate) async fn trust_of(directory: &Directory, tenant: TenantId) -> Option<Arc<Trust>> {
     let wanted = Wanted::Parties {
         issuer: "Corp.Contoso.Com".to_owned(),
     };
@@ -243,7 +243,7 @@ pub async fn trust_of(directory: &Directory, tenant: TenantId) -> Option<Arc<Tru
     }
 }
 
-pub async fn grant_of(
+pub(crate) async fn grant_of(
     directory: &Directory,
     tenant: TenantId,
     sid: &Sid,
@@ -260,14 +260,18 @@ pub async fn grant_of(
     }
 }
 
-pub async fn identity_of(directory: &Directory, tenant: TenantId, n: u32) -> Option<Arc<Identity>> {
+pub(crate) async fn identity_of(
+    directory: &Directory,
+    tenant: TenantId,
+    n: u32,
+) -> Option<Arc<Identity>> {
     grant_of(directory, tenant, &rid_sid(n), "cifs/none.example")
         .await
         .0
 }
 
 /// The code of a refusal.
-pub fn code<T>(result: crossrealm_directory::Result<T>) -> &'static str {
+pub(crate) fn code<T>(result: crossrealm_directory::Result<T>) -> &'static str {
     match result {
         Err(DirectoryError::Refused(refusal)) => refusal.code(),
         Err(other) => panic!("{other:?}"),
@@ -276,7 +280,7 @@ pub fn code<T>(result: crossrealm_directory::Result<T>) -> &'static str {
 }
 
 /// A share of an account.
-pub fn path<'a>(account: &'a str, share: &'a str) -> SharePath<'a> {
+pub(crate) fn path<'a>(account: &'a str, share: &'a str) -> SharePath<'a> {
     SharePath { account, share }
 }
 

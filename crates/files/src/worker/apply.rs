@@ -54,7 +54,7 @@ pub(super) struct ApplyOutcome {
 
 impl Host {
     /// Configures Samba for the account, without shares.
-    pub async fn prepare(state: &HostState, serving: Serving) -> Result<Self, FilesError> {
+    pub(super) async fn prepare(state: &HostState, serving: Serving) -> Result<Self, FilesError> {
         let mut bare = state.clone();
         bare.shares.clear();
         file::replace(
@@ -85,12 +85,12 @@ impl Host {
     }
 
     /// From now on smbd has to be notified of changes.
-    pub fn set_running(&mut self) {
+    pub(super) fn set_running(&mut self) {
         self.running = true;
     }
 
     /// Whether any state is in effect.
-    pub fn has_state(&self) -> bool {
+    pub(super) fn has_state(&self) -> bool {
         !self.configuration.is_empty()
     }
 
@@ -99,7 +99,7 @@ impl Host {
     /// # Errors
     ///
     /// An error of the whole account; the previous state stays. Errors of single shares are in the [`ApplyOutcome`].
-    pub async fn apply(&mut self, state: &HostState) -> Result<ApplyOutcome, FilesError> {
+    pub(super) async fn apply(&mut self, state: &HostState) -> Result<ApplyOutcome, FilesError> {
         let mut state = state.clone();
         let left_out = check::remove_reserved_shares(&mut state);
         check::state(&state)?;

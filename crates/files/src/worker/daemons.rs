@@ -83,7 +83,7 @@ impl Daemons {
     /// # Errors
     ///
     /// [`FilesError::Program`] for a daemon that ended or did not answer within 30 s.
-    pub async fn start(listen: Listen) -> Result<Self, FilesError> {
+    pub(super) async fn start(listen: Listen) -> Result<Self, FilesError> {
         let winbindd = start_winbindd().await?;
         let mut smbd = Daemon::Smbd.spawn()?;
         wait_until(&mut smbd, Daemon::Smbd, || async {
@@ -98,7 +98,7 @@ impl Daemons {
     }
 
     /// Waits until either daemon ends.
-    pub async fn death(&mut self) -> (Daemon, FilesError) {
+    pub(super) async fn death(&mut self) -> (Daemon, FilesError) {
         let (daemon, status) = tokio::select! {
             status = self.winbindd.wait() => (Daemon::Winbindd, status),
             status = self.smbd.wait() => (Daemon::Smbd, status),
@@ -107,7 +107,7 @@ impl Daemons {
     }
 
     /// Restarts winbindd after it ended with `error`; returns that error where it ends too often.
-    pub async fn restart_winbindd(&mut self, error: FilesError) -> Result<(), FilesError> {
+    pub(super) async fn restart_winbindd(&mut self, error: FilesError) -> Result<(), FilesError> {
         let now = Instant::now();
         self.deaths.push_back(now);
         self.deaths
@@ -120,7 +120,7 @@ impl Daemons {
     }
 
     /// Stops both, smbd first, since its sessions need winbindd.
-    pub async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) {
         for (daemon, child) in [
             (Daemon::Smbd, &mut self.smbd),
             (Daemon::Winbindd, &mut self.winbindd),

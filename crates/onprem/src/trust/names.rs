@@ -20,7 +20,7 @@ pub enum NameError {
 }
 
 /// The most top-level names of one trust; more would not fit into one RPC fragment.
-pub const MAX_NAMES: usize = 20;
+pub(super) const MAX_NAMES: usize = 20;
 /// The longest DNS name, RFC 1035 §2.3.4, in its text form.
 const MAX_NAME_LEN: usize = 253;
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 /// The arguments of `kerberos-server get`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     domain: DomainArgs,
 }
@@ -83,7 +83,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Runs `kerberos-server get`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let tenant = client.tenant(context.tenant()?).await?;
     let credentials = args.domain.credentials()?;

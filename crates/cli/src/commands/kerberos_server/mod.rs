@@ -10,7 +10,7 @@ use clap::Subcommand;
 
 /// What can be done with the Kerberos server object and the trust.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Show the Kerberos server object and the trust in AD and in the tenant, and where they differ
     Get(get::Args),
     /// Set up, repair or rotate the service account and the cloud trust; idempotent
@@ -20,7 +20,7 @@ pub enum Args {
 }
 
 /// Runs `crossrealm kerberos-server`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args {
         Args::Get(args) => get::run(args, context).await,
         Args::Set(args) => set::run(args, context).await,

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 /// The arguments of `kerberos-server remove`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     domain: DomainArgs,
     /// Remove the service account although AD trusts other tenants, which share it
@@ -39,7 +39,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Runs `kerberos-server remove`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     require_global_administrator(&client).await?;
     let tenant = client.tenant(context.tenant()?).await?;

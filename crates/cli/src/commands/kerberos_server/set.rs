@@ -16,7 +16,7 @@ use serde::Serialize;
 
 /// The arguments of `kerberos-server set`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     domain: DomainArgs,
     /// Set up or repair the trust from AD to the tenant's realm too
@@ -66,7 +66,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Runs `kerberos-server set`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     require_global_administrator(&client).await?;
     let tenant = client.tenant(context.tenant()?).await?;

@@ -57,7 +57,7 @@ const OPERATIONS: &[(&str, u32)] = &[
 ];
 
 /// Prints what a user may do with the file at `path` of a share.
-pub async fn of_file(
+pub(super) async fn of_file(
     share: &ShareName,
     access: ShareAccess,
     path: &str,

@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 /// Arguments of `share acl`.
 #[derive(Args, Debug)]
-pub struct Acl {
+pub(crate) struct Acl {
     /// The share
     #[arg(value_name = "ACCOUNT/SHARE")]
     share: ShareName,
@@ -156,7 +156,7 @@ pub(super) const ENTRIES: &[Column] = &[
 ];
 
 /// Runs `crossrealm share acl`.
-pub async fn run(args: Acl, context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(args: Acl, context: &Context) -> Result<(), Failure> {
     let path = SharePath::parse(&args.path)?;
     let folder = ShareFolder::find(&args.share, &args.data, context).await?;
     let file = OnDisk::open(&folder.root, &path)?;

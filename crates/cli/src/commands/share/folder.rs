@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 /// The option for the data directory.
 #[derive(Args, Debug)]
-pub struct Data {
+pub(crate) struct Data {
     /// Data directory of `files serve`; the command runs on the SMB host, as root
     #[arg(
         long,
@@ -26,7 +26,7 @@ pub struct Data {
 
 /// A SID and its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Named {
+pub(super) struct Named {
     /// The SID.
     pub sid: String,
     /// `CORP\Sales`, a UPN, or `System`; empty where it is unknown.
@@ -34,7 +34,7 @@ pub struct Named {
 }
 
 /// A share with its folder on this machine, and the tenant's directory.
-pub struct ShareFolder<'a> {
+pub(super) struct ShareFolder<'a> {
     /// The folder of the share's files.
     pub root: PathBuf,
     client: Client,
@@ -44,7 +44,7 @@ pub struct ShareFolder<'a> {
 
 impl<'a> ShareFolder<'a> {
     /// Finds the folder of the share and makes sure that it is this tenant's.
-    pub async fn find(
+    pub(super) async fn find(
         share: &'a ShareName,
         data: &Data,
         context: &'a Context,
@@ -65,7 +65,7 @@ impl<'a> ShareFolder<'a> {
     }
 
     /// The names of SIDs: well-known ones, and those of the tenant's directory.
-    pub async fn names(&self, sids: BTreeSet<Sid>) -> Result<Names, Failure> {
+    pub(super) async fn names(&self, sids: BTreeSet<Sid>) -> Result<Names, Failure> {
         let mut names = BTreeMap::new();
         let mut unknown = Vec::new();
         for sid in sids {
@@ -96,7 +96,10 @@ impl<'a> ShareFolder<'a> {
     }
 
     /// The SIDs of names: SIDs themselves, well-known names, and users and groups of the tenant.
-    pub async fn sids(&self, texts: BTreeSet<String>) -> Result<BTreeMap<String, Sid>, Failure> {
+    pub(super) async fn sids(
+        &self,
+        texts: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Sid>, Failure> {
         let mut sids = BTreeMap::new();
         let mut names = Vec::new();
         for text in texts {
@@ -139,11 +142,11 @@ fn one(text: &str, found: Option<Sid>) -> Result<Sid, Failure> {
 }
 
 /// Names by SID.
-pub struct Names(BTreeMap<String, String>);
+pub(super) struct Names(BTreeMap<String, String>);
 
 impl Names {
     /// A SID with its name.
-    pub fn of(&self, sid: &Sid) -> Named {
+    pub(super) fn of(&self, sid: &Sid) -> Named {
         let sid = sid.to_string();
         let name = self.0.get(&sid).cloned().unwrap_or_default();
         Named { sid, name }

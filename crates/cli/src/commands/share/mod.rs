@@ -3,7 +3,7 @@
 mod access;
 mod acl;
 mod folder;
-pub mod quota;
+pub(crate) mod quota;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -18,7 +18,7 @@ use std::str::FromStr;
 
 /// What can be done with shares.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Create a share; no one has access before a grant or a default permission
     Create {
         /// The share
@@ -97,7 +97,7 @@ pub enum Args {
 
 /// A share on the command line: `ACCOUNT/SHARE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShareName {
+pub(crate) struct ShareName {
     /// The storage account.
     pub account: String,
     /// The share.
@@ -137,7 +137,7 @@ impl FromStr for ShareName {
 
 /// What users may do without a grant: a role, or nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct DefaultRole(Option<ShareRole>);
+pub(crate) struct DefaultRole(Option<ShareRole>);
 
 fn roles() -> [PossibleValue; 3] {
     [
@@ -222,7 +222,7 @@ pub(super) fn path(groups: &Value) -> String {
 }
 
 /// Runs `crossrealm share`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
     match args {
         Args::Create { share, quota } => {

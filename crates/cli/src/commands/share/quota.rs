@@ -11,14 +11,14 @@ const RANGE: std::ops::RangeInclusive<u64> = 1..=102_400;
 
 /// A quota on the command line: `100GiB`, `2TiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
+pub(crate) struct Quota {
     /// In GiB, 1 to 102,400.
     pub gib: u32,
 }
 
 /// A quota on the command line, or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QuotaOrNone(pub Option<Quota>);
+pub(crate) struct QuotaOrNone(pub Option<Quota>);
 
 impl FromStr for Quota {
     type Err = String;
@@ -124,7 +124,7 @@ pub(super) fn on_hosts(hosts: &Value) -> String {
 }
 
 /// The use of a host's shares as `projects: 1.50 of 100 GiB used, enforced by btrfs`.
-pub fn of_shares(quotas: &Value) -> String {
+pub(crate) fn of_shares(quotas: &Value) -> String {
     let shown = quotas.as_array().into_iter().flatten();
     let shown =
         shown.map(|report| format!("{}: {}", output::plain(&report["share"]), facts(report)));

@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// What the sync agent can do.
 #[derive(Subcommand, Debug)]
-pub enum Args {
+pub(crate) enum Args {
     /// Synchronize once
     Once {
         #[command(flatten)]
@@ -109,7 +109,7 @@ const REPORT: &[Column] = &[
 ];
 
 /// Runs `crossrealm sync`.
-pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args {
         Args::Once {
             domain,

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Which users and groups are synchronized.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Scope options")]
-pub struct ScopeArgs {
+pub(crate) struct ScopeArgs {
     /// Only objects below this organizational unit, by its DN (repeatable)
     #[arg(long, value_name = "DN")]
     scope_ou: Vec<String>,
@@ -27,7 +27,7 @@ pub struct ScopeArgs {
 
 impl ScopeArgs {
     /// The scope.
-    pub fn scope(&self) -> Result<Scope, Failure> {
+    pub(crate) fn scope(&self) -> Result<Scope, Failure> {
         let refused = |error: ScopeError| {
             Failure::new(error.to_string()).maybe_hint(error.hint().map(str::to_owned))
         };
@@ -46,7 +46,7 @@ impl ScopeArgs {
 
 /// What a run may delete.
 #[derive(clap::Args, Clone, Copy, Debug)]
-pub struct SafetyArgs {
+pub(crate) struct SafetyArgs {
     /// Let a run delete or disable up to N identities [default: a tenth of them within an hour, at least 10 and at most
     /// 500]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
@@ -56,7 +56,7 @@ pub struct SafetyArgs {
 impl SafetyArgs {}
 
 /// A time such as `30s`, `5m` or `1h`, from one second to one day.
-pub fn interval(text: &str) -> Result<Duration, String> {
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
     let (number, unit_s) = match text.char_indices().last() {
         Some((at, 's')) => (&text[..at], 1),
         Some((at, 'm')) => (&text[..at], 60),
@@ -73,7 +73,7 @@ pub fn interval(text: &str) -> Result<Duration, String> {
 }
 
 /// An age such as `30d`, from one day to ten years.
-pub fn age(text: &str) -> Result<Duration, String> {
+pub(super) fn age(text: &str) -> Result<Duration, String> {
     let days = text
         .strip_suffix('d')
         .and_then(|number| number.parse::<u64>().ok());

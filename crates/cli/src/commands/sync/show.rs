@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 
 /// One line of a plan.
 #[derive(Serialize)]
-pub struct Planned {
+pub(super) struct Planned {
     action: &'static str,
     kind: &'static str,
     name: String,
     detail: String,
 }
 
-pub const PLANNED: &[Column] = &[
+pub(super) const PLANNED: &[Column] = &[
     column("Action", "/action"),
     column("IdentityKind", "/kind"),
     column("Name", "/name"),
@@ -24,7 +24,7 @@ pub const PLANNED: &[Column] = &[
 ];
 
 /// The lines of a plan.
-pub fn planned(comparison: &Comparison) -> Vec<Planned> {
+pub(super) fn planned(comparison: &Comparison) -> Vec<Planned> {
     let plan: &SyncPlan = &comparison.plan;
     let kind = |kind| match kind {
         IdentityKind::User => "user",
@@ -93,7 +93,7 @@ pub fn planned(comparison: &Comparison) -> Vec<Planned> {
 }
 
 /// How changes are found.
-pub fn source(position: &Position) -> &'static str {
+pub(super) fn source(position: &Position) -> &'static str {
     match position {
         Position::DirSync {
             sees_deleted: true, ..

@@ -45,7 +45,7 @@ const STATUS: &[Column] = &[
 ];
 
 /// Runs `crossrealm sync status`.
-pub async fn run(domain: &str, context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(domain: &str, context: &Context) -> Result<(), Failure> {
     let client: Client = context.client()?;
     let state = client.sync_state(context.tenant()?, domain).await?;
     if state.last_success_at.is_none() {

@@ -1,7 +1,7 @@
 //! A whole service in the test's own process: made by `init`, listening on a port of the loopback address.
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
-pub mod trusted;
+pub(crate) mod trusted;
 
 use crossrealm_api::{Client, SecretText, TenantCreate};
 use crossrealm_cloud::{Config, InitOptions, Server, init};
@@ -22,10 +22,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// The realm of the tenant `contoso`.
-pub const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
+pub(crate) const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
 
 /// A running service.
-pub struct Service {
+pub(crate) struct Service {
     pub folder: TempDir,
     pub address: SocketAddr,
     pub kerberos: Option<SocketAddr>,
@@ -37,14 +37,14 @@ pub struct Service {
 
 /// An answer as it came over the wire.
 #[derive(Debug)]
-pub struct RawAnswer {
+pub(crate) struct RawAnswer {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
 /// The options of a first run in `dir`.
-pub fn options(dir: &Path) -> InitOptions {
+pub(crate) fn options(dir: &Path) -> InitOptions {
     InitOptions {
         dir: dir.to_owned(),
         base_domain: "cloud.example".into(),
@@ -56,19 +56,19 @@ pub fn options(dir: &Path) -> InitOptions {
 
 impl Service {
     /// Starts a fresh installation.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
     /// Starts a fresh installation with a changed configuration.
-    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         init(&options(folder.path())).await.unwrap();
         Self::serve(folder, change).await
     }
 
     /// Starts a fresh installation on this database.
-    pub async fn start_on(store: &str) -> Self {
+    pub(crate) async fn start_on(store: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = InitOptions {
             store: store.into(),
@@ -79,7 +79,7 @@ impl Service {
     }
 
     /// Starts another node of this installation, from a copy of its folder.
-    pub async fn another_node(&self) -> Self {
+    pub(crate) async fn another_node(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut copy = crossrealm_programs::command("cp");
         copy.arg("-aT").args([self.folder.path(), folder.path()]);
@@ -88,7 +88,7 @@ impl Service {
     }
 
     /// Serves the installation in this folder.
-    pub async fn serve(folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn serve(folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let path = |name: &str| folder.path().join(name);
         let mut config = Config::load(&path("crossrealm.toml")).unwrap();
         change(&mut config);
@@ -113,34 +113,34 @@ impl Service {
     }
 
     /// Ends the service as SIGTERM does, and waits for its end.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.send(()).unwrap();
         self.running.await.unwrap();
     }
 
     /// A client with another token.
-    pub fn client(&self, token: &SecretText) -> Client {
+    pub(crate) fn client(&self, token: &SecretText) -> Client {
         client(self.address, token.expose(), &self.ca_pem)
     }
 
     /// A client that has no token.
-    pub fn client_without_token(&self) -> Client {
+    pub(crate) fn client_without_token(&self) -> Client {
         let url = format!("https://{}", self.address);
         Client::new(&url, None, Some(&self.ca_pem)).unwrap()
     }
 
     /// The folder of the installation.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// A TLS connection on which the test speaks for itself.
-    pub async fn connect(&self) -> TlsStream<TcpStream> {
+    pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
         self.connect_from(Ipv4Addr::LOCALHOST.into()).await
     }
 
     /// The same from another address of this machine.
-    pub async fn connect_from(&self, from: IpAddr) -> TlsStream<TcpStream> {
+    pub(crate) async fn connect_from(&self, from: IpAddr) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&self.ca_pem) {
             roots.add(certificate.unwrap()).unwrap();
@@ -162,13 +162,13 @@ impl Service {
     }
 
     /// Sends bytes and reads until the service closes the connection.
-    pub async fn exchange(&self, request: &[u8]) -> RawAnswer {
+    pub(crate) async fn exchange(&self, request: &[u8]) -> RawAnswer {
         self.exchange_from(Ipv4Addr::LOCALHOST.into(), request)
             .await
     }
 
     /// The same from another address of this machine.
-    pub async fn exchange_from(&self, from: IpAddr, request: &[u8]) -> RawAnswer {
+    pub(crate) async fn exchange_from(&self, from: IpAddr, request: &[u8]) -> RawAnswer {
         let mut stream = self.connect_from(from).await;
         // The service may answer and close before it has read everything.
         let _ = stream.write_all(request).await;
@@ -179,12 +179,12 @@ impl Service {
     }
 
     /// Posts a body to the KDC proxy as MIT's client does: HTTP/1.0, one request, read to the end.
-    pub async fn post(&self, tenant: &str, body: &[u8]) -> RawAnswer {
+    pub(crate) async fn post(&self, tenant: &str, body: &[u8]) -> RawAnswer {
         self.exchange(&post(tenant, body)).await
     }
 
     /// The honest answer to an AS-REQ is a KRB-ERROR that says that sign-in is on-premises.
-    pub async fn still_serves(&self) {
+    pub(crate) async fn still_serves(&self) {
         let answer = self
             .post("contoso.cloud.example", &envelope(&as_req()))
             .await;
@@ -193,7 +193,7 @@ impl Service {
     }
 
     /// Creates the tenant `contoso`.
-    pub async fn contoso(&self) -> crossrealm_api::Tenant {
+    pub(crate) async fn contoso(&self) -> crossrealm_api::Tenant {
         let wanted = TenantCreate {
             name: "contoso".into(),
             ..TenantCreate::default()
@@ -222,7 +222,7 @@ impl RawAnswer {
     }
 
     /// The value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().skip(1);
         let mut pairs = lines.filter_map(|line| line.split_once(':'));
         pairs.find(|(n, _)| *n == name).map(|(_, v)| v.trim())
@@ -235,7 +235,7 @@ fn client(address: SocketAddr, token: &str, ca_pem: &[u8]) -> Client {
 }
 
 /// A request to the KDC proxy as MIT's client makes it.
-pub fn post(tenant: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn post(tenant: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST /{tenant}/kerberos HTTP/1.0\r\nCache-Control: no-cache\r\nPragma: no-cache\r\n\
          User-Agent: kerberos/1.0\r\nContent-type: application/kerberos\r\nContent-Length: {}\r\n\r\n",
@@ -245,19 +245,19 @@ pub fn post(tenant: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// A message in the envelope of the KDC proxy.
-pub fn envelope(message: &[u8]) -> Vec<u8> {
+pub(crate) fn envelope(message: &[u8]) -> Vec<u8> {
     kkdcp::wrap_request(message, REALM).unwrap()
 }
 
 /// Expects the KRB-ERROR that answers [`as_req`].
-pub fn says_where_to_sign_in(reply: &[u8]) {
+pub(crate) fn says_where_to_sign_in(reply: &[u8]) {
     let error: KrbError = decode(reply).unwrap();
     let text = error.e_text.unwrap();
     assert!(text.as_str().contains("sign-in-is-on-premises"), "{text:?}");
 }
 
 /// An AS-REQ (RFC 4120 §5.4.1) for the tenant's realm, hand-encoded: nothing in it comes from our own encoder.
-pub fn as_req() -> Vec<u8> {
+pub(crate) fn as_req() -> Vec<u8> {
     fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
         let body = parts.concat();
         let mut out = vec![tag];

@@ -10,7 +10,7 @@ use crossrealm_types::IdentityState;
 use std::time::{Duration, Instant};
 
 /// Writes alice as the sync agent would.
-pub async fn sync_alice(service: &Service, world: &TwoRealms, state: IdentityState) {
+pub(crate) async fn sync_alice(service: &Service, world: &TwoRealms, state: IdentityState) {
     let identity = crossrealm_api::SyncedIdentity {
         state,
         ..trusted_tenant::alice(world)
@@ -22,30 +22,30 @@ pub async fn sync_alice(service: &Service, world: &TwoRealms, state: IdentitySta
 }
 
 /// The tenant with its trust, and the realms that make alice's referrals.
-pub async fn world(service: &Service) -> TwoRealms {
+pub(crate) async fn world(service: &Service) -> TwoRealms {
     trusted_tenant::create(&service.admin).await.unwrap()
 }
 
 /// Posts a request and returns the Kerberos reply.
-pub async fn ask(service: &Service, tenant: &str, message: &[u8]) -> Vec<u8> {
+pub(crate) async fn ask(service: &Service, tenant: &str, message: &[u8]) -> Vec<u8> {
     let body = kkdcp::wrap_request(message, TENANT_REALM).unwrap();
     let answer = service.post(tenant, &body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     kkdcp::open_reply(&answer.body).unwrap()
 }
 
-pub fn honest(world: &mut TwoRealms) -> Vec<u8> {
+pub(crate) fn honest(world: &mut TwoRealms) -> Vec<u8> {
     let ticket = world.encrypt_referral(world.referral());
     let ask = world.request_draft();
     world.request(ticket, ask)
 }
 
-pub fn refusal(reply: &[u8]) -> String {
+pub(crate) fn refusal(reply: &[u8]) -> String {
     let error: KrbError = decode(reply).unwrap();
     error.e_text.unwrap().as_str().to_owned()
 }
 
-pub async fn event_of(service: &Service, reason: &str) -> Event {
+pub(crate) async fn event_of(service: &Service, reason: &str) -> Event {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let events = service

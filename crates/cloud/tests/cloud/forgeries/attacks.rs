@@ -12,21 +12,21 @@ use crossrealm_testkit::two_realms::{Referral, RequestDraft, TENANT_REALM, TwoRe
 use crossrealm_types::Sid;
 
 /// An attack, the error code of RFC 4120 §7.5.9 by its own number, the reason, and how it is made.
-pub type Attack = (
+pub(super) type Attack = (
     &'static str,
     i32,
     &'static str,
     fn(&mut TwoRealms) -> Vec<u8>,
 );
 /// What must be served, since it is AD's to vouch for or ours to leave out, and how it is made.
-pub type Harmless = (&'static str, fn(&mut TwoRealms) -> Vec<u8>);
+pub(super) type Harmless = (&'static str, fn(&mut TwoRealms) -> Vec<u8>);
 
-pub fn key(byte: u8) -> Key {
+pub(super) fn key(byte: u8) -> Key {
     Key::new(Enctype::Aes256Sha1, &[byte; 32]).unwrap()
 }
 
 /// An honest request with one thing changed in the referral or the request before they are signed and sealed.
-pub fn forged(
+pub(super) fn forged(
     world: &mut TwoRealms,
     edit: impl FnOnce(&mut Referral, &mut RequestDraft),
 ) -> Vec<u8> {
@@ -38,7 +38,7 @@ pub fn forged(
 }
 
 /// The SID that the PAC says the client has, in each buffer that says so.
-pub fn identify(referral: &mut Referral, sid: &Sid) {
+pub(super) fn identify(referral: &mut Referral, sid: &Sid) {
     for buffer in referral.pac.as_mut().unwrap() {
         match buffer {
             Buffer::LogonInfo(info) => {
@@ -52,7 +52,7 @@ pub fn identify(referral: &mut Referral, sid: &Sid) {
     }
 }
 
-pub fn rename(referral: &mut Referral, ask: &mut RequestDraft, name: &str) {
+pub(super) fn rename(referral: &mut Referral, ask: &mut RequestDraft, name: &str) {
     let cname = PrincipalName::new(name_type::PRINCIPAL, &[name]);
     referral.part.cname = cname.clone();
     ask.authenticator.cname = cname;
@@ -64,7 +64,7 @@ pub fn rename(referral: &mut Referral, ask: &mut RequestDraft, name: &str) {
 }
 
 /// A referral that AD would issue to another of its users.
-pub fn of_user(world: &mut TwoRealms, rid: u32, name: &'static str) -> Vec<u8> {
+pub(super) fn of_user(world: &mut TwoRealms, rid: u32, name: &'static str) -> Vec<u8> {
     let sid = world.trust.domains[0].sid.with_rid(rid).unwrap();
     forged(world, |r, a| {
         identify(r, &sid);
@@ -72,16 +72,16 @@ pub fn of_user(world: &mut TwoRealms, rid: u32, name: &'static str) -> Vec<u8> {
     })
 }
 
-pub fn with_sid(world: &mut TwoRealms, sid: &str) -> Vec<u8> {
+pub(super) fn with_sid(world: &mut TwoRealms, sid: &str) -> Vec<u8> {
     let sid: Sid = sid.parse().unwrap();
     forged(world, |r, _| identify(r, &sid))
 }
 
-pub fn with_option(world: &mut TwoRealms, option: u32) -> Vec<u8> {
+pub(super) fn with_option(world: &mut TwoRealms, option: u32) -> Vec<u8> {
     forged(world, |_, a| a.body.kdc_options.0 |= option)
 }
 
-pub fn with_times(world: &mut TwoRealms, start: i64, end: i64) -> Vec<u8> {
+pub(super) fn with_times(world: &mut TwoRealms, start: i64, end: i64) -> Vec<u8> {
     let now = now().unix_s;
     forged(world, |r, _| {
         r.part.starttime = Some(KerberosTime(now + start));
@@ -89,7 +89,7 @@ pub fn with_times(world: &mut TwoRealms, start: i64, end: i64) -> Vec<u8> {
     })
 }
 
-pub fn logon_info(referral: &mut Referral) -> &mut crossrealm_krb::pac::LogonInfo {
+pub(super) fn logon_info(referral: &mut Referral) -> &mut crossrealm_krb::pac::LogonInfo {
     let buffers = referral.pac.as_mut().unwrap();
     let found = buffers.iter_mut().find_map(|buffer| match buffer {
         Buffer::LogonInfo(info) => Some(info),
@@ -99,7 +99,7 @@ pub fn logon_info(referral: &mut Referral) -> &mut crossrealm_krb::pac::LogonInf
 }
 
 /// The offset of a buffer's entry in the PAC's head, [MS-PAC] 2.3 and 2.4.
-pub fn entry(pac: &[u8], kind: u32) -> usize {
+pub(super) fn entry(pac: &[u8], kind: u32) -> usize {
     let word = |at: usize| u32::from_le_bytes(pac[at..at + 4].try_into().unwrap());
     let count = word(0) as usize;
     (0..count)
@@ -108,16 +108,16 @@ pub fn entry(pac: &[u8], kind: u32) -> usize {
         .unwrap()
 }
 
-pub fn put(pac: &mut [u8], at: usize, value: u32) {
+pub(super) fn put(pac: &mut [u8], at: usize, value: u32) {
     pac[at..at + 4].copy_from_slice(&value.to_le_bytes());
 }
 
-pub fn data_of(pac: &[u8], kind: u32) -> usize {
+pub(super) fn data_of(pac: &[u8], kind: u32) -> usize {
     let at = entry(pac, kind) + 8;
     u32::from_le_bytes(pac[at..at + 4].try_into().unwrap()) as usize
 }
 
-pub const PAC: &[Attack] = &[
+pub(super) const PAC: &[Attack] = &[
     ("a RID in LOGON_INFO edited", 41, "pac-signature", |w| {
         forged(w, |r, _| {
             r.tamper_pac = Some(|pac| {
@@ -211,7 +211,7 @@ pub const PAC: &[Attack] = &[
     }),
 ];
 
-pub const CLIENT: &[Attack] = &[
+pub(super) const CLIENT: &[Attack] = &[
     (
         "another realm's client under our trust key",
         12,
@@ -313,7 +313,7 @@ pub const CLIENT: &[Attack] = &[
     ),
 ];
 
-pub const TICKET: &[Attack] = &[
+pub(super) const TICKET: &[Attack] = &[
     (
         "sealed with a key nobody has",
         31,
@@ -397,7 +397,7 @@ pub const TICKET: &[Attack] = &[
     ),
 ];
 
-pub const REQUEST: &[Attack] = &[
+pub(super) const REQUEST: &[Attack] = &[
     (
         "a clock that is late by more than five minutes",
         37,
@@ -562,7 +562,7 @@ pub const REQUEST: &[Attack] = &[
     ),
 ];
 
-pub const HARMLESS: &[Harmless] = &[
+pub(super) const HARMLESS: &[Harmless] = &[
     ("extra SIDs: Domain Admins, Administrators, SYSTEM", |w| {
         forged(w, |r, _| {
             let extra = ["S-1-5-21-1111-2222-3333-512", "S-1-5-32-544", "S-1-5-18"].map(|sid| {

@@ -30,7 +30,7 @@ pub(super) struct Quotas {
 
 impl Quotas {
     /// Starts without quotas.
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let (wanted, limits) = watch::channel(Limits::new());
         tokio::spawn(keeper::run(limits));
         Self {
@@ -40,7 +40,7 @@ impl Quotas {
     }
 
     /// Puts the quotas of the shares into effect; their directories exist. The keeper repeats and reports what fails.
-    pub async fn apply(&mut self, state: &HostState) {
+    pub(super) async fn apply(&mut self, state: &HostState) {
         let with_quota = state.shares.iter().filter_map(|share| {
             let gib = share.quota_gib?;
             Some((share.name.clone(), u64::from(gib) << 30))

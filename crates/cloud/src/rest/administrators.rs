@@ -79,7 +79,7 @@ pub(crate) async fn begin_enrolment(
     Anyone { peer, .. }: Anyone<endpoint::BeginEnrolment>,
     Input { body: wanted, .. }: Input<endpoint::BeginEnrolment>,
 ) -> Result<EnrolmentBegun, ApiError> {
-    let _pass = room(&app, peer)?;
+    let _permit = admit(&app, peer)?;
     let issuer = format!("Crossrealm {}", app.config.base_domain);
     let uri = app
         .directory
@@ -99,7 +99,7 @@ pub(crate) async fn finish_enrolment(
     Anyone { peer, .. }: Anyone<endpoint::FinishEnrolment>,
     Input { body: wanted, .. }: Input<endpoint::FinishEnrolment>,
 ) -> Result<Session, ApiError> {
-    let _pass = room(&app, peer)?;
+    let _permit = admit(&app, peer)?;
     let session = app
         .directory
         .finish_enrolment(
@@ -118,7 +118,7 @@ pub(crate) async fn sign_in(
     Anyone { peer, .. }: Anyone<endpoint::SignIn>,
     Input { body: wanted, .. }: Input<endpoint::SignIn>,
 ) -> Result<Session, ApiError> {
-    let _pass = room(&app, peer)?;
+    let _permit = admit(&app, peer)?;
     let session = app
         .directory
         .sign_in(
@@ -143,7 +143,7 @@ pub(crate) async fn sign_out(
 }
 
 /// A permit for one sign-in, which takes tens of milliseconds of a processor, and memory.
-fn room(app: &AppState, peer: Peer) -> Result<impl Drop + use<>, ApiError> {
+fn admit(app: &AppState, peer: Peer) -> Result<impl Drop + use<>, ApiError> {
     app.sign_ins
         .try_acquire(sender(peer.0.ip()))
         .ok_or_else(|| ApiError::new(Code::Overloaded, "too many sign-ins at once"))

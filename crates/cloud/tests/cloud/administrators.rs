@@ -145,7 +145,7 @@ async fn too_many_failures_lock_the_account_until_it_is_reset() {
         code_of(anybody.sign_in(&right).await),
         (429, Code::SignInLocked)
     );
-    // Whoever is signed in already does not notice.
+    // A session that exists already goes on.
     service.client(&session.token).tenants().await.unwrap();
     service.admin.reset_administrator(upn).await.unwrap();
     let session = code_of(service.client(&session.token).tenants().await);
@@ -264,7 +264,7 @@ async fn each_role_may_do_its_own() {
         if may[3] {
             let shown = service.admin.administrators().await.unwrap();
             let made = shown.iter().find(|a| a.upn == administrator.upn).unwrap();
-            // Whoever is confined makes others who are.
+            // A confined administrator creates confined ones.
             assert_eq!(made.tenant, session.tenant);
             client
                 .remove_administrator(&administrator.upn)

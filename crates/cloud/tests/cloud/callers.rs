@@ -1,4 +1,4 @@
-//! Every endpoint with every kind of token: it lets in whom its declaration names, and nobody else.
+//! Every endpoint with every kind of token: it admits the callers that its declaration names, and no others.
 
 use crate::common::Service;
 use crossrealm_api::endpoint::{ENDPOINTS, Spec};

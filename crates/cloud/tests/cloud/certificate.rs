@@ -139,7 +139,7 @@ fn log() -> Arc<Mutex<Vec<u8>>> {
 }
 
 /// Whether a line of the log speaks of this service's folder and says this.
-fn told(service: &Service, says: &str) -> bool {
+fn is_logged(service: &Service, says: &str) -> bool {
     let log = log().lock().unwrap().clone();
     let folder = service.folder.path().display().to_string();
     String::from_utf8_lossy(&log)
@@ -175,7 +175,7 @@ async fn a_private_certificate_is_renewed_under_open_connections() {
         &folder,
         &["verify", "-CAfile", "ca.pem", host[0], host[1], "login.pem"],
     );
-    assert!(told(&service, "renewed the server's certificate"));
+    assert!(is_logged(&service, "renewed the server's certificate"));
     assert!(!folder.join("login.new").exists());
     service.end().await;
 }
@@ -208,8 +208,8 @@ async fn a_certificate_of_another_authority_is_reloaded_and_never_changed() {
         served(&service) == foreign
     })
     .await;
-    until("its end is told", || {
-        told(&service, "certificate ends soon")
+    until("its end is logged", || {
+        is_logged(&service, "certificate ends soon")
     })
     .await;
     assert_eq!(of_file(&service, "login.pem"), foreign);
@@ -228,8 +228,8 @@ async fn a_certificate_of_another_authority_is_reloaded_and_never_changed() {
     issue(&service, "other", "another.key", "50");
     let second = of_file(&service, "new.pem");
     put(&service, "new.pem", "login.pem");
-    until("the refusal is told", || {
-        told(&service, "refused a new certificate")
+    until("the refusal is logged", || {
+        is_logged(&service, "refused a new certificate")
     })
     .await;
     assert_eq!(served(&service), foreign);

@@ -243,13 +243,13 @@ async fn a_run_stores_its_cursor_and_its_failures() {
             .events(T, &EventQuery::default())
             .await
             .unwrap();
-        let told = |reason: &str, target: &str| {
+        let recorded = |reason: &str, target: &str| {
             events
                 .iter()
                 .any(|e| e.action == "sync.refuse" && e.reason == reason && e.target == target)
         };
-        if told("invalid_request", SECOND)
-            && told("sid_outside_domain", "22222222-2222-2222-2222-222222222222")
+        if recorded("invalid_request", SECOND)
+            && recorded("sid_outside_domain", "22222222-2222-2222-2222-222222222222")
         {
             break;
         }
@@ -325,16 +325,16 @@ async fn deletions_beyond_the_bound_must_be_declared_and_are_audited() {
         .events(T, &EventQuery::default())
         .await
         .unwrap();
-    let told = |action: &str, text: &str| {
+    let recorded = |action: &str, text: &str| {
         events.iter().any(|e| {
             e.action == action
                 && e.actor == format!("connector {DOMAIN}")
                 && e.detail.contains(text)
         })
     };
-    assert!(told("sync.refuse", "51 of the 200"), "{events:?}");
+    assert!(recorded("sync.refuse", "51 of the 200"), "{events:?}");
     assert!(
-        told("sync.take_away", "51 deleted, 0 disabled, 51 were declared"),
+        recorded("sync.take_away", "51 deleted, 0 disabled, 51 were declared"),
         "{events:?}"
     );
 }

@@ -26,7 +26,7 @@ fn json(file: &str) -> Value {
     serde_json::from_slice(&std::fs::read(installation(file)).unwrap()).unwrap()
 }
 
-/// Serves a copy of the installation, so that the original stays as it is.
+/// Serves a copy of the installation, so that the files of the repository stay as they are.
 async fn serve_copy() -> Service {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("tls")).unwrap();

@@ -1,4 +1,4 @@
-//! SMB hosts at the API: their tokens, how soon they learn of a change, whom they may ask for by name.
+//! SMB hosts at the API: their tokens, how soon they learn of a change, which users and groups they may look up.
 
 use crate::common::Service;
 use crossrealm_api::{
@@ -104,7 +104,7 @@ async fn a_host_token_is_valid_for_its_account_until_it_is_revoked() {
         .await;
     assert_eq!(wrong.unwrap_err().code(), Some(Code::HostTokenNotFound));
 
-    // Revoked while the host waits for a change: it is told so then, and never given what changed.
+    // Revoked while the host waits for a change: it is refused then, and never given what changed.
     let etag = etag(&host).await;
     let waiting = host.clone();
     let waits = tokio::spawn(async move {
@@ -118,8 +118,8 @@ async fn a_host_token_is_valid_for_its_account_until_it_is_revoked() {
         .await
         .unwrap();
     let began = Instant::now();
-    let told = waits.await.unwrap().unwrap_err();
-    assert_eq!(told.code(), Some(Code::Unauthenticated));
+    let refused = waits.await.unwrap().unwrap_err();
+    assert_eq!(refused.code(), Some(Code::Unauthenticated));
     // Sooner than the 20 s that it would have waited.
     assert!(began.elapsed() < Duration::from_secs(15));
     let listed = admin.host_tokens("contoso", "acct1").await.unwrap();
@@ -287,7 +287,7 @@ async fn host_reports_are_shown_and_bounded() {
     for bad in ["", "a b", "a/b", "ä", &"x".repeat(64)] {
         assert!(tell(bad, &report).await.is_err(), "{bad}");
     }
-    // Told once, and again when there are more.
+    // Recorded once, and again when there are more.
     for not_refused in [0, 3, 3, 2, 2, 4, 4] {
         report.not_refused = not_refused;
         tell("fs1", &report).await.unwrap();

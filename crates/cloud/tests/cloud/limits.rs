@@ -1,4 +1,4 @@
-//! Floods, in small numbers: whoever is beyond a limit is told so, and nobody else notices.
+//! Floods, in small numbers: a sender beyond a limit is refused with an answer, and no other sender is affected.
 
 use crate::common::{Service, as_req, envelope, post};
 use crossrealm_krb::kkdcp::frame;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// Addresses of this machine: whoever floods, and somebody else.
+/// Addresses of this machine: the one that floods, and another one.
 const FLOOD: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
 const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 3));
 
@@ -27,17 +27,17 @@ async fn requests_of_one_address_beyond_its_limit_get_retry_after() {
         held.push(stream);
     }
     // The heads that were sent last may not have been read yet.
-    let mut told = service.exchange_from(FLOOD, &honest).await;
+    let mut refused = service.exchange_from(FLOOD, &honest).await;
     for _ in 0..600 {
-        if told.status == 503 {
+        if refused.status == 503 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
-        told = service.exchange_from(FLOOD, &honest).await;
+        refused = service.exchange_from(FLOOD, &honest).await;
     }
-    assert_eq!(told.status, 503, "{told:?}");
-    assert_eq!(told.header("retry-after"), Some("1"));
-    let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let body: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
     assert_eq!(body["code"], "overloaded");
 
     assert_eq!(service.exchange_from(OTHER, &honest).await.status, 200);
@@ -53,7 +53,7 @@ async fn requests_of_one_address_beyond_its_limit_get_retry_after() {
     panic!("the limit is still reached");
 }
 
-/// More connections than the lane takes that only says that there is no room.
+/// More connections than the overload path answers.
 const MORE_THAN_ARE_TOLD: usize = 9;
 
 #[tokio::test]
@@ -66,14 +66,14 @@ async fn connections_of_one_address_beyond_its_limit_get_retry_after() {
         held.push(service.connect_from(FLOOD).await);
     }
     for _ in 0..20 {
-        let told = service.exchange_from(FLOOD, &honest).await;
-        assert_eq!(told.status, 503, "{told:?}");
-        assert_eq!(told.header("retry-after"), Some("1"));
-        assert_eq!(told.header("connection"), Some("close"));
-        let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+        let refused = service.exchange_from(FLOOD, &honest).await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        assert_eq!(refused.header("connection"), Some("close"));
+        let body: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
         assert_eq!(body["code"], "overloaded");
     }
-    // Over the Kerberos port the same limit counts, and is told in Kerberos' own words.
+    // Over the Kerberos port the same limit counts, and is answered by a KRB-ERROR.
     let mut stream = tcp_from(FLOOD, service.kerberos.unwrap()).await;
     stream.write_all(&frame(&as_req()).unwrap()).await.unwrap();
     let mut reply = vec![0; stream.read_u32().await.unwrap() as usize];

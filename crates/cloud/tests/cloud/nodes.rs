@@ -203,7 +203,7 @@ async fn no_event_is_lost_when_the_database_restarts_under_load() {
     while all().await < issued {
         assert!(
             began.elapsed() < PATIENCE,
-            "{issued} issued, {} told",
+            "{issued} issued, {} recorded",
             all().await
         );
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -532,7 +532,7 @@ async fn key_rotations_and_keytab_exports_are_recorded() {
         .rotate_storage_account_key("contoso", "acct1", &rotate)
         .await
         .unwrap();
-    // Whoever serves it by an exported keytab is told to export it again.
+    // A service that runs on an exported keytab needs a new export.
     assert!(after.warnings[0].contains("exported keytab"));
     let after = after.account;
     assert!(after.keys[0].seals && after.keys[0].name == KeySlot::Kerb2);

@@ -156,7 +156,7 @@ fn is_alices(name: &str, world: &TwoRealms, reply: Vec<u8>) {
 }
 
 /// The reason and the event's id of a refusal's text: `… [reason, event id]`.
-fn told(error: &KrbError) -> (String, String) {
+fn reason_and_id(error: &KrbError) -> (String, String) {
     let text = error.e_text.as_ref().unwrap().as_str();
     let (_, inside) = text.trim_end_matches(']').rsplit_once('[').unwrap();
     let (reason, id) = inside.split_once(", event ").unwrap();
@@ -190,7 +190,7 @@ async fn every_forgery_is_refused_for_its_own_reason_and_honest_requests_are_ser
         let reply = ask(&service, "contoso.cloud.example", &message).await;
         let error: KrbError =
             decode(&reply).unwrap_or_else(|_| panic!("{name}: a ticket was issued"));
-        let (said, id) = told(&error);
+        let (said, id) = reason_and_id(&error);
         if (error.error_code, said.as_str()) != (code, reason) {
             wrong.push(format!("{name}: {} {said}", error.error_code));
         }
@@ -255,7 +255,7 @@ async fn a_referral_for_one_tenant_is_refused_by_another_with_the_same_ad() {
         let answer = service.post("second.cloud.example", &body).await;
         assert_eq!(answer.status, 200);
         let error: KrbError = decode(&kkdcp::open_reply(&answer.body).unwrap()).unwrap();
-        (error.error_code, told(&error).0)
+        (error.error_code, reason_and_id(&error).0)
     };
     // As it is, then relabelled so that its label fits the other tenant: the key does not.
     let message = forged(&mut world, |_, a| a.body.realm = realm.into());
@@ -298,7 +298,7 @@ async fn built_in_accounts_get_tickets_only_if_the_tenant_allows_it() {
     let reply = ask(&service, "contoso.cloud.example", &message).await;
     let error: KrbError = decode(&reply).unwrap();
     assert_eq!(
-        (error.error_code, told(&error).0.as_str()),
+        (error.error_code, reason_and_id(&error).0.as_str()),
         (12, "sid-reserved")
     );
 
@@ -329,7 +329,7 @@ async fn built_in_accounts_get_tickets_only_if_the_tenant_allows_it() {
         let message = of_user(&mut world, ADMINISTRATOR, "Administrator");
         let reply = ask(&service, "contoso.cloud.example", &message).await;
         if let Ok(error) = decode::<KrbError>(&reply) {
-            assert_eq!(told(&error).0, "sid-reserved");
+            assert_eq!(reason_and_id(&error).0, "sid-reserved");
             break;
         }
         assert!(Instant::now() < deadline, "still granted");

@@ -138,7 +138,9 @@ impl Reader {
         });
         let redirects =
             word.chars().all(|c| c.is_ascii_digit()) && matches!(self.peek(), Some('>' | '<'));
-        if assigns || redirects || PREFIXES.contains(&word) {
+        // No program begins with a hyphen: it is an option of a prefix, as in `command -v btrfs`.
+        let is_option = word.starts_with('-');
+        if assigns || redirects || is_option || PREFIXES.contains(&word) {
             return true;
         }
         let labels_a_case = self.peek() == Some(')') && self.parentheses == 0;
@@ -254,6 +256,8 @@ mod tests {
         let script = "mount --bind /a /b && /src/target/debug/crossrealm serve; /bin/sh -c true; exec 3<>/dev/tcp/10.0.0.1/88";
         assert_eq!(unlisted(script), Vec::<String>::new());
         assert_eq!(unlisted("/usr/bin/strange x"), ["/usr/bin/strange"]);
+        let found = "mount --bind /dev/null \"$(command -v btrfs)\" && exec strange";
+        assert_eq!(unlisted(found), ["strange"]);
         assert_eq!(
             unlisted("stdbuf -oL smbclient x; timeout 3 mount; env ls"),
             ["ls"]

@@ -2,7 +2,8 @@
 
 use crate::error::{DirectoryError, Result};
 use crossrealm_types::{
-    AccountName, DnsName, HostName, NameError, NetbiosName, Realm, ShareName, TenantName, Upn,
+    AccountName, DnsName, HostName, MAX_UPN, NameError, NetbiosName, Realm, ShareName, TenantName,
+    Upn,
 };
 use std::str::FromStr;
 
@@ -132,6 +133,8 @@ pub(crate) fn new_upn(text: &str) -> Result<()> {
 
 /// A user principal name: `name@suffix`, at most 1024 characters.
 pub(crate) fn upn(text: &str) -> Result<()> {
+    // Control characters are named as such: they do not show in the value.
+    plain_text("user principal name", text, MAX_UPN, false)?;
     parsed::<Upn>("user principal name", text).map(drop)
 }
 

@@ -16,7 +16,8 @@ mod text;
 mod vocabulary;
 
 pub use names::{
-    AccountName, DnsName, HostName, NameError, NetbiosName, Realm, ShareName, TenantName, Upn,
+    AccountName, DnsName, HostName, MAX_UPN, NameError, NetbiosName, Realm, ShareName, TenantName,
+    Upn,
 };
 pub use sid::{MAX_SUB_AUTHORITIES, Sid, SidError};
 pub use vocabulary::{

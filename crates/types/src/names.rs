@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// Share names that are sections of smbd's configuration.
 const RESERVED_SHARES: [&str; 4] = ["global", "homes", "printers", "ipc"];
 /// The longest user principal name, in characters (the limit of AD's `userPrincipalName`).
-const MAX_UPN: usize = 1024;
+pub const MAX_UPN: usize = 1024;
 
 /// The text is not a name of the expected form. The text itself is left to the caller, who may have to shorten it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

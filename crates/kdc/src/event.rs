@@ -111,7 +111,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => $text,)+ }
             }
 
-            /// What to do next.
+            /// What to do next. It names no command: the caller knows its own.
             pub fn hint(self) -> &'static str {
                 match self { $(Self::$name => $hint,)+ }
             }
@@ -151,7 +151,7 @@ reasons! {
     /// The issuing realm has no trust with this tenant.
     IssuerNotTrusted = "issuer-not-trusted", POLICY,
         "this tenant has no trust with the realm that issued the presented ticket",
-        "run `crossrealm kerberos-server set --setup-cloud-trust` for the domain";
+        "set up the trust with the domain";
     /// RC4, DES or unknown.
     EncryptionTypeNotSupported = "encryption-type-not-supported", ETYPE_NOSUPP,
         "only AES encryption types (17 to 20) are accepted",
@@ -159,7 +159,11 @@ reasons! {
     /// No key of this tenant decrypts the ticket.
     TicketIntegrity = "ticket-integrity", BAD_INTEGRITY,
         "no key of the trust decrypts the presented ticket",
-        "run `crossrealm kerberos-server get`: the trust key in AD and the cloud may differ";
+        "compare both sides: the trust key in AD and in the tenant may differ";
+    /// A TGT of this realm from before its trust was removed, or its key stolen.
+    TrustReplaced = "trust-replaced", TGT_REVOKED,
+        "the presented ticket-granting ticket was revoked together with the trust, or the trust key, that it was issued for",
+        "sign in again";
     /// Past its end.
     TicketExpired = "ticket-expired", TKT_EXPIRED,
         "the presented ticket has expired",
@@ -215,7 +219,7 @@ reasons! {
     /// The client's realm is not the trusted domain or a registered domain of its forest.
     ClientRealmNotTrusted = "client-realm-not-trusted", POLICY,
         "the client's realm is not a registered domain of the trusted forest",
-        "register the domain by running `crossrealm kerberos-server set` in it";
+        "register the domain with the tenant";
     /// The ticket passed through realms that are not part of the forest.
     PathNotAccepted = "path-not-accepted", PATH_NOT_ACCEPTED,
         "the ticket passed through a realm that is not trusted",
@@ -223,19 +227,19 @@ reasons! {
     /// The client's SID is outside its domain's registered SID.
     SidOutsideDomain = "sid-outside-domain", POLICY,
         "the client's SID does not belong to its domain",
-        "this is an attack or a domain that was re-created: compare the domain's SID with `crossrealm kerberos-server get`";
+        "this is an attack or a domain that was re-created: compare the domain's SID in AD and in the tenant";
     /// A built-in account.
     SidReserved = "sid-reserved", POLICY,
         "built-in accounts (RID below 1000) get no cloud tickets",
-        "use an ordinary account, or run `crossrealm tenant policy NAME --allow-low-rids true`";
+        "use an ordinary account, or allow low RIDs in the policy of the tenant";
     /// The ticket's client name is not one of the identity with its SID.
     ClientNameMismatch = "client-name-mismatch", BADMATCH,
         "the directory knows the user with this SID by another name",
-        "if the user was renamed in AD, run `crossrealm sync once`; if not, someone took another's name";
+        "if the user was renamed in AD, synchronize the domain; if not, someone took another's name";
     /// No identity with the client's SID.
     IdentityNotSynced = "identity-not-synced", C_PRINCIPAL_UNKNOWN,
         "the user is not synced to this tenant",
-        "run `crossrealm sync once`, and check that the user is in its scope";
+        "synchronize the domain, and check that the user is in the scope of the sync";
     /// Disabled in AD at the last sync.
     IdentityDisabled = "identity-disabled", CLIENT_REVOKED,
         "the user is disabled",

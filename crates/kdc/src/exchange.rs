@@ -213,6 +213,7 @@ impl Context {
         self.armor.clone_from(&effective.armor);
         self.asks(&effective.body);
         check_realm(&tenant, &effective.body)?;
+        self.realm.clone_from(&tenant.realm);
         self.event.client = Some(format!("{}@{}", header.ticket.cname, header.ticket.crealm));
         let client = open::verified_client(header, &tenant, &issuer)?;
         self.event.client_sid = Some(client.sid.clone());
@@ -249,7 +250,8 @@ impl Context {
         let identity = grant::check(identity, &granting.client.sid)?;
         grant::check_name(identity, &granting.client.ticket.cname.to_string())?;
         let realm = granting.client.ticket.crealm.as_str();
-        let forest = open::forest(&granting.tenant, granting.trust.as_deref(), realm);
+        let forest = open::forest(&granting.tenant, granting.trust.as_deref(), realm)
+            .map_or(&[][..], |forest| &forest.domains);
         let target = match service {
             _ if names_krbtgt(&self.sname, &granting.tenant.realm) => Target::TicketGranting,
             Some(service) => Target::Service(&service.keys),
@@ -368,9 +370,10 @@ impl Context {
     }
 }
 
-/// The address, the request and the ticket must all mean the same realm.
+/// The address, the request and the ticket must all mean the same realm. As for AD, the case of the client's spelling does not
+/// count; the reply has the tenant's own.
 fn check_realm(tenant: &Tenant, body: &KdcReqBody) -> Result<(), TicketRefusal> {
-    if body.realm.as_str() == tenant.realm {
+    if body.realm.as_str().eq_ignore_ascii_case(&tenant.realm) {
         return Ok(());
     }
     Err(Reason::WrongRealm.because(format!(

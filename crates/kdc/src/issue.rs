@@ -5,7 +5,7 @@
 
 use crate::Now;
 use crate::event::{Reason, TicketRefusal};
-use crate::open::{EffectiveRequest, VerifiedClient};
+use crate::open::{AD_TRUST_GENERATION, EffectiveRequest, VerifiedClient};
 use crate::records::{Identity, Policy, ServiceKey, Tenant};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast::{self, FastFinished, FastResponse};
@@ -239,7 +239,7 @@ impl Issue<'_> {
             caddr: None,
             // RFC 4120 §5.3: no addresses, so that the ticket works behind address translation. [MS-PAC] 2.8.3: the ticket
             // signature covers the ticket with one zero byte in the place of the PAC.
-            authorization_data: Some(pac_element(vec![0])?),
+            authorization_data: Some(self.authorization_data(vec![0])?),
         };
         let krbtgt = self.krbtgt_key()?;
         // [MS-PAC] 2.8.3: service tickets carry a ticket signature, TGTs do not.
@@ -253,8 +253,24 @@ impl Issue<'_> {
         Pac::decode(&pac)
             .and_then(|p| p.verify_all(server_key, krbtgt, unsigned.as_deref()))
             .map_err(internal)?;
-        part.authorization_data = Some(pac_element(pac)?);
+        part.authorization_data = Some(self.authorization_data(pac)?);
         Ok(part)
+    }
+
+    /// AD-IF-RELEVANT (RFC 4120 §5.2.6.1) with one AD-WIN2K-PAC, as [MS-PAC] 2 has it; in a TGT also the generation of the
+    /// trust, without which the TGT would survive the trust's removal.
+    fn authorization_data(&self, pac: Vec<u8>) -> Result<AuthorizationData, TicketRefusal> {
+        let element = |ad_type, data: Vec<u8>| AuthorizationDataElement {
+            ad_type,
+            data: data.into(),
+        };
+        let mut inner: AuthorizationData = vec![element(ad_type::WIN2K_PAC, pac)];
+        if matches!(self.target, Target::TicketGranting) {
+            let generation = self.client.generation.0.to_vec();
+            inner.push(element(AD_TRUST_GENERATION, generation));
+        }
+        let inner = encode(&inner).map_err(internal)?;
+        Ok(vec![element(ad_type::IF_RELEVANT, inner)])
     }
 
     /// The PAC's content, from the tenant's directory alone: nothing but the sign-in time is taken from the presented PAC, so
@@ -407,18 +423,6 @@ impl Issue<'_> {
             encrypted_pa_data: self.protected_padata(reply_key)?,
         })
     }
-}
-
-/// AD-IF-RELEVANT (RFC 4120 §5.2.6.1) with one AD-WIN2K-PAC, as [MS-PAC] 2 has it.
-fn pac_element(pac: Vec<u8>) -> Result<AuthorizationData, TicketRefusal> {
-    let inner: AuthorizationData = vec![AuthorizationDataElement {
-        ad_type: ad_type::WIN2K_PAC,
-        data: pac.into(),
-    }];
-    Ok(vec![AuthorizationDataElement {
-        ad_type: ad_type::IF_RELEVANT,
-        data: encode(&inner).map_err(internal)?.into(),
-    }])
 }
 
 fn internal(error: impl std::fmt::Display) -> TicketRefusal {

@@ -25,8 +25,8 @@ pub use event::{Event, EventId, Reason, TicketOutcome};
 pub use exchange::{Exchange, ExchangeStep};
 pub use grant::MAX_GROUPS;
 pub use records::{
-    ForestDomain, Identity, KeyState, Lookups, Policy, Records, Service, ServiceKey, ServiceName,
-    Tenant, TenantId, Trust, TrustKey, Wanted,
+    Forest, ForestDomain, Identity, KeyState, Lookups, Policy, Records, Service, ServiceKey,
+    ServiceName, Tenant, TenantId, Trust, TrustGeneration, TrustKey, Wanted,
 };
 
 /// The clock skew that is tolerated, in seconds (`docs/design.md` 6.6).

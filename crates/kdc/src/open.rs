@@ -5,7 +5,7 @@
 //! the exchange relies on the result, [`VerifiedClient`].
 
 use crate::event::{Reason, TicketRefusal};
-use crate::records::{ForestDomain, KeyState, Tenant, Trust};
+use crate::records::{Forest, ForestDomain, KeyState, Tenant, Trust, TrustGeneration};
 use crate::request::TicketRequest;
 use crate::{CLOCK_SKEW_S, Now};
 use crossrealm_krb::crypto::{Enctype, Key};
@@ -20,6 +20,10 @@ use crossrealm_types::Sid;
 
 /// The least RID of an account that an administrator created; those below belong to built-in accounts ([MS-SAMR] 3.1.1.9.2.1).
 const FIRST_ACCOUNT_RID: u32 = 1000;
+
+/// The element of a TGT of this realm that names the generation of its trust. Negative types are for local use (RFC 4120 §5.2.6);
+/// it is inside of the encrypted part, which this realm alone writes and reads.
+pub(crate) const AD_TRUST_GENERATION: i32 = -29_810;
 
 /// Which realm issued the presented ticket.
 pub(crate) enum Issuer<'a> {
@@ -38,6 +42,8 @@ pub(crate) struct VerifiedClient {
     pub(crate) sid: Sid,
     /// The transited field of a ticket made from this one.
     pub(crate) transited: String,
+    /// The generation of the trust that vouches for the client.
+    pub(crate) generation: TrustGeneration,
 }
 
 /// The request that takes effect: the inner one of FAST where there is armor (RFC 6113 §5.4.2), else the outer one.
@@ -143,14 +149,15 @@ fn ticket(
 
 /// The keys that may decrypt a referral, the likeliest first. AD mostly sends no key version; where it does, it counts
 /// versions in its own way, so a version moves a key to the front and excludes none. The previous key stays valid because
-/// a domain controller that the new trust password has not reached yet still encrypts with the old one.
+/// a domain controller that the new trust password has not reached yet still encrypts with the old one; it ends with the
+/// last ticket that such a domain controller can have encrypted, so that a stolen key does not work for ever.
 fn trust_keys(trust: &Trust, kvno: Option<u32>, now_s: i64) -> Vec<(Option<u32>, &Key)> {
     let mut usable: Vec<_> = trust
         .keys
         .iter()
         .filter(|key| match key.state {
-            KeyState::Current | KeyState::Previous => true,
-            KeyState::Retired { until } => now_s <= until,
+            KeyState::Current => true,
+            KeyState::Previous { until } | KeyState::Retired { until } => now_s <= until,
         })
         .collect();
     usable.sort_by_key(|key| (kvno != Some(key.version), rank(key.state)));
@@ -163,7 +170,7 @@ fn trust_keys(trust: &Trust, kvno: Option<u32>, now_s: i64) -> Vec<(Option<u32>,
 fn rank(state: KeyState) -> u8 {
     match state {
         KeyState::Current => 0,
-        KeyState::Previous => 1,
+        KeyState::Previous { .. } => 1,
         KeyState::Retired { .. } => 2,
     }
 }
@@ -314,7 +321,10 @@ pub(crate) fn verified_client(
 ) -> Result<VerifiedClient, TicketRefusal> {
     let pac = verified_pac(&header, issuer)?;
     let sid = client_sid(&pac, &header.ticket)?;
-    let domain = client_domain(tenant, issuer, &header.ticket)?;
+    let (forest, domain) = client_domain(tenant, issuer, &header.ticket)?;
+    if let Issuer::Own = issuer {
+        check_generation(&header.ticket, forest)?;
+    }
     // SID filtering, [MS-PAC] 4.1.2.2: a domain may vouch for its own accounts alone.
     if !sid.is_in_domain(&domain.sid) {
         return Err(Reason::SidOutsideDomain.because(format!(
@@ -339,7 +349,27 @@ pub(crate) fn verified_client(
         trust_key_version: header.trust_key_version,
         sid,
         transited,
+        generation: forest.generation,
     })
+}
+
+/// A TGT of this realm lives on the word of the trust that it came through. Where that trust was removed, or its key was
+/// stolen, the word is void: a TGT that a thief bought with a forged referral must not outlive the stolen key by its renewals.
+/// KDC_ERR_TGT_REVOKED, RFC 4120 §7.5.9.
+fn check_generation(ticket: &EncTicketPart, forest: &Forest) -> Result<(), TicketRefusal> {
+    let elements = ticket.authorization_data.as_deref().unwrap_or_default();
+    let inner = if_relevant(elements)?;
+    let named = inner
+        .iter()
+        .find(|element| element.ad_type == AD_TRUST_GENERATION)
+        .map_or(&TrustGeneration::UNNAMED.0[..], |element| &element.data);
+    if *named == forest.generation.0 {
+        return Ok(());
+    }
+    Err(Reason::TrustReplaced.because(format!(
+        "it was issued for a client of {} before that",
+        ticket.crealm
+    )))
 }
 
 /// The one PAC of the ticket. Its server signature ([MS-PAC] 2.8.1) must be made with the key that decrypted the ticket. The
@@ -365,24 +395,29 @@ fn verified_pac(header: &HeaderTicket, issuer: &Issuer<'_>) -> Result<Pac, Ticke
 /// The bytes of the AD-WIN2K-PAC in AD-IF-RELEVANT (RFC 4120 §5.2.6.1, [MS-PAC] 2). A TGT without a PAC is refused, unlike
 /// in [MS-KILE] 3.3.5.7.2: the SID in the PAC is the only identity accepted. Two PACs would leave open which one takes effect.
 fn pac_bytes(elements: &[AuthorizationDataElement]) -> Result<Vec<u8>, TicketRefusal> {
-    let mut pacs = Vec::new();
+    let mut pacs = if_relevant(elements)?;
+    pacs.retain(|element| element.ad_type == ad_type::WIN2K_PAC);
+    match pacs.as_slice() {
+        [pac] => Ok(pac.data.to_vec()),
+        [] => Err(Reason::PacMissing.because("no AD-WIN2K-PAC in the ticket")),
+        _ => Err(Reason::PacMalformed.because("more than one PAC in the ticket")),
+    }
+}
+
+/// The elements in AD-IF-RELEVANT (RFC 4120 §5.2.6.1).
+fn if_relevant(
+    elements: &[AuthorizationDataElement],
+) -> Result<Vec<AuthorizationDataElement>, TicketRefusal> {
+    let mut found = Vec::new();
     for element in elements
         .iter()
         .filter(|e| e.ad_type == ad_type::IF_RELEVANT)
     {
         let inner: Vec<AuthorizationDataElement> = decode(&element.data)
             .map_err(|e| Reason::PacMalformed.because(format!("AD-IF-RELEVANT: {e}")))?;
-        pacs.extend(
-            inner
-                .into_iter()
-                .filter(|e| e.ad_type == ad_type::WIN2K_PAC),
-        );
+        found.extend(inner);
     }
-    match pacs.as_slice() {
-        [pac] => Ok(pac.data.to_vec()),
-        [] => Err(Reason::PacMissing.because("no AD-WIN2K-PAC in the ticket")),
-        _ => Err(Reason::PacMalformed.because("more than one PAC in the ticket")),
-    }
+    Ok(found)
 }
 
 /// The client's SID, from KERB_VALIDATION_INFO ([MS-PAC] 2.5). Every buffer that names the client must agree:
@@ -418,37 +453,39 @@ fn client_sid(pac: &Pac, ticket: &EncTicketPart) -> Result<Sid, TicketRefusal> {
     Ok(sid)
 }
 
-/// The registered domain of the client's realm; a trust vouches for the domains of its forest alone ([MS-PAC] 4.1.2.2).
+/// The registered domain of the client's realm, and its forest; a trust vouches for the domains of its forest alone
+/// ([MS-PAC] 4.1.2.2).
 fn client_domain<'a>(
     tenant: &'a Tenant,
     issuer: &Issuer<'a>,
     ticket: &EncTicketPart,
-) -> Result<&'a ForestDomain, TicketRefusal> {
+) -> Result<(&'a Forest, &'a ForestDomain), TicketRefusal> {
     let realm = ticket.crealm.as_str();
     let trust = match issuer {
         Issuer::Trust(trust) => Some(*trust),
         Issuer::Own => None,
     };
     forest(tenant, trust, realm)
-        .iter()
-        .find(|d| d.realm == realm)
+        .and_then(|forest| {
+            let domain = forest.domains.iter().find(|d| d.realm == realm)?;
+            Some((forest, domain))
+        })
         .ok_or_else(|| Reason::ClientRealmNotTrusted.because(format!("client realm {realm}")))
 }
 
-/// The registered domains of the forest that a client of `realm` belongs to: the forest of the trust that issued its ticket,
-/// or, for a TGT of our own, whichever forest of the tenant has that realm. Empty where none has.
+/// The forest that a client of `realm` belongs to: that of the trust that issued its ticket, or, for a TGT of our own, whichever
+/// forest of the tenant has that realm.
 pub(crate) fn forest<'a>(
     tenant: &'a Tenant,
     trust: Option<&'a Trust>,
     realm: &str,
-) -> &'a [ForestDomain] {
+) -> Option<&'a Forest> {
     match trust {
-        Some(trust) => &trust.domains,
+        Some(trust) => Some(&trust.forest),
         None => tenant
             .forests
             .iter()
-            .find(|forest| forest.iter().any(|d| d.realm == realm))
-            .map_or(&[], Vec::as_slice),
+            .find(|forest| forest.domains.iter().any(|d| d.realm == realm)),
     }
 }
 
@@ -470,7 +507,7 @@ fn checked_path(trust: &Trust, ticket: &EncTicketPart) -> Result<String, TicketR
         .map_err(|e| refuse(e.to_string()))?;
     if let Some(unknown) = realms
         .iter()
-        .find(|realm| !trust.domains.iter().any(|d| d.realm == **realm))
+        .find(|realm| !trust.forest.domains.iter().any(|d| d.realm == **realm))
     {
         return Err(refuse(format!("{unknown} is not a domain of the forest")));
     }

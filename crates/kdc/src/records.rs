@@ -79,13 +79,14 @@ pub struct Tenant {
     pub name: String,
     /// Its Kerberos realm, e.g. `KERBEROS.CONTOSO.CLOUD.EXAMPLE`.
     pub realm: String,
-    /// The key of `krbtgt/REALM@REALM`: signs PACs and encrypts the realm's own TGTs. Newest first, never empty.
+    /// The keys of `krbtgt/REALM@REALM`. The first signs PACs and encrypts the realm's own TGTs; the others decrypt TGTs.
+    /// Never empty.
     pub krbtgt_keys: Vec<ServiceKey>,
     /// Ticket policy.
     pub policy: Policy,
-    /// The registered domains of each trusted forest. A client with a TGT of this realm must still be of one of them, and
-    /// only groups of its own forest pass.
-    pub forests: Vec<Vec<ForestDomain>>,
+    /// The trusted forests. A client with a TGT of this realm must still be of one of them, and only groups of its own
+    /// forest pass.
+    pub forests: Vec<Forest>,
 }
 
 /// What a tenant allows.
@@ -104,10 +105,29 @@ pub struct Policy {
 pub struct Trust {
     /// The realm of the forest's root domain, upper case, e.g. `CORP.CONTOSO.COM`.
     pub realm: String,
-    /// The domains whose users may arrive through this trust, the root itself included.
-    pub domains: Vec<ForestDomain>,
+    /// The forest whose users may arrive through this trust.
+    pub forest: Forest,
     /// The inter-realm keys, newest first.
     pub keys: Vec<TrustKey>,
+}
+
+/// A trusted forest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forest {
+    /// Which trust with it counts. TGTs of this realm name the generation that they were issued under.
+    pub generation: TrustGeneration,
+    /// Its registered domains, the root included.
+    pub domains: Vec<ForestDomain>,
+}
+
+/// What distinguishes a trust from earlier ones with the same forest, and from itself before its key was stolen: a number
+/// that never comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrustGeneration(pub [u8; 16]);
+
+impl TrustGeneration {
+    /// The generation of trusts, and of TGTs, from before there were generations.
+    pub const UNNAMED: Self = Self([0; 16]);
 }
 
 /// A domain of the trusted forest, registered with the tenant.
@@ -140,7 +160,10 @@ pub enum KeyState {
     /// In AD now, as far as the tenant knows.
     Current,
     /// Replaced in AD, but AD may still encrypt tickets with it.
-    Previous,
+    Previous {
+        /// The last second in which it decrypts a ticket.
+        until: i64,
+    },
     /// Out of use in AD; decrypts old tickets until this time (Unix seconds), then never again.
     Retired {
         /// The last second in which it decrypts a ticket.

@@ -1,7 +1,8 @@
 //! FILE credential caches, format version 4 (bytes 5, 4): the tickets of one client.
 //!
 //! Reads what MIT krb5 and Heimdal write and writes what they read. Configuration entries (realm `X-CACHECONF:`) are
-//! skipped, and so are tickets whose session key has an enctype that this project refuses. Addresses and
+//! skipped, and so are, as MIT does, tickets that mean nothing here: with a session key of an enctype that this project refuses, or
+//! with names that are none, such as the empty realm that MIT writes for a referral. Addresses and
 //! authorization data of an entry are stepped over: clients do not need them. The caller reads and writes the file.
 
 use crate::credential::Credential;
@@ -29,7 +30,7 @@ pub struct Ccache {
     pub principal: Principal,
     /// The tickets, in the order of the file.
     pub credentials: Vec<Credential>,
-    /// How many tickets were left out because their session key's enctype is not one of 17 to 20.
+    /// How many tickets were left out because their names or session keys mean nothing here.
     pub skipped: usize,
 }
 
@@ -75,7 +76,7 @@ impl Ccache {
             }
             match read_credential(&mut cursor).ok_or(CcacheError::Damaged)? {
                 Entry::Ticket(credential) => cache.credentials.push(*credential),
-                Entry::ForeignEnctype => cache.skipped += 1,
+                Entry::NotUnderstood => cache.skipped += 1,
                 Entry::Config => {}
             }
         }
@@ -104,7 +105,7 @@ impl Ccache {
 
 enum Entry {
     Ticket(Box<Credential>),
-    ForeignEnctype,
+    NotUnderstood,
     Config,
 }
 
@@ -174,13 +175,15 @@ fn read_credential(cursor: &mut Cursor<'_>) -> Option<Entry> {
     if server.realm == CONFIG_REALM {
         return Some(Entry::Config);
     }
-    let Some(enctype) = Enctype::from_number(i32::from(enctype)) else {
-        return Some(Entry::ForeignEnctype);
+    let key = Enctype::from_number(i32::from(enctype)).and_then(|one| Key::new(one, key).ok());
+    let (Some(client), Some(server), Some(key)) = (client.principal(), server.principal(), key)
+    else {
+        return Some(Entry::NotUnderstood);
     };
     Some(Entry::Ticket(Box::new(Credential {
-        client: client.principal()?,
-        server: server.principal()?,
-        key: Key::new(enctype, key).ok()?,
+        client,
+        server,
+        key,
         auth_time,
         start_time: if start_time == 0 {
             auth_time
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_what_it_reads() {
+    fn a_file_re_encodes_to_the_same_bytes() {
         let cache = cache();
         let read = Ccache::from_bytes(&cache.to_bytes().unwrap()).unwrap();
         assert_eq!(read.principal, cache.principal);
@@ -317,8 +320,40 @@ mod tests {
         assert_eq!((read.credentials.len(), read.skipped), (1, 1));
     }
 
+    /// F7: what MIT writes after `curl --negotiate`, a service without a realm, hides no other ticket; nor do other names and keys
+    /// that mean nothing here.
     #[test]
-    fn damage_is_refused() {
+    fn entries_that_are_not_understood_are_skipped() {
+        let mut cache = cache();
+        cache.credentials.truncate(1);
+        let mut bytes = cache.to_bytes().unwrap().to_vec();
+        let services: [(&[u8], &[u8], u16, usize); 4] = [
+            (b"", b"HTTP", 18, 32),
+            (b"\xff\xfe", b"HTTP", 18, 32),
+            (b"CORP.CONTOSO.COM", b"\xff", 18, 32),
+            // A key of the wrong length.
+            (b"CORP.CONTOSO.COM", b"HTTP", 18, 5),
+        ];
+        for (realm, class, enctype, length) in services {
+            write_principal(&mut bytes, &cache.principal).unwrap();
+            bytes.extend([0, 0, 0, 3, 0, 0, 0, 2]);
+            for part in [realm, class, b"web.contoso.cloud.example"] {
+                counted(&mut bytes, part).unwrap();
+            }
+            bytes.extend(enctype.to_be_bytes());
+            counted(&mut bytes, &vec![7; length]).unwrap();
+            bytes.extend([0; 16 + 1 + 4 + 8]);
+            counted(&mut bytes, b"ticket").unwrap();
+            counted(&mut bytes, b"").unwrap();
+        }
+        // A ticket behind them is read.
+        write_credential(&mut bytes, &cache.credentials[0]).unwrap();
+        let read = Ccache::from_bytes(&bytes).unwrap();
+        assert_eq!((read.credentials.len(), read.skipped), (2, 4));
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
         assert_eq!(
             Ccache::from_bytes(&[]).unwrap_err(),
             CcacheError::NotACcache

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_right_armor_and_ap_req_open_a_request() {
+    fn only_the_right_armor_and_ap_req_decrypt_a_request() {
         let armor = armor_key(&key(1), &key(2));
         let padata =
             wrap_request(&request(), &armor, b"ap-req", &mut |b: &mut [u8]| b.fill(3)).unwrap();

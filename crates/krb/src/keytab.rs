@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_what_it_reads() {
+    fn a_file_re_encodes_to_the_same_bytes() {
         let keytab = Keytab {
             entries: vec![
                 entry("cifs/acct1.file.contoso@R", 2, Enctype::Aes256Sha1),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_other_enctypes_and_short_versions() {
+    fn deleted_entries_are_skipped_and_8_bit_versions_are_read() {
         let mut bytes = vec![5, 2];
         bytes.extend((-6i32).to_be_bytes());
         bytes.extend([0xff; 6]);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_and_strongest_key_first() {
+    fn the_newest_and_strongest_key_comes_first() {
         let keytab = Keytab {
             entries: vec![
                 entry("a@R", 1, Enctype::Aes256Sha1),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_refused() {
+    fn damaged_files_are_refused() {
         assert_eq!(
             Keytab::from_bytes(b"").unwrap_err(),
             KeytabError::NotAKeytab

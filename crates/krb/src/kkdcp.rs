@@ -2,6 +2,7 @@
 //!
 //! A client puts a Kerberos message, with the 4-byte length of the TCP transport in front (RFC 4120 §7.2.2), and the
 //! realm it is meant for into one DER value and posts it; the answer comes back in the same envelope without a realm.
+//! Some clients leave out the length, and some send an empty realm.
 
 use crate::messages::{KerberosString, MessageError, decode, encode};
 use rasn::{AsnType, Decode, Decoder, Encode, Encoder};
@@ -27,6 +28,21 @@ pub struct ProxyRequest {
     pub message: Vec<u8>,
     /// The realm it is meant for, if the client named one.
     pub target_domain: Option<String>,
+    /// Whether the client put a length in front of the message, and expects one in front of the reply.
+    framed: bool,
+}
+
+/// The tags of AS-REQ and TGS-REQ (RFC 4120 §5.4.1). As the first byte of a length they would announce more than a gigabyte.
+const REQUEST_TAGS: [u8; 2] = [0x6A, 0x6C];
+
+impl ProxyRequest {
+    /// Puts the reply to this request into an envelope, with a length in front if the request had one.
+    pub fn wrap_reply(&self, message: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
+        match self.framed {
+            true => wrap_reply(message),
+            false => wrap(message.to_vec(), None),
+        }
+    }
 }
 
 /// Why an envelope was refused.
@@ -46,9 +62,19 @@ pub enum EnvelopeError {
 /// Decodes the envelope of a request.
 pub fn open_request(body: &[u8]) -> Result<ProxyRequest, EnvelopeError> {
     let envelope = open(body)?;
+    let first = envelope.kerb_message.first();
+    let framed = first.is_none_or(|tag| !REQUEST_TAGS.contains(tag));
+    let message = match framed {
+        true => unframe(&envelope.kerb_message)?,
+        false => &envelope.kerb_message,
+    };
     Ok(ProxyRequest {
-        message: unframe(&envelope.kerb_message)?.to_vec(),
-        target_domain: envelope.target_domain.map(|d| d.0),
+        message: message.to_vec(),
+        target_domain: envelope
+            .target_domain
+            .map(|domain| domain.0)
+            .filter(|domain| !domain.is_empty()),
+        framed,
     })
 }
 
@@ -59,12 +85,12 @@ pub fn open_reply(body: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
 
 /// Puts a Kerberos message for `target_domain` into an envelope.
 pub fn wrap_request(message: &[u8], target_domain: &str) -> Result<Vec<u8>, EnvelopeError> {
-    wrap(message, Some(target_domain.into()))
+    wrap(frame(message)?, Some(target_domain.into()))
 }
 
-/// Puts a Kerberos reply into an envelope; a reply names no realm ([MS-KKDCP] 3.2.5.1).
+/// Puts a Kerberos reply with its length in front into an envelope; a reply names no realm ([MS-KKDCP] 3.2.5.1).
 pub fn wrap_reply(message: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
-    wrap(message, None)
+    wrap(frame(message)?, None)
 }
 
 /// The message with its length in front, as on TCP (RFC 4120 §7.2.2).
@@ -90,9 +116,12 @@ fn open(body: &[u8]) -> Result<KdcProxyMessage, EnvelopeError> {
     Ok(decode(body)?)
 }
 
-fn wrap(message: &[u8], target_domain: Option<KerberosString>) -> Result<Vec<u8>, EnvelopeError> {
+fn wrap(
+    kerb_message: Vec<u8>,
+    target_domain: Option<KerberosString>,
+) -> Result<Vec<u8>, EnvelopeError> {
     Ok(encode(&KdcProxyMessage {
-        kerb_message: frame(message)?.into(),
+        kerb_message: kerb_message.into(),
         target_domain,
         dclocator_hint: None,
     })?)
@@ -108,14 +137,25 @@ mod tests {
         let request = open_request(&body).unwrap();
         assert_eq!(request.message, b"kerberos");
         assert_eq!(request.target_domain.as_deref(), Some("REALM.EXAMPLE"));
-        assert_eq!(
-            open_reply(&wrap_reply(b"answer").unwrap()).unwrap(),
-            b"answer"
-        );
+        let reply = request.wrap_reply(b"answer").unwrap();
+        assert_eq!(open_reply(&reply).unwrap(), b"answer");
+    }
+
+    /// F4: a message without a length is answered without one, and an empty realm is none.
+    #[test]
+    fn a_message_without_its_length_is_answered_in_kind() {
+        for tag in REQUEST_TAGS {
+            let body = wrap(vec![tag, 1, 0], Some("".into())).unwrap();
+            let request = open_request(&body).unwrap();
+            assert_eq!(request.message, [tag, 1, 0]);
+            assert_eq!(request.target_domain, None);
+            let reply = open(&request.wrap_reply(b"answer").unwrap()).unwrap();
+            assert_eq!(reply.kerb_message.as_ref(), b"answer");
+        }
     }
 
     #[test]
-    fn a_lying_length_is_refused() {
+    fn a_wrong_length_field_is_refused() {
         let body = wrap_request(b"kerberos", "R").unwrap();
         let at = body.windows(4).position(|w| w == [0, 0, 0, 8]).unwrap();
         for lie in [0u8, 7, 9, 255] {

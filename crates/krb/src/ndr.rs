@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_believed_only_with_their_bytes() {
+    fn counts_beyond_the_buffer_are_refused() {
         let read = |bytes: &[u8], expected, limit| {
             Reader::plain(bytes).conformant(expected, limit, 4, Reader::u32)
         };
@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn sids_round_trip_and_lying_counts_are_refused() {
+    fn sids_round_trip_and_wrong_counts_are_refused() {
         let sid: Sid = "S-1-5-21-1-2-3-1104".parse().unwrap();
         let bytes = written(|w| w.sid(&sid));
         assert_eq!(Reader::plain(&bytes).sid(), Ok(sid));

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_is_refused() {
+    fn malformed_names_are_refused() {
         assert_eq!(
             Principal::parse("alice", None),
             Err(PrincipalError::NoRealm)

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_of_rfc_4120() {
+    fn the_examples_of_rfc_4120_decode() {
         for (field, realms) in [
             (
                 "EDU,MIT.,ATHENA.,WASHINGTON.EDU,CS.",

@@ -10,6 +10,11 @@ const RESERVED_SHARES: [&str; 4] = ["global", "homes", "printers", "ipc"];
 /// The longest user principal name, in characters (the limit of AD's `userPrincipalName`).
 pub const MAX_UPN: usize = 1024;
 
+/// The longest `sAMAccountName`, in characters (its limit in AD's schema).
+const MAX_SAM_ACCOUNT_NAME: usize = 256;
+/// The longest display name, in characters (its limit in AD's schema).
+const MAX_DISPLAY_NAME: usize = 256;
+
 /// The text is not a name of the expected form. The text itself is left to the caller, who may have to shorten it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{expected}")]
@@ -87,6 +92,22 @@ names! {
     NetbiosName, netbios_name, "expected 1 to 15 letters, digits and hyphens";
     /// A user principal name of AD: `name@suffix`, at most 1024 characters. AD admits spaces.
     Upn, upn, "expected `name@domain`";
+}
+
+/// Whether the text can be the `sAMAccountName` of a synchronized object: visible, without control characters.
+pub fn is_sam_account_name(text: &str) -> bool {
+    !text.trim().is_empty()
+        && text.chars().count() <= MAX_SAM_ACCOUNT_NAME
+        && !text.chars().any(char::is_control)
+}
+
+/// The display name that is stored for this one: control characters are spaces, and what is too long is cut. A display name is
+/// shown and grants nothing, so that no value of it may keep an object from being synchronized. The result stays the same when
+/// it is normalized again.
+pub fn normalized_display_name(text: &str) -> String {
+    let visible = text.replace(char::is_control, " ");
+    let cut: String = visible.trim().chars().take(MAX_DISPLAY_NAME).collect();
+    cut.trim_end().to_owned()
 }
 
 fn tenant_name(text: &str) -> Option<String> {
@@ -167,6 +188,27 @@ mod tests {
         for text in texts {
             assert!(text.parse::<T>().is_err(), "{text}");
         }
+    }
+
+    /// F1: any display name of AD can be stored, and is stored once.
+    #[test]
+    fn every_display_name_has_a_stable_normal_form() {
+        let long = "ü".repeat(20_000);
+        let shifted = format!("{}\u{85} x", "y".repeat(255));
+        for (text, stored) in [
+            ("Alice", "Alice"),
+            ("", ""),
+            ("\n\0\u{9f}", ""),
+            ("\tAlice\r\nof Contoso ", "Alice  of Contoso"),
+            (&long, &long[..2 * 256]),
+            (&shifted, &shifted[..255]),
+        ] {
+            let normal = normalized_display_name(text);
+            assert_eq!(normal, stored, "{text:?}");
+            assert_eq!(normalized_display_name(&normal), normal, "{text:?}");
+        }
+        assert!(is_sam_account_name("müller") && !is_sam_account_name("a\nb"));
+        assert!(!is_sam_account_name(" ") && !is_sam_account_name(&"x".repeat(257)));
     }
 
     #[test]

@@ -148,6 +148,21 @@ impl FromStr for Sid {
 
 serde_as_text!(Sid);
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Sid {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Sid".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[Ss]-1-[0-9]+(-[0-9]+){1,15}$"})
+    }
+}
+
 /// A decimal number without sign, blank or leading plus, which `u64::from_str` alone would let pass.
 fn number(text: &str) -> Result<u64, SidError> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
@@ -177,6 +192,11 @@ mod tests {
             serde_json::to_string(&sid).unwrap(),
             "\"S-1-5-21-1-2-3-1104\""
         );
+        let error = serde_json::from_str::<Sid>("\"nonsense\"").unwrap_err();
+        let text = error.to_string();
+        // Callers recognise the error by its first words, and people the value.
+        assert!(text.starts_with(&SidError::Malformed.to_string()), "{text}");
+        assert!(text.contains("`nonsense`"), "{text}");
     }
 
     #[test]

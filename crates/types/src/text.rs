@@ -12,7 +12,11 @@ macro_rules! serde_as_text {
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                text.parse().map_err(|error| {
+                    // The value as well, shortened: a request may hold many.
+                    let value: String = text.chars().take(80).collect();
+                    serde::de::Error::custom(format_args!("{error}, not `{value}`"))
+                })
             }
         }
     };

@@ -21,8 +21,14 @@ macro_rules! vocabulary {
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
         )]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
         pub enum $name {
-            $($(#[$value_doc])* #[serde(rename = $word)] $value,)+
+            $(
+                $(#[$value_doc])*
+                #[serde(rename = $word)]
+                #[cfg_attr(feature = "clap", value(name = $word))]
+                $value,
+            )+
         }
 
         impl $name {
@@ -133,8 +139,12 @@ vocabulary! {
         SidOutsideDomain = "sid_outside_domain",
         /// A user with a RID below 1000, which the tenant does not allow.
         RidReserved = "rid_reserved",
-        /// Another identity has the UPN or the account name.
+        /// Another identity has the UPN or the account name, and keeps it.
         UpnConflict = "upn_conflict",
+        /// The suffix of the UPN is the name of another domain of the tenant that is not the root of the object's forest.
+        UpnReserved = "upn_reserved",
+        /// A group of the tenant has the object as a member of another domain.
+        GuidReserved = "guid_reserved",
         /// The object is not an identity of this domain, or not one of the kind that the change needs.
         UnknownObject = "unknown_object",
         /// The object would overwrite an identity that exists only in the tenant.
@@ -172,6 +182,22 @@ vocabulary! {
         Done = "done",
         /// AD refused it, or did not answer.
         Failed = "failed",
+    }
+
+    /// What kind of actor an event names. The name alone does not say: a host token can be named like a person.
+    ActorKind, "actor kind" {
+        /// A person who signed in.
+        Administrator = "administrator",
+        /// A token with an administrator's role that belongs to nobody, such as the bootstrap token.
+        Token = "token",
+        /// The connector of an AD domain.
+        Connector = "connector",
+        /// An SMB host.
+        Host = "host",
+        /// The sender of a request: the client of a ticket, or a name that is only claimed.
+        Client = "client",
+        /// The service itself, or a command on its machine.
+        Local = "local",
     }
 
     /// What kind of event was recorded.

@@ -1,14 +1,17 @@
 //! What is granted: service tickets, ticket-granting tickets, and what is in them.
 
 use super::{honest, key, pac_of, play, refused};
-use crossrealm_kdc::{ForestDomain, KeyState, Reason, TicketOutcome, TrustKey};
+use crossrealm_kdc::{
+    ForestDomain, KeyState, Reason, ServiceKey, TicketOutcome, TrustGeneration, TrustKey,
+};
+use crossrealm_krb::crypto::Key;
 use crossrealm_krb::messages::{
-    AuthorizationDataElement, PaData, PrincipalName, ad_type, decode, encode, flags, kdc_option,
-    pa_type,
+    AuthorizationDataElement, EncryptedData, PaData, PrincipalName, Ticket, ad_type, decode,
+    encode, flags, kdc_option, key_usage, pa_type,
 };
 use crossrealm_krb::pac::Buffer;
 use crossrealm_testkit::two_realms::{
-    AD_REALM, Referral, RequestDraft, SHARE_HOST, TENANT_REALM, TwoRealms,
+    AD_REALM, Granted, Referral, RequestDraft, SHARE_HOST, TENANT_REALM, TwoRealms,
 };
 use crossrealm_types::IdentityState;
 
@@ -40,6 +43,21 @@ fn an_honest_request_gets_a_ticket_with_the_directorys_word() {
         );
         assert_eq!(granted.event.outcome, TicketOutcome::Issued);
         assert_eq!(granted.event.trust_key_version, Some(1));
+    }
+}
+
+/// F6: a realm in another case is the same realm, with FAST and without; the answer has the canonical name.
+#[test]
+fn a_realm_in_lower_case_is_answered_with_the_canonical_name() {
+    for fast in [false, true] {
+        let mut world = TwoRealms::new();
+        let lower = |a: &mut RequestDraft| {
+            a.fast = fast;
+            a.body.realm = TENANT_REALM.to_lowercase().as_str().into();
+        };
+        let granted = play(&mut world, |_| {}, lower).unwrap();
+        assert_eq!(granted.ticket.realm.as_str(), TENANT_REALM);
+        assert_eq!(granted.part.srealm.as_str(), TENANT_REALM);
     }
 }
 
@@ -99,7 +117,7 @@ fn keys_are_tried_current_previous_retired_until_their_end() {
     let until = world.now.unix_s + 10;
     world.trust.keys = vec![
         version(4, KeyState::Current, 0x44),
-        version(3, KeyState::Previous, 0x33),
+        version(3, KeyState::Previous { until }, 0x33),
         version(2, KeyState::Retired { until }, 2),
         version(1, KeyState::Retired { until: until - 20 }, 0x22),
     ];
@@ -124,7 +142,7 @@ fn keys_are_tried_current_previous_retired_until_their_end() {
 fn a_child_domains_users_come_through_the_root() {
     let mut world = TwoRealms::new();
     let child: crossrealm_types::Sid = "S-1-5-21-7-7-7".parse().unwrap();
-    world.trust.domains.push(ForestDomain {
+    world.trust.forest.domains.push(ForestDomain {
         realm: "EU.CORP.CONTOSO.COM".into(),
         dns_name: "eu.corp.contoso.com".into(),
         flat_name: "EU".into(),
@@ -144,7 +162,7 @@ fn a_child_domains_users_come_through_the_root() {
     );
     assert_eq!(granted.enc_part.crealm.as_str(), "EU.CORP.CONTOSO.COM");
     // The same client with a SID of the root domain is refused.
-    let root = world.trust.domains[0].sid.with_rid(1104).unwrap();
+    let root = world.trust.forest.domains[0].sid.with_rid(1104).unwrap();
     world.identities[0].sid = root;
     let result = play(
         &mut world,
@@ -288,7 +306,7 @@ fn a_grandchilds_compressed_path_is_expanded_and_checked() {
         ("EU.CORP.CONTOSO.COM", "EU", "S-1-5-21-7-7-7"),
         ("DE.EU.CORP.CONTOSO.COM", "DE", "S-1-5-21-8-8-8"),
     ] {
-        world.trust.domains.push(ForestDomain {
+        world.trust.forest.domains.push(ForestDomain {
             realm: realm.into(),
             dns_name: realm.to_lowercase(),
             flat_name: flat.into(),
@@ -338,9 +356,131 @@ fn a_tgt_of_this_realm_is_worth_nothing_without_the_trust() {
     let sids = pac_of(&granted).logon_info().unwrap().token_sids();
     assert!(sids.iter().all(|s| s.rid() != 1300), "{sids:?}");
     // The trust removed, its domains are registered no more.
-    world.trust.domains.clear();
+    world.trust.forest.domains.clear();
     assert_eq!(
         again(&mut world).err(),
         Some(TicketOutcome::Refused(Reason::ClientRealmNotTrusted))
     );
+}
+
+/// A TGT of the tenant's realm, renewable, with its session key.
+fn renewable_tgt(world: &mut TwoRealms) -> (Granted, Key) {
+    let tgt = play(
+        world,
+        |_| {},
+        |a| {
+            a.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM));
+            a.body.kdc_options.0 |= kdc_option::RENEWABLE;
+        },
+    )
+    .unwrap();
+    let session = tgt.part.key.to_key().unwrap();
+    (tgt, session)
+}
+
+/// Presents a TGT of the realm for the share, then for its renewal.
+fn use_and_renew(
+    world: &mut TwoRealms,
+    (tgt, session): &(Granted, Key),
+) -> [Result<Granted, TicketOutcome>; 2] {
+    let mut renewal = world.request_draft();
+    renewal.body.sname = Some(PrincipalName::krbtgt(TENANT_REALM));
+    renewal.body.kdc_options.0 |= kdc_option::RENEW;
+    [world.request_draft(), renewal].map(|ask| {
+        let bytes = world.request_with(tgt.ticket.clone(), ask, session);
+        let ending = world.exchange(&bytes);
+        world.decrypt_reply(ending, false).map_err(|e| e.1.outcome)
+    })
+}
+
+/// S6: a thief buys a TGT with a forged referral and renews it for days. It ends with the trust, or with the stolen key.
+#[test]
+fn s6_a_tgt_ends_with_the_generation_of_its_trust() {
+    let mut world = TwoRealms::new();
+    let bought = renewable_tgt(&mut world);
+    for outcome in use_and_renew(&mut world, &bought) {
+        outcome.map_err(|e| format!("{e:?}")).unwrap();
+    }
+    // The trust is created anew with the same domains, or its key is retired as stolen: both change its generation.
+    world.trust.forest.generation = TrustGeneration([10; 16]);
+    for outcome in use_and_renew(&mut world, &bought) {
+        let revoked = TicketOutcome::Refused(Reason::TrustReplaced);
+        assert_eq!(outcome.err(), Some(revoked));
+    }
+    // Honest users get a new one, which is renewed.
+    let fresh = renewable_tgt(&mut world);
+    for outcome in use_and_renew(&mut world, &fresh) {
+        outcome.map_err(|e| format!("{e:?}")).unwrap();
+    }
+}
+
+/// S6: a TGT that an earlier version issued names no generation. It is good for the trusts of that version alone.
+#[test]
+fn s6_a_tgt_without_a_generation_is_of_a_trust_without_one() {
+    let mut world = TwoRealms::new();
+    let (tgt, session) = renewable_tgt(&mut world);
+    // What an earlier version would have written: the PAC alone.
+    let mut part = tgt.enc_part.clone();
+    let elements = part.authorization_data.as_mut().unwrap();
+    let mut inner: Vec<AuthorizationDataElement> = decode(&elements[0].data).unwrap();
+    assert_eq!(inner.len(), 2);
+    inner.truncate(1);
+    elements[0].data = encode(&inner).unwrap().into();
+    let krbtgt = world.tenant.krbtgt_keys[0].key.clone();
+    let enc_part = EncryptedData::encrypt(
+        &krbtgt,
+        Some(1),
+        key_usage::TICKET,
+        &encode(&part).unwrap(),
+        &mut world.random(),
+    );
+    let ticket = Ticket {
+        enc_part,
+        ..tgt.ticket.clone()
+    };
+    let old = (Granted { ticket, ..tgt }, session);
+    let revoked = TicketOutcome::Refused(Reason::TrustReplaced);
+    for outcome in use_and_renew(&mut world, &old) {
+        assert_eq!(outcome.err(), Some(revoked));
+    }
+    world.trust.forest.generation = TrustGeneration::UNNAMED;
+    for outcome in use_and_renew(&mut world, &old) {
+        outcome.map_err(|e| format!("{e:?}")).unwrap();
+    }
+}
+
+/// S6: the previous trust key has an end, as a retired one has.
+#[test]
+fn s6_a_previous_trust_key_ends() {
+    let mut world = TwoRealms::new();
+    let until = world.now.unix_s + 10;
+    world.trust.keys[0].state = KeyState::Previous { until };
+    honest(&mut world);
+    world.now.unix_s = until + 1;
+    assert_eq!(
+        play(&mut world, |_| {}, |_| {}).err(),
+        Some(Reason::TicketIntegrity)
+    );
+}
+
+/// S6: the realm's own key is replaced without a failed ticket, and one that was stolen decrypts nothing any more.
+#[test]
+fn s6_the_realms_key_is_replaced_and_the_old_one_decrypts_as_long_as_it_is_kept() {
+    let mut world = TwoRealms::new();
+    let before = renewable_tgt(&mut world);
+    let next = ServiceKey {
+        kvno: 2,
+        key: key(0x77),
+    };
+    world.tenant.krbtgt_keys.insert(0, next);
+    let [used, renewed] = use_and_renew(&mut world, &before);
+    used.map_err(|e| format!("{e:?}")).unwrap();
+    // The renewal moves it to the new key.
+    let renewed = renewed.map_err(|e| format!("{e:?}")).unwrap();
+    assert_eq!(renewed.ticket.enc_part.kvno(), Some(2));
+    world.tenant.krbtgt_keys.truncate(1);
+    for outcome in use_and_renew(&mut world, &before) {
+        let refused = TicketOutcome::Refused(Reason::TicketIntegrity);
+        assert_eq!(outcome.err(), Some(refused));
+    }
 }

@@ -12,7 +12,8 @@ const HEAD: &str = "\
 
 Every refused ticket has exactly one reason. It appears in the error text that the client receives, together with the id of an
 audit event (`… [clock-skew, event 4f0c…]`), in `crossrealm events` and in the findings of `crossrealm doctor`. MIT's tools print
-the Kerberos error code only; run them with `KRB5_TRACE=/dev/stderr` to see the text. The event shows the values that were seen.
+the Kerberos error code only; run them with `KRB5_TRACE=/dev/stderr` to see the text. `crossrealm events` shows the values that were
+seen, and names the command that mends it.
 ";
 
 fn page() -> String {

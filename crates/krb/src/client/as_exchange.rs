@@ -17,6 +17,10 @@ use crate::random::Random;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
+/// The fewest PBKDF2 iterations that a KDC may ask for, the default of RFC 3962 §4. An impostor of the KDC could
+/// otherwise have the password tried against a cheap key.
+const MIN_ITERATIONS: u32 = 4096;
+
 /// The most entries of ETYPE-INFO2 that are looked at.
 const MAX_ETYPE_INFO: usize = 32;
 
@@ -235,6 +239,11 @@ impl AsExchange {
             )?)),
             None => None,
         };
+        if iterations.is_some_and(|iterations| iterations < MIN_ITERATIONS) {
+            return Err(ClientError::UnexpectedReply(
+                "it asks for fewer than 4096 iterations of string-to-key",
+            ));
+        }
         Key::from_password(enctype, password, &salt, iterations).map_err(ClientError::StringToKey)
     }
 

@@ -218,7 +218,7 @@ fn cf2_of_rfc_6113_a() {
 }
 
 #[test]
-fn every_change_of_a_ciphertext_is_noticed() {
+fn a_modified_ciphertext_is_refused() {
     for enctype in Enctype::ALL {
         let mut counter = 0u8;
         let mut random = |out: &mut [u8]| {
@@ -267,7 +267,7 @@ fn only_aes_exists() {
 
 /// Compiles only as long as every place where key bytes lie wipes itself when dropped.
 #[test]
-fn key_bytes_are_wiped_wherever_they_lie() {
+fn key_bytes_are_wiped_in_every_type_that_holds_them() {
     fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
     let key = Key::new(Enctype::Aes256Sha1, &[7; 32]).unwrap();
     wiped(&key.bytes);

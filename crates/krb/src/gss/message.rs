@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_go_both_ways() {
+    fn messages_are_protected_in_both_directions() {
         for enctype in Enctype::ALL {
             for subkey in [false, true] {
                 let (mut client, mut server) = pair(enctype, subkey);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn rotation_and_filler_are_undone() {
+    fn rotation_and_filler_are_removed() {
         for (ec, rrc) in [(0, 28), (16, 28), (0, 12), (3, 60_000), (0, 0)] {
             let (mut client, mut server) = pair(Enctype::Aes256Sha1, true);
             let token = wrap_rotated(&mut server, b"searchResEntry", ec, rrc);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_is_noticed() {
+    fn every_flipped_bit_is_refused() {
         let (client, mut server) = pair(Enctype::Aes256Sha1, true);
         let token = server.wrap(b"secret", &mut fill);
         for at in 0..token.len() * 8 {

@@ -176,7 +176,7 @@ fn response(state: Option<u8>, token: Option<&[u8]>, mic: Option<&[u8]>) -> Vec<
 }
 
 #[test]
-fn kerberos_alone() {
+fn kerberos_without_spnego_completes() {
     for subkey in [None, Some(key(9))] {
         let (mut initiator, token) = start(Mechanism::Kerberos);
         let authenticator = accept(&token);
@@ -197,7 +197,7 @@ fn kerberos_alone() {
 }
 
 #[test]
-fn spnego_in_each_form_of_its_end() {
+fn spnego_completes_with_each_form_of_the_last_token() {
     let list = spnego::mech_list().unwrap();
     let subkey = key(9);
     // Completed at once, with and without a MIC of the list.
@@ -236,7 +236,7 @@ fn spnego_in_each_form_of_its_end() {
 }
 
 #[test]
-fn a_service_that_does_not_prove_itself_is_refused() {
+fn a_service_without_mutual_authentication_is_refused() {
     let (_, token) = start(Mechanism::Kerberos);
     let authenticator = accept(&token);
     let good = EncApRepPart {
@@ -280,7 +280,7 @@ fn a_service_that_does_not_prove_itself_is_refused() {
 }
 
 #[test]
-fn a_kerberos_error_is_told_by_its_code() {
+fn a_kerberos_error_is_reported_with_its_code() {
     let error = messages::encode(&KrbError {
         pvno: 5,
         msg_type: KrbError::MSG_TYPE,

@@ -125,7 +125,7 @@ fn times_are_whole_seconds_in_utc() {
 }
 
 #[test]
-fn flags_have_32_bits_whatever_comes() {
+fn flags_of_any_length_decode_to_32_bits() {
     assert_eq!(
         encode(&KerberosFlags(flags::FORWARDABLE)).unwrap(),
         [3, 5, 0, 0x40, 0, 0, 0]

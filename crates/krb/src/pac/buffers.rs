@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn upn_with_a_place_outside_is_refused() {
+    fn upn_offsets_outside_the_buffer_are_refused() {
         let good = upn().encode().unwrap();
         // Each of the four offsets in turn points far behind the end.
         for at in [3, 7, 15, 19] {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn client_info_with_a_lying_length_is_refused() {
+    fn client_info_with_a_wrong_length_is_refused() {
         let client = ClientInfo {
             auth_time: FileTime::from_unix_seconds(1_700_000_000),
             name: "alice".into(),
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn requester_and_attributes_refuse_what_is_not_theirs() {
+    fn malformed_requester_and_attributes_are_refused() {
         let sid: Sid = "S-1-5-21-1-2-3-1104".parse().unwrap();
         assert_eq!(decode_requester(&sid.to_bytes()), Ok(sid.clone()));
         let mut longer = sid.to_bytes();

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn encoded_layouts_decode() {
         let (raw, entries) = write(&[(A, vec![1; 12]), (B, vec![])]).unwrap();
         assert_eq!(raw.len(), 40 + 16);
         assert_eq!(read(&raw), Ok(entries));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_written() {
+    fn layouts_that_do_not_decode_are_not_encoded() {
         assert_eq!(
             write(&[(A, vec![]), (A, vec![])]),
             Err(PacError::Duplicate(A))

@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_that_takes_no_rid_is_refused() {
+    fn a_domain_sid_without_space_for_a_rid_is_refused() {
         let full = Sid::new(5, &[21; MAX_SUB_AUTHORITIES]).unwrap();
         let info = LogonInfo::new(full, 1104, 513, "alice");
         assert_eq!(
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_token_round_trips_and_no_larger_list_is_read() {
+    fn the_largest_token_round_trips_and_larger_lists_are_refused() {
         let mut info = alice();
         let groups = |n: u32| (0..n).map(|i| sid("S-1-5-21-8-8-8").with_rid(1000 + i).unwrap());
         info.set_groups(&groups(1010).collect::<Vec<_>>());

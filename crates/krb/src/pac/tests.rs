@@ -60,7 +60,7 @@ fn tgt_buffers() -> Vec<Buffer> {
 }
 
 #[test]
-fn what_is_signed_verifies_under_every_pair_of_enctypes() {
+fn signed_pacs_verify_under_every_pair_of_enctypes() {
     for (server_enctype, kdc_enctype) in ENCTYPES.iter().zip(ENCTYPES.iter().cycle().skip(1)) {
         let (server, kdc) = (key(*server_enctype, 1), key(*kdc_enctype, 2));
 
@@ -109,7 +109,7 @@ fn each_wrong_key_and_the_wrong_ticket_break_their_own_signature() {
 }
 
 #[test]
-fn every_single_bit_is_covered() {
+fn every_bit_is_covered_by_a_signature() {
     let (server, kdc) = (key(Enctype::Aes256Sha1, 1), key(Enctype::Aes256Sha2, 2));
     let raw = sign(&buffers(), &server, &kdc, Some(TICKET)).unwrap();
     for at in 0..raw.len() {
@@ -324,7 +324,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_is_encoded_decodes_to_the_same(buffers in any_buffers()) {
+    fn encoded_pacs_decode_to_the_same(buffers in any_buffers()) {
         let raw = Pac::encode(&buffers).unwrap();
         let pac = Pac::decode(&raw).unwrap();
         prop_assert_eq!(pac.buffers(), &buffers[..]);
@@ -337,7 +337,7 @@ proptest! {
     }
 
     #[test]
-    fn what_decodes_after_an_edit_encodes_and_decodes_to_the_same(
+    fn edited_pacs_that_decode_round_trip(
         buffers in any_buffers(),
         edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_expressed_is_unset_or_never() {
+    fn times_out_of_range_become_unset_or_never() {
         assert_eq!(FileTime::from_unix_seconds(i64::MAX), FileTime::NEVER);
         assert_eq!(FileTime::from_unix_seconds(i64::MIN), FileTime::UNSET);
         assert_eq!(

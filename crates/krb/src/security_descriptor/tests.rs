@@ -81,7 +81,7 @@ fn other(kind: u8, body: &[u8]) -> Ace {
 }
 
 #[test]
-fn what_samba_wrote_is_written_as_it_was() {
+fn descriptors_by_samba_re_encode_to_the_same_bytes() {
     for (text, hex) in BY_SAMBA {
         let bytes = hex::decode(hex).unwrap();
         let read = SecurityDescriptor::parse(&bytes).unwrap();
@@ -97,7 +97,7 @@ fn what_samba_wrote_is_written_as_it_was() {
 }
 
 #[test]
-fn what_samba_wrote_says_what_its_text_says() {
+fn descriptors_by_samba_decode_to_their_sddl() {
     let files = SecurityDescriptor::parse(&by_samba(BY_SAMBA[1].0)).unwrap();
     assert_eq!(files.owner, Some(sid("S-1-5-21-1-2-3-512")));
     assert_eq!(files.group, Some(sid("S-1-5-21-1-2-3-513")));
@@ -140,7 +140,7 @@ fn what_samba_wrote_says_what_its_text_says() {
 }
 
 #[test]
-fn what_is_written_reads_back() {
+fn encoded_descriptors_decode_to_the_same() {
     let one = descriptor();
     let back = SecurityDescriptor::parse(&one.to_bytes().unwrap()).unwrap();
     assert_eq!(back.dacl, one.dacl);
@@ -158,7 +158,7 @@ fn what_is_written_reads_back() {
 }
 
 #[test]
-fn the_binary_form_round_trips_whatever_its_base() {
+fn descriptors_round_trip_at_any_offset() {
     let bytes = by_samba(BY_SAMBA[1].0);
     let descriptor = SecurityDescriptor::parse(&bytes).unwrap();
     for base in [0_usize, 80] {
@@ -212,7 +212,7 @@ fn unknown_entries_and_auditing_are_kept() {
 }
 
 #[test]
-fn every_control_bit_and_the_list_s_revision_are_kept() {
+fn control_bits_and_acl_revision_are_kept() {
     let mut bytes = by_samba(BY_SAMBA[0].0);
     // All bits but those of a list for auditing, with the resource manager's byte; a list of revision 3.
     bytes[1..4].copy_from_slice(&[0x5a, 0xcf, 0xd5]);
@@ -229,7 +229,7 @@ fn every_control_bit_and_the_list_s_revision_are_kept() {
 }
 
 #[test]
-fn what_is_malformed_is_refused_with_its_reason() {
+fn malformed_descriptors_are_refused_with_a_reason() {
     let good = by_samba(BY_SAMBA[0].0);
     let list = usize::try_from(u32_at(&good, 16).unwrap()).unwrap();
     let edits: [(usize, u8, &str); 12] = [
@@ -264,7 +264,7 @@ fn what_is_malformed_is_refused_with_its_reason() {
 }
 
 #[test]
-fn more_than_fits_is_refused() {
+fn oversized_descriptors_are_refused() {
     let mut one = descriptor();
     let entry = Ace::allow(0, 1, &sid("S-1-5-18"));
     let most = (MAX_ACL_BYTES - ACL_HEADER) / 20;
@@ -277,7 +277,7 @@ fn more_than_fits_is_refused() {
 }
 
 #[test]
-fn what_is_cut_or_lies_is_refused_or_read_the_same_again() {
+fn truncated_or_inconsistent_descriptors_are_refused_or_round_trip() {
     for (_, hex) in BY_SAMBA {
         let whole = hex::decode(hex).unwrap();
         for cut in 0..whole.len() {
@@ -302,7 +302,7 @@ fn read_twice(bytes: &[u8]) {
 
 proptest! {
     #[test]
-    fn damage_is_refused_or_read(at in 0usize..220, byte: u8, cut in 0usize..220, which in 0..BY_SAMBA.len()) {
+    fn damaged_descriptors_are_refused_or_decoded(at in 0usize..220, byte: u8, cut in 0usize..220, which in 0..BY_SAMBA.len()) {
         let mut bytes = hex::decode(BY_SAMBA[which].1).unwrap();
         if let Some(slot) = bytes.get_mut(at) {
             *slot = byte;
@@ -313,7 +313,7 @@ proptest! {
     }
 
     #[test]
-    fn any_entries_are_kept(
+    fn arbitrary_entries_round_trip(
         drawn in prop::collection::vec((0u8..3, any::<u8>(), any::<u32>(), any::<u32>(), prop::collection::vec(any::<u32>(), 0..9)), 0..20),
         protected: bool,
     ) {

@@ -73,7 +73,7 @@ fn a_ticket_of_windows_server_2022_verifies_with_all_four_signatures() {
 }
 
 #[test]
-fn older_pacs_read_and_write_alike() {
+fn older_pacs_re_encode_to_the_same_bytes() {
     let Some(golden) = golden() else { return };
     let names = [
         "s4u_pac_regular",
@@ -101,7 +101,7 @@ fn older_pacs_read_and_write_alike() {
 }
 
 #[test]
-fn the_older_pac_is_not_believed_under_an_aes_key() {
+fn an_older_pac_is_refused_under_an_aes_key() {
     let Some(golden) = golden() else { return };
     let pac = Pac::decode(&bytes(&golden["pac2003"]["pac"])).unwrap();
     assert_eq!(
@@ -115,7 +115,7 @@ fn the_older_pac_is_not_believed_under_an_aes_key() {
 }
 
 #[test]
-fn the_malformed_are_refused() {
+fn malformed_pacs_of_windows_are_refused() {
     let Some(golden) = golden() else { return };
     for value in golden["malformed"].as_array().unwrap() {
         assert!(Pac::decode(&bytes(value)).is_err(), "{value}");
@@ -169,7 +169,7 @@ fn ndrdump(raw: &[u8]) -> Option<(ExitStatus, String)> {
 }
 
 #[test]
-fn samba_reads_what_we_write() {
+fn samba_decodes_our_pacs() {
     let (server, kdc) = (key(Enctype::Aes256Sha1, 1), key(Enctype::Aes256Sha1, 2));
     let raw = sign(&tgt_buffers(), &server, &kdc, Some(TICKET)).unwrap();
     let Some((status, text)) = ndrdump(&raw) else {
@@ -194,7 +194,7 @@ fn samba_reads_what_we_write() {
 }
 
 #[test]
-fn samba_reads_the_largest_token() {
+fn samba_decodes_the_largest_token() {
     let mut buffers = buffers();
     if let Some(Buffer::LogonInfo(info)) = buffers.first_mut() {
         let other = sid("S-1-5-21-4-5-6");
@@ -233,7 +233,7 @@ fn samba_pac() -> Option<Vec<u8>> {
 }
 
 #[test]
-fn we_read_what_samba_writes() {
+fn pacs_by_samba_decode() {
     let Some(raw) = samba_pac() else { return };
     let pac = Pac::decode(&raw).unwrap();
     let user = sid("S-1-5-21-1-2-3-1104");

@@ -1,24 +1,18 @@
 //! The handle: a database, a master key and the caches.
 
 use crate::caches::Caches;
-use crate::db::columns::col;
+use crate::claimed_names::InstallationNames;
+use crate::db::dialect::Dialect;
+use crate::db::health::StoreHealth;
 use crate::db::pools::{Pools, Tx};
-use crate::db::statement::sql;
-use crate::error::Result;
-use crate::sealing::master_key::MasterKey;
-use crate::sealing::seal::{SealContext, Sealer};
-use crossrealm_kdc::TenantId;
+use crate::error::{DirectoryError, Result};
+use crate::event_rates::EventRates;
+use crate::password_hashing::HashingPool;
+use crate::sealing::seal::Sealer;
 use sqlx::AnyPool;
 use std::sync::Arc;
-
-/// Sealed into a new database, so that opening it proves the master key.
-const CHECK: &[u8] = b"crossrealm";
-const CHECK_CONTEXT: SealContext<'static> = SealContext {
-    tenant: TenantId([0; 16]),
-    kind: "master key check",
-    id: &[],
-    version: 1,
-};
+use std::time::Instant;
+use uuid::Uuid;
 
 /// The directory of an installation. Cheap to clone; every clone is the same directory.
 #[derive(Clone)]
@@ -30,35 +24,48 @@ struct Inner {
     pools: Pools,
     sealer: Sealer,
     caches: Caches,
+    hashing: HashingPool,
+    installation: InstallationNames,
+    installation_id: Uuid,
+    event_rates: EventRates,
+    health: StoreHealth,
 }
 
 impl Directory {
-    /// Opens (makes, migrates) the database at `url`: `sqlite:PATH` or `sqlite://PATH`, the path as it is, or
-    /// what [`check_store_url`](crate::db::url::check_store_url) says of `postgres://…`. A file that is made can be read by its owner
-    /// only. A database that was made under another master key, or holds something else, is refused.
-    pub async fn open(url: &str, master_key: MasterKey) -> Result<Self> {
-        let pools = Pools::open(url).await?;
-        let sealer = Sealer::new(&master_key);
-        check_master_key(&pools, &sealer, &master_key).await?;
+    /// The directory of an opened database.
+    pub(crate) fn new(
+        pools: Pools,
+        sealer: Sealer,
+        installation: InstallationNames,
+        installation_id: Uuid,
+    ) -> Self {
         let inner = Inner {
             pools,
             sealer,
             caches: Caches::new(),
+            hashing: HashingPool::new(),
+            installation,
+            installation_id,
+            event_rates: EventRates::new(),
+            health: StoreHealth::default(),
         };
-        Ok(Self {
+        Self {
             inner: Arc::new(inner),
-        })
+        }
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<()> {
-        sql("SELECT 1").fetch_one(self.readers()).await?;
-        Ok(())
+    /// The id of the installation: random, and in no other database but copies of this one.
+    pub fn installation_id(&self) -> Uuid {
+        self.inner.installation_id
     }
 
     /// Closes the database after the operations under way.
     pub async fn close(&self) {
         self.inner.pools.close().await;
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.inner.pools.dialect()
     }
 
     pub(crate) fn readers(&self) -> &AnyPool {
@@ -69,6 +76,18 @@ impl Directory {
         &self.inner.sealer
     }
 
+    pub(crate) fn hashing(&self) -> &HashingPool {
+        &self.inner.hashing
+    }
+
+    pub(crate) fn installation(&self) -> &InstallationNames {
+        &self.inner.installation
+    }
+
+    pub(crate) fn event_rates(&self) -> &EventRates {
+        &self.inner.event_rates
+    }
+
     pub(crate) fn caches(&self) -> &Caches {
         &self.inner.caches
     }
@@ -77,46 +96,46 @@ impl Directory {
         self.inner.pools.snapshot().await
     }
 
-    pub(crate) async fn begin(&self) -> Result<Tx> {
-        self.inner.pools.begin().await
+    pub(crate) fn check_file(&self) -> Result<()> {
+        self.inner.pools.check_file()
     }
 
-    /// Commits, and makes this node's caches read the change counters before they answer again.
+    pub(crate) fn check_file_and_log(&self) -> Result<()> {
+        self.inner.pools.check_file_and_log()
+    }
+
+    pub(crate) fn health(&self) -> &StoreHealth {
+        &self.inner.health
+    }
+
+    /// Begins a writing transaction. Every one begins here and ends in [`Self::commit`] or [`Self::commit_events`], so that it
+    /// is known how the last write ended.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        self.note(self.inner.pools.begin().await)
+    }
+
+    /// Commits, and makes this node's caches read the change marks before they answer again.
     pub(crate) async fn commit(&self, tx: Tx) -> Result<()> {
-        let done = tx.commit().await;
+        let done = self.commit_events(tx).await;
         // Also if the commit failed: it may have taken effect.
         self.inner.caches.invalidate();
-        Ok(done?)
+        done
     }
-}
 
-/// Records the master key of a new database, and refuses another one for an old database.
-async fn check_master_key(pools: &Pools, sealer: &Sealer, key: &MasterKey) -> Result<()> {
-    let mut tx = pools.begin().await?;
-    // Two nodes may open a new database at once: the first one's row stays.
-    for (name, value) in [
-        ("master_key_id", key.id().into_bytes()),
-        ("master_key_check", sealer.seal(CHECK_CONTEXT, CHECK)?),
-    ] {
-        sql("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
-            .bind(name)
-            .bind(value)
-            .execute(&mut *tx)
-            .await?;
+    /// Commits a transaction that changed nothing that is cached.
+    pub(crate) async fn commit_events(&self, tx: Tx) -> Result<()> {
+        self.note(tx.commit().await.map_err(DirectoryError::from))?;
+        self.health().wrote();
+        Ok(())
     }
-    let stored = "SELECT value FROM meta WHERE name = $1";
-    let row = sql(stored)
-        .bind("master_key_id")
-        .fetch_one(&mut *tx)
-        .await?;
-    let wanted: Vec<u8> = col(&row, "value")?;
-    key.check_id(&String::from_utf8_lossy(&wanted))?;
-    let row = sql(stored)
-        .bind("master_key_check")
-        .fetch_one(&mut *tx)
-        .await?;
-    let sealed: Vec<u8> = col(&row, "value")?;
-    sealer.unseal(CHECK_CONTEXT, &sealed)?;
-    tx.commit().await?;
-    Ok(())
+
+    /// Remembers the fault of a write that failed.
+    pub(crate) fn note<T>(&self, done: Result<T>) -> Result<T> {
+        if let Err(error) = &done
+            && let Some(fault) = error.fault()
+        {
+            self.health().failed(fault, Instant::now());
+        }
+        done
+    }
 }

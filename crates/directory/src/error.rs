@@ -3,8 +3,11 @@
 use crate::random::RandomError;
 use crate::sealing::error::SealError;
 use crate::sealing::master_key::MasterKeyError;
+use crate::store_fault::StoreFault;
 use crossrealm_types::Sid;
 use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// The result of everything this crate does.
 pub type Result<T> = std::result::Result<T, DirectoryError>;
@@ -32,6 +35,8 @@ pub enum RecordKind {
     ServicePrincipal,
     /// A share.
     Share,
+    /// An alias of a storage account.
+    Alias,
     /// A grant of a role on a share.
     Grant,
     /// An access token.
@@ -57,6 +62,7 @@ impl fmt::Display for RecordKind {
             Self::StorageAccount => "storage account",
             Self::ServicePrincipal => "service principal",
             Self::Share => "share",
+            Self::Alias => "alias",
             Self::Grant => "grant",
             Self::Token => "token",
             Self::HostToken => "host token",
@@ -135,11 +141,40 @@ pub enum DirectoryError {
         /// What to do about it, where that is known.
         hint: Option<String>,
     },
+    /// The database holds no installation, and this program was not asked to make one.
+    #[error("the database `{url}` holds no installation")]
+    StoreEmpty {
+        /// The URL, without a password.
+        url: String,
+    },
     /// The database of a new installation holds one already.
     #[error("the database `{url}` already holds an installation")]
     StoreInUse {
         /// The URL, without a password.
         url: String,
+    },
+    /// The file of the database was deleted or replaced while it was open, or its write-ahead log was.
+    #[error(
+        "the database file `{}`, or its write-ahead log, was deleted or replaced while it was open",
+        .path.display()
+    )]
+    StoreReplaced {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database went back in time, and the domain was not synchronized since.
+    #[error("the database went back in time, and domain `{domain}` waits for a full sync")]
+    AwaitsSync {
+        /// The domain.
+        domain: String,
+    },
+    /// Nothing could be written for so long that tickets would not follow what changed.
+    #[error("the database could not be written for {} s: {fault}", .duration.as_secs())]
+    Unwritable {
+        /// For how long.
+        duration: Duration,
+        /// Why the last write failed.
+        fault: StoreFault,
     },
     /// The database failed.
     #[error("the database failed: {0}")]
@@ -190,6 +225,32 @@ pub enum Refusal {
         /// The maximum.
         most: i64,
     },
+    /// The storage account has the maximum number of aliases.
+    #[error("storage account `{account}` can have {most} aliases")]
+    TooManyAliases {
+        /// The account.
+        account: String,
+        /// The maximum.
+        most: usize,
+    },
+    /// The token reports for another host.
+    #[error("the token reports for host `{host}` of storage account `{account}` and for no other")]
+    HostTokenBound {
+        /// The account.
+        account: String,
+        /// The host.
+        host: String,
+    },
+    /// Another token reports for the host.
+    #[error("the token `{token}` reports for host `{host}` of storage account `{account}`")]
+    HostNameTaken {
+        /// The account.
+        account: String,
+        /// The host.
+        host: String,
+        /// The name of the other token.
+        token: String,
+    },
     /// The user is synchronized from AD and is changed there.
     #[error("`{user}` is synced from AD")]
     UserIsHybrid {
@@ -228,9 +289,9 @@ pub enum Refusal {
         /// The most members of one change.
         members: usize,
     },
-    /// The run would delete or disable more identities than need no declaration.
+    /// The run would delete or disable more identities than need no permit.
     #[error(
-        "this would make {lost} of the {held} identities of domain `{domain}` deleted or disabled within 24 hours, more than the {allowed} that need no declaration; the request changed nothing"
+        "this would make {lost} of the {held} identities of domain `{domain}` deleted or disabled within 24 hours, more than the {allowed} that need no permit; the request changed nothing"
     )]
     TooManyDeletions {
         /// The domain.
@@ -239,7 +300,7 @@ pub enum Refusal {
         lost: i64,
         /// How many identities the domain had before.
         held: i64,
-        /// How many need no declaration.
+        /// How many need no permit.
         allowed: i64,
         /// How many this run deletes or disables.
         by_run: i64,
@@ -264,6 +325,26 @@ pub enum Refusal {
         /// The SID of the request.
         given: Sid,
     },
+    /// A sync agent reports another flat name than the one that an administrator registered.
+    #[error("domain `{domain}` is registered with flat name `{known}`, not `{given}`")]
+    FlatNameMismatch {
+        /// The domain.
+        domain: String,
+        /// The flat name that is registered.
+        known: String,
+        /// The flat name of the request.
+        given: String,
+    },
+    /// The flat name belongs to another domain, or to the tenant itself.
+    #[error("flat name `{flat_name}` of domain `{domain}` belongs to {holder}")]
+    FlatNameTaken {
+        /// The domain.
+        domain: String,
+        /// The flat name.
+        flat_name: String,
+        /// Its holder.
+        holder: String,
+    },
     /// The domain SID belongs to another domain, or to the tenant itself.
     #[error("SID `{sid}` of domain `{domain}` belongs to {holder}")]
     DomainSidTaken {
@@ -282,11 +363,69 @@ pub enum Refusal {
         /// The key version.
         version: u32,
     },
+    /// The realm has as many keys as it may have.
+    #[error(
+        "the realm of tenant `{tenant}` has {most} keys in use already; the oldest ends in {wait_s} s"
+    )]
+    TooManyRealmKeys {
+        /// The tenant.
+        tenant: String,
+        /// The maximum.
+        most: usize,
+        /// When the oldest one ends, in seconds from now.
+        wait_s: i64,
+    },
     /// AD is not known to hold the trust, or it is being removed.
     #[error("the trust with `{domain}` is not completely set up")]
     TrustNotActive {
         /// The trusted domain.
         domain: String,
+    },
+    /// The installation itself answers at the name, or it is no name for one service.
+    #[error("`{name}` cannot be claimed: {reason}")]
+    NameReserved {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// AD answers for the name.
+    #[error("`{name}` is at, above or below {}, which answers for it", ad_domain(.domain))]
+    NameInAdDomain {
+        /// The name.
+        name: String,
+        /// The AD domain, if the caller may know it.
+        domain: Option<String>,
+    },
+    /// Another tenant holds the name, one above it or one below it.
+    #[error("`{name}` is at, above or below a name of {}", other_tenant(.tenant))]
+    NameOfOtherTenant {
+        /// The name.
+        name: String,
+        /// The other tenant, if the caller may know it.
+        tenant: Option<String>,
+    },
+    /// The name does not belong to the tenant, and the caller may claim no others.
+    #[error("`{name}` is below no domain or top-level name of the tenant; only a `global-administrator`{} may claim it", of_installation(.installation))]
+    NameOutsideTenant {
+        /// The name.
+        name: String,
+        /// Whether it is below the base domain of the installation, whose administrators decide on it.
+        installation: bool,
+    },
+    /// A name that a tenant holds is at, above or below the AD domain.
+    #[error("AD domain `{domain}` is at, above or below {}", held_name(.name))]
+    AdDomainCoversName {
+        /// The AD domain.
+        domain: String,
+        /// The name, if it is one of the tenant itself.
+        name: Option<String>,
+    },
+    /// The service class belongs to storage accounts.
+    #[error("`{spn}` is for SMB: a storage account answers at its host name and its aliases")]
+    SpnOfStorageAccounts {
+        /// The service principal name.
+        spn: String,
     },
     /// A token of this kind belongs to one tenant.
     #[error("a {role} token belongs to one tenant")]
@@ -300,9 +439,21 @@ pub enum Refusal {
         /// The maximum.
         most: i64,
     },
+    /// Administrators of several tenants have the name.
+    #[error("administrators of several tenants are named `{upn}`")]
+    AdministratorAmbiguous {
+        /// The name.
+        upn: String,
+    },
     /// The operation would leave the installation without an administrator.
     #[error("this would leave the installation without an administrator")]
     LastAdministrator,
+    /// The administrator is not a global administrator of the installation.
+    #[error("`{upn}` is not a global administrator of the installation")]
+    NotGlobalAdministrator {
+        /// The administrator.
+        upn: String,
+    },
     /// Name, password or one-time code of a sign-in is wrong, or the code was used before.
     #[error("name, password or code is wrong, or the code was used before")]
     SignInRefused,
@@ -312,6 +463,9 @@ pub enum Refusal {
         /// For how long, in seconds.
         wait_s: i64,
     },
+    /// More sign-ins arrive than can be checked.
+    #[error("too many sign-ins at once")]
+    SignInBusy,
     /// A new password breaks the rules.
     #[error("the password {reason}")]
     BadPassword {
@@ -328,6 +482,9 @@ impl Refusal {
             Self::HostLacksKey { .. } => "host_lacks_key",
             Self::TooManyHostTokens { .. } => "too_many_host_tokens",
             Self::TooManyHosts { .. } => "too_many_hosts",
+            Self::TooManyAliases { .. } => "too_many_aliases",
+            Self::HostTokenBound { .. } => "host_token_bound",
+            Self::HostNameTaken { .. } => "host_name_taken",
             Self::UserIsHybrid { .. } => "hybrid",
             Self::ConnectorExists { .. } => "connector_exists",
             Self::LeaseLost { .. } => "lease_lost",
@@ -336,13 +493,25 @@ impl Refusal {
             Self::TooManyDeletions { .. } => "too_many_deletions",
             Self::DomainSidMismatch { .. } => "domain_sid_mismatch",
             Self::TrustSidMismatch { .. } => "trust_sid_mismatch",
+            Self::FlatNameMismatch { .. } => "flat_name_mismatch",
+            Self::FlatNameTaken { .. } => "flat_name_taken",
             Self::DomainSidTaken { .. } => "domain_sid_taken",
             Self::TrustVersionUnknown { .. } => "trust_version_unknown",
+            Self::TooManyRealmKeys { .. } => "too_many_realm_keys",
             Self::TrustNotActive { .. } => "trust_not_active",
+            Self::NameReserved { .. } => "name_reserved",
+            Self::NameInAdDomain { .. } => "name_in_ad_domain",
+            Self::NameOfOtherTenant { .. } => "name_of_other_tenant",
+            Self::NameOutsideTenant { .. } => "name_outside_tenant",
+            Self::AdDomainCoversName { .. } => "ad_domain_covers_name",
+            Self::SpnOfStorageAccounts { .. } => "spn_of_storage_accounts",
             Self::TenantRequired { .. } => "tenant_required",
             Self::TooManyAdministrators { .. } => "too_many_administrators",
+            Self::AdministratorAmbiguous { .. } => "administrator_ambiguous",
             Self::LastAdministrator => "last_administrator",
+            Self::NotGlobalAdministrator { .. } => "not_global_administrator",
             Self::SignInRefused => "sign_in_refused",
+            Self::SignInBusy => "overloaded",
             Self::SignInLocked { .. } => "sign_in_locked",
             Self::BadPassword { .. } => "bad_password",
         }
@@ -353,6 +522,34 @@ fn counted_shares(count: i64) -> String {
     match count {
         1 => "a share".to_owned(),
         many => format!("{many} shares"),
+    }
+}
+
+fn ad_domain(domain: &Option<String>) -> String {
+    match domain {
+        Some(domain) => format!("AD domain `{domain}`"),
+        None => "a registered AD domain".to_owned(),
+    }
+}
+
+fn other_tenant(tenant: &Option<String>) -> String {
+    match tenant {
+        Some(tenant) => format!("tenant `{tenant}`"),
+        None => "another tenant".to_owned(),
+    }
+}
+
+fn of_installation(installation: &bool) -> &'static str {
+    match installation {
+        true => " of the installation",
+        false => "",
+    }
+}
+
+fn held_name(name: &Option<String>) -> String {
+    match name {
+        Some(name) => format!("`{name}`, a name of the tenant"),
+        None => "a name of another tenant".to_owned(),
     }
 }
 
@@ -396,21 +593,13 @@ impl DirectoryError {
         }
     }
 
-    /// Whether the same call may succeed later: the database is unreachable, starting, overloaded, or was interrupted.
-    pub fn is_passing(&self) -> bool {
+    /// What is wrong with the database; `None` for every error of another origin.
+    pub fn fault(&self) -> Option<StoreFault> {
         match self {
-            Self::Database(
-                sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::WorkerCrashed,
-            ) => true,
-            // PostgreSQL's error classes: connection, rollback, resources, state, intervention; and a standby.
-            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
-                let classes = ["08", "40", "53", "55", "57", "25006"];
-                code.len() == 5 && classes.iter().any(|class| code.starts_with(class))
-            }),
-            _ => false,
+            Self::Database(error) => StoreFault::of(error),
+            Self::Unwritable { fault, .. } => Some(*fault),
+            Self::StoreReplaced { .. } => Some(StoreFault::Replaced),
+            _ => None,
         }
     }
 
@@ -418,8 +607,14 @@ impl DirectoryError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Open { hint, .. } => hint.as_deref(),
+            Self::StoreReplaced { .. } => Some(
+                "put the file back, or restore a backup, and restart the service (docs/guide/operations.md)",
+            ),
+            Self::StoreEmpty { .. } => Some(
+                "restore it from your backup (docs/guide/operations.md), or correct `store` in the configuration; only a new installation fills an empty database",
+            ),
             Self::StoreInUse { .. } => Some(
-                "for a second node copy the data folder of the first one instead of running `init` (docs/guide/operations.md); otherwise create another database",
+                "for a second node copy the data folder of the first one instead of making another installation (docs/guide/operations.md); otherwise create another database",
             ),
             Self::MasterKey(error) => error.hint(),
             _ => None,

@@ -1,35 +1,37 @@
-//! The answers to the KDC: from caches that are checked against the database's change counters; nothing is written.
+//! The answers to the KDC: from caches that are checked against the database's change marks; nothing is written.
 //!
-//! Every tenant has two counters, one for its configuration (itself, its trusts, its services) and one for its
-//! identities. Every writing transaction increments one first. Cache entries are stored under the counter they were
-//! read at, so that an incremented counter invalidates them. A counter itself is trusted for
+//! Every tenant has two change marks, one for its configuration (itself, its trusts, its services) and one for its
+//! identities. Every writing transaction renews one first, at random. Cache entries are stored under the mark they were
+//! read at, so that a renewed mark invalidates them. A mark itself is trusted for
 //! [`FRESH_FOR`](crate::caches), and not at all after a change made by this node.
 
-use crate::caches::{ChangeCounters, Configuration};
+use crate::caches::{ChangeMarks, Configuration};
 use crate::db::columns::{col, col_sid, col_uuid, col_word, tenant_blob};
+use crate::db::health::Failing;
 use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Result};
 use crate::identities::find::by_sid;
 use crate::identities::rows::{IdentityInfo, primary_group_sid};
-use crate::names::visible;
-use crate::service_keys::{Owner, service_keys};
+use crate::names::{self, visible};
+use crate::service_keys::{Owner, realm_keys, service_keys};
 use crate::storage::service_names::service_name;
+use crate::tenant_info::TenantInfo;
 use crate::tenants::domains::load_domains;
-use crate::tenants::model::{TenantInfo, krbtgt, load_tenant};
-use crate::trusts;
+use crate::tenants::model::load_tenant;
 use crate::trusts::secrets;
 use crate::trusts::secrets::StoredSecret;
+use crate::trusts::{self, generation};
 use crossrealm_kdc::{
-    ForestDomain, Identity, KeyState, Lookups, Records, Service, ServiceName, Tenant, TenantId,
-    Trust, TrustKey, Wanted,
+    Forest, ForestDomain, Identity, KeyState, Lookups, Records, Service, ServiceName, Tenant,
+    TenantId, Trust, TrustGeneration, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_os::clock::now_s;
 use crossrealm_types::{IdentityKind, Sid, TrustKeyState};
 use sqlx::AnyConnection;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -47,6 +49,7 @@ impl Directory {
         match timeout(PATIENCE, self.answer(lookups)).await {
             Ok(Ok(records)) => records,
             Ok(Err(error)) => {
+                self.note_read(&error);
                 tracing::error!(tenant = %lookups.tenant, %error, "the directory cannot answer the KDC");
                 Records::Unavailable(error.to_string())
             }
@@ -55,6 +58,10 @@ impl Directory {
     }
 
     async fn answer(&self, lookups: &Lookups) -> Result<Records> {
+        // Records that changes cannot reach.
+        if let Some(Failing { duration, fault }) = self.health().forbids_tickets(Instant::now()) {
+            return Err(DirectoryError::Unwritable { duration, fault });
+        }
         let tenant = lookups.tenant;
         let changes = self.changes(tenant).await?;
         Ok(match &lookups.wanted {
@@ -76,7 +83,7 @@ impl Directory {
         })
     }
 
-    async fn changes(&self, tenant: TenantId) -> Result<ChangeCounters> {
+    async fn changes(&self, tenant: TenantId) -> Result<ChangeMarks> {
         let key = (self.caches().epoch(), tenant);
         if let Some(known) = self.caches().changes.get(&key).await {
             return Ok(known);
@@ -86,7 +93,7 @@ impl Directory {
             .fetch_optional(self.readers())
             .await?
             .ok_or_else(|| DirectoryError::not_found(RecordKind::Tenant, tenant))?;
-        let changes = ChangeCounters {
+        let changes = ChangeMarks {
             configuration: col(&row, "parties_change")?,
             identities: col(&row, "identities_change")?,
         };
@@ -97,7 +104,7 @@ impl Directory {
     async fn configuration(
         &self,
         tenant: TenantId,
-        changes: ChangeCounters,
+        changes: ChangeMarks,
     ) -> Result<Arc<Configuration>> {
         let key = (tenant, changes.configuration);
         if let Some(known) = self.caches().configurations.get(&key).await
@@ -110,11 +117,12 @@ impl Directory {
         let info = load_tenant(&mut conn, tenant).await?;
         let now = now_s();
         let mut trusts = Vec::new();
-        let mut valid_before = i64::MAX;
+        let (krbtgt_keys, mut valid_before) =
+            realm_keys(&mut conn, self.sealer(), tenant, now).await?;
         for domain in trusts::trusted_domains(&mut conn, tenant).await? {
-            if let Some((id, _)) = trusts::find(&mut conn, tenant, &domain).await? {
+            if let Some((id, row)) = trusts::find(&mut conn, tenant, &domain).await? {
                 let (trust, until) = self
-                    .trust_record(&mut conn, &info, id, &domain, now)
+                    .trust_record(&mut conn, &info, (id, generation(&row)?), &domain)
                     .await?;
                 trusts.push(Arc::new(trust));
                 valid_before = valid_before.min(until);
@@ -123,11 +131,11 @@ impl Directory {
         let configuration = Arc::new(Configuration {
             tenant: Arc::new(Tenant {
                 id: tenant,
-                krbtgt_keys: service_keys(&mut conn, self.sealer(), &krbtgt(tenant)).await?,
+                krbtgt_keys,
                 name: info.name,
                 realm: info.realm,
                 policy: info.policy,
-                forests: trusts.iter().map(|trust| trust.domains.clone()).collect(),
+                forests: trusts.iter().map(|trust| trust.forest.clone()).collect(),
             }),
             trusts,
             valid_before,
@@ -144,10 +152,10 @@ impl Directory {
         &self,
         conn: &mut AnyConnection,
         tenant: &TenantInfo,
-        id: Uuid,
+        (id, generation): (Uuid, TrustGeneration),
         domain: &str,
-        now: i64,
     ) -> Result<(Trust, i64)> {
+        let now = now_s();
         let realm = domain.to_ascii_uppercase();
         let domains = load_domains(conn, tenant.id)
             .await?
@@ -163,17 +171,17 @@ impl Directory {
         let mut keys = Vec::new();
         let mut valid_before = i64::MAX;
         for secret in secrets::secrets(conn, id).await? {
-            let until = secret.info.retires_at.unwrap_or_default();
-            let state = match secret.info.state {
+            let state = match (secret.info.state, secret.info.retires_at) {
                 // AD may encrypt with a pending version as soon as it holds it, before that is confirmed.
-                TrustKeyState::Pending | TrustKeyState::Current => KeyState::Current,
-                TrustKeyState::Previous => KeyState::Previous,
-                TrustKeyState::Retired if until < now => continue,
-                TrustKeyState::Retired => {
-                    valid_before = valid_before.min(until.saturating_add(1));
-                    KeyState::Retired { until }
-                }
+                (TrustKeyState::Pending | TrustKeyState::Current, _) => KeyState::Current,
+                (_, None) => continue,
+                (_, Some(until)) if until < now => continue,
+                (TrustKeyState::Previous, Some(until)) => KeyState::Previous { until },
+                (TrustKeyState::Retired, Some(until)) => KeyState::Retired { until },
             };
+            if let KeyState::Previous { until } | KeyState::Retired { until } = state {
+                valid_before = valid_before.min(until.saturating_add(1));
+            }
             keys.push(TrustKey {
                 version: secret.info.version,
                 state,
@@ -182,7 +190,10 @@ impl Directory {
         }
         let trust = Trust {
             realm,
-            domains,
+            forest: Forest {
+                generation,
+                domains,
+            },
             keys,
         };
         Ok((trust, valid_before))
@@ -196,7 +207,7 @@ impl Directory {
         ad_realm: &str,
         secret: &StoredSecret,
     ) -> Result<Arc<[Key]>> {
-        let key = (trust, secret.info.version);
+        let key = (trust, secret.sealed.clone());
         if let Some(known) = self.caches().derived.get(&key).await {
             return Ok(known);
         }
@@ -220,10 +231,14 @@ impl Directory {
     async fn service(
         &self,
         tenant: TenantId,
-        changes: ChangeCounters,
+        changes: ChangeMarks,
         name: &ServiceName,
     ) -> Result<Option<Arc<Service>>> {
         let name = ServiceName::new(&name.class, &name.host);
+        if !names::fits_spn(&name.class, &name.host) {
+            // No record can have this name. It must not become a cache's key: any user of a domain can send such names.
+            return Ok(None);
+        }
         let key = (tenant, changes.configuration, name);
         if let Some(known) = self.caches().services.get(&key).await {
             return Ok(known);
@@ -256,7 +271,7 @@ impl Directory {
     async fn identity(
         &self,
         tenant: TenantId,
-        changes: ChangeCounters,
+        changes: ChangeMarks,
         sid: &Sid,
     ) -> Result<Option<Arc<Identity>>> {
         let key = (tenant, changes.identities, sid.clone());
@@ -266,6 +281,11 @@ impl Directory {
         let mut conn = self.snapshot().await?;
         let identity = match by_sid(&mut conn, tenant, sid).await? {
             None => None,
+            Some(info) if info.awaits_sync => {
+                return Err(DirectoryError::AwaitsSync {
+                    domain: info.domain_dns_name,
+                });
+            }
             Some(info) => {
                 let groups = group_sids(&mut conn, tenant, &info).await?;
                 Some(Arc::new(identity_record(info, groups)))
@@ -327,6 +347,7 @@ fn identity_record(info: IdentityInfo, groups: Vec<Sid>) -> Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claimed_names::InstallationNames;
     use crate::db::statement::sql_list;
     use crate::sealing::master_key::MasterKey;
     use sqlx::Row;
@@ -336,7 +357,8 @@ mod tests {
     async fn the_groups_of_a_ticket_are_one_indexed_read() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("d.db").display());
-        let directory = Directory::open(&url, MasterKey::from_bytes([7; 32]))
+        let names = InstallationNames::new("cloud.example", "login.cloud.example");
+        let directory = Directory::create(&url, MasterKey::from_bytes([7; 32]), names)
             .await
             .unwrap();
         let rows = sql_list(format!("EXPLAIN QUERY PLAN {GROUP_SIDS}"))

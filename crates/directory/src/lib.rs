@@ -12,39 +12,48 @@
 mod administrators;
 mod audit;
 mod caches;
+mod claimed_names;
 mod db;
 mod directory;
 mod error;
+mod event_rates;
 mod hosts;
 mod identities;
 mod kdc_records;
 mod names;
+mod open;
 mod page;
+mod password_hashing;
 mod random;
+mod readiness;
 mod sealing;
 mod service_keys;
 mod storage;
+mod store_fault;
 mod sync;
+mod tenant_info;
 mod tenants;
 mod trusts;
 
-pub use administrators::attempts::{FREE_FAILURES, FREE_FAILURES_OF_SENDER};
+pub use administrators::attempts::{
+    FREE_FAILURES, FREE_FAILURES_OF_ACCOUNT, FREE_FAILURES_OF_SENDER,
+};
 pub use administrators::sign_in::{ClaimedIdentity, SESSION_LIFE_S, Session};
 pub use administrators::tokens::{NewToken, TokenInfo, TokenRole};
 pub use administrators::{AdministratorInfo, CODE_LIFE_S, Enrolment};
-pub use audit::ad_steps::{AdStep, MAX_AD_STEP};
 pub use audit::events::{Actor, Event, EventFilter, NewEvent, TrustKeySeen};
+pub use caches::MAX_CACHED_BYTES;
+pub use claimed_names::{InstallationNames, NameScope};
 pub use db::connect::check_new_store;
+pub use db::health::UNWRITABLE_LIMIT;
 pub use db::url::{check_store_url, shown_store_url};
 pub use directory::Directory;
 pub use error::{DirectoryError, RecordKind, Refusal, Result};
 pub use hosts::key_rotation::{KeyRotation, KeyRotationWarning};
 pub use hosts::model::{
-    HostQuota, HostReport, HostSession, HostShare, HostState, MAX_REVOKED_USERS, QuotaEnforcement,
-    ReducedRole, ReducedRoles, RevokedUsers, StoredHostReport,
+    HostShare, HostState, MAX_REVOKED_USERS, ReducedRoles, RevokedUsers, StoredHostReport,
 };
 pub use hosts::reports::AccountHost;
-pub use hosts::tokens::HostTokenInfo;
 pub use identities::cloud_only::NewCloudIdentity;
 pub use identities::group_paths::EffectiveGroup;
 pub use identities::identity_ref::IdentityRef;
@@ -55,19 +64,20 @@ pub use page::{Page, Paged};
 pub use random::RandomError;
 pub use sealing::error::SealError;
 pub use sealing::master_key::{MasterKey, MasterKeyError};
-pub use service_keys::{KeyInfo, KeytabMaterial};
+pub use service_keys::{KeytabMaterial, RealmKeyRotation};
 pub use storage::effective_access::{AccessReason, ShareAccess, Via};
-pub use storage::model::{Grant, NewStorageAccount, Share, SharePath, StorageAccount};
-pub use storage::service_principals::ServicePrincipal;
-pub use sync::connectors::{ConnectorInfo, MAX_LEASE_S, MIN_LEASE_S};
+pub use storage::model::{Grant, Share, SharePath};
+pub use store_fault::StoreFault;
+pub use sync::connectors::{MAX_LEASE_S, MIN_LEASE_S};
+pub use sync::deletion_permits::DeletionPermit;
 pub use sync::model::{
-    ApplyIdentities, ApplyOutcome, DomainIdentities, IdentityChange, MAX_CHANGES, MAX_CURSOR,
-    MAX_FAILURES, MAX_MEMBER_CHANGES, MAX_MEMBERS_READ, RefusedChange, SyncFailure, SyncLease,
-    SyncState, SyncedIdentity,
+    ApplyIdentities, DomainIdentities, IdentityChange, MAX_CURSOR, MAX_MEMBERS_READ, SyncState,
 };
+pub use tenant_info::TenantInfo;
 pub use tenants::domains::{DomainInfo, NewDomain};
-pub use tenants::model::{NewTenant, TenantInfo};
-pub use trusts::kerberos_servers::{KerberosServerInfo, NewKerberosServer};
-pub use trusts::model::{HeldSecret, PrepareTrust, PreparedTrust, TrustInfo, TrustKeyInfo};
-pub use trusts::rotation::{MIN_ROTATION_S, RotateTrust, TrustRotation};
+pub use tenants::model::NewTenant;
+pub use trusts::kerberos_servers::NewKerberosServer;
+pub use trusts::model::{HeldSecret, PreparedTrust};
+pub use trusts::rotation::{MIN_ROTATION_S, TrustRotation};
+pub use trusts::secrets::PREVIOUS_LIFE_S;
 pub use uuid::Uuid;

@@ -10,6 +10,10 @@ use std::str::FromStr;
 /// The most DNS suffixes one tenant or trust may have.
 pub(crate) const MAX_TOP_LEVEL_NAMES: usize = 50;
 
+/// The longest class of a service principal name, and the longest host: that of a DNS name (RFC 1035 §2.3.4), in bytes.
+const MAX_CLASS: usize = 32;
+const MAX_HOST: usize = 253;
+
 /// Service classes that mean the realm's own services.
 const RESERVED_CLASSES: [&str; 3] = ["krbtgt", "kadmin", "changepw"];
 
@@ -56,6 +60,11 @@ pub(crate) fn quota_gib(gib: u32) -> Result<u32> {
         .ok_or_else(|| invalid("quota", &format!("{gib} GiB"), "expected 1 to 102,400 GiB"))
 }
 
+/// Whether a service principal name of this class and host is short enough to be registered.
+pub(crate) fn fits_spn(class: &str, host: &str) -> bool {
+    class.len() <= MAX_CLASS && host.len() <= MAX_HOST
+}
+
 /// The class and host of a service principal name, in lower case.
 pub(crate) fn spn(text: &str) -> Result<(String, String)> {
     let bad = || {
@@ -67,7 +76,7 @@ pub(crate) fn spn(text: &str) -> Result<(String, String)> {
     };
     let (class, host) = text.split_once('/').ok_or_else(bad)?;
     let class = class.to_ascii_lowercase();
-    let good = (1..=32).contains(&class.len())
+    let good = (1..=MAX_CLASS).contains(&class.len())
         && class
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))

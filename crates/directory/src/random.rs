@@ -12,6 +12,13 @@ pub(crate) fn random(bytes: &mut [u8]) -> Result<(), RandomError> {
     getrandom::fill(bytes).map_err(RandomError)
 }
 
+/// A random number.
+pub(crate) fn random_number() -> Result<i64, RandomError> {
+    let mut bytes = [0; 8];
+    random(&mut bytes)?;
+    Ok(i64::from_be_bytes(bytes))
+}
+
 /// A random UUID.
 pub(crate) fn random_uuid() -> Result<Uuid, RandomError> {
     let mut bytes = [0; 16];

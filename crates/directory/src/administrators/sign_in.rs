@@ -5,20 +5,22 @@
 //! A code is accepted once. Attempts are counted before they are evaluated (`attempts`). Passwords and secrets are
 //! wiped from memory.
 
-use crate::administrators::attempts::Subjects;
+use crate::administrators::attempts::{Attempt, Subjects};
 use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token};
-use crate::administrators::{Administrator, attempts, code_hash, find, totp};
+use crate::administrators::{
+    Administrator, administrator_row, attempts, code_hash, find, totp, upn_key,
+};
 use crate::audit::events::{Actor, NewEvent, audit, record};
 use crate::db::columns::uuid_blob;
 use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Refusal, Result};
+use crate::password_hashing::MAX_PASSWORD_LEN;
 use crate::random::random;
 use crate::sealing::seal::SealContext;
-use argon2::{Algorithm, Argon2, Params, Version};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
-use crossrealm_types::EventOutcome;
+use crossrealm_types::{ActorKind, EventOutcome};
 use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -27,22 +29,16 @@ use zeroize::Zeroizing;
 pub const SESSION_LIFE_S: i64 = 8 * 3600;
 /// The most concurrent sessions of one administrator; the oldest ends first.
 const SESSIONS: i64 = 20;
-/// The shortest and the longest password, in characters and bytes.
+/// The shortest password, in characters.
 const MIN_PASSWORD_CHARS: usize = 12;
-const MAX_PASSWORD_LEN: usize = 256;
-/// The format of a stored password: Argon2id, version 0x13, 19 MiB, two passes, one lane; salt, hash.
-const FORMAT: u8 = 1;
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
-const SALT_LEN: usize = 16;
-const HASH_LEN: usize = 32;
 
 /// A claimed identity, and where the claim comes from.
 #[derive(Clone, Debug)]
 pub struct ClaimedIdentity {
     /// The name that was sent.
     pub upn: String,
+    /// The tenant that was sent; `None` for the administrators of the installation.
+    pub tenant: Option<TenantId>,
     /// The address that the request came from.
     pub address: IpAddr,
     /// The part of the address by which attempts are counted: an IPv4 address, or an IPv6 prefix.
@@ -54,15 +50,16 @@ pub type Session = (Zeroizing<String>, TokenInfo);
 
 impl ClaimedIdentity {
     fn key(&self) -> String {
-        self.upn.to_lowercase()
+        upn_key(self.tenant, &self.upn)
     }
 
-    fn subjects(&self) -> Subjects {
-        Subjects::new(&self.key(), self.sender)
+    fn subjects(&self, attempt: Attempt) -> Subjects {
+        Subjects::new(attempt, &self.key(), self.sender)
     }
 
-    fn actor(&self, name: &str) -> Actor {
+    fn actor(&self, kind: ActorKind, name: &str) -> Actor {
         Actor {
+            kind,
             name: name.to_owned(),
             address: Some(self.address),
         }
@@ -77,20 +74,16 @@ impl Directory {
         password: Zeroizing<String>,
         code: &str,
     ) -> Result<Session> {
-        let found = self.attempt(who).await?;
+        // Before the attempt is counted: who must try again later has not failed.
+        let memory = self.hashing().acquire().await?;
+        let found = self.attempt(who, Attempt::SignIn).await?;
         let stored = found.as_ref().and_then(|found| found.password.clone());
-        let known = stored.is_some();
-        // Compute the same for an unknown account: the time must not say which accounts exist.
-        let right = verified(
-            password,
-            stored.unwrap_or_else(|| vec![FORMAT; 1 + SALT_LEN + HASH_LEN]),
-        )
-        .await?;
+        let right = memory.verified(password, stored).await?;
         let step = match &found {
             Some(found) => self.step_of(found, code)?,
             None => None,
         };
-        let (Some(found), Some(step), true, true) = (found, step, right, known) else {
+        let (Some(found), Some(step), true) = (found, step, right) else {
             return Err(self.refuse(who, "admin.sign-in").await?);
         };
         let mut tx = self.begin_in(found.info.tenant).await?;
@@ -107,7 +100,7 @@ impl Directory {
             tx.rollback().await?;
             return Err(self.refuse(who, "admin.sign-in").await?);
         }
-        self.begin_session(tx, who, &found, "admin.sign-in").await
+        self.begin_session(tx, who, &found, Attempt::SignIn).await
     }
 
     /// Creates the secret of an administrator's authenticator for the holder of the enrolment code: an `otpauth` URI
@@ -119,7 +112,7 @@ impl Directory {
         issuer: &str,
     ) -> Result<Zeroizing<String>> {
         let Some(found) = self
-            .attempt(who)
+            .attempt(who, Attempt::Enrolment)
             .await?
             .filter(|found| may_enrol(found, code))
         else {
@@ -132,21 +125,29 @@ impl Directory {
             .sealer()
             .seal(seal_context(&found, version)?, secret.as_ref())?;
         let mut tx = self.begin_in(found.info.tenant).await?;
+        let row = administrator_row(&Administrator {
+            totp_version: version,
+            ..found.clone()
+        });
         let done = sql(
-            "UPDATE administrators SET totp_version = $2, totp_sealed = $3, totp_step = 0
+            "UPDATE administrators SET totp_version = $2, totp_sealed = $3, totp_step = 0, tag = $4
                         WHERE id = $1 AND totp_version = $2 - 1 AND code_hash IS NOT NULL",
         )
         .bind(uuid_blob(found.id))
         .bind(version)
         .bind(sealed)
+        .bind(self.sealer().rows().tag(&row))
         .execute(&mut *tx)
         .await?;
         if done.rows_affected() != 1 {
             tx.rollback().await?;
             return Err(self.refuse(who, "admin.enrol").await?);
         }
-        attempts::succeeded(&mut tx, &who.subjects()).await?;
-        let (by, upn) = (who.actor(&found.info.upn), &found.info.upn);
+        attempts::succeeded(&mut tx, &who.subjects(Attempt::Enrolment), found.id).await?;
+        let (by, upn) = (
+            who.actor(ActorKind::Administrator, &found.info.upn),
+            &found.info.upn,
+        );
         audit(
             &mut tx,
             &by,
@@ -170,8 +171,9 @@ impl Directory {
         code: &str,
     ) -> Result<Session> {
         check_password(&password, &who.upn)?;
+        let memory = self.hashing().acquire().await?;
         let found = self
-            .attempt(who)
+            .attempt(who, Attempt::Enrolment)
             .await?
             .filter(|found| may_enrol(found, enrolment_code));
         let step = match &found {
@@ -181,31 +183,45 @@ impl Directory {
         let (Some(found), Some(step)) = (found, step) else {
             return Err(self.refuse(who, "admin.enrol").await?);
         };
-        let stored = hashed(password).await?;
+        let stored = memory.hashed(password).await?;
+        let mut enrolled = found.clone();
+        (enrolled.code_hash, enrolled.info.code_expires_at) = (None, None);
+        enrolled.password = Some(stored.clone());
+        let row = administrator_row(&enrolled);
         let mut tx = self.begin_in(found.info.tenant).await?;
         let done = sql("UPDATE administrators SET password = $2, totp_step = $3, enrolled_at = $4, signed_in_at = $4,
-                        code_hash = NULL, code_expires_at = NULL WHERE id = $1 AND totp_version = $5 AND code_hash IS NOT NULL")
+                        code_hash = NULL, code_expires_at = NULL, tag = $6
+                        WHERE id = $1 AND totp_version = $5 AND code_hash IS NOT NULL")
             .bind(uuid_blob(found.id))
             .bind(stored)
             .bind(step)
             .bind(now_s())
             .bind(found.totp_version)
+            .bind(self.sealer().rows().tag(&row))
             .execute(&mut *tx)
             .await?;
         if done.rows_affected() != 1 {
             tx.rollback().await?;
             return Err(self.refuse(who, "admin.enrol").await?);
         }
-        self.begin_session(tx, who, &found, "admin.enrol").await
+        self.begin_session(tx, who, &found, Attempt::Enrolment)
+            .await
     }
 
     /// Counts the attempt and reads the account, if it exists.
-    async fn attempt(&self, who: &ClaimedIdentity) -> Result<Option<Administrator>> {
-        if let Some(wait) = self.reserve_attempt(&who.subjects()).await? {
+    async fn attempt(
+        &self,
+        who: &ClaimedIdentity,
+        attempt: Attempt,
+    ) -> Result<Option<Administrator>> {
+        if let Some(wait) = self.reserve_attempt(&who.subjects(attempt)).await? {
             return Err(Refusal::SignInLocked { wait_s: wait }.into());
         }
         let mut conn = self.readers().acquire().await?;
-        find(&mut conn, &who.key()).await
+        let found = find(&mut conn, self.sealer().rows(), who.tenant, &who.upn).await?;
+        drop(conn);
+        self.report_refused_rows().await?;
+        Ok(found)
     }
 
     /// The step whose code this is, if the administrator has an authenticator and did not use that step before.
@@ -224,13 +240,17 @@ impl Directory {
         mut tx: crate::db::pools::Tx,
         who: &ClaimedIdentity,
         found: &Administrator,
-        action: &'static str,
+        attempt: Attempt,
     ) -> Result<Session> {
-        let id = uuid_blob(found.id);
+        let action = match attempt {
+            Attempt::SignIn => "admin.sign-in",
+            Attempt::Enrolment => "admin.enrol",
+        };
+        let (id, now) = (uuid_blob(found.id), now_s());
         sql("DELETE FROM tokens WHERE administrator_id = $1 AND (expires_at <= $2 OR revoked_at IS NOT NULL OR id IN
              (SELECT id FROM tokens WHERE administrator_id = $1 ORDER BY created_at DESC, id LIMIT 1000 OFFSET $3))")
-            .bind(id.clone())
-            .bind(now_s())
+            .bind(id)
+            .bind(now)
             .bind(SESSIONS - 1)
             .execute(&mut *tx)
             .await?;
@@ -239,15 +259,20 @@ impl Directory {
             tenant: info.tenant,
             role: TokenRole::Administrator(info.role),
             name: info.upn.clone(),
-            expires_at: Some(now_s() + SESSION_LIFE_S),
+            expires_at: Some(now + SESSION_LIFE_S),
         };
-        let (token, made) = add_token(&mut tx, &who.actor(&info.upn), new, action).await?;
-        sql("UPDATE tokens SET administrator_id = $2 WHERE id = $1")
-            .bind(uuid_blob(made.id))
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
-        attempts::succeeded(&mut tx, &who.subjects()).await?;
+        let by = who.actor(ActorKind::Administrator, &info.upn);
+        let (token, made) = add_token(
+            &mut tx,
+            self.sealer(),
+            &by,
+            new,
+            Some(found.id),
+            action,
+            now,
+        )
+        .await?;
+        attempts::succeeded(&mut tx, &who.subjects(attempt), found.id).await?;
         self.commit(tx).await?;
         Ok((token, made))
     }
@@ -257,16 +282,20 @@ impl Directory {
     async fn refuse(&self, who: &ClaimedIdentity, action: &'static str) -> Result<DirectoryError> {
         let shown = crate::names::shown(&who.upn);
         let mut tx = self.begin().await?;
-        let tenant = find(&mut tx, &who.key())
+        let tenant = find(&mut tx, self.sealer().rows(), who.tenant, &who.upn)
             .await?
             .and_then(|found| found.info.tenant);
-        let mut event = NewEvent::audit(&who.actor(&shown), tenant, action);
+        // The name is only claimed.
+        let by = who.actor(ActorKind::Client, &shown);
+        let mut event = NewEvent::audit(&by, tenant, action);
         event.outcome = EventOutcome::Refused;
         event.reason = Refusal::SignInRefused.code().into();
         event.user.clone_from(&shown);
         event.target = shown;
-        record(&mut tx, &event).await?;
-        self.commit(tx).await?;
+        if self.admits(&event) {
+            record(&mut tx, &event).await?;
+            self.commit(tx).await?;
+        }
         Ok(Refusal::SignInRefused.into())
     }
 }
@@ -302,45 +331,4 @@ fn check_password(password: &str, upn: &str) -> Result<()> {
         return bad("contains the account's name".into());
     }
     Ok(())
-}
-
-/// The stored form of a password.
-async fn hashed(password: Zeroizing<String>) -> Result<Vec<u8>> {
-    let mut stored = vec![FORMAT; 1 + SALT_LEN];
-    random(&mut stored[1..])?;
-    let hash = hash(password, stored[1..].to_vec()).await?;
-    stored.extend_from_slice(hash.as_ref());
-    Ok(stored)
-}
-
-/// Whether this is the stored password.
-async fn verified(password: Zeroizing<String>, stored: Vec<u8>) -> Result<bool> {
-    let damaged = || DirectoryError::damaged("administrator's password", "an unknown format");
-    let (format, rest) = stored.split_first().ok_or_else(damaged)?;
-    let (salt, wanted) = rest.split_at_checked(SALT_LEN).ok_or_else(damaged)?;
-    if *format != FORMAT || wanted.len() != HASH_LEN {
-        return Err(damaged());
-    }
-    if password.len() > MAX_PASSWORD_LEN {
-        return Ok(false);
-    }
-    let computed = hash(password, salt.to_vec()).await?;
-    Ok(bool::from(computed.as_ref().ct_eq(wanted)))
-}
-
-/// On a blocking thread: it takes tens of milliseconds and 19 MiB.
-async fn hash(password: Zeroizing<String>, salt: Vec<u8>) -> Result<Zeroizing<[u8; HASH_LEN]>> {
-    let failed = |error: &dyn std::fmt::Display| DirectoryError::damaged("password hash", error);
-    tokio::task::spawn_blocking(move || {
-        let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_LEN))
-            .map_err(|error| failed(&error))?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let mut hash = Zeroizing::new([0; HASH_LEN]);
-        argon2
-            .hash_password_into(password.as_bytes(), &salt, hash.as_mut())
-            .map_err(|error| failed(&error))?;
-        Ok(hash)
-    })
-    .await
-    .map_err(|error| failed(&error))?
 }

@@ -4,33 +4,13 @@
 //! it ended. A change without an end was interrupted.
 
 use crate::audit::events::{Actor, NewEvent, record};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::db::change::ChangeScope;
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::names;
 use crate::names::plain_text;
 use crossrealm_kdc::TenantId;
-use crossrealm_types::{AdStepPhase, EventOutcome};
-
-/// The longest description of a step, in characters.
-pub const MAX_AD_STEP: usize = 300;
-/// The longest name of an AD account, of a domain controller, and of a reason, in characters.
-const MAX_NAME: usize = 256;
-
-/// A change in AD, as the tool that makes it reports it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdStep {
-    /// Its phase.
-    pub phase: AdStepPhase,
-    /// The AD account it is made as: `administrator@CORP.CONTOSO.COM`.
-    pub principal: String,
-    /// The domain controller it is made at.
-    pub controller: String,
-    /// What is changed.
-    pub step: String,
-    /// Why it failed; empty if it did not.
-    pub reason: String,
-}
+use crossrealm_types::{AdStep, AdStepPhase, EventOutcome, MAX_AD_REASON, MAX_AD_STEP};
 
 impl Directory {
     /// Records a change in AD: `ad.begin`, `ad.done` or `ad.fail`, by `by`, as the AD account, with the address.
@@ -42,10 +22,10 @@ impl Directory {
         step: &AdStep,
     ) -> Result<()> {
         let domain = names::dns_name("domain", domain)?;
-        plain_text("AD account", &step.principal, MAX_NAME, false)?;
-        plain_text("domain controller", &step.controller, MAX_NAME, false)?;
+        plain_text("AD account", &step.principal, MAX_AD_REASON, false)?;
+        plain_text("domain controller", &step.controller, MAX_AD_REASON, false)?;
         plain_text("step", &step.step, MAX_AD_STEP, false)?;
-        plain_text("reason", &step.reason, MAX_NAME, true)?;
+        plain_text("reason", &step.reason, MAX_AD_REASON, true)?;
         let (action, outcome) = match step.phase {
             AdStepPhase::Begun => ("ad.begin", EventOutcome::Done),
             AdStepPhase::Done => ("ad.done", EventOutcome::Done),
@@ -60,9 +40,12 @@ impl Directory {
             event.reason = "ad-refused".to_owned();
             event.detail = format!("{}: {}", event.detail, step.reason);
         }
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
+        // A step that failed changed nothing; that it is about to be made is always recorded.
+        if !self.admits(&event) {
+            return Ok(());
+        }
+        let mut tx = self.change(by, tenant, ChangeScope::Nothing).await?;
         record(&mut tx, &event).await?;
-        self.commit(tx).await
+        tx.commit().await
     }
 }

@@ -2,7 +2,7 @@
 //! number is bounded.
 
 use crate::audit::actions;
-use crate::db::columns::{col, col_word, tenant_blob};
+use crate::db::columns::{col, col_tenant_of, col_word, tenant_blob};
 use crate::db::pools::Tx;
 use crate::db::statement::{sql, sql_list};
 use crate::directory::Directory;
@@ -10,13 +10,13 @@ use crate::error::{DirectoryError, Result};
 use crate::names::visible;
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_ms;
-use crossrealm_types::{EventKind, EventOutcome};
+use crossrealm_types::{ActorKind, EventKind, EventOutcome};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
-/// How many events of a tenant and category are kept.
+/// How many events of a tenant and class are kept.
 pub(crate) const KEPT_EVENTS: i64 = 100_000;
 /// How many events are recorded between two trims, over all streams.
 const CUT_EVERY: i64 = 61;
@@ -26,6 +26,8 @@ const MAX_TEXT: usize = 500;
 /// The actor of an audited operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
+    /// What it is.
+    pub kind: ActorKind,
     /// The name of the token or program.
     pub name: String,
     /// Their address, if known.
@@ -49,6 +51,8 @@ pub struct NewEvent {
     pub action: String,
     /// Why it was refused, a stable word; empty if it was not.
     pub reason: String,
+    /// What the actor is; `None` in an event of before.
+    pub actor_kind: Option<ActorKind>,
     /// Who did it: the token's name, or the client principal of a ticket.
     pub actor: String,
     /// The user it concerns: UPN where known, else the name or SID the client sent; may be empty.
@@ -102,6 +106,7 @@ impl Actor {
     /// An actor on this machine.
     pub fn local(name: &str) -> Self {
         Self {
+            kind: ActorKind::Local,
             name: name.to_owned(),
             address: None,
         }
@@ -112,6 +117,7 @@ impl NewEvent {
     /// An audit event: `by` did `action` now. The caller fills in the other fields.
     pub fn audit(by: &Actor, tenant: Option<TenantId>, action: &str) -> Self {
         Self {
+            actor_kind: Some(by.kind),
             actor: by.name.clone(),
             address: by.address,
             ..Self::empty(tenant, EventKind::Change, action)
@@ -120,7 +126,26 @@ impl NewEvent {
 
     /// The event of a ticket request that is answered now. The caller fills in the other fields.
     pub fn ticket(tenant: TenantId) -> Self {
-        Self::empty(Some(tenant), EventKind::Ticket, "ticket.issue")
+        Self {
+            actor_kind: Some(ActorKind::Client),
+            ..Self::empty(Some(tenant), EventKind::Ticket, "ticket.issue")
+        }
+    }
+
+    /// The event with its texts as they will be recorded: also what waits in a queue is bounded in bytes.
+    pub fn truncated(mut self) -> Self {
+        for text in [
+            &mut self.reason,
+            &mut self.actor,
+            &mut self.user,
+            &mut self.target,
+            &mut self.detail,
+        ] {
+            if text.len() > MAX_TEXT {
+                *text = cut(text);
+            }
+        }
+        self
     }
 
     fn empty(tenant: Option<TenantId>, category: EventKind, action: &str) -> Self {
@@ -132,6 +157,7 @@ impl NewEvent {
             outcome: EventOutcome::Done,
             action: action.to_owned(),
             reason: String::new(),
+            actor_kind: None,
             actor: String::new(),
             user: String::new(),
             target: String::new(),
@@ -143,7 +169,7 @@ impl NewEvent {
 }
 
 impl Directory {
-    /// Records events in one transaction, and trims each tenant's events of each category to about the newest
+    /// Records events in one transaction, and trims each tenant's events of each class to about the newest
     /// 100,000.
     pub async fn record_events(&self, events: Vec<NewEvent>) -> Result<()> {
         let mut tx = self.begin().await?;
@@ -154,22 +180,21 @@ impl Directory {
         let mut streams = HashSet::new();
         for event in &events {
             insert(&mut tx, event).await?;
-            streams.insert((event.tenant, event.category));
+            streams.insert((event.tenant, class(event)));
             if let (Some(tenant), Some(seen)) = (event.tenant, &event.trust_key) {
                 note_seen(&mut tx, tenant, seen, event.at_ms / 1000).await?;
             }
         }
-        for (tenant, category) in streams {
-            trim(&mut tx, tenant, category).await?;
+        for (tenant, class) in streams {
+            trim(&mut tx, tenant, class).await?;
         }
         // Nothing that is cached has changed, so the caches need not be invalidated.
-        tx.commit().await?;
-        Ok(())
+        self.commit_events(tx).await
     }
 
     /// The events that pass the filter, in the order of recording.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>> {
-        let mut text = "SELECT sequence, id, at_ms, tenant_id, category, outcome, action, reason, actor, user_name,
+        let mut text = "SELECT sequence, id, at_ms, tenant_id, category, outcome, action, reason, actor_kind, actor, user_name,
             target, address, detail FROM events WHERE at_ms >= $1 AND sequence > $2"
             .to_owned();
         // Only the conditions in use are in the statement, so that the database can use its indexes.
@@ -232,7 +257,7 @@ pub(crate) async fn audit(
 pub(crate) async fn record(conn: &mut AnyConnection, event: &NewEvent) -> Result<()> {
     let sequence = insert(conn, event).await?;
     if sequence % CUT_EVERY == 0 {
-        trim(conn, event.tenant, event.category).await?;
+        trim(conn, event.tenant, class(event)).await?;
     }
     Ok(())
 }
@@ -245,11 +270,12 @@ async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result<i64> {
     );
     let user = cut(&event.user);
     let row = sql("INSERT INTO events (id, at_ms, tenant_id, category, outcome, action, reason, actor, user_name, user_key,
-         target, address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING sequence")
+         target, address, detail, actor_kind)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING sequence")
         .bind(event.id.as_deref().map(cut))
         .bind(event.at_ms)
         .bind(event.tenant.map(tenant_blob))
-        .bind(category_word(event.category))
+        .bind(class(event))
         .bind(event.outcome.as_str())
         .bind(cut(&event.action))
         .bind(cut(&event.reason))
@@ -259,6 +285,7 @@ async fn insert(conn: &mut AnyConnection, event: &NewEvent) -> Result<i64> {
         .bind(cut(&event.target))
         .bind(event.address.map(|address| address.to_string()))
         .bind(cut(&event.detail))
+        .bind(event.actor_kind.map_or("", ActorKind::as_str))
         .fetch_one(conn)
         .await?;
     col(&row, "sequence")
@@ -274,25 +301,27 @@ async fn lock(conn: &mut AnyConnection, tenant: TenantId) -> Result<()> {
     Ok(())
 }
 
-/// The database's word for a kind of event.
-fn category_word(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Ticket => "ticket",
-        EventKind::Change => "audit",
+/// The database's word for the class of an event. Each class is kept by itself, so that nobody pushes out what they
+/// cannot make: administrators' changes, what machines do, tickets, and refusals of both, which cost their sender nothing.
+fn class(event: &NewEvent) -> &'static str {
+    let is_done = event.outcome == EventOutcome::Done;
+    match (event.category, event.actor_kind) {
+        (EventKind::Ticket, _) if is_done => "ticket",
+        (EventKind::Ticket, _) => "ticket.refused",
+        (EventKind::Change, Some(ActorKind::Local)) => "audit",
+        (EventKind::Change, _) if !is_done => "audit.refused",
+        (EventKind::Change, Some(ActorKind::Connector | ActorKind::Host)) => "audit.machine",
+        (EventKind::Change, _) => "audit",
     }
 }
 
-/// Keeps the newest [`KEPT_EVENTS`] of a tenant and category.
-async fn trim(
-    conn: &mut AnyConnection,
-    tenant: Option<TenantId>,
-    category: EventKind,
-) -> Result<()> {
+/// Keeps the newest [`KEPT_EVENTS`] of a tenant and class.
+async fn trim(conn: &mut AnyConnection, tenant: Option<TenantId>, class: &str) -> Result<()> {
     sql("DELETE FROM events WHERE tenant_id IS NOT DISTINCT FROM $1 AND category = $2 AND sequence <= (
            SELECT sequence FROM events WHERE tenant_id IS NOT DISTINCT FROM $1 AND category = $2
            ORDER BY sequence DESC LIMIT 1 OFFSET $3)")
         .bind(tenant.map(tenant_blob))
-        .bind(category_word(category))
+        .bind(class)
         .bind(KEPT_EVENTS)
         .execute(conn)
         .await?;
@@ -324,25 +353,22 @@ fn cut(text: &str) -> String {
 }
 
 fn event(row: &AnyRow) -> Result<Event> {
-    let tenant: Option<Vec<u8>> = col(row, "tenant_id")?;
     let address: Option<String> = col(row, "address")?;
     Ok(Event {
         sequence: col(row, "sequence")?,
         event: NewEvent {
             id: col(row, "id")?,
             at_ms: col(row, "at_ms")?,
-            tenant: tenant
-                .map(|id| id.try_into().map(TenantId))
-                .transpose()
-                .map_err(|_| DirectoryError::damaged("event's tenant", "not a UUID"))?,
+            tenant: col_tenant_of(row)?,
             category: match col::<String>(row, "category")?.as_str() {
-                "ticket" => EventKind::Ticket,
-                "audit" => EventKind::Change,
+                "ticket" | "ticket.refused" => EventKind::Ticket,
+                "audit" | "audit.machine" | "audit.refused" => EventKind::Change,
                 _ => return Err(DirectoryError::damaged("category", "an unknown word")),
             },
             outcome: col_word(row, "outcome")?,
             action: col(row, "action")?,
             reason: col(row, "reason")?,
+            actor_kind: col::<String>(row, "actor_kind")?.parse().ok(),
             actor: col(row, "actor")?,
             user: col(row, "user_name")?,
             target: col(row, "target")?,

@@ -2,4 +2,7 @@
 
 mod actions;
 pub(crate) mod ad_steps;
+pub(crate) mod change;
 pub(crate) mod events;
+pub(crate) mod refused_rows;
+pub(crate) mod suppression;

@@ -27,6 +27,20 @@ pub(crate) fn col_uuid(row: &AnyRow, name: &str) -> Result<Uuid> {
     Uuid::from_slice(&bytes).map_err(|_| DirectoryError::damaged(name, "not a UUID"))
 }
 
+/// The column `tenant_id`, where every row has a tenant.
+pub(crate) fn col_tenant(row: &AnyRow) -> Result<TenantId> {
+    col_tenant_of(row)?.ok_or_else(|| DirectoryError::damaged("tenant_id", "missing"))
+}
+
+/// The column `tenant_id`, where a row may belong to the installation.
+pub(crate) fn col_tenant_of(row: &AnyRow) -> Result<Option<TenantId>> {
+    let bytes: Option<Vec<u8>> = col(row, "tenant_id")?;
+    bytes
+        .map(|id| id.try_into().map(TenantId))
+        .transpose()
+        .map_err(|_| DirectoryError::damaged("tenant_id", "not a UUID"))
+}
+
 /// A column that holds a SID.
 pub(crate) fn col_sid(row: &AnyRow, name: &str) -> Result<Sid> {
     let text: String = col(row, name)?;

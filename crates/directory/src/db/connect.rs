@@ -3,16 +3,16 @@
 
 use crate::db::columns::col;
 use crate::db::dialect::Dialect;
+use crate::db::file;
 use crate::db::statement::sql;
 use crate::db::url::{PASSWORD_HINT, StoreUrl, shown_store_url};
 use crate::error::{DirectoryError, Result};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, Connection, Executor};
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -40,6 +40,8 @@ pub(crate) struct Opened {
     pub(crate) dialect: Dialect,
     /// Never logged or shown.
     pub(crate) connect_url: String,
+    /// The file of a SQLite database.
+    pub(crate) path: Option<PathBuf>,
 }
 
 /// What a database holds.
@@ -49,10 +51,25 @@ enum Content {
     Directory,
 }
 
-/// Opens the database, creates the file if there is none, and migrates it to this program's schema.
-pub(crate) async fn open(url: &str) -> Result<Opened> {
-    let (opened, mut conn) = connect(url).await?;
-    content(url, opened.dialect, &mut conn).await?;
+/// What a database is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A new installation: nothing is there, not even the file.
+    Create,
+    /// An installation that is there. Where there is none, none is made: an empty database in the place of a full one would
+    /// be a new, empty service.
+    Use,
+}
+
+/// Opens the database and migrates it to this program's schema. Creates the file for a new installation.
+pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Opened> {
+    let (opened, mut conn) = connect(url, purpose).await?;
+    let found = content(url, opened.dialect, &mut conn).await?;
+    match (purpose, found) {
+        (Purpose::Use, Content::Nothing) => return Err(empty(url)),
+        (Purpose::Create, Content::Directory) => return Err(in_use(url)),
+        (Purpose::Create, Content::Nothing) | (Purpose::Use, Content::Directory) => {}
+    }
     // No timeout: a migration may take long, and another node that starts meanwhile waits for it.
     let migrations = match opened.dialect {
         Dialect::Sqlite => &SQLITE_MIGRATIONS,
@@ -74,39 +91,54 @@ pub async fn check_new_store(url: &str) -> Result<()> {
     if !matches!(StoreUrl::parse(url), Ok(StoreUrl::Postgres(_))) {
         return Ok(());
     }
-    let (opened, mut conn) = connect(url).await?;
+    let (opened, mut conn) = connect(url, Purpose::Create).await?;
     let found = content(url, opened.dialect, &mut conn).await?;
     let _ = conn.close().await;
     match found {
         Content::Nothing => Ok(()),
-        Content::Directory => Err(DirectoryError::StoreInUse {
-            url: shown_store_url(url),
-        }),
+        Content::Directory => Err(in_use(url)),
     }
 }
 
-/// What a path keeps in a URL: unreserved characters and the slashes between directories.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'/');
+pub(crate) fn in_use(url: &str) -> DirectoryError {
+    DirectoryError::StoreInUse {
+        url: shown_store_url(url),
+    }
+}
 
-async fn connect(url: &str) -> Result<(Opened, AnyConnection)> {
+pub(crate) fn empty(url: &str) -> DirectoryError {
+    DirectoryError::StoreEmpty {
+        url: shown_store_url(url),
+    }
+}
+
+async fn connect(url: &str, purpose: Purpose) -> Result<(Opened, AnyConnection)> {
     let opened = match StoreUrl::parse(url).map_err(|reason| failed(url, reason, None))? {
         StoreUrl::Postgres(connect_url) => Opened {
             dialect: Dialect::Postgres,
             connect_url,
+            path: None,
         },
         StoreUrl::Sqlite(path) => {
-            make_private_file(Path::new(&path)).map_err(|e| failed(url, e.to_string(), None))?;
+            if purpose == Purpose::Create {
+                make_private_file(Path::new(&path))
+                    .map_err(|e| failed(url, e.to_string(), None))?;
+            }
             Opened {
                 dialect: Dialect::Sqlite,
-                connect_url: format!("sqlite://{}", utf8_percent_encode(&path, RESERVED)),
+                connect_url: file::url_of(Path::new(&path)),
+                path: Some(path.into()),
             }
         }
     };
     sqlx::any::install_default_drivers();
+    if let (Some(path), Purpose::Use) = (&opened.path, purpose)
+        && let Some(verdict) = file::after_unclean_end(path)
+            .await
+            .map_err(|error| cannot_open(url, &error))?
+    {
+        return Err(foreign_log(url, path, &verdict));
+    }
     let deadline = Instant::now() + PATIENCE;
     let mut conn = loop {
         match timeout_at(deadline, AnyConnection::connect(&opened.connect_url)).await {
@@ -123,6 +155,20 @@ async fn connect(url: &str) -> Result<(Opened, AnyConnection)> {
         done.map_err(|error| cannot_open(url, &error))?;
     }
     Ok((opened, conn))
+}
+
+/// The database and the write-ahead log beside it do not belong together, or one of them is damaged.
+fn foreign_log(url: &str, path: &Path, verdict: &str) -> DirectoryError {
+    let path = path.display();
+    failed(
+        url,
+        format!(
+            "with its write-ahead log `{path}-wal` it is not sound ({verdict}); nothing was changed"
+        ),
+        Some(
+            "if a backup was copied there: copy it there again and remove the files `-wal` and `-shm` beside it, which belong to the database before (docs/guide/operations.md); otherwise restore a backup",
+        ),
+    )
 }
 
 /// Whether a server may only not be there yet.

@@ -7,6 +7,8 @@ pub(crate) mod change;
 pub(crate) mod columns;
 pub(crate) mod connect;
 pub(crate) mod dialect;
+pub(crate) mod file;
+pub(crate) mod health;
 pub(crate) mod pools;
 pub(crate) mod statement;
 pub(crate) mod url;

@@ -1,11 +1,13 @@
 //! The connections: many that read, few that write, and their transactions.
 
 use crate::db::connect;
-use crate::db::connect::Opened;
+use crate::db::connect::{Opened, Purpose};
 use crate::db::dialect::Dialect;
+use crate::db::file::StoreFile;
 use crate::error::Result;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyPool, Connection, Executor};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -26,29 +28,53 @@ pub(crate) struct Pools {
     dialect: Dialect,
     writers: AnyPool,
     readers: AnyPool,
+    /// The file of a SQLite database.
+    file: Option<Arc<StoreFile>>,
 }
 
 impl Pools {
-    /// Opens the database, creates the file if there is none, and migrates it to this program's schema.
-    pub(crate) async fn open(url: &str) -> Result<Self> {
+    /// Opens the database and migrates it to this program's schema. Creates the file for a new installation.
+    pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Self> {
         let Opened {
             dialect,
             connect_url,
-        } = connect::open(url).await?;
+            path,
+        } = connect::open(url, purpose).await?;
+        let file = path.as_deref().map(StoreFile::of).transpose();
+        let file = file.map_err(|error| connect::cannot_open(url, &error.into()))?;
+        let file = file.map(Arc::new);
         let writer_count = match dialect {
             Dialect::Sqlite => 1,
             Dialect::Postgres => WRITERS,
         };
-        let pool = async |size, own| {
-            let options = pool_options(dialect, size, own);
+        let pool = async |size, is_writer| {
+            let options = pool_options(dialect, size, is_writer, file.clone());
             let pool = options.connect(&connect_url).await;
             pool.map_err(|error| connect::cannot_open(url, &error))
         };
         Ok(Self {
             dialect,
-            writers: pool(writer_count, dialect.writer()).await?,
-            readers: pool(READERS, dialect.reader()).await?,
+            writers: pool(writer_count, true).await?,
+            readers: pool(READERS, false).await?,
+            file,
         })
+    }
+
+    /// Whether the file that was opened is still the one at its path.
+    pub(crate) fn check_file(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.check())
+    }
+
+    /// The same, and whether the log is there that was just written into.
+    pub(crate) fn check_file_and_log(&self) -> Result<()> {
+        match &self.file {
+            Some(file) => file.check().and_then(|()| file.check_log()),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// The connections for single reads.
@@ -67,6 +93,7 @@ impl Pools {
 
     /// Begins a writing transaction, when the writers before it have ended.
     pub(crate) async fn begin(&self) -> Result<Tx> {
+        self.check_file()?;
         let begin = match self.dialect {
             Dialect::Sqlite => "BEGIN IMMEDIATE",
             // Each statement sees what others committed before it. Behind the lock of `lock_and_bump`, nothing else
@@ -82,25 +109,62 @@ impl Pools {
     }
 }
 
-fn pool_options(dialect: Dialect, size: u32, own: &'static [&'static str]) -> AnyPoolOptions {
+fn pool_options(
+    dialect: Dialect,
+    size: u32,
+    is_writer: bool,
+    file: Option<Arc<StoreFile>>,
+) -> AnyPoolOptions {
+    let own = match is_writer {
+        true => dialect.writer(),
+        false => dialect.reader(),
+    };
     AnyPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(move |conn, _| {
+            let file = file.clone();
             Box::pin(async move {
+                // A connection that is made later must not open another file in the place of the first.
+                if let Some(file) = file {
+                    file.check()
+                        .map_err(|error| sqlx::Error::Configuration(error.to_string().into()))?;
+                }
                 for statement in dialect.every().iter().chain(own) {
                     conn.execute(*statement).await?;
                 }
                 Ok(())
             })
         })
-        // A connection that no longer answers must not stay in the pool.
-        .after_release(|conn, _| {
+        // A connection that no longer answers must not stay in the pool, nor one whose transaction did not end. SQLite rolls
+        // a transaction back by itself where a write fails; the driver's rollback then fails, it goes on counting a
+        // transaction, and no other could begin on this connection.
+        .after_release(move |conn, _| {
             Box::pin(async move {
-                match timeout(ACQUIRE_TIMEOUT, conn.ping()).await {
-                    Ok(answer) => answer.map(|()| true),
+                match timeout(ACQUIRE_TIMEOUT, is_usable(conn, dialect, is_writer)).await {
+                    Ok(usable) => usable.map(|usable| usable && !conn.is_in_transaction()),
                     Err(_) => Err(sqlx::Error::PoolTimedOut),
                 }
             })
         })
+}
+
+/// Whether a connection can do its work again. One that was to write may have become one that only reads: SQLite opens a file
+/// for reading if its disk refuses to open it for writing, and keeps it so; a server may have become a standby.
+async fn is_usable(
+    conn: &mut AnyConnection,
+    dialect: Dialect,
+    is_writer: bool,
+) -> sqlx::Result<bool> {
+    match (dialect, is_writer) {
+        (_, false) => conn.ping().await.map(|()| true),
+        (Dialect::Sqlite, true) => {
+            conn.execute("BEGIN IMMEDIATE").await?;
+            conn.execute("ROLLBACK").await.map(|_| true)
+        }
+        (Dialect::Postgres, true) => {
+            let shown = sqlx::query_scalar::<_, String>("SHOW transaction_read_only");
+            Ok(shown.fetch_one(conn).await? == "off")
+        }
+    }
 }

@@ -4,18 +4,17 @@
 //! refuses the tickets of every user. Hosts report the keys they hold; the last reports decide whether the rotation is
 //! refused, and what the administrator is warned of.
 
-use crate::audit::events::{Actor, audit};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::audit::events::Actor;
+use crate::db::change::ChangeScope;
 use crate::directory::Directory;
 use crate::error::{Refusal, Result, kvnos};
 use crate::hosts::model::StoredHostReport;
 use crate::hosts::reports::load_reports;
 use crate::service_keys;
 use crate::storage::account_rows::load_account;
-use crate::storage::model::StorageAccount;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
-use crossrealm_types::KeySlot;
+use crossrealm_types::{KeySlot, StorageAccount};
 use std::fmt;
 
 /// A key rotation that was made.
@@ -92,10 +91,9 @@ impl Directory {
         slot: KeySlot,
         force: bool,
     ) -> Result<KeyRotation> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (owner, before) = load_account(&mut tx, &tenant_info, name).await?;
+        let (owner, before) = load_account(&mut tx, self.sealer(), &tenant_info, name).await?;
         let encrypts = service_keys::encrypting_after(&before.keys, slot)?;
         let reports = load_reports(&mut tx, owner.id).await?;
         let warnings = check_key_rotation(name, encrypts, &reports, force)?;
@@ -106,17 +104,10 @@ impl Directory {
             slot.as_str(),
             lacking(&warnings)
         );
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "storage-account.rotate-key",
-            name,
-            &detail,
-        )
-        .await?;
-        let (_, account) = load_account(&mut tx, &tenant_info, name).await?;
-        self.commit(tx).await?;
+        tx.audit("storage-account.rotate-key", name, &detail)
+            .await?;
+        let (_, account) = load_account(&mut tx, self.sealer(), &tenant_info, name).await?;
+        tx.commit().await?;
         Ok(KeyRotation { account, warnings })
     }
 }
@@ -181,7 +172,7 @@ fn lacking(warnings: &[KeyRotationWarning]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hosts::model::HostReport;
+    use crossrealm_types::HostReport;
 
     fn reported(host: &str, age_s: i64, serving: bool, kvnos: &[u32]) -> StoredHostReport {
         StoredHostReport {

@@ -6,14 +6,14 @@
 //! may not do now is refused.
 
 use crate::db::columns::{col, col_sid, col_u32, col_uuid, tenant_blob, uuid_blob};
-use crate::db::statement::{CHUNK, placeholders, sql, sql_list};
+use crate::db::statement::{CHUNK, on_objects, placeholders, sql, sql_list};
 use crate::error::Result;
-use crate::hosts::model::{HostShare, MAX_REVOKED_USERS, ReducedRole, ReducedRoles, RevokedUsers};
+use crate::hosts::model::{HostShare, MAX_REVOKED_USERS, ReducedRoles, RevokedUsers};
 use crate::identities::closure;
 use crate::identities::memberships::oldest_ticket;
-use crate::tenants::model::TenantInfo;
+use crate::tenant_info::TenantInfo;
 use crossrealm_kdc::TenantId;
-use crossrealm_types::{ShareRole, Sid};
+use crossrealm_types::{ReducedRole, ShareRole, Sid};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::cmp::Reverse;
@@ -223,15 +223,12 @@ impl Past {
         let mut users: HashMap<Uuid, Vec<User>> = HashMap::new();
         let members: Vec<Uuid> = members.iter().copied().collect();
         for chunk in members.chunks(CHUNK) {
-            let mut statement = sql_list(format!(
+            let statement = on_objects(self.tenant, chunk, |guids| {
+                format!(
                 "SELECT guid, sid, primary_group_rid FROM identities
-                 WHERE tenant_id = $1 AND kind = 'user' AND source = 'hybrid' AND state <> 'deleted' AND guid IN ({})",
-                placeholders(2, chunk.len())
-            ))
-            .bind(tenant_blob(self.tenant));
-            for guid in chunk {
-                statement = statement.bind(uuid_blob(*guid));
-            }
+                 WHERE tenant_id = $1 AND kind = 'user' AND source = 'hybrid' AND state <> 'deleted' AND guid IN ({guids})"
+)
+            });
             for row in &statement.fetch_all(&mut *conn).await? {
                 let user = user(row)?;
                 users.entry(user.0).or_default().push(user);
@@ -299,14 +296,11 @@ impl Past {
         let mut direct: HashMap<Uuid, BTreeSet<Uuid>> = HashMap::new();
         let users: Vec<Uuid> = self.users.keys().copied().collect();
         for chunk in users.chunks(CHUNK) {
-            let mut statement = sql_list(format!(
-                "SELECT member_guid, group_guid FROM memberships WHERE tenant_id = $1 AND member_guid IN ({})",
-                placeholders(2, chunk.len())
-            ))
-            .bind(tenant_blob(self.tenant));
-            for guid in chunk {
-                statement = statement.bind(uuid_blob(*guid));
-            }
+            let statement = on_objects(self.tenant, chunk, |guids| {
+                format!(
+                    "SELECT member_guid, group_guid FROM memberships WHERE tenant_id = $1 AND member_guid IN ({guids})"
+                )
+            });
             for row in &statement.fetch_all(&mut *conn).await? {
                 let groups = direct.entry(col_uuid(row, "member_guid")?).or_default();
                 groups.insert(col_uuid(row, "group_guid")?);

@@ -9,7 +9,7 @@ use crate::db::statement::sql;
 use crate::error::Result;
 use crate::hosts::model::{MAX_REVOKED_USERS, RevokedUsers};
 use crate::identities::memberships::oldest_ticket;
-use crate::tenants::model::TenantInfo;
+use crate::tenant_info::TenantInfo;
 use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 

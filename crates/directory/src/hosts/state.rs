@@ -1,5 +1,6 @@
 //! The state that the SMB host of a storage account needs.
 
+use crate::audit::events::Actor;
 use crate::db::columns::{col, tenant_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -14,6 +15,7 @@ use crate::tenants::domains::load_domains;
 use crate::tenants::id_ranges;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
+use uuid::Uuid;
 
 impl Directory {
     /// A pair of numbers that changes with every change of the tenant. It is one read by primary key, for frequent
@@ -30,16 +32,32 @@ impl Directory {
         ))
     }
 
-    /// The state of a storage account for its SMB host. Not audited: hosts poll it.
+    /// The state of a storage account for the host that bears this token. Audited if the token did not get these keys at
+    /// this address before.
+    pub async fn host_state_for(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        account: &str,
+        token: Uuid,
+    ) -> Result<HostState> {
+        let state = self.host_state(tenant, account).await?;
+        let kvnos: Vec<u32> = state.keytab.keys.iter().map(|key| key.kvno).collect();
+        self.record_keys_given(by, tenant, account, token, &kvnos)
+            .await?;
+        Ok(state)
+    }
+
+    /// The state of a storage account, which never leaves this process.
     pub async fn host_state(&self, tenant: TenantId, account: &str) -> Result<HostState> {
         // One snapshot: grants and memberships belong to the same state.
         let mut conn = self.snapshot().await?;
         let tenant = load_tenant(&mut conn, tenant).await?;
-        let (owner, account) = load_account(&mut conn, &tenant, account).await?;
+        let (owner, account) = load_account(&mut conn, self.sealer(), &tenant, account).await?;
         let domains = load_domains(&mut conn, tenant.id).await?;
         let id_ranges = id_ranges::load(&mut conn, tenant.id).await?;
         let keytab = keytab(&mut conn, self.sealer(), &tenant, &owner, &account).await?;
-        let shares = load_shares(&mut conn, owner.id, &account.name).await?;
+        let shares = load_shares(&mut conn, self.sealer(), owner.id, &account.name).await?;
         let host_share = |share: Share| HostShare {
             name: share.name,
             quota_gib: share.quota_gib,

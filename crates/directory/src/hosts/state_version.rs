@@ -5,14 +5,14 @@
 //! encoding, and a version is the same on every node and in every build. Structures are taken apart field by field, so that
 //! a field that is added cannot be forgotten here.
 
-use crate::hosts::model::{HostShare, HostState, ReducedRole, ReducedRoles, RevokedUsers};
+use crate::hosts::model::{HostShare, HostState, ReducedRoles, RevokedUsers};
 use crate::identities::identity_ref::IdentityRef;
-use crate::service_keys::{KeyInfo, KeytabMaterial};
-use crate::storage::model::{Grant, StorageAccount};
+use crate::service_keys::KeytabMaterial;
+use crate::storage::model::Grant;
+use crate::tenant_info::TenantInfo;
 use crate::tenants::domains::DomainInfo;
-use crate::tenants::model::TenantInfo;
 use crossrealm_kdc::Policy;
-use crossrealm_types::{IdentityKind, ShareRole};
+use crossrealm_types::{IdentityKind, KerberosKey, ReducedRole, ShareRole, StorageAccount};
 use sha2::{Digest, Sha256};
 
 /// The version of a state, regardless of its `version` field: 32 hexadecimal digits.
@@ -131,7 +131,7 @@ impl Encoder {
         self.optional(*default_role, Self::role);
         self.number(*created_at);
         self.list(keys, |encoder, key| {
-            let KeyInfo {
+            let KerberosKey {
                 slot,
                 kvno,
                 encrypts,
@@ -259,7 +259,7 @@ mod tests {
                 aliases: vec!["files.contoso.com".into()],
                 default_role: Some(ShareRole::Reader),
                 created_at: 2_000,
-                keys: vec![KeyInfo {
+                keys: vec![KerberosKey {
                     slot: KeySlot::Kerb1,
                     kvno: 1,
                     encrypts: true,

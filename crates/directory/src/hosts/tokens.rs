@@ -1,34 +1,22 @@
 //! Tokens of SMB hosts: each is confined to one storage account, and is revoked with it.
 
-use crate::administrators::tokens::{NewToken, TokenRole};
+use crate::administrators::tokens::{NewToken, TokenRole, hash};
 use crate::audit::events::Actor;
+use crate::db::change::ChangeScope;
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
-use crate::error::{DirectoryError, RecordKind, Refusal, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result, kvnos};
 use crate::storage::account_rows::load_account;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
-use crossrealm_os::clock::now_s;
+use crossrealm_types::HostToken;
 use sqlx::AnyConnection;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// The most tokens of one account that are not revoked.
 const MAX_TOKENS: usize = 100;
-
-/// The record of a host's token. The token itself is not stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostTokenInfo {
-    /// Its id.
-    pub id: Uuid,
-    /// Its name, by which events name the host.
-    pub name: String,
-    /// When it was created, Unix seconds.
-    pub created_at: i64,
-    /// When it was revoked, Unix seconds.
-    pub revoked_at: Option<i64>,
-}
 
 impl Directory {
     /// Creates a token for a host of this storage account and returns it, this once. Refused with
@@ -39,7 +27,7 @@ impl Directory {
         tenant: TenantId,
         account: &str,
         name: &str,
-    ) -> Result<(Zeroizing<String>, HostTokenInfo)> {
+    ) -> Result<(Zeroizing<String>, HostToken)> {
         let live = self.host_tokens(tenant, account).await?;
         if live
             .iter()
@@ -62,7 +50,7 @@ impl Directory {
             expires_at: None,
         };
         let (token, info) = self.create_token(by, new).await?;
-        let info = HostTokenInfo {
+        let info = HostToken {
             id: info.id,
             name: info.name,
             created_at: info.created_at,
@@ -72,10 +60,10 @@ impl Directory {
     }
 
     /// The tokens of the hosts of a storage account, revoked ones included, newest first. At most 1000.
-    pub async fn host_tokens(&self, tenant: TenantId, account: &str) -> Result<Vec<HostTokenInfo>> {
+    pub async fn host_tokens(&self, tenant: TenantId, account: &str) -> Result<Vec<HostToken>> {
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
-        let (_, account) = load_account(&mut conn, &tenant_info, account).await?;
+        let (_, account) = load_account(&mut conn, self.sealer(), &tenant_info, account).await?;
         let rows = sql("SELECT id, name, created_at, revoked_at FROM tokens
                         WHERE tenant_id = $1 AND role = 'host' AND scope = $2
                         ORDER BY created_at DESC, id LIMIT 1000")
@@ -85,7 +73,7 @@ impl Directory {
         .await?;
         rows.iter()
             .map(|row| {
-                Ok(HostTokenInfo {
+                Ok(HostToken {
                     id: col_uuid(row, "id")?,
                     name: col(row, "name")?,
                     created_at: col(row, "created_at")?,
@@ -110,31 +98,75 @@ impl Directory {
         self.revoke_token(by, Some(tenant), id).await
     }
 
-    /// Whether the token with this id is valid. For requests that wait: it may have been revoked meanwhile.
-    pub async fn token_lives(&self, id: Uuid) -> Result<bool> {
-        let row = sql("SELECT 1 AS lives FROM tokens
-                       WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)")
-        .bind(uuid_blob(id))
-        .bind(now_s())
+    /// The id and the hash of a host's token that was revoked, alone, with its account or with its tenant; `None` for every other
+    /// token, and for an unknown one.
+    pub async fn revoked_host_token(&self, token: &str) -> Result<Option<(Uuid, [u8; 32])>> {
+        let row = sql(
+            "SELECT id, hash FROM tokens WHERE hash = $1 AND role = 'host' AND revoked_at IS NOT NULL
+             UNION ALL SELECT id, hash FROM dismissed_hosts WHERE hash = $1",
+        )
+        .bind(hash(token))
         .fetch_optional(self.readers())
         .await?;
-        Ok(row.is_some())
+        let Some(row) = row else { return Ok(None) };
+        let hash: Vec<u8> = col(&row, "hash")?;
+        let hash = <[u8; 32]>::try_from(hash)
+            .map_err(|_| DirectoryError::damaged("token's hash", "not 32 bytes"))?;
+        Ok(Some((col_uuid(&row, "id")?, hash)))
+    }
+
+    /// Whether the token with this id is valid. For requests that wait: it may have been revoked meanwhile.
+    pub async fn token_lives(&self, id: Uuid) -> Result<bool> {
+        Ok(self.live_token(id).await?.is_some())
     }
 }
 
-/// Revokes every token of an account that is about to be deleted, so that no token applies to a later account of the
-/// same name.
-pub(crate) async fn revoke_all(
-    conn: &mut AnyConnection,
-    tenant: TenantId,
-    account: &str,
-) -> Result<()> {
-    sql("UPDATE tokens SET revoked_at = $3
-         WHERE tenant_id = $1 AND role = 'host' AND scope = $2 AND revoked_at IS NULL")
-    .bind(tenant_blob(tenant))
-    .bind(account)
-    .bind(now_s())
-    .execute(conn)
-    .await?;
-    Ok(())
+/// The most pairs of key versions and address that are remembered of a token; the oldest are forgotten first.
+const MAX_GIVEN: usize = 8;
+
+impl Directory {
+    /// Records that a host gets keys of its account, if its token did not get these at this address before. Comes before
+    /// the keys leave.
+    pub(crate) async fn record_keys_given(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        account: &str,
+        token: Uuid,
+        versions: &[u32],
+    ) -> Result<()> {
+        let numbers: Vec<String> = versions.iter().map(u32::to_string).collect();
+        let address = by.address.map(|address| address.to_string());
+        let pair = format!("{}@{}", numbers.join(","), address.unwrap_or_default());
+        let mut conn = self.readers().acquire().await?;
+        if given(&mut conn, token).await?.contains(&pair) {
+            return Ok(());
+        }
+        drop(conn);
+        let mut tx = self.change(by, tenant, ChangeScope::Nothing).await?;
+        let mut pairs = given(&mut tx, token).await?;
+        if pairs.contains(&pair) {
+            return Ok(());
+        }
+        pairs.push(pair);
+        let oldest = pairs.len().saturating_sub(MAX_GIVEN);
+        sql("UPDATE tokens SET keys_given = $2 WHERE id = $1")
+            .bind(uuid_blob(token))
+            .bind(pairs.split_off(oldest).join(" "))
+            .execute(&mut *tx)
+            .await?;
+        let detail = kvnos(versions);
+        tx.audit("host.keys", account, &detail).await?;
+        tx.commit().await
+    }
+}
+
+async fn given(conn: &mut AnyConnection, token: Uuid) -> Result<Vec<String>> {
+    let row = sql("SELECT keys_given FROM tokens WHERE id = $1")
+        .bind(uuid_blob(token))
+        .fetch_optional(conn)
+        .await?;
+    let text: Option<String> = row.map(|row| col(&row, "keys_given")).transpose()?;
+    let pairs = text.unwrap_or_default();
+    Ok(pairs.split_whitespace().map(str::to_owned).collect())
 }

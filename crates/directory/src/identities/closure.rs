@@ -9,7 +9,7 @@
 //! path through a noted group can be lost, so only those are examined.
 
 use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
-use crate::db::statement::{CHUNK, Statement, placeholders, rows, sql, sql_list};
+use crate::db::statement::{CHUNK, Statement, on_objects, placeholders, rows, sql, sql_list};
 use crate::error::Result;
 use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
@@ -257,11 +257,7 @@ impl Closure {
         let guids: Vec<Uuid> = guids.copied().collect();
         let mut rows = Vec::new();
         for chunk in guids.chunks(CHUNK) {
-            let mut statement =
-                sql_list(text(placeholders(2, chunk.len()))).bind(tenant_blob(self.tenant));
-            for guid in chunk {
-                statement = statement.bind(uuid_blob(*guid));
-            }
+            let statement = on_objects(self.tenant, chunk, &text);
             rows.extend(statement.fetch_all(&mut *conn).await?);
         }
         Ok(rows)

@@ -1,7 +1,7 @@
 //! Users and groups that exist only in the tenant.
 
-use crate::audit::events::{Actor, audit};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::audit::events::Actor;
+use crate::db::change::ChangeScope;
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
@@ -44,8 +44,7 @@ impl Directory {
     ) -> Result<IdentityInfo> {
         let new = checked(new)?;
         let guid = random_uuid()?;
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Identities).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Identities).await?;
         sql("INSERT INTO identities (tenant_id, guid, sid, kind, source, state, account_name, upn, display_name, domain,
                primary_group_rid, created_at, changed_at, name_key, taken_account, taken_upn, origins)
              VALUES ($1, $2, $3, $4, 'cloud', 'enabled', $5, $6, $7, '', 0, $8, $8, $9, $9, $10, $11)")
@@ -66,17 +65,10 @@ impl Directory {
                 true => DirectoryError::exists(not_found_kind(Some(new.kind)), name_of(&new)),
                 false => error.into(),
             })?;
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "identity.create",
-            name_of(&new),
-            new.kind.as_str(),
-        )
-        .await?;
+        tx.audit("identity.create", name_of(&new), new.kind.as_str())
+            .await?;
         let info = by_guid(&mut tx, tenant, guid).await?;
-        self.commit(tx).await?;
+        tx.commit().await?;
         info.ok_or_else(|| {
             DirectoryError::damaged("identity", "it is missing after it was created")
         })
@@ -90,8 +82,7 @@ impl Directory {
         tenant: TenantId,
         principal: &str,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Identities).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Identities).await?;
         let info = find_identity(&mut tx, tenant, principal, None).await?;
         if info.source == IdentitySource::Hybrid {
             return Err(Refusal::UserIsHybrid {
@@ -109,16 +100,9 @@ impl Directory {
             .bind(uuid_blob(info.guid))
             .execute(&mut *tx)
             .await?;
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "identity.delete",
-            principal,
-            info.kind.as_str(),
-        )
-        .await?;
-        self.commit(tx).await
+        tx.audit("identity.delete", principal, info.kind.as_str())
+            .await?;
+        tx.commit().await
     }
 }
 

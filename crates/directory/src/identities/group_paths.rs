@@ -1,7 +1,7 @@
 //! Every group an identity is in, with the shortest path to it.
 
-use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
-use crate::db::statement::{CHUNK, placeholders, sql, sql_list};
+use crate::db::columns::{col_uuid, tenant_blob};
+use crate::db::statement::{CHUNK, on_objects, sql};
 use crate::error::Result;
 use crate::identities::identity_ref::{IdentityRef, identity_ref};
 use crate::identities::rows::{IdentityInfo, primary_group_sid};
@@ -164,17 +164,14 @@ async fn parents(
 ) -> Result<Vec<(Uuid, IdentityRef)>> {
     let mut parents = Vec::new();
     for chunk in members.chunks(CHUNK) {
-        let mut statement = sql_list(format!(
+        let statement = on_objects(tenant, chunk, |guids| {
+            format!(
             "SELECT m.member_guid, g.guid, g.sid, g.kind, g.upn, g.account_name FROM memberships m
              JOIN identities g ON g.tenant_id = m.tenant_id AND g.guid = m.group_guid
-             WHERE m.tenant_id = $1 AND g.kind = 'group' AND g.state <> 'deleted' AND m.member_guid IN ({})
-             ORDER BY g.name_key, g.guid",
-            placeholders(2, chunk.len())
-        ))
-        .bind(tenant_blob(tenant));
-        for member in chunk {
-            statement = statement.bind(uuid_blob(*member));
-        }
+             WHERE m.tenant_id = $1 AND g.kind = 'group' AND g.state <> 'deleted' AND m.member_guid IN ({guids})
+             ORDER BY g.name_key, g.guid, m.member_guid"
+)
+        });
         for row in &statement.fetch_all(&mut *conn).await? {
             parents.push((col_uuid(row, "member_guid")?, identity_ref(row)?));
         }

@@ -41,6 +41,8 @@ pub struct IdentityInfo {
     pub changed_at: i64,
     /// The provenance of its attributes, as stored.
     pub(crate) provenance: String,
+    /// Whether its domain waits for a full sync, since the database went back in time.
+    pub(crate) awaits_sync: bool,
 }
 
 impl IdentityInfo {
@@ -55,7 +57,8 @@ impl IdentityInfo {
 pub(crate) const SELECT_IDENTITY: &str =
     "SELECT i.guid, i.sid, i.kind, i.source, i.state, i.disabled_reason, i.account_name, i.upn,
     i.display_name, i.primary_group_rid, i.created_at, i.changed_at, i.origins, i.name_key,
-    COALESCE(d.dns_name, t.domain) AS domain_name, COALESCE(d.flat_name, t.flat_name) AS flat_name
+    COALESCE(d.dns_name, t.domain) AS domain_name, COALESCE(d.flat_name, t.flat_name) AS flat_name,
+    COALESCE(d.awaits_sync, 0) AS awaits_sync
     FROM identities i JOIN tenants t ON t.id = i.tenant_id
     LEFT JOIN domains d ON d.tenant_id = i.tenant_id AND d.dns_name = i.domain";
 
@@ -82,6 +85,7 @@ pub(crate) fn identity_info(row: &AnyRow) -> Result<IdentityInfo> {
         created_at: col(row, "created_at")?,
         changed_at: col(row, "changed_at")?,
         provenance: col(row, "origins")?,
+        awaits_sync: col::<i64>(row, "awaits_sync")? != 0,
     })
 }
 

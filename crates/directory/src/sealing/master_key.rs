@@ -184,7 +184,7 @@ impl MasterKeyError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Missing(_) => Some(
-                "restore it from your backup; without it the keys in the database cannot be opened. A new installation creates one with `crossrealm init`",
+                "restore it from your backup; without it the keys in the database cannot be opened. A new installation creates its own",
             ),
             Self::TooOpen { .. } => {
                 Some("run `chmod 600` on it, and find out who read it meanwhile")

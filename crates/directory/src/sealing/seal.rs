@@ -6,6 +6,7 @@
 use crate::random::random;
 use crate::sealing::error::SealError;
 use crate::sealing::master_key::MasterKey;
+use crate::sealing::row_tags::RowTags;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use crossrealm_kdc::TenantId;
@@ -29,9 +30,10 @@ pub(crate) struct SealContext<'a> {
     pub(crate) version: u32,
 }
 
-/// Seals and unseals under one master key.
+/// Seals, unseals and tags under one master key.
 pub(crate) struct Sealer {
     cipher: Aes256Gcm,
+    rows: RowTags,
 }
 
 impl SealContext<'_> {
@@ -65,7 +67,13 @@ impl Sealer {
     pub(crate) fn new(key: &MasterKey) -> Self {
         Self {
             cipher: Aes256Gcm::new(key.bytes().into()),
+            rows: RowTags::new(key),
         }
+    }
+
+    /// The tags of rows that grant rights.
+    pub(crate) fn rows(&self) -> &RowTags {
+        &self.rows
     }
 
     /// Format byte, nonce, ciphertext and tag.

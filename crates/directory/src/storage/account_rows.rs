@@ -1,15 +1,18 @@
 //! Storage accounts as the database has them.
 
-use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
+use crate::db::columns::{col, col_tenant, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::error::{DirectoryError, RecordKind, Result};
+use crate::sealing::row_tags::{RightsRow, RightsTable, RowTags};
 use crate::sealing::seal::Sealer;
 use crate::service_keys::{KeytabMaterial, Owner, OwnerKind};
-use crate::storage::model::StorageAccount;
-use crate::tenants::model::TenantInfo;
+use crate::tenant_info::TenantInfo;
 use crate::{names, service_keys};
+use crossrealm_kdc::TenantId;
+use crossrealm_types::StorageAccount;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
+use uuid::Uuid;
 
 /// The service classes a storage account answers to.
 pub(crate) const CLASSES: [&str; 2] = ["cifs", "host"];
@@ -39,10 +42,11 @@ pub(crate) async fn keytab(
 /// The account with this name, with the owner of its keys.
 pub(crate) async fn load_account(
     conn: &mut AnyConnection,
+    sealer: &Sealer,
     tenant: &TenantInfo,
     name: &str,
 ) -> Result<(Owner, StorageAccount)> {
-    let row = sql("SELECT id, name, default_role, created_at FROM storage_accounts WHERE tenant_id = $1 AND name = $2")
+    let row = sql("SELECT id, name, default_role, tag, created_at FROM storage_accounts WHERE tenant_id = $1 AND name = $2")
         .bind(tenant_blob(tenant.id))
         .bind(names::shown(name))
         .fetch_optional(&mut *conn)
@@ -53,11 +57,12 @@ pub(crate) async fn load_account(
             names::shown(name),
         ));
     };
-    account_of(conn, tenant, &row).await
+    account_of(conn, sealer, tenant, &row).await
 }
 
 pub(crate) async fn account_of(
     conn: &mut AnyConnection,
+    sealer: &Sealer,
     tenant: &TenantInfo,
     row: &AnyRow,
 ) -> Result<(Owner, StorageAccount)> {
@@ -79,7 +84,11 @@ pub(crate) async fn account_of(
         .map(|row| col::<String>(row, "host"))
         .collect::<Result<Vec<_>>>()?;
     aliases.retain(|alias| *alias != host);
-    let role: Option<String> = col(row, "default_role")?;
+    let tag: Option<Vec<u8>> = col(row, "tag")?;
+    let role = col::<Option<String>>(row, "default_role")?.filter(|role| {
+        let content = default_role_row(tenant.id, owner.id, role);
+        sealer.rows().is_authentic(&content, tag.as_deref())
+    });
     let default_role = role
         .map(|word| {
             word.parse()
@@ -95,6 +104,30 @@ pub(crate) async fn account_of(
         keys: service_keys::key_infos(conn, &owner).await?,
     };
     Ok((owner, account))
+}
+
+/// What the tag of an account's default role covers.
+pub(crate) fn default_role_row(tenant: TenantId, account: Uuid, role: &str) -> RightsRow {
+    RightsRow::new(RightsTable::DefaultRoles, Some(tenant), account.as_bytes()).text(role)
+}
+
+/// Tags the default roles of a database of before.
+pub(crate) async fn tag_default_roles(conn: &mut AnyConnection, rows: &RowTags) -> Result<()> {
+    let found = sql(
+        "SELECT id, tenant_id, default_role FROM storage_accounts WHERE default_role IS NOT NULL",
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in &found {
+        let id = col_uuid(row, "id")?;
+        let role: String = col(row, "default_role")?;
+        sql("UPDATE storage_accounts SET tag = $2 WHERE id = $1")
+            .bind(uuid_blob(id))
+            .bind(rows.tag(&default_role_row(col_tenant(row)?, id, &role)))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
 }
 
 pub(crate) fn host_of(tenant: &TenantInfo, account: &str) -> String {

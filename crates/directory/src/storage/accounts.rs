@@ -1,24 +1,25 @@
 //! Storage accounts: named SMB endpoints with two Kerberos keys.
 
-use crate::audit::events::{Actor, audit};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::administrators::tokens::revoke_all;
+use crate::audit::events::Actor;
+use crate::claimed_names::{InstallationNames, NameScope, unmappable};
+use crate::db::change::ChangeScope;
 use crate::db::columns::{col, tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
-use crate::hosts::tokens;
-use crate::names::invalid;
 use crate::page::{Page, Paged};
 use crate::random::random_uuid;
 use crate::service_keys::{KeytabMaterial, Owner, OwnerKind};
-use crate::storage::account_rows::{CLASSES, account_of, host_of, keytab, load_account};
-use crate::storage::model::{NewStorageAccount, StorageAccount};
-use crate::storage::service_names::{delete_names, insert_name};
+use crate::storage::account_rows::{
+    CLASSES, account_of, default_role_row, host_of, keytab, load_account,
+};
+use crate::storage::service_names::{delete_host, delete_names, insert_names};
 use crate::tenants::model::load_tenant;
 use crate::{names, service_keys};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
-use crossrealm_types::ShareRole;
+use crossrealm_types::{ShareRole, StorageAccount, StorageAccountCreate};
 use sqlx::AnyConnection;
 use std::collections::BTreeSet;
 
@@ -31,11 +32,18 @@ impl Directory {
         &self,
         by: &Actor,
         tenant: TenantId,
-        new: NewStorageAccount,
+        new: StorageAccountCreate,
+        scope: NameScope,
     ) -> Result<StorageAccount> {
         let name = names::account_name(&new.name)?;
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        if new.aliases.len() > MAX_ALIASES {
+            return Err(Refusal::TooManyAliases {
+                account: name,
+                most: MAX_ALIASES,
+            }
+            .into());
+        }
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let owner = Owner {
             tenant,
@@ -54,20 +62,13 @@ impl Directory {
                 false => error.into(),
             })?;
         let host = host_of(&tenant_info, &name);
-        write_hosts(&mut tx, &owner, &host, &new.aliases).await?;
+        let installation = self.installation();
+        write_hosts(&mut tx, installation, &owner, &host, &new.aliases, scope).await?;
         service_keys::insert_both(&mut tx, self.sealer(), &owner).await?;
         let detail = new.aliases.join(" ");
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "storage-account.create",
-            &name,
-            &detail,
-        )
-        .await?;
-        let (_, account) = load_account(&mut tx, &tenant_info, &name).await?;
-        self.commit(tx).await?;
+        tx.audit("storage-account.create", &name, &detail).await?;
+        let (_, account) = load_account(&mut tx, self.sealer(), &tenant_info, &name).await?;
+        tx.commit().await?;
         Ok(account)
     }
 
@@ -80,7 +81,7 @@ impl Directory {
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
         let rows = sql(
-            "SELECT id, name, default_role, created_at FROM storage_accounts
+            "SELECT id, name, default_role, tag, created_at FROM storage_accounts
                         WHERE tenant_id = $1 AND name > $2 ORDER BY name LIMIT $3",
         )
         .bind(tenant_blob(tenant))
@@ -90,7 +91,11 @@ impl Directory {
         .await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in &rows {
-            items.push(account_of(&mut conn, &tenant_info, row).await?.1);
+            items.push(
+                account_of(&mut conn, self.sealer(), &tenant_info, row)
+                    .await?
+                    .1,
+            );
         }
         Ok(page.paged(items, |account| account.name.clone()))
     }
@@ -99,35 +104,75 @@ impl Directory {
     pub async fn storage_account(&self, tenant: TenantId, name: &str) -> Result<StorageAccount> {
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
-        Ok(load_account(&mut conn, &tenant_info, name).await?.1)
+        Ok(load_account(&mut conn, self.sealer(), &tenant_info, name)
+            .await?
+            .1)
     }
 
-    /// Replaces the aliases of a storage account.
-    pub async fn set_aliases(
+    /// Adds an alias to a storage account, or does nothing if the account has it. Refused if the tenant may not claim
+    /// the name, and with `too_many_aliases` if there are [`MAX_ALIASES`].
+    pub async fn add_alias(
         &self,
         by: &Actor,
         tenant: TenantId,
-        name: &str,
-        aliases: &[String],
+        account: &str,
+        alias: &str,
+        scope: NameScope,
     ) -> Result<StorageAccount> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let alias = names::host_name("alias", alias)?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (owner, account) = load_account(&mut tx, &tenant_info, name).await?;
-        delete_names(&mut tx, &owner).await?;
-        write_hosts(&mut tx, &owner, &account.host, aliases).await?;
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "storage-account.aliases",
-            name,
-            &aliases.join(" "),
-        )
-        .await?;
-        let (_, account) = load_account(&mut tx, &tenant_info, name).await?;
-        self.commit(tx).await?;
-        Ok(account)
+        let (owner, held) = load_account(&mut tx, self.sealer(), &tenant_info, account).await?;
+        if held.host == alias || held.aliases.contains(&alias) {
+            return Ok(held);
+        }
+        if held.aliases.len() >= MAX_ALIASES {
+            return Err(Refusal::TooManyAliases {
+                account: account.to_owned(),
+                most: MAX_ALIASES,
+            }
+            .into());
+        }
+        let installation = self.installation();
+        insert_names(&mut tx, installation, &owner, &CLASSES, &alias, scope).await?;
+        let action = "storage-account.add-alias";
+        tx.audit(action, account, &alias).await?;
+        let (_, held) = load_account(&mut tx, self.sealer(), &tenant_info, account).await?;
+        tx.commit().await?;
+        Ok(held)
+    }
+
+    /// Removes an alias from a storage account; tickets for it are refused from then on.
+    pub async fn remove_alias(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        account: &str,
+        alias: &str,
+    ) -> Result<()> {
+        let alias = names::host_name("alias", alias)?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
+        let tenant_info = load_tenant(&mut tx, tenant).await?;
+        let (owner, held) = load_account(&mut tx, self.sealer(), &tenant_info, account).await?;
+        if !held.aliases.contains(&alias) {
+            let alias = format!("{account}/{alias}");
+            return Err(DirectoryError::not_found(RecordKind::Alias, alias));
+        }
+        delete_host(&mut tx, &owner, &alias).await?;
+        let action = "storage-account.remove-alias";
+        tx.audit(action, account, &alias).await?;
+        tx.commit().await
+    }
+
+    /// The hosts among these that the tenant could not claim now, each with the reason. What was stored by a version
+    /// that did not refuse them is served on; clients must not be configured for it.
+    pub async fn unmappable_hosts(
+        &self,
+        tenant: TenantId,
+        hosts: &[String],
+    ) -> Result<Vec<(String, Refusal)>> {
+        let mut conn = self.snapshot().await?;
+        unmappable(&mut conn, self.installation(), tenant, hosts).await
     }
 
     /// Sets the role that every synced user has on the account's shares; `None` removes it.
@@ -138,26 +183,22 @@ impl Directory {
         name: &str,
         role: Option<ShareRole>,
     ) -> Result<StorageAccount> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (owner, mut account) = load_account(&mut tx, &tenant_info, name).await?;
-        sql("UPDATE storage_accounts SET default_role = $2 WHERE id = $1")
+        let (owner, mut account) = load_account(&mut tx, self.sealer(), &tenant_info, name).await?;
+        let tag = role.map(|role| {
+            let row = default_role_row(tenant, owner.id, role.as_str());
+            self.sealer().rows().tag(&row)
+        });
+        sql("UPDATE storage_accounts SET default_role = $2, tag = $3 WHERE id = $1")
             .bind(uuid_blob(owner.id))
             .bind(role.map(ShareRole::as_str))
+            .bind(tag)
             .execute(&mut *tx)
             .await?;
         let word = role.map_or("none", ShareRole::as_str);
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "storage-account.default-role",
-            name,
-            word,
-        )
-        .await?;
-        self.commit(tx).await?;
+        tx.audit("storage-account.default-role", name, word).await?;
+        tx.commit().await?;
         account.default_role = role;
         Ok(account)
     }
@@ -169,56 +210,27 @@ impl Directory {
         tenant: TenantId,
         name: &str,
     ) -> Result<KeytabMaterial> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Nothing).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (owner, account) = load_account(&mut tx, &tenant_info, name).await?;
+        let (owner, account) = load_account(&mut tx, self.sealer(), &tenant_info, name).await?;
         let material = keytab(&mut tx, self.sealer(), &tenant_info, &owner, &account).await?;
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "storage-account.keytab",
-            name,
-            "",
-        )
-        .await?;
-        self.commit(tx).await?;
+        tx.audit("storage-account.keytab", name, "").await?;
+        tx.commit().await?;
         Ok(material)
     }
 
-    /// Deletes a storage account with its keys, the tokens of its hosts and its removed shares. Refused with
-    /// `account_has_shares` if it has shares.
+    /// Deletes a storage account with its keys, the tokens of its hosts and its removed shares. If it has shares, it is
+    /// refused with `account_has_shares`, or with `with_shares` deletes them and their grants. Data on hosts stays.
     pub async fn delete_storage_account(
-        &self,
-        by: &Actor,
-        tenant: TenantId,
-        name: &str,
-    ) -> Result<()> {
-        self.remove_storage_account(by, tenant, name, false).await
-    }
-
-    /// As [`Directory::delete_storage_account`], with the account's shares and their grants. Data on hosts stays.
-    pub async fn delete_storage_account_with_shares(
-        &self,
-        by: &Actor,
-        tenant: TenantId,
-        name: &str,
-    ) -> Result<()> {
-        self.remove_storage_account(by, tenant, name, true).await
-    }
-
-    async fn remove_storage_account(
         &self,
         by: &Actor,
         tenant: TenantId,
         name: &str,
         with_shares: bool,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (owner, _) = load_account(&mut tx, &tenant_info, name).await?;
+        let (owner, _) = load_account(&mut tx, self.sealer(), &tenant_info, name).await?;
         let shares = sql(
             "SELECT COUNT(*) AS count FROM shares WHERE account_id = $1 AND removed_at IS NULL",
         )
@@ -235,49 +247,35 @@ impl Directory {
         }
         delete_names(&mut tx, &owner).await?;
         service_keys::delete_keys(&mut tx, &owner).await?;
-        tokens::revoke_all(&mut tx, tenant, name).await?;
+        revoke_all(&mut tx, tenant, "host", name).await?;
         sql("DELETE FROM storage_accounts WHERE id = $1")
             .bind(uuid_blob(owner.id))
             .execute(&mut *tx)
             .await?;
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "storage-account.delete",
-            name,
-            &match count {
-                0 => String::new(),
-                count => format!("with {count} shares"),
-            },
-        )
-        .await?;
-        self.commit(tx).await
+        let detail = match count {
+            0 => String::new(),
+            count => format!("with {count} shares"),
+        };
+        tx.audit("storage-account.delete", name, &detail).await?;
+        tx.commit().await
     }
 }
 
 /// Writes the names an account answers to.
 async fn write_hosts(
     conn: &mut AnyConnection,
+    installation: &InstallationNames,
     owner: &Owner,
     host: &str,
     aliases: &[String],
+    scope: NameScope,
 ) -> Result<()> {
-    if aliases.len() > MAX_ALIASES {
-        return Err(invalid(
-            "alias",
-            &aliases.len().to_string(),
-            "too many of them",
-        ));
-    }
     let mut hosts = BTreeSet::from([host.to_owned()]);
     for alias in aliases {
         hosts.insert(names::host_name("alias", alias)?);
     }
     for host in hosts {
-        for class in CLASSES {
-            insert_name(conn, owner, class, &host).await?;
-        }
+        insert_names(conn, installation, owner, &CLASSES, &host, scope).await?;
     }
     Ok(())
 }

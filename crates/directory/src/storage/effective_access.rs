@@ -59,8 +59,9 @@ impl Directory {
         // One snapshot: grants, memberships and states belong together.
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
-        let (_, account_info) = load_account(&mut conn, &tenant_info, path.account).await?;
-        let (_, share) = load_share(&mut conn, &tenant_info, path).await?;
+        let (_, account_info) =
+            load_account(&mut conn, self.sealer(), &tenant_info, path.account).await?;
+        let (_, share) = load_share(&mut conn, self.sealer(), &tenant_info, path).await?;
         let user = find_identity(&mut conn, tenant, user, Some(IdentityKind::User)).await?;
         let grants: HashMap<Uuid, ShareRole> = share
             .grants

@@ -1,35 +1,8 @@
 //! Storage accounts, shares and grants.
 
 use crate::identities::identity_ref::IdentityRef;
-use crate::service_keys::KeyInfo;
 use crossrealm_types::ShareRole;
 use std::fmt;
-
-/// A storage account to create.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewStorageAccount {
-    /// The name: 3 to 24 lower-case letters and digits.
-    pub name: String,
-    /// Other DNS names it answers at.
-    pub aliases: Vec<String>,
-}
-
-/// A storage account without its keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StorageAccount {
-    /// Its name.
-    pub name: String,
-    /// The DNS name it answers at: `<name>.file.<tenant domain>`.
-    pub host: String,
-    /// Other DNS names it answers at, sorted.
-    pub aliases: Vec<String>,
-    /// The role that every synced user of the tenant has on its shares.
-    pub default_role: Option<ShareRole>,
-    /// When it was created, Unix seconds.
-    pub created_at: i64,
-    /// Its keys, the one that encrypts new tickets first.
-    pub keys: Vec<KeyInfo>,
-}
 
 /// A share.
 #[derive(Clone, Debug, PartialEq, Eq)]

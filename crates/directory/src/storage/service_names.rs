@@ -1,5 +1,6 @@
 //! The names that services answer to; each belongs to one service of a tenant.
 
+use crate::claimed_names::{Claim, InstallationNames, NameScope, claim};
 use crate::db::columns::{col, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::error::{DirectoryError, RecordKind, Result};
@@ -7,8 +8,41 @@ use crate::service_keys::{Owner, OwnerKind};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 
-/// Gives a service the name `class/host`. Refused if another service has it.
-pub(crate) async fn insert_name(
+/// Gives a service the names `class/host` of these classes. Refused if the tenant may not claim the host, or if another
+/// of its services has one of the names.
+pub(crate) async fn insert_names(
+    conn: &mut AnyConnection,
+    installation: &InstallationNames,
+    owner: &Owner,
+    classes: &[&str],
+    host: &str,
+    scope: NameScope,
+) -> Result<()> {
+    for class in classes {
+        refuse_taken(conn, owner, class, host).await?;
+    }
+    claim(
+        conn,
+        installation,
+        owner.tenant,
+        host,
+        Claim::Service(scope),
+    )
+    .await?;
+    for class in classes {
+        sql("INSERT INTO service_names (tenant_id, class, host, owner_kind, owner_id) VALUES ($1, $2, $3, $4, $5)")
+            .bind(tenant_blob(owner.tenant))
+            .bind(*class)
+            .bind(host)
+            .bind(owner.kind.as_str())
+            .bind(uuid_blob(owner.id))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn refuse_taken(
     conn: &mut AnyConnection,
     owner: &Owner,
     class: &str,
@@ -34,15 +68,25 @@ pub(crate) async fn insert_name(
             name,
         });
     }
-    sql("INSERT INTO service_names (tenant_id, class, host, owner_kind, owner_id) VALUES ($1, $2, $3, $4, $5)")
-        .bind(tenant_blob(owner.tenant))
-        .bind(class)
-        .bind(host)
-        .bind(owner.kind.as_str())
-        .bind(uuid_blob(owner.id))
-        .execute(conn)
-        .await?;
     Ok(())
+}
+
+/// Deletes the names of a service that have this host, and returns how many there were.
+pub(crate) async fn delete_host(
+    conn: &mut AnyConnection,
+    owner: &Owner,
+    host: &str,
+) -> Result<u64> {
+    let done = sql(
+        "DELETE FROM service_names WHERE tenant_id = $1 AND owner_kind = $2 AND owner_id = $3 AND host = $4",
+    )
+    .bind(tenant_blob(owner.tenant))
+    .bind(owner.kind.as_str())
+    .bind(uuid_blob(owner.id))
+    .bind(host)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Deletes every name of a service.

@@ -1,57 +1,58 @@
 //! Service principals: Kerberos services other than storage accounts.
 
-use crate::audit::events::{Actor, audit};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::audit::events::Actor;
+use crate::claimed_names::NameScope;
+use crate::db::change::ChangeScope;
 use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
-use crate::error::{DirectoryError, RecordKind, Result};
+use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::page::{Page, Paged};
 use crate::random::random_uuid;
-use crate::service_keys::{KeyInfo, KeytabMaterial, Owner, OwnerKind};
-use crate::storage::service_names::{delete_names, insert_name};
+use crate::service_keys::{KeytabMaterial, Owner, OwnerKind};
+use crate::storage::service_names::{delete_names, insert_names};
 use crate::tenants::model::load_tenant;
 use crate::{names, service_keys};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
-use crossrealm_types::KeySlot;
+use crossrealm_types::{KeySlot, ServicePrincipal};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
-/// A service principal without its keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServicePrincipal {
-    /// `class/host`, lower case.
-    pub spn: String,
-    /// When it was created, Unix seconds.
-    pub created_at: i64,
-    /// Its keys, the one that encrypts new tickets first.
-    pub keys: Vec<KeyInfo>,
-}
+/// The service class of SMB, which storage accounts answer to.
+const SMB_CLASS: &str = "cifs";
 
 impl Directory {
-    /// Creates a service principal `class/host` with both keys.
+    /// Creates a service principal `class/host` with both keys. The name is compared without case, and kept as it is given: an
+    /// acceptor looks for exactly its own spelling in a keytab. Refused with `spn_of_storage_accounts` for the class of
+    /// SMB, and if the tenant may not claim the host.
     pub async fn create_service_principal(
         &self,
         by: &Actor,
         tenant: TenantId,
         spn: &str,
+        scope: NameScope,
     ) -> Result<ServicePrincipal> {
-        let (class, host) = names::spn(spn)?;
+        let spelling = spn;
+        let (class, host) = names::spn(spelling)?;
         let spn = format!("{class}/{host}");
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        if class == SMB_CLASS {
+            return Err(Refusal::SpnOfStorageAccounts { spn }.into());
+        }
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let owner = Owner {
             tenant,
             kind: OwnerKind::Principal,
             id: random_uuid()?,
         };
-        insert_name(&mut tx, &owner, &class, &host).await?;
-        sql("INSERT INTO service_principals (id, tenant_id, spn, created_at) VALUES ($1, $2, $3, $4)")
+        let installation = self.installation();
+        insert_names(&mut tx, installation, &owner, &[&class], &host, scope).await?;
+        sql("INSERT INTO service_principals (id, tenant_id, spn, created_at, spelling) VALUES ($1, $2, $3, $4, $5)")
             .bind(uuid_blob(owner.id))
             .bind(tenant_blob(tenant))
             .bind(spn.as_str())
             .bind(now_s())
+            .bind(spelling)
             .execute(&mut *tx)
             .await
             .map_err(|error| match is_taken(&error) {
@@ -59,17 +60,10 @@ impl Directory {
                 false => error.into(),
             })?;
         service_keys::insert_both(&mut tx, self.sealer(), &owner).await?;
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "service-principal.create",
-            &spn,
-            "",
-        )
-        .await?;
         let (_, principal) = load(&mut tx, tenant, &spn).await?;
-        self.commit(tx).await?;
+        tx.audit("service-principal.create", &principal.spn, "")
+            .await?;
+        tx.commit().await?;
         Ok(principal)
     }
 
@@ -80,8 +74,10 @@ impl Directory {
         page: &Page,
     ) -> Result<Paged<ServicePrincipal>> {
         let mut conn = self.snapshot().await?;
-        let rows = sql("SELECT id, spn, created_at FROM service_principals
-                        WHERE tenant_id = $1 AND spn > $2 ORDER BY spn LIMIT $3")
+        let rows = sql(
+            "SELECT id, spn, spelling, created_at FROM service_principals
+                        WHERE tenant_id = $1 AND spn > $2 ORDER BY spn LIMIT $3",
+        )
         .bind(tenant_blob(tenant))
         .bind(page.after())
         .bind(page.limit())
@@ -91,7 +87,7 @@ impl Directory {
         for row in &rows {
             items.push(principal_of(&mut conn, tenant, row).await?.1);
         }
-        Ok(page.paged(items, |principal| principal.spn.clone()))
+        Ok(page.paged(items, |principal| principal.spn.to_ascii_lowercase()))
     }
 
     /// The service principal with this SPN, compared case-insensitively.
@@ -108,23 +104,15 @@ impl Directory {
         spn: &str,
         slot: KeySlot,
     ) -> Result<ServicePrincipal> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let life = load_tenant(&mut tx, tenant).await?.policy.max_ticket_life_s;
         let (owner, principal) = load(&mut tx, tenant, spn).await?;
         let kvno = service_keys::rotate(&mut tx, self.sealer(), &owner, slot, life).await?;
         let detail = format!("{} kvno {kvno}", slot.as_str());
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "service-principal.rotate-key",
-            &principal.spn,
-            &detail,
-        )
-        .await?;
+        tx.audit("service-principal.rotate-key", &principal.spn, &detail)
+            .await?;
         let (_, principal) = load(&mut tx, tenant, spn).await?;
-        self.commit(tx).await?;
+        tx.commit().await?;
         Ok(principal)
     }
 
@@ -135,8 +123,7 @@ impl Directory {
         tenant: TenantId,
         spn: &str,
     ) -> Result<KeytabMaterial> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Nothing).await?;
         let realm = load_tenant(&mut tx, tenant).await?.realm;
         let (owner, principal) = load(&mut tx, tenant, spn).await?;
         let material = KeytabMaterial {
@@ -144,16 +131,9 @@ impl Directory {
             principals: vec![principal.spn.clone()],
             keys: service_keys::service_keys(&mut tx, self.sealer(), &owner).await?,
         };
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "service-principal.keytab",
-            &principal.spn,
-            "",
-        )
-        .await?;
-        self.commit(tx).await?;
+        tx.audit("service-principal.keytab", &principal.spn, "")
+            .await?;
+        tx.commit().await?;
         Ok(material)
     }
 
@@ -164,8 +144,7 @@ impl Directory {
         tenant: TenantId,
         spn: &str,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let (owner, principal) = load(&mut tx, tenant, spn).await?;
         delete_names(&mut tx, &owner).await?;
         service_keys::delete_keys(&mut tx, &owner).await?;
@@ -173,16 +152,9 @@ impl Directory {
             .bind(uuid_blob(owner.id))
             .execute(&mut *tx)
             .await?;
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "service-principal.delete",
-            &principal.spn,
-            "",
-        )
-        .await?;
-        self.commit(tx).await
+        tx.audit("service-principal.delete", &principal.spn, "")
+            .await?;
+        tx.commit().await
     }
 }
 
@@ -194,7 +166,7 @@ async fn load(
     let (class, host) = names::spn(spn)?;
     let spn = format!("{class}/{host}");
     let row =
-        sql("SELECT id, spn, created_at FROM service_principals WHERE tenant_id = $1 AND spn = $2")
+        sql("SELECT id, spn, spelling, created_at FROM service_principals WHERE tenant_id = $1 AND spn = $2")
             .bind(tenant_blob(tenant))
             .bind(spn.as_str())
             .fetch_optional(&mut *conn)
@@ -213,8 +185,12 @@ async fn principal_of(
         kind: OwnerKind::Principal,
         id: col_uuid(row, "id")?,
     };
+    let spelling: String = col(row, "spelling")?;
     let principal = ServicePrincipal {
-        spn: col(row, "spn")?,
+        spn: match spelling.is_empty() {
+            true => col(row, "spn")?,
+            false => spelling,
+        },
         created_at: col(row, "created_at")?,
         keys: service_keys::key_infos(conn, &owner).await?,
     };

@@ -1,13 +1,16 @@
 //! Shares and grants as the database has them.
 
-use crate::db::columns::{col, col_uuid, col_word, uuid_blob};
+use crate::db::columns::{col, col_tenant, col_uuid, col_word, uuid_blob};
 use crate::db::statement::{sql, sql_list};
 use crate::error::{DirectoryError, RecordKind, Result};
 use crate::identities::identity_ref::identity_ref;
 use crate::names;
+use crate::sealing::row_tags::{RightsRow, RightsTable, RowTags};
+use crate::sealing::seal::Sealer;
 use crate::storage::account_rows::load_account;
 use crate::storage::model::{Grant, Share, SharePath};
-use crate::tenants::model::TenantInfo;
+use crate::tenant_info::TenantInfo;
+use crossrealm_kdc::TenantId;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::collections::HashMap;
@@ -16,6 +19,7 @@ use uuid::Uuid;
 /// The shares of an account that are not deleted, with their grants, by name.
 pub(crate) async fn load_shares(
     conn: &mut AnyConnection,
+    sealer: &Sealer,
     account_id: Uuid,
     account: &str,
 ) -> Result<Vec<Share>> {
@@ -24,7 +28,7 @@ pub(crate) async fn load_shares(
         .fetch_all(&mut *conn)
         .await?;
     let which = "g.share_id IN (SELECT id FROM shares WHERE account_id = $1)";
-    let mut grants = load_grants(conn, which, account_id).await?;
+    let mut grants = load_grants(conn, sealer.rows(), which, account_id).await?;
     rows.iter()
         .map(|row| {
             let mut share = share(row, account)?;
@@ -37,10 +41,11 @@ pub(crate) async fn load_shares(
 /// The share of this path with its id and grants.
 pub(crate) async fn load_share(
     conn: &mut AnyConnection,
+    sealer: &Sealer,
     tenant: &TenantInfo,
     path: SharePath<'_>,
 ) -> Result<(Uuid, Share)> {
-    let (owner, _) = load_account(conn, tenant, path.account).await?;
+    let (owner, _) = load_account(conn, sealer, tenant, path.account).await?;
     let row = sql("SELECT id, name, created_at, quota_gib FROM shares
                    WHERE account_id = $1 AND name = $2 AND removed_at IS NULL")
     .bind(uuid_blob(owner.id))
@@ -53,7 +58,7 @@ pub(crate) async fn load_share(
     };
     let id = col_uuid(&row, "id")?;
     let mut share = share(&row, path.account)?;
-    let mut grants = load_grants(conn, "g.share_id = $1", id).await?;
+    let mut grants = load_grants(conn, sealer.rows(), "g.share_id = $1", id).await?;
     share.grants = grants.remove(&id).unwrap_or_default();
     Ok((id, share))
 }
@@ -71,14 +76,45 @@ fn share(row: &AnyRow, account: &str) -> Result<Share> {
     })
 }
 
-/// The grants for which a condition on `$1` holds, to identities that are not deleted, by share; those of a share by name.
+/// What the tag of a grant covers.
+pub(crate) fn grant_row(tenant: TenantId, share: Uuid, identity: Uuid, role: &str) -> RightsRow {
+    let id = [*share.as_bytes(), *identity.as_bytes()].concat();
+    RightsRow::new(RightsTable::Grants, Some(tenant), &id).text(role)
+}
+
+fn rights_of(row: &AnyRow) -> Result<RightsRow> {
+    let role: String = col(row, "role")?;
+    let (share, identity) = (col_uuid(row, "share_id")?, col_uuid(row, "guid")?);
+    Ok(grant_row(col_tenant(row)?, share, identity, &role))
+}
+
+/// Tags the grants of a database of before.
+pub(crate) async fn tag_grants(conn: &mut AnyConnection, rows: &RowTags) -> Result<()> {
+    let found = sql("SELECT share_id, tenant_id, guid, role FROM grants")
+        .fetch_all(&mut *conn)
+        .await?;
+    for row in &found {
+        sql("UPDATE grants SET tag = $3 WHERE share_id = $1 AND guid = $2")
+            .bind(uuid_blob(col_uuid(row, "share_id")?))
+            .bind(uuid_blob(col_uuid(row, "guid")?))
+            .bind(rows.tag(&rights_of(row)?))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The grants for which a condition on `$1` holds, to identities that are not deleted, by share; those of a share by name. A
+/// grant without its tag is left out.
 async fn load_grants(
     conn: &mut AnyConnection,
+    tags: &RowTags,
     which: &str,
     id: Uuid,
 ) -> Result<HashMap<Uuid, Vec<Grant>>> {
     let rows = sql_list(format!(
-        "SELECT g.share_id, i.guid, i.sid, i.kind, i.upn, i.account_name, g.role, g.created_at FROM grants g
+        "SELECT g.share_id, g.tenant_id, i.guid, i.sid, i.kind, i.upn, i.account_name, g.role, g.tag, g.created_at
+         FROM grants g
          JOIN identities i ON i.tenant_id = g.tenant_id AND i.guid = g.guid
          WHERE {which} AND i.state <> 'deleted' ORDER BY i.name_key, i.guid"
     ))
@@ -88,14 +124,16 @@ async fn load_grants(
     .await?;
     let mut grants: HashMap<Uuid, Vec<Grant>> = HashMap::new();
     for row in &rows {
-        grants
-            .entry(col_uuid(row, "share_id")?)
-            .or_default()
-            .push(Grant {
-                identity: identity_ref(row)?,
-                role: col_word(row, "role")?,
-                created_at: col(row, "created_at")?,
-            });
+        let share = col_uuid(row, "share_id")?;
+        let tag: Option<Vec<u8>> = col(row, "tag")?;
+        if !tags.is_authentic(&rights_of(row)?, tag.as_deref()) {
+            continue;
+        }
+        grants.entry(share).or_default().push(Grant {
+            identity: identity_ref(row)?,
+            role: col_word(row, "role")?,
+            created_at: col(row, "created_at")?,
+        });
     }
     Ok(grants)
 }

@@ -1,7 +1,7 @@
 //! Shares and the roles granted on them.
 
-use crate::audit::events::{Actor, NewEvent, audit, record};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::audit::events::{Actor, NewEvent, record};
+use crate::db::change::ChangeScope;
 use crate::db::columns::{tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -12,7 +12,7 @@ use crate::names;
 use crate::random::random_uuid;
 use crate::storage::account_rows::load_account;
 use crate::storage::model::{Grant, Share, SharePath};
-use crate::storage::share_rows::{load_share, load_shares};
+use crate::storage::share_rows::{grant_row, load_share, load_shares};
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
@@ -30,10 +30,9 @@ impl Directory {
     ) -> Result<Share> {
         let name = names::share_name(path.share)?;
         let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (owner, _) = load_account(&mut tx, &tenant_info, path.account).await?;
+        let (owner, _) = load_account(&mut tx, self.sealer(), &tenant_info, path.account).await?;
         let made = Share {
             account: path.account.to_owned(),
             name,
@@ -58,8 +57,8 @@ impl Directory {
             return Err(DirectoryError::exists(RecordKind::Share, target));
         }
         let detail = quota_gib.map_or_else(String::new, |gib| format!("quota {gib} GiB"));
-        audit(&mut tx, by, Some(tenant), "share.create", &target, &detail).await?;
-        self.commit(tx).await?;
+        tx.audit("share.create", &target, &detail).await?;
+        tx.commit().await?;
         Ok(made)
     }
 
@@ -72,10 +71,9 @@ impl Directory {
         quota_gib: Option<u32>,
     ) -> Result<Share> {
         let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (id, mut found) = load_share(&mut tx, &tenant_info, path).await?;
+        let (id, mut found) = load_share(&mut tx, self.sealer(), &tenant_info, path).await?;
         let before = std::mem::replace(&mut found.quota_gib, quota_gib);
         if before == quota_gib {
             return Ok(found);
@@ -88,16 +86,8 @@ impl Directory {
         let words = |gib: Option<u32>| gib.map_or("none".to_owned(), |gib| format!("{gib} GiB"));
         let target = path.to_string();
         let detail = format!("{}, was {}", words(quota_gib), words(before));
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "share.set-quota",
-            &target,
-            &detail,
-        )
-        .await?;
-        self.commit(tx).await?;
+        tx.audit("share.set-quota", &target, &detail).await?;
+        tx.commit().await?;
         Ok(found)
     }
 
@@ -105,15 +95,17 @@ impl Directory {
     pub async fn shares(&self, tenant: TenantId, account: &str) -> Result<Vec<Share>> {
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
-        let (owner, _) = load_account(&mut conn, &tenant_info, account).await?;
-        load_shares(&mut conn, owner.id, account).await
+        let (owner, _) = load_account(&mut conn, self.sealer(), &tenant_info, account).await?;
+        load_shares(&mut conn, self.sealer(), owner.id, account).await
     }
 
     /// A share of an account.
     pub async fn share(&self, tenant: TenantId, path: SharePath<'_>) -> Result<Share> {
         let mut conn = self.snapshot().await?;
         let tenant_info = load_tenant(&mut conn, tenant).await?;
-        Ok(load_share(&mut conn, &tenant_info, path).await?.1)
+        Ok(load_share(&mut conn, self.sealer(), &tenant_info, path)
+            .await?
+            .1)
     }
 
     /// Marks a share deleted and deletes its grants. Its data on hosts stays.
@@ -123,10 +115,9 @@ impl Directory {
         tenant: TenantId,
         path: SharePath<'_>,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (id, _) = load_share(&mut tx, &tenant_info, path).await?;
+        let (id, _) = load_share(&mut tx, self.sealer(), &tenant_info, path).await?;
         sql("DELETE FROM grants WHERE share_id = $1")
             .bind(uuid_blob(id))
             .execute(&mut *tx)
@@ -137,8 +128,8 @@ impl Directory {
             .execute(&mut *tx)
             .await?;
         let target = path.to_string();
-        audit(&mut tx, by, Some(tenant), "share.delete", &target, "").await?;
-        self.commit(tx).await
+        tx.audit("share.delete", &target, "").await?;
+        tx.commit().await
     }
 
     /// Grants a role on a share to a user or group named as in [`Directory::find_identity`]; replaces an earlier grant.
@@ -150,10 +141,9 @@ impl Directory {
         principal: &str,
         role: ShareRole,
     ) -> Result<Grant> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (id, _) = load_share(&mut tx, &tenant_info, path).await?;
+        let (id, _) = load_share(&mut tx, self.sealer(), &tenant_info, path).await?;
         let info = find_identity(&mut tx, tenant, principal, None).await?;
         if info.state == IdentityState::Deleted {
             return Err(DirectoryError::not_found(RecordKind::Identity, principal));
@@ -163,17 +153,19 @@ impl Directory {
             created_at: now_s(),
             identity: IdentityRef::from(info),
         };
-        sql("INSERT INTO grants (share_id, tenant_id, guid, role, created_at) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (share_id, guid) DO UPDATE SET role = $4, created_at = $5")
+        let row = grant_row(tenant, id, grant.identity.guid, role.as_str());
+        sql("INSERT INTO grants (share_id, tenant_id, guid, role, created_at, tag) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (share_id, guid) DO UPDATE SET tenant_id = $2, role = $4, created_at = $5, tag = $6")
             .bind(uuid_blob(id))
             .bind(tenant_blob(tenant))
             .bind(uuid_blob(grant.identity.guid))
             .bind(role.as_str())
             .bind(grant.created_at)
+            .bind(self.sealer().rows().tag(&row))
             .execute(&mut *tx)
             .await?;
         audit_grant(&mut tx, by, tenant, "share.grant", path, &grant).await?;
-        self.commit(tx).await?;
+        tx.commit().await?;
         Ok(grant)
     }
 
@@ -185,10 +177,9 @@ impl Directory {
         path: SharePath<'_>,
         principal: &str,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (id, share) = load_share(&mut tx, &tenant_info, path).await?;
+        let (id, share) = load_share(&mut tx, self.sealer(), &tenant_info, path).await?;
         let info = find_identity(&mut tx, tenant, principal, None).await?;
         let grant = share
             .grants
@@ -203,7 +194,7 @@ impl Directory {
             .execute(&mut *tx)
             .await?;
         audit_grant(&mut tx, by, tenant, "share.revoke", path, &grant).await?;
-        self.commit(tx).await
+        tx.commit().await
     }
 }
 

@@ -1,8 +1,8 @@
 //! Connectors: the registered link between one AD domain and a tenant. The token of a connector says what it permits.
 //! At most one sync agent works for a connector at a time, under a lease that expires.
 
-use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token};
-use crate::audit::events::{Actor, audit};
+use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token, revoke_all};
+use crate::audit::events::Actor;
 use crate::db::change::{ChangeScope, lock_and_bump};
 use crate::db::columns::{col, tenant_blob};
 use crate::db::statement::sql;
@@ -10,10 +10,10 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::names::invalid;
-use crate::sync::model::SyncLease;
 use crate::tenants::domains::find_domain;
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::{Connector, LeaseHolder};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use zeroize::Zeroizing;
@@ -27,19 +27,6 @@ pub const MAX_LEASE_S: u32 = 300;
 /// The longest name of the holder of a lease, in characters.
 const MAX_HOLDER: usize = 128;
 
-/// A connector, without its token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectorInfo {
-    /// The DNS name of its AD domain, lower case.
-    pub domain: String,
-    /// Whether it may also rotate the trust of that domain.
-    pub rotate_trust: bool,
-    /// When it was created, Unix seconds.
-    pub created_at: i64,
-    /// When a sync of the domain last succeeded, Unix seconds.
-    pub last_success_at: Option<i64>,
-}
-
 impl Directory {
     /// Creates the connector of a registered domain and returns its token, this once. Refused with `connector_exists`
     /// if the domain has one.
@@ -51,8 +38,7 @@ impl Directory {
         rotate_trust: bool,
     ) -> Result<(Zeroizing<String>, TokenInfo)> {
         let domain = names::dns_name("domain", domain)?;
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Nothing).await?;
         if find_domain(&mut tx, tenant, &domain).await?.is_none() {
             return Err(DirectoryError::not_found(RecordKind::Domain, domain));
         }
@@ -73,13 +59,22 @@ impl Directory {
             },
             expires_at: None,
         };
-        let made = add_token(&mut tx, by, new, "connector.create").await?;
-        self.commit(tx).await?;
+        let made = add_token(
+            &mut tx,
+            self.sealer(),
+            by,
+            new,
+            None,
+            "connector.create",
+            now_s(),
+        )
+        .await?;
+        tx.commit().await?;
         Ok(made)
     }
 
     /// The connectors that are not revoked, by domain.
-    pub async fn connectors(&self, tenant: TenantId) -> Result<Vec<ConnectorInfo>> {
+    pub async fn connectors(&self, tenant: TenantId) -> Result<Vec<Connector>> {
         let rows = sql(
             "SELECT t.scope, t.rotate_trust, t.created_at, d.sync_success_at FROM tokens t
                         LEFT JOIN domains d ON d.tenant_id = t.tenant_id AND d.dns_name = t.scope
@@ -90,7 +85,7 @@ impl Directory {
         .fetch_all(self.readers())
         .await?;
         let info = |row: &AnyRow| {
-            Ok(ConnectorInfo {
+            Ok(Connector {
                 domain: col(row, "scope")?,
                 rotate_trust: col::<i64>(row, "rotate_trust")? != 0,
                 created_at: col(row, "created_at")?,
@@ -103,16 +98,8 @@ impl Directory {
     /// Revokes a connector: its token and the lease of its agent.
     pub async fn revoke_connector(&self, by: &Actor, tenant: TenantId, domain: &str) -> Result<()> {
         let domain = names::dns_name("domain", domain)?;
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
-        let done = sql("UPDATE tokens SET revoked_at = $3
-                        WHERE tenant_id = $1 AND role = 'connector' AND scope = $2 AND revoked_at IS NULL")
-            .bind(tenant_blob(tenant))
-            .bind(domain.as_str())
-            .bind(now_s())
-            .execute(&mut *tx)
-            .await?;
-        if done.rows_affected() == 0 {
+        let mut tx = self.change(by, tenant, ChangeScope::Nothing).await?;
+        if revoke_all(&mut tx, tenant, "connector", &domain).await? == 0 {
             return Err(DirectoryError::not_found(RecordKind::Connector, domain));
         }
         sql("DELETE FROM sync_leases WHERE tenant_id = $1 AND domain = $2")
@@ -120,8 +107,8 @@ impl Directory {
             .bind(domain.as_str())
             .execute(&mut *tx)
             .await?;
-        audit(&mut tx, by, Some(tenant), "connector.revoke", &domain, "").await?;
-        self.commit(tx).await
+        tx.audit("connector.revoke", &domain, "").await?;
+        tx.commit().await
     }
 
     /// Acquires or renews the lease of a domain's sync for `seconds`. If another agent holds it, nothing changes.
@@ -132,7 +119,7 @@ impl Directory {
         domain: &str,
         holder: &str,
         seconds: u32,
-    ) -> Result<SyncLease> {
+    ) -> Result<LeaseHolder> {
         let domain = names::dns_name("domain", domain)?;
         names::plain_text("holder", holder, MAX_HOLDER, false)?;
         if !(MIN_LEASE_S..=MAX_LEASE_S).contains(&seconds) {
@@ -149,7 +136,7 @@ impl Directory {
         {
             return Ok(other);
         }
-        let lease = SyncLease {
+        let lease = LeaseHolder {
             holder: holder.to_owned(),
             expires_at: now_s().saturating_add(i64::from(seconds)),
         };
@@ -165,23 +152,34 @@ impl Directory {
         Ok(lease)
     }
 
-    /// Releases the lease; not that of another holder.
+    /// Releases the lease; not that of another holder. `problem` is why the agent did not succeed; it stands until a run does.
     pub async fn release_sync_lease(
         &self,
         tenant: TenantId,
         domain: &str,
         holder: &str,
+        problem: Option<&str>,
     ) -> Result<()> {
         let domain = names::dns_name("domain", domain)?;
         names::plain_text("holder", holder, MAX_HOLDER, false)?;
         let mut tx = self.begin().await?;
         lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
-        sql("DELETE FROM sync_leases WHERE tenant_id = $1 AND domain = $2 AND holder = $3")
-            .bind(tenant_blob(tenant))
-            .bind(domain)
-            .bind(holder)
-            .execute(&mut *tx)
-            .await?;
+        let released =
+            sql("DELETE FROM sync_leases WHERE tenant_id = $1 AND domain = $2 AND holder = $3")
+                .bind(tenant_blob(tenant))
+                .bind(domain.as_str())
+                .bind(holder)
+                .execute(&mut *tx)
+                .await?
+                .rows_affected();
+        if let Some(problem) = problem.filter(|_| released > 0) {
+            sql("UPDATE domains SET sync_problem = $3 WHERE tenant_id = $1 AND dns_name = $2")
+                .bind(tenant_blob(tenant))
+                .bind(domain)
+                .bind(names::shown(problem))
+                .execute(&mut *tx)
+                .await?;
+        }
         self.commit(tx).await
     }
 }
@@ -192,7 +190,7 @@ pub(crate) async fn sync_lease(
     conn: &mut AnyConnection,
     tenant: TenantId,
     domain: &str,
-) -> Result<Option<SyncLease>> {
+) -> Result<Option<LeaseHolder>> {
     let now = now_s();
     let row = sql("SELECT holder, expires_at FROM sync_leases
          WHERE tenant_id = $1 AND domain = $2 AND expires_at > $3 AND expires_at <= $4")
@@ -203,7 +201,7 @@ pub(crate) async fn sync_lease(
     .fetch_optional(conn)
     .await?;
     let lease = |row: &AnyRow| {
-        Ok(SyncLease {
+        Ok(LeaseHolder {
             holder: col(row, "holder")?,
             expires_at: col(row, "expires_at")?,
         })

@@ -3,11 +3,13 @@
 pub(crate) mod apply;
 pub(crate) mod connectors;
 pub(crate) mod deletion_guard;
+pub(crate) mod deletion_permits;
 pub(crate) mod model;
 pub(crate) mod read;
 
 use crate::audit::events::{Actor, NewEvent, record};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::claimed_names::InstallationNames;
+use crate::db::change::ChangeScope;
 use crate::db::columns::{col, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -15,18 +17,17 @@ use crate::error::{DirectoryError, Refusal, Result};
 use crate::names;
 use crate::sync::apply::Run;
 use crate::sync::connectors::check_lease;
-use crate::sync::model::{
-    ApplyIdentities, ApplyOutcome, IdentityChange, MAX_CHANGES, MAX_CURSOR, MAX_FAILURES,
-    MAX_MEMBER_CHANGES,
-};
+use crate::sync::model::{ApplyIdentities, IdentityChange, MAX_CURSOR};
 use crate::sync::read::{failures, too_many_changes};
 use crate::tenants::domains;
 use crate::tenants::domains::{DomainInfo, NewDomain, find_domain};
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
-use crossrealm_types::EventOutcome;
+use crossrealm_types::{
+    ApplyIdentitiesResult, EventOutcome, MAX_CHANGES, MAX_FAILURES, MAX_MEMBER_CHANGES,
+};
 use sqlx::AnyConnection;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 impl Directory {
@@ -36,13 +37,13 @@ impl Directory {
     /// Refused as a whole with `domain_sid_mismatch` if the domain is registered with another SID, with
     /// `too_many_changes` beyond [`MAX_CHANGES`], [`MAX_MEMBER_CHANGES`] or [`MAX_FAILURES`], with `lease_lost` while
     /// another agent holds the lease, with `cursor_moved` if the run started from a cursor that is not the stored one,
-    /// and with `too_many_deletions` beyond what needs no declaration; the last is audited.
+    /// and with `too_many_deletions` beyond what needs no permit; the last is audited.
     pub async fn apply_identities(
         &self,
         by: &Actor,
         tenant: TenantId,
         wanted: ApplyIdentities,
-    ) -> Result<ApplyOutcome> {
+    ) -> Result<ApplyIdentitiesResult> {
         check_bounds(&wanted)?;
         match self.apply_checked(by, tenant, &wanted).await {
             Err(DirectoryError::Refused(refusal @ Refusal::TooManyDeletions { .. })) => {
@@ -60,22 +61,33 @@ impl Directory {
         by: &Actor,
         tenant: TenantId,
         wanted: &ApplyIdentities,
-    ) -> Result<ApplyOutcome> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Identities).await?;
-        let domain = register_own(&mut tx, by, tenant, &wanted.domain).await?;
+    ) -> Result<ApplyIdentitiesResult> {
+        let mut tx = self.change(by, tenant, ChangeScope::Identities).await?;
+        let domain = register_own(&mut tx, self.installation(), by, tenant, &wanted.domain).await?;
         let holder = wanted.holder.as_deref();
         check_lease(&mut tx, tenant, &domain.dns_name, holder).await?;
         check_cursor(&mut tx, tenant, &domain.dns_name, wanted).await?;
         let policy = load_tenant(&mut tx, tenant).await?.policy;
         let mut run = Run::begin(&mut tx, by, tenant, &domain, wanted.run_id, policy).await?;
         run.apply(&mut tx, &wanted.changes).await?;
-        let outcome = run.finish(&mut tx).await?;
-        deletion_guard::check(&mut tx, by, tenant, &domain.dns_name, wanted, &outcome).await?;
+        let (outcome, refusals) = run.finish(&mut tx).await?;
+        if let Some(event) = refusals.filter(|event| self.admits(event)) {
+            record(&mut tx, &event).await?;
+        }
+        deletion_guard::check(
+            &mut tx,
+            self.sealer().rows(),
+            by,
+            tenant,
+            &domain.dns_name,
+            wanted,
+            &outcome,
+        )
+        .await?;
         if wanted.last {
             end_run(&mut tx, tenant, &domain.dns_name, wanted).await?;
         }
-        self.commit(tx).await?;
+        tx.commit().await?;
         Ok(outcome)
     }
 
@@ -86,8 +98,6 @@ impl Directory {
         domain: &str,
         refusal: &Refusal,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Nothing).await?;
         let event = NewEvent {
             outcome: EventOutcome::Refused,
             reason: refusal.code().to_owned(),
@@ -95,15 +105,27 @@ impl Directory {
             detail: refusal.to_string(),
             ..NewEvent::audit(by, Some(tenant), "sync.refuse")
         };
+        if !self.admits(&event) {
+            return Ok(());
+        }
+        let mut tx = self.change(by, tenant, ChangeScope::Nothing).await?;
         record(&mut tx, &event).await?;
-        self.commit(tx).await
+        tx.commit().await
     }
 }
 
 /// The checks of a request that need no database.
 fn check_bounds(wanted: &ApplyIdentities) -> Result<()> {
     let members = |change: &IdentityChange| match change {
-        IdentityChange::Members { add, remove, .. } => add.len() + remove.len(),
+        IdentityChange::Members {
+            add,
+            remove,
+            elsewhere,
+            ..
+        } => {
+            let domains = elsewhere.as_ref().map_or(0, HashMap::len);
+            domains.max(add.len() + remove.len())
+        }
         _ => 0,
     };
     let crowded = |change: &IdentityChange| members(change) > MAX_MEMBER_CHANGES;
@@ -153,21 +175,33 @@ async fn check_cursor(
     .into())
 }
 
-/// Registers the agent's domain if it is not registered. An agent cannot move a registered domain to another forest:
-/// through which trust its users arrive is an administrator's decision.
+/// Registers the agent's domain if it is not registered. An agent cannot rename a registered domain or move it to another
+/// forest: by which name and through which trust its users arrive is an administrator's decision.
 async fn register_own(
     conn: &mut AnyConnection,
+    installation: &InstallationNames,
     by: &Actor,
     tenant: TenantId,
     domain: &NewDomain,
 ) -> Result<DomainInfo> {
     let name = names::dns_name("domain", &domain.dns_name)?;
     let known = find_domain(conn, tenant, &name).await?;
+    if let Some(known) = &known {
+        let given = names::flat_name(&domain.flat_name)?;
+        if given != known.flat_name {
+            return Err(Refusal::FlatNameMismatch {
+                domain: name,
+                known: known.flat_name.clone(),
+                given,
+            }
+            .into());
+        }
+    }
     let domain = NewDomain {
         forest_root: domain.forest_root.clone().filter(|_| known.is_none()),
         ..domain.clone()
     };
-    domains::register(conn, by, tenant, &domain).await
+    domains::register(conn, installation, by, tenant, &domain).await
 }
 
 /// Stores the objects that the agent could not process, and how many there are. After an incremental run earlier
@@ -205,13 +239,14 @@ async fn keep_failures(
         .execute(&mut *conn)
         .await?;
     for (position, failure) in (0_i64..).zip(all.iter().take(MAX_FAILURES)) {
-        sql("INSERT INTO sync_failures (tenant_id, domain, position, guid, name, reason) VALUES ($1, $2, $3, $4, $5, $6)")
+        sql("INSERT INTO sync_failures (tenant_id, domain, position, guid, name, reason, exceeds) VALUES ($1, $2, $3, $4, $5, $6, $7)")
             .bind(tenant_blob(tenant))
             .bind(domain)
             .bind(position)
             .bind(failure.object_guid.map(uuid_blob))
             .bind(names::shown(&failure.name))
             .bind(names::shown(&failure.reason))
+            .bind(i64::from(failure.exceeds))
             .execute(&mut *conn)
             .await?;
     }
@@ -226,7 +261,9 @@ async fn end_run(
     wanted: &ApplyIdentities,
 ) -> Result<()> {
     let failed = keep_failures(conn, tenant, domain, wanted).await?;
-    sql("UPDATE domains SET sync_cursor = $3, sync_run = $4, sync_success_at = $5, sync_skipped = $6, sync_failed = $7
+    // A full sync brings back what a database that went back in time had lost.
+    sql("UPDATE domains SET sync_cursor = $3, sync_run = $4, sync_success_at = $5, sync_skipped = $6, sync_failed = $7,
+         awaits_sync = CASE WHEN $8 = 1 THEN awaits_sync ELSE 0 END, sync_problem = NULL
          WHERE tenant_id = $1 AND dns_name = $2")
         .bind(tenant_blob(tenant))
         .bind(domain)
@@ -235,6 +272,7 @@ async fn end_run(
         .bind(crossrealm_os::clock::now_s())
         .bind(i64::try_from(wanted.skipped).unwrap_or(i64::MAX))
         .bind(i64::try_from(failed).unwrap_or(i64::MAX))
+        .bind(i64::from(wanted.incremental))
         .execute(conn)
         .await?;
     Ok(())

@@ -2,59 +2,15 @@
 
 use crate::page::Paged;
 use crate::tenants::domains::{DomainInfo, NewDomain};
-use crossrealm_types::{DisabledReason, IdentityKind, IdentityState, RefusedChangeCode, Sid};
+use crossrealm_types::{LeaseHolder, Sid, SyncFailure, SyncedIdentity};
+use std::collections::HashMap;
 use uuid::Uuid;
-
-/// The lease of a domain's sync.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncLease {
-    /// The agent's name for itself.
-    pub holder: String,
-    /// When the lease ends unless it is renewed, Unix seconds.
-    pub expires_at: i64,
-}
-
-/// The most changes in one request.
-pub const MAX_CHANGES: usize = 1000;
-
-/// The most members added and removed by one change.
-pub const MAX_MEMBER_CHANGES: usize = 5000;
 
 /// The most members in one answer, over all its groups.
 pub const MAX_MEMBERS_READ: usize = 20_000;
 
-/// The most failures in one request, and stored.
-pub const MAX_FAILURES: usize = 1000;
-
 /// The longest cursor, in bytes.
 pub const MAX_CURSOR: usize = 64 << 10;
-
-/// A user or group as AD has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncedIdentity {
-    /// `objectGUID`, the anchor.
-    pub object_guid: Uuid,
-    /// User or group. Never changes.
-    pub kind: IdentityKind,
-    /// `objectSid`. Never changes.
-    pub sid: Sid,
-    /// `sAMAccountName`.
-    pub account_name: String,
-    /// The user principal name; empty where there is none.
-    pub upn: String,
-    /// The display name; may be empty.
-    pub display_name: String,
-    /// Whether it may sign in.
-    pub state: IdentityState,
-    /// Why it may not.
-    pub disabled_reason: Option<DisabledReason>,
-    /// The RID of a user's primary group; 0 for groups.
-    pub primary_group_rid: u32,
-    /// A group's direct members, by GUID, when read; ignored when written.
-    pub members: Vec<Uuid>,
-    /// Whether there are more members, to be read with [`Directory::domain_members`](crate::Directory::domain_members).
-    pub more_members: bool,
-}
 
 /// One change; a request's changes are applied in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,9 +25,22 @@ pub enum IdentityChange {
         add: Vec<Uuid>,
         /// Identities to remove.
         remove: Vec<Uuid>,
+        /// The SIDs of the domains of those to add that are in another domain of the forest; the others are in the
+        /// group's. `None` if the agent does not know.
+        elsewhere: Option<HashMap<Uuid, Sid>>,
     },
     /// Marks an identity deleted. Its SID stays reserved, its memberships end.
     Delete(Uuid),
+}
+
+/// A change of a group's members, as [`IdentityChange::Members`] has it.
+#[derive(Clone, Copy)]
+pub(crate) struct MemberChange<'a> {
+    pub(crate) group: Uuid,
+    pub(crate) add: &'a [Uuid],
+    pub(crate) remove: &'a [Uuid],
+    /// The domains of those to add that are not in the group's domain; `None` if the agent does not know.
+    pub(crate) elsewhere: Option<&'a HashMap<Uuid, Sid>>,
 }
 
 /// A request of the sync agent, applied in one transaction, except for objects that are refused.
@@ -81,7 +50,7 @@ pub struct ApplyIdentities {
     pub run_id: Uuid,
     /// The domain; registered if it is not.
     pub domain: NewDomain,
-    /// At most [`MAX_CHANGES`].
+    /// At most [`MAX_CHANGES`](crossrealm_types::MAX_CHANGES).
     pub changes: Vec<IdentityChange>,
     /// Objects that the agent skipped by its own rules.
     pub skipped: u64,
@@ -93,59 +62,15 @@ pub struct ApplyIdentities {
     pub holder: Option<String>,
     /// The cursor that the run started from, if it depends on it; empty if there was none.
     pub previous_cursor: Option<String>,
-    /// Objects that the agent could not process; at most [`MAX_FAILURES`].
+    /// Objects that the agent could not process; at most [`MAX_FAILURES`](crossrealm_types::MAX_FAILURES).
     pub failures: Vec<SyncFailure>,
     /// How many objects the agent could not process, including those not listed.
     pub failed: u64,
-    /// How many identities the run may delete or disable, if declared; otherwise the domain's limit applies.
+    /// How many identities the run may delete or disable, if an administrator who makes the request declared it;
+    /// otherwise a permit or the domain's limit applies.
     pub accept_deletions: Option<u64>,
     /// Whether the sync was incremental: earlier failures of other objects stand.
     pub incremental: bool,
-}
-
-/// An object that the agent could not process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncFailure {
-    /// The object's GUID, if known.
-    pub object_guid: Option<Uuid>,
-    /// The agent's name for it.
-    pub name: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// The result of a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ApplyOutcome {
-    /// Identities created.
-    pub created: u64,
-    /// Identities changed, including restored ones.
-    pub updated: u64,
-    /// Identities marked deleted.
-    pub deleted: u64,
-    /// Identities that could sign in and no longer can; included in `updated`.
-    pub disabled: u64,
-    /// Identities that needed no change.
-    pub unchanged: u64,
-    /// Direct memberships added.
-    pub memberships_added: u64,
-    /// Direct memberships removed, including those of deleted identities.
-    pub memberships_removed: u64,
-    /// Objects that were refused, each audited; the rest was applied.
-    pub refused: Vec<RefusedChange>,
-}
-
-/// An object that was refused, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedChange {
-    /// The object.
-    pub object_guid: Uuid,
-    /// Its account name, where known.
-    pub account_name: String,
-    /// The stable code.
-    pub code: RefusedChangeCode,
-    /// The message for people.
-    pub message: String,
 }
 
 /// The state of a domain's sync.
@@ -167,8 +92,15 @@ pub struct SyncState {
     pub refused: u64,
     /// Objects that the agent could not process.
     pub failed: u64,
+    /// Whether the database went back in time and a full sync must bring back what it lost.
+    pub awaits_full_sync: bool,
     /// The lease that is in force.
-    pub lease: Option<SyncLease>,
+    pub lease: Option<LeaseHolder>,
+    /// Why the last agent gave up, if no run has succeeded since.
+    pub problem: Option<String>,
+    /// How many identities the next run may delete or disable by an administrator's permit; only from
+    /// [`sync_state`](crate::Directory::sync_state).
+    pub deletions_allowed: u64,
 }
 
 /// A page of a domain's hybrid identities.

@@ -1,7 +1,7 @@
 //! What the sync agent and administrators read of a domain's sync.
 
 use crate::db::columns::{col, col_uuid, col_word, tenant_blob, uuid_blob};
-use crate::db::statement::{CHUNK, placeholders, sql, sql_list};
+use crate::db::statement::{CHUNK, on_objects, placeholders, sql, sql_list};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::identities::find::by_guid;
@@ -9,14 +9,15 @@ use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
 use crate::names;
 use crate::page::{Page, Paged};
 use crate::sync::connectors::sync_lease;
-use crate::sync::model::{
-    DomainIdentities, MAX_CHANGES, MAX_FAILURES, MAX_MEMBER_CHANGES, MAX_MEMBERS_READ,
-    RefusedChange, SyncFailure, SyncState, SyncedIdentity,
-};
+use crate::sync::deletion_permits;
+use crate::sync::model::{DomainIdentities, MAX_MEMBERS_READ, SyncState};
 use crate::tenants::domains::find_domain;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
-use crossrealm_types::IdentityKind;
+use crossrealm_types::{
+    IdentityKind, MAX_CHANGES, MAX_FAILURES, MAX_MEMBER_CHANGES, RefusedChange, SyncFailure,
+    SyncedIdentity,
+};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::collections::HashMap;
@@ -119,7 +120,12 @@ impl Directory {
     pub async fn sync_state(&self, tenant: TenantId, domain: &str) -> Result<SyncState> {
         let name = names::dns_name("domain", domain)?;
         let mut conn = self.readers().acquire().await?;
-        state(&mut conn, tenant, &name).await
+        let tags = self.sealer().rows();
+        let permit = deletion_permits::usable(&mut conn, tags, tenant, &name, None).await?;
+        Ok(SyncState {
+            deletions_allowed: permit.map_or(0, |permit| permit.deletions),
+            ..state(&mut conn, tenant, &name).await?
+        })
     }
 
     /// The objects of a domain that the last attempt to sync them refused, by account name; at most 1000.
@@ -228,15 +234,12 @@ async fn direct_members(
     groups: &[Uuid],
     limit: usize,
 ) -> Result<Vec<(Uuid, Uuid)>> {
-    let mut statement = sql_list(format!(
-        "SELECT group_guid, member_guid FROM memberships WHERE tenant_id = $1 AND group_guid IN ({})
-         ORDER BY group_guid, member_guid LIMIT {limit}",
-        placeholders(2, groups.len())
-    ))
-    .bind(tenant_blob(tenant));
-    for guid in groups {
-        statement = statement.bind(uuid_blob(*guid));
-    }
+    let statement = on_objects(tenant, groups, |guids| {
+        format!(
+        "SELECT group_guid, member_guid FROM memberships WHERE tenant_id = $1 AND group_guid IN ({guids})
+         ORDER BY group_guid, member_guid LIMIT {limit}"
+)
+    });
     let rows = statement.fetch_all(conn).await?;
     let pair = |row: &AnyRow| Ok((col_uuid(row, "group_guid")?, col_uuid(row, "member_guid")?));
     rows.iter().map(pair).collect()
@@ -248,7 +251,7 @@ pub(crate) async fn state(
     domain: &str,
 ) -> Result<SyncState> {
     let lease = sync_lease(conn, tenant, domain).await?;
-    let row = sql("SELECT sync_cursor, sync_run, sync_success_at, sync_skipped, sync_failed,
+    let row = sql("SELECT sync_cursor, sync_run, sync_success_at, sync_skipped, sync_failed, awaits_sync, sync_problem,
           (SELECT COUNT(*) FROM identities WHERE tenant_id = $1 AND domain = $2 AND kind = 'user' AND state <> 'deleted') AS users,
           (SELECT COUNT(*) FROM identities WHERE tenant_id = $1 AND domain = $2 AND kind = 'group' AND state <> 'deleted') AS groups_,
           (SELECT COUNT(*) FROM sync_refusals WHERE tenant_id = $1 AND domain = $2) AS refused
@@ -266,6 +269,8 @@ pub(crate) async fn state(
     let run: Option<String> = col(&row, "sync_run")?;
     let count = |name| Ok::<u64, DirectoryError>(col::<i64>(&row, name)?.unsigned_abs());
     Ok(SyncState {
+        deletions_allowed: 0,
+        problem: col(&row, "sync_problem")?,
         cursor: col(&row, "sync_cursor")?,
         last_run_id: run.and_then(|text| Uuid::parse_str(&text).ok()),
         last_success_at: col(&row, "sync_success_at")?,
@@ -274,6 +279,7 @@ pub(crate) async fn state(
         skipped: count("sync_skipped")?,
         refused: count("refused")?,
         failed: count("sync_failed")?,
+        awaits_full_sync: count("awaits_sync")? != 0,
         lease,
     })
 }
@@ -283,7 +289,7 @@ pub(crate) async fn failures(
     tenant: TenantId,
     domain: &str,
 ) -> Result<Vec<SyncFailure>> {
-    let rows = sql("SELECT guid, name, reason FROM sync_failures WHERE tenant_id = $1 AND domain = $2 ORDER BY position")
+    let rows = sql("SELECT guid, name, reason, exceeds FROM sync_failures WHERE tenant_id = $1 AND domain = $2 ORDER BY position")
         .bind(tenant_blob(tenant))
         .bind(domain)
         .fetch_all(conn)
@@ -294,6 +300,7 @@ pub(crate) async fn failures(
             object_guid: guid.and_then(|bytes| Uuid::from_slice(&bytes).ok()),
             name: col(row, "name")?,
             reason: col(row, "reason")?,
+            exceeds: col::<i64>(row, "exceeds")? != 0,
         })
     };
     rows.iter().map(failure).collect()

@@ -1,7 +1,8 @@
 //! The AD domains registered with a tenant: their users may arrive, and their SIDs count.
 
 use crate::audit::events::{Actor, audit};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::claimed_names::{Claim, InstallationNames, claim, lies_below};
+use crate::db::change::ChangeScope;
 use crate::db::columns::{col, col_sid, tenant_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -50,18 +51,18 @@ impl Directory {
     /// Registers an AD domain, or does nothing if it is registered. Without `forest_root` the root is the trusted
     /// domain that the name lies below, otherwise the domain itself.
     ///
-    /// Refused with `domain_sid_mismatch` if the name is registered with another SID, and with `domain_sid_taken` if
-    /// the SID belongs to another domain or to the tenant itself.
+    /// Refused with `domain_sid_mismatch` if the name is registered with another SID, and with `domain_sid_taken` or
+    /// `flat_name_taken` if the SID or flat name belongs to another domain or to the tenant itself. Refused with `ad_domain_covers_name` or
+    /// `name_reserved` if a tenant or the installation holds a name that the domain would answer for.
     pub async fn register_domain(
         &self,
         by: &Actor,
         tenant: TenantId,
         new: &NewDomain,
     ) -> Result<DomainInfo> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
-        let domain = register(&mut tx, by, tenant, new).await?;
-        self.commit(tx).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
+        let domain = register(&mut tx, self.installation(), by, tenant, new).await?;
+        tx.commit().await?;
         Ok(domain)
     }
 
@@ -127,6 +128,7 @@ fn domain_info(row: &AnyRow) -> Result<DomainInfo> {
 /// [`Directory::register_domain`] in the caller's transaction, which holds the tenant's lock.
 pub(crate) async fn register(
     conn: &mut AnyConnection,
+    installation: &InstallationNames,
     by: &Actor,
     tenant: TenantId,
     new: &NewDomain,
@@ -143,6 +145,9 @@ pub(crate) async fn register(
     let domains = load_domains(conn, tenant).await?;
     let known = domains.iter().find(|domain| domain.dns_name == dns_name);
     refuse_other_sid(conn, tenant, &dns_name, known, &domains, new).await?;
+    if known.is_none_or(|known| known.flat_name != flat_name) {
+        refuse_taken_flat_name(conn, tenant, &dns_name, &flat_name, &domains).await?;
+    }
     let forest_root = match (&new.forest_root, known) {
         (Some(root), _) => names::dns_name("forest root", root)?,
         (None, Some(known)) => known.forest_root.clone(),
@@ -158,6 +163,15 @@ pub(crate) async fn register(
     };
     if known == Some(&domain) {
         return Ok(domain);
+    }
+    let held = |name: &str| {
+        let mut held = domains.iter();
+        held.any(|domain| domain.dns_name == name || domain.forest_root == name)
+    };
+    for name in [&domain.dns_name, &domain.forest_root] {
+        if !held(name) {
+            claim(conn, installation, tenant, name, Claim::AdDomain).await?;
+        }
     }
     sql(
         "INSERT INTO domains (tenant_id, dns_name, flat_name, sid, forest_root, created_at)
@@ -219,6 +233,31 @@ async fn refuse_other_sid(
     }
 }
 
+async fn refuse_taken_flat_name(
+    conn: &mut AnyConnection,
+    tenant: TenantId,
+    dns_name: &str,
+    flat_name: &str,
+    domains: &[DomainInfo],
+) -> Result<()> {
+    let other = domains
+        .iter()
+        .find(|other| other.flat_name == flat_name && other.dns_name != dns_name)
+        .map(|other| format!("domain `{}`", other.dns_name));
+    let tenant_name = load_tenant(conn, tenant).await?.flat_name;
+    let holder =
+        other.or_else(|| (tenant_name == flat_name).then(|| "the tenant itself".to_owned()));
+    match holder {
+        None => Ok(()),
+        Some(holder) => Err(Refusal::FlatNameTaken {
+            domain: dns_name.to_owned(),
+            flat_name: flat_name.to_owned(),
+            holder,
+        }
+        .into()),
+    }
+}
+
 /// The trusted domain that `dns_name` lies below, otherwise `dns_name` itself.
 async fn trusted_above(
     conn: &mut AnyConnection,
@@ -236,10 +275,4 @@ async fn trusted_above(
         }
     }
     Ok(dns_name.to_owned())
-}
-
-/// Whether a DNS name is a true subdomain of another.
-pub(crate) fn lies_below(name: &str, upper: &str) -> bool {
-    name.strip_suffix(upper)
-        .is_some_and(|head| head.ends_with('.'))
 }

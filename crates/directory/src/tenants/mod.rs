@@ -5,7 +5,8 @@ pub(crate) mod id_ranges;
 pub(crate) mod model;
 
 use crate::audit::events::{Actor, audit};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::claimed_names::{Claim, InstallationNames, NameScope, claim};
+use crate::db::change::ChangeScope;
 use crate::db::columns::{col, tenant_blob};
 use crate::db::statement::{Statement, is_taken, sql};
 use crate::directory::Directory;
@@ -14,8 +15,9 @@ use crate::names;
 use crate::names::invalid;
 use crate::page::{Page, Paged};
 use crate::random::{random, random_uuid};
-use crate::service_keys::insert_key;
-use crate::tenants::model::{NewTenant, TenantInfo, krbtgt, load_tenant, tenant_info};
+use crate::service_keys::{self, RealmKeyRotation, insert_key, krbtgt};
+use crate::tenant_info::TenantInfo;
+use crate::tenants::model::{NewTenant, load_tenant, tenant_info};
 use crossrealm_kdc::{Policy, TenantId};
 use crossrealm_os::clock::now_s;
 use crossrealm_types::{KeySlot, Sid};
@@ -35,9 +37,12 @@ const MAX_LIFE_S: u32 = 30 * 24 * 3600;
 
 impl Directory {
     /// Creates a tenant with a random SID and the keys of its realm.
+    ///
+    /// Refused with `name_reserved`, `name_in_ad_domain` or `name_of_other_tenant` if its domain, realm or one of its
+    /// top-level names belongs to the installation, an AD domain or another tenant.
     pub async fn create_tenant(&self, by: &Actor, new: NewTenant) -> Result<TenantInfo> {
         let mut tx = self.begin().await?;
-        let info = checked(&mut tx, new).await?;
+        let info = checked(&mut tx, self.installation(), new).await?;
         sql("INSERT INTO tenants (id, name, domain, realm, flat_name, sid, top_level_names, max_ticket_life_s,
              max_renewable_life_s, allow_low_rids, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
             .bind(tenant_blob(info.id))
@@ -160,8 +165,7 @@ impl Directory {
     /// Replaces a tenant's ticket policy.
     pub async fn set_policy(&self, by: &Actor, tenant: TenantId, policy: Policy) -> Result<()> {
         check_policy(&policy)?;
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         sql("UPDATE tenants SET max_ticket_life_s = $2, max_renewable_life_s = $3, allow_low_rids = $4 WHERE id = $1")
             .bind(tenant_blob(tenant))
             .bind(i64::from(policy.max_ticket_life_s))
@@ -174,34 +178,59 @@ impl Directory {
             policy.max_ticket_life_s, policy.max_renewable_life_s, policy.allow_low_rids
         );
         let name = load_tenant(&mut tx, tenant).await?.name;
-        audit(&mut tx, by, Some(tenant), "tenant.policy", &name, &detail).await?;
-        self.commit(tx).await
+        tx.audit("tenant.policy", &name, &detail).await?;
+        tx.commit().await
+    }
+
+    /// Creates a new key of the realm. No ticket fails: TGTs of the keys before are good until their life ends. With
+    /// `compromised` these keys are deleted at once, and every TGT of the realm ends.
+    ///
+    /// Refused with `too_many_realm_keys` while too many keys are in use.
+    pub async fn rotate_realm_key(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        compromised: bool,
+    ) -> Result<RealmKeyRotation> {
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
+        let info = load_tenant(&mut tx, tenant).await?;
+        let made =
+            service_keys::rotate_realm_key(&mut tx, self.sealer(), &info, compromised).await?;
+        let before = match made.previous_until {
+            Some(_) => "earlier ones decrypt until the last of their tickets ends",
+            None => "earlier ones deleted, all TGTs of the realm ended",
+        };
+        let detail = format!("kvno {}; {before}", made.kvno);
+        tx.audit("tenant.rotate-key", &info.name, &detail).await?;
+        tx.commit().await?;
+        Ok(made)
     }
 
     /// Deletes a tenant with all its records. Its audit events stay.
     pub async fn delete_tenant(&self, by: &Actor, tenant: TenantId) -> Result<()> {
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let info = load_tenant(&mut tx, tenant).await?;
+        // The tenant's tokens go with it; its hosts must still learn that they were revoked.
+        sql("INSERT INTO dismissed_hosts (hash, id)
+             SELECT hash, id FROM tokens WHERE tenant_id = $1 AND role = 'host'")
+        .bind(tenant_blob(tenant))
+        .execute(&mut *tx)
+        .await?;
         sql("DELETE FROM tenants WHERE id = $1")
             .bind(tenant_blob(tenant))
             .execute(&mut *tx)
             .await?;
-        audit(
-            &mut tx,
-            by,
-            Some(tenant),
-            "tenant.delete",
-            &info.name,
-            &info.realm,
-        )
-        .await?;
-        self.commit(tx).await
+        tx.audit("tenant.delete", &info.name, &info.realm).await?;
+        tx.commit().await
     }
 }
 
 /// The tenant to store: names in canonical spelling, defaults filled in, and nothing taken.
-async fn checked(conn: &mut AnyConnection, new: NewTenant) -> Result<TenantInfo> {
+async fn checked(
+    conn: &mut AnyConnection,
+    installation: &InstallationNames,
+    new: NewTenant,
+) -> Result<TenantInfo> {
     let name = names::tenant_name(&new.name)?;
     let domain = names::dns_name("tenant domain", &new.domain)?;
     let realm = names::realm(&new.realm.unwrap_or_else(|| format!("KERBEROS.{domain}")))?;
@@ -225,8 +254,14 @@ async fn checked(conn: &mut AnyConnection, new: NewTenant) -> Result<TenantInfo>
         Some(given) => names::flat_name(&given)?,
         None => free_flat_name(conn, &name).await?,
     };
+    let id = TenantId(*random_uuid()?.as_bytes());
+    for name in [&domain, &realm].into_iter().chain(&top_level_names) {
+        // Tenants are created by administrators of the installation.
+        let wanted = Claim::Service(NameScope::Installation);
+        claim(conn, installation, id, name, wanted).await?;
+    }
     Ok(TenantInfo {
-        id: TenantId(*random_uuid()?.as_bytes()),
+        id,
         name,
         domain,
         realm,

@@ -3,12 +3,10 @@
 use crate::db::columns::{col, col_names, col_sid, col_u32, tenant_blob};
 use crate::db::statement::sql;
 use crate::error::{DirectoryError, RecordKind, Result};
-use crate::service_keys::{Owner, OwnerKind};
+use crate::tenant_info::TenantInfo;
 use crossrealm_kdc::{Policy, TenantId};
-use crossrealm_types::Sid;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
-use uuid::Uuid;
 
 /// A tenant to create. Fields that are `None` or empty get the default.
 #[derive(Clone, Debug)]
@@ -25,29 +23,6 @@ pub struct NewTenant {
     pub top_level_names: Vec<String>,
     /// The ticket policy; by default [`NewTenant::DEFAULT_POLICY`].
     pub policy: Option<Policy>,
-}
-
-/// A tenant without its keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TenantInfo {
-    /// Its UUID.
-    pub id: TenantId,
-    /// Its name, lower case.
-    pub name: String,
-    /// Its DNS domain, lower case.
-    pub domain: String,
-    /// Its Kerberos realm.
-    pub realm: String,
-    /// Its flat (NetBIOS) name, upper case.
-    pub flat_name: String,
-    /// Its own domain SID, `S-1-5-21-a-b-c`, generated at random.
-    pub sid: Sid,
-    /// The DNS suffixes AD refers to the realm, lower case.
-    pub top_level_names: Vec<String>,
-    /// When it was created, Unix seconds.
-    pub created_at: i64,
-    /// Its ticket policy.
-    pub policy: Policy,
 }
 
 impl NewTenant {
@@ -68,15 +43,6 @@ impl NewTenant {
             top_level_names: Vec::new(),
             policy: None,
         }
-    }
-}
-
-/// The owner of the realm's own keys.
-pub(crate) fn krbtgt(tenant: TenantId) -> Owner {
-    Owner {
-        tenant,
-        kind: OwnerKind::Krbtgt,
-        id: Uuid::from_bytes(*tenant.as_bytes()),
     }
 }
 

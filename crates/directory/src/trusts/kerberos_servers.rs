@@ -4,9 +4,9 @@
 //! does not hold the key: AD generates it and releases it only by replication of secrets, a right that no tool of this
 //! product requests. No ticket needs it.
 
-use crate::audit::events::{Actor, audit};
-use crate::db::change::{ChangeScope, lock_and_bump};
-use crate::db::columns::{col, col_u32, tenant_blob};
+use crate::audit::events::Actor;
+use crate::db::change::ChangeScope;
+use crate::db::columns::{col, col_sid, col_u32, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Result};
@@ -17,7 +17,9 @@ use crate::tenants::domains::NewDomain;
 use crate::trusts::removals::RemovalStep;
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
+use crossrealm_types::{AdObject, KerberosServer};
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
 /// The longest accepted name of an account in AD.
 const MAX_DISPLAY_NAME: usize = 64;
@@ -35,25 +37,10 @@ pub struct NewKerberosServer {
     pub key_version: u32,
     /// When the key was made, Unix seconds.
     pub key_updated_at: i64,
-}
-
-/// The record of a Kerberos server object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KerberosServerInfo {
-    /// The DNS name of the AD domain, lower case.
-    pub domain: String,
-    /// The number AD gave the account.
-    pub number: u32,
-    /// The account's name in AD.
-    pub display_name: String,
-    /// The version of its key.
-    pub key_version: u32,
-    /// When the key was made, Unix seconds.
-    pub key_updated_at: i64,
-    /// When this was recorded, Unix seconds.
-    pub recorded_at: i64,
-    /// When a removal began that is not completed, Unix seconds.
-    pub removal_begun_at: Option<i64>,
+    /// Which object the account is.
+    pub account: Option<AdObject>,
+    /// Which object the computer is.
+    pub computer: Option<AdObject>,
 }
 
 impl Directory {
@@ -63,21 +50,24 @@ impl Directory {
         by: &Actor,
         tenant: TenantId,
         seen: &NewKerberosServer,
-    ) -> Result<KerberosServerInfo> {
+    ) -> Result<KerberosServer> {
         let name = &seen.display_name;
         if name.is_empty() || name.len() > MAX_DISPLAY_NAME || name.chars().any(char::is_control) {
             return Err(invalid("account name", name, "1 to 64 visible characters"));
         }
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
-        let domain = domains::register(&mut tx, by, tenant, &seen.domain).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
+        let domain =
+            domains::register(&mut tx, self.installation(), by, tenant, &seen.domain).await?;
         sql("INSERT INTO kerberos_servers
-               (tenant_id, dns_name, number, display_name, key_version, key_updated_at, recorded_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
+               (tenant_id, dns_name, number, display_name, key_version, key_updated_at, recorded_at,
+                account_guid, account_sid, computer_guid, computer_sid)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              ON CONFLICT (tenant_id, dns_name) DO UPDATE SET
                number = excluded.number, display_name = excluded.display_name,
                key_version = excluded.key_version, key_updated_at = excluded.key_updated_at,
-               recorded_at = excluded.recorded_at, removal_begun_at = NULL")
+               recorded_at = excluded.recorded_at, removal_begun_at = NULL,
+               account_guid = excluded.account_guid, account_sid = excluded.account_sid,
+               computer_guid = excluded.computer_guid, computer_sid = excluded.computer_sid")
         .bind(tenant_blob(tenant))
         .bind(domain.dns_name.as_str())
         .bind(i64::from(seen.number))
@@ -85,22 +75,22 @@ impl Directory {
         .bind(i64::from(seen.key_version))
         .bind(seen.key_updated_at)
         .bind(now_s())
+        .bind(guid(seen.account.as_ref()))
+        .bind(sid(seen.account.as_ref()))
+        .bind(guid(seen.computer.as_ref()))
+        .bind(sid(seen.computer.as_ref()))
         .execute(&mut *tx)
         .await?;
         let detail = format!("`{name}`, key version {}", seen.key_version);
         let action = "kerberos_server.record";
-        audit(&mut tx, by, Some(tenant), action, &domain.dns_name, &detail).await?;
+        tx.audit(action, &domain.dns_name, &detail).await?;
         let info = load(&mut tx, tenant, &domain.dns_name).await?;
-        self.commit(tx).await?;
+        tx.commit().await?;
         Ok(info)
     }
 
     /// The record of this AD domain's Kerberos server object.
-    pub async fn kerberos_server(
-        &self,
-        tenant: TenantId,
-        domain: &str,
-    ) -> Result<KerberosServerInfo> {
+    pub async fn kerberos_server(&self, tenant: TenantId, domain: &str) -> Result<KerberosServer> {
         let domain = names::dns_name("domain", domain)?;
         let mut conn = self.readers().acquire().await?;
         load(&mut conn, tenant, &domain).await
@@ -157,13 +147,10 @@ impl Directory {
     }
 }
 
-async fn load(
-    conn: &mut AnyConnection,
-    tenant: TenantId,
-    domain: &str,
-) -> Result<KerberosServerInfo> {
+async fn load(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Result<KerberosServer> {
     let row = sql(
-        "SELECT number, display_name, key_version, key_updated_at, recorded_at, removal_begun_at
+        "SELECT number, display_name, key_version, key_updated_at, recorded_at, removal_begun_at,
+                        account_guid, account_sid, computer_guid, computer_sid
                    FROM kerberos_servers WHERE tenant_id = $1 AND dns_name = $2",
     )
     .bind(tenant_blob(tenant))
@@ -171,13 +158,34 @@ async fn load(
     .fetch_optional(conn)
     .await?
     .ok_or_else(|| DirectoryError::not_found(RecordKind::KerberosServer, domain))?;
-    Ok(KerberosServerInfo {
+    Ok(KerberosServer {
         domain: domain.to_owned(),
-        number: col_u32(&row, "number")?,
+        id: col_u32(&row, "number")?,
         display_name: col(&row, "display_name")?,
         key_version: col_u32(&row, "key_version")?,
         key_updated_at: col(&row, "key_updated_at")?,
         recorded_at: col(&row, "recorded_at")?,
         removal_begun_at: col(&row, "removal_begun_at")?,
+        account: ad_object(&row, "account_guid", "account_sid")?,
+        computer: ad_object(&row, "computer_guid", "computer_sid")?,
     })
+}
+
+fn guid(object: Option<&AdObject>) -> Option<Vec<u8>> {
+    object.map(|object| uuid_blob(object.guid))
+}
+
+fn sid(object: Option<&AdObject>) -> Option<String> {
+    object.map(|object| object.sid.to_string())
+}
+
+fn ad_object(row: &AnyRow, guid: &str, sid: &str) -> Result<Option<AdObject>> {
+    let recorded: Option<Vec<u8>> = col(row, guid)?;
+    if recorded.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(AdObject {
+        guid: col_uuid(row, guid)?,
+        sid: col_sid(row, sid)?,
+    }))
 }

@@ -1,8 +1,10 @@
 //! Trusts with AD forests and the versions of their passwords.
 //!
 //! A version is *pending* before AD has it, *current* once AD is known to hold it, *previous* when a newer one is
-//! confirmed, and *retired* with the one after that. Keys of pending, current and previous versions decrypt referrals;
-//! those of a retired version only until [`RETIRED_LIFE_S`] later. No ticket fails at any moment of a rotation.
+//! confirmed, and *retired* with the one after that, or when its time is over. Keys of pending and current versions decrypt
+//! referrals; those of a version that was replaced only for [`PREVIOUS_LIFE_S`] from then on. No ticket fails at any moment of
+//! a rotation, and no key that was stolen before one works for ever. Versions that are known to be stolen are retired at once
+//! ([`Directory::retire_trust_keys`]).
 
 pub(crate) mod kerberos_servers;
 pub(crate) mod model;
@@ -10,8 +12,9 @@ pub(crate) mod removals;
 pub(crate) mod rotation;
 pub(crate) mod secrets;
 
-use crate::audit::events::{Actor, audit};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::audit::events::Actor;
+use crate::claimed_names::{Claim, InstallationNames, NameScope, claim, lies_below};
+use crate::db::change::ChangeScope;
 use crate::db::columns::{col, col_names, col_sid, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -20,21 +23,17 @@ use crate::names;
 use crate::names::invalid;
 use crate::random::random_uuid;
 use crate::tenants::domains;
-use crate::tenants::domains::{NewDomain, lies_below, load_domains};
+use crate::tenants::domains::{NewDomain, load_domains};
 use crate::tenants::model::load_tenant;
-use crate::trusts::model::{PrepareTrust, PreparedTrust, TrustInfo};
+use crate::trusts::model::PreparedTrust;
 use crate::trusts::removals::RemovalStep;
-use crate::trusts::secrets::{held, make_secret, secrets};
-use crossrealm_kdc::TenantId;
+use crate::trusts::secrets::{PREVIOUS_LIFE_S, StoredSecret, held, make_secret, secrets};
+use crossrealm_kdc::{TenantId, TrustGeneration};
 use crossrealm_os::clock::now_s;
-use crossrealm_types::{TrustKeyState, TrustState};
+use crossrealm_types::{PrepareTrust, Trust, TrustKeyState, TrustState};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
-
-/// How long the keys of a retired version still decrypt tickets, in seconds. AD may encrypt with it until it is
-/// replaced, and a ticket lives ten hours by AD's default; a day leaves a margin for longer policies.
-pub(crate) const RETIRED_LIFE_S: i64 = 24 * 3600;
 
 impl Directory {
     /// The trust password to set in AD. Creates the trust (and registers its domain) with a pending version if there is
@@ -57,18 +56,18 @@ impl Directory {
                 "the realm of an AD domain is its DNS name in upper case",
             ));
         }
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
-        register_root(&mut tx, by, tenant, &domain, wanted).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
+        register_root(&mut tx, self.installation(), by, tenant, &domain, wanted).await?;
         let id = match find(&mut tx, tenant, &domain).await? {
             Some((id, _)) => id,
-            None => insert(&mut tx, tenant, &domain, wanted).await?,
+            None => insert(&mut tx, tenant, &domain).await?,
         };
         if !wanted.top_level_names.is_empty() {
-            let names = names::top_level_names(&wanted.top_level_names)?.join(",");
+            let names = names::top_level_names(&wanted.top_level_names)?;
+            self.claim_suffixes(&mut tx, tenant, id, &names).await?;
             sql("UPDATE trusts SET top_level_names = $2 WHERE id = $1 AND confirmed_at IS NULL")
                 .bind(uuid_blob(id))
-                .bind(names)
+                .bind(names.join(","))
                 .execute(&mut *tx)
                 .await?;
         }
@@ -96,8 +95,8 @@ impl Directory {
         };
         prepared.held = held(&known, prepared.version, self.sealer(), tenant, id)?;
         let detail = format!("version {} ({})", prepared.version, prepared.state.as_str());
-        audit(&mut tx, by, Some(tenant), "trust.prepare", &domain, &detail).await?;
-        self.commit(tx).await?;
+        tx.audit("trust.prepare", &domain, &detail).await?;
+        tx.commit().await?;
         Ok(prepared)
     }
 
@@ -112,11 +111,10 @@ impl Directory {
         domain: &str,
         version: u32,
         top_level_names: &[String],
-    ) -> Result<TrustInfo> {
+    ) -> Result<Trust> {
         let domain = names::dns_name("domain", domain)?;
         let top_level_names = names::top_level_names(top_level_names)?;
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let (id, _) = find(&mut tx, tenant, &domain)
             .await?
             .ok_or_else(|| DirectoryError::not_found(RecordKind::Trust, &domain))?;
@@ -133,6 +131,8 @@ impl Directory {
             }
         }
         if !top_level_names.is_empty() {
+            self.claim_suffixes(&mut tx, tenant, id, &top_level_names)
+                .await?;
             sql("UPDATE trusts SET top_level_names = $2 WHERE id = $1")
                 .bind(uuid_blob(id))
                 .bind(top_level_names.join(","))
@@ -140,21 +140,87 @@ impl Directory {
                 .await?;
         }
         let detail = format!("version {version}");
-        audit(&mut tx, by, Some(tenant), "trust.confirm", &domain, &detail).await?;
+        tx.audit("trust.confirm", &domain, &detail).await?;
         let info = info(&mut tx, tenant, &domain).await?;
-        self.commit(tx).await?;
+        tx.commit().await?;
         Ok(info)
     }
 
+    /// Retires every version before `before` at once, and ends all TGTs of the tenant's realm that were issued to users of this
+    /// forest: for a trust key that was stolen. A domain controller goes on encrypting with its previous key for a while: no
+    /// ticket of an honest user fails if `before` is that version.
+    ///
+    /// Refused with `trust_version_unknown` if `before` is not the current version or the previous one.
+    pub async fn retire_trust_keys(
+        &self,
+        by: &Actor,
+        tenant: TenantId,
+        domain: &str,
+        before: u32,
+    ) -> Result<Trust> {
+        let domain = names::dns_name("domain", domain)?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
+        let (id, _) = find(&mut tx, tenant, &domain)
+            .await?
+            .ok_or_else(|| DirectoryError::not_found(RecordKind::Trust, &domain))?;
+        let is_in_ad = |secret: &StoredSecret| {
+            let state = secret.info.state;
+            secret.info.version == before
+                && matches!(state, TrustKeyState::Current | TrustKeyState::Previous)
+        };
+        if !secrets(&mut tx, id).await?.iter().any(is_in_ad) {
+            let version = before;
+            return Err(Refusal::TrustVersionUnknown { domain, version }.into());
+        }
+        sql("UPDATE trust_secrets SET state = 'retired', retires_at = $3 WHERE trust_id = $1 AND version < $2")
+            .bind(uuid_blob(id))
+            .bind(i64::from(before))
+            .bind(now_s().saturating_sub(1))
+            .execute(&mut *tx)
+            .await?;
+        sql("UPDATE trusts SET generation = $2 WHERE id = $1")
+            .bind(uuid_blob(id))
+            .bind(uuid_blob(random_uuid()?))
+            .execute(&mut *tx)
+            .await?;
+        let detail = format!("versions before {before}, and the TGTs of the realm until now");
+        tx.audit("trust.retire-keys", &domain, &detail).await?;
+        let info = info(&mut tx, tenant, &domain).await?;
+        tx.commit().await?;
+        Ok(info)
+    }
+
+    /// Refuses a top-level name that the tenant may not claim. Those that the trust has stay.
+    async fn claim_suffixes(
+        &self,
+        conn: &mut AnyConnection,
+        tenant: TenantId,
+        trust: Uuid,
+        names: &[String],
+    ) -> Result<()> {
+        let row = sql("SELECT top_level_names FROM trusts WHERE id = $1")
+            .bind(uuid_blob(trust))
+            .fetch_one(&mut *conn)
+            .await?;
+        let held = col_names(&row, "top_level_names")?;
+        for name in names.iter().filter(|name| !held.contains(name)) {
+            // The trust tool's caller is a global administrator. Names below the base domain are given to tenants, not
+            // to trusts.
+            let wanted = Claim::Service(NameScope::Free);
+            claim(conn, self.installation(), tenant, name, wanted).await?;
+        }
+        Ok(())
+    }
+
     /// The trust with this AD domain.
-    pub async fn trust(&self, tenant: TenantId, domain: &str) -> Result<TrustInfo> {
+    pub async fn trust(&self, tenant: TenantId, domain: &str) -> Result<Trust> {
         let domain = names::dns_name("domain", domain)?;
         let mut conn = self.readers().acquire().await?;
         info(&mut conn, tenant, &domain).await
     }
 
     /// The trusts, by domain.
-    pub async fn trusts(&self, tenant: TenantId) -> Result<Vec<TrustInfo>> {
+    pub async fn trusts(&self, tenant: TenantId) -> Result<Vec<Trust>> {
         let mut conn = self.readers().acquire().await?;
         let mut trusts = Vec::new();
         for domain in trusted_domains(&mut conn, tenant).await? {
@@ -221,7 +287,7 @@ pub(crate) async fn find(
     domain: &str,
 ) -> Result<Option<(Uuid, AnyRow)>> {
     let row = sql("SELECT t.id, t.top_level_names, t.created_at, t.confirmed_at, t.removal_begun_at,
-                   t.rotation_holder, t.rotation_until, d.flat_name, d.sid
+                   t.rotation_holder, t.rotation_until, t.generation, d.flat_name, d.sid
                    FROM trusts t JOIN domains d ON d.tenant_id = t.tenant_id AND d.dns_name = t.dns_name
                    WHERE t.tenant_id = $1 AND t.dns_name = $2")
         .bind(tenant_blob(tenant))
@@ -231,13 +297,25 @@ pub(crate) async fn find(
     row.map(|row| Ok((col_uuid(&row, "id")?, row))).transpose()
 }
 
-async fn info(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Result<TrustInfo> {
+/// The generation in the row of a trust.
+pub(crate) fn generation(row: &AnyRow) -> Result<TrustGeneration> {
+    let stored: Option<Vec<u8>> = col(row, "generation")?;
+    match stored {
+        None => Ok(TrustGeneration::UNNAMED),
+        Some(bytes) => bytes
+            .try_into()
+            .map(TrustGeneration)
+            .map_err(|_| DirectoryError::damaged("generation of a trust", "not 16 bytes")),
+    }
+}
+
+async fn info(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Result<Trust> {
     let (id, row) = find(conn, tenant, domain)
         .await?
         .ok_or_else(|| DirectoryError::not_found(RecordKind::Trust, domain))?;
     let confirmed_at: Option<i64> = col(&row, "confirmed_at")?;
     let keys = secrets(conn, id).await?;
-    Ok(TrustInfo {
+    Ok(Trust {
         domain: domain.to_owned(),
         realm: domain.to_ascii_uppercase(),
         flat_name: col(&row, "flat_name")?,
@@ -257,6 +335,7 @@ async fn info(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Resul
 /// Registers the forest root, and assigns domains below it that are their own root to its forest.
 async fn register_root(
     conn: &mut AnyConnection,
+    installation: &InstallationNames,
     by: &Actor,
     tenant: TenantId,
     domain: &str,
@@ -268,7 +347,7 @@ async fn register_root(
         sid: wanted.sid.clone(),
         forest_root: Some(domain.to_owned()),
     };
-    domains::register(conn, by, tenant, &new)
+    domains::register(conn, installation, by, tenant, &new)
         .await
         .map_err(|error| match error {
             DirectoryError::Refused(Refusal::DomainSidMismatch {
@@ -291,31 +370,28 @@ async fn register_root(
                 sid: other.sid,
                 forest_root: Some(domain.to_owned()),
             };
-            domains::register(conn, by, tenant, &new).await?;
+            domains::register(conn, installation, by, tenant, &new).await?;
         }
     }
     Ok(())
 }
 
-async fn insert(
-    conn: &mut AnyConnection,
-    tenant: TenantId,
-    domain: &str,
-    wanted: &PrepareTrust,
-) -> Result<Uuid> {
-    let names = match wanted.top_level_names.as_slice() {
-        [] => load_tenant(conn, tenant).await?.top_level_names,
-        given => names::top_level_names(given)?,
-    };
+/// Inserts a trust with the tenant's own top-level names.
+async fn insert(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Result<Uuid> {
+    let names = load_tenant(conn, tenant).await?.top_level_names;
     let id = random_uuid()?;
-    sql("INSERT INTO trusts (id, tenant_id, dns_name, top_level_names, created_at) VALUES ($1, $2, $3, $4, $5)")
-        .bind(uuid_blob(id))
-        .bind(tenant_blob(tenant))
-        .bind(domain)
-        .bind(names.join(","))
-        .bind(now_s())
-        .execute(conn)
-        .await?;
+    sql(
+        "INSERT INTO trusts (id, tenant_id, dns_name, top_level_names, created_at, generation)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(uuid_blob(id))
+    .bind(tenant_blob(tenant))
+    .bind(domain)
+    .bind(names.join(","))
+    .bind(now_s())
+    .bind(uuid_blob(random_uuid()?))
+    .execute(conn)
+    .await?;
     Ok(id)
 }
 
@@ -323,11 +399,11 @@ async fn insert(
 async fn promote(conn: &mut AnyConnection, trust: Uuid, version: u32) -> Result<()> {
     let now = now_s();
     sql("UPDATE trust_secrets SET
-           retires_at = CASE WHEN state = 'previous' THEN $2 ELSE retires_at END,
+           retires_at = CASE state WHEN 'current' THEN $2 WHEN 'previous' THEN COALESCE(retires_at, $2) ELSE retires_at END,
            state = CASE state WHEN 'previous' THEN 'retired' WHEN 'current' THEN 'previous' ELSE state END
          WHERE trust_id = $1")
         .bind(uuid_blob(trust))
-        .bind(now + RETIRED_LIFE_S)
+        .bind(now + PREVIOUS_LIFE_S)
         .execute(&mut *conn)
         .await?;
     sql("UPDATE trust_secrets SET state = 'current', confirmed_at = $3 WHERE trust_id = $1 AND version = $2")

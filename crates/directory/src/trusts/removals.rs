@@ -1,8 +1,8 @@
 //! The removal of what AD holds for the tenant. It is removed from AD first and deleted here last: a removal is begun,
 //! cancelled, or ended.
 
-use crate::audit::events::{Actor, audit};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::audit::events::Actor;
+use crate::db::change::ChangeScope;
 use crate::db::columns::tenant_blob;
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -32,14 +32,13 @@ impl Directory {
         (kind, action, step): (RecordKind, &'static str, RemovalStep),
     ) -> Result<()> {
         let domain = names::dns_name("domain", domain)?;
-        let mut tx = self.begin().await?;
         let (statement, touched) = match step {
             RemovalStep::Begin(statement) | RemovalStep::Cancel(statement) => {
                 (statement, ChangeScope::Nothing)
             }
             RemovalStep::End(statement) => (statement, ChangeScope::Configuration),
         };
-        lock_and_bump(&mut tx, tenant, touched).await?;
+        let mut tx = self.change(by, tenant, touched).await?;
         let mut statement = sql(statement)
             .bind(tenant_blob(tenant))
             .bind(domain.as_str());
@@ -50,7 +49,7 @@ impl Directory {
         if done.rows_affected() == 0 && !matches!(step, RemovalStep::Cancel(_)) {
             return Err(DirectoryError::not_found(kind, domain));
         }
-        audit(&mut tx, by, Some(tenant), action, &domain, "").await?;
-        self.commit(tx).await
+        tx.audit(action, &domain, "").await?;
+        tx.commit().await
     }
 }

@@ -3,8 +3,8 @@
 //! The tenant decides whether a rotation is due, so that several agents agree, and lets one of them at a time set the
 //! next password in AD. Versions and states are those of [`crate::trusts`].
 
-use crate::audit::events::{Actor, audit};
-use crate::db::change::{ChangeScope, lock_and_bump};
+use crate::audit::events::Actor;
+use crate::db::change::ChangeScope;
 use crate::db::columns::{col, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
@@ -16,7 +16,7 @@ use crate::trusts::model::PreparedTrust;
 use crate::trusts::secrets::{held, make_secret, secrets};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
-use crossrealm_types::TrustKeyState;
+use crossrealm_types::{RotateTrust, TrustKeyState};
 
 /// The shortest time between two rotations by age, in seconds: AD may encrypt with the previous password for an hour,
 /// and tickets encrypted with it live on.
@@ -27,15 +27,6 @@ const MAX_ROTATION_S: i64 = 10 * 365 * 24 * 3600;
 const CLAIM_S: i64 = 120;
 /// The longest name of an agent, in characters.
 const MAX_HOLDER: usize = 128;
-
-/// A request to rotate a trust password if it is due.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RotateTrust {
-    /// The age at which a key is to be replaced, in seconds: [`MIN_ROTATION_S`] to ten years.
-    pub every_s: i64,
-    /// The agent's name; unique.
-    pub holder: String,
-}
 
 /// The answer. It has no `Debug`: it may hold passwords.
 pub struct TrustRotation {
@@ -71,8 +62,7 @@ impl Directory {
             ));
         }
         let now = now_s();
-        let mut tx = self.begin().await?;
-        lock_and_bump(&mut tx, tenant, ChangeScope::Configuration).await?;
+        let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let (id, row) = find(&mut tx, tenant, &domain)
             .await?
             .ok_or_else(|| DirectoryError::not_found(RecordKind::Trust, &domain))?;
@@ -121,8 +111,8 @@ impl Directory {
         };
         prepared.held = held(&known, prepared.version, self.sealer(), tenant, id)?;
         let detail = format!("version {} (by age), `{}`", prepared.version, wanted.holder);
-        audit(&mut tx, by, Some(tenant), "trust.rotate", &domain, &detail).await?;
-        self.commit(tx).await?;
+        tx.audit("trust.rotate", &domain, &detail).await?;
+        tx.commit().await?;
         answer.prepared = Some(prepared);
         Ok(answer)
     }

@@ -5,22 +5,34 @@ use crate::db::statement::sql;
 use crate::error::{DirectoryError, Result};
 use crate::random::random;
 use crate::sealing::seal::{SealContext, Sealer};
-use crate::trusts::model::{HeldSecret, PreparedTrust, TrustKeyInfo};
+use crate::trusts::model::{HeldSecret, PreparedTrust};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
-use crossrealm_types::TrustKeyState;
+use crossrealm_types::{TrustKey, TrustKeyState};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+/// For how long a domain controller goes on encrypting with the key before, from when it has the new one.
+const HELD_BACK_S: i64 = 3600;
+/// How long the new trust password takes to the last domain controller of the domain: four hops between sites, at AD's
+/// default of 180 minutes each.
+const REPLICATION_S: i64 = 4 * 180 * 60;
+/// The life of a referral: AD's default for tickets.
+const REFERRAL_LIFE_S: i64 = 10 * 3600;
+/// The clocks of AD and of the nodes.
+const SKEW_S: i64 = 600;
+/// For how long the keys of a version decrypt referrals after the next version was confirmed, in seconds.
+pub const PREVIOUS_LIFE_S: i64 = HELD_BACK_S + REPLICATION_S + REFERRAL_LIFE_S + SKEW_S;
 
 /// The length of a trust password, in characters.
 const SECRET_LEN: usize = 40;
 
 /// A version of a trust password as the database has it.
 pub(crate) struct StoredSecret {
-    pub(crate) info: TrustKeyInfo,
-    sealed: Vec<u8>,
+    pub(crate) info: TrustKey,
+    pub(crate) sealed: Vec<u8>,
 }
 
 impl StoredSecret {
@@ -59,7 +71,7 @@ pub(crate) async fn secrets(conn: &mut AnyConnection, trust: Uuid) -> Result<Vec
     .await?;
     let secret = |row: &AnyRow| {
         Ok(StoredSecret {
-            info: TrustKeyInfo {
+            info: TrustKey {
                 version: col_u32(row, "version")?,
                 state: col_word(row, "state")?,
                 created_at: col(row, "created_at")?,
@@ -70,7 +82,29 @@ pub(crate) async fn secrets(conn: &mut AnyConnection, trust: Uuid) -> Result<Vec
             sealed: col(row, "sealed")?,
         })
     };
-    rows.iter().map(secret).collect()
+    let mut secrets: Vec<StoredSecret> = rows.iter().map(secret).collect::<Result<_>>()?;
+    end_previous(&mut secrets);
+    Ok(secrets)
+}
+
+/// A previous version retires by itself when its time is over. Versions before 0.3 recorded no such time: it counts from the
+/// confirmation of the current version.
+fn end_previous(secrets: &mut [StoredSecret]) {
+    let confirmed_at = secrets
+        .iter()
+        .find(|secret| secret.info.state == TrustKeyState::Current)
+        .and_then(|secret| secret.info.confirmed_at);
+    let now = now_s();
+    for StoredSecret { info, .. } in secrets {
+        if info.state != TrustKeyState::Previous {
+            continue;
+        }
+        let end = confirmed_at.map(|at| at.saturating_add(PREVIOUS_LIFE_S));
+        info.retires_at = info.retires_at.or(end);
+        if info.retires_at.is_some_and(|until| until < now) {
+            info.state = TrustKeyState::Retired;
+        }
+    }
 }
 
 /// The versions other than `given` whose keys still decrypt tickets.

@@ -235,7 +235,7 @@ impl Model {
 fn upsert(n: u32) -> IdentityChange {
     IdentityChange::Upsert(match n < GROUPS {
         true => group(n, &format!("G{n}")),
-        false => crossrealm_directory::SyncedIdentity {
+        false => crossrealm_types::SyncedIdentity {
             primary_group_rid: 0,
             ..user(n, &format!("u{n}"))
         },
@@ -297,7 +297,7 @@ async fn a_group_outside_the_domain_is_not_a_primary_group() {
             forest_root: None,
         },
         ..crate::support::run(vec![IdentityChange::Upsert(
-            crossrealm_directory::SyncedIdentity {
+            crossrealm_types::SyncedIdentity {
                 sid: sid("S-1-5-21-4-5-6-513"),
                 ..group(20, "Domain Users")
             },

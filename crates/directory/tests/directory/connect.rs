@@ -1,8 +1,9 @@
 //! Opening, creating and refusing databases.
 
 use crate::support::assert_fails;
-use crate::support::{World, open};
+use crate::support::{World, create, installation, open};
 use crossrealm_directory::{Directory, DirectoryError, MasterKey, MasterKeyError, Page};
+use sqlx::Connection as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -17,7 +18,7 @@ async fn records_survive_reopening() {
     world.directory.close().await;
     let again = open(world.url(), 7).await.unwrap();
     assert_eq!(again.tenant(tenant.id).await.unwrap(), tenant);
-    again.ping().await.unwrap();
+    again.check_ready().await.unwrap();
 }
 
 #[tokio::test]
@@ -62,15 +63,17 @@ async fn files_that_are_not_a_directory_are_refused() {
     let key = || MasterKey::from_bytes([7; 32]);
     for url in ["", "sqlite:", "mysql://x", "/tmp/x"] {
         assert_fails!(
-            Directory::open(url, key()).await,
+            Directory::open(url, key(), installation()).await,
             DirectoryError::Open { .. }
         );
     }
     let missing = folder.path().join("no/such/folder/x.db");
-    assert_fails!(
+    for result in [
         open(&file_url(&missing), 7).await,
-        DirectoryError::Open { .. }
-    );
+        create(&file_url(&missing), 7).await,
+    ] {
+        assert_fails!(result, DirectoryError::Open { .. });
+    }
     let garbage = folder.path().join("garbage.db");
     std::fs::write(&garbage, "this is not a database ".repeat(500)).unwrap();
     assert_fails!(
@@ -83,7 +86,7 @@ async fn files_that_are_not_a_directory_are_refused() {
 async fn paths_with_special_characters_are_opened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a b?c%20d#ä.db");
-    let directory = open(&file_url(&path), 7).await.unwrap();
+    let directory = create(&file_url(&path), 7).await.unwrap();
     assert!(path.exists());
     directory.tenants(&Page::first()).await.unwrap();
     assert_eq!(
@@ -98,4 +101,114 @@ async fn paths_with_special_characters_are_opened() {
             .count(),
         0
     );
+}
+
+/// R3: only [`Directory::create`] fills an empty database. An empty one in the place of a full one is refused and stays empty,
+/// and so is one whose tables were restored without what makes it an installation.
+#[tokio::test]
+async fn an_empty_database_does_not_become_an_installation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.db");
+    let error = open(&file_url(&path), 7).await.err().unwrap();
+    assert!(matches!(error, DirectoryError::Open { .. }), "{error:?}");
+    assert!(!path.exists());
+    std::fs::write(&path, "").unwrap();
+    let error = open(&file_url(&path), 7).await.err().unwrap();
+    assert!(
+        matches!(error, DirectoryError::StoreEmpty { .. }),
+        "{error:?}"
+    );
+    assert!(error.hint().unwrap().contains("new installation"));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+    std::fs::remove_file(&path).unwrap();
+
+    let made = create(&file_url(&path), 7).await.unwrap();
+    made.close().await;
+    let mut raw = sqlx::AnyConnection::connect(&file_url(&path))
+        .await
+        .unwrap();
+    sqlx::query("DELETE FROM meta")
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    raw.close().await.unwrap();
+    assert_fails!(
+        open(&file_url(&path), 7).await,
+        DirectoryError::StoreEmpty { .. }
+    );
+    assert_fails!(
+        create(&file_url(&path), 7).await,
+        DirectoryError::StoreInUse { .. }
+    );
+}
+
+/// R3: the id of the installation is that of its database, wherever it is opened; another one has another, and one that was
+/// made before there were ids gets its own at the first start.
+#[tokio::test]
+async fn an_installation_keeps_its_id() {
+    let (world, other) = (World::new().await, World::new().await);
+    let id = world.directory.installation_id();
+    assert_ne!(id, other.directory.installation_id());
+    assert_eq!(world.other_node().await.installation_id(), id);
+    sqlx::query("DELETE FROM meta WHERE name = 'installation_id'")
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    let renewed = world.other_node().await.installation_id();
+    assert_ne!(renewed, id);
+    assert_eq!(world.other_node().await.installation_id(), renewed);
+}
+
+/// R6: a backup that was copied over the database alone is refused while the write-ahead log of the database before lies beside
+/// it, and nothing is changed; the crashed database itself is opened.
+#[tokio::test]
+async fn a_write_ahead_log_of_another_database_is_refused() {
+    let world = World::new().await;
+    if !world.path().exists() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let fill = async |from: u32| {
+        for n in from..from + 20 {
+            world.tenant(&format!("t{n}")).await;
+        }
+    };
+    let checkpoint = async || {
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut world.raw().await)
+            .await
+            .unwrap();
+    };
+    fill(0).await;
+    checkpoint().await;
+    std::fs::copy(world.path(), file("backup")).unwrap();
+    fill(20).await;
+    checkpoint().await;
+    world.tenant("last").await;
+    // As a crash leaves them.
+    let log = format!("{}-wal", world.path().display());
+    let crash = |database: &str| {
+        std::fs::copy(database, file("d.db")).unwrap();
+        std::fs::copy(&log, file("d.db-wal")).unwrap();
+        let _ = std::fs::remove_file(file("d.db-shm"));
+    };
+    crash(&file("backup").display().to_string());
+    let bytes = || ["d.db", "d.db-wal"].map(|name| std::fs::read(file(name)).unwrap());
+    let before = bytes();
+    let error = open(&file_url(&file("d.db")), 7).await.err().unwrap();
+    assert!(error.to_string().contains("write-ahead log"), "{error}");
+    assert!(error.hint().unwrap().contains("-wal"), "{error}");
+    assert!(bytes() == before, "the refused files were changed");
+    std::fs::remove_file(file("d.db-wal")).unwrap();
+    open(&file_url(&file("d.db")), 7)
+        .await
+        .unwrap()
+        .close()
+        .await;
+
+    crash(&world.path().display().to_string());
+    let again = open(&file_url(&file("d.db")), 7).await.unwrap();
+    again.find_tenant("last").await.unwrap();
+    again.close().await;
 }

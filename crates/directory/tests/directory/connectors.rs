@@ -4,9 +4,10 @@ use crate::support::{
     CORP, World, apply, assert_fails, by, code, corp, group, guid, members, people, run, sid, user,
 };
 use crossrealm_directory::{
-    ApplyIdentities, DirectoryError, IdentityChange, MAX_CURSOR, MAX_FAILURES, MAX_MEMBERS_READ,
-    NewDomain, Page, RecordKind, SyncFailure, SyncedIdentity, TokenRole, Uuid,
+    ApplyIdentities, DirectoryError, IdentityChange, MAX_CURSOR, MAX_MEMBERS_READ, NewDomain, Page,
+    RecordKind, TokenRole, Uuid,
 };
+use crossrealm_types::{MAX_FAILURES, SyncFailure, SyncedIdentity};
 
 #[tokio::test]
 async fn a_domain_has_one_connector_until_it_is_revoked() {
@@ -102,11 +103,15 @@ async fn only_one_agent_holds_the_lease() {
     let other = d.take_sync_lease(tenant, "second.example", "two", 60).await;
     assert_eq!(other.unwrap().holder, "two");
 
-    d.release_sync_lease(tenant, CORP, "two").await.unwrap();
+    d.release_sync_lease(tenant, CORP, "two", Some("not its own"))
+        .await
+        .unwrap();
     d.apply_identities(&by(), tenant, from(None))
         .await
         .unwrap_err();
-    d.release_sync_lease(tenant, CORP, "one").await.unwrap();
+    d.release_sync_lease(tenant, CORP, "one", None)
+        .await
+        .unwrap();
     let two = d.take_sync_lease(tenant, CORP, "two", 60).await.unwrap();
     assert_eq!(two.holder, "two");
     for (holder, seconds) in [
@@ -143,7 +148,9 @@ async fn a_lease_expires_and_ignores_a_clock_that_was_set_back() {
             .unwrap();
         let next = d.take_sync_lease(tenant, CORP, "next", 60).await.unwrap();
         assert_eq!(next.holder, "next");
-        d.release_sync_lease(tenant, CORP, "next").await.unwrap();
+        d.release_sync_lease(tenant, CORP, "next", None)
+            .await
+            .unwrap();
     }
 }
 
@@ -191,6 +198,7 @@ fn failure(n: Option<u32>, reason: &str) -> SyncFailure {
         object_guid: n.map(guid),
         name: format!("CN=object {n:?}"),
         reason: reason.into(),
+        exceeds: false,
     }
 }
 
@@ -310,6 +318,7 @@ async fn an_agent_reads_only_the_requested_objects() {
         },
         ..run(vec![IdentityChange::Upsert(SyncedIdentity {
             sid: "S-1-5-21-4-5-6-1001".parse().unwrap(),
+            upn: "zoe@second.example".into(),
             ..user(50, "zoe")
         })])
     };
@@ -400,4 +409,31 @@ async fn large_groups_are_read_in_pages() {
             }
         );
     }
+}
+
+/// F3: why an agent gave up is the tenant's to show, until a run succeeds; nobody says it in the name of another agent.
+#[tokio::test]
+async fn the_problem_of_an_agent_is_shown_until_a_run_succeeds() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    d.register_domain(&by(), tenant, &corp()).await.unwrap();
+    let problem = async || d.sync_state(tenant, CORP).await.unwrap().problem;
+    d.take_sync_lease(tenant, CORP, "one", 30).await.unwrap();
+    d.release_sync_lease(tenant, CORP, "two", Some("not its own"))
+        .await
+        .unwrap();
+    assert_eq!(problem().await, None);
+    let wrong = "wrong password for `svc-sync`\u{1b}";
+    d.release_sync_lease(tenant, CORP, "one", Some(wrong))
+        .await
+        .unwrap();
+    let shown = problem().await.unwrap();
+    assert_eq!(shown, "wrong password for `svc-sync`\u{fffd}");
+    let ended = ApplyIdentities {
+        last: true,
+        ..run(vec![])
+    };
+    d.apply_identities(&by(), tenant, ended).await.unwrap();
+    assert_eq!(problem().await, None);
 }

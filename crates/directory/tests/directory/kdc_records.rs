@@ -1,24 +1,30 @@
 //! The answers to the KDC: the right tenant, freshness, and that nothing is written.
 
 use crate::support::{
-    CORP, World, apply, by, corp_trust, grant_of, guid, identity_of, people, rid_sid, trust_of,
-    user,
+    CORP, World, apply, by, corp_trust, grant_of, guid, identity_of, people, rid_sid, run,
+    trust_of, user,
 };
-use crossrealm_directory::{Directory, IdentityChange, NewStorageAccount, SyncedIdentity};
-use crossrealm_kdc::{Lookups, Records, TenantId, Wanted};
-use crossrealm_types::{IdentityState, KeySlot};
+use crossrealm_directory::{ApplyIdentities, Directory, IdentityChange, NameScope};
+use crossrealm_kdc::{Lookups, Records, ServiceName, TenantId, Wanted};
+use crossrealm_types::{IdentityState, KeySlot, StorageAccountCreate, SyncedIdentity};
 use std::time::{Duration, Instant};
 
 async fn furnish(d: &Directory, tenant: TenantId) {
+    furnish_at(d, tenant, "files.contoso.com").await;
+}
+
+async fn furnish_at(d: &Directory, tenant: TenantId, alias: &str) {
     d.prepare_trust(&by(), tenant, CORP, &corp_trust())
         .await
         .unwrap();
     people(d, tenant).await;
-    let new = NewStorageAccount {
+    let new = StorageAccountCreate {
         name: "acct1".into(),
-        aliases: vec!["files.contoso.com".into()],
+        aliases: vec![alias.into()],
     };
-    d.create_storage_account(&by(), tenant, new).await.unwrap();
+    d.create_storage_account(&by(), tenant, new, NameScope::Free)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -36,8 +42,14 @@ async fn two_tenants_never_answer_for_each_other() {
         let (identity, service) = grant_of(d, b.id, &rid_sid(1), "cifs/files.contoso.com").await;
         assert!(identity.is_none() && service.is_none());
     }
-    // b has the same names, with other keys.
-    furnish(d, b.id).await;
+    // b has the same names, with other keys; the alias as an earlier version let it have.
+    furnish_at(d, b.id, "share.contoso.com").await;
+    sqlx::query(
+        "UPDATE service_names SET host = 'files.contoso.com' WHERE host = 'share.contoso.com'",
+    )
+    .execute(&mut world.raw().await)
+    .await
+    .unwrap();
     let (ta, tb) = (
         trust_of(d, a.id).await.unwrap(),
         trust_of(d, b.id).await.unwrap(),
@@ -212,4 +224,111 @@ async fn a_user_without_upn_gets_the_implicit_one() {
         identity_of(&world.directory, tenant, 1).await.unwrap().upn,
         "alice@corp.contoso.com"
     );
+}
+
+/// R2: after a failover to a replica that was behind, the database may hold another content for a change that this node has
+/// seen. What this node remembers of the lost content is not used.
+#[tokio::test]
+async fn what_was_read_before_the_database_went_back_is_not_used() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    people(&world.directory, tenant).await;
+    let mut raw = world.raw().await;
+    let (configuration, identities): (i64, i64) =
+        sqlx::query_as("SELECT parties_change, identities_change FROM tenants")
+            .fetch_one(&mut raw)
+            .await
+            .unwrap();
+    // A change of which the replica knows nothing; the node remembers what it read after it.
+    apply(
+        &world.directory,
+        tenant,
+        vec![IdentityChange::Upsert(user(2, "bob"))],
+    )
+    .await;
+    let alice = identity_of(&world.directory, tenant, 1).await.unwrap();
+    assert_eq!(alice.state, IdentityState::Enabled);
+    // The replica takes over: it has the marks from before, and another change is made there.
+    sqlx::query("UPDATE tenants SET parties_change = $1, identities_change = $2")
+        .bind(configuration)
+        .bind(identities)
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    let disabled = SyncedIdentity {
+        state: IdentityState::Disabled,
+        ..user(1, "alice")
+    };
+    let other = world.other_node().await;
+    apply(&other, tenant, vec![IdentityChange::Upsert(disabled)]).await;
+    let began = Instant::now();
+    while identity_of(&world.directory, tenant, 1)
+        .await
+        .unwrap()
+        .state
+        == IdentityState::Enabled
+    {
+        assert!(began.elapsed() < Duration::from_secs(30), "still enabled");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    other.close().await;
+}
+
+/// R12: a node that finds its database without what it wrote lets the domains that were synchronized wait for a full sync, and
+/// says so in an event.
+#[tokio::test]
+async fn a_database_that_went_back_issues_no_tickets_before_a_full_sync() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    people(d, tenant).await;
+    let complete = |incremental| ApplyIdentities {
+        last: true,
+        cursor: Some("1".into()),
+        incremental,
+        ..run(vec![])
+    };
+    d.apply_identities(&by(), tenant, complete(false))
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        d.probe_write(Duration::ZERO).await.unwrap();
+    }
+    assert!(identity_of(d, tenant, 1).await.is_some());
+    sqlx::query("UPDATE meta SET value = $1 WHERE name = 'heartbeats'")
+        .bind(1_i64.to_be_bytes().to_vec())
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    d.probe_write(Duration::ZERO).await.unwrap();
+    let wanted = Wanted::Grant {
+        sid: rid_sid(1),
+        service: ServiceName::new("cifs", "none.example"),
+    };
+    let lookups = Lookups { tenant, wanted };
+    let waits = async || match d.records(&lookups).await {
+        Records::Unavailable(why) => why.contains("waits for a full sync"),
+        Records::Grant { .. } => false,
+        other => panic!("{other:?}"),
+    };
+    assert!(waits().await);
+    assert!(d.sync_state(tenant, CORP).await.unwrap().awaits_full_sync);
+    assert_eq!(
+        world
+            .count("SELECT COUNT(*) FROM events WHERE action = 'store.went-back'")
+            .await,
+        1
+    );
+    // An incremental sync brings nothing back.
+    d.apply_identities(&by(), tenant, complete(true))
+        .await
+        .unwrap();
+    assert!(waits().await);
+    d.apply_identities(&by(), tenant, complete(false))
+        .await
+        .unwrap();
+    assert!(!waits().await);
+    // Once.
+    d.probe_write(Duration::ZERO).await.unwrap();
+    assert!(!waits().await);
 }

@@ -2,6 +2,8 @@
 
 use crate::support::{CORP, World, assert_fails, by, code, corp};
 use crossrealm_directory::{DirectoryError, NewKerberosServer, RecordKind};
+use crossrealm_types::AdObject;
+use uuid::Uuid;
 
 fn seen(key_version: u32) -> NewKerberosServer {
     NewKerberosServer {
@@ -10,6 +12,15 @@ fn seen(key_version: u32) -> NewKerberosServer {
         display_name: "krbtgt_56754".to_owned(),
         key_version,
         key_updated_at: 1_700_000_000,
+        account: Some(ad_object(1000)),
+        computer: Some(ad_object(1001)),
+    }
+}
+
+fn ad_object(rid: u32) -> AdObject {
+    AdObject {
+        guid: Uuid::from_u128(u128::from(rid)),
+        sid: format!("S-1-5-21-1-2-3-{rid}").parse().unwrap(),
     }
 }
 
@@ -30,7 +41,7 @@ async fn the_last_seen_object_is_recorded_and_its_domain_registered() {
             .record_kerberos_server(&by(), tenant, &seen(version))
             .await
             .unwrap();
-        assert_eq!((info.number, info.key_version), (56754, version));
+        assert_eq!((info.id, info.key_version), (56754, version));
         assert_eq!(
             d.kerberos_server(tenant, "CORP.contoso.com").await.unwrap(),
             info

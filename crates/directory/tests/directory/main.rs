@@ -2,9 +2,12 @@
 
 mod administrators;
 mod batches;
+mod changing_names;
+mod claimed_names;
 mod closure;
 mod connect;
 mod connectors;
+mod deletion_guard;
 mod kdc_records;
 mod kerberos_servers;
 mod load;
@@ -12,12 +15,15 @@ mod postgres;
 mod reduced_roles;
 mod repeated_runs;
 mod revoked_users;
+mod rights;
 mod rotation;
 mod safety;
 mod scratch_postgres;
 mod services;
+mod several_domains;
 mod shares;
 mod support;
 mod sync;
+mod taking_away;
 mod tenants;
 mod trusts;

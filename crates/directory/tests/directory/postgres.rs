@@ -1,7 +1,7 @@
 //! The same tests on PostgreSQL: this program starts a server in a temporary folder and runs itself again against it.
 
 use crate::scratch_postgres::Server;
-use crate::support::{POSTGRES, by, open};
+use crate::support::{POSTGRES, by, create, open};
 use crossrealm_directory::{DirectoryError, EventFilter, NewTenant, check_new_store};
 use crossrealm_kdc::{Lookups, Records, Wanted};
 use sqlx::{AnyConnection, Connection as _};
@@ -21,7 +21,10 @@ async fn every_other_test_passes_on_postgresql() {
     };
     // New databases are copied from the template, which gets the schema once for all tests.
     let template = server.url("postgres", "template1");
-    open(&template, 7).await.unwrap().close().await;
+    create(&template, 7).await.unwrap().close().await;
+    // Each copy gets an id of its own.
+    let forget = "DELETE FROM meta WHERE name = 'installation_id'";
+    server.tell("template1", &[forget]);
     let mut run = Command::new(env::current_exe().unwrap());
     // More threads than cores: the tests mostly wait for the server.
     run.args(["--skip", "postgres::", "--test-threads", "8"]);
@@ -85,7 +88,7 @@ async fn errors_of_a_server_name_the_cause() {
 
     let good = url("crossrealm", "crossrealm");
     check_new_store(&good).await.unwrap();
-    open(&good, 7).await.unwrap().close().await;
+    create(&good, 7).await.unwrap().close().await;
     let error = check_new_store(&good).await.unwrap_err();
     assert!(
         error.to_string().contains("already holds an installation"),
@@ -112,7 +115,9 @@ async fn a_server_that_hangs_is_given_up() {
     let Some(server) = Server::start() else {
         return;
     };
-    let directory = open(&server.url("postgres", "postgres"), 7).await.unwrap();
+    let directory = create(&server.url("postgres", "postgres"), 7)
+        .await
+        .unwrap();
     let contoso = NewTenant::named("contoso", "cloud.example");
     let tenant = directory.create_tenant(&by(), contoso).await.unwrap().id;
     let server = std::sync::Arc::new(server);
@@ -148,7 +153,7 @@ async fn events_appear_in_the_order_of_their_numbers() {
         return;
     };
     let url = server.url("postgres", "postgres");
-    let directory = open(&url, 7).await.unwrap();
+    let directory = create(&url, 7).await.unwrap();
     // As another node that is about to commit an event without a tenant.
     let server = std::sync::Arc::new(server);
     let other = server.clone();

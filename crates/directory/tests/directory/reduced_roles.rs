@@ -4,11 +4,9 @@ use crate::revoked_users::account;
 use crate::support::{
     World, apply, by, domain_users, group, guid, members, path, people, rid_sid, user,
 };
-use crossrealm_directory::{
-    Directory, IdentityChange, MAX_REVOKED_USERS, ReducedRole, ReducedRoles,
-};
+use crossrealm_directory::{Directory, IdentityChange, MAX_REVOKED_USERS, ReducedRoles};
 use crossrealm_kdc::TenantId;
-use crossrealm_types::ShareRole;
+use crossrealm_types::{ReducedRole, ShareRole};
 
 const SHARE: &str = "projects";
 

@@ -1,11 +1,9 @@
 //! Requests that are dropped, repeated or killed lead to the same state.
 
 use crate::support::{CORP, World, by, few_cases, group, guid, members, open, run, user};
-use crossrealm_directory::{
-    ApplyIdentities, Directory, IdentityChange, Page, SyncedIdentity, Uuid,
-};
+use crossrealm_directory::{ApplyIdentities, Directory, IdentityChange, Page, Uuid};
 use crossrealm_kdc::TenantId;
-use crossrealm_types::{DisabledReason, IdentityState};
+use crossrealm_types::{DisabledReason, IdentityState, SyncedIdentity};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::process::{Command, Stdio};

@@ -1,17 +1,17 @@
 //! Users that the hosts of a tenant refuse although their tickets are valid.
 
 use crate::support::{World, apply, by, guid, people, rid_sid, user};
-use crossrealm_directory::{IdentityChange, MAX_REVOKED_USERS, NewStorageAccount, SyncedIdentity};
-use crossrealm_types::{DisabledReason, IdentityState};
+use crossrealm_directory::{IdentityChange, MAX_REVOKED_USERS, NameScope};
+use crossrealm_types::{DisabledReason, IdentityState, StorageAccountCreate, SyncedIdentity};
 
 pub(crate) async fn account(world: &World) -> crossrealm_kdc::TenantId {
     let tenant = world.tenant("contoso").await.id;
-    let account = NewStorageAccount {
+    let account = StorageAccountCreate {
         name: "acct1".into(),
         aliases: vec![],
     };
     let d = &world.directory;
-    d.create_storage_account(&by(), tenant, account)
+    d.create_storage_account(&by(), tenant, account, NameScope::Free)
         .await
         .unwrap();
     tenant

@@ -2,11 +2,13 @@
 
 use crate::support::{CORP, World, assert_fails, by, code, corp, corp_trust};
 use crossrealm_directory::{
-    AdStep, Directory, DirectoryError, EventFilter, MAX_AD_STEP, MIN_ROTATION_S, NewKerberosServer,
-    RecordKind, RotateTrust, TrustRotation,
+    Directory, DirectoryError, EventFilter, MIN_ROTATION_S, NewKerberosServer, RecordKind,
+    TrustRotation,
 };
 use crossrealm_kdc::TenantId;
-use crossrealm_types::{AdStepPhase, EventOutcome, TrustKeyState};
+use crossrealm_types::{
+    AdStep, AdStepPhase, EventOutcome, MAX_AD_STEP, RotateTrust, TrustKeyState,
+};
 
 const DAY_S: i64 = 24 * 3600;
 
@@ -154,6 +156,8 @@ async fn a_begun_removal_is_recorded_until_it_ends_or_is_cancelled() {
         display_name: "krbtgt_56754".to_owned(),
         key_version: 1,
         key_updated_at: 1_700_000_000,
+        account: None,
+        computer: None,
     };
     let begin = async || d.begin_kerberos_server_removal(&by(), tenant, CORP).await;
     assert!(begin().await.is_err());

@@ -1,19 +1,20 @@
 //! Tampering, concurrent writers, and a killed process.
 
 use crate::support::{CORP, World, by, corp_trust, grant_of, guid, open, path, rid_sid, run, user};
-use crossrealm_directory::{
-    Directory, DirectoryError, IdentityChange, NewStorageAccount, NewTenant, Page,
-};
+use crossrealm_directory::{Directory, DirectoryError, IdentityChange, NameScope, NewTenant, Page};
 use crossrealm_kdc::{Lookups, Records, TenantId, Wanted};
+use crossrealm_types::StorageAccountCreate;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 async fn account(d: &Directory, tenant: TenantId, name: &str) -> crossrealm_directory::Result<()> {
-    let new = NewStorageAccount {
+    let new = StorageAccountCreate {
         name: name.to_owned(),
         aliases: Vec::new(),
     };
-    d.create_storage_account(&by(), tenant, new).await.map(drop)
+    d.create_storage_account(&by(), tenant, new, NameScope::Free)
+        .await
+        .map(drop)
 }
 
 #[tokio::test]
@@ -85,7 +86,9 @@ async fn restore(world: &World, a: TenantId) {
     d.prepare_trust(&by(), a, CORP, &corp_trust())
         .await
         .unwrap();
-    d.delete_storage_account(&by(), a, "acct1").await.unwrap();
+    d.delete_storage_account(&by(), a, "acct1", false)
+        .await
+        .unwrap();
     account(d, a, "acct1").await.unwrap();
 }
 

@@ -3,21 +3,23 @@
 use crate::support::assert_fails;
 use crate::support::{World, apply, by, guid, members, path, people, rid_sid};
 use crossrealm_directory::{
-    AccessReason, Directory, DirectoryError, IdentityChange, NewCloudIdentity, NewStorageAccount,
+    AccessReason, Directory, DirectoryError, IdentityChange, NameScope, NewCloudIdentity,
     RecordKind, Via,
 };
 use crossrealm_kdc::TenantId;
-use crossrealm_types::{IdentityKind, ShareRole};
+use crossrealm_types::{IdentityKind, ShareRole, StorageAccountCreate};
 
 async fn share(world: &World) -> TenantId {
     let tenant = world.tenant("contoso").await.id;
     let d = &world.directory;
     people(d, tenant).await;
-    let new = NewStorageAccount {
+    let new = StorageAccountCreate {
         name: "acct1".into(),
         aliases: Vec::new(),
     };
-    d.create_storage_account(&by(), tenant, new).await.unwrap();
+    d.create_storage_account(&by(), tenant, new, NameScope::Free)
+        .await
+        .unwrap();
     d.create_share(&by(), tenant, path("acct1", "projects"), None)
         .await
         .unwrap();

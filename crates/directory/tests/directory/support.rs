@@ -1,11 +1,14 @@
 //! A directory in a temporary folder, with users and groups.
 
 use crossrealm_directory::{
-    Actor, ApplyIdentities, ApplyOutcome, Directory, DirectoryError, IdentityChange, MasterKey,
-    NewDomain, NewTenant, PrepareTrust, SharePath, SyncedIdentity, TenantInfo, Uuid,
+    Actor, ApplyIdentities, Directory, DirectoryError, IdentityChange, InstallationNames,
+    MasterKey, NewDomain, NewTenant, SharePath, TenantInfo, Uuid,
 };
 use crossrealm_kdc::{Identity, Lookups, Records, Service, ServiceName, TenantId, Trust, Wanted};
-use crossrealm_types::{DisabledReason, IdentityKind, IdentityState, Sid};
+use crossrealm_types::{
+    ActorKind, ApplyIdentitiesResult, DisabledReason, IdentityKind, IdentityState, PrepareTrust,
+    Sid, SyncedIdentity,
+};
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AnyConnection, Connection};
 use std::path::PathBuf;
@@ -27,11 +30,20 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = match std::env::var(POSTGRES) {
-            Ok(server) => new_database(&server).await,
-            Err(_) => format!("sqlite:{}", folder.path().join("directory.db").display()),
+        let (url, directory) = match std::env::var(POSTGRES) {
+            // A copy of the template, which is an installation.
+            Ok(server) => {
+                let url = new_database(&server).await;
+                let directory = open(&url, 7).await;
+                (url, directory)
+            }
+            Err(_) => {
+                let url = format!("sqlite:{}", folder.path().join("directory.db").display());
+                let directory = create(&url, 7).await;
+                (url, directory)
+            }
         };
-        let directory = open(&url, 7).await.unwrap();
+        let directory = directory.unwrap();
         Self {
             directory,
             url,
@@ -87,12 +99,24 @@ async fn new_database(server: &str) -> String {
     url(&name)
 }
 
+/// A new installation.
+pub(crate) async fn create(url: &str, key: u8) -> crossrealm_directory::Result<Directory> {
+    Directory::create(url, MasterKey::from_bytes([key; 32]), installation()).await
+}
+
+/// An installation that is there.
 pub(crate) async fn open(url: &str, key: u8) -> crossrealm_directory::Result<Directory> {
-    Directory::open(url, MasterKey::from_bytes([key; 32])).await
+    Directory::open(url, MasterKey::from_bytes([key; 32]), installation()).await
+}
+
+/// The names of the installation.
+pub(crate) fn installation() -> InstallationNames {
+    InstallationNames::new("cloud.example", "login.cloud.example")
 }
 
 pub(crate) fn by() -> Actor {
     Actor {
+        kind: ActorKind::Administrator,
         name: "admin".to_owned(),
         address: Some("192.0.2.1".parse().unwrap()),
     }
@@ -179,6 +203,7 @@ pub(crate) fn members(group: u32, add: &[u32], remove: &[u32]) -> IdentityChange
         group: guid(group),
         add: add.iter().map(|n| guid(*n)).collect(),
         remove: remove.iter().map(|n| guid(*n)).collect(),
+        elsewhere: None,
     }
 }
 
@@ -204,7 +229,7 @@ pub(crate) async fn apply(
     directory: &Directory,
     tenant: TenantId,
     changes: Vec<IdentityChange>,
-) -> ApplyOutcome {
+) -> ApplyIdentitiesResult {
     let outcome = directory
         .apply_identities(&by(), tenant, run(changes))
         .await

@@ -3,11 +3,13 @@
 use crate::support::assert_fails;
 use crate::support::{World, by, code, people};
 use crossrealm_directory::{
-    Directory, DirectoryError, EventFilter, IdentityFilter, NewCloudIdentity, NewEvent, NewTenant,
-    NewToken, Page, RecordKind, TokenRole,
+    Actor, Directory, DirectoryError, EventFilter, IdentityFilter, NewCloudIdentity, NewEvent,
+    NewTenant, NewToken, Page, RecordKind, TenantInfo, TokenRole,
 };
-use crossrealm_kdc::{Policy, TenantId};
-use crossrealm_types::{AdministratorRole, EventKind, EventOutcome, IdentityKind, IdentitySource};
+use crossrealm_kdc::{Lookups, Policy, Records, TenantId, Wanted};
+use crossrealm_types::{
+    ActorKind, AdministratorRole, EventKind, EventOutcome, IdentityKind, IdentitySource,
+};
 
 #[tokio::test]
 async fn a_tenant_gets_the_documented_defaults() {
@@ -541,6 +543,53 @@ async fn audit_events_are_bounded() {
     assert!((100_000..100_061).contains(&kept), "{kept}");
 }
 
+/// S4: neither refusals, nor tickets, nor what machines do push out the changes that administrators made.
+#[tokio::test]
+async fn floods_of_other_classes_leave_the_changes_of_administrators() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    let connector = Actor {
+        kind: ActorKind::Connector,
+        ..by()
+    };
+    let refusal = NewEvent {
+        outcome: EventOutcome::Refused,
+        ..NewEvent::audit(&connector, Some(tenant), "api.call")
+    };
+    let done = NewEvent::audit(&connector, Some(tenant), "sync.take_away");
+    let refused_ticket = ticket(tenant, "alice@x", 1);
+    let issued = NewEvent {
+        outcome: EventOutcome::Done,
+        ..refused_ticket.clone()
+    };
+    for (class, outcome, event) in [
+        ("audit.refused", "refused", refusal),
+        ("audit.machine", "done", done),
+        ("ticket.refused", "refused", refused_ticket),
+        ("ticket", "done", issued),
+    ] {
+        sqlx::query("INSERT INTO events (at_ms, tenant_id, category, outcome, action, reason, actor, user_name, user_key, target, detail)
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100010)
+            SELECT i, $1, $2, $3, '', '', '', '', '', '', '' FROM n")
+            .bind(tenant.as_bytes().to_vec())
+            .bind(class)
+            .bind(outcome)
+            .execute(&mut world.raw().await)
+            .await
+            .unwrap();
+        d.record_events(vec![event]).await.unwrap();
+        let held = format!("SELECT COUNT(*) FROM events WHERE category = '{class}'");
+        let held: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(held))
+            .fetch_one(&mut world.raw().await)
+            .await
+            .unwrap();
+        assert_eq!(held, 100_000, "{class}");
+    }
+    let kept = "SELECT COUNT(*) FROM events WHERE action = 'tenant.create' AND category = 'audit'";
+    assert_eq!(world.count(kept).await, 1);
+}
+
 #[tokio::test]
 async fn control_characters_in_events_are_replaced() {
     let world = World::new().await;
@@ -570,7 +619,7 @@ async fn events_are_bounded_for_each_tenant_and_category() {
         .unwrap();
     sqlx::query("INSERT INTO events (at_ms, tenant_id, category, outcome, action, reason, actor, user_name, user_key, target, detail)
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100010)
-        SELECT i, $1, 'ticket', 'done', '', '', '', '', '', '', '' FROM n")
+        SELECT i, $1, 'ticket.refused', 'refused', '', '', '', '', '', '', '' FROM n")
         .bind(tenant.as_bytes().to_vec())
         .execute(&mut world.raw().await)
         .await
@@ -582,13 +631,13 @@ async fn events_are_bounded_for_each_tenant_and_category() {
         .unwrap();
     assert_eq!(
         world
-            .count("SELECT COUNT(*) FROM events WHERE category = 'ticket'")
+            .count("SELECT COUNT(*) FROM events WHERE category = 'ticket.refused'")
             .await,
         100_001
     );
     assert_eq!(
         world
-            .count("SELECT MIN(at_ms) FROM events WHERE category = 'ticket' AND actor = ''")
+            .count("SELECT MIN(at_ms) FROM events WHERE category = 'ticket.refused' AND actor = ''")
             .await,
         12
     );
@@ -598,4 +647,100 @@ async fn events_are_bounded_for_each_tenant_and_category() {
             .await,
         2
     );
+}
+
+/// The versions of the realm's keys as the KDC has them; the first encrypts.
+async fn realm_kvnos(d: &Directory, tenant: &TenantInfo) -> Vec<u32> {
+    let lookups = Lookups {
+        tenant: tenant.id,
+        wanted: Wanted::Parties {
+            issuer: tenant.realm.clone(),
+        },
+    };
+    match d.records(&lookups).await {
+        Records::Parties { tenant, .. } => tenant.krbtgt_keys.iter().map(|key| key.kvno).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Lets time pass for the keys of realms.
+async fn keys_age(world: &World, seconds: i64) {
+    sqlx::query(
+        "UPDATE kerberos_keys SET encrypts_from = encrypts_from - $1, retires_at = retires_at - $1",
+    )
+    .bind(seconds)
+    .execute(&mut world.raw().await)
+    .await
+    .unwrap();
+}
+
+/// S6: a realm's key is rotated without a failed ticket. Every node has the new one before it encrypts, and the old one decrypts
+/// until the last ticket that it encrypted has ended.
+#[tokio::test]
+async fn s6_a_realms_key_is_rotated_without_a_failed_ticket() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await;
+    let d = &world.directory;
+    assert_eq!(realm_kvnos(d, &tenant).await, [1]);
+    let made = d.rotate_realm_key(&by(), tenant.id, false).await.unwrap();
+    assert_eq!(made.kvno, 2);
+    // Known everywhere, used nowhere yet.
+    assert_eq!(realm_kvnos(d, &tenant).await, [1, 2]);
+    let life = i64::from(tenant.policy.max_ticket_life_s);
+    assert!(made.previous_until.unwrap() >= made.encrypts_from + life);
+    keys_age(&world, 11).await;
+    let later = world.other_node().await;
+    assert_eq!(realm_kvnos(&later, &tenant).await, [2, 1]);
+    keys_age(&world, life).await;
+    assert_eq!(
+        realm_kvnos(&world.other_node().await, &tenant).await,
+        [2, 1]
+    );
+    keys_age(&world, 700).await;
+    assert_eq!(realm_kvnos(&world.other_node().await, &tenant).await, [2]);
+}
+
+/// S6: a key that is retired, or begins to encrypt, while its node serves from memory does so on time.
+#[tokio::test]
+async fn s6_a_cached_realm_key_begins_and_ends_on_time() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await;
+    let d = &world.directory;
+    d.rotate_realm_key(&by(), tenant.id, false).await.unwrap();
+    keys_age(&world, 8).await;
+    let node = world.other_node().await;
+    assert_eq!(realm_kvnos(&node, &tenant).await, [1, 2]);
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(realm_kvnos(&node, &tenant).await, [2, 1]);
+}
+
+/// S6: a realm's key that was stolen is deleted at once, and its number is not used again.
+#[tokio::test]
+async fn s6_a_stolen_realm_key_is_deleted_at_once() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await;
+    let d = &world.directory;
+    d.rotate_realm_key(&by(), tenant.id, false).await.unwrap();
+    let made = d.rotate_realm_key(&by(), tenant.id, true).await.unwrap();
+    assert_eq!((made.kvno, made.previous_until), (3, None));
+    assert_eq!(realm_kvnos(d, &tenant).await, [3]);
+    let rows = "SELECT COUNT(*) FROM kerberos_keys WHERE owner_kind = 'krbtgt'";
+    assert_eq!(world.count(rows).await, 1);
+    let events = "SELECT COUNT(*) FROM events WHERE action = 'tenant.rotate-key'";
+    assert_eq!(world.count(events).await, 2);
+}
+
+/// The keys of a realm have a bound.
+#[tokio::test]
+async fn the_keys_of_a_realm_are_bounded() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await;
+    let d = &world.directory;
+    for _ in 1..8 {
+        d.rotate_realm_key(&by(), tenant.id, false).await.unwrap();
+    }
+    let ninth = d.rotate_realm_key(&by(), tenant.id, false).await;
+    assert_eq!(code(ninth), "too_many_realm_keys");
+    d.rotate_realm_key(&by(), tenant.id, true).await.unwrap();
+    d.rotate_realm_key(&by(), tenant.id, false).await.unwrap();
 }

@@ -3,18 +3,18 @@
 use crate::support::assert_fails;
 use crate::support::{CORP, World, by, code, corp_trust, sid, trust_of};
 use crossrealm_directory::{
-    DirectoryError, NewDomain, NewEvent, PrepareTrust, RecordKind, TrustKeySeen,
+    Directory, DirectoryError, NewDomain, NewEvent, PREVIOUS_LIFE_S, RecordKind, TrustKeySeen,
 };
-use crossrealm_kdc::KeyState;
+use crossrealm_kdc::{KeyState, TenantId, TrustGeneration};
 use crossrealm_krb::crypto::{Enctype, Key};
-use crossrealm_types::{TrustKeyState, TrustState};
+use crossrealm_types::{PrepareTrust, TrustKeyState, TrustState};
 
 fn now_s() -> i64 {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap();
     i64::try_from(since.as_secs()).unwrap()
 }
 
-fn states(trust: &crossrealm_directory::TrustInfo) -> Vec<(u32, TrustKeyState)> {
+fn states(trust: &crossrealm_types::Trust) -> Vec<(u32, TrustKeyState)> {
     trust
         .keys
         .iter()
@@ -308,6 +308,7 @@ async fn child_domains_belong_to_the_trust_of_the_root() {
         .unwrap();
     let trust = trust_of(d, tenant).await.unwrap();
     let domains: Vec<&str> = trust
+        .forest
         .domains
         .iter()
         .map(|domain| domain.dns_name.as_str())
@@ -386,4 +387,120 @@ async fn ticket_events_update_when_a_key_was_last_seen() {
         d.trust(tenant, CORP).await.unwrap().keys[0].last_seen_at,
         Some(5)
     );
+}
+
+/// The trust as the KDC has it, and the versions that decrypt referrals.
+async fn served(d: &Directory, tenant: TenantId) -> (TrustGeneration, Vec<u32>) {
+    let trust = trust_of(d, tenant).await.unwrap();
+    let versions = trust.keys.iter().map(|key| key.version).collect();
+    (trust.forest.generation, versions)
+}
+
+async fn rotate_to(d: &Directory, tenant: TenantId, version: u32) {
+    let rotate = PrepareTrust {
+        rotate: true,
+        ..corp_trust()
+    };
+    let made = d.prepare_trust(&by(), tenant, CORP, &rotate).await.unwrap();
+    assert_eq!(made.version, version);
+    d.confirm_trust(&by(), tenant, CORP, version, &[])
+        .await
+        .unwrap();
+}
+
+/// S6: the previous key ends by itself, also if no other rotation follows, and AD's tool does not get its password any more.
+#[tokio::test]
+async fn s6_the_previous_key_ends_after_its_last_ticket() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    rotate_to(d, tenant, 1).await;
+    rotate_to(d, tenant, 2).await;
+    let info = d.trust(tenant, CORP).await.unwrap();
+    let until = info.keys[0].confirmed_at.unwrap() + PREVIOUS_LIFE_S;
+    assert_eq!(info.keys[1].retires_at, Some(until));
+    assert_eq!(served(d, tenant).await.1, [2, 1]);
+    // A later rotation does not lengthen its life.
+    sqlx::query("UPDATE trust_secrets SET retires_at = retires_at - 100 WHERE version = 1")
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    rotate_to(d, tenant, 3).await;
+    let info = d.trust(tenant, CORP).await.unwrap();
+    assert_eq!(info.keys[2].retires_at, Some(until - 100));
+    // Time passes.
+    sqlx::query("UPDATE trust_secrets SET retires_at = retires_at - $1")
+        .bind(PREVIOUS_LIFE_S + 10)
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    let later = world.other_node().await;
+    assert_eq!(served(&later, tenant).await.1, [3]);
+    let info = later.trust(tenant, CORP).await.unwrap();
+    assert_eq!(
+        states(&info),
+        [
+            (3, TrustKeyState::Current),
+            (2, TrustKeyState::Retired),
+            (1, TrustKeyState::Retired)
+        ]
+    );
+    let held = later
+        .prepare_trust(&by(), tenant, CORP, &corp_trust())
+        .await;
+    assert!(held.unwrap().held.is_empty());
+}
+
+/// S6: a previous version that an earlier version of the service left without an end gets one.
+#[tokio::test]
+async fn s6_a_previous_key_of_before_ends_too() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    rotate_to(&world.directory, tenant, 1).await;
+    rotate_to(&world.directory, tenant, 2).await;
+    sqlx::query("UPDATE trust_secrets SET retires_at = NULL")
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    let upgraded = world.other_node().await;
+    assert_eq!(served(&upgraded, tenant).await.1, [2, 1]);
+    sqlx::query("UPDATE trust_secrets SET confirmed_at = confirmed_at - $1")
+        .bind(PREVIOUS_LIFE_S + 10)
+        .execute(&mut world.raw().await)
+        .await
+        .unwrap();
+    let later = world.other_node().await;
+    assert_eq!(served(&later, tenant).await.1, [2]);
+}
+
+/// S6: versions that are known to be stolen are retired at once, and TGTs of before end; so they do with the trust itself.
+#[tokio::test]
+async fn s6_stolen_keys_are_retired_at_once() {
+    let world = World::new().await;
+    let tenant = world.tenant("contoso").await.id;
+    let d = &world.directory;
+    rotate_to(d, tenant, 1).await;
+    let (stolen, versions) = served(d, tenant).await;
+    assert_eq!(versions, [1]);
+    let retire = async |before| d.retire_trust_keys(&by(), tenant, CORP, before).await;
+    // Not without another key that AD holds.
+    for unknown in [0, 2, u32::MAX] {
+        assert_eq!(code(retire(unknown).await), "trust_version_unknown");
+    }
+    rotate_to(d, tenant, 2).await;
+    rotate_to(d, tenant, 3).await;
+    assert_eq!(served(d, tenant).await, (stolen, vec![3, 2, 1]));
+    let info = retire(2).await.unwrap();
+    assert_eq!(info.keys[2].state, TrustKeyState::Retired);
+    let (good, versions) = served(d, tenant).await;
+    assert_eq!(versions, [3, 2]);
+    assert_ne!(good, stolen);
+    let events = "SELECT COUNT(*) FROM events WHERE action = 'trust.retire-keys'";
+    assert_eq!(world.count(events).await, 1);
+
+    // The same trust made anew is another one.
+    d.delete_trust(&by(), tenant, CORP).await.unwrap();
+    rotate_to(d, tenant, 1).await;
+    let (again, _) = served(d, tenant).await;
+    assert!(again != good && again != stolen);
 }

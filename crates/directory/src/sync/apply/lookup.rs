@@ -1,14 +1,13 @@
-//! The identities of a tenant that may conflict with the objects of a sync: looked up for many objects at once, and
-//! updated with each pending write, so that each object is checked as if those before it were written already.
+//! The identities of a tenant that the objects of a request are about or may conflict with: looked up for many objects at
+//! once, and updated with each pending write.
 
-use crate::db::columns::{tenant_blob, uuid_blob};
+use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{placeholders, sql_list};
 use crate::error::Result;
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
-use crate::sync::model::SyncedIdentity;
 use crate::tenants::domains::DomainInfo;
 use crossrealm_kdc::TenantId;
-use crossrealm_types::{IdentitySource, IdentityState, Sid};
+use crossrealm_types::{IdentitySource, IdentityState, SyncedIdentity};
 use sqlx::AnyConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -16,32 +15,34 @@ use uuid::Uuid;
 /// How many objects are looked up, and how many are written, by one statement.
 pub(super) const BATCH_SIZE: usize = 40;
 
-/// The identities that have the GUID, SID, UPN or account name of one of a batch of objects.
+/// The identities that have the GUID, SID, UPN or account name of one of the objects of a request.
 pub(super) struct TenantLookup<'a> {
     domain: &'a DomainInfo,
     identities: HashMap<Uuid, IdentityInfo>,
-    by_sid: HashMap<Sid, Uuid>,
-    by_account: HashMap<String, Uuid>,
-    by_upn: HashMap<String, Uuid>,
+    /// Objects that are not synced yet and are members of groups, as objects of another domain: the SID of that domain.
+    expected: HashMap<Uuid, String>,
 }
 
 impl<'a> TenantLookup<'a> {
-    /// Looks up the identities for these objects of a domain.
-    pub(super) async fn of(
-        conn: &mut AnyConnection,
-        tenant: TenantId,
-        domain: &'a DomainInfo,
-        objects: &[&SyncedIdentity],
-    ) -> Result<Self> {
-        let mut lookup = Self {
+    /// A lookup that has found nothing.
+    pub(super) fn empty(domain: &'a DomainInfo) -> Self {
+        Self {
             domain,
             identities: HashMap::new(),
-            by_sid: HashMap::new(),
-            by_account: HashMap::new(),
-            by_upn: HashMap::new(),
-        };
+            expected: HashMap::new(),
+        }
+    }
+
+    /// Looks up the identities for these objects of a domain, at most [`BATCH_SIZE`]. An object that is malformed is looked up
+    /// by its GUID and SID alone: PostgreSQL does not accept every text.
+    pub(super) async fn add(
+        &mut self,
+        conn: &mut AnyConnection,
+        tenant: TenantId,
+        objects: &[(&SyncedIdentity, bool)],
+    ) -> Result<()> {
         if objects.is_empty() {
-            return Ok(lookup);
+            return Ok(());
         }
         let list = |n| placeholders(3 + n * objects.len(), objects.len());
         let mut statement = sql_list(format!(
@@ -57,23 +58,60 @@ impl<'a> TenantLookup<'a> {
         ))
         .persistent(objects.len() == BATCH_SIZE)
         .bind(tenant_blob(tenant))
-        .bind(domain.dns_name.as_str());
-        for new in objects {
+        .bind(self.domain.dns_name.as_str());
+        for (new, _) in objects {
             statement = statement.bind(uuid_blob(new.object_guid));
         }
-        for new in objects {
+        for (new, _) in objects {
             statement = statement.bind(new.sid.to_string());
         }
-        for new in objects {
-            statement = statement.bind(new.account_name.to_lowercase());
+        for (new, well_formed) in objects {
+            statement = statement.bind(well_formed.then(|| new.account_name.to_lowercase()));
         }
-        for new in objects {
-            statement = statement.bind(taken_upn(new));
+        for (new, well_formed) in objects {
+            statement = statement.bind(taken_upn(new).filter(|_| *well_formed));
+        }
+        for row in &statement.fetch_all(&mut *conn).await? {
+            self.put(identity_info(row)?);
+        }
+        self.read_expected(conn, tenant, objects).await
+    }
+
+    async fn read_expected(
+        &mut self,
+        conn: &mut AnyConnection,
+        tenant: TenantId,
+        objects: &[(&SyncedIdentity, bool)],
+    ) -> Result<()> {
+        let new: Vec<Uuid> = objects
+            .iter()
+            .map(|(new, _)| new.object_guid)
+            .filter(|guid| !self.identities.contains_key(guid))
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut statement = sql_list(format!(
+            "SELECT member_guid, member_domain FROM memberships
+             WHERE tenant_id = $1 AND member_domain <> $2 AND member_guid IN ({})",
+            placeholders(3, new.len())
+        ))
+        .persistent(new.len() == BATCH_SIZE)
+        .bind(tenant_blob(tenant))
+        .bind(self.domain.sid.to_string());
+        for guid in new {
+            statement = statement.bind(uuid_blob(guid));
         }
         for row in &statement.fetch_all(conn).await? {
-            lookup.put(identity_info(row)?);
+            let (guid, domain) = (col_uuid(row, "member_guid")?, col(row, "member_domain")?);
+            self.expected.insert(guid, domain);
         }
-        Ok(lookup)
+        Ok(())
+    }
+
+    /// The SID of the other domain that this new object is expected from.
+    pub(super) fn expected(&self, guid: Uuid) -> Option<&str> {
+        self.expected.get(&guid).map(String::as_str)
     }
 
     /// The identity with this GUID.
@@ -81,47 +119,31 @@ impl<'a> TenantLookup<'a> {
         self.identities.get(&guid)
     }
 
-    /// Another identity that has the SID, otherwise the account name, otherwise the UPN of this object.
-    pub(super) fn other(&self, new: &SyncedIdentity) -> Option<&IdentityInfo> {
-        let found = [
-            self.by_sid.get(&new.sid),
-            self.by_account.get(&new.account_name.to_lowercase()),
-            taken_upn(new).and_then(|upn| self.by_upn.get(&upn)),
-        ];
-        let mut found = found.into_iter().flatten();
-        let other = found.find(|guid| **guid != new.object_guid)?;
-        self.identities.get(other)
+    /// All identities that were found.
+    pub(super) fn all(&self) -> impl Iterator<Item = &IdentityInfo> {
+        self.identities.values()
     }
 
     /// Inserts or replaces an identity.
     pub(super) fn put(&mut self, identity: IdentityInfo) {
-        let guid = identity.guid;
-        if let Some(before) = self.identities.remove(&guid) {
-            for (names, name) in [
-                (&mut self.by_account, account_of(self.domain, &before)),
-                (&mut self.by_upn, upn_of(&before)),
-            ] {
-                if let Some(name) = name {
-                    names.remove(&name);
-                }
-            }
+        self.identities.insert(identity.guid, identity);
+    }
+
+    /// Notes what was written of an identity that was found.
+    pub(super) fn change(&mut self, guid: Uuid, how: impl FnOnce(&mut IdentityInfo)) {
+        if let Some(identity) = self.identities.get_mut(&guid) {
+            how(identity);
         }
-        self.by_sid.insert(identity.sid.clone(), guid);
-        let account = account_of(self.domain, &identity);
-        self.by_account.extend(account.map(|name| (name, guid)));
-        let upn = upn_of(&identity);
-        self.by_upn.extend(upn.map(|name| (name, guid)));
-        self.identities.insert(guid, identity);
     }
 }
 
 /// The UPN that an object reserves, for comparison.
-fn taken_upn(new: &SyncedIdentity) -> Option<String> {
+pub(super) fn taken_upn(new: &SyncedIdentity) -> Option<String> {
     (!new.upn.is_empty()).then(|| new.upn.to_lowercase())
 }
 
 /// The account name that an identity reserves in this domain. A deleted one reserves none.
-fn account_of(domain: &DomainInfo, identity: &IdentityInfo) -> Option<String> {
+pub(super) fn account_of(domain: &DomainInfo, identity: &IdentityInfo) -> Option<String> {
     let here = identity.source == IdentitySource::Hybrid
         && identity.domain_dns_name == domain.dns_name
         && identity.state != IdentityState::Deleted;

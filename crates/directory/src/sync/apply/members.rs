@@ -2,12 +2,13 @@
 
 use super::Run;
 use crate::db::columns::{col_uuid, tenant_blob, uuid_blob};
-use crate::db::statement::{CHUNK, placeholders, rows, sql_list};
+use crate::db::statement::{CHUNK, on_objects, placeholders, rows, sql_list};
 use crate::error::Result;
 use crate::identities::memberships;
 use crate::identities::rows::{IdentityInfo, SELECT_IDENTITY, identity_info};
+use crate::sync::model::MemberChange;
 use crossrealm_os::clock::now_s;
-use crossrealm_types::{IdentityKind, IdentityState, RefusedChangeCode};
+use crossrealm_types::{IdentityKind, IdentityState, RefusedChangeCode, Sid};
 use sqlx::AnyConnection;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -15,15 +16,20 @@ use uuid::Uuid;
 /// How many members, and how many groups, are written by one statement.
 const BATCH_SIZE: usize = 100;
 
-/// A group, the members to add, the members to remove.
-pub(super) type MemberChange<'a> = (Uuid, &'a Vec<Uuid>, &'a Vec<Uuid>);
+/// A member to add to a group.
+struct NewMember<'a> {
+    group: Uuid,
+    member: Uuid,
+    /// The SID of the domain that may create the member, if it is not synced yet.
+    domain: Option<&'a Sid>,
+}
 
 /// Decided changes that are not written yet.
 struct PendingWrites<'a> {
     /// The groups among all members that are added or removed.
     living: &'a HashSet<Uuid>,
     /// Members to add, each after its group.
-    pairs: Vec<(Uuid, Uuid)>,
+    members: Vec<NewMember<'a>>,
     /// Groups that are known to have changed.
     changed: HashSet<Uuid>,
 }
@@ -40,13 +46,13 @@ impl Run<'_> {
             let living = self.groups_among(conn, changes).await?;
             let mut pending = PendingWrites {
                 living: &living,
-                pairs: Vec::new(),
+                members: Vec::new(),
                 changed: HashSet::new(),
             };
             for change in changes {
-                match groups.contains_key(&change.0) {
+                match groups.contains_key(&change.group) {
                     true => self.change(conn, change, &mut pending).await?,
-                    false => self.no_group(conn, change.0).await?,
+                    false => self.no_group(conn, change.group).await?,
                 }
             }
             self.add(conn, &mut pending).await?;
@@ -59,12 +65,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn change(
+    async fn change<'b>(
         &mut self,
         conn: &mut AnyConnection,
-        (group, add, remove): &MemberChange<'_>,
-        pending: &mut PendingWrites<'_>,
-    ) -> Result<()> {
+        change: &MemberChange<'b>,
+        pending: &mut PendingWrites<'b>,
+    ) -> Result<()>
+    where
+        Self: 'b,
+    {
+        let MemberChange {
+            group,
+            add,
+            remove,
+            elsewhere,
+        } = *change;
         if !remove.is_empty() {
             // A member to remove may be among the pending additions.
             self.add(conn, pending).await?;
@@ -75,15 +90,20 @@ impl Run<'_> {
                     self.closure.shrunk(*member);
                 }
             }
-            let ended = memberships::end(conn, self.tenant, *group, chunk).await?;
+            let ended = memberships::end(conn, self.tenant, group, chunk).await?;
             if ended > 0 {
-                pending.changed.insert(*group);
+                pending.changed.insert(group);
             }
             self.outcome.memberships_removed += ended;
         }
-        for member in *add {
-            pending.pairs.push((*group, *member));
-            if pending.pairs.len() >= BATCH_SIZE {
+        for member in add {
+            let own = &self.domain.sid;
+            pending.members.push(NewMember {
+                group,
+                member: *member,
+                domain: elsewhere.map(|domains| domains.get(member).unwrap_or(own)),
+            });
+            if pending.members.len() >= BATCH_SIZE {
                 self.add(conn, pending).await?;
             }
         }
@@ -96,26 +116,29 @@ impl Run<'_> {
         conn: &mut AnyConnection,
         pending: &mut PendingWrites<'_>,
     ) -> Result<()> {
-        let pairs = std::mem::take(&mut pending.pairs);
-        if pairs.is_empty() {
+        let members = std::mem::take(&mut pending.members);
+        if members.is_empty() {
             return Ok(());
         }
         let mut statement = sql_list(format!(
-            "INSERT INTO memberships (tenant_id, group_guid, member_guid) VALUES {} ON CONFLICT DO NOTHING RETURNING group_guid",
-            rows(pairs.len(), |n| format!("($1,${},${})", 2 * n + 2, 2 * n + 3))
+            "INSERT INTO memberships (tenant_id, group_guid, member_guid, member_domain) VALUES {} ON CONFLICT DO NOTHING RETURNING group_guid",
+            rows(members.len(), |n| format!("($1,${},${},${})", 3 * n + 2, 3 * n + 3, 3 * n + 4))
         ))
-        .persistent(pairs.len() == BATCH_SIZE)
+        .persistent(members.len() == BATCH_SIZE)
         .bind(tenant_blob(self.tenant));
-        for (group, member) in &pairs {
-            statement = statement.bind(uuid_blob(*group)).bind(uuid_blob(*member));
+        for new in &members {
+            statement = statement
+                .bind(uuid_blob(new.group))
+                .bind(uuid_blob(new.member))
+                .bind(new.domain.map(Sid::to_string));
         }
         for row in &statement.fetch_all(&mut *conn).await? {
             pending.changed.insert(col_uuid(row, "group_guid")?);
             self.outcome.memberships_added += 1;
         }
-        for (group, member) in pairs {
-            if pending.living.contains(&member) {
-                self.closure.edge_added(conn, member, group).await?;
+        for new in members {
+            if pending.living.contains(&new.member) {
+                self.closure.edge_added(conn, new.member, new.group).await?;
             }
         }
         Ok(())
@@ -123,7 +146,7 @@ impl Run<'_> {
 
     /// Records in these groups that this run wrote their members.
     async fn members_changed(
-        &self,
+        &mut self,
         conn: &mut AnyConnection,
         groups: &[&IdentityInfo],
     ) -> Result<()> {
@@ -136,9 +159,12 @@ impl Run<'_> {
         .bind(tenant_blob(self.tenant))
         .bind(now_s());
         for group in groups {
+            let provenance = self.provenance(&group.provenance, &["members"]);
             statement = statement
                 .bind(uuid_blob(group.guid))
-                .bind(self.provenance(&group.provenance, &["members"]));
+                .bind(provenance.clone());
+            self.lookup
+                .change(group.guid, |known| known.provenance = provenance);
         }
         statement.execute(conn).await?;
         Ok(())
@@ -170,8 +196,8 @@ impl Run<'_> {
         ))
         .bind(tenant_blob(self.tenant))
         .bind(self.domain.dns_name.as_str());
-        for (group, ..) in changes {
-            statement = statement.bind(uuid_blob(*group));
+        for change in changes {
+            statement = statement.bind(uuid_blob(change.group));
         }
         let rows = statement.fetch_all(conn).await?;
         let mut groups = HashMap::new();
@@ -192,19 +218,16 @@ impl Run<'_> {
     ) -> Result<HashSet<Uuid>> {
         let all = changes
             .iter()
-            .flat_map(|(_, add, remove)| add.iter().chain(*remove));
+            .flat_map(|change| change.add.iter().chain(change.remove));
         let all: HashSet<Uuid> = all.copied().collect();
         let all: Vec<Uuid> = all.into_iter().collect();
         let mut groups = HashSet::new();
         for chunk in all.chunks(CHUNK) {
-            let mut statement = sql_list(format!(
-                "SELECT guid FROM identities WHERE tenant_id = $1 AND kind = 'group' AND state <> 'deleted' AND guid IN ({})",
-                placeholders(2, chunk.len())
-            ))
-            .bind(tenant_blob(self.tenant));
-            for guid in chunk {
-                statement = statement.bind(uuid_blob(*guid));
-            }
+            let statement = on_objects(self.tenant, chunk, |guids| {
+                format!(
+                    "SELECT guid FROM identities WHERE tenant_id = $1 AND kind = 'group' AND state <> 'deleted' AND guid IN ({guids})"
+                )
+            });
             for row in &statement.fetch_all(&mut *conn).await? {
                 groups.insert(col_uuid(row, "guid")?);
             }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdministratorCreate {
-    /// The name to sign in with, `name@domain`; at most 256 characters, unique in the installation.
+    /// The name to sign in with, `name@domain`; at most 256 characters, unique in the tenant or among the administrators of the
+    /// installation.
     pub upn: String,
     /// What they may do.
     pub role: AdministratorRole,
@@ -45,6 +46,15 @@ pub struct Administrator {
     pub signed_in_at: Option<i64>,
 }
 
+/// Which administrator of a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdministratorQuery {
+    /// Their tenant, by name, domain or id; absent for an administrator of the installation, or where no other has the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
 /// An administrator with a new enrolment code. The code is returned once and stored as a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AdministratorEnrolment {
@@ -60,6 +70,9 @@ pub struct AdministratorEnrolment {
 pub struct EnrolmentBegin {
     /// Who enrols.
     pub upn: String,
+    /// The only tenant that they administer, by name, domain or id; absent for an administrator of the installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// The one-time code.
     pub enrolment_code: SecretText,
 }
@@ -77,6 +90,9 @@ pub struct EnrolmentBegun {
 pub struct EnrolmentFinish {
     /// Who enrols.
     pub upn: String,
+    /// The only tenant that they administer, by name, domain or id; absent for an administrator of the installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// The one-time code.
     pub enrolment_code: SecretText,
     /// The new password: 12 characters to 256 bytes.
@@ -91,6 +107,9 @@ pub struct EnrolmentFinish {
 pub struct SignIn {
     /// Who signs in.
     pub upn: String,
+    /// The only tenant that they administer, by name, domain or id; absent for an administrator of the installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// The password.
     pub password: SecretText,
     /// The authenticator's current code, which is good once.

@@ -1,5 +1,6 @@
 //! What the server answers where it refuses: a stable code, a sentence, and the objects concerned.
 
+use crate::Dismissal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -25,6 +26,9 @@ pub struct ErrorDetails {
     /// The DNS name of the AD domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
+    /// The DNS name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The key version that a host lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kvno: Option<u32>,
@@ -34,6 +38,9 @@ pub struct ErrorDetails {
     /// Whether the connector lacks the right to rotate the trust key of its domain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_trust_rotation: bool,
+    /// The proof that the token was an SMB host's and was revoked; a host obeys nothing less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dismissal: Option<Dismissal>,
 }
 
 impl ErrorDetails {
@@ -103,6 +110,8 @@ codes! {
     TenantExists = 409 "tenant_exists",
     /// The tenant still holds storage accounts, service principals or trusts.
     TenantNotEmpty = 409 "tenant_not_empty",
+    /// The realm of the tenant has as many keys as it may have.
+    TooManyRealmKeys = 409 "too_many_realm_keys",
     /// A token of this kind belongs to one tenant.
     TenantRequired = 409 "tenant_required",
     /// The tenant has no trust with this AD domain.
@@ -137,6 +146,22 @@ codes! {
     AccountHasShares = 409 "account_has_shares",
     /// A host that serves the account lacks the key that would encrypt new tickets after the rotation.
     HostLacksKey = 409 "host_lacks_key",
+    /// The storage account has as many aliases as it may.
+    TooManyAliases = 409 "too_many_aliases",
+    /// The storage account does not have the alias.
+    AliasNotFound = 404 "alias_not_found",
+    /// The installation itself answers at the name, at one above it or below it; or the name is a single label.
+    NameReserved = 409 "name_reserved",
+    /// The name is at, above or below a registered AD domain, which answers for it.
+    NameInAdDomain = 409 "name_in_ad_domain",
+    /// The name is at, above or below a name of another tenant.
+    NameOfOtherTenant = 409 "name_of_other_tenant",
+    /// The name is below no domain or top-level name of the tenant, and only a global administrator may claim others.
+    NameOutsideTenant = 403 "name_outside_tenant",
+    /// The AD domain is at, above or below a name that a tenant holds.
+    AdDomainCoversName = 409 "ad_domain_covers_name",
+    /// The service class `cifs` belongs to storage accounts.
+    SpnOfStorageAccounts = 400 "spn_of_storage_accounts",
     /// No such share.
     ShareNotFound = 404 "share_not_found",
     /// A share of this name is there already.
@@ -153,6 +178,10 @@ codes! {
     TooManyHostTokens = 409 "too_many_host_tokens",
     /// The storage account has as many hosts as are remembered.
     TooManyHosts = 409 "too_many_hosts",
+    /// The host token reports for another host.
+    HostTokenBound = 409 "host_token_bound",
+    /// Another host token reports under this name.
+    HostNameTaken = 409 "host_name_taken",
     /// Name, password or code of a sign-in is wrong, or the code was used before.
     SignInRefused = 401 "sign_in_refused",
     /// Too many sign-ins of this name or from this address failed: wait.
@@ -163,6 +192,8 @@ codes! {
     AdministratorNotFound = 404 "administrator_not_found",
     /// There are as many administrators as there may be.
     TooManyAdministrators = 409 "too_many_administrators",
+    /// Administrators of several tenants have the name; the request has to name the tenant.
+    AdministratorAmbiguous = 409 "administrator_ambiguous",
     /// An administrator of this name is there already.
     AdministratorExists = 409 "administrator_exists",
     /// After this nobody could administer the installation.
@@ -173,12 +204,18 @@ codes! {
     ConnectorExists = 409 "connector_exists",
     /// The AD domain is recorded with another domain SID.
     DomainSidMismatch = 409 "domain_sid_mismatch",
+    /// The AD domain is recorded with another flat name; an administrator changes it, not a sync agent.
+    FlatNameMismatch = 409 "flat_name_mismatch",
+    /// The flat name belongs to another domain, or to the tenant itself.
+    FlatNameTaken = 409 "flat_name_taken",
     /// The domain SID belongs to another domain, or to the tenant itself.
     DomainSidTaken = 409 "domain_sid_taken",
     /// The request holds more changes than one may.
     TooManyChanges = 400 "too_many_changes",
-    /// The sync would delete or disable more identities than it may without a declaration.
+    /// The sync would delete or disable more identities than it may without a permit.
     TooManyDeletions = 409 "too_many_deletions",
+    /// A connector declared its own deletions; only an administrator may allow them.
+    DeletionsNotAllowed = 403 "deletions_not_allowed",
     /// Another sync agent holds the lease of the domain's sync.
     LeaseLost = 409 "lease_lost",
     /// Another run has synced the domain since this one began.

@@ -1,6 +1,6 @@
 //! The audit trail: every ticket request and every change.
 
-use crossrealm_types::{EventKind, EventOutcome};
+use crossrealm_types::{ActorKind, EventKind, EventOutcome};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub struct Event {
     /// What to do next, where that is known.
     #[serde(default)]
     pub hint: Option<String>,
+    /// What the actor is; absent in events of before version 0.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor_kind: Option<ActorKind>,
     /// Who did it: an administrator's or connector's name, or the client principal of a ticket.
     pub actor: String,
     /// The user it concerns: a UPN where known, else the name or SID that was sent; may be empty.

@@ -1,15 +1,19 @@
 //! Users and groups: as an administrator reads them, and as the sync agent writes those of its AD domain.
 
 use crate::Page;
-use crossrealm_types::{DisabledReason, IdentityKind, IdentitySource, IdentityState};
+use crossrealm_types::{
+    DisabledReason, IdentityKind, IdentitySource, IdentityState, LeaseHolder, RefusedChange, Sid,
+    SyncFailure, SyncedIdentity,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// A user or group of the tenant, as `GET /tenants/{tenant}/users` and `…/groups` list it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
     /// Its SID, fixed at the first sync.
-    pub sid: String,
+    pub sid: Sid,
     /// User or group.
     pub kind: IdentityKind,
     /// Where it comes from.
@@ -31,9 +35,9 @@ pub struct Identity {
 
 /// A user or group, in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PrincipalRef {
+pub struct IdentityRef {
     /// Its SID.
-    pub sid: String,
+    pub sid: Sid,
     /// User or group.
     pub kind: IdentityKind,
     /// The UPN of a user, the account name of a group.
@@ -68,7 +72,7 @@ pub struct AttributeOrigin {
     pub changed_by: String,
     /// The run of the sync agent, where it was one.
     #[serde(default)]
-    pub run_id: Option<String>,
+    pub run_id: Option<Uuid>,
 }
 
 /// The most groups of one answer.
@@ -83,9 +87,9 @@ pub(crate) fn is_zero(number: &u64) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EffectiveGroup {
     /// The group.
-    pub group: PrincipalRef,
+    pub group: IdentityRef,
     /// The shortest way to it: the user's direct group first, `group` last.
-    pub path: Vec<PrincipalRef>,
+    pub path: Vec<IdentityRef>,
     /// How many steps behind the first one are left out of `path`, where all ways of the answer have more than 20,000.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub omitted: u64,
@@ -108,7 +112,7 @@ pub struct GroupDetails {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_groups: u64,
     /// Its direct members, by account name.
-    pub members: Page<PrincipalRef>,
+    pub members: Page<IdentityRef>,
 }
 
 /// A cloud-only user.
@@ -123,14 +127,14 @@ pub struct UserCreate {
 }
 
 /// An AD domain as its sync agent names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncDomain {
     /// Its DNS name, lower case.
     pub dns_name: String,
     /// Its flat (NetBIOS) name.
     pub flat_name: String,
     /// Its domain SID.
-    pub sid: String,
+    pub sid: Sid,
 }
 
 /// How far the sync of a domain has come.
@@ -139,7 +143,7 @@ pub struct SyncState {
     /// The sync cursor, opaque to the server: stored with the last request of a run.
     pub cursor: Option<String>,
     /// The id of the last run that ended well.
-    pub last_run_id: Option<String>,
+    pub last_run_id: Option<Uuid>,
     /// When it ended.
     pub last_success_at: Option<i64>,
     /// Users of the domain that are not deleted.
@@ -154,35 +158,42 @@ pub struct SyncState {
     /// Objects that the agent could not make sense of.
     #[serde(default)]
     pub failed: u64,
+    /// Whether the tenant's database went back in time: users of the domain get no tickets until a full sync.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_full_sync: bool,
     /// The agent that works on it now.
     #[serde(default)]
     pub lease: Option<LeaseHolder>,
+    /// Why the last agent gave up; absent where a run has succeeded since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// How many identities the next run may delete or disable by an administrator's permit; absent where there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deletions_allowed: u64,
     /// The objects that the server refuses, at most 1000; only from `GET …/sync-state`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<RefusedChange>,
-    /// The objects that the agent could not make sense of, at most [`MAX_FAILURES`]; only from `GET …/sync-state`.
+    /// The objects that the agent could not make sense of, at most `MAX_FAILURES`; only from `GET …/sync-state`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<SyncFailure>,
 }
 
-/// An object that the agent could not make sense of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SyncFailure {
-    /// Its `objectGUID`, where that much is known.
-    #[serde(default)]
-    pub object_guid: Option<String>,
-    /// What the agent calls it; cut to 256 characters.
-    pub name: String,
-    /// What is wrong with it; cut to 256 characters.
-    pub reason: String,
+/// Lets one run delete or disable identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AllowDeletions {
+    /// How many, at most.
+    pub deletions: u64,
+    /// For how long the run may begin, in seconds: 60 to 86,400.
+    pub expires_in_s: u32,
 }
 
-/// The agent that works on the sync of a domain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LeaseHolder {
-    /// Its name for itself.
-    pub holder: String,
-    /// When its lease ends unless it renews it.
+/// An administrator's permit for the deletions of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeletionPermit {
+    /// How many identities the run may delete or disable.
+    pub deletions: u64,
+    /// When it ends, Unix seconds.
     pub expires_at: i64,
 }
 
@@ -214,14 +225,17 @@ pub struct SyncLease {
 pub struct SyncLeaseRelease {
     /// The name it was taken under.
     pub holder: String,
+    /// Why the agent did not succeed; cut to 256 characters. It is shown until a run succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// The objects of a domain to look up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityLookup {
-    /// Their `objectGUID`s, at most [`MAX_CHANGES`].
-    pub object_guids: Vec<String>,
+    /// Their `objectGUID`s, at most `MAX_CHANGES`.
+    pub object_guids: Vec<Uuid>,
 }
 
 /// The answer to [`IdentityLookup`].
@@ -229,40 +243,6 @@ pub struct IdentityLookup {
 pub struct IdentitiesFound {
     /// Those that the tenant holds, deleted ones included, in any order.
     pub identities: Vec<SyncedIdentity>,
-}
-
-/// A user or group of an AD domain as its sync agent sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SyncedIdentity {
-    /// Its `objectGUID`, lower case with hyphens: what it is recognised by when it is renamed.
-    pub object_guid: String,
-    /// User or group.
-    pub kind: IdentityKind,
-    /// Its SID.
-    pub sid: String,
-    /// Its `sAMAccountName`.
-    pub account_name: String,
-    /// Its user principal name; empty where it has none.
-    #[serde(default)]
-    pub upn: String,
-    /// Its display name; may be empty.
-    #[serde(default)]
-    pub display_name: String,
-    /// Whether it may sign in. An agent writes enabled or disabled; deletion is a change of its own.
-    pub state: IdentityState,
-    /// Why it may not, where it is disabled.
-    #[serde(default)]
-    pub disabled_reason: Option<DisabledReason>,
-    /// The RID of its primary group; 0 for a group.
-    #[serde(default)]
-    pub primary_group_rid: u32,
-    /// The `objectGUID`s of a group's direct members, in order. Present when read; ignored when written.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub members: Vec<String>,
-    /// Whether there are more members behind these, to be read from `GET …/identities/{object_guid}/members`: one answer
-    /// carries 20,000 of them, over all its groups.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub more_members: bool,
 }
 
 /// What the tenant holds of a domain, one page.
@@ -290,29 +270,43 @@ pub enum IdentityChange {
     /// Changes the direct members of a group. Idempotent.
     Members {
         /// The group's `objectGUID`.
-        object_guid: String,
+        object_guid: Uuid,
         /// Members to add.
         #[serde(default)]
-        add: Vec<String>,
+        add: Vec<Uuid>,
         /// Members to remove.
         #[serde(default)]
-        remove: Vec<String>,
+        remove: Vec<Uuid>,
+        /// Those of `add` that are in other domains of the forest; the others are in this domain. A member that is not synced
+        /// yet can then be created by its own domain alone. Absent where the agent does not know.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        elsewhere: Option<Vec<MemberElsewhere>>,
     },
     /// Marks the object as deleted. Its SID stays reserved; its memberships are removed.
     Delete {
         /// Its `objectGUID`.
-        object_guid: String,
+        object_guid: Uuid,
     },
 }
 
+/// A member of a group in another domain of the forest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemberElsewhere {
+    /// Its `objectGUID`.
+    pub object_guid: Uuid,
+    /// The SID of its domain.
+    pub domain_sid: Sid,
+}
+
 /// Changes of one run of the sync agent, in order, in one transaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplyIdentities {
     /// The id of the run.
-    pub run_id: String,
+    pub run_id: Uuid,
     /// The domain; the first request of all registers it.
     pub domain: SyncDomain,
-    /// At most [`MAX_CHANGES`].
+    /// At most `MAX_CHANGES`.
     pub changes: Vec<IdentityChange>,
     /// Objects that the agent left out.
     #[serde(default)]
@@ -330,14 +324,15 @@ pub struct ApplyIdentities {
     /// stored cursor differs, because another run has ended since. Checked in every request that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_cursor: Option<String>,
-    /// Objects that the agent could not make sense of, at most [`MAX_FAILURES`]; stored where `last` is set.
+    /// Objects that the agent could not make sense of, at most `MAX_FAILURES`; stored where `last` is set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<SyncFailure>,
     /// How many those are, where they are more than are listed.
     #[serde(default)]
     pub failed: u64,
-    /// How many identities the run may delete or disable, as an administrator declared. Else a tenth of the domain's
-    /// within 24 hours, at least 50 and at most 500; beyond it, `too_many_deletions`. Both are audited.
+    /// How many identities the run may delete or disable, in a request of an administrator; a connector's is refused
+    /// with `deletions_not_allowed`. Else what a deletion permit says, or a tenth of the domain's within 24 hours, at
+    /// least 50 and at most 500; beyond it, `too_many_deletions`. All are audited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_deletions: Option<u64>,
     /// Whether this is an incremental sync: earlier failures stay until their object is written, deleted or reported
@@ -346,51 +341,6 @@ pub struct ApplyIdentities {
     pub incremental: bool,
 }
 
-/// The answer to [`ApplyIdentities`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ApplyIdentitiesResult {
-    /// Identities created.
-    pub created: u64,
-    /// Identities changed.
-    pub updated: u64,
-    /// Identities marked as deleted.
-    pub deleted: u64,
-    /// Identities that could sign in and no longer can; they are among the changed.
-    #[serde(default)]
-    pub disabled: u64,
-    /// Changes that changed nothing.
-    pub unchanged: u64,
-    /// Memberships added.
-    pub memberships_added: u64,
-    /// Memberships removed.
-    pub memberships_removed: u64,
-    /// Objects that were refused; the rest went on.
-    pub refused: Vec<RefusedChange>,
-}
-
-/// A change that was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RefusedChange {
-    /// Which object.
-    pub object_guid: String,
-    /// Its account name, as far as known.
-    pub account_name: String,
-    /// Why: `sid_changed`, `sid_duplicate`, `sid_outside_domain`, `rid_reserved`, `upn_conflict`, `unknown_object`,
-    /// `cloud_only`, `invalid`.
-    pub code: String,
-    /// Why, for people.
-    pub message: String,
-}
-
-/// The most changes of one request.
-pub const MAX_CHANGES: usize = 1000;
-
-/// The most failures of one request, and the most that are kept of a domain.
-pub const MAX_FAILURES: usize = 1000;
-
-/// The most members that one [`IdentityChange::Members`] adds and removes.
-pub const MAX_MEMBER_CHANGES: usize = 5000;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,16 +348,17 @@ mod tests {
     #[test]
     fn a_change_travels_as_agreed() {
         let change: IdentityChange =
-            serde_json::from_str(r#"{"op":"members","object_guid":"g","add":["a"]}"#).unwrap();
+            serde_json::from_str(r#"{"op":"members","object_guid":"00000000-0000-0000-0000-000000000001","add":["00000000-0000-0000-0000-000000000002"]}"#).unwrap();
         assert_eq!(
             change,
             IdentityChange::Members {
-                object_guid: "g".into(),
-                add: vec!["a".into()],
+                object_guid: Uuid::from_u128(1),
+                add: vec![Uuid::from_u128(2)],
                 remove: vec![],
+                elsewhere: None,
             }
         );
-        let upsert = r#"{"op":"upsert","identity":{"object_guid":"g","kind":"user","sid":"S-1-5-21-1-2-3-4","account_name":"alice","upn":"","display_name":"","state":"disabled","disabled_reason":"locked","primary_group_rid":513}}"#;
+        let upsert = r#"{"op":"upsert","identity":{"object_guid":"00000000-0000-0000-0000-000000000001","kind":"user","sid":"S-1-5-21-1-2-3-4","account_name":"alice","upn":"","display_name":"","state":"disabled","disabled_reason":"locked","primary_group_rid":513}}"#;
         let change: IdentityChange = serde_json::from_str(upsert).unwrap();
         assert_eq!(serde_json::to_string(&change).unwrap(), upsert);
         assert!(serde_json::from_str::<IdentityChange>(r#"{"op":"erase"}"#).is_err());

@@ -9,6 +9,8 @@
 
 mod administrators;
 mod client;
+mod declaration;
+mod dismissal;
 pub mod endpoint;
 mod error;
 mod events;
@@ -26,43 +28,42 @@ mod tokens;
 mod trusts;
 
 pub use administrators::{
-    Administrator, AdministratorCreate, AdministratorEnrolment, EnrolmentBegin, EnrolmentBegun,
-    EnrolmentFinish, Session, SignIn,
+    Administrator, AdministratorCreate, AdministratorEnrolment, AdministratorQuery, EnrolmentBegin,
+    EnrolmentBegun, EnrolmentFinish, Session, SignIn,
 };
-pub use client::{Client, ClientError, HostStateAnswer, Refusal};
+pub use client::{Client, ClientError, Refusal};
+pub use dismissal::{Dismissal, DismissalKey};
+pub use endpoint::HostStateAnswer;
 pub use error::{Code, ErrorBody, ErrorDetails};
 pub use events::{Event, EventQuery};
 pub use hosts::{
-    Host, HostQuota, HostReport, HostSession, HostToken, HostTokenCreate, HostTokenCreated,
-    MAX_REPORTED_QUOTAS, MAX_REPORTED_SESSIONS, MAX_RESOLVED, QuotaHow, ResolveNames, ResolvedName,
+    Host, HostTokenCreate, HostTokenCreated, MAX_RESOLVED, ResolveNames, ResolvedName,
     ResolvedNames,
 };
 pub use identities::{
-    ApplyIdentities, ApplyIdentitiesResult, AttributeOrigin, DomainIdentitiesPage, EffectiveGroup,
-    GroupDetails, IdentitiesFound, Identity, IdentityChange, IdentityLookup, LeaseHolder,
-    MAX_CHANGES, MAX_FAILURES, MAX_GROUPS, MAX_MEMBER_CHANGES, PrincipalRef, RefusedChange,
-    SyncDomain, SyncFailure, SyncLease, SyncLeaseRelease, SyncLeaseRequest, SyncState,
-    SyncedIdentity, UserCreate, UserDetails,
+    AllowDeletions, ApplyIdentities, AttributeOrigin, DeletionPermit, DomainIdentitiesPage,
+    EffectiveGroup, GroupDetails, IdentitiesFound, Identity, IdentityChange, IdentityLookup,
+    IdentityRef, MAX_GROUPS, MemberElsewhere, SyncDomain, SyncLease, SyncLeaseRelease,
+    SyncLeaseRequest, SyncState, UserCreate, UserDetails,
 };
 pub use openapi::{OPENAPI_PATH, openapi};
 pub use paths::{BASE_PATH, encode_segment};
 pub use secret::{Base64Secret, SecretText};
-pub use services::{ServicePrincipal, ServicePrincipalCreate};
+pub use services::ServicePrincipalCreate;
 pub use storage::{
     AccessReason, AccessVia, DefaultPermission, Grant, GrantCreate, HostAccount, HostDomain,
-    HostShare, HostState, HostStateQuery, HostTenant, KerberosKey, Keytab, KeytabEntry,
-    MAX_REFUSED_USERS, ReducedRole, RotateAccountKey, RotateKey, RotatedAccount, Share,
-    ShareAccess, ShareAccessQuery, ShareCreate, ShareQuota, StorageAccount, StorageAccountCreate,
-    StorageAccountDelete,
+    HostShare, HostState, HostStateQuery, HostTenant, Keytab, KeytabEntry, MAX_REFUSED_USERS,
+    RotateAccountKey, RotateKey, RotatedAccount, Share, ShareAccess, ShareAccessQuery, ShareCreate,
+    ShareQuota, StorageAccountDelete,
 };
 pub use tenants::{
-    AdRealm, CaCertificate, ClientConfig, Health, Tenant, TenantCreate, TenantPolicy,
+    AdRealm, CaCertificate, ClientConfig, Health, RealmKey, RotateRealmKey, Tenant, TenantCreate,
+    TenantPolicy, UnmappedHost,
 };
-pub use tokens::{Connector, ConnectorCreate, ConnectorCreated, TokenKind, WhoAmI};
+pub use tokens::{ConnectorCreate, ConnectorCreated, TokenKind, WhoAmI};
 pub use trusts::{
-    AdStep, ConfirmTrust, ConfirmTrustRotation, HeldSecret, KerberosServer, MAX_AD_REASON,
-    MAX_AD_STEP, PrepareTrust, PreparedTrust, RecordKerberosServer, RotateTrust, Trust, TrustKey,
-    TrustRotation,
+    ConfirmTrust, ConfirmTrustRotation, HeldSecret, PreparedTrust, RecordKerberosServer,
+    RetireTrustKeys, TrustRotation,
 };
 
 use schemars::JsonSchema;

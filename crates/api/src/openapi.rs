@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document of the API, made from [`ENDPOINTS`] and the schemas of the types.
 
-use crate::endpoint::{Access, ENDPOINTS, Spec};
+use crate::declaration::{Access, Spec};
+use crate::endpoint::ENDPOINTS;
 use crate::{Code, ErrorBody};
 use reqwest::Method;
 use schemars::generate::{SchemaGenerator, SchemaSettings};

@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Every endpoint but `/healthz` and the KDC proxy is below this path.
+/// Every endpoint but `/livez`, `/readyz`, `/healthz` and the KDC proxy is below this path.
 pub const BASE_PATH: &str = "/api/v1";
 
 /// Every byte but the unreserved characters of RFC 3986 §2.3.

@@ -1,22 +1,11 @@
 //! Storage accounts, shares, permissions, and what the SMB host of an account needs.
 
 use crate::identities::is_zero;
-use crate::{Base64Secret, Identity, PrincipalRef};
-use crossrealm_types::{IdentityKind, KeySlot, ShareRole};
+use crate::{Base64Secret, Identity, IdentityRef};
+use crossrealm_types::{IdentityKind, KeySlot, ReducedRole, ShareRole, Sid, StorageAccount};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-/// A new account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StorageAccountCreate {
-    /// Its name: 3 to 24 lower-case letters and digits.
-    pub name: String,
-    /// Further host names it answers to.
-    #[serde(default)]
-    pub aliases: Vec<String>,
-}
 
 /// How a storage account is to be deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,40 +14,6 @@ pub struct StorageAccountDelete {
     /// Whether the shares that it still has are deleted with it; else it is refused with `account_has_shares`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub with_shares: bool,
-}
-
-/// A storage account. Holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct StorageAccount {
-    /// Its name.
-    pub name: String,
-    /// Its host name, `<name>.file.<tenant domain>`.
-    pub host: String,
-    /// Further host names it answers to.
-    pub aliases: Vec<String>,
-    /// What users may do without a grant; absent where nothing.
-    #[serde(default)]
-    pub default_permission: Option<ShareRole>,
-    /// Its keys, the one that encrypts new tickets first.
-    pub keys: Vec<KerberosKey>,
-    /// When it was created.
-    pub created_at: i64,
-}
-
-/// A Kerberos key without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct KerberosKey {
-    /// Which of the two.
-    pub name: KeySlot,
-    /// Its key version number (RFC 4120 §5.2.9).
-    pub kvno: u32,
-    /// Whether new tickets are encrypted with it.
-    pub seals: bool,
-    /// When it was generated.
-    pub created_at: i64,
-    /// Where it was replaced: the last second in which a ticket encrypted with it is valid.
-    #[serde(default)]
-    pub retires_at: Option<i64>,
 }
 
 /// The key of a storage account to rotate. Refused with `host_lacks_key` while a host that serves lacks the key that would
@@ -154,7 +109,7 @@ pub struct Share {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Grant {
     /// The SID of the user or group.
-    pub sid: String,
+    pub sid: Sid,
     /// Its UPN (users) or name (groups).
     pub name: String,
     /// User or group.
@@ -210,7 +165,7 @@ pub struct AccessReason {
     pub via: AccessVia,
     /// The way to the grant: for [`AccessVia::Group`] the user's direct group first, the granted group last; else empty.
     #[serde(default)]
-    pub path: Vec<PrincipalRef>,
+    pub path: Vec<IdentityRef>,
 }
 
 /// By what a role applies to a user.
@@ -228,7 +183,8 @@ pub enum AccessVia {
 /// All that the SMB host of an account serves by.
 ///
 /// Carries an `ETag`. With `If-None-Match` and `?wait_s=N` the server answers as soon as there is another state, else 304
-/// after N seconds. Needs the account's host token or the storage administrator role; the keys inside are why.
+/// after N seconds. Only a host token of the account gets it, for it holds the account's keys; administrators export
+/// these with the keytab, which is audited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostState {
     /// Changes whenever anything below changes.
@@ -252,10 +208,13 @@ pub struct HostState {
     /// The SIDs of users who may no longer sign in and may still hold a ticket: the host refuses them and closes their
     /// connections. At most [`MAX_REFUSED_USERS`], those of the latest changes.
     #[serde(default, rename = "barred")]
-    pub revoked_users: Vec<String>,
+    pub revoked_users: Vec<Sid>,
     /// How many more there are: they keep access until their tickets expire.
     #[serde(default, rename = "barred_beyond")]
     pub revoked_users_beyond: u64,
+    /// The installation that the host is served by: only it may dismiss the host. Absent from earlier servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation: Option<Uuid>,
 }
 
 /// How long an SMB host waits for a change of its state.
@@ -282,7 +241,7 @@ pub struct HostTenant {
     /// Its flat (NetBIOS) name.
     pub flat_name: String,
     /// Its domain SID.
-    pub sid: String,
+    pub sid: Sid,
 }
 
 /// The storage account of a [`HostState`].
@@ -304,7 +263,7 @@ pub struct HostDomain {
     /// Its flat (NetBIOS) name.
     pub flat_name: String,
     /// Its domain SID.
-    pub sid: String,
+    pub sid: Sid,
     /// The number of its range of local ids, the same on every host of the tenant; absent from older servers.
     #[serde(default)]
     pub id_range: Option<u32>,
@@ -327,16 +286,4 @@ pub struct HostShare {
     /// How many more there are, at least: they keep the role that their tickets imply until these expire.
     #[serde(default, rename = "lowered_beyond")]
     pub reduced_roles_beyond: u64,
-}
-
-/// A user's role on a share that was higher when a ticket was issued that may still be valid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ReducedRole {
-    /// The user's SID.
-    pub sid: String,
-    /// The highest role that a valid ticket may imply.
-    pub had: ShareRole,
-    /// The current role; absent where there is none.
-    #[serde(default)]
-    pub has: Option<ShareRole>,
 }

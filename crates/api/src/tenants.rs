@@ -1,5 +1,7 @@
 //! Tenants, and what a client must know to reach one.
 
+use crate::Code;
+use crossrealm_types::Sid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -37,6 +39,29 @@ pub struct TenantPolicy {
     pub allow_low_rids: Option<bool>,
 }
 
+/// The new key of a tenant's realm that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateRealmKey {
+    /// Whether the earlier keys may be known to somebody: they are deleted at once, and every TGT of the realm ends.
+    #[serde(default)]
+    pub compromised: bool,
+}
+
+/// A new key of a tenant's realm. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RealmKey {
+    /// The realm.
+    pub realm: String,
+    /// The version of the key.
+    pub kvno: u32,
+    /// From when it encrypts TGTs: when every node has it.
+    pub encrypts_from: i64,
+    /// Until when the earlier keys decrypt TGTs; absent where they never do again.
+    #[serde(default)]
+    pub previous_until: Option<i64>,
+}
+
 /// A tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tenant {
@@ -51,7 +76,7 @@ pub struct Tenant {
     /// Its flat (NetBIOS) name, at most 15 characters.
     pub flat_name: String,
     /// Its own domain SID, `S-1-5-21-a-b-c`.
-    pub sid: String,
+    pub sid: Sid,
     /// The DNS suffixes whose services AD refers to the realm.
     pub top_level_names: Vec<String>,
     /// Where clients reach its KDC proxy: `https://login.<base domain>:443/<id>/kerberos`.
@@ -77,6 +102,20 @@ pub struct ClientConfig {
     pub ad_realms: Vec<AdRealm>,
     /// The hosts of the tenant's services: storage accounts, aliases and service principals.
     pub hosts: Vec<String>,
+    /// Hosts that are served but must not be mapped to the realm: an earlier version let the tenant claim them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmapped_hosts: Vec<UnmappedHost>,
+}
+
+/// A host of a service that clients must not map to the tenant's realm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnmappedHost {
+    /// The DNS name.
+    pub host: String,
+    /// Why the tenant could not claim it now.
+    pub reason: Code,
+    /// The same for people.
+    pub message: String,
 }
 
 /// An AD realm whose users reach the tenant.
@@ -89,7 +128,7 @@ pub struct AdRealm {
     /// Its flat (NetBIOS) name.
     pub flat_name: String,
     /// Its domain SID.
-    pub sid: String,
+    pub sid: Sid,
 }
 
 /// The private certificate authority of the server. Needs no token: it is public, and a client that does not
@@ -101,11 +140,18 @@ pub struct CaCertificate {
     pub ca_pem: Option<String>,
 }
 
-/// Whether the server serves.
+/// Whether the server is alive, or can do its work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
-    /// `ok`, or `degraded` where the store does not answer (then with status 503).
+    /// `ok`, or `degraded` (then with status 503).
     pub status: String,
     /// The server's version.
     pub version: String,
+    /// What is wrong with the database, for programs: `full`, `io_error`, `read_only`, `unreachable`, `busy`, `damaged` or
+    /// `replaced`; absent where nothing is. Values may be added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The same for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! Tokens and connectors.
 
 use crate::SecretText;
-use crossrealm_types::AdministratorRole;
+use crossrealm_types::{AdministratorRole, Connector};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -51,21 +51,6 @@ pub struct ConnectorCreate {
     /// Whether it may also rotate the trust of that domain.
     #[serde(default)]
     pub rotate_trust: bool,
-}
-
-/// A connector.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Connector {
-    /// The DNS name of its AD domain.
-    pub domain: String,
-    /// Whether it may also rotate the trust of that domain.
-    #[serde(default)]
-    pub rotate_trust: bool,
-    /// When it was registered.
-    pub created_at: i64,
-    /// When a sync of the domain last ended well.
-    #[serde(default)]
-    pub last_success_at: Option<i64>,
 }
 
 /// The answer to [`ConnectorCreate`]. The token is returned once and stored as a hash.

@@ -2,9 +2,9 @@
 
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::kerberos::realms::Realms;
-use crate::limits::ConcurrencyLimit;
-use crate::limits::event_flood::Flood;
+use crate::limits::event_budget::EventBudget;
+use crate::limits::{ConcurrencyLimit, sender};
+use crate::realms::Realms;
 use crossrealm_directory::Directory;
 use crossrealm_kdc::TenantId;
 use std::net::{IpAddr, SocketAddr};
@@ -22,11 +22,18 @@ pub(crate) struct AppState {
     pub(crate) directory: Directory,
     pub(crate) audit: Audit,
     /// Bounds the rate of events of unauthenticated senders.
-    pub(crate) flood: Flood,
+    pub(crate) event_budget: EventBudget,
     /// For Kerberos over TCP and UDP.
     pub(crate) realms: Realms,
+    /// Connections over HTTPS on which a client has sent something, by their senders: they take three times the memory of
+    /// silent ones.
+    pub(crate) speaking: Arc<ConcurrencyLimit<IpAddr>>,
     /// Requests over HTTPS under way, by their senders.
     pub(crate) requests: Arc<ConcurrencyLimit<IpAddr>>,
+    /// The bytes of the bodies in flight, by their senders.
+    pub(crate) bodies: Arc<ConcurrencyLimit<IpAddr>>,
+    /// The same for endpoints that take large bodies.
+    pub(crate) large_bodies: Arc<ConcurrencyLimit<IpAddr>>,
     /// Ticket requests under way, by their tenants.
     pub(crate) tickets: Arc<ConcurrencyLimit<TenantId>>,
     /// Sign-ins under way, by their senders.
@@ -38,3 +45,10 @@ pub(crate) struct AppState {
 /// The address that a request came from; every request carries it as an extension.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
+
+impl Peer {
+    /// The part of the address by which limits count.
+    pub(crate) fn sender(self) -> IpAddr {
+        sender(self.0.ip())
+    }
+}

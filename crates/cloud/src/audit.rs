@@ -1,25 +1,26 @@
 //! The queue of events from requests to the directory: bounded and batched; no ticket waits for it.
 
-use crossrealm_directory::{Actor, Directory, NewEvent};
+use crossrealm_directory::{Actor, Directory, DirectoryError, NewEvent};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::retry;
 use crossrealm_types::{EventOutcome, IdentityKind, Sid};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// The capacity of the queue: some seconds of the highest load, a few MiB.
+/// The capacity of the queue, in events and in bytes: some seconds of the highest load.
 const QUEUE: usize = 16_384;
+pub(crate) const QUEUE_BYTES: usize = 8 << 20;
 /// The most events of one transaction.
 const BATCH: usize = 500;
 /// How long events are collected before they are written: short, so that administrators see them soon.
 const GATHER: Duration = Duration::from_millis(100);
-/// How often a write is tried before its events are dropped, unless it fails because the database is unavailable.
-const TRIES: u32 = 5;
+/// How long after the last event the counts of suppressed ones are written.
+const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 /// How long a write may take before it is tried again.
 const LONGEST_WRITE: Duration = Duration::from_secs(60);
 /// The first and the longest pause between two attempts.
@@ -40,7 +41,31 @@ struct Waiting {
 #[derive(Clone)]
 pub(crate) struct Audit {
     queue: mpsc::Sender<Waiting>,
-    lost: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What sender and writer count.
+#[derive(Default)]
+struct Counts {
+    /// The bytes of the events in the queue.
+    bytes: AtomicUsize,
+    /// The events that did not fit.
+    lost: AtomicU64,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        let event = &self.event;
+        let texts = [
+            &event.action,
+            &event.reason,
+            &event.actor,
+            &event.user,
+            &event.target,
+            &event.detail,
+        ];
+        size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
 }
 
 /// The writer's task.
@@ -50,9 +75,9 @@ impl Audit {
     /// Starts the writer.
     pub(crate) fn start(directory: Directory) -> (Self, Writer) {
         let (queue, events) = mpsc::channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
-        let writer = tokio::spawn(write(directory, events, Arc::clone(&lost)));
-        (Self { queue, lost }, Writer(writer))
+        let counts = Arc::new(Counts::default());
+        let writer = tokio::spawn(write(directory, events, Arc::clone(&counts)));
+        (Self { queue, counts }, Writer(writer))
     }
 
     /// Queues an event. If the queue is full, the event is lost and counted, and the loss is recorded as an event.
@@ -70,8 +95,15 @@ impl Audit {
     }
 
     fn push(&self, waiting: Waiting) {
-        if self.queue.try_send(waiting).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting {
+            event: waiting.event.truncated(),
+            ..waiting
+        };
+        let bytes = waiting.bytes();
+        let before = self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > QUEUE_BYTES || self.queue.try_send(waiting).is_err() {
+            self.counts.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.counts.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -85,11 +117,15 @@ impl Writer {
     }
 }
 
-async fn write(directory: Directory, mut events: mpsc::Receiver<Waiting>, lost: Arc<AtomicU64>) {
+async fn write(directory: Directory, mut events: mpsc::Receiver<Waiting>, counts: Arc<Counts>) {
     let mut names = Names::new();
     let mut waiting = Vec::with_capacity(BATCH);
-    while events.recv_many(&mut waiting, BATCH).await > 0 {
-        if waiting.len() < BATCH && !events.is_closed() {
+    let mut is_open = true;
+    while is_open {
+        // Counts of suppressed events are written also when no event follows.
+        let received = timeout(SUMMARY_EVERY, events.recv_many(&mut waiting, BATCH)).await;
+        is_open = received != Ok(0);
+        if !waiting.is_empty() && waiting.len() < BATCH && !events.is_closed() {
             tokio::time::sleep(GATHER).await;
             while waiting.len() < BATCH {
                 let Ok(event) = events.try_recv() else { break };
@@ -97,6 +133,8 @@ async fn write(directory: Directory, mut events: mpsc::Receiver<Waiting>, lost: 
             }
         }
         let mut batch = Vec::with_capacity(waiting.len() + 1);
+        let bytes = waiting.iter().map(Waiting::bytes).sum();
+        counts.bytes.fetch_sub(bytes, Ordering::Relaxed);
         for Waiting { mut event, sid } in waiting.drain(..) {
             if let (Some(tenant), Some(sid)) = (event.tenant, sid)
                 && let Some(upn) = names.upn(&directory, tenant, sid).await
@@ -105,15 +143,18 @@ async fn write(directory: Directory, mut events: mpsc::Receiver<Waiting>, lost: 
             }
             batch.push(event);
         }
-        let count = lost.swap(0, Ordering::Relaxed);
+        let count = counts.lost.swap(0, Ordering::Relaxed);
         if count > 0 {
-            tracing::error!(
-                count,
-                "events were lost: more arrived than could be written"
-            );
+            tracing::error!(count, "events were lost");
             batch.push(lost_event(count));
         }
-        write_batch(&directory, batch).await;
+        let admitted = directory.admit_events(batch, !is_open);
+        if !admitted.is_empty() {
+            let refused = write_batch(&directory, admitted).await;
+            if refused > 0 {
+                write_batch(&directory, vec![lost_event(refused)]).await;
+            }
+        }
     }
 }
 
@@ -150,25 +191,40 @@ impl Names {
     }
 }
 
-/// Writes the events of a batch, however long the database is unavailable: meanwhile the queue fills, and events that do
-/// not fit are counted.
-async fn write_batch(directory: &Directory, batch: Vec<NewEvent>) {
-    let (mut waits, mut failures) = (0u32, 0);
+/// Writes the events of a batch, however long the database cannot be used: meanwhile the queue fills, and events that do
+/// not fit are counted. Where the database refuses what it is given, all but the refused events are written. Returns
+/// how many it refused.
+async fn write_batch(directory: &Directory, batch: Vec<NewEvent>) -> u64 {
+    let (mut parts, mut refused) = (vec![batch], 0);
+    while let Some(mut part) = parts.pop() {
+        let Err(error) = write_part(directory, &part).await else {
+            continue;
+        };
+        if part.len() > 1 {
+            let second = part.split_off(part.len() / 2);
+            parts.extend([second, part]);
+        } else {
+            tracing::error!(%error, "an event was lost: the database refuses it");
+            refused += 1;
+        }
+    }
+    refused
+}
+
+/// Writes events in one transaction; tries again while the database cannot be used.
+///
+/// # Errors
+///
+/// The database refuses what it is given.
+async fn write_part(directory: &Directory, part: &[NewEvent]) -> Result<(), DirectoryError> {
+    let mut waits = 0u32;
     loop {
-        match timeout(LONGEST_WRITE, directory.record_events(batch.clone())).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) if !error.is_passing() => {
-                failures += 1;
-                if failures == TRIES {
-                    tracing::error!(%error, count = batch.len(), "events were lost: they cannot be written");
-                    return;
-                }
-                tracing::warn!(%error, "events cannot be written, trying again");
+        match timeout(LONGEST_WRITE, directory.record_events(part.to_vec())).await {
+            Ok(Err(error)) if error.fault().is_some() => {
+                tracing::warn!(%error, "events wait: the database cannot be used");
             }
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "events wait: the database is away, trying again");
-            }
-            Err(_) => tracing::warn!("events wait: the database does not answer, trying again"),
+            Ok(done) => return done,
+            Err(_) => tracing::warn!("events wait: the database does not answer"),
         }
         tokio::time::sleep(retry::delay(FIRST_PAUSE, waits, LONGEST_PAUSE)).await;
         waits = waits.saturating_add(1);
@@ -179,7 +235,9 @@ fn lost_event(count: u64) -> NewEvent {
     NewEvent {
         outcome: EventOutcome::Dropped,
         reason: "overflow".into(),
-        detail: format!("{count} events were lost: more arrived than could be written"),
+        detail: format!(
+            "{count} events were lost: more arrived than could be written, or the database refused them"
+        ),
         ..NewEvent::audit(&Actor::local("serve"), None, "events.lost")
     }
 }
@@ -187,14 +245,30 @@ fn lost_event(count: u64) -> NewEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossrealm_directory::{EventFilter, MasterKey};
+    use crossrealm_directory::{Event, EventFilter, InstallationNames, MasterKey};
+    use crossrealm_types::ActorKind;
+    use sqlx::Connection as _;
+    use std::path::Path;
+
+    async fn all_events(directory: &Directory) -> Vec<Event> {
+        let all = EventFilter {
+            limit: 1000,
+            ..EventFilter::default()
+        };
+        directory.events(&all).await.unwrap()
+    }
+
+    async fn directory_in(folder: &Path) -> Directory {
+        let key = MasterKey::create(&folder.join("master.key")).unwrap();
+        let store = format!("sqlite:{}", folder.join("test.db").display());
+        let names = InstallationNames::new("cloud.example", "login.cloud.example");
+        Directory::create(&store, key, names).await.unwrap()
+    }
 
     #[tokio::test]
     async fn events_beyond_the_queue_are_counted_and_the_loss_is_recorded() {
         let folder = tempfile::tempdir().unwrap();
-        let key = MasterKey::create(&folder.path().join("master.key")).unwrap();
-        let store = format!("sqlite:{}", folder.path().join("test.db").display());
-        let directory = Directory::open(&store, key).await.unwrap();
+        let directory = directory_in(folder.path()).await;
         let (audit, writer) = Audit::start(directory.clone());
         // The writer cannot run before this task waits, so that the queue fills up.
         let event = || NewEvent {
@@ -204,7 +278,7 @@ mod tests {
         for _ in 0..QUEUE + 7 {
             audit.record(event());
         }
-        assert_eq!(audit.lost.load(Ordering::Relaxed), 7);
+        assert_eq!(audit.counts.lost.load(Ordering::Relaxed), 7);
         drop(audit);
         writer.finish(Duration::from_secs(60)).await;
         // The loss is recorded with the first batch.
@@ -218,5 +292,105 @@ mod tests {
         assert!(lost.unwrap().event.detail.starts_with("7 events were lost"));
         let flood = events.iter().filter(|e| e.event.action == "ticket.issue");
         assert!(flood.count() > 0);
+    }
+
+    /// R10: an event that the database refuses is counted in an event, and those beside it are written.
+    #[tokio::test]
+    async fn refused_events_are_counted_and_the_others_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory_in(folder.path()).await;
+        let store = format!("sqlite:{}", folder.path().join("test.db").display());
+        let mut raw = sqlx::AnyConnection::connect(&store).await.unwrap();
+        sqlx::query(
+            "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN NEW.target = 'refused'
+             BEGIN SELECT RAISE(ABORT, 'refused'); END",
+        )
+        .execute(&mut raw)
+        .await
+        .unwrap();
+        let (audit, writer) = Audit::start(directory.clone());
+        for target in ["one", "refused", "two", "refused", "three"] {
+            audit.record(NewEvent {
+                target: target.into(),
+                ..NewEvent::audit(&Actor::local("serve"), None, "tenant.create")
+            });
+        }
+        drop(audit);
+        writer.finish(Duration::from_secs(60)).await;
+        let events = all_events(&directory).await;
+        let (lost, kept): (Vec<_>, Vec<_>) = events
+            .into_iter()
+            .partition(|e| e.event.action == "events.lost");
+        let kept: Vec<_> = kept.into_iter().map(|e| e.event.target).collect();
+        assert_eq!(kept, ["one", "two", "three"]);
+        assert_eq!(lost.len(), 1);
+        assert!(lost[0].event.detail.starts_with("2 events were lost"));
+    }
+
+    /// S3, S5: an event is queued no longer than it is recorded, and the queue is bounded in bytes.
+    #[tokio::test]
+    async fn the_queue_is_bounded_in_bytes() {
+        let (queue, mut events) = mpsc::channel(QUEUE);
+        let audit = Audit {
+            queue,
+            counts: Arc::default(),
+        };
+        let long = "x".repeat(128 * 1024);
+        for _ in 0..QUEUE {
+            audit.record(NewEvent {
+                user: long.clone(),
+                target: long.clone(),
+                detail: long.clone(),
+                ..lost_event(0)
+            });
+        }
+        drop(audit);
+        let (mut bytes, mut count) = (0, 0);
+        while let Some(waiting) = events.recv().await {
+            bytes += waiting.bytes();
+            count += 1;
+        }
+        assert!(bytes <= QUEUE_BYTES, "{count} events of {bytes} bytes");
+        assert!(count > 1000);
+    }
+
+    /// S4: what one credential floods the audit with is counted, and the count is written with the last events.
+    #[tokio::test]
+    async fn refusals_of_one_credential_are_bounded_and_the_rest_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory_in(folder.path()).await;
+        let (audit, writer) = Audit::start(directory.clone());
+        let refusal = |name: &str| NewEvent {
+            outcome: EventOutcome::Refused,
+            ..NewEvent::audit(
+                &Actor {
+                    kind: ActorKind::Connector,
+                    name: name.into(),
+                    address: None,
+                },
+                None,
+                "api.call",
+            )
+        };
+        for _ in 0..1_000 {
+            audit.record(refusal("mallory"));
+        }
+        audit.record(refusal("alice"));
+        drop(audit);
+        writer.finish(Duration::from_secs(60)).await;
+        let events = all_events(&directory).await;
+        let of = |name: &str| events.iter().filter(|e| e.event.actor == name).count();
+        // One more every 10 s, on a slow machine.
+        assert!((100..200).contains(&of("mallory")), "{}", of("mallory"));
+        assert_eq!(of("alice"), 1);
+        let summaries = events
+            .iter()
+            .filter(|e| e.event.action == "events.suppressed");
+        let counts = summaries.map(|summary| {
+            assert_eq!(summary.event.target, "connector mallory");
+            let (count, _) = summary.event.detail.split_once(' ').unwrap();
+            count.parse::<usize>().unwrap()
+        });
+        assert_eq!(counts.sum::<usize>() + of("mallory"), 1_000);
     }
 }

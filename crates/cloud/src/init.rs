@@ -1,11 +1,12 @@
-//! `crossrealm init`: the first run. Makes everything that `serve` needs, and never overwrites anything.
+//! Creates an installation: everything that the service needs to start. Nothing is overwritten.
 
 use crate::config::{Config, Limits, Tls, resolve_store};
 use crate::tls::certificates;
 use crossrealm_directory::{
-    Actor, Directory, DirectoryError, MasterKey, MasterKeyError, NewToken, TokenRole,
-    check_new_store, shown_store_url,
+    Actor, Directory, DirectoryError, InstallationNames, MasterKey, MasterKeyError, NewToken,
+    TokenRole, check_new_store, shown_store_url,
 };
+use crossrealm_os::clock;
 use crossrealm_types::AdministratorRole;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -22,89 +23,92 @@ const CA_KEY: &str = "tls/ca.key";
 const CERTIFICATE: &str = "tls/login.pem";
 const CERTIFICATE_KEY: &str = "tls/login.key";
 const ADMIN_TOKEN: &str = "admin.token";
+/// How long the first token can be used where it creates nobody, in seconds: 72 hours. A forgotten file must not be a key
+/// for ever.
+const FIRST_TOKEN_LIFE_S: i64 = 72 * 3600;
 
-/// The options of a first run.
+/// The options of a new installation.
 #[derive(Clone, Debug)]
 pub struct InitOptions {
-    /// The folder for everything. Made where it does not exist.
+    /// The directory of the installation, created if it does not exist.
     pub dir: PathBuf,
     /// The DNS domain that the operator owns.
     pub base_domain: String,
-    /// The database: `sqlite:PATH`, a relative path is in `dir`; or `postgres://USER@HOST/DATABASE` without a password, made
-    /// and empty.
+    /// The database: `sqlite:PATH`, relative to `dir`; or `postgres://USER@HOST/DATABASE` without a password, which exists and
+    /// is empty.
     pub store: String,
-    /// Where HTTPS is to be served.
+    /// The address of HTTPS.
     pub https_listen: SocketAddr,
-    /// Where Kerberos over TCP and UDP is to be served, if at all.
+    /// The address of Kerberos over TCP and UDP, if it is served there.
     pub kdc_listen: Option<SocketAddr>,
 }
 
-/// What a first run has made.
+/// What was created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InitReport {
-    /// The configuration file, for `serve --config`.
+    /// The configuration file.
     pub config: PathBuf,
-    /// The first administrator's token, mode 0600.
+    /// The bootstrap token, mode 0600.
     pub admin_token: PathBuf,
-    /// The private authority that clients must trust; `None` where a certificate was there already.
+    /// The private CA that clients must trust; `None` with a certificate of the operator's.
     pub ca: Option<PathBuf>,
-    /// Where the service will answer.
+    /// The URL of the service.
     pub url: String,
 }
 
-/// Why a first run was refused or failed.
+/// Why an installation could not be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// An option makes no sense.
-    #[error("`{option} {value}` is not valid: {reason}")]
+    /// An option is not valid.
+    #[error("invalid {what} `{value}`: {reason}")]
     Option {
-        /// The option.
-        option: &'static str,
-        /// What was given.
+        /// The option, in words.
+        what: &'static str,
+        /// Its value.
         value: String,
-        /// What is wrong with it.
+        /// Why it is not valid.
         reason: String,
     },
-    /// There is an installation already.
+    /// There is an installation in the directory.
     #[error("there is an installation in `{}` already: {}", .dir.display(), .found.join(", "))]
     Present {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
         /// The files in it.
         found: Vec<String>,
     },
-    /// An earlier first run did not come to its end.
-    #[error("an earlier `init` in `{}` did not finish: {}", .dir.display(), .found.join(", "))]
+    /// An earlier call did not complete.
+    #[error("an earlier installation in `{}` was not finished: {}", .dir.display(), .found.join(", "))]
     Unfinished {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
-        /// What it left behind.
+        /// The files that it left behind.
         found: Vec<String>,
     },
-    /// Only one of certificate and key is there.
+    /// Certificate and key must both exist, or neither.
     #[error("`{}` is there without `{}`", .present.display(), .absent.display())]
     HalfCertificate {
-        /// The file that is there.
+        /// The file that exists.
         present: PathBuf,
-        /// The file that is not.
+        /// The file that is missing.
         absent: PathBuf,
     },
-    /// A file or folder cannot be written.
+    /// A file or directory cannot be written.
     #[error("cannot write `{}`: {reason}", .path.display())]
     Write {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's reason.
         reason: String,
     },
-    /// The certificates could not be made.
+    /// The certificates could not be created.
     #[error("cannot make the certificates: {0}")]
     Certificates(String),
-    /// The master key could not be made.
+    /// The master key could not be created.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
-    /// The database could not be made.
+    /// The database could not be created.
     #[error(transparent)]
     Store(#[from] DirectoryError),
 }
@@ -114,11 +118,12 @@ impl InitError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Present { dir, .. } => Some(format!(
-                "start it with `crossrealm serve --config {}`, or give another folder with `--dir`; nothing was changed",
+                "start the service with its configuration `{}`, or choose another folder; nothing was changed",
                 dir.join(CONFIG).display()
             )),
             Self::Unfinished { .. } => Some(
-                "nothing serves from there yet: remove these files and run `init` again".into(),
+                "nothing serves from there yet: remove these files and make the installation again"
+                    .into(),
             ),
             Self::HalfCertificate { .. } => Some(
                 "give both to use a certificate of your own, or neither to have one made".into(),
@@ -133,24 +138,24 @@ impl InitError {
     }
 }
 
-/// Makes an installation in `options.dir`: configuration, master key, certificates, database, first token.
+/// Creates an installation in `options.dir`: configuration, master key, certificates, database, bootstrap token.
 ///
-/// The configuration is written last: where it is there, everything else is.
+/// The configuration is written last: if it exists, the installation is complete.
 ///
 /// # Errors
 ///
-/// [`InitError`]. Where anything of an installation is there already, nothing is changed.
+/// [`InitError`]. If the directory holds any part of an installation, nothing is changed.
 pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
     let dir = options.dir.as_path();
     let own_certificate = refuse_what_is_there(dir, &options.store)?;
     let config = configuration(options, own_certificate && !dir.join(CA).exists());
     config.check().map_err(|(key, reason)| {
-        let (option, value) = match key {
-            "base_domain" => ("--base-domain", options.base_domain.clone()),
-            _ => ("--store", shown_store_url(&options.store)),
+        let (what, value) = match key {
+            "base_domain" => ("base domain", options.base_domain.clone()),
+            _ => ("database URL", shown_store_url(&options.store)),
         };
         InitError::Option {
-            option,
+            what,
             value,
             reason,
         }
@@ -163,7 +168,8 @@ pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
         write_certificates(dir, &config.base_domain)?;
     }
     let master_key = MasterKey::create(&dir.join(MASTER_KEY))?;
-    let token = first_token(&resolve_store(&config.store, dir), master_key).await?;
+    let store = resolve_store(&config.store, dir);
+    let token = first_token(&store, master_key, config.names()).await?;
     write_new(
         &dir.join(ADMIN_TOKEN),
         0o600,
@@ -185,7 +191,7 @@ pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
     })
 }
 
-/// Whether the operator has put a certificate of their own there; refuses everything else that is there.
+/// Whether the operator has provided a certificate and its key; every other file of an installation is refused.
 fn refuse_what_is_there(dir: &Path, store: &str) -> Result<bool, InitError> {
     let store = resolve_store(store, Path::new(""));
     let database = store.strip_prefix("sqlite:").unwrap_or_default();
@@ -223,8 +229,8 @@ fn refuse_what_is_there(dir: &Path, store: &str) -> Result<bool, InitError> {
     }
 }
 
-/// A database outside `dir` needs a folder that is there: said before anything is made, so that a corrected run finds
-/// nothing in its way.
+/// The directory of a database outside `dir` must exist. This is checked before anything is created, so that a second attempt
+/// is not refused for the remains of the first.
 fn refuse_a_store_in_no_folder(store: &str, dir: &Path) -> Result<(), InitError> {
     let store_in_dir = resolve_store(store, dir);
     let Some(database) = store_in_dir.strip_prefix("sqlite:") else {
@@ -232,7 +238,7 @@ fn refuse_a_store_in_no_folder(store: &str, dir: &Path) -> Result<(), InitError>
     };
     match Path::new(database).parent() {
         Some(folder) if folder != dir && !folder.is_dir() => Err(InitError::Option {
-            option: "--store",
+            what: "database URL",
             value: store.to_owned(),
             reason: format!("there is no folder `{}`", folder.display()),
         }),
@@ -260,7 +266,7 @@ fn configuration(options: &InitOptions, public_certificate: bool) -> Config {
 fn render(config: &Config) -> Result<String, String> {
     let body = toml::to_string_pretty(config).map_err(|error| error.to_string())?;
     Ok(format!(
-        "# Crossrealm. Written by `crossrealm init`; read by `crossrealm serve` when it starts.\n\
+        "# The configuration of this Crossrealm installation; the service reads it when it starts.\n\
          # Relative paths are relative to this file.\n\n{body}"
     ))
 }
@@ -278,13 +284,17 @@ fn write_certificates(dir: &Path, base_domain: &str) -> Result<(), InitError> {
     write_new(&dir.join(CA), 0o644, made.ca.as_bytes())
 }
 
-async fn first_token(store: &str, master_key: MasterKey) -> Result<Zeroizing<String>, InitError> {
-    let directory = Directory::open(store, master_key).await?;
+async fn first_token(
+    store: &str,
+    master_key: MasterKey,
+    names: InstallationNames,
+) -> Result<Zeroizing<String>, InitError> {
+    let directory = Directory::create(store, master_key, names).await?;
     let token = NewToken {
         tenant: None,
         role: TokenRole::Administrator(AdministratorRole::GlobalAdministrator),
         name: "bootstrap".into(),
-        expires_at: None,
+        expires_at: Some(clock::now_s() + FIRST_TOKEN_LIFE_S),
     };
     let made = directory.create_token(&Actor::local("init"), token).await;
     directory.close().await;
@@ -295,7 +305,7 @@ fn make_dir(path: &Path) -> Result<(), InitError> {
     std::fs::create_dir_all(path).map_err(|error| write_error(path, &error))
 }
 
-/// Writes a new file with its final mode from the first byte on, and waits until it is on disk.
+/// Creates a file with its final mode, so that a secret is never readable by others, and waits until it is on disk.
 fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), InitError> {
     OpenOptions::new()
         .write(true)

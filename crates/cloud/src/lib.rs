@@ -10,6 +10,7 @@
 //! Invariants: nothing from a client is buffered beyond a bound or waited for beyond a time-out; a ticket never waits for
 //! its audit event; a secret is in no log and no error.
 
+mod accept;
 mod app;
 mod audit;
 mod config;
@@ -17,11 +18,15 @@ mod http;
 mod init;
 mod kerberos;
 mod limits;
+mod realms;
+mod recover;
 mod rest;
 mod router;
 mod serve;
+mod store_watch;
 mod tls;
 
 pub use config::{Config, ConfigError, Limits};
 pub use init::{InitError, InitOptions, InitReport, init};
+pub use recover::{Recovered, recover};
 pub use serve::{ServeError, Server, serve};

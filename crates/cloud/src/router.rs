@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub(crate) fn router(app: App) -> Router {
     let proxy = Router::new()
         .route("/{tenant}/kerberos", any(kdc_proxy::handle))
+        .route("/{tenant}/kerberos/", any(kdc_proxy::handle))
         .with_state(Arc::clone(&app));
     proxy.merge(rest::router(app))
 }

@@ -1,37 +1,39 @@
 //! `crossrealm serve`: starts the parts in an order in which each failure has its own message, and shuts them down gracefully.
 
+use crate::accept::Acceptor;
 use crate::app::AppState;
 use crate::audit::{Audit, Writer};
 use crate::config::{Config, ConfigError};
-use crate::http::connection::{self, Listener};
-use crate::kerberos::realms::Realms;
+use crate::http::connection::Listener;
 use crate::kerberos::tcp_udp;
-use crate::limits::event_flood::Flood;
+use crate::limits::event_budget::EventBudget;
 use crate::limits::{
-    ConcurrencyLimit, SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS, SIGN_INS,
-    SIGN_INS_PER_ADDRESS, Tally, sender,
+    ConcurrencyLimit, LARGE_BODIES, LARGE_BODIES_PER_ADDRESS, SHED_CONNECTIONS, SIGN_INS,
+    SIGN_INS_PER_ADDRESS, bodies_of,
 };
+use crate::realms::Realms;
 use crate::router::router;
+use crate::store_watch::{self, Heartbeats};
 use crate::tls::renewal::{self, Renewal};
 use crate::tls::{self, TlsError};
 use axum::Router;
 use crossrealm_directory::{Directory, DirectoryError, MasterKey, MasterKeyError};
+use crossrealm_os::open_files;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// How long the shutdown may take before connections are closed.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long to wait before accepting again when the system has no file descriptor left.
-const BREATH: Duration = Duration::from_millis(100);
+/// Open files beside connections: the database, the log, listeners, files that are read for a moment.
+const OTHER_FILES: usize = 128;
 /// How many times to try for a port that is free for both TCP and UDP, if the system chooses it.
 const PORT_TRIES: usize = 8;
 
@@ -77,11 +79,11 @@ impl ServeError {
             Self::Tls(error) => error.hint(),
             Self::MasterKey(error) => error.hint().map(ToOwned::to_owned),
             Self::NoDatabase(_) => Some(
-                "restore it from your backup, or see that its disk is mounted; for a first installation `crossrealm init` makes one".into(),
+                "restore it from your backup, or see that its disk is mounted; a new installation makes one".into(),
             ),
             Self::Store(error) => error.hint().map(ToOwned::to_owned),
             Self::Listen { taken: true, .. } => Some(
-                "another program listens there, perhaps another `crossrealm serve`: stop it, or change `https_listen` or `kdc_listen` in the configuration".into(),
+                "another program listens there, perhaps another instance of this service: stop it, or change `https_listen` or `kdc_listen` in the configuration".into(),
             ),
             Self::Listen { .. } => Some(
                 "check the address in the configuration; ports below 1024 need root or CAP_NET_BIND_SERVICE".into(),
@@ -97,7 +99,10 @@ pub struct Server {
     kerberos: Option<(TcpListener, UdpSocket)>,
     tls: TlsAcceptor,
     renewal_task: Renewal,
+    heartbeats: Heartbeats,
     router: Router,
+    /// The most connections at once.
+    connections: usize,
     app: Arc<AppState>,
     writer: Writer,
     end: watch::Sender<bool>,
@@ -136,7 +141,7 @@ impl Server {
     ///
     /// [`ServeError`].
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
-        let served = tls::load(&config.tls)?;
+        let served = tls::load(&config)?;
         let master_key = MasterKey::load(&config.master_key)?;
         match config.database_file() {
             Some(path) if !path.exists() => return Err(ServeError::NoDatabase(path.to_owned())),
@@ -147,13 +152,23 @@ impl Server {
             Some(address) => Some(listen_kerberos(address).await?),
             None => None,
         };
-        let directory = Directory::open(&config.store, master_key).await?;
+        let directory = Directory::open(&config.store, master_key, config.names()).await?;
+        let heartbeats = Heartbeats::recall(&directory, &config.master_key).await;
         let (audit, writer) = Audit::start(directory.clone());
         let renewal_task = Renewal::new(&config, served.current);
         let (end, ending) = watch::channel(false);
         let limits = &config.limits;
         let app = Arc::new(AppState {
+            speaking: ConcurrencyLimit::new(
+                (limits.connections * 2).div_ceil(5),
+                limits.connections_per_address,
+            ),
             requests: ConcurrencyLimit::new(limits.requests, limits.requests_per_address),
+            bodies: ConcurrencyLimit::new(
+                bodies_of(limits.requests),
+                bodies_of(limits.requests_per_address),
+            ),
+            large_bodies: ConcurrencyLimit::new(LARGE_BODIES, LARGE_BODIES_PER_ADDRESS),
             tickets: ConcurrencyLimit::new(
                 limits.ticket_requests,
                 limits.ticket_requests_per_tenant,
@@ -163,7 +178,7 @@ impl Server {
             ca_pem: served.ca_pem,
             directory,
             audit,
-            flood: Flood::default(),
+            event_budget: EventBudget::default(),
             realms: Realms::default(),
             ending,
         });
@@ -172,7 +187,9 @@ impl Server {
             kerberos,
             tls: TlsAcceptor::from(served.config),
             renewal_task,
+            heartbeats,
             router: router(Arc::clone(&app)),
+            connections: fitting_connections(app.config.limits.connections),
             app,
             writer,
             end,
@@ -205,81 +222,49 @@ impl Server {
             kerberos,
             tls,
             renewal_task,
+            heartbeats,
             router,
+            connections,
             app,
             writer,
             end,
         } = self;
-        let connections = ConcurrencyLimit::new(
-            app.config.limits.connections,
-            app.config.limits.connections_per_address,
-        );
-        let shedding = ConcurrencyLimit::new(SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS);
-        let shedding_tls = connection::shedding_tls(&tls);
-        let (mut shed, mut closed) = (Tally::default(), Tally::default());
-        let listener = Listener { tls, router, app };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(renewal::keep(renewal_task, listener.app.ending.clone()));
+        let mut acceptor = Acceptor::new(Listener { tls, router, app }, connections);
+        let app = Arc::clone(&acceptor.listener.app);
+        let renewing = renewal::keep(renewal_task, app.ending.clone());
+        acceptor.tasks.spawn(renewing);
+        let watching = store_watch::keep(app.directory.clone(), heartbeats, app.ending.clone());
+        acceptor.tasks.spawn(watching);
         let (kerberos, datagrams) = kerberos.unzip();
         if let Some(socket) = datagrams {
-            tasks.spawn(tcp_udp::serve_udp(socket, Arc::clone(&listener.app)));
+            acceptor
+                .tasks
+                .spawn(tcp_udp::serve_udp(socket, Arc::clone(&app)));
         }
         let mut stop = std::pin::pin!(stop);
         loop {
             let (accepted, is_https) = tokio::select! {
                 () = &mut stop => break,
-                Some(_) = tasks.join_next() => continue,
+                Some(_) = acceptor.tasks.join_next() => continue,
                 accepted = https.accept() => (accepted, true),
                 accepted = accept_from(kerberos.as_ref()) => (accepted, false),
             };
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    pause(&error).await;
-                    continue;
-                }
-            };
-            let Some(permit) = connections.try_acquire(sender(peer.ip())) else {
-                let Some(permit) = shedding.try_acquire(sender(peer.ip())) else {
-                    if let Some(count) = closed.add(Instant::now()) {
-                        tracing::warn!(%peer, count, "closed connections at once: too many");
-                    }
-                    continue;
-                };
-                if let Some(count) = shed.add(Instant::now()) {
-                    tracing::warn!(%peer, count, "connections refused: too many");
-                }
-                let (tls, app) = (shedding_tls.clone(), Arc::clone(&listener.app));
-                tasks.spawn(async move {
-                    if is_https {
-                        connection::shed(stream, peer, tls).await;
-                    } else {
-                        tcp_udp::shed_tcp(stream, peer, app).await;
-                    }
-                    drop(permit);
-                });
-                continue;
-            };
-            let listener = listener.clone();
-            tasks.spawn(async move {
-                if is_https {
-                    connection::serve(stream, peer, listener).await;
-                } else {
-                    tcp_udp::serve_tcp(stream, peer, listener.app).await;
-                }
-                drop(permit);
-            });
+            match accepted {
+                Ok((stream, peer)) => acceptor.take(stream, peer, is_https),
+                Err(error) => acceptor.pause(&error).await,
+            }
         }
         drop((https, kerberos));
         end.send_replace(true);
+        let mut tasks = acceptor.into_tasks();
         let ended = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(PATIENCE, ended).await.is_err() {
             tracing::warn!("cutting connections that did not end");
         }
         tasks.shutdown().await;
-        let directory = listener.app.directory.clone();
+        let directory = app.directory.clone();
         // The audit's writer ends once every sender is dropped.
-        drop(listener);
+        drop(app);
         writer.finish(PATIENCE).await;
         directory.close().await;
     }
@@ -327,13 +312,22 @@ async fn accept_from(listener: Option<&TcpListener>) -> io::Result<(TcpStream, S
     }
 }
 
-/// A connection that was reset before it was accepted costs nothing; being out of file descriptors needs a pause.
-async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "cannot accept a connection");
-    if !matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    ) {
-        tokio::time::sleep(BREATH).await;
+/// How many connections can be open at once: as many as are configured, if the operating system permits as many open files.
+fn fitting_connections(configured: usize) -> usize {
+    let besides = SHED_CONNECTIONS + OTHER_FILES;
+    let wanted = configured + besides;
+    let permitted = open_files::raise(wanted as u64);
+    let permitted = usize::try_from(permitted).unwrap_or(usize::MAX);
+    if permitted >= wanted {
+        return configured;
     }
+    let fitting = permitted.saturating_sub(besides).max(1);
+    tracing::warn!(
+        configured,
+        fitting,
+        open_files = permitted,
+        needed = wanted,
+        "the operating system permits too few open files for `limits.connections`: fewer are served at once; raise the hard limit (`LimitNOFILE` of systemd, `ulimit -Hn`)"
+    );
+    fitting
 }

@@ -1,5 +1,5 @@
-//! What is logged at every level, while secrets of every kind pass through the service. A program of its own, since a process has one
-//! subscriber of its log, and this one must see everything.
+//! Secrets of every kind pass through the service, and none appears in the log at any level. A binary of its own: a process
+//! has one global subscriber, and this one must see everything.
 
 #[path = "cloud/common/mod.rs"]
 mod common;
@@ -16,7 +16,7 @@ use crossrealm_testkit::trusted_tenant::{self, DOMAIN};
 use crossrealm_types::{AdministratorRole, IdentityState};
 use std::sync::{Arc, Mutex};
 
-/// Everything that is logged from now on, at every level.
+/// Captures the log at every level from now on.
 fn log_everything() -> Arc<Mutex<Vec<u8>>> {
     #[derive(Clone)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -38,7 +38,7 @@ fn log_everything() -> Arc<Mutex<Vec<u8>>> {
     log
 }
 
-/// The ways in which bytes end up in a log: as they are, in hexadecimal, in Base64, as a list of numbers.
+/// The forms in which bytes could appear in a log: raw, hexadecimal, Base64, a list of numbers.
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
     let list = format!("{secret:?}");
@@ -54,7 +54,7 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     texts.chain([secret.to_vec()]).collect()
 }
 
-/// Enrols somebody, who then signs in wrongly and well; what nobody else may know of that.
+/// Enrols an administrator who then signs in, first with a wrong password. Returns the secrets of that.
 async fn sign_in_secrets(service: &Service) -> Vec<(&'static str, Vec<u8>)> {
     let (upn, password) = ("ada@contoso.com", "correct horse battery");
     let wanted = AdministratorCreate {
@@ -64,6 +64,7 @@ async fn sign_in_secrets(service: &Service) -> Vec<(&'static str, Vec<u8>)> {
     };
     let made = service.admin.create_administrator(&wanted).await.unwrap();
     let begin = EnrolmentBegin {
+        tenant: None,
         upn: upn.into(),
         enrolment_code: made.enrolment_code.clone(),
     };
@@ -72,6 +73,7 @@ async fn sign_in_secrets(service: &Service) -> Vec<(&'static str, Vec<u8>)> {
     let uri = begun.otpauth_uri.expose();
     let app = crossrealm_testkit::authenticator::Authenticator::new(uri);
     let finish = EnrolmentFinish {
+        tenant: None,
         upn: upn.into(),
         enrolment_code: made.enrolment_code.clone(),
         password: SecretText::new(password),
@@ -79,6 +81,7 @@ async fn sign_in_secrets(service: &Service) -> Vec<(&'static str, Vec<u8>)> {
     };
     anybody.finish_enrolment(&finish).await.unwrap();
     let sign_in = |text: &str, code: String| SignIn {
+        tenant: None,
         upn: upn.into(),
         password: SecretText::new(text),
         code: SecretText::new(code),
@@ -139,7 +142,7 @@ async fn no_secret_is_logged_at_any_level() {
     secrets.extend(sign_in_secrets(&service).await);
     service.end().await;
     let log = log.lock().unwrap();
-    // A test that captured nothing would prove nothing.
+    // The log must have been captured at all.
     let has = |needle: &[u8]| log.windows(needle.len()).any(|w| w == needle);
     assert!(log.len() > 10_000 && has(b"TRACE") && has(b"ticket request"));
     for (name, secret) in secrets {

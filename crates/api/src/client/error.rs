@@ -86,23 +86,24 @@ pub struct Refusal {
 }
 
 impl ClientError {
-    /// What to do next, where that is known. What to do about a refusal depends on its code and on what the caller offers.
+    /// What to do next, where that is known. It names no command and no option: the caller knows its own, and those for the code
+    /// of a refusal.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::BadUrl { .. } => {
-                Some("give it as `https://login.cloud.example`, by `--server` or `CROSSREALM_SERVER`".into())
+                Some("give it as `https://login.cloud.example`".into())
             }
             Self::BadCa { .. } => Some(
-                "give the `tls/ca.pem` that `crossrealm init` wrote, by `--ca` or `CROSSREALM_CA`".into(),
+                "give the private authority of the installation, `tls/ca.pem`".into(),
             ),
             Self::BadToken => {
                 Some("give the token as it was written, without quotes or line ends inside".into())
             }
             Self::Unreachable { .. } => Some(
-                "check that `crossrealm serve` runs there, the name resolves to it, and no firewall is between".into(),
+                "check that the service runs there, the name resolves to it, and no firewall is between".into(),
             ),
             Self::Untrusted { .. } => Some(
-                "a server with a private CA is trusted by `--ca FILE` or `CROSSREALM_CA`; call it by a name its certificate holds".into(),
+                "give the private authority that issued the certificate, and call the server by a name that the certificate holds".into(),
             ),
             Self::TimedOut { .. } => Some("try again; the server's log shows what it waits for".into()),
             Self::Refused(refusal) => match &refusal.request_id {

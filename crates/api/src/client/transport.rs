@@ -1,7 +1,7 @@
 //! How a call travels: HTTPS with a bearer token, bounded in time and size.
 
 use super::error::ClientError;
-use crate::endpoint::Endpoint;
+use crate::declaration::Endpoint;
 use crate::{Page, SecretText, encode_segment};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Certificate, Method, Response, StatusCode, Url, redirect};
@@ -30,10 +30,10 @@ pub struct Client {
 }
 
 /// A success: its status, entity tag and whole body.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     url: String,
-    pub(super) etag: Option<String>,
+    pub(crate) etag: Option<String>,
     date: Option<String>,
     body: Zeroizing<Vec<u8>>,
 }
@@ -137,13 +137,13 @@ impl Call<'_> {
     }
 
     /// Asks for a change since this entity tag only.
-    pub(super) fn if_none_match(mut self, etag: Option<&str>) -> Self {
+    pub(crate) fn if_none_match(mut self, etag: Option<&str>) -> Self {
         self.if_none_match = etag.map(ToOwned::to_owned);
         self
     }
 
     /// Waits this much longer, since the server was asked to wait.
-    pub(super) fn extend_limit(mut self, wait_s: u64) -> Self {
+    pub(crate) fn extend_limit(mut self, wait_s: u64) -> Self {
         self.limit_s = self.limit_s.saturating_add(wait_s);
         self
     }
@@ -181,7 +181,7 @@ impl Call<'_> {
     }
 
     /// Makes the call.
-    pub(super) async fn send(self) -> Result<Answer, ClientError> {
+    pub(crate) async fn send(self) -> Result<Answer, ClientError> {
         let url = self.url.to_string();
         let limit_s = self.limit_s;
         let failed = |error: reqwest::Error| ClientError::of_transport(&error, &url, limit_s);
@@ -231,14 +231,14 @@ impl Call<'_> {
 
 impl Answer {
     /// When the server answered, by its own clock, in Unix seconds; `None` where it does not say (RFC 9110 §6.6.1).
-    pub(super) fn sent_at(&self) -> Option<i64> {
+    pub(crate) fn sent_at(&self) -> Option<i64> {
         let date = httpdate::parse_http_date(self.date.as_deref()?).ok()?;
         let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
         i64::try_from(since.as_secs()).ok()
     }
 
     /// The body as JSON; none at all reads as `null`.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         let body: &[u8] = match self.body.is_empty() {
             true => b"null",
             false => &self.body,

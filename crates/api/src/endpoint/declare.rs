@@ -5,8 +5,10 @@
 /// ```text
 /// /// What it does.
 /// Name ACCESS METHOD "/path/{parameter}"
-///     fn operation(parameter; query: Query; body: Body) -> 201 Response;
+///     fn operation(parameter; query: Query; body: Body, 8 KiB) -> 201 Response;
 /// ```
+///
+/// A body has at most [`super::MAX_BODY`] bytes where no other size is given.
 ///
 /// `fn` answers with the response itself. `list` answers with all of a list in one [`crate::Page`], `pages` with one page
 /// of it by [`crate::PageQuery`]; the client's method returns the whole list for both. `raw` has no generated method of the
@@ -15,7 +17,7 @@ macro_rules! endpoints {
     ($(
         $(#[doc = $doc:literal])+
         $Name:ident $access:ident $method:ident $path:literal
-            $how:tt $operation:ident($($parameter:ident),* $(; query: $Query:ty)? $(; body: $Body:ty)?)
+            $how:tt $operation:ident($($parameter:ident),* $(; query: $Query:ty)? $(; body: $Body:ty $(, $kib:literal KiB)?)?)
             -> $($status:literal)? $Response:ty $(| $other:literal)?;
     )+) => {
         $(
@@ -38,6 +40,7 @@ macro_rules! endpoints {
                     doc: concat!($($doc, "\n"),+),
                     query: query_schema!($how $($Query)?),
                     body: given_option!($(schema_of::<$Body>)?),
+                    max_body: max_body!($($Body $(, $kib)?)?),
                     response: schema_of::<<$Name as Endpoint>::Response>,
                 };
             }
@@ -98,6 +101,18 @@ macro_rules! given_type {
     };
     ($Given:ty) => {
         $Given
+    };
+}
+
+macro_rules! max_body {
+    () => {
+        0
+    };
+    ($Body:ty) => {
+        MAX_BODY
+    };
+    ($Body:ty, $kib:literal) => {
+        $kib * 1024
     };
 }
 

@@ -2,74 +2,22 @@
 //!
 //! From a declaration come the server's route and access check, the method of [`crate::Client`], the matrix test of callers
 //! and the operation in the OpenAPI document. To add an endpoint, declare it in `table.rs` and write the handler of the
-//! same name in the server.
+//! same name in the server. `special.rs` has the methods of the client that are more than one request and its answer.
 
-mod access;
 #[macro_use]
 mod declare;
+mod special;
 mod table;
 
-pub use access::Access;
+pub use crate::declaration::{Access, Endpoint, MAX_BODY, MAX_PUBLIC_BODY, SchemaOf, Spec};
+pub use special::HostStateAnswer;
 pub use table::*;
-
-use reqwest::Method;
-use schemars::generate::SchemaGenerator;
-use schemars::{JsonSchema, Schema};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-/// An endpoint, as types.
-pub trait Endpoint: Send + Sync + 'static {
-    /// The values of the path's parameters, in their order.
-    type Path: TryFrom<Vec<String>> + Send;
-    /// The query parameters; `()` where there are none.
-    type Query: DeserializeOwned + Send;
-    /// The body of the request; `()` where there is none.
-    type Body: DeserializeOwned + Send;
-    /// The body of the success; `()` where there is none.
-    type Response: Serialize + DeserializeOwned + Send;
-    /// The rest of the declaration.
-    const SPEC: &Spec;
-}
-
-/// What the declaration of an endpoint says beside its Rust types.
-#[derive(Clone, Debug)]
-pub struct Spec {
-    /// The name of the operation, of the client's method and of the server's handler.
-    pub name: &'static str,
-    /// The HTTP method.
-    pub method: Method,
-    /// The whole path, with its parameters in braces.
-    pub path: &'static str,
-    /// The names of the path's parameters, in their order.
-    pub parameters: &'static [&'static str],
-    /// Who may call it; `None` where no token is needed.
-    pub access: Option<Access>,
-    /// The status of the success.
-    pub status: u16,
-    /// Another status that is no refusal: 304 without a body, or one with the body of the success.
-    pub other_status: Option<u16>,
-    /// What it does: the first line is the summary.
-    pub doc: &'static str,
-    /// The schema of the query parameters.
-    pub query: Option<SchemaOf>,
-    /// The schema of the request's body.
-    pub body: Option<SchemaOf>,
-    /// The schema of the success's body.
-    pub response: SchemaOf,
-}
-
-/// Adds the schema of a type to a generator's.
-pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
-
-/// The schema of `T`, as a reference where it has a name.
-pub(crate) fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::declaration::schema_of;
+    use schemars::SchemaGenerator;
     use std::collections::HashSet;
 
     #[test]
@@ -95,6 +43,16 @@ mod tests {
                 "{}",
                 spec.name
             );
+        }
+    }
+
+    /// S2: what anyone may send is small, and nothing is taken where no body is declared.
+    #[test]
+    fn bodies_without_a_token_are_small() {
+        for spec in ENDPOINTS {
+            let public = spec.access.is_none();
+            assert!(!public || spec.max_body <= MAX_PUBLIC_BODY, "{}", spec.name);
+            assert_eq!(spec.max_body == 0, spec.body.is_none(), "{}", spec.name);
         }
     }
 

@@ -1,13 +1,24 @@
 //! The declarations, by resource.
 
-use super::{Endpoint, Spec, access, schema_of};
 use crate::client::ClientError;
+use crate::declaration::{Endpoint, MAX_BODY, Spec, access, schema_of};
 use crate::*;
+use crossrealm_types::{
+    AdStep, ApplyIdentitiesResult, Connector, HostReport, HostToken, KerberosServer,
+    ServicePrincipal, StorageAccount, StorageAccountCreate, Trust,
+};
 use reqwest::Method;
+use uuid::Uuid;
 
 // The server itself.
 endpoints! {
-    /// Whether the server serves; status 503 where the store does not answer.
+    /// Whether the server is alive; says nothing about its database.
+    Live PUBLIC GET "/livez"
+        fn live() -> crate::Health;
+    /// Whether the server can do its work; status 503 where its database cannot be read or written, or is damaged.
+    Ready PUBLIC GET "/readyz"
+        fn ready() -> crate::Health | 503;
+    /// The same as `/readyz`, for load balancers that were set up for an earlier version.
     Health PUBLIC GET "/healthz"
         fn health() -> crate::Health | 503;
     /// The private certificate authority of the server, where it has one.
@@ -29,19 +40,19 @@ endpoints! {
         list administrators() -> Administrator;
     /// Revokes an administrator's password, authenticator and sessions; the answer holds the code to enrol with again.
     ResetAdministrator MANAGE_ADMINISTRATORS POST "/api/v1/administrators/{upn}/reset"
-        fn reset_administrator(upn) -> AdministratorEnrolment;
+        fn reset_administrator(upn; query: AdministratorQuery) -> AdministratorEnrolment;
     /// Deletes an administrator and ends their sessions.
     RemoveAdministrator MANAGE_ADMINISTRATORS DELETE "/api/v1/administrators/{upn}"
-        fn remove_administrator(upn) -> 204 ();
+        fn remove_administrator(upn; query: AdministratorQuery) -> 204 ();
     /// Begins a session: password and one-time code, both or nothing.
     SignIn PUBLIC POST "/api/v1/sign-in"
-        fn sign_in(; body: crate::SignIn) -> Session;
+        fn sign_in(; body: crate::SignIn, 8 KiB) -> Session;
     /// Begins an enrolment.
     BeginEnrolment PUBLIC POST "/api/v1/sign-in/enrolment"
-        fn begin_enrolment(; body: EnrolmentBegin) -> EnrolmentBegun;
+        fn begin_enrolment(; body: EnrolmentBegin, 8 KiB) -> EnrolmentBegun;
     /// Ends an enrolment, and begins a session.
     FinishEnrolment PUBLIC POST "/api/v1/sign-in/enrolment/finish"
-        fn finish_enrolment(; body: EnrolmentFinish) -> Session;
+        fn finish_enrolment(; body: EnrolmentFinish, 8 KiB) -> Session;
     /// Revokes the token that the call is made with.
     SignOut KNOWN POST "/api/v1/sign-out"
         fn sign_out() -> 204 ();
@@ -62,6 +73,11 @@ endpoints! {
     /// Changes what a tenant allows.
     SetTenantPolicy MANAGE_TENANTS PUT "/api/v1/tenants/{tenant}/policy"
         fn set_tenant_policy(tenant; body: TenantPolicy) -> Tenant;
+    /// Creates a new key of the tenant's realm, which encrypts its TGTs.
+    ///
+    /// Tickets of the keys before are good until they end, unless these keys are compromised.
+    RotateRealmKey MANAGE_TRUSTS POST "/api/v1/tenants/{tenant}/rotate-key"
+        fn rotate_realm_key(tenant; body: crate::RotateRealmKey) -> RealmKey;
     /// Everything that a client's configuration is made from.
     ShowClientConfig READ GET "/api/v1/tenants/{tenant}/client-config"
         fn client_config(tenant) -> ClientConfig;
@@ -83,10 +99,15 @@ endpoints! {
         fn delete_trust(tenant, domain) -> 204 ();
     /// The password to create the trust in AD with; the same again until it is confirmed.
     PrepareTrust MANAGE_TRUSTS POST "/api/v1/tenants/{tenant}/trusts/{domain}/prepare"
-        fn prepare_trust(tenant, domain; body: crate::PrepareTrust) -> PreparedTrust;
+        fn prepare_trust(tenant, domain; body: crossrealm_types::PrepareTrust) -> PreparedTrust;
     /// Confirms that AD holds this version of the trust password.
     ConfirmTrust MANAGE_TRUSTS POST "/api/v1/tenants/{tenant}/trusts/{domain}/confirm"
         fn confirm_trust(tenant, domain; body: crate::ConfirmTrust) -> Trust;
+    /// Retires the versions of a stolen trust key at once: those before the given one.
+    ///
+    /// Ends the TGTs of the tenant's realm that were issued for this trust, too.
+    RetireTrustKeys MANAGE_TRUSTS POST "/api/v1/tenants/{tenant}/trusts/{domain}/retire-keys"
+        fn retire_trust_keys(tenant, domain; body: crate::RetireTrustKeys) -> Trust;
     /// Records that a trust is about to be deleted in AD.
     BeginTrustRemoval MANAGE_TRUSTS POST "/api/v1/tenants/{tenant}/trusts/{domain}/removal"
         fn begin_trust_removal(tenant, domain) -> 204 ();
@@ -95,7 +116,7 @@ endpoints! {
         fn cancel_trust_removal(tenant, domain) -> 204 ();
     /// Whether a rotation by age is due, and with which passwords.
     RotateTrust ROTATE_TRUSTS POST "/api/v1/tenants/{tenant}/trusts/{domain}/rotation"
-        fn rotate_trust(tenant, domain; body: crate::RotateTrust) -> TrustRotation;
+        fn rotate_trust(tenant, domain; body: crossrealm_types::RotateTrust) -> TrustRotation;
     /// Confirms that AD holds this version, which ends the rotation by age; the top-level names stay.
     ConfirmTrustRotation ROTATE_TRUSTS POST "/api/v1/tenants/{tenant}/trusts/{domain}/rotation/confirm"
         fn confirm_trust_rotation(tenant, domain; body: crate::ConfirmTrustRotation) -> Trust;
@@ -133,19 +154,22 @@ endpoints! {
         fn domain_identities(tenant, domain; query: PageQuery) -> DomainIdentitiesPage;
     /// Writes changes of one run of the sync agent, in order, in one transaction.
     ApplyIdentities SYNC_IDENTITIES POST "/api/v1/tenants/{tenant}/domains/{domain}/identities"
-        fn apply_identities(tenant, domain; body: crate::ApplyIdentities) -> ApplyIdentitiesResult;
+        fn apply_identities(tenant, domain; body: crate::ApplyIdentities, 8192 KiB) -> ApplyIdentitiesResult;
     /// What the tenant holds of these objects of an AD domain.
     LookupIdentities SYNC_IDENTITIES POST "/api/v1/tenants/{tenant}/domains/{domain}/identities/lookup"
-        fn lookup_identities(tenant, domain; body: IdentityLookup) -> IdentitiesFound;
+        fn lookup_identities(tenant, domain; body: IdentityLookup, 256 KiB) -> IdentitiesFound;
     /// One page of the direct members of a group of an AD domain, by `objectGUID`, in order.
     DomainMembers SYNC_IDENTITIES GET "/api/v1/tenants/{tenant}/domains/{domain}/identities/{object}/members"
-        fn domain_members(tenant, domain, object; query: PageQuery) -> Page<String>;
+        fn domain_members(tenant, domain, object; query: PageQuery) -> Page<Uuid>;
     /// Takes or renews the lease of the sync of an AD domain.
     TakeSyncLease SYNC_IDENTITIES POST "/api/v1/tenants/{tenant}/domains/{domain}/sync-lease"
         fn take_sync_lease(tenant, domain; body: SyncLeaseRequest) -> SyncLease;
     /// Releases the lease of the sync of an AD domain; that of another holder stays.
     ReleaseSyncLease SYNC_IDENTITIES DELETE "/api/v1/tenants/{tenant}/domains/{domain}/sync-lease"
         fn release_sync_lease(tenant, domain; body: SyncLeaseRelease) -> 204 ();
+    /// Lets one run of the sync of an AD domain delete or disable more identities than need no permission.
+    AllowDeletions MANAGE_IDENTITIES POST "/api/v1/tenants/{tenant}/domains/{domain}/deletion-permit"
+        fn allow_deletions(tenant, domain; body: crate::AllowDeletions) -> 201 DeletionPermit;
     /// How far the sync of an AD domain has come.
     ShowSyncState SYNC_IDENTITIES GET "/api/v1/tenants/{tenant}/domains/{domain}/sync-state"
         fn sync_state(tenant, domain) -> SyncState;
@@ -183,6 +207,15 @@ endpoints! {
     /// Deletes a storage account with its keys. Files on its hosts stay.
     DeleteStorageAccount MANAGE_STORAGE DELETE "/api/v1/tenants/{tenant}/storage-accounts/{account}"
         fn delete_storage_account(tenant, account; query: StorageAccountDelete) -> 204 ();
+    /// Adds an alias: another host name of a storage account. Nothing changes if the account has it.
+    ///
+    /// Names that are not below the tenant's own need a global administrator. Names of AD domains, of other tenants and of the
+    /// installation are refused to all.
+    AddAlias MANAGE_STORAGE PUT "/api/v1/tenants/{tenant}/storage-accounts/{account}/aliases/{alias}"
+        fn add_alias(tenant, account, alias) -> StorageAccount;
+    /// Removes an alias from a storage account; tickets for it are refused from then on.
+    RemoveAlias MANAGE_STORAGE DELETE "/api/v1/tenants/{tenant}/storage-accounts/{account}/aliases/{alias}"
+        fn remove_alias(tenant, account, alias) -> 204 ();
     /// Replaces one of the two keys.
     RotateStorageAccountKey MANAGE_STORAGE POST "/api/v1/tenants/{tenant}/storage-accounts/{account}/rotate-key"
         fn rotate_storage_account_key(tenant, account; body: RotateAccountKey) -> RotatedAccount;
@@ -193,6 +226,8 @@ endpoints! {
     SetDefaultPermission MANAGE_STORAGE PUT "/api/v1/tenants/{tenant}/storage-accounts/{account}/default-permission"
         fn set_default_permission(tenant, account; body: DefaultPermission) -> StorageAccount;
     /// What the SMB host of a storage account serves by, with the account's keys.
+    ///
+    /// Audited when a host token gets keys that it did not get from the same address before.
     ///
     /// The answer carries an `ETag`. With `If-None-Match` and `wait_s` the server answers as soon as the state differs from
     /// that one, else with status 304.
@@ -212,10 +247,10 @@ endpoints! {
         fn hosts(tenant, account) -> Vec<Host>;
     /// Reports the state of an SMB host of the account.
     ReportHost SERVE_FILES PUT "/api/v1/tenants/{tenant}/storage-accounts/{account}/hosts/{host}"
-        fn report_host(tenant, account, host; body: HostReport) -> 204 ();
+        fn report_host(tenant, account, host; body: HostReport, 1024 KiB) -> 204 ();
     /// Resolves SIDs and names to users and groups.
     ResolveNames RESOLVE_NAMES POST "/api/v1/tenants/{tenant}/storage-accounts/{account}/names"
-        fn resolve_names(tenant, account; body: crate::ResolveNames) -> ResolvedNames;
+        fn resolve_names(tenant, account; body: crate::ResolveNames, 1024 KiB) -> ResolvedNames;
 
     // Shares and the roles granted on them.
     /// Creates a share.

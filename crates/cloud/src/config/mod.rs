@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod reference;
 
+use crossrealm_directory::InstallationNames;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ pub struct Tls {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Connections at once.
+    /// Connections at once, two fifths of which may have sent something beyond TLS.
     pub connections: usize,
     /// Connections at once from one address.
     pub connections_per_address: usize,
@@ -67,7 +68,8 @@ pub struct Limits {
     pub ticket_requests: usize,
     /// Ticket requests under way at once for one tenant.
     pub ticket_requests_per_tenant: usize,
-    /// How long the head of a request may take to arrive, and how long a connection may idle, in seconds.
+    /// How long the head of a request may take to arrive, and how long a connection may idle, in seconds; while more than a
+    /// fifth of `connections` is in use, it may idle for one.
     pub header_timeout_s: u64,
     /// How long the body of a request may take to arrive, in seconds.
     pub body_timeout_s: u64,
@@ -114,9 +116,7 @@ impl ConfigError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing(_) => Some(
-                "`crossrealm init` makes one; `--config FILE` names one that is elsewhere".into(),
-            ),
+            Self::Missing(_) => Some("a new installation makes one".into()),
             Self::Unreadable { .. } => Some("check its owner and mode".into()),
             Self::Syntax { .. } | Self::Value { .. } => None,
         }
@@ -148,6 +148,11 @@ impl Config {
     /// The host name of the service.
     pub fn login_host(&self) -> String {
         format!("login.{}", self.base_domain)
+    }
+
+    /// The DNS names of the installation, which no tenant may claim.
+    pub(crate) fn names(&self) -> InstallationNames {
+        InstallationNames::new(&self.base_domain, &self.login_host())
     }
 
     /// The URL of the KDC proxy for the tenant of this id or domain.
@@ -285,7 +290,7 @@ impl Default for Tls {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 8192,
+            connections: 10_000,
             connections_per_address: 256,
             requests: 4096,
             requests_per_address: 256,

@@ -3,8 +3,10 @@
 //! It is the same for the KDC proxy, TCP and UDP. Each event of an exchange is recorded once.
 
 use crate::app::AppState;
+use crate::limits::client_text::ClientText;
 use crossrealm_directory::{NewEvent, TrustKeySeen};
 use crossrealm_kdc::{self as kdc, EventId, Exchange, ExchangeStep, Now, TenantId};
+use crossrealm_krb::kkdcp::EnvelopeError;
 use crossrealm_os::clock;
 use crossrealm_types::EventOutcome;
 use std::net::SocketAddr;
@@ -89,48 +91,50 @@ pub(crate) fn now() -> Now {
     }
 }
 
-/// Records the event of an exchange.
+/// Logs and records the event of an exchange; that of an unauthenticated sender at a bounded rate.
 fn record(app: &AppState, event: &kdc::Event, peer: SocketAddr) {
+    let unrecorded = match event.client_sid {
+        Some(_) => Some(0),
+        None => app.event_budget.admit(Some(event.tenant), Instant::now()),
+    };
+    let Some(unrecorded) = unrecorded else {
+        return;
+    };
     let (outcome, reason) = match event.outcome {
         kdc::TicketOutcome::Issued => (EventOutcome::Done, String::new()),
         kdc::TicketOutcome::Refused(reason) => (EventOutcome::Refused, reason.code().to_owned()),
         kdc::TicketOutcome::Dropped => (EventOutcome::Dropped, "not-kerberos".to_owned()),
     };
-    let client = event.client.clone().unwrap_or_default();
+    let client = event.client.as_deref().unwrap_or_default();
+    let service = event.service.as_deref().unwrap_or_default();
     tracing::info!(
-        event = %event.id, tenant = %event.tenant, ?outcome, reason, client,
-        service = event.service.as_deref().unwrap_or_default(), %peer, "ticket request"
+        event = %event.id, tenant = %event.tenant, ?outcome, reason, client = %ClientText(client),
+        service = %ClientText(service), %peer, "ticket request"
     );
     let new = NewEvent {
         id: Some(event.id.to_string()),
         outcome,
         reason,
-        user: client.clone(),
-        actor: client,
-        target: event.service.clone().unwrap_or_default(),
+        user: client.to_owned(),
+        actor: client.to_owned(),
+        target: service.to_owned(),
         address: Some(peer.ip().to_canonical()),
-        detail: detail(event),
+        detail: counted(detail(event), unrecorded),
         trust_key: seen(event),
         ..NewEvent::ticket(event.tenant)
     };
     match &event.client_sid {
         Some(sid) => app.audit.record_about(new, sid.clone()),
-        None => record_unknown(app, event.tenant, new),
+        None => app.audit.record(new),
     }
 }
 
-/// Records an event of an unauthenticated sender, at a bounded rate.
-fn record_unknown(app: &AppState, tenant: TenantId, mut event: NewEvent) {
-    let Some(unrecorded) = app.flood.admit(tenant, Instant::now()) else {
-        return;
-    };
-    if unrecorded > 0 {
-        event.detail = format!(
-            "{}; {unrecorded} like it before it were not recorded",
-            event.detail
-        );
+/// The detail of an event before which others were not recorded.
+fn counted(detail: String, unrecorded: u64) -> String {
+    match unrecorded {
+        0 => detail,
+        _ => format!("{unrecorded} others before it were not recorded; {detail}"),
     }
-    app.audit.record(event);
 }
 
 /// Records a request that was refused before the exchange saw it.
@@ -138,11 +142,42 @@ pub(crate) fn record_foreign(app: &AppState, tenant: TenantId, realm: &str, peer
     let event = NewEvent {
         outcome: EventOutcome::Refused,
         reason: kdc::Reason::WrongRealm.code().into(),
-        address: Some(peer.ip().to_canonical()),
         detail: format!("the KDC proxy was asked for realm {realm:?}"),
         ..NewEvent::ticket(tenant)
     };
-    record_unknown(app, tenant, event);
+    record_unknown(app, tenant, event, peer);
+}
+
+/// Records a request whose envelope cannot be read.
+pub(crate) fn record_malformed(
+    app: &AppState,
+    tenant: TenantId,
+    error: &EnvelopeError,
+    peer: SocketAddr,
+) {
+    let event = NewEvent {
+        outcome: EventOutcome::Dropped,
+        reason: "not-kerberos".into(),
+        detail: format!("a request to the KDC proxy: {error}"),
+        ..NewEvent::ticket(tenant)
+    };
+    record_unknown(app, tenant, event, peer);
+}
+
+/// Logs and records an event of an unauthenticated sender, at a bounded rate.
+fn record_unknown(app: &AppState, tenant: TenantId, event: NewEvent, peer: SocketAddr) {
+    let Some(unrecorded) = app.event_budget.admit(Some(tenant), Instant::now()) else {
+        return;
+    };
+    tracing::info!(
+        %tenant, outcome = ?event.outcome, reason = event.reason,
+        detail = %ClientText(&event.detail), %peer, "ticket request"
+    );
+    app.audit.record(NewEvent {
+        address: Some(peer.ip().to_canonical()),
+        detail: counted(event.detail, unrecorded),
+        ..event
+    });
 }
 
 fn detail(event: &kdc::Event) -> String {

@@ -1,12 +1,17 @@
 //! The KDC proxy of [MS-KKDCP]: `POST /{tenant id or domain}/kerberos`.
 //!
+//! Clients differ in what they put around the message: other media types than the specification's, an empty realm, no length
+//! in front. The body alone decides, and the response is of the same kind.
+//!
 //! The URL alone names the tenant; the realm in the envelope must agree with it, and no name that a client sends
 //! is ever resolved or connected to. Responses carry a Content-Length and no chunks, since clients speak HTTP/1.0 and read to the
 //! end. A KRB-ERROR is sent with status 200; a body that is not Kerberos gets 400, and the connection is closed.
 
 use crate::app::{App, Peer};
+use crate::http::body::{self, BodyError};
 use crate::kerberos::exchange::{self, Answer};
-use axum::body::{Body, Bytes, to_bytes};
+use crate::limits::client_text::ClientText;
+use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING,
@@ -17,11 +22,12 @@ use crossrealm_directory::TenantInfo;
 use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN, ProxyRequest};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::timeout;
 
 /// The media type of requests and replies, [MS-KKDCP] 2.1.
 const KERBEROS: &str = "application/kerberos";
+/// Other media types in which clients send the same, and in which they get their reply.
+const OTHER_TYPES: [&str; 2] = ["application/octet-stream", "application/kdc-proxy-message"];
 
 /// A request that gets no Kerberos reply: the status, and one line of text for the reader of a trace.
 struct Refused {
@@ -38,17 +44,18 @@ pub(crate) async fn handle(
 ) -> Response {
     let version = request.version();
     let tenant = tenant.map(|Path(tenant)| tenant).unwrap_or_default();
+    let media_type = reply_type(request.headers());
     let (status, body) = match proxy(&app, &tenant, request, peer).await {
         Ok(reply) => (StatusCode::OK, reply),
         Err(Refused { status, text }) => {
-            tracing::debug!(%peer, tenant, %status, text, "KDC proxy request refused");
+            tracing::debug!(%peer, tenant = %ClientText(&tenant), %status, text, "KDC proxy request refused");
             return refusal(status, text, version);
         }
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(KERBEROS));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -71,29 +78,17 @@ async fn proxy(
         // Diagnostic tools probe for a KDC proxy with GET.
         return Ok(Bytes::new());
     }
-    check_content_type(request.headers())?;
-    let limit = Duration::from_secs(app.config.limits.body_timeout_s);
-    let body = match timeout(limit, to_bytes(request.into_body(), MAX_BODY_LEN)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) if length.is_none() => return Err(too_large()),
-        Ok(Err(_)) => {
-            return Err(refuse(
-                StatusCode::BAD_REQUEST,
-                "the body ended before its length",
-            ));
-        }
-        Err(_) => {
-            return Err(refuse(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body took too long",
-            ));
-        }
-    };
-    if body.is_empty() {
-        return Ok(body);
+    let sender = Peer(peer).sender();
+    let body = body::read(app, sender, request.into_body(), MAX_BODY_LEN)
+        .await
+        .map_err(unread)?;
+    if body.as_slice().is_empty() {
+        return Ok(Bytes::new());
     }
-    let envelope = kkdcp::open_request(&body)
-        .map_err(|_| refuse(StatusCode::BAD_REQUEST, "this is not a KDC-PROXY-MESSAGE"))?;
+    let envelope = kkdcp::open_request(body.as_slice()).map_err(|error| {
+        exchange::record_malformed(app, tenant.id, &error, peer);
+        refuse(StatusCode::BAD_REQUEST, "this is not a KDC-PROXY-MESSAGE")
+    })?;
     if let Some(realm) = foreign_realm(&envelope, &tenant) {
         exchange::record_foreign(app, tenant.id, realm, peer);
         return Err(refuse(
@@ -102,7 +97,7 @@ async fn proxy(
         ));
     }
     match exchange::answer(app, tenant.id, &envelope.message, peer).await {
-        Answer::Reply(reply) => kkdcp::wrap_reply(&reply).map(Bytes::from).map_err(|_| {
+        Answer::Reply(reply) => envelope.wrap_reply(&reply).map(Bytes::from).map_err(|_| {
             refuse(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the reply cannot be sent",
@@ -158,23 +153,27 @@ fn content_length(headers: &HeaderMap, version: Version) -> Result<Option<usize>
     }
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return Ok(());
-    };
-    let essence = value
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default();
-    if essence.trim().eq_ignore_ascii_case(KERBEROS) {
-        return Ok(());
+/// The media type of the reply to a request with these headers.
+fn reply_type(headers: &HeaderMap) -> &'static str {
+    let value = headers.get(CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next());
+    let same = |known: &&str| essence.is_some_and(|e| e.trim().eq_ignore_ascii_case(known));
+    OTHER_TYPES.into_iter().find(same).unwrap_or(KERBEROS)
+}
+
+fn unread(error: BodyError) -> Refused {
+    match error {
+        BodyError::TooLarge => too_large(),
+        BodyError::Incomplete => {
+            refuse(StatusCode::BAD_REQUEST, "the body ended before its length")
+        }
+        BodyError::TooSlow => refuse(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
+        BodyError::NoMemory => refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many large requests at once",
+        ),
     }
-    Err(refuse(
-        StatusCode::BAD_REQUEST,
-        "the Content-Type must be application/kerberos",
-    ))
 }
 
 /// The realm that the envelope names, if it is not the tenant's.

@@ -7,7 +7,8 @@
 
 use crate::app::{App, AppState};
 use crate::kerberos::exchange::{self, Answer};
-use crate::limits::{ConcurrencyLimit, sender};
+use crate::limits::held_bytes::{HeldBytes, NoMemory};
+use crate::limits::{ConcurrencyLimit, LogThrottle, sender};
 use crossrealm_kdc::TenantId;
 use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN};
 use crossrealm_krb::messages::{
@@ -16,7 +17,7 @@ use crossrealm_krb::messages::{
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
@@ -49,11 +50,11 @@ pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App)
     let mut ending = app.ending.clone();
     for _ in 0..TCP_MESSAGES {
         let message = tokio::select! {
-            message = within(TCP_STEP, read_message(&mut stream)) => message,
+            message = within(TCP_STEP, read_message(&mut stream, peer, &app)) => message,
             _ = ending.wait_for(|ending| *ending) => return,
         };
         let answered = match message {
-            Ok(message) => answer_tcp(&mut stream, peer, &app, &message).await,
+            Ok(message) => answer_tcp(&mut stream, peer, &app, message.as_slice()).await,
             Err(error) => Err(error),
         };
         match answered {
@@ -67,8 +68,8 @@ pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App)
 /// Answers the first message of a connection beyond the limit with KDC_ERR_SVC_UNAVAILABLE, without processing it.
 pub(crate) async fn shed_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) {
     let answered = within(TCP_STEP, async {
-        let message = read_message(&mut stream).await?;
-        let Some((_, realm)) = tenant_of(&app, &message).await else {
+        let message = read_message(&mut stream, peer, &app).await?;
+        let Some((_, realm)) = tenant_of(&app, message.as_slice()).await else {
             return Ok(());
         };
         let reply = error(&realm, error_code::SVC_UNAVAILABLE)?;
@@ -106,7 +107,12 @@ async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+/// Reads a message, with its part of the memory for bodies.
+async fn read_message(
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    app: &AppState,
+) -> io::Result<HeldBytes> {
     let len = stream.read_u32().await?;
     // The highest bit is reserved for extensions (RFC 5021); none is known here.
     let len = usize::try_from(len).unwrap_or(usize::MAX);
@@ -116,8 +122,17 @@ async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
             "a length beyond the bound",
         ));
     }
-    let mut message = vec![0; len];
-    stream.read_exact(&mut message).await?;
+    let mut message = HeldBytes::new(app.bodies.none(sender(peer.ip())));
+    while message.len() < len {
+        let left = len - message.len();
+        let buffer = message
+            .reserve(1, len)
+            .map_err(|NoMemory| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let mut rest = (&mut *stream).take(left.min(buffer.capacity() - buffer.len()) as u64);
+        if rest.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
     Ok(message)
 }
 
@@ -130,6 +145,7 @@ pub(crate) async fn serve_udp(socket: UdpSocket, app: App) {
     let mut ending = app.ending.clone();
     let mut buffer = vec![0; MAX_DATAGRAM];
     let mut tasks = JoinSet::new();
+    let mut failed = LogThrottle::default();
     loop {
         let received = tokio::select! {
             _ = ending.wait_for(|ending| *ending) => break,
@@ -139,7 +155,9 @@ pub(crate) async fn serve_udp(socket: UdpSocket, app: App) {
         let (len, peer) = match received {
             Ok(received) => received,
             Err(error) => {
-                tracing::warn!(%error, "cannot receive a datagram");
+                if let Some(count) = failed.add(Instant::now()) {
+                    tracing::warn!(%error, count, "cannot receive datagrams");
+                }
                 tokio::time::sleep(BREATH).await;
                 continue;
             }

@@ -1,28 +1,47 @@
-//! Limits of concurrency: connections and requests in all and per address, ticket requests in all and per tenant.
+//! Limits of concurrency: connections, requests and bytes in all and per address, ticket requests in all and per tenant.
 //!
 //! Nothing is queued: a request beyond a limit is refused at once, so that a flood costs little and one address or tenant
 //! cannot exhaust the capacity of the others. Refused requests get a response, and so do refused connections, by a bounded
 //! overload path: at most [`SHED_CONNECTIONS`], one short response each. Connections beyond that bound are closed at once and
 //! counted, since more responses would cost what the limit is meant to save.
 
-pub(crate) mod event_flood;
+pub(crate) mod client_text;
+pub(crate) mod event_budget;
+pub(crate) mod held_bytes;
 
+use crossrealm_krb::kkdcp::MAX_BODY_LEN;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Concurrent sign-ins of administrators, in all and per address: each takes 19 MiB while it hashes a password.
+/// Concurrent sign-ins of administrators, in all and per address. Few of them hash a password at once; the others wait.
 pub(crate) const SIGN_INS: usize = 16;
 pub(crate) const SIGN_INS_PER_ADDRESS: usize = 4;
+/// What the body of a request in flight may take, in bytes, if all others that may be in flight take as much: the usual size.
+/// Any one of them may be larger.
+const USUAL_BODY: usize = 8 * 1024;
+/// What the bodies in flight may take at least, in bytes.
+const LEAST_BODIES: usize = 2 * LARGEST_SMALL_BODY;
+/// The same for all requests of the endpoints that take larger bodies than [`LARGEST_SMALL_BODY`], all of which need a token;
+/// in all and per address.
+pub(crate) const LARGE_BODIES: usize = 16 << 20;
+pub(crate) const LARGE_BODIES_PER_ADDRESS: usize = 8 << 20;
+/// The largest body that anyone may send, in bytes: that of a Kerberos message.
+pub(crate) const LARGEST_SMALL_BODY: usize = MAX_BODY_LEN;
 /// Connections beyond their limit that are answered concurrently, in all and per address.
 pub(crate) const SHED_CONNECTIONS: usize = 128;
 pub(crate) const SHED_CONNECTIONS_PER_ADDRESS: usize = 8;
 /// How often refused connections are logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Bounds what is under way, in all and per key.
+/// What the bodies of so many requests in flight may take together, in bytes.
+pub(crate) fn bodies_of(requests: usize) -> usize {
+    requests.saturating_mul(USUAL_BODY).max(LEAST_BODIES)
+}
+
+/// Bounds what is under way, in all and per key: a number of connections or requests, or of bytes.
 pub(crate) struct ConcurrencyLimit<K> {
     total: usize,
     per_key: usize,
@@ -34,10 +53,11 @@ struct Counts<K> {
     by_key: HashMap<K, usize>,
 }
 
-/// One of the bounded number of permits; returned when dropped.
+/// A part of what is bounded; returned when dropped.
 pub(crate) struct Permit<K: Eq + Hash> {
     limit: Arc<ConcurrencyLimit<K>>,
     key: K,
+    amount: usize,
 }
 
 impl<K: Eq + Hash + Copy> ConcurrencyLimit<K> {
@@ -55,33 +75,56 @@ impl<K: Eq + Hash + Copy> ConcurrencyLimit<K> {
 
     /// A permit, or `None` if a bound is reached.
     pub(crate) fn try_acquire(self: &Arc<Self>, key: K) -> Option<Permit<K>> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.total >= self.total {
-            return None;
-        }
-        let of_key = counts.by_key.entry(key).or_insert(0);
-        if *of_key >= self.per_key {
-            return None;
-        }
-        *of_key += 1;
-        counts.total += 1;
-        Some(Permit {
+        let mut permit = self.none(key);
+        permit.try_grow(1).then_some(permit)
+    }
+
+    /// A permit for nothing yet.
+    pub(crate) fn none(self: &Arc<Self>, key: K) -> Permit<K> {
+        Permit {
             limit: Arc::clone(self),
             key,
-        })
+            amount: 0,
+        }
+    }
+}
+
+impl<K: Eq + Hash + Copy> Permit<K> {
+    /// Permits `more` at once. If a bound would be exceeded, nothing changes and this is `false`.
+    pub(crate) fn try_grow(&mut self, more: usize) -> bool {
+        let counts = &mut *self.limit.counts();
+        let of_key = counts.by_key.get(&self.key).copied().unwrap_or(0);
+        if more > self.limit.total.saturating_sub(counts.total)
+            || more > self.limit.per_key.saturating_sub(of_key)
+        {
+            return false;
+        }
+        if more > 0 {
+            counts.by_key.insert(self.key, of_key + more);
+            counts.total += more;
+            self.amount += more;
+        }
+        true
+    }
+}
+
+impl<K: Eq + Hash> ConcurrencyLimit<K> {
+    /// Whether half of what may be under way is.
+    pub(crate) fn is_half_used(&self) -> bool {
+        self.counts().total > self.total / 2
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts<K>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<K: Eq + Hash> Drop for Permit<K> {
     fn drop(&mut self) {
-        let counts = &mut *self
-            .limit
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        counts.total -= 1;
+        let counts = &mut *self.limit.counts();
+        counts.total -= self.amount;
         if let Some(of_key) = counts.by_key.get_mut(&self.key) {
-            *of_key -= 1;
+            *of_key -= self.amount;
             if *of_key == 0 {
                 counts.by_key.remove(&self.key);
             }
@@ -91,12 +134,12 @@ impl<K: Eq + Hash> Drop for Permit<K> {
 
 /// Counts refusals without a response, so that a flood becomes one log line every few seconds.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct LogThrottle {
     unlogged: u64,
     logged_at: Option<Instant>,
 }
 
-impl Tally {
+impl LogThrottle {
     /// Counts one more. If a log line is due, returns how many there were since the last one.
     pub(crate) fn add(&mut self, now: Instant) -> Option<u64> {
         self.unlogged += 1;
@@ -138,13 +181,27 @@ mod tests {
     }
 
     #[test]
+    fn amounts_are_bounded_and_returned() {
+        let limit = ConcurrencyLimit::new(100, 60);
+        let mut a = limit.none('a');
+        assert!(a.try_grow(50) && !a.try_grow(11) && a.try_grow(10) && a.try_grow(0));
+        let mut b = limit.none('b');
+        assert!(!b.try_grow(41) && b.try_grow(40) && !b.try_grow(usize::MAX));
+        drop(a);
+        assert!(b.try_grow(20));
+        drop(b);
+        let counts = limit.counts();
+        assert_eq!((counts.total, counts.by_key.len()), (0, 0));
+    }
+
+    #[test]
     fn refusals_are_logged_together_every_few_seconds() {
-        let (mut tally, start) = (Tally::default(), Instant::now());
-        assert_eq!(tally.add(start), Some(1));
-        assert_eq!(tally.add(start), None);
-        assert_eq!(tally.add(start + LOG_EVERY / 2), None);
-        assert_eq!(tally.add(start + LOG_EVERY), Some(3));
-        assert_eq!(tally.add(start + LOG_EVERY), None);
+        let (mut throttle, start) = (LogThrottle::default(), Instant::now());
+        assert_eq!(throttle.add(start), Some(1));
+        assert_eq!(throttle.add(start), None);
+        assert_eq!(throttle.add(start + LOG_EVERY / 2), None);
+        assert_eq!(throttle.add(start + LOG_EVERY), Some(3));
+        assert_eq!(throttle.add(start + LOG_EVERY), None);
     }
 
     #[test]

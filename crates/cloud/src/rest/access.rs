@@ -5,12 +5,13 @@
 
 use super::error::ApiError;
 use crate::app::{App, Peer};
+use crate::limits::Permit;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use crossrealm_api::endpoint::{Access, Endpoint};
-use crossrealm_api::{Code, ErrorDetails};
-use crossrealm_directory::{Actor, NewEvent, TenantInfo, TokenInfo, TokenRole};
+use crossrealm_api::{Code, Dismissal, DismissalKey, ErrorDetails};
+use crossrealm_directory::{Actor, NameScope, NewEvent, TenantInfo, TokenInfo, TokenRole};
 use crossrealm_kdc::TenantId;
 use crossrealm_types::{AdministratorRole, EventOutcome};
 use std::marker::PhantomData;
@@ -25,7 +26,15 @@ pub(crate) trait CallerOf<E: Endpoint>: Sized + Send + 'static {
 
 /// The caller of an endpoint that needs no token.
 pub(crate) struct Anyone<E> {
+    peer: Peer,
+    endpoint: PhantomData<E>,
+}
+
+/// The caller of an endpoint of sign-in, which needs no token. It holds one of the few permits for sign-ins: what anyone may
+/// ask for is bounded before a body is read for it.
+pub(crate) struct SigningIn<E> {
     pub(crate) peer: Peer,
+    _permit: Permit<IpAddr>,
     endpoint: PhantomData<E>,
 }
 
@@ -44,6 +53,8 @@ pub(crate) struct InTenant<E> {
     pub(crate) token: Uuid,
     /// The caller's role, where the token is an administrator's.
     role: Option<AdministratorRole>,
+    /// Whether the token is confined to the tenant.
+    confined: bool,
     endpoint: PhantomData<E>,
 }
 
@@ -58,13 +69,26 @@ impl<E: Endpoint> CallerOf<E> for Anyone<E> {
     }
 }
 
+impl<E: Endpoint> CallerOf<E> for SigningIn<E> {
+    async fn check(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Anyone { peer, .. } = Anyone::<E>::check(parts, app).await?;
+        let permit = app.sign_ins.try_acquire(peer.sender());
+        Ok(Self {
+            peer,
+            _permit: permit
+                .ok_or_else(|| ApiError::new(Code::Overloaded, "too many sign-ins at once"))?,
+            endpoint: PhantomData,
+        })
+    }
+}
+
 impl<E: Endpoint> CallerOf<E> for Caller<E> {
     async fn check(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let access = const { E::SPEC.access.expect("the endpoint needs no token") };
-        let token = bearer(parts)?;
-        let token = app.directory.verify_token(token).await?.ok_or_else(|| {
-            ApiError::unauthenticated("the token is unknown, has ended or was revoked")
-        })?;
+        let presented = bearer(parts)?;
+        let Some(token) = app.directory.verify_token(presented).await? else {
+            return Err(refused_token(app, presented).await?);
+        };
         let address = parts
             .extensions
             .get::<Peer>()
@@ -75,10 +99,7 @@ impl<E: Endpoint> CallerOf<E> for Caller<E> {
             return Err(forbidden(access, &token));
         }
         Ok(Self {
-            actor: Actor {
-                name: token.name.clone(),
-                address,
-            },
+            actor: token.actor(address),
             token,
             endpoint: PhantomData,
         })
@@ -102,6 +123,7 @@ impl<E: Endpoint> CallerOf<E> for InTenant<E> {
             actor,
             tenant,
             token: token.id,
+            confined: token.tenant.is_some(),
             role: match token.role {
                 TokenRole::Administrator(role) => Some(role),
                 TokenRole::Connector { .. } | TokenRole::Host { .. } => None,
@@ -115,6 +137,20 @@ impl<E> InTenant<E> {
     /// The id of the tenant.
     pub(crate) fn id(&self) -> TenantId {
         self.tenant.id
+    }
+
+    /// Which DNS names the caller may claim for the tenant.
+    pub(crate) fn name_scope(&self) -> NameScope {
+        match self.role {
+            Some(AdministratorRole::GlobalAdministrator) if self.confined => NameScope::Free,
+            Some(AdministratorRole::GlobalAdministrator) => NameScope::Installation,
+            _ => NameScope::Own,
+        }
+    }
+
+    /// Whether the caller is a person.
+    pub(crate) fn is_administrator(&self) -> bool {
+        self.role.is_some()
     }
 
     /// Refuses a part of the request that only a global administrator may ask for.
@@ -141,6 +177,19 @@ impl<E> InTenant<E> {
             ),
         ))
     }
+}
+
+/// The refusal of a token that is not valid. A host whose token was revoked gets the proof of that, see [`Dismissal`].
+async fn refused_token(app: &App, token: &str) -> Result<ApiError, ApiError> {
+    let refusal = ApiError::unauthenticated("the token is unknown, has ended or was revoked");
+    let Some((id, hash)) = app.directory.revoked_host_token(token).await? else {
+        return Ok(refusal);
+    };
+    let key = DismissalKey::of_hash(hash);
+    Ok(refusal.details(ErrorDetails {
+        dismissal: Dismissal::new(&key, app.directory.installation_id(), id),
+        ..ErrorDetails::default()
+    }))
 }
 
 /// The tenant of this name.
@@ -239,6 +288,11 @@ fn forbidden(access: Access, token: &TokenInfo) -> ApiError {
     } else {
         ""
     };
+    let needed = match roles.is_empty() {
+        // Administrators get the keys of an account by its keytab.
+        true => "the token of an SMB host of this storage account".to_owned(),
+        false => format!("the role {}{confined}", roles.join(" or ")),
+    };
     let needs_trust_rotation =
         access.trust_rotation && matches!(token.role, TokenRole::Connector { .. });
     let connector = match needs_trust_rotation {
@@ -248,8 +302,7 @@ fn forbidden(access: Access, token: &TokenInfo) -> ApiError {
     ApiError::new(
         Code::Forbidden,
         format!(
-            "this needs the role {}{confined}{connector}; the token {}",
-            roles.join(" or "),
+            "this needs {needed}{connector}; the token {}",
             describe(&token.role)
         ),
     )
@@ -266,15 +319,12 @@ fn record_refusal(
     parts: &Parts,
     reason: Code,
 ) {
-    let by = Actor {
-        name: token.name.clone(),
-        address,
-    };
     app.audit.record(NewEvent {
         outcome: EventOutcome::Refused,
         reason: reason.as_str().into(),
+        // The whole path: no router cuts the tenant off.
         target: format!("{} {}", parts.method, parts.uri.path()),
         detail: format!("the token {}", describe(&token.role)),
-        ..NewEvent::audit(&by, token.tenant, "api.call")
+        ..NewEvent::audit(&token.actor(address), token.tenant, "api.call")
     });
 }

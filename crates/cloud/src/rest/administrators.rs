@@ -1,17 +1,19 @@
 //! Administrators, and how they sign in. The endpoints of sign-in are the only ones that change something without a token:
 //! requests are limited, attempts are counted, and every refusal is the same.
 
-use super::access::{Anyone, Caller, find_tenant};
+use super::access::{Caller, SigningIn, find_tenant};
 use super::convert;
 use super::error::ApiError;
 use super::route::Input;
-use crate::app::{App, AppState, Peer};
-use crate::limits::sender;
+use crate::app::{App, Peer};
 use crossrealm_api::endpoint;
 use crossrealm_api::{
-    Administrator, AdministratorEnrolment, Code, EnrolmentBegun, Page, SecretText, Session,
+    Administrator, AdministratorEnrolment, EnrolmentBegun, Page, SecretText, Session,
 };
-use crossrealm_directory::{self as directory, AdministratorInfo, ClaimedIdentity, TokenRole};
+use crossrealm_directory::{
+    self as directory, AdministratorInfo, ClaimedIdentity, DirectoryError, TokenInfo, TokenRole,
+};
+use crossrealm_kdc::TenantId;
 use zeroize::Zeroizing;
 
 /// [`endpoint::CreateAdministrator`]
@@ -20,20 +22,13 @@ pub(crate) async fn create_administrator(
     caller: Caller<endpoint::CreateAdministrator>,
     Input { body: wanted, .. }: Input<endpoint::CreateAdministrator>,
 ) -> Result<AdministratorEnrolment, ApiError> {
-    let own = caller.token.tenant;
-    let tenant = match wanted.tenant {
-        Some(name) => match find_tenant(&app, &name).await?.id {
-            other if own.is_some_and(|own| own != other) => {
-                return Err(ApiError::tenant_not_found(&name));
-            }
-            id => Some(id),
-        },
-        // An administrator of one tenant creates administrators of the same tenant.
-        None => own,
-    };
+    let tenant = named_tenant(&app, &caller.token, wanted.tenant).await?;
     let made = app
         .directory
         .create_administrator(&caller.actor, tenant, &wanted.upn, wanted.role)
+        .await?;
+    app.directory
+        .keep_token(&caller.actor, &caller.token)
         .await?;
     Ok(enrolment(made))
 }
@@ -52,11 +47,14 @@ pub(crate) async fn administrators(
 pub(crate) async fn reset_administrator(
     app: App,
     caller: Caller<endpoint::ResetAdministrator>,
-    Input { path: [upn], .. }: Input<endpoint::ResetAdministrator>,
+    Input {
+        path: [upn], query, ..
+    }: Input<endpoint::ResetAdministrator>,
 ) -> Result<AdministratorEnrolment, ApiError> {
+    let tenant = named_tenant(&app, &caller.token, query.tenant).await?;
     let made = app
         .directory
-        .reset_administrator(&caller.actor, caller.token.tenant, &upn)
+        .reset_administrator(&caller.actor, tenant, &upn)
         .await?;
     Ok(enrolment(made))
 }
@@ -65,10 +63,13 @@ pub(crate) async fn reset_administrator(
 pub(crate) async fn remove_administrator(
     app: App,
     caller: Caller<endpoint::RemoveAdministrator>,
-    Input { path: [upn], .. }: Input<endpoint::RemoveAdministrator>,
+    Input {
+        path: [upn], query, ..
+    }: Input<endpoint::RemoveAdministrator>,
 ) -> Result<(), ApiError> {
+    let tenant = named_tenant(&app, &caller.token, query.tenant).await?;
     app.directory
-        .remove_administrator(&caller.actor, caller.token.tenant, &upn)
+        .remove_administrator(&caller.actor, tenant, &upn)
         .await?;
     Ok(())
 }
@@ -76,15 +77,14 @@ pub(crate) async fn remove_administrator(
 /// [`endpoint::BeginEnrolment`]
 pub(crate) async fn begin_enrolment(
     app: App,
-    Anyone { peer, .. }: Anyone<endpoint::BeginEnrolment>,
+    SigningIn { peer, .. }: SigningIn<endpoint::BeginEnrolment>,
     Input { body: wanted, .. }: Input<endpoint::BeginEnrolment>,
 ) -> Result<EnrolmentBegun, ApiError> {
-    let _permit = admit(&app, peer)?;
     let issuer = format!("Crossrealm {}", app.config.base_domain);
     let uri = app
         .directory
         .begin_enrolment(
-            &who(wanted.upn, peer),
+            &who(&app, wanted.upn, wanted.tenant, peer).await?,
             wanted.enrolment_code.expose(),
             &issuer,
         )
@@ -96,14 +96,13 @@ pub(crate) async fn begin_enrolment(
 /// [`endpoint::FinishEnrolment`]
 pub(crate) async fn finish_enrolment(
     app: App,
-    Anyone { peer, .. }: Anyone<endpoint::FinishEnrolment>,
+    SigningIn { peer, .. }: SigningIn<endpoint::FinishEnrolment>,
     Input { body: wanted, .. }: Input<endpoint::FinishEnrolment>,
 ) -> Result<Session, ApiError> {
-    let _permit = admit(&app, peer)?;
     let session = app
         .directory
         .finish_enrolment(
-            &who(wanted.upn, peer),
+            &who(&app, wanted.upn, wanted.tenant, peer).await?,
             wanted.enrolment_code.expose(),
             text(&wanted.password),
             wanted.code.expose(),
@@ -115,14 +114,13 @@ pub(crate) async fn finish_enrolment(
 /// [`endpoint::SignIn`]
 pub(crate) async fn sign_in(
     app: App,
-    Anyone { peer, .. }: Anyone<endpoint::SignIn>,
+    SigningIn { peer, .. }: SigningIn<endpoint::SignIn>,
     Input { body: wanted, .. }: Input<endpoint::SignIn>,
 ) -> Result<Session, ApiError> {
-    let _permit = admit(&app, peer)?;
     let session = app
         .directory
         .sign_in(
-            &who(wanted.upn, peer),
+            &who(&app, wanted.upn, wanted.tenant, peer).await?,
             text(&wanted.password),
             wanted.code.expose(),
         )
@@ -142,19 +140,43 @@ pub(crate) async fn sign_out(
     Ok(())
 }
 
-/// A permit for one sign-in, which takes tens of milliseconds of a processor, and memory.
-fn admit(app: &AppState, peer: Peer) -> Result<impl Drop + use<>, ApiError> {
-    app.sign_ins
-        .try_acquire(sender(peer.0.ip()))
-        .ok_or_else(|| ApiError::new(Code::Overloaded, "too many sign-ins at once"))
+/// The tenant of an administrator that the caller names: for a caller of one tenant never another one.
+async fn named_tenant(
+    app: &App,
+    caller: &TokenInfo,
+    name: Option<String>,
+) -> Result<Option<TenantId>, ApiError> {
+    let own = caller.tenant;
+    match name {
+        Some(name) => match find_tenant(app, &name).await?.id {
+            other if own.is_some_and(|own| own != other) => Err(ApiError::tenant_not_found(&name)),
+            id => Ok(Some(id)),
+        },
+        None => Ok(own),
+    }
 }
 
-fn who(upn: String, peer: Peer) -> ClaimedIdentity {
-    ClaimedIdentity {
+/// Who signs in. A tenant that does not exist has no administrators: the attempt is refused as any other, and counted.
+async fn who(
+    app: &App,
+    upn: String,
+    tenant: Option<String>,
+    peer: Peer,
+) -> Result<ClaimedIdentity, ApiError> {
+    let tenant = match tenant {
+        None => None,
+        Some(name) => match app.directory.find_tenant(&name).await {
+            Ok(found) => Some(found.id),
+            Err(DirectoryError::NotFound { .. }) => Some(TenantId([0; 16])),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    Ok(ClaimedIdentity {
         upn,
+        tenant,
         address: peer.0.ip().to_canonical(),
-        sender: sender(peer.0.ip()),
-    }
+        sender: peer.sender(),
+    })
 }
 
 fn text(secret: &SecretText) -> Zeroizing<String> {

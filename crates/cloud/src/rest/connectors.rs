@@ -6,8 +6,8 @@ use super::error::ApiError;
 use super::route::Input;
 use crate::app::App;
 use crossrealm_api::endpoint;
-use crossrealm_api::{Connector, ConnectorCreated, Page, SecretText};
-use crossrealm_directory::ConnectorInfo;
+use crossrealm_api::{ConnectorCreated, Page, SecretText};
+use crossrealm_types::Connector;
 
 /// [`endpoint::Connectors`]
 pub(crate) async fn connectors(
@@ -16,7 +16,7 @@ pub(crate) async fn connectors(
     _: Input<endpoint::Connectors>,
 ) -> Result<Page<Connector>, ApiError> {
     let connectors = app.directory.connectors(at.id()).await?;
-    Ok(convert::complete(connectors, connector))
+    Ok(convert::complete(connectors, |connector| connector))
 }
 
 /// [`endpoint::CreateConnector`]
@@ -57,13 +57,4 @@ pub(crate) async fn delete_connector(
         .revoke_connector(&at.actor, at.id(), &domain)
         .await?;
     Ok(())
-}
-
-fn connector(info: ConnectorInfo) -> Connector {
-    Connector {
-        domain: info.domain,
-        rotate_trust: info.rotate_trust,
-        created_at: info.created_at,
-        last_success_at: info.last_success_at,
-    }
 }

@@ -2,23 +2,11 @@
 
 use super::error::ApiError;
 use crossrealm_api as api;
-use crossrealm_api::Code;
 use crossrealm_directory as directory;
 use crossrealm_directory::Uuid;
 use crossrealm_kdc::TenantId;
 use crossrealm_krb::keytab::{Keytab, KeytabEntry};
 use crossrealm_krb::principal::Principal;
-use crossrealm_types::Sid;
-
-/// A SID from its text.
-pub(crate) fn sid(text: &str) -> Result<Sid, ApiError> {
-    text.parse().map_err(|_| {
-        ApiError::new(
-            Code::InvalidSid,
-            format!("`{}` is not a SID", shorten(text)),
-        )
-    })
-}
 
 /// A GUID from its text.
 pub(crate) fn guid(text: &str) -> Result<Uuid, ApiError> {
@@ -68,38 +56,11 @@ pub(crate) fn tenant(tenant: directory::TenantInfo, kdc_proxy_url: String) -> ap
         domain: tenant.domain,
         realm: tenant.realm,
         flat_name: tenant.flat_name,
-        sid: tenant.sid.to_string(),
+        sid: tenant.sid,
         top_level_names: tenant.top_level_names,
         kdc_proxy_url,
         allow_low_rids: tenant.policy.allow_low_rids,
         created_at: tenant.created_at,
-    }
-}
-
-/// A trust, without its secrets.
-pub(crate) fn trust(trust: directory::TrustInfo) -> api::Trust {
-    api::Trust {
-        domain: trust.domain,
-        realm: trust.realm,
-        flat_name: trust.flat_name,
-        sid: trust.sid.to_string(),
-        state: trust.state,
-        top_level_names: trust.top_level_names,
-        created_at: trust.created_at,
-        confirmed_at: trust.confirmed_at,
-        removal_begun_at: trust.removal_begun_at,
-        keys: trust.keys.into_iter().map(trust_key).collect(),
-    }
-}
-
-fn trust_key(key: directory::TrustKeyInfo) -> api::TrustKey {
-    api::TrustKey {
-        version: key.version,
-        state: key.state,
-        created_at: key.created_at,
-        confirmed_at: key.confirmed_at,
-        retires_at: key.retires_at,
-        last_seen_at: key.last_seen_at,
     }
 }
 
@@ -124,7 +85,7 @@ pub(crate) fn prepared_trust(prepared: &directory::PreparedTrust) -> api::Prepar
 /// A user or group.
 pub(crate) fn identity(identity: directory::IdentityInfo) -> api::Identity {
     api::Identity {
-        sid: identity.sid.to_string(),
+        sid: identity.sid,
         kind: identity.kind,
         source: identity.source,
         state: identity.state,
@@ -146,7 +107,7 @@ pub(crate) fn origins(identity: &directory::IdentityInfo) -> Vec<api::AttributeO
                 source: identity.domain_dns_name.clone(),
                 changed_at: origin.changed_at,
                 changed_by: origin.changed_by.clone(),
-                run_id: origin.run_id.map(|id| id.to_string()),
+                run_id: origin.run_id,
             });
         }
     }
@@ -157,53 +118,29 @@ pub(crate) fn origins(identity: &directory::IdentityInfo) -> Vec<api::AttributeO
 /// A group that an identity is in, and how.
 pub(crate) fn effective_group(group: directory::EffectiveGroup) -> api::EffectiveGroup {
     api::EffectiveGroup {
-        group: principal(group.group),
-        path: group.path.into_iter().map(principal).collect(),
+        group: identity_ref(group.group),
+        path: group.path.into_iter().map(identity_ref).collect(),
         omitted: u64::try_from(group.omitted).unwrap_or(u64::MAX),
         by_primary_group: group.by_primary_group,
     }
 }
 
 /// A user or group, in short.
-pub(crate) fn principal(principal: directory::IdentityRef) -> api::PrincipalRef {
-    api::PrincipalRef {
-        sid: principal.sid.to_string(),
-        kind: principal.kind,
-        name: principal.name,
+pub(crate) fn identity_ref(identity: directory::IdentityRef) -> api::IdentityRef {
+    api::IdentityRef {
+        sid: identity.sid,
+        kind: identity.kind,
+        name: identity.name,
     }
 }
 
 /// A grant.
 pub(crate) fn grant(grant: directory::Grant) -> api::Grant {
     api::Grant {
-        sid: grant.identity.sid.to_string(),
+        sid: grant.identity.sid,
         name: grant.identity.name,
         kind: grant.identity.kind,
         role: grant.role,
-    }
-}
-
-/// The keys of a service, without their secrets.
-pub(crate) fn keys(keys: Vec<directory::KeyInfo>) -> Vec<api::KerberosKey> {
-    let convert = |key: directory::KeyInfo| api::KerberosKey {
-        name: key.slot,
-        kvno: key.kvno,
-        seals: key.encrypts,
-        created_at: key.created_at,
-        retires_at: key.retires_at,
-    };
-    keys.into_iter().map(convert).collect()
-}
-
-/// A storage account.
-pub(crate) fn storage_account(account: directory::StorageAccount) -> api::StorageAccount {
-    api::StorageAccount {
-        name: account.name,
-        host: account.host,
-        aliases: account.aliases,
-        default_permission: account.default_role,
-        keys: keys(account.keys),
-        created_at: account.created_at,
     }
 }
 

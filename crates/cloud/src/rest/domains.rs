@@ -7,11 +7,12 @@ use super::route::Input;
 use crate::app::App;
 use crossrealm_api::endpoint;
 use crossrealm_api::{
-    self as api, ApplyIdentitiesResult, Code, DomainIdentitiesPage, IdentitiesFound,
-    IdentityChange, LeaseHolder, Page, SyncFailure, SyncLease, SyncState, SyncedIdentity,
+    self as api, Code, DeletionPermit, DomainIdentitiesPage, ErrorDetails, IdentitiesFound,
+    IdentityChange, MemberElsewhere, Page, SyncLease, SyncState,
 };
 use crossrealm_directory::{self as directory, NewDomain, NewEvent, Uuid};
-use crossrealm_types::EventOutcome;
+use crossrealm_types::{ApplyIdentitiesResult, EventOutcome, Sid};
+use std::collections::HashMap;
 
 /// [`endpoint::DomainIdentities`]
 pub(crate) async fn domain_identities(
@@ -31,10 +32,10 @@ pub(crate) async fn domain_identities(
         domain: held.domain.map(|domain| api::SyncDomain {
             dns_name: domain.dns_name,
             flat_name: domain.flat_name,
-            sid: domain.sid.to_string(),
+            sid: domain.sid,
         }),
         sync: sync_view(held.sync),
-        identities: held.identities.items.into_iter().map(synced).collect(),
+        identities: held.identities.items,
         next: held.identities.next,
     })
 }
@@ -56,29 +57,27 @@ pub(crate) async fn apply_identities(
             "the domain in the body is not the one in the path",
         ));
     }
+    if let Some(deletions) = wanted.accept_deletions
+        && !at.is_administrator()
+    {
+        app.audit.record(own_permission(&at, &domain));
+        return Err(deletions_not_allowed(&domain, deletions));
+    }
     let wanted = directory::ApplyIdentities {
-        run_id: convert::guid(&wanted.run_id)?,
+        run_id: wanted.run_id,
         domain: NewDomain {
             dns_name: wanted.domain.dns_name,
             flat_name: wanted.domain.flat_name,
-            sid: convert::sid(&wanted.domain.sid)?,
+            sid: wanted.domain.sid,
             forest_root: None,
         },
-        changes: wanted
-            .changes
-            .into_iter()
-            .map(change)
-            .collect::<Result<_, _>>()?,
+        changes: wanted.changes.into_iter().map(change).collect(),
         skipped: wanted.skipped,
         cursor: wanted.cursor,
         last: wanted.last,
         holder: wanted.holder,
         previous_cursor: wanted.previous_cursor,
-        failures: wanted
-            .failures
-            .into_iter()
-            .map(failure_in)
-            .collect::<Result<_, _>>()?,
+        failures: wanted.failures,
         failed: wanted.failed,
         incremental: wanted.incremental,
         accept_deletions: wanted.accept_deletions,
@@ -87,16 +86,7 @@ pub(crate) async fn apply_identities(
         .directory
         .apply_identities(&at.actor, at.id(), wanted)
         .await?;
-    Ok(ApplyIdentitiesResult {
-        created: outcome.created,
-        updated: outcome.updated,
-        deleted: outcome.deleted,
-        disabled: outcome.disabled,
-        unchanged: outcome.unchanged,
-        memberships_added: outcome.memberships_added,
-        memberships_removed: outcome.memberships_removed,
-        refused: outcome.refused.into_iter().map(refused).collect(),
-    })
+    Ok(outcome)
 }
 
 /// The event of a request that names one domain in its path and another in its body.
@@ -110,6 +100,52 @@ fn other_domain(at: &InTenant<endpoint::ApplyIdentities>, named: &str) -> NewEve
     }
 }
 
+/// The event of a connector that would let itself delete.
+fn own_permission(at: &InTenant<endpoint::ApplyIdentities>, domain: &str) -> NewEvent {
+    NewEvent {
+        outcome: EventOutcome::Refused,
+        reason: Code::DeletionsNotAllowed.as_str().into(),
+        target: convert::shorten(domain),
+        detail: "the connector declared how many identities it deletes".into(),
+        ..NewEvent::audit(&at.actor, Some(at.id()), "sync.refuse")
+    }
+}
+
+fn deletions_not_allowed(domain: &str, deletions: u64) -> ApiError {
+    ApiError::new(
+        Code::DeletionsNotAllowed,
+        format!(
+            "a connector may not allow itself {deletions} deletions in domain `{domain}`; an administrator may; the request changed nothing"
+        ),
+    )
+    .details(ErrorDetails {
+        domain: Some(domain.to_owned()),
+        deletions: i64::try_from(deletions).ok(),
+        ..ErrorDetails::default()
+    })
+}
+
+/// [`endpoint::AllowDeletions`]
+pub(crate) async fn allow_deletions(
+    app: App,
+    at: InTenant<endpoint::AllowDeletions>,
+    Input {
+        path: [_, domain],
+        body: wanted,
+        ..
+    }: Input<endpoint::AllowDeletions>,
+) -> Result<DeletionPermit, ApiError> {
+    let (deletions, life_s) = (wanted.deletions, wanted.expires_in_s);
+    let permit = app
+        .directory
+        .allow_deletions(&at.actor, at.id(), &domain, deletions, life_s)
+        .await?;
+    Ok(DeletionPermit {
+        deletions: permit.deletions,
+        expires_at: permit.expires_at,
+    })
+}
+
 /// [`endpoint::ShowSyncState`]
 pub(crate) async fn sync_state(
     app: App,
@@ -119,11 +155,9 @@ pub(crate) async fn sync_state(
     }: Input<endpoint::ShowSyncState>,
 ) -> Result<SyncState, ApiError> {
     let state = app.directory.sync_state(at.id(), &domain).await?;
-    let refusals = app.directory.sync_refusals(at.id(), &domain).await?;
-    let failures = app.directory.sync_failures(at.id(), &domain).await?;
     Ok(SyncState {
-        refusals: refusals.into_iter().map(refused).collect(),
-        failures: failures.into_iter().map(failure).collect(),
+        refusals: app.directory.sync_refusals(at.id(), &domain).await?,
+        failures: app.directory.sync_failures(at.id(), &domain).await?,
         ..sync_view(state)
     })
 }
@@ -140,11 +174,9 @@ pub(crate) async fn lookup_identities(
 ) -> Result<IdentitiesFound, ApiError> {
     let found = app
         .directory
-        .lookup_domain_identities(at.id(), &domain, &guids(&wanted.object_guids)?)
+        .lookup_domain_identities(at.id(), &domain, &wanted.object_guids)
         .await?;
-    Ok(IdentitiesFound {
-        identities: found.into_iter().map(synced).collect(),
-    })
+    Ok(IdentitiesFound { identities: found })
 }
 
 /// [`endpoint::DomainMembers`]
@@ -156,7 +188,7 @@ pub(crate) async fn domain_members(
         query,
         ..
     }: Input<endpoint::DomainMembers>,
-) -> Result<Page<String>, ApiError> {
+) -> Result<Page<Uuid>, ApiError> {
     let members = app
         .directory
         .domain_members(
@@ -166,7 +198,7 @@ pub(crate) async fn domain_members(
             &convert::page(query),
         )
         .await?;
-    Ok(convert::paged(members, |guid| guid.to_string()))
+    Ok(convert::paged(members, |guid| guid))
 }
 
 /// [`endpoint::TakeSyncLease`]
@@ -201,108 +233,50 @@ pub(crate) async fn release_sync_lease(
     }: Input<endpoint::ReleaseSyncLease>,
 ) -> Result<(), ApiError> {
     app.directory
-        .release_sync_lease(at.id(), &domain, &lease.holder)
+        .release_sync_lease(at.id(), &domain, &lease.holder, lease.problem.as_deref())
         .await?;
     Ok(())
 }
 
-fn change(change: IdentityChange) -> Result<directory::IdentityChange, ApiError> {
-    Ok(match change {
-        IdentityChange::Upsert { identity } => {
-            directory::IdentityChange::Upsert(synced_in(identity)?)
-        }
+/// The domains of members, by their GUIDs.
+fn domains_of(members: Vec<MemberElsewhere>) -> HashMap<Uuid, Sid> {
+    let domain = |member: MemberElsewhere| (member.object_guid, member.domain_sid);
+    members.into_iter().map(domain).collect()
+}
+
+fn change(change: IdentityChange) -> directory::IdentityChange {
+    match change {
+        IdentityChange::Upsert { identity } => directory::IdentityChange::Upsert(identity),
         IdentityChange::Members {
-            object_guid,
+            object_guid: group,
             add,
             remove,
+            elsewhere,
         } => directory::IdentityChange::Members {
-            group: convert::guid(&object_guid)?,
-            add: guids(&add)?,
-            remove: guids(&remove)?,
+            group,
+            add,
+            remove,
+            elsewhere: elsewhere.map(domains_of),
         },
-        IdentityChange::Delete { object_guid } => {
-            directory::IdentityChange::Delete(convert::guid(&object_guid)?)
-        }
-    })
-}
-
-fn guids(texts: &[String]) -> Result<Vec<Uuid>, ApiError> {
-    texts.iter().map(|text| convert::guid(text)).collect()
-}
-
-fn synced_in(identity: SyncedIdentity) -> Result<directory::SyncedIdentity, ApiError> {
-    Ok(directory::SyncedIdentity {
-        object_guid: convert::guid(&identity.object_guid)?,
-        kind: identity.kind,
-        sid: convert::sid(&identity.sid)?,
-        account_name: identity.account_name,
-        upn: identity.upn,
-        display_name: identity.display_name,
-        state: identity.state,
-        disabled_reason: identity.disabled_reason,
-        primary_group_rid: identity.primary_group_rid,
-        members: Vec::new(),
-        more_members: false,
-    })
-}
-
-fn synced(identity: directory::SyncedIdentity) -> SyncedIdentity {
-    SyncedIdentity {
-        object_guid: identity.object_guid.to_string(),
-        kind: identity.kind,
-        sid: identity.sid.to_string(),
-        account_name: identity.account_name,
-        upn: identity.upn,
-        display_name: identity.display_name,
-        state: identity.state,
-        disabled_reason: identity.disabled_reason,
-        primary_group_rid: identity.primary_group_rid,
-        members: identity.members.iter().map(ToString::to_string).collect(),
-        more_members: identity.more_members,
+        IdentityChange::Delete { object_guid } => directory::IdentityChange::Delete(object_guid),
     }
 }
 
 fn sync_view(state: directory::SyncState) -> SyncState {
     SyncState {
         cursor: state.cursor,
-        last_run_id: state.last_run_id.map(|id| id.to_string()),
+        last_run_id: state.last_run_id,
         last_success_at: state.last_success_at,
         users: state.users,
         groups: state.groups,
         skipped: state.skipped,
         refused: state.refused,
         failed: state.failed,
-        lease: state.lease.map(|lease| LeaseHolder {
-            holder: lease.holder,
-            expires_at: lease.expires_at,
-        }),
+        awaits_full_sync: state.awaits_full_sync,
+        lease: state.lease,
+        problem: state.problem,
+        deletions_allowed: state.deletions_allowed,
         refusals: Vec::new(),
         failures: Vec::new(),
-    }
-}
-
-fn failure(failure: directory::SyncFailure) -> SyncFailure {
-    SyncFailure {
-        object_guid: failure.object_guid.map(|guid| guid.to_string()),
-        name: failure.name,
-        reason: failure.reason,
-    }
-}
-
-fn failure_in(failure: SyncFailure) -> Result<directory::SyncFailure, ApiError> {
-    let guid = failure.object_guid.as_deref().map(convert::guid);
-    Ok(directory::SyncFailure {
-        object_guid: guid.transpose()?,
-        name: failure.name,
-        reason: failure.reason,
-    })
-}
-
-fn refused(refusal: directory::RefusedChange) -> api::RefusedChange {
-    api::RefusedChange {
-        object_guid: refusal.object_guid.to_string(),
-        account_name: refusal.account_name,
-        code: refusal.code.as_str().into(),
-        message: refusal.message,
     }
 }

@@ -1,10 +1,11 @@
 //! Refusals of the API: maps each error to a code and a message.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use crossrealm_api::{Code, ErrorBody, ErrorDetails};
-use crossrealm_directory::{DirectoryError, RecordKind, Refusal};
+use crossrealm_directory::{DirectoryError, RecordKind, Refusal, StoreFault};
 use std::sync::Arc;
 
 /// A refusal.
@@ -12,6 +13,8 @@ use std::sync::Arc;
 pub(crate) struct ApiError {
     body: Box<ErrorBody>,
     fault: Option<String>,
+    /// After how many seconds the same request may succeed (RFC 9110 §10.2.3), where that is known.
+    retry_after: Option<&'static str>,
 }
 
 /// The internal error, for the log only.
@@ -28,6 +31,7 @@ impl ApiError {
                 details: ErrorDetails::default(),
             }),
             fault: None,
+            retry_after: (code == Code::Overloaded).then_some("1"),
         }
     }
 
@@ -65,10 +69,12 @@ impl ApiError {
         )
     }
 
-    /// The database failed. The caller gets no details; these are logged.
-    pub(crate) fn store_unavailable(fault: impl Into<String>) -> Self {
-        let mut error = Self::new(Code::StoreUnavailable, "the directory does not answer");
+    /// The database failed. The caller learns what kind of fault it is; the error itself is logged.
+    pub(crate) fn store_unavailable(what: StoreFault, fault: impl Into<String>) -> Self {
+        let message = format!("the database cannot be used: {what}");
+        let mut error = Self::new(Code::StoreUnavailable, message);
         error.fault = Some(fault.into());
+        error.retry_after = what.is_passing().then_some("5");
         error
     }
 
@@ -89,11 +95,18 @@ impl From<DirectoryError> for ApiError {
             DirectoryError::Invalid { .. } => Code::InvalidName,
             DirectoryError::Ambiguous { .. } => Code::PrincipalAmbiguous,
             DirectoryError::Refused(why) => refused(why),
-            DirectoryError::Database(_) => return Self::store_unavailable(message),
+            DirectoryError::Database(_)
+            | DirectoryError::Unwritable { .. }
+            | DirectoryError::StoreReplaced { .. } => {
+                let what = error.fault().unwrap_or(StoreFault::Unreachable);
+                return Self::store_unavailable(what, message);
+            }
             DirectoryError::MasterKey(_)
             | DirectoryError::Seal(_)
             | DirectoryError::Damaged { .. }
+            | DirectoryError::AwaitsSync { .. }
             | DirectoryError::Open { .. }
+            | DirectoryError::StoreEmpty { .. }
             | DirectoryError::StoreInUse { .. }
             | DirectoryError::Random(_) => return Self::internal(message),
         };
@@ -104,28 +117,44 @@ impl From<DirectoryError> for ApiError {
 }
 
 /// The code of a refusal of the directory.
-fn refused(why: &Refusal) -> Code {
+pub(crate) fn refused(why: &Refusal) -> Code {
     match why {
         Refusal::AccountHasShares { .. } => Code::AccountHasShares,
         Refusal::HostLacksKey { .. } => Code::HostLacksKey,
         Refusal::TooManyHostTokens { .. } => Code::TooManyHostTokens,
         Refusal::TooManyHosts { .. } => Code::TooManyHosts,
+        Refusal::TooManyAliases { .. } => Code::TooManyAliases,
+        Refusal::NameReserved { .. } => Code::NameReserved,
+        Refusal::NameInAdDomain { .. } => Code::NameInAdDomain,
+        Refusal::NameOfOtherTenant { .. } => Code::NameOfOtherTenant,
+        Refusal::NameOutsideTenant { .. } => Code::NameOutsideTenant,
+        Refusal::AdDomainCoversName { .. } => Code::AdDomainCoversName,
+        Refusal::SpnOfStorageAccounts { .. } => Code::SpnOfStorageAccounts,
+        Refusal::HostTokenBound { .. } => Code::HostTokenBound,
+        Refusal::HostNameTaken { .. } => Code::HostNameTaken,
         Refusal::UserIsHybrid { .. } => Code::UserIsHybrid,
         Refusal::ConnectorExists { .. } => Code::ConnectorExists,
         Refusal::LeaseLost { .. } => Code::LeaseLost,
         Refusal::CursorMoved { .. } => Code::CursorMoved,
         Refusal::TooManyChanges { .. } => Code::TooManyChanges,
         Refusal::TooManyDeletions { .. } => Code::TooManyDeletions,
+        // Only `admin recover` meets it, which does not come over the API.
+        Refusal::NotGlobalAdministrator { .. } => Code::Conflict,
         Refusal::DomainSidMismatch { .. } => Code::DomainSidMismatch,
         Refusal::TrustSidMismatch { .. } => Code::TrustSidMismatch,
+        Refusal::FlatNameMismatch { .. } => Code::FlatNameMismatch,
+        Refusal::FlatNameTaken { .. } => Code::FlatNameTaken,
         Refusal::DomainSidTaken { .. } => Code::DomainSidTaken,
         Refusal::TrustVersionUnknown { .. } => Code::TrustVersionUnknown,
+        Refusal::TooManyRealmKeys { .. } => Code::TooManyRealmKeys,
         Refusal::TrustNotActive { .. } => Code::TrustNotActive,
         Refusal::TenantRequired { .. } => Code::TenantRequired,
         Refusal::TooManyAdministrators { .. } => Code::TooManyAdministrators,
+        Refusal::AdministratorAmbiguous { .. } => Code::AdministratorAmbiguous,
         Refusal::LastAdministrator => Code::LastAdministrator,
         Refusal::SignInRefused => Code::SignInRefused,
         Refusal::SignInLocked { .. } => Code::SignInLocked,
+        Refusal::SignInBusy => Code::Overloaded,
         Refusal::BadPassword { .. } => Code::BadPassword,
     }
 }
@@ -139,7 +168,7 @@ fn details(error: &DirectoryError) -> ErrorDetails {
                 domain: Some(name.clone()),
                 ..none
             },
-            RecordKind::Share | RecordKind::Grant => ErrorDetails {
+            RecordKind::Share | RecordKind::Grant | RecordKind::Alias => ErrorDetails {
                 account: name.split_once('/').map(|(account, _)| account.to_owned()),
                 ..none
             },
@@ -150,7 +179,37 @@ fn details(error: &DirectoryError) -> ErrorDetails {
             kvno: Some(*kvno),
             ..none
         },
-        DirectoryError::Refused(Refusal::ConnectorExists { domain }) => ErrorDetails {
+        DirectoryError::Refused(
+            Refusal::HostTokenBound { account, .. } | Refusal::HostNameTaken { account, .. },
+        ) => ErrorDetails {
+            account: Some(account.clone()),
+            ..none
+        },
+        DirectoryError::Refused(
+            Refusal::NameReserved { name, .. }
+            | Refusal::NameOfOtherTenant { name, .. }
+            | Refusal::NameOutsideTenant { name, .. },
+        ) => ErrorDetails {
+            name: Some(name.clone()),
+            ..none
+        },
+        DirectoryError::Refused(Refusal::NameInAdDomain { name, domain }) => ErrorDetails {
+            name: Some(name.clone()),
+            domain: domain.clone(),
+            ..none
+        },
+        DirectoryError::Refused(Refusal::AdDomainCoversName { domain, name }) => ErrorDetails {
+            name: name.clone(),
+            domain: Some(domain.clone()),
+            ..none
+        },
+        DirectoryError::Refused(Refusal::SpnOfStorageAccounts { spn }) => ErrorDetails {
+            name: spn.split_once('/').map(|(_, host)| host.to_owned()),
+            ..none
+        },
+        DirectoryError::Refused(
+            Refusal::ConnectorExists { domain } | Refusal::FlatNameMismatch { domain, .. },
+        ) => ErrorDetails {
             domain: Some(domain.clone()),
             ..none
         },
@@ -175,6 +234,7 @@ fn not_found(kind: RecordKind) -> Code {
         RecordKind::StorageAccount => Code::StorageAccountNotFound,
         RecordKind::ServicePrincipal => Code::ServicePrincipalNotFound,
         RecordKind::Share => Code::ShareNotFound,
+        RecordKind::Alias => Code::AliasNotFound,
         RecordKind::Grant => Code::GrantNotFound,
         RecordKind::Token | RecordKind::Connector => Code::ConnectorNotFound,
         RecordKind::HostToken => Code::HostTokenNotFound,
@@ -195,6 +255,7 @@ fn exists(kind: RecordKind) -> Code {
         | RecordKind::Trust
         | RecordKind::KerberosServer
         | RecordKind::Group
+        | RecordKind::Alias
         | RecordKind::Grant
         | RecordKind::Token
         | RecordKind::HostToken => Code::Conflict,
@@ -203,17 +264,21 @@ fn exists(kind: RecordKind) -> Code {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.body.code.status())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.body.code.status();
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self.body)).into_response();
         if let Some(fault) = self.fault {
             response.extensions_mut().insert(Fault(fault.into()));
         }
-        if status == StatusCode::UNAUTHORIZED {
-            let scheme = axum::http::HeaderValue::from_static("Bearer");
+        if let Some(seconds) = self.retry_after {
             response
                 .headers_mut()
-                .insert(axum::http::header::WWW_AUTHENTICATE, scheme);
+                .insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

@@ -8,12 +8,13 @@ use crate::app::{App, AppState};
 use axum::http::HeaderValue;
 use crossrealm_api::endpoint;
 use crossrealm_api::{
-    Host, HostAccount, HostDomain, HostQuota, HostReport, HostSession, HostShare, HostState,
-    HostTenant, HostToken, HostTokenCreated, MAX_REPORTED_QUOTAS, MAX_REPORTED_SESSIONS,
-    MAX_RESOLVED, QuotaHow, ReducedRole, ResolvedName, ResolvedNames, SecretText,
+    Host, HostAccount, HostDomain, HostShare, HostState, HostTenant, HostTokenCreated,
+    MAX_RESOLVED, ResolvedName, ResolvedNames, SecretText,
 };
 use crossrealm_directory as directory;
-use crossrealm_types::{IdentityKind, IdentityState};
+use crossrealm_types::{
+    HostToken, IdentityKind, IdentityState, MAX_REPORTED_QUOTAS, MAX_REPORTED_SESSIONS,
+};
 
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 /// The longest that a host waits for a change, in seconds: below the timeouts of proxies.
 const MAX_WAIT_S: u64 = 25;
-/// How often the change counters of the tenant are read meanwhile: two reads by a key, which also see the changes by other
+/// How often the change marks of the tenant are read meanwhile: two reads by a key, which also see the changes by other
 /// nodes. A host sees a change within this time and its own round trip.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -42,7 +43,7 @@ pub(crate) async fn create_host_token(
         .create_host_token(&at.actor, at.id(), &account, &wanted.name)
         .await?;
     let created = HostTokenCreated {
-        host_token: token_view(info),
+        host_token: info,
         token: SecretText::new(token.as_str()),
     };
     Ok(created)
@@ -56,8 +57,7 @@ pub(crate) async fn host_tokens(
         path: [_, account], ..
     }: Input<endpoint::HostTokens>,
 ) -> Result<Vec<HostToken>, ApiError> {
-    let tokens = app.directory.host_tokens(at.id(), &account).await?;
-    Ok(tokens.into_iter().map(token_view).collect())
+    Ok(app.directory.host_tokens(at.id(), &account).await?)
 }
 
 /// [`endpoint::RevokeHostToken`]
@@ -74,15 +74,6 @@ pub(crate) async fn revoke_host_token(
         .revoke_host_token(&at.actor, at.id(), &account, id)
         .await?;
     Ok(())
-}
-
-fn token_view(info: directory::HostTokenInfo) -> HostToken {
-    HostToken {
-        id: info.id,
-        name: info.name,
-        created_at: info.created_at,
-        revoked_at: info.revoked_at,
-    }
 }
 
 /// [`endpoint::ReportHost`]
@@ -119,7 +110,7 @@ pub(crate) async fn report_host(
         host: &host,
     };
     app.directory
-        .record_host_report(&at.actor, at.id(), host, &report_in(report))
+        .record_host_report(&at.actor, at.id(), host, at.token, &report)
         .await?;
     Ok(())
 }
@@ -140,7 +131,7 @@ pub(crate) async fn hosts(
     let hosts = reports.into_iter().filter_map(|stored| {
         let silent = stored.is_silent();
         // A report that cannot be read is replaced by the host's next one.
-        let report = report_view(stored.report?);
+        let report = stored.report?;
         Some(Host {
             name: stored.host,
             reported_at: stored.reported_at,
@@ -182,7 +173,7 @@ pub(crate) async fn resolve_names(
 fn resolved(asked: String, info: directory::IdentityInfo) -> ResolvedName {
     ResolvedName {
         asked,
-        sid: info.sid.to_string(),
+        sid: info.sid,
         kind: info.kind,
         name: format!("{}\\{}", info.domain_flat_name, info.account_name),
         upn: match info.kind {
@@ -211,7 +202,8 @@ pub(crate) async fn host_state(
     };
     let etag = HeaderValue::from_str(&entity_tag(&state.version))
         .map_err(|_| ApiError::internal("the version of a host state cannot be sent"))?;
-    Ok(Answer::Tagged(host_view(state)?, etag))
+    let view = host_view(state, app.directory.installation_id())?;
+    Ok(Answer::Tagged(view, etag))
 }
 
 /// The state as soon as it differs from the known one; `None` where it does not within `patience`. The whole state is read
@@ -236,7 +228,10 @@ async fn changed_state(
             ));
         }
         if seen != Some(version) {
-            let state = app.directory.host_state(at.id(), account).await?;
+            let state = app
+                .directory
+                .host_state_for(&at.actor, at.id(), account, at.token)
+                .await?;
             if known != Some(entity_tag(&state.version).as_str()) {
                 return Ok(Some(state));
             }
@@ -256,7 +251,7 @@ fn entity_tag(version: &str) -> String {
     format!("\"{version}\"")
 }
 
-fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
+fn host_view(state: directory::HostState, installation: Uuid) -> Result<HostState, ApiError> {
     let keytab = convert::keytab(&state.keytab)?.keytab;
     Ok(HostState {
         version: state.version,
@@ -265,7 +260,7 @@ fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
             name: state.tenant.name,
             realm: state.tenant.realm,
             flat_name: state.tenant.flat_name,
-            sid: state.tenant.sid.to_string(),
+            sid: state.tenant.sid,
         },
         account: HostAccount {
             name: state.account.name,
@@ -279,128 +274,25 @@ fn host_view(state: directory::HostState) -> Result<HostState, ApiError> {
                 id_range: state.id_ranges.get(&domain.sid.to_string()).copied(),
                 dns_name: domain.dns_name,
                 flat_name: domain.flat_name,
-                sid: domain.sid.to_string(),
+                sid: domain.sid,
             })
             .collect(),
         kvnos: state.keytab.keys.iter().map(|key| key.kvno).collect(),
         keytab,
         default_role: state.account.default_role,
         shares: state.shares.into_iter().map(share_view).collect(),
-        revoked_users: state
-            .revoked_users
-            .sids
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        revoked_users: state.revoked_users.sids,
         revoked_users_beyond: state.revoked_users.beyond,
+        installation: Some(installation),
     })
 }
 
 fn share_view(share: directory::HostShare) -> HostShare {
-    let reduced = |role: directory::ReducedRole| ReducedRole {
-        sid: role.sid.to_string(),
-        had: role.had,
-        has: role.has,
-    };
     HostShare {
         name: share.name,
         quota_gib: share.quota_gib,
         grants: share.grants.into_iter().map(convert::grant).collect(),
-        reduced_roles: share.reduced_roles.roles.into_iter().map(reduced).collect(),
+        reduced_roles: share.reduced_roles.roles,
         reduced_roles_beyond: share.reduced_roles.beyond,
-    }
-}
-
-fn report_in(report: HostReport) -> directory::HostReport {
-    directory::HostReport {
-        program: report.program,
-        listen: report.listen,
-        serving: report.serving,
-        state_version: report.state_version,
-        problem: report.problem,
-        not_refused: report.not_refused,
-        smbd_restarts: report.smbd_restarts,
-        winbindd_restarts: report.winbindd_restarts,
-        kvnos: report.kvnos,
-        session_count: report.session_count,
-        sessions: report
-            .sessions
-            .into_iter()
-            .map(|session| directory::HostSession {
-                user: session.user,
-                client: session.client,
-                shares: session.shares,
-                dialect: session.dialect,
-                encryption: session.encryption,
-            })
-            .collect(),
-        disk_bytes: report.disk_bytes,
-        disk_free_bytes: report.disk_free_bytes,
-        quota_count: report.quota_count,
-        quotas: report
-            .quotas
-            .into_iter()
-            .map(|quota| directory::HostQuota {
-                share: quota.share,
-                limit_bytes: quota.limit_bytes,
-                used_bytes: quota.used_bytes,
-                how: match quota.how {
-                    QuotaHow::Enforced => directory::QuotaEnforcement::Enforced,
-                    QuotaHow::ShownOnly => directory::QuotaEnforcement::ShownOnly,
-                    QuotaHow::Unknown => directory::QuotaEnforcement::Unknown,
-                    QuotaHow::Other => directory::QuotaEnforcement::Other,
-                },
-                reason: quota.reason,
-                hint: quota.hint,
-                full_since: quota.full_since,
-            })
-            .collect(),
-    }
-}
-
-fn report_view(report: directory::HostReport) -> HostReport {
-    HostReport {
-        program: report.program,
-        listen: report.listen,
-        serving: report.serving,
-        state_version: report.state_version,
-        problem: report.problem,
-        not_refused: report.not_refused,
-        smbd_restarts: report.smbd_restarts,
-        winbindd_restarts: report.winbindd_restarts,
-        kvnos: report.kvnos,
-        session_count: report.session_count,
-        sessions: report
-            .sessions
-            .into_iter()
-            .map(|session| HostSession {
-                user: session.user,
-                client: session.client,
-                shares: session.shares,
-                dialect: session.dialect,
-                encryption: session.encryption,
-            })
-            .collect(),
-        disk_bytes: report.disk_bytes,
-        disk_free_bytes: report.disk_free_bytes,
-        quota_count: report.quota_count,
-        quotas: report
-            .quotas
-            .into_iter()
-            .map(|quota| HostQuota {
-                share: quota.share,
-                limit_bytes: quota.limit_bytes,
-                used_bytes: quota.used_bytes,
-                how: match quota.how {
-                    directory::QuotaEnforcement::Enforced => QuotaHow::Enforced,
-                    directory::QuotaEnforcement::ShownOnly => QuotaHow::ShownOnly,
-                    directory::QuotaEnforcement::Unknown => QuotaHow::Unknown,
-                    directory::QuotaEnforcement::Other => QuotaHow::Other,
-                },
-                reason: quota.reason,
-                hint: quota.hint,
-                full_since: quota.full_since,
-            })
-            .collect(),
     }
 }

@@ -92,7 +92,7 @@ pub(crate) async fn group(
         effective_groups,
         more_groups,
         group: convert::identity(group),
-        members: convert::paged(members, convert::principal),
+        members: convert::paged(members, convert::identity_ref),
     })
 }
 

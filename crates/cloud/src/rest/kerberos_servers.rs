@@ -1,13 +1,12 @@
 //! The records of the Kerberos server objects of AD domains.
 
 use super::access::InTenant;
-use super::convert;
 use super::error::ApiError;
 use super::route::Input;
 use crate::app::App;
-use crossrealm_api::KerberosServer;
 use crossrealm_api::endpoint;
-use crossrealm_directory::{KerberosServerInfo, NewDomain, NewKerberosServer};
+use crossrealm_directory::{NewDomain, NewKerberosServer};
+use crossrealm_types::KerberosServer;
 
 /// [`endpoint::ShowKerberosServer`]
 pub(crate) async fn kerberos_server(
@@ -17,8 +16,7 @@ pub(crate) async fn kerberos_server(
         path: [_, domain], ..
     }: Input<endpoint::ShowKerberosServer>,
 ) -> Result<KerberosServer, ApiError> {
-    let info = app.directory.kerberos_server(at.id(), &domain).await?;
-    Ok(answer(info))
+    Ok(app.directory.kerberos_server(at.id(), &domain).await?)
 }
 
 /// [`endpoint::RecordKerberosServer`]
@@ -35,19 +33,21 @@ pub(crate) async fn record_kerberos_server(
         domain: NewDomain {
             dns_name: domain,
             flat_name: seen.flat_name,
-            sid: convert::sid(&seen.sid)?,
+            sid: seen.sid,
             forest_root: Some(seen.forest),
         },
         number: seen.id,
         display_name: seen.display_name,
         key_version: seen.key_version,
         key_updated_at: seen.key_updated_at,
+        account: seen.account,
+        computer: seen.computer,
     };
-    let info = app
+    let recorded = app
         .directory
         .record_kerberos_server(&at.actor, at.id(), &seen)
         .await?;
-    Ok(answer(info))
+    Ok(recorded)
 }
 
 /// [`endpoint::DeleteKerberosServer`]
@@ -90,16 +90,4 @@ pub(crate) async fn cancel_kerberos_server_removal(
         .cancel_kerberos_server_removal(&at.actor, at.id(), &domain)
         .await?;
     Ok(())
-}
-
-fn answer(info: KerberosServerInfo) -> KerberosServer {
-    KerberosServer {
-        domain: info.domain,
-        id: info.number,
-        display_name: info.display_name,
-        key_version: info.key_version,
-        key_updated_at: info.key_updated_at,
-        recorded_at: info.recorded_at,
-        removal_begun_at: info.removal_begun_at,
-    }
 }

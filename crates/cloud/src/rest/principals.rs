@@ -6,8 +6,8 @@ use super::error::ApiError;
 use super::route::Input;
 use crate::app::App;
 use crossrealm_api::endpoint;
-use crossrealm_api::{Keytab, Page, ServicePrincipal};
-use crossrealm_directory as directory;
+use crossrealm_api::{Keytab, Page};
+use crossrealm_types::ServicePrincipal;
 
 /// [`endpoint::ServicePrincipals`]
 pub(crate) async fn service_principals(
@@ -17,7 +17,7 @@ pub(crate) async fn service_principals(
 ) -> Result<Page<ServicePrincipal>, ApiError> {
     let page = convert::page(query);
     let services = app.directory.service_principals(at.id(), &page).await?;
-    Ok(convert::paged(services, view))
+    Ok(convert::paged(services, |service| service))
 }
 
 /// [`endpoint::CreateServicePrincipal`]
@@ -28,9 +28,9 @@ pub(crate) async fn create_service_principal(
 ) -> Result<ServicePrincipal, ApiError> {
     let service = app
         .directory
-        .create_service_principal(&at.actor, at.id(), &wanted.spn)
+        .create_service_principal(&at.actor, at.id(), &wanted.spn, at.name_scope())
         .await?;
-    Ok(view(service))
+    Ok(service)
 }
 
 /// [`endpoint::ShowServicePrincipal`]
@@ -39,8 +39,7 @@ pub(crate) async fn service_principal(
     at: InTenant<endpoint::ShowServicePrincipal>,
     Input { path: [_, spn], .. }: Input<endpoint::ShowServicePrincipal>,
 ) -> Result<ServicePrincipal, ApiError> {
-    let service = app.directory.service_principal(at.id(), &spn).await?;
-    Ok(view(service))
+    Ok(app.directory.service_principal(at.id(), &spn).await?)
 }
 
 /// [`endpoint::DeleteServicePrincipal`]
@@ -70,7 +69,7 @@ pub(crate) async fn rotate_service_principal_key(
         .directory
         .rotate_service_principal_key(&at.actor, at.id(), &spn, slot)
         .await?;
-    Ok(view(service))
+    Ok(service)
 }
 
 /// [`endpoint::ServicePrincipalKeytab`]
@@ -84,12 +83,4 @@ pub(crate) async fn service_principal_keytab(
         .service_principal_keytab(&at.actor, at.id(), &spn)
         .await?;
     convert::keytab(&material)
-}
-
-fn view(service: directory::ServicePrincipal) -> ServicePrincipal {
-    ServicePrincipal {
-        spn: service.spn,
-        keys: convert::keys(service.keys),
-        created_at: service.created_at,
-    }
 }

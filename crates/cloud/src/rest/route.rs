@@ -4,6 +4,7 @@ use super::access::CallerOf;
 use super::body;
 use super::error::ApiError;
 use crate::app::App;
+use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::header::{ETAG, IF_NONE_MATCH};
 use axum::http::request::Parts;
@@ -24,6 +25,10 @@ pub(crate) struct Input<E: Endpoint> {
     /// The entity tag of what the caller has.
     pub(crate) if_none_match: Option<String>,
 }
+
+/// Marks the response to a caller whose token was checked.
+#[derive(Clone, Copy)]
+pub(crate) struct Authenticated;
 
 /// The answer to a call that is not refused.
 pub(crate) enum Answer<T> {
@@ -64,27 +69,55 @@ where
         let handler = handler.clone();
         async move {
             let (mut parts, body) = request.into_parts();
-            let caller = C::check(&mut parts, &app).await?;
-            let input = Input {
-                path: path::<E>(&mut parts, &app).await?,
-                query: match E::SPEC.query {
-                    Some(_) => body::query(&parts)?,
-                    None => nothing()?,
-                },
-                body: match E::SPEC.body {
-                    Some(_) => body::json(&parts, body, &app).await?,
-                    None => nothing()?,
-                },
-                if_none_match: parts
-                    .headers
-                    .get(IF_NONE_MATCH)
-                    .and_then(|value| value.to_str().ok().map(ToOwned::to_owned)),
+            let caller = match C::check(&mut parts, &app).await {
+                Ok(caller) => caller,
+                Err(refusal) => return refusal.into_response(),
             };
-            let answer = handler(app, caller, input).await?.into();
-            Ok::<_, ApiError>(respond::<E>(answer))
+            let answered = call(app, caller, parts, body, handler).await;
+            let mut response = answered.map_or_else(ApiError::into_response, respond::<E>);
+            if E::SPEC.access.is_some() {
+                response.extensions_mut().insert(Authenticated);
+            }
+            response
         }
     };
     router.route(E::SPEC.path, on(method, serve))
+}
+
+/// Decodes the request of a caller that may call `E`, and passes it to the handler.
+async fn call<E, C, R, F>(
+    app: App,
+    caller: C,
+    mut parts: Parts,
+    body: Body,
+    handler: impl Fn(App, C, Input<E>) -> F,
+) -> Result<Answer<E::Response>, ApiError>
+where
+    E: Endpoint,
+    R: Into<Answer<E::Response>>,
+    F: Future<Output = Result<R, ApiError>>,
+{
+    // The body's part of the memory for bodies is kept until the handler is done with what was decoded from it.
+    let (body, _held) = match E::SPEC.body {
+        Some(_) => {
+            let (value, held) = body::json(&parts, body, E::SPEC.max_body, &app).await?;
+            (value, Some(held))
+        }
+        None => (nothing()?, None),
+    };
+    let input = Input {
+        path: path::<E>(&mut parts, &app).await?,
+        query: match E::SPEC.query {
+            Some(_) => body::query(&parts)?,
+            None => nothing()?,
+        },
+        body,
+        if_none_match: parts
+            .headers
+            .get(IF_NONE_MATCH)
+            .and_then(|value| value.to_str().ok().map(ToOwned::to_owned)),
+    };
+    Ok(handler(app, caller, input).await?.into())
 }
 
 async fn path<E: Endpoint>(parts: &mut Parts, app: &App) -> Result<E::Path, ApiError> {

@@ -5,16 +5,36 @@ use super::error::ApiError;
 use super::route::{Answer, Input};
 use super::{convert, tenants};
 use crate::app::App;
-use axum::Json;
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
 use crossrealm_api::endpoint;
 use crossrealm_api::{CaCertificate, Event, Health, Page, TokenKind, WhoAmI};
-use crossrealm_directory::{EventFilter, TokenRole};
+use crossrealm_directory::{EventFilter, StoreFault, TokenRole};
 use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long the database may take to answer.
-const PING: Duration = Duration::from_secs(2);
+const READ_LIMIT: Duration = Duration::from_secs(2);
+
+/// [`endpoint::Live`]
+pub(crate) async fn live(
+    _: App,
+    _: Anyone<endpoint::Live>,
+    _: Input<endpoint::Live>,
+) -> Result<Health, ApiError> {
+    Ok(health_with(None))
+}
+
+/// [`endpoint::Ready`]
+pub(crate) async fn ready(
+    app: App,
+    _: Anyone<endpoint::Ready>,
+    _: Input<endpoint::Ready>,
+) -> Result<Answer<Health>, ApiError> {
+    Ok(readiness(&app).await)
+}
 
 /// [`endpoint::Health`]
 pub(crate) async fn health(
@@ -22,14 +42,25 @@ pub(crate) async fn health(
     _: Anyone<endpoint::Health>,
     _: Input<endpoint::Health>,
 ) -> Result<Answer<Health>, ApiError> {
-    let health = |status: &str| Health {
+    Ok(readiness(&app).await)
+}
+
+async fn readiness(app: &App) -> Answer<Health> {
+    match timeout(READ_LIMIT, app.directory.check_ready()).await {
+        Ok(Ok(())) => Answer::Success(health_with(None)),
+        Ok(Err(fault)) => Answer::Degraded(health_with(Some(fault))),
+        Err(_) => Answer::Degraded(health_with(Some(StoreFault::Unreachable))),
+    }
+}
+
+fn health_with(fault: Option<StoreFault>) -> Health {
+    let status = fault.map_or("ok", |_| "degraded");
+    Health {
         status: status.into(),
         version: env!("CARGO_PKG_VERSION").into(),
-    };
-    Ok(match timeout(PING, app.directory.ping()).await {
-        Ok(Ok(())) => Answer::Success(health("ok")),
-        _ => Answer::Degraded(health("degraded")),
-    })
+        reason: fault.map(|fault| fault.as_str().into()),
+        message: fault.map(|fault| format!("the database cannot be used: {fault}")),
+    }
 }
 
 /// [`endpoint::Ca`]
@@ -95,8 +126,9 @@ pub(crate) async fn whoami(
     Ok(known)
 }
 
-/// The OpenAPI document of this API.
-pub(crate) async fn document() -> Json<&'static serde_json::Value> {
-    static DOCUMENT: LazyLock<serde_json::Value> = LazyLock::new(crossrealm_api::openapi);
-    Json(&DOCUMENT)
+/// The OpenAPI document of this API: anyone may ask for it, so it is made once, and every response shares its bytes.
+pub(crate) async fn document() -> Response {
+    static DOCUMENT: LazyLock<Bytes> =
+        LazyLock::new(|| crossrealm_api::openapi().to_string().into());
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
 }

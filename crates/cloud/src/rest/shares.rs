@@ -152,7 +152,7 @@ fn reason(reason: directory::AccessReason) -> AccessReason {
     AccessReason {
         role: reason.role,
         via,
-        path: path.into_iter().map(convert::principal).collect(),
+        path: path.into_iter().map(convert::identity_ref).collect(),
     }
 }
 

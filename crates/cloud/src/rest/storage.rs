@@ -6,8 +6,8 @@ use super::error::ApiError;
 use super::route::Input;
 use crate::app::App;
 use crossrealm_api::endpoint;
-use crossrealm_api::{Keytab, Page, RotatedAccount, StorageAccount};
-use crossrealm_directory::NewStorageAccount;
+use crossrealm_api::{Keytab, Page, RotatedAccount};
+use crossrealm_types::StorageAccount;
 
 /// [`endpoint::StorageAccounts`]
 pub(crate) async fn storage_accounts(
@@ -19,7 +19,7 @@ pub(crate) async fn storage_accounts(
         .directory
         .storage_accounts(at.id(), &convert::page(query))
         .await?;
-    Ok(convert::paged(accounts, convert::storage_account))
+    Ok(convert::paged(accounts, |account| account))
 }
 
 /// [`endpoint::CreateStorageAccount`]
@@ -28,15 +28,11 @@ pub(crate) async fn create_storage_account(
     at: InTenant<endpoint::CreateStorageAccount>,
     Input { body: wanted, .. }: Input<endpoint::CreateStorageAccount>,
 ) -> Result<StorageAccount, ApiError> {
-    let new = NewStorageAccount {
-        name: wanted.name,
-        aliases: wanted.aliases,
-    };
     let account = app
         .directory
-        .create_storage_account(&at.actor, at.id(), new)
+        .create_storage_account(&at.actor, at.id(), wanted, at.name_scope())
         .await?;
-    Ok(convert::storage_account(account))
+    Ok(account)
 }
 
 /// [`endpoint::ShowStorageAccount`]
@@ -47,8 +43,7 @@ pub(crate) async fn storage_account(
         path: [_, account], ..
     }: Input<endpoint::ShowStorageAccount>,
 ) -> Result<StorageAccount, ApiError> {
-    let account = app.directory.storage_account(at.id(), &account).await?;
-    Ok(convert::storage_account(account))
+    Ok(app.directory.storage_account(at.id(), &account).await?)
 }
 
 /// [`endpoint::DeleteStorageAccount`]
@@ -61,19 +56,40 @@ pub(crate) async fn delete_storage_account(
         ..
     }: Input<endpoint::DeleteStorageAccount>,
 ) -> Result<(), ApiError> {
-    let (directory, by) = (&app.directory, &at.actor);
-    match how.with_shares {
-        true => {
-            directory
-                .delete_storage_account_with_shares(by, at.id(), &account)
-                .await?;
-        }
-        false => {
-            directory
-                .delete_storage_account(by, at.id(), &account)
-                .await?;
-        }
-    }
+    app.directory
+        .delete_storage_account(&at.actor, at.id(), &account, how.with_shares)
+        .await?;
+    Ok(())
+}
+
+/// [`endpoint::AddAlias`]
+pub(crate) async fn add_alias(
+    app: App,
+    at: InTenant<endpoint::AddAlias>,
+    Input {
+        path: [_, account, alias],
+        ..
+    }: Input<endpoint::AddAlias>,
+) -> Result<StorageAccount, ApiError> {
+    let account = app
+        .directory
+        .add_alias(&at.actor, at.id(), &account, &alias, at.name_scope())
+        .await?;
+    Ok(account)
+}
+
+/// [`endpoint::RemoveAlias`]
+pub(crate) async fn remove_alias(
+    app: App,
+    at: InTenant<endpoint::RemoveAlias>,
+    Input {
+        path: [_, account, alias],
+        ..
+    }: Input<endpoint::RemoveAlias>,
+) -> Result<(), ApiError> {
+    app.directory
+        .remove_alias(&at.actor, at.id(), &account, &alias)
+        .await?;
     Ok(())
 }
 
@@ -93,7 +109,7 @@ pub(crate) async fn rotate_storage_account_key(
         .rotate_storage_key(&at.actor, at.id(), &account, slot, rotate.force)
         .await?;
     Ok(RotatedAccount {
-        account: convert::storage_account(rotated.account),
+        account: rotated.account,
         warnings: rotated.warnings.iter().map(ToString::to_string).collect(),
     })
 }
@@ -128,5 +144,5 @@ pub(crate) async fn set_default_permission(
         .directory
         .set_default_role(&at.actor, at.id(), &account, role)
         .await?;
-    Ok(convert::storage_account(account))
+    Ok(account)
 }

@@ -2,11 +2,11 @@
 
 use super::access::{Caller, InTenant};
 use super::convert;
-use super::error::ApiError;
+use super::error::{ApiError, refused};
 use super::route::Input;
 use crate::app::{App, AppState};
 use crossrealm_api::endpoint;
-use crossrealm_api::{AdRealm, ClientConfig, Code, Event, Page, Tenant};
+use crossrealm_api::{AdRealm, ClientConfig, Code, Event, Page, RealmKey, Tenant, UnmappedHost};
 use crossrealm_directory::{self as directory, NewTenant, TenantInfo};
 use crossrealm_kdc::{Policy, Reason, TenantId};
 use crossrealm_types::IdentityKind;
@@ -74,6 +74,24 @@ pub(crate) async fn set_tenant_policy(
     Ok(view(&app, tenant))
 }
 
+/// [`endpoint::RotateRealmKey`]
+pub(crate) async fn rotate_realm_key(
+    app: App,
+    at: InTenant<endpoint::RotateRealmKey>,
+    Input { body: wanted, .. }: Input<endpoint::RotateRealmKey>,
+) -> Result<RealmKey, ApiError> {
+    let made = app
+        .directory
+        .rotate_realm_key(&at.actor, at.id(), wanted.compromised)
+        .await?;
+    Ok(RealmKey {
+        realm: at.tenant.realm,
+        kvno: made.kvno,
+        encrypts_from: made.encrypts_from,
+        previous_until: made.previous_until,
+    })
+}
+
 /// [`endpoint::DeleteTenant`]
 pub(crate) async fn delete_tenant(
     app: App,
@@ -119,7 +137,9 @@ pub(crate) async fn client_config(
     _: Input<endpoint::ShowClientConfig>,
 ) -> Result<ClientConfig, ApiError> {
     let ad_realms = app.directory.domains(at.id()).await?;
-    let hosts = hosts(&app, &at.tenant).await?;
+    let mut hosts = hosts(&app, &at.tenant).await?;
+    let unmapped = app.directory.unmappable_hosts(at.id(), &hosts).await?;
+    hosts.retain(|host| !unmapped.iter().any(|(refused, _)| refused == host));
     let tenant = view(&app, at.tenant);
     Ok(ClientConfig {
         kdc_proxy_url: tenant.kdc_proxy_url.clone(),
@@ -131,10 +151,18 @@ pub(crate) async fn client_config(
                 realm: domain.realm,
                 dns_name: domain.dns_name,
                 flat_name: domain.flat_name,
-                sid: domain.sid.to_string(),
+                sid: domain.sid,
             })
             .collect(),
         hosts,
+        unmapped_hosts: unmapped
+            .into_iter()
+            .map(|(host, refusal)| UnmappedHost {
+                host,
+                reason: refused(&refusal),
+                message: refusal.to_string(),
+            })
+            .collect(),
     })
 }
 
@@ -216,6 +244,7 @@ pub(crate) fn event(recorded: directory::Event) -> Event {
         outcome: event.outcome,
         action: event.action,
         reason: event.reason,
+        actor_kind: event.actor_kind,
         actor: event.actor,
         user: event.user,
         target: event.target,

@@ -7,8 +7,8 @@ use super::error::ApiError;
 use super::route::Input;
 use crate::app::App;
 use crossrealm_api::endpoint;
-use crossrealm_api::{Page, PreparedTrust, Trust, TrustRotation};
-use crossrealm_directory as directory;
+use crossrealm_api::{Page, PreparedTrust, TrustRotation};
+use crossrealm_types::Trust;
 
 /// [`endpoint::Trusts`]
 pub(crate) async fn trusts(
@@ -17,7 +17,7 @@ pub(crate) async fn trusts(
     _: Input<endpoint::Trusts>,
 ) -> Result<Page<Trust>, ApiError> {
     let trusts = app.directory.trusts(at.id()).await?;
-    Ok(convert::complete(trusts, convert::trust))
+    Ok(convert::complete(trusts, |trust| trust))
 }
 
 /// [`endpoint::ShowTrust`]
@@ -28,8 +28,7 @@ pub(crate) async fn trust(
         path: [_, domain], ..
     }: Input<endpoint::ShowTrust>,
 ) -> Result<Trust, ApiError> {
-    let trust = app.directory.trust(at.id(), &domain).await?;
-    Ok(convert::trust(trust))
+    Ok(app.directory.trust(at.id(), &domain).await?)
 }
 
 /// [`endpoint::PrepareTrust`]
@@ -42,13 +41,6 @@ pub(crate) async fn prepare_trust(
         ..
     }: Input<endpoint::PrepareTrust>,
 ) -> Result<PreparedTrust, ApiError> {
-    let wanted = directory::PrepareTrust {
-        sid: convert::sid(&wanted.sid)?,
-        realm: wanted.realm,
-        flat_name: wanted.flat_name,
-        top_level_names: wanted.top_level_names,
-        rotate: wanted.rotate,
-    };
     let prepared = app
         .directory
         .prepare_trust(&at.actor, at.id(), &domain, &wanted)
@@ -76,7 +68,24 @@ pub(crate) async fn confirm_trust(
             &done.top_level_names,
         )
         .await?;
-    Ok(convert::trust(trust))
+    Ok(trust)
+}
+
+/// [`endpoint::RetireTrustKeys`]
+pub(crate) async fn retire_trust_keys(
+    app: App,
+    at: InTenant<endpoint::RetireTrustKeys>,
+    Input {
+        path: [_, domain],
+        body: wanted,
+        ..
+    }: Input<endpoint::RetireTrustKeys>,
+) -> Result<Trust, ApiError> {
+    let trust = app
+        .directory
+        .retire_trust_keys(&at.actor, at.id(), &domain, wanted.before)
+        .await?;
+    Ok(trust)
 }
 
 /// [`endpoint::DeleteTrust`]
@@ -131,10 +140,6 @@ pub(crate) async fn rotate_trust(
         ..
     }: Input<endpoint::RotateTrust>,
 ) -> Result<TrustRotation, ApiError> {
-    let wanted = directory::RotateTrust {
-        every_s: wanted.every_s,
-        holder: wanted.holder,
-    };
     let rotation = app
         .directory
         .rotate_trust(&at.actor, at.id(), &domain, &wanted)
@@ -165,7 +170,7 @@ pub(crate) async fn confirm_trust_rotation(
         .directory
         .confirm_trust(&at.actor, at.id(), &domain, done.version, &[])
         .await?;
-    Ok(convert::trust(trust))
+    Ok(trust)
 }
 
 /// [`endpoint::RecordAdStep`]
@@ -178,13 +183,6 @@ pub(crate) async fn record_ad_step(
         ..
     }: Input<endpoint::RecordAdStep>,
 ) -> Result<(), ApiError> {
-    let step = directory::AdStep {
-        phase: step.phase,
-        principal: step.principal,
-        controller: step.controller,
-        step: step.step,
-        reason: step.reason,
-    };
     app.directory
         .record_ad_step(&at.actor, at.id(), &domain, &step)
         .await?;

@@ -3,13 +3,15 @@
 pub(crate) mod certificates;
 pub(crate) mod renewal;
 
-use crate::config::Tls;
-use rustls::ServerConfig;
+use crate::config::{Config, Tls};
+use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, ServerConfig};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -37,6 +39,16 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
+    /// Clients refuse the certificate, since it is for another name.
+    #[error("the certificate `{}` is not for `{host}`: it names {names}", .certificate.display())]
+    OtherName {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The name that clients connect to.
+        host: String,
+        /// The names in the certificate.
+        names: String,
+    },
 }
 
 impl TlsError {
@@ -44,11 +56,14 @@ impl TlsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File { what, .. } => Some(format!(
-                "`crossrealm init` made it: see that this user may read it, else restore it, or name another PEM file in the `[tls]` part of the configuration ({what})"
+                "every installation has one: see that this user may read it, else restore it, or name another PEM file in the `[tls]` part of the configuration ({what})"
             )),
             Self::Pair { .. } => {
                 Some("give the private key that the certificate was made for, as PEM".into())
             }
+            Self::OtherName { host, .. } => Some(format!(
+                "have a certificate issued for `{host}` and put it there"
+            )),
         }
     }
 }
@@ -80,13 +95,34 @@ impl ResolvesServerCert for Current {
     }
 }
 
-/// Reads certificate and key, which must belong together.
-pub(crate) fn pair(tls: &Tls) -> Result<CertifiedKey, TlsError> {
+/// Reads certificate and key, which must belong together; the certificate must be for `host`.
+pub(crate) fn pair(tls: &Tls, host: &ServerName<'_>) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(&tls.certificate, "certificate")?;
+    if let Some(leaf) = chain.first() {
+        check_name(tls, leaf, host)?;
+    }
     let key = PrivateKeyDer::from_pem_file(&tls.key)
         .map_err(|error| file_error("private key", &tls.key, &error))?;
     CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
         .map_err(|error| unusable(tls, &error))
+}
+
+fn check_name(tls: &Tls, leaf: &CertificateDer<'_>, host: &ServerName<'_>) -> Result<(), TlsError> {
+    let parsed = ParsedCertificate::try_from(leaf)
+        .map_err(|error| file_error("certificate", &tls.certificate, &error))?;
+    let names = match verify_server_name(&parsed, host) {
+        Ok(()) => return Ok(()),
+        Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            presented,
+            ..
+        })) if !presented.is_empty() => presented.join(", "),
+        Err(_) => "no host".to_owned(),
+    };
+    Err(TlsError::OtherName {
+        certificate: tls.certificate.clone(),
+        host: host.to_str().into_owned(),
+        names,
+    })
 }
 
 fn unusable(tls: &Tls, error: &rustls::Error) -> TlsError {
@@ -97,9 +133,11 @@ fn unusable(tls: &Tls, error: &rustls::Error) -> TlsError {
     }
 }
 
-/// Reads the files of `tls`.
-pub(crate) fn load(tls: &Tls) -> Result<Served, TlsError> {
-    let current = Arc::new(Current(RwLock::new(Arc::new(pair(tls)?))));
+/// Reads the files of the configuration.
+pub(crate) fn load(config: &Config) -> Result<Served, TlsError> {
+    let tls = &config.tls;
+    let pair = pair(tls, &host(config))?;
+    let current = Arc::new(Current(RwLock::new(Arc::new(pair))));
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(tls, &error))?
@@ -114,6 +152,13 @@ pub(crate) fn load(tls: &Tls) -> Result<Served, TlsError> {
         current,
         ca_pem,
     })
+}
+
+/// The name that clients connect to.
+pub(crate) fn host(config: &Config) -> ServerName<'static> {
+    // The configuration was checked: its domain is one.
+    let loopback = || ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
+    ServerName::try_from(config.login_host()).unwrap_or_else(|_| loopback())
 }
 
 fn authority(path: &Path) -> Result<String, TlsError> {

@@ -30,6 +30,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long before its expiry a certificate is renewed, or its expiry is logged, in seconds.
 const EARLY_S: i64 = 30 * 24 * 3600;
+/// By how much the time of day may differ from what has passed without having been set, in seconds.
+const SET_BY_S: f64 = 60.0;
 /// The private authority's key, beside its certificate.
 const CA_KEY: &str = "ca.key";
 /// A time after the expiry of any certificate: verification at it reports when the certificate expires.
@@ -48,6 +50,7 @@ pub(crate) struct Renewal {
     current: Arc<Current>,
     seen: Stamp,
     checked: Option<Instant>,
+    clock: WallClock,
 }
 
 /// Why a certificate is not renewed.
@@ -77,15 +80,14 @@ pub(crate) async fn keep(mut renewal: Renewal, mut ending: watch::Receiver<bool>
 impl Renewal {
     /// For the certificate that was just read from the files of the configuration.
     pub(crate) fn new(config: &Config, current: Arc<Current>) -> Self {
-        let host = ServerName::try_from(config.login_host());
         Self {
             seen: stamp(&config.tls),
             tls: config.tls.clone(),
             base_domain: config.base_domain.clone(),
-            // The configuration was checked: its domain is one.
-            host: host.unwrap_or(ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into())),
+            host: tls::host(config),
             current,
             checked: None,
+            clock: WallClock::now(),
         }
     }
 
@@ -93,17 +95,21 @@ impl Renewal {
         let seen = stamp(&self.tls);
         if seen != self.seen {
             self.seen = seen;
-            match tls::pair(&self.tls) {
+            match tls::pair(&self.tls, &self.host) {
                 Ok(new) => {
                     self.current.set(new);
                     self.checked = None;
                     tracing::info!(certificate = %self.tls.certificate.display(), "serving the certificate that was put there");
                 }
                 Err(error) => tracing::error!(
-                    hint = "put certificate and key there that belong together; until then the one before is served",
-                    "refused a new certificate: {error}"
+                    hint = error.hint(),
+                    "refused a new certificate, and serves the one before: {error}"
                 ),
             }
+        }
+        // A clock that was set makes another certificate valid, or none.
+        if self.clock.was_set() {
+            self.checked = None;
         }
         if self.checked.is_none_or(|at| at.elapsed() >= DAY) {
             self.checked = Some(Instant::now());
@@ -111,7 +117,8 @@ impl Renewal {
         }
     }
 
-    /// Renews the certificate, or logs its expiry, if that is near.
+    /// Renews the certificate, or logs its expiry, if that is near; the same if its validity only begins: it was made while
+    /// this machine's clock was ahead, and clients refuse it.
     fn check(&mut self) {
         let served = self.current.get();
         let Some((leaf, _)) = served.cert.split_first() else {
@@ -121,7 +128,8 @@ impl Renewal {
             return;
         };
         let now = OffsetDateTime::now_utc();
-        if end_s - now.unix_timestamp() > EARLY_S {
+        let is_early = begins_later(leaf, &self.host, now.unix_timestamp());
+        if end_s - now.unix_timestamp() > EARLY_S && !is_early {
             return;
         }
         let ends = OffsetDateTime::from_unix_timestamp(end_s).map(|end| end.date().to_string());
@@ -130,8 +138,9 @@ impl Renewal {
         let Some((ca, ca_key)) = self.authority(leaf, end_s) else {
             tracing::error!(
                 %ends, %certificate,
-                hint = "the private authority of `crossrealm init` did not make it, or its key `ca.key` is gone: renew it where it came from and put it there; it is taken into use without a restart",
-                "the server's certificate ends soon; clients will refuse it then"
+                hint = "the private authority of this installation did not make it, or its key `ca.key` is gone: renew it where it came from and put it there; it is taken into use without a restart",
+                is_early,
+                "the server's certificate ends soon or is not valid yet; clients refuse it then"
             );
             return;
         };
@@ -157,7 +166,10 @@ impl Renewal {
             <[_; 1]>::try_from(tls::certificates(path, "certificate authority").ok()?).ok()?;
         // Also for an expired certificate: only its issuer counts.
         let valid = end_s.min(OffsetDateTime::now_utc().unix_timestamp());
-        let is_own = verify(leaf, &ca, &self.host, valid).is_ok();
+        // Also for one whose validity only begins: at its end it is valid.
+        let is_own = [valid, end_s]
+            .into_iter()
+            .any(|at| verify(leaf, &ca, &self.host, at).is_ok());
         (is_own && key.is_file()).then_some((ca, key))
     }
 
@@ -175,7 +187,7 @@ impl Renewal {
         let path = &self.tls.certificate;
         file::replace(path, pem.as_bytes(), MODE).map_err(|reason| file_error(path, reason))?;
         self.seen = stamp(&self.tls);
-        self.current.set(tls::pair(&self.tls)?);
+        self.current.set(tls::pair(&self.tls, &self.host)?);
         Ok(())
     }
 }
@@ -212,6 +224,39 @@ fn end(leaf: &CertificateDer<'_>, host: &ServerName<'_>) -> Option<i64> {
     }
 }
 
+/// Whether a certificate is not valid yet at a time, Unix seconds.
+fn begins_later(leaf: &CertificateDer<'_>, host: &ServerName<'_>, at_s: i64) -> bool {
+    matches!(
+        verify(leaf, leaf, host, at_s),
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }
+        ))
+    )
+}
+
+/// The time of day beside a clock that nobody sets.
+struct WallClock {
+    at: Instant,
+    wall: OffsetDateTime,
+}
+
+impl WallClock {
+    fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            wall: OffsetDateTime::now_utc(),
+        }
+    }
+
+    /// Whether the time of day was set since the last call.
+    fn was_set(&mut self) -> bool {
+        let before = std::mem::replace(self, Self::now());
+        let passed = self.at.duration_since(before.at).as_secs_f64();
+        let shown = (self.wall - before.wall).as_seconds_f64();
+        (shown - passed).abs() > SET_BY_S
+    }
+}
+
 fn stamp(tls: &Tls) -> Stamp {
     [&tls.certificate, &tls.key].map(|path| {
         let data = fs::metadata(path).ok()?;
@@ -227,4 +272,86 @@ fn secret(path: &Path) -> Result<Zeroizing<String>, RenewError> {
 fn file_error(path: &Path, reason: io::Error) -> RenewError {
     let path = path.to_owned();
     RenewError::File { path, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{InitOptions, init};
+
+    async fn installed(folder: &Path) -> Config {
+        let options = InitOptions {
+            dir: folder.to_owned(),
+            base_domain: "cloud.example".into(),
+            store: "sqlite:crossrealm.db".into(),
+            https_listen: "127.0.0.1:0".parse().unwrap(),
+            kdc_listen: None,
+        };
+        Config::load(&init(&options).await.unwrap().config).unwrap()
+    }
+
+    /// R8: a certificate that was renewed while the clock was two years ahead is not valid yet once the clock is right; it is
+    /// renewed at once, not in two years.
+    #[tokio::test]
+    async fn a_certificate_from_the_future_is_renewed() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = installed(folder.path()).await;
+        let now = OffsetDateTime::now_utc();
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        let (ca_key, key) = (
+            read(&folder.path().join("tls/ca.key")),
+            read(&config.tls.key),
+        );
+        let ahead = now + time::Duration::days(730);
+        let early = certificates::renew("cloud.example", &ca_key, &key, ahead).unwrap();
+        fs::write(&config.tls.certificate, early).unwrap();
+
+        let current = tls::load(&config).unwrap().current;
+        let mut renewal = Renewal::new(&config, Arc::clone(&current));
+        let is_early = |current: &Current| {
+            begins_later(
+                &current.get().cert[0],
+                &renewal_host(),
+                now.unix_timestamp(),
+            )
+        };
+        assert!(is_early(&current));
+        renewal.look();
+        assert!(!is_early(&current));
+        let renewed = read(&config.tls.certificate);
+        renewal.checked = None;
+        renewal.look();
+        assert_eq!(read(&config.tls.certificate), renewed, "renewed again");
+    }
+
+    /// F16: clients refuse a certificate for another name, so the one before is served on, and none is served at a start.
+    #[tokio::test]
+    async fn f16_a_certificate_for_another_name_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = installed(folder.path()).await;
+        let served = tls::load(&config).unwrap().current;
+        let before = served.get();
+        let mut renewal = Renewal::new(&config, Arc::clone(&served));
+        let ca_key = fs::read_to_string(folder.path().join("tls/ca.key")).unwrap();
+        let key = fs::read_to_string(&config.tls.key).unwrap();
+        let now = OffsetDateTime::now_utc();
+        for (domain, is_taken) in [("other.example", false), ("cloud.example", true)] {
+            let pem = certificates::renew(domain, &ca_key, &key, now).unwrap();
+            fs::write(&config.tls.certificate, pem).unwrap();
+            renewal.look();
+            assert_eq!(served.get().cert != before.cert, is_taken, "{domain}");
+            if !is_taken {
+                let refused = tls::load(&config).err().unwrap().to_string();
+                assert!(
+                    refused.contains("is not for `login.cloud.example`"),
+                    "{refused}"
+                );
+                assert!(refused.contains("login.other.example"), "{refused}");
+            }
+        }
+    }
+
+    fn renewal_host() -> ServerName<'static> {
+        ServerName::try_from("login.cloud.example").unwrap()
+    }
 }

@@ -1,12 +1,13 @@
-//! Administrators through the real HTTPS endpoint: how they come in, what each role may do, and that one proof is none.
+//! Administrators through the HTTPS endpoint: sign-in requires both proofs, and each role permits what it should.
 
 use crate::common::Service;
 use crossrealm_api::{
-    AdministratorCreate, Client, ClientError, Code, EnrolmentBegin, EnrolmentFinish, EventQuery,
-    SecretText, Session, SignIn, StorageAccountCreate, TenantCreate, UserCreate,
+    AdministratorCreate, AdministratorQuery, Client, ClientError, Code, EnrolmentBegin,
+    EnrolmentFinish, EventQuery, SecretText, Session, SignIn, TenantCreate, UserCreate,
 };
+use crossrealm_directory::{Directory, InstallationNames, MasterKey};
 use crossrealm_testkit::authenticator::Authenticator;
-use crossrealm_types::{AdministratorRole, EventOutcome};
+use crossrealm_types::{AdministratorRole, EventOutcome, StorageAccountCreate};
 use std::net::{IpAddr, Ipv4Addr};
 
 const PASSWORD: &str = "correct horse battery";
@@ -37,12 +38,14 @@ async fn enrolled(
     let made = by.create_administrator(&wanted).await.unwrap();
     let anybody = service.client_without_token();
     let begin = EnrolmentBegin {
+        tenant: tenant.map(Into::into),
         upn: upn.into(),
         enrolment_code: made.enrolment_code.clone(),
     };
     let begun = anybody.begin_enrolment(&begin).await.unwrap();
     let app = Authenticator::new(begun.otpauth_uri.expose());
     let finish = EnrolmentFinish {
+        tenant: tenant.map(Into::into),
         upn: upn.into(),
         enrolment_code: made.enrolment_code,
         password: secret(PASSWORD),
@@ -53,8 +56,15 @@ async fn enrolled(
     (app, session)
 }
 
+fn of(tenant: Option<&str>) -> AdministratorQuery {
+    AdministratorQuery {
+        tenant: tenant.map(Into::into),
+    }
+}
+
 fn sign_in_as(upn: &str, password: &str, code: String) -> SignIn {
     SignIn {
+        tenant: None,
         upn: upn.into(),
         password: secret(password),
         code: secret(code),
@@ -93,7 +103,7 @@ async fn sign_in_needs_password_and_code() {
             refused
         );
     }
-    // What proves a person is no token.
+    // A password or a one-time code is not a token.
     for token in [
         PASSWORD.to_owned(),
         app.code(0),
@@ -115,7 +125,7 @@ async fn sign_in_needs_password_and_code() {
         .unwrap();
     let ada = service.client(&again.token);
     ada.tenants().await.unwrap();
-    // A session ends at its owner's wish, at once and for good.
+    // Signing out revokes the session at once.
     ada.sign_out().await.unwrap();
     assert_eq!(code_of(ada.tenants().await), (401, Code::Unauthenticated));
 }
@@ -145,17 +155,21 @@ async fn too_many_failures_lock_the_account_until_it_is_reset() {
         code_of(anybody.sign_in(&right).await),
         (429, Code::SignInLocked)
     );
-    // A session that exists already goes on.
+    // An existing session stays valid.
     service.client(&session.token).tenants().await.unwrap();
-    service.admin.reset_administrator(upn).await.unwrap();
+    service
+        .admin
+        .reset_administrator(upn, &of(None))
+        .await
+        .unwrap();
     let session = code_of(service.client(&session.token).tenants().await);
     assert_eq!(session, (401, Code::Unauthenticated));
-    // The old password opens nothing, but it is looked at again.
+    // The old password is refused, but compared, so that the time of the answer reveals nothing.
     let old = anybody
         .sign_in(&sign_in_as(upn, PASSWORD, app.code(1)))
         .await;
     assert_eq!(code_of(old), (401, Code::SignInRefused));
-    // Events name who and why, for those who may see the installation.
+    // The events name the actor and the reason, for those who may read the installation's events.
     let events = service
         .admin
         .installation_events(&EventQuery::default())
@@ -181,6 +195,51 @@ async fn too_many_failures_lock_the_account_until_it_is_reset() {
     }
 }
 
+/// S15: the file that `init` leaves behind is not a key for ever, unless it has done what it is for.
+#[tokio::test]
+async fn the_first_token_expires_unless_it_creates_an_administrator() {
+    let service = Service::start().await;
+    let key = MasterKey::load(&service.path("master.key")).unwrap();
+    let store = format!("sqlite:{}", service.path("crossrealm.db").display());
+    let names = InstallationNames::new("cloud.example", "login.cloud.example");
+    let directory = Directory::open(&store, key, names).await.unwrap();
+    let life = async || {
+        let tokens = directory.tokens(None).await.unwrap();
+        let first = tokens.iter().find(|token| token.name == "bootstrap");
+        let first = first.unwrap();
+        first.expires_at.map(|end| end - first.created_at)
+    };
+    let seconds = life().await.unwrap();
+    assert!((72 * 3600 - 60..=72 * 3600).contains(&seconds), "{seconds}");
+    let wanted = AdministratorCreate {
+        upn: "ada@contoso.com".into(),
+        role: AdministratorRole::GlobalAdministrator,
+        tenant: None,
+    };
+    service.admin.create_administrator(&wanted).await.unwrap();
+    assert_eq!(life().await, None);
+    service.admin.whoami().await.unwrap();
+}
+
+/// S7: `admin recover` works beside the running service, and needs the machine's master key.
+#[tokio::test]
+async fn whoever_holds_the_machine_recovers_an_administrator() {
+    let service = Service::start().await;
+    let upn = "ada@contoso.com";
+    let config = service.path("crossrealm.toml");
+    let recovered = crossrealm_cloud::recover(&config, upn).await.unwrap();
+    let begin = EnrolmentBegin {
+        tenant: None,
+        upn: upn.into(),
+        enrolment_code: secret(recovered.enrolment_code.as_str()),
+    };
+    let begun = service.client_without_token().begin_enrolment(&begin).await;
+    assert!(begun.is_ok(), "{begun:?}");
+    std::fs::remove_file(service.path("master.key")).unwrap();
+    let refused = crossrealm_cloud::recover(&config, upn).await.err().unwrap();
+    assert!(refused.to_string().contains("master key"), "{refused}");
+}
+
 #[tokio::test]
 async fn each_role_may_do_its_own() {
     let service = Service::start().await;
@@ -202,7 +261,8 @@ async fn each_role_may_do_its_own() {
         role: AdministratorRole::Reader,
         tenant: None,
     };
-    // Role, confined to contoso; then whether it makes storage accounts, users, tenants, administrators.
+    // The role, whether it is confined to contoso; then whether it may create storage accounts, users, tenants,
+    // administrators.
     let roles = [
         (
             AdministratorRole::GlobalAdministrator,
@@ -264,10 +324,10 @@ async fn each_role_may_do_its_own() {
         if may[3] {
             let shown = service.admin.administrators().await.unwrap();
             let made = shown.iter().find(|a| a.upn == administrator.upn).unwrap();
-            // A confined administrator creates confined ones.
+            // An administrator of one tenant creates administrators of that tenant only.
             assert_eq!(made.tenant, session.tenant);
             client
-                .remove_administrator(&administrator.upn)
+                .remove_administrator(&administrator.upn, &of(None))
                 .await
                 .unwrap();
             assert_eq!(
@@ -288,7 +348,7 @@ async fn each_role_may_do_its_own() {
                 .unwrap();
         }
     }
-    // Somebody confined cannot reach beyond the tenant.
+    // An administrator of one tenant has no access to another.
     let (_, session) = enrolled(
         &service,
         &service.admin,
@@ -312,7 +372,10 @@ async fn each_role_may_do_its_own() {
         (404, Code::TenantNotFound)
     );
     assert_eq!(
-        code_of(own.reset_administrator("admin0@contoso.com").await),
+        code_of(
+            own.reset_administrator("admin0@contoso.com", &of(None))
+                .await
+        ),
         (404, Code::AdministratorNotFound)
     );
     assert_eq!(
@@ -344,7 +407,7 @@ async fn the_bootstrap_token_can_be_revoked_once_an_administrator_is_enrolled() 
     let ada = service.client(&session.token);
     ada.tenants().await.unwrap();
     assert_eq!(
-        code_of(ada.remove_administrator("ada@contoso.com").await),
+        code_of(ada.remove_administrator("ada@contoso.com", &of(None)).await),
         (409, Code::LastAdministrator)
     );
 }
@@ -359,9 +422,10 @@ async fn requests_without_a_token_are_bounded_in_size() {
         )
     };
     let other = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
-    let long = "x".repeat(100_000);
+    let long = "x".repeat(2_500);
     for (path, body, status) in [
         ("sign-in", "{}".into(), 400),
+        ("sign-in", " ".repeat(8 * 1024 + 1), 413),
         (
             "sign-in",
             format!(r#"{{"upn":"{long}@x","password":"{long}","code":"{long}"}}"#),

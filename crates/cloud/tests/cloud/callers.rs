@@ -1,18 +1,18 @@
-//! Every endpoint with every kind of token: it admits the callers that its declaration names, and no others.
+//! Every endpoint with every kind of token: it accepts the callers that its declaration names, and no others.
 
 use crate::common::Service;
 use crossrealm_api::endpoint::{ENDPOINTS, Spec};
-use crossrealm_api::{Code, ErrorBody, StorageAccountCreate, TenantCreate};
-use crossrealm_directory::{Actor, Directory, MasterKey, NewToken, TokenRole};
+use crossrealm_api::{Code, ErrorBody, TenantCreate};
+use crossrealm_directory::{Actor, Directory, InstallationNames, MasterKey, NewToken, TokenRole};
 use crossrealm_kdc::TenantId;
-use crossrealm_types::AdministratorRole;
+use crossrealm_types::{AdministratorRole, StorageAccountCreate};
 use reqwest::header::CONTENT_TYPE;
 
 const DOMAIN: &str = "corp.contoso.com";
-/// The account of the host's token. It does not exist, so that no call changes anything.
+/// The account in the scope of the host's token. It does not exist, so that no call changes anything.
 const ACCOUNT: &str = "acct1";
 
-/// Whether the declaration lets a token call the endpoint for the tenant `contoso`, [`DOMAIN`] and [`ACCOUNT`].
+/// Whether the declaration accepts this token for the tenant `contoso`, [`DOMAIN`] and [`ACCOUNT`].
 fn is_declared(spec: &Spec, role: &TokenRole, scope: Scope) -> bool {
     let Some(access) = spec.access else {
         return true;
@@ -37,7 +37,7 @@ fn is_declared(spec: &Spec, role: &TokenRole, scope: Scope) -> bool {
         }
 }
 
-/// What a token is good for.
+/// The scope of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     Installation,
@@ -45,7 +45,7 @@ enum Scope {
     AnotherTenant,
 }
 
-/// Calls the endpoint with names that do not exist and an empty body; `true` unless the caller was turned away.
+/// Calls the endpoint with names that do not exist and an empty body. Returns whether the caller was accepted.
 async fn lets_in(http: &reqwest::Client, service: &Service, spec: &Spec, token: &str) -> bool {
     let segments = spec.path.split('/').map(|segment| match segment {
         "{tenant}" => "contoso",
@@ -99,7 +99,7 @@ fn roles() -> Vec<TokenRole> {
 async fn every_endpoint_admits_exactly_the_callers_of_its_declaration() {
     let service = Service::start().await;
     let contoso = TenantId(*service.contoso().await.id.as_bytes());
-    // A tenant that holds something cannot be deleted.
+    // A tenant with a storage account cannot be deleted.
     let kept = StorageAccountCreate {
         name: "kept".into(),
         aliases: vec![],
@@ -114,12 +114,13 @@ async fn every_endpoint_admits_exactly_the_callers_of_its_declaration() {
     let second = TenantId(*second.id.as_bytes());
     let key = MasterKey::load(&service.path("master.key")).unwrap();
     let store = format!("sqlite:{}", service.path("crossrealm.db").display());
-    let directory = Directory::open(&store, key).await.unwrap();
+    let names = InstallationNames::new("cloud.example", "login.cloud.example");
+    let directory = Directory::open(&store, key, names).await.unwrap();
     let ca = reqwest::Certificate::from_pem(&service.ca_pem).unwrap();
     let http = reqwest::Client::builder().tls_certs_only([ca]).build();
     let http = http.unwrap();
 
-    // The endpoint that revokes the token comes last.
+    // The endpoint that revokes its own token is called last.
     let (last, all): (Vec<&Spec>, Vec<&Spec>) =
         ENDPOINTS.iter().partition(|spec| spec.name == "sign_out");
     let scopes = [

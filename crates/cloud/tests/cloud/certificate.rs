@@ -1,5 +1,5 @@
-//! The server's certificate while it serves: renewed by the authority of `init`, reloaded when it is replaced, and never
-//! exchanged for what cannot be served. OpenSSL makes the certificates and says which one a new connection gets.
+//! The server's certificate at run time: renewed by the installation's CA, reloaded when it is replaced, and kept if its
+//! replacement cannot be served. OpenSSL issues the certificates, and shows which one a new connection gets.
 
 use crate::common::Service;
 use crossrealm_programs::command;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// Far more than the files are looked at.
+/// Much longer than the interval at which the files are checked.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 fn openssl(folder: &Path, arguments: &[&str]) -> String {
@@ -27,7 +27,7 @@ fn openssl(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Makes `tls/new.pem` for the server's names: valid for some days, for `key`, by the authority `ca`.
+/// Issues `tls/new.pem` for the server's names, for `days` and `key`, by the CA `ca`.
 fn issue(service: &Service, ca: &str, key: &str, days: &str) {
     let folder = service.path("tls");
     std::fs::write(
@@ -70,7 +70,7 @@ fn put(service: &Service, from: &str, to: &str) {
     std::fs::rename(folder.join(from), folder.join(to)).unwrap();
 }
 
-/// Fingerprint of a certificate's file.
+/// The fingerprint of a certificate file.
 fn of_file(service: &Service, name: &str) -> String {
     let arguments = ["x509", "-noout", "-fingerprint", "-sha256", "-in", name];
     openssl(&service.path("tls"), &arguments)
@@ -101,7 +101,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a connection that was made before still answers.
+/// Whether a connection that was made before is still answered.
 async fn answers(stream: &mut TlsStream<TcpStream>) {
     let request = b"GET /nothing HTTP/1.1\r\nHost: login.cloud.example\r\n\r\n";
     stream.write_all(request).await.unwrap();
@@ -109,11 +109,11 @@ async fn answers(stream: &mut TlsStream<TcpStream>) {
     stream.read_exact(&mut start).await.unwrap();
     assert_eq!(&start, b"HTTP/1.1");
     let mut rest = vec![0; 16 * 1024];
-    // Small answers come in one record.
+    // A small response is one TLS record.
     assert!(stream.read(&mut rest).await.unwrap() > 0);
 }
 
-/// Everything that the tests of this file log.
+/// Captures the log of all tests of this file.
 fn log() -> Arc<Mutex<Vec<u8>>> {
     static LOG: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -138,7 +138,7 @@ fn log() -> Arc<Mutex<Vec<u8>>> {
     Arc::clone(log)
 }
 
-/// Whether a line of the log speaks of this service's folder and says this.
+/// Whether a line of the log names this service's directory and contains this.
 fn is_logged(service: &Service, says: &str) -> bool {
     let log = log().lock().unwrap().clone();
     let folder = service.folder.path().display().to_string();
@@ -214,7 +214,7 @@ async fn a_certificate_of_another_authority_is_reloaded_and_never_changed() {
     .await;
     assert_eq!(of_file(&service, "login.pem"), foreign);
 
-    // One that does not belong to the key is refused, and said.
+    // A certificate that does not belong to the key is refused and logged.
     let key = [
         "ecparam",
         "-genkey",

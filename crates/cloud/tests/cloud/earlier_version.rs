@@ -1,4 +1,4 @@
-//! An installation made by version 0.1.0 is served with all that it holds: see `installation-0.1.0/README.md`.
+//! An installation of version 0.1.0 is served with everything that it holds: see `installation-0.1.0/README.md`.
 
 use crate::common::Service;
 use crate::common::trusted::{ask, honest, refusal};
@@ -14,7 +14,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-/// Parts of answers that are words for people or depend on the hour: texts may be worded better, hosts fall silent.
+/// Fields that are texts for people, which may be reworded, or that depend on the time.
 const NOT_COMPARED: [&str; 4] = ["hint", "reason_text", "silent", "up_to_date"];
 
 fn installation(file: &str) -> PathBuf {
@@ -26,7 +26,7 @@ fn json(file: &str) -> Value {
     serde_json::from_slice(&std::fs::read(installation(file)).unwrap()).unwrap()
 }
 
-/// Serves a copy of the installation, so that the files of the repository stay as they are.
+/// Serves a copy of the installation, so that the repository's files stay unchanged.
 async fn serve_copy() -> Service {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("tls")).unwrap();
@@ -42,13 +42,13 @@ async fn serve_copy() -> Service {
     ] {
         let copy = folder.path().join(file);
         std::fs::copy(installation(file), &copy).unwrap();
-        // A checkout keeps no modes; the service refuses secrets that others may read.
+        // A checkout does not keep modes, and the service refuses secrets that others may read.
         std::fs::set_permissions(&copy, Permissions::from_mode(0o600)).unwrap();
     }
     Service::serve(folder, |_| {}).await
 }
 
-/// An answer without what is not compared, and without keys that were to retire and may have by now.
+/// A response without those fields, and without keys that may have been retired since.
 fn comparable(value: Value) -> Value {
     let retires = |item: &Value| item.get("retires_at").is_some_and(|at| !at.is_null());
     match value {
@@ -86,7 +86,7 @@ async fn the_api_of_an_upgraded_installation_answers_as_before() {
         let mut body = comparable(serde_json::from_slice(&answer.body).unwrap());
         let expected = comparable(expected.clone());
         if path.ends_with("events") {
-            // The keytabs were exported after the events were recorded, and each export is an event.
+            // The keytabs were exported after the events had been recorded, and each export is an event.
             let recorded = expected["body"]["items"].as_array().unwrap().len();
             body["items"].as_array_mut().unwrap().truncate(recorded);
         }
@@ -126,6 +126,7 @@ async fn credentials_and_trust_keys_of_an_upgraded_installation_work() {
     assert!(matches!(state, HostStateAnswer::State { .. }));
 
     let sign_in = SignIn {
+        tenant: None,
         upn: "admin@contoso.com".into(),
         password: SecretText::new(secret("password")),
         code: SecretText::new(Authenticator::new(&secret("otpauth_uri")).code(0)),

@@ -1,17 +1,17 @@
-//! SMB hosts at the API: their tokens, how soon they learn of a change, which users and groups they may look up.
+//! SMB hosts at the API: their tokens, how soon they receive a change, which users and groups they may look up.
 
 use crate::common::Service;
 use crossrealm_api::{
-    Client, Code, EventQuery, HostReport, HostSession, HostStateAnswer, HostTokenCreate,
-    ResolveNames, RotateAccountKey, ShareCreate, StorageAccountCreate, StorageAccountDelete,
+    Client, Code, DismissalKey, EventQuery, HostStateAnswer, HostTokenCreate, ResolveNames,
+    RotateAccountKey, SecretText, ShareCreate, StorageAccountDelete,
 };
-use crossrealm_types::KeySlot;
+use crossrealm_types::{ActorKind, HostReport, HostSession, KeySlot, StorageAccountCreate};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
 const SID: &str = "S-1-5-21-1111-2222-3333";
 
-/// The tenant with accounts `acct1` and `acct2`; alice, and bob who is in AD no more.
+/// A tenant with the accounts `acct1` and `acct2`, alice, and bob, who was deleted in AD.
 async fn service() -> Service {
     let service = Service::start().await;
     service.contoso().await;
@@ -97,14 +97,20 @@ async fn a_host_token_is_valid_for_its_account_until_it_is_revoked() {
     let code = unknown.unwrap_err().code();
     assert_eq!(code, Some(Code::StorageAccountNotFound));
 
-    // A token of another account is not found here, and stays good.
+    // The token of another account is not found, and stays valid.
     let id = made.host_token.id;
     let wrong = admin
         .revoke_host_token("contoso", "acct2", &id.to_string())
         .await;
     assert_eq!(wrong.unwrap_err().code(), Some(Code::HostTokenNotFound));
 
-    // Revoked while the host waits for a change: it is refused then, and never given what changed.
+    let known = host.host_state("contoso", "acct1", None, 0).await;
+    let HostStateAnswer::State { state, .. } = known.unwrap() else {
+        panic!("no state");
+    };
+    let installation = state.installation.unwrap();
+
+    // A token that is revoked while its host waits for a change: the request is refused, and does not return the change.
     let etag = etag(&host).await;
     let waiting = host.clone();
     let waits = tokio::spawn(async move {
@@ -120,12 +126,27 @@ async fn a_host_token_is_valid_for_its_account_until_it_is_revoked() {
     let began = Instant::now();
     let refused = waits.await.unwrap().unwrap_err();
     assert_eq!(refused.code(), Some(Code::Unauthenticated));
-    // Sooner than the 20 s that it would have waited.
+    // Earlier than at the end of its 20 s.
     assert!(began.elapsed() < Duration::from_secs(15));
     let listed = admin.host_tokens("contoso", "acct1").await.unwrap();
     assert!(listed[0].revoked_at.is_some());
 
-    // An account that is deleted takes its tokens along: the one that is made later under its name is another one.
+    // R3: the host learns that by a proof that only the installation can give which recorded its token.
+    let refusal = host.host_state("contoso", "acct1", None, 0).await;
+    let refusal = refusal.unwrap_err().refusal().unwrap().clone();
+    let dismissal = refusal.details.dismissal.unwrap();
+    assert_eq!(dismissal.token, id);
+    assert_eq!(dismissal.installation, installation);
+    let key = DismissalKey::of_token(&made.token);
+    assert!(dismissal.is_proven(&key, Some(installation)));
+    // One that does not know the token says "unknown", and proves nothing.
+    let stranger = service.client(&SecretText::new(format!("xr_{}", "0".repeat(64))));
+    let refusal = stranger.host_state("contoso", "acct1", None, 0).await;
+    let refusal = refusal.unwrap_err().refusal().unwrap().clone();
+    assert_eq!(refusal.code, Code::Unauthenticated);
+    assert_eq!(refusal.details.dismissal, None);
+
+    // Deleting an account revokes its tokens; an account that is created later under the same name is another account.
     let made = admin
         .create_host_token("contoso", "acct2", &named("fs2"))
         .await
@@ -138,6 +159,71 @@ async fn a_host_token_is_valid_for_its_account_until_it_is_revoked() {
     let late = service.client(&made.token);
     let code = late.host_state("contoso", "acct2", None, 0).await;
     assert_eq!(code.unwrap_err().code(), Some(Code::Unauthenticated));
+
+    // A tenant's tokens are deleted with it; its hosts are dismissed all the same.
+    let made = admin
+        .create_host_token("contoso", "acct2", &named("fs3"))
+        .await
+        .unwrap();
+    for account in ["acct1", "acct2"] {
+        let wanted = StorageAccountDelete::default();
+        let deleted = admin.delete_storage_account("contoso", account, &wanted);
+        deleted.await.unwrap();
+    }
+    admin.delete_tenant("contoso").await.unwrap();
+    let host = service.client(&made.token);
+    let refusal = host.host_state("contoso", "acct2", None, 0).await;
+    let refusal = refusal.unwrap_err().refusal().unwrap().clone();
+    let dismissal = refusal.details.dismissal.unwrap();
+    let key = DismissalKey::of_token(&made.token);
+    assert!(dismissal.is_proven(&key, Some(installation)));
+}
+
+/// S11: only a host gets the keys of its account, and each export of keys is an event.
+#[tokio::test]
+async fn the_state_with_the_keys_is_for_hosts_alone_and_audited() {
+    let service = service().await;
+    let admin = &service.admin;
+    let refused = admin.host_state("contoso", "acct1", None, 0).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::Forbidden));
+    let text = refused.to_string();
+    assert!(text.contains("the token of an SMB host"), "{text}");
+
+    let host = service.host("acct1", "fs1").await;
+    let given = async || {
+        let query = EventQuery::default();
+        let events = admin.events("contoso", &query).await.unwrap();
+        let given = events.into_iter().filter(|e| e.action == "host.keys");
+        given
+            .map(|e| (e.target, e.detail, e.address.is_some()))
+            .collect::<Vec<_>>()
+    };
+    for _ in 0..3 {
+        etag(&host).await;
+    }
+    let first = ("acct1".to_owned(), "kvno 1 and 2".to_owned(), true);
+    assert_eq!(given().await, std::slice::from_ref(&first));
+    let rotate = RotateAccountKey {
+        key: KeySlot::Kerb1,
+        force: true,
+    };
+    admin
+        .rotate_storage_account_key("contoso", "acct1", &rotate)
+        .await
+        .unwrap();
+    etag(&host).await;
+    assert_eq!(given().await.len(), 2);
+    // Another token is another host.
+    etag(&service.host("acct1", "fs2").await).await;
+    assert_eq!(given().await.len(), 3);
+    admin
+        .storage_account_keytab("contoso", "acct1")
+        .await
+        .unwrap();
+    let query = EventQuery::default();
+    let events = admin.events("contoso", &query).await.unwrap();
+    assert!(events.iter().any(|e| e.action == "storage-account.keytab"));
 }
 
 async fn etag(host: &Client) -> String {
@@ -151,12 +237,13 @@ async fn etag(host: &Client) -> String {
 async fn a_waiting_host_is_answered_by_changes_of_its_own_account_only() {
     let service = service().await;
     let admin = &service.admin;
-    let etag = etag(admin).await;
-    let (waiting, tag) = (admin.clone(), etag.clone());
+    let host = service.host("acct1", "fs1").await;
+    let etag = etag(&host).await;
+    let (waiting, tag) = (host.clone(), etag.clone());
     let waits =
         tokio::spawn(async move { waiting.host_state("contoso", "acct1", Some(&tag), 20).await });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    // Something of the tenant changes, and nothing of the account.
+    // A change of the tenant that does not affect the account.
     make_account(admin, "acct3").await;
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(!waits.is_finished());
@@ -173,19 +260,14 @@ async fn a_waiting_host_is_answered_by_changes_of_its_own_account_only() {
         panic!("a share was made");
     };
     assert_eq!(state.shares.len(), 1);
-    // Sooner than what was left of its 20 s.
+    // Earlier than at the end of its 20 s.
     assert!(began.elapsed() < Duration::from_secs(15));
 }
 
 #[tokio::test]
 async fn hosts_resolve_names_and_sids() {
     let service = service().await;
-    let made = service
-        .admin
-        .create_host_token("contoso", "acct1", &named("fs1"))
-        .await
-        .unwrap();
-    let host = service.client(&made.token);
+    let host = service.host("acct1", "fs1").await;
     let ask = |sids: Vec<String>, names: &[&str]| {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         let host = host.clone();
@@ -224,7 +306,7 @@ async fn hosts_resolve_names_and_sids() {
             ("ALICE", "CORP\\alice", false),
         ]
     );
-    assert_eq!(found[2].sid, format!("{SID}-1200"));
+    assert_eq!(found[2].sid.to_string(), format!("{SID}-1200"));
     assert_eq!(found[2].upn, "");
     let many = vec![alice.clone(); 1000];
     assert_eq!(ask(many, &[]).await.unwrap().found.len(), 1000);
@@ -235,12 +317,7 @@ async fn hosts_resolve_names_and_sids() {
 #[tokio::test]
 async fn host_reports_are_shown_and_bounded() {
     let service = service().await;
-    let made = service
-        .admin
-        .create_host_token("contoso", "acct1", &named("fs1"))
-        .await
-        .unwrap();
-    let host = service.client(&made.token);
+    let host = service.host("acct1", "fs1").await;
     let version = match host.host_state("contoso", "acct1", None, 0).await.unwrap() {
         HostStateAnswer::State { state, .. } => state.version,
         HostStateAnswer::Unchanged => panic!("nothing was known before"),
@@ -287,7 +364,7 @@ async fn host_reports_are_shown_and_bounded() {
     for bad in ["", "a b", "a/b", "ä", &"x".repeat(64)] {
         assert!(tell(bad, &report).await.is_err(), "{bad}");
     }
-    // Recorded once, and again when there are more.
+    // Recorded once, and again if their number grows.
     for not_refused in [0, 3, 3, 2, 2, 4, 4] {
         report.not_refused = not_refused;
         tell("fs1", &report).await.unwrap();
@@ -307,35 +384,95 @@ async fn host_reports_are_shown_and_bounded() {
     report.problem = None;
     report.sessions = vec![session; 600];
     for number in 2..=64 {
-        tell(&format!("fs{number}"), &report).await.unwrap();
+        let name = format!("fs{number}");
+        let host = service.host("acct1", &name).await;
+        let reported = host.report_host("contoso", "acct1", &name, &report).await;
+        reported.unwrap();
     }
-    let code = tell("fs65", &report).await.unwrap_err().code();
-    assert_eq!(code, Some(Code::TooManyHosts));
-    tell("fs64", &report).await.unwrap();
+    let last = service.host("acct1", "fs65").await;
+    let code = last.report_host("contoso", "acct1", "fs65", &report).await;
+    assert_eq!(code.unwrap_err().code(), Some(Code::TooManyHosts));
+    tell("fs1", &report).await.unwrap();
     let shown = service.admin.hosts("contoso", "acct1").await.unwrap();
     assert_eq!(shown.len(), 64);
     assert_eq!(shown[63].report.sessions.len(), 500);
 }
 
+/// S15: a host's token reports for that host alone, so that it cannot hold back a key rotation in the name of others.
+#[tokio::test]
+async fn a_host_token_reports_for_one_host() {
+    let service = service().await;
+    let admin = &service.admin;
+    let report = HostReport {
+        serving: true,
+        kvnos: vec![1, 2],
+        ..HostReport::default()
+    };
+    let made = admin
+        .create_host_token("contoso", "acct1", &named("alice@corp.contoso.com"))
+        .await
+        .unwrap();
+    let first = service.client(&made.token);
+    let second = service.host("acct1", "second").await;
+    let tell = async |host: &Client, name: &str| {
+        let reported = host.report_host("contoso", "acct1", name, &report).await;
+        reported.map_err(|error| error.code())
+    };
+    tell(&first, "fs1").await.unwrap();
+    assert_eq!(tell(&first, "fs2").await, Err(Some(Code::HostTokenBound)));
+    assert_eq!(tell(&second, "fs1").await, Err(Some(Code::HostNameTaken)));
+    tell(&second, "fs2").await.unwrap();
+    // The report of a token that was revoked holds nothing back, and its name can be taken.
+    let rotate = |key| RotateAccountKey { key, force: false };
+    admin
+        .rotate_storage_account_key("contoso", "acct1", &rotate(KeySlot::Kerb1))
+        .await
+        .unwrap();
+    let refused = admin
+        .rotate_storage_account_key("contoso", "acct1", &rotate(KeySlot::Kerb2))
+        .await;
+    assert_eq!(refused.unwrap_err().code(), Some(Code::HostLacksKey));
+    for token in admin.host_tokens("contoso", "acct1").await.unwrap() {
+        let id = token.id.to_string();
+        admin
+            .revoke_host_token("contoso", "acct1", &id)
+            .await
+            .unwrap();
+    }
+    admin
+        .rotate_storage_account_key("contoso", "acct1", &rotate(KeySlot::Kerb2))
+        .await
+        .unwrap();
+    let third = service.host("acct1", "third").await;
+    tell(&third, "fs1").await.unwrap();
+
+    // A host that is named like a person is a host in the events.
+    etag(&service.host("acct1", "alice@corp.contoso.com").await).await;
+    let query = EventQuery::default();
+    let events = admin.events("contoso", &query).await.unwrap();
+    let given = events.iter().find(|e| e.action == "host.keys").unwrap();
+    assert_eq!(given.actor, "alice@corp.contoso.com");
+    assert_eq!(given.actor_kind, Some(ActorKind::Host));
+    let created = events.iter().find(|e| e.action == "token.create").unwrap();
+    assert_eq!(created.actor_kind, Some(ActorKind::Token));
+}
+
 #[tokio::test]
 async fn the_id_range_of_a_domain_does_not_change() {
     let service = service().await;
-    let ranges = async || match service
-        .admin
-        .host_state("contoso", "acct1", None, 0)
-        .await
-        .unwrap()
-    {
+    let host = service.host("acct1", "fs1").await;
+    let ranges = async || match host.host_state("contoso", "acct1", None, 0).await.unwrap() {
         HostStateAnswer::State { state, .. } => {
             let of = state.domains.into_iter();
-            of.map(|domain| (domain.sid, domain.id_range.unwrap()))
+            of.map(|domain| (domain.sid.to_string(), domain.id_range.unwrap()))
                 .collect::<Vec<_>>()
         }
         HostStateAnswer::Unchanged => panic!("nothing was known before"),
     };
     assert_eq!(ranges().await, [(SID.to_owned(), 0)]);
     let register = async |name: &str, sid: &str| {
-        let domain = json!({"dns_name": name, "flat_name": "A", "sid": sid});
+        let flat_name = name.split('.').next();
+        let domain = json!({"dns_name": name, "flat_name": flat_name, "sid": sid});
         let apply = json!({"run_id": "99999999-9999-9999-9999-999999999998", "domain": domain,
             "changes": [], "skipped": 0, "cursor": null, "last": true});
         let apply = serde_json::from_value(apply).unwrap();
@@ -345,7 +482,7 @@ async fn the_id_range_of_a_domain_does_not_change() {
             .await
             .unwrap();
     };
-    // Before the first one by its name, and behind it by its number.
+    // Before the first one in name order, and behind it in RID order.
     register("a.contoso.com", "S-1-5-21-7-7-7").await;
     let expected = [("S-1-5-21-7-7-7".to_owned(), 1), (SID.to_owned(), 0)];
     assert_eq!(ranges().await, expected);
@@ -355,11 +492,7 @@ async fn the_id_range_of_a_domain_does_not_change() {
 async fn a_key_is_not_rotated_while_a_host_lacks_the_next_key() {
     let service = service().await;
     let admin = &service.admin;
-    let made = admin
-        .create_host_token("contoso", "acct1", &named("fs1"))
-        .await
-        .unwrap();
-    let host = service.client(&made.token);
+    let host = service.host("acct1", "fs1").await;
     let tell = async |kvnos: &[u32]| {
         let report = HostReport {
             serving: true,
@@ -380,7 +513,7 @@ async fn a_key_is_not_rotated_while_a_host_lacks_the_next_key() {
     let rotated = rotate(KeySlot::Kerb1, false).await.unwrap();
     assert_eq!(rotated.account.keys[0].kvno, 2);
     assert!(rotated.warnings.is_empty(), "{:?}", rotated.warnings);
-    // kerb1 has kvno 3 now, and the host has not.
+    // kerb1 has kvno 3 now, which the host lacks.
     let refused = rotate(KeySlot::Kerb2, false).await.unwrap_err();
     assert_eq!(refused.code(), Some(Code::HostLacksKey));
     assert!(refused.to_string().contains("`fs1`"), "{refused}");
@@ -393,7 +526,7 @@ async fn a_key_is_not_rotated_while_a_host_lacks_the_next_key() {
             .kvno
     };
     assert_eq!(sealing().await, 2);
-    // The one that seals already may be replaced by its neighbour again.
+    // The key that encrypts tickets already may be replaced by the other one again.
     rotate(KeySlot::Kerb1, false).await.unwrap();
     tell(&[1, 2, 3, 4]).await;
     rotate(KeySlot::Kerb2, false).await.unwrap();

@@ -1,20 +1,21 @@
-//! Kerberos over TCP and UDP on one port: each datagram is a message, what is too big for one comes back over TCP, and
-//! nothing is answered that does not name a realm of ours.
+//! Kerberos over TCP and UDP on one port: a datagram holds one message, a reply that is too large for UDP is fetched over TCP,
+//! and a message that names no realm of the installation is not answered.
 
 use crate::common::{Service, as_req, says_where_to_sign_in};
-use crossrealm_api::{IdentityChange, SyncedIdentity};
+use crossrealm_api::IdentityChange;
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{KrbError, PrincipalName, TgsRep, decode, error_code, name_type};
 use crossrealm_testkit::trusted_tenant;
 use crossrealm_testkit::two_realms::{TENANT_REALM, TwoRealms};
+use crossrealm_types::SyncedIdentity;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-/// An answer comes within this, if at all.
+/// The time limit for an answer.
 const SOON: Duration = Duration::from_secs(60);
-/// How long silence is listened to.
+/// How long is waited to conclude that there is no answer.
 const SILENCE: Duration = Duration::from_millis(500);
 
 async fn socket(service: &Service) -> UdpSocket {
@@ -44,7 +45,7 @@ async fn ask_tcp(stream: &mut TcpStream, message: &[u8]) -> Vec<u8> {
     reply
 }
 
-/// The trusted tenant with alice, whose display name this is; and the realms that make her referrals.
+/// A trusted tenant in which alice has this display name, and the realms that issue her referrals.
 async fn world(service: &Service, display_name: String) -> TwoRealms {
     let world = trusted_tenant::create(&service.admin).await.unwrap();
     let identity = SyncedIdentity {
@@ -160,7 +161,7 @@ async fn a_reply_is_never_three_times_as_long_as_its_request() {
     for message in [as_req(), honest(&mut world), broken] {
         socket.send(&message).await.unwrap();
         let mut buffer = vec![0; 65_535];
-        // A broken message may get no answer at all.
+        // A malformed message may remain without an answer.
         if let Ok(len) = timeout(SILENCE * 4, socket.recv(&mut buffer)).await {
             assert!(len.unwrap() <= message.len() * 3);
         }

@@ -1,4 +1,4 @@
-//! Floods, in small numbers: a sender beyond a limit is refused with an answer, and no other sender is affected.
+//! Limits, reached with few requests: a sender above a limit is refused with an answer, and other senders are unaffected.
 
 use crate::common::{Service, as_req, envelope, post};
 use crossrealm_krb::kkdcp::frame;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// Addresses of this machine: the one that floods, and another one.
+/// Addresses of this machine: one that sends too much, and another one.
 const FLOOD: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
 const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 3));
 
@@ -26,7 +26,7 @@ async fn requests_of_one_address_beyond_its_limit_get_retry_after() {
         stream.write_all(HALF).await.unwrap();
         held.push(stream);
     }
-    // The heads that were sent last may not have been read yet.
+    // The last request heads may not have been read yet.
     let mut refused = service.exchange_from(FLOOD, &honest).await;
     for _ in 0..600 {
         if refused.status == 503 {
@@ -42,7 +42,7 @@ async fn requests_of_one_address_beyond_its_limit_get_retry_after() {
 
     assert_eq!(service.exchange_from(OTHER, &honest).await.status, 200);
     service.still_serves().await;
-    // What is given back can be used again.
+    // A place that is given back can be used again.
     drop(held);
     for _ in 0..600 {
         if service.exchange_from(FLOOD, &honest).await.status == 200 {
@@ -73,7 +73,7 @@ async fn connections_of_one_address_beyond_its_limit_get_retry_after() {
         let body: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
         assert_eq!(body["code"], "overloaded");
     }
-    // Over the Kerberos port the same limit counts, and is answered by a KRB-ERROR.
+    // The limit includes the Kerberos port, which answers with a KRB-ERROR.
     let mut stream = tcp_from(FLOOD, service.kerberos.unwrap()).await;
     stream.write_all(&frame(&as_req()).unwrap()).await.unwrap();
     let mut reply = vec![0; stream.read_u32().await.unwrap() as usize];
@@ -101,13 +101,13 @@ async fn connections_beyond_the_overload_path_are_closed_at_once() {
     for _ in 0..4 {
         held.push(service.connect_from(FLOOD).await);
     }
-    // Connections that say nothing fill the lane: one of them has no place in it.
+    // Silent connections fill the overload path, which then has no place for one of them.
     let mut silent = Vec::new();
     for _ in 0..MORE_THAN_ARE_TOLD {
         silent.push(tcp_from(FLOOD, service.address).await);
     }
     let mut last = silent.pop().unwrap();
-    // It ends before those in the lane do, whose time is limited.
+    // It is closed before those in the overload path, whose time is limited.
     let end = timeout(Duration::from_secs(60), last.read(&mut [0; 1])).await;
     assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
     for stream in &silent {
@@ -116,7 +116,7 @@ async fn connections_beyond_the_overload_path_are_closed_at_once() {
     let honest = post("contoso.cloud.example", &envelope(&as_req()));
     assert_eq!(service.exchange_from(OTHER, &honest).await.status, 200);
     service.still_serves().await;
-    // They live no longer than an answer may take.
+    // They are closed when the time for an answer is over.
     for mut stream in silent {
         let end = timeout(Duration::from_secs(60), stream.read(&mut [0; 1])).await;
         assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");

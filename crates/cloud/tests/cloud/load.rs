@@ -1,11 +1,11 @@
-//! More identities than fit in one request or one page, through the front door: HTTPS, a connector's token, the database on
-//! disk. How fast it is with a hundred thousand is measured by `cargo xtask bench load`.
+//! More identities than fit in one request or one page, through HTTPS with a connector's token and a database on disk. The
+//! speed with a hundred thousand is measured by `cargo xtask bench load`.
 
 use crate::common::Service;
-use crossrealm_api::{
-    ApplyIdentities, ConnectorCreate, IdentityChange, PageQuery, SyncDomain, SyncedIdentity,
-};
-use crossrealm_types::{IdentityKind, IdentityState};
+use crossrealm_api::{ApplyIdentities, ConnectorCreate, IdentityChange, PageQuery, SyncDomain};
+use crossrealm_testkit::trusted_tenant::sync_run;
+use crossrealm_types::{IdentityKind, IdentityState, SyncedIdentity};
+use uuid::Uuid;
 
 const T: &str = "contoso";
 const DOMAIN: &str = "corp.contoso.com";
@@ -13,10 +13,12 @@ const SID: &str = "S-1-5-21-1111-2222-3333";
 const USERS: u32 = 1_940;
 const GROUPS: u32 = 60;
 
-fn object_guid(n: u32) -> String {
-    // Scattered, as those of AD are.
+fn object_guid(n: u32) -> Uuid {
+    // Scattered like AD's.
     let high = n.wrapping_mul(2_654_435_761);
     format!("{high:08x}-1111-4111-8111-{n:012x}")
+        .parse()
+        .unwrap()
 }
 
 fn object(n: u32) -> IdentityChange {
@@ -29,7 +31,7 @@ fn object(n: u32) -> IdentityChange {
             } else {
                 IdentityKind::Group
             },
-            sid: format!("{SID}-{}", 1000 + n),
+            sid: format!("{SID}-{}", 1000 + n).parse().unwrap(),
             account_name: format!("account{n}"),
             upn: if is_user {
                 format!("account{n}@{DOMAIN}")
@@ -47,15 +49,14 @@ fn object(n: u32) -> IdentityChange {
 }
 
 fn request(changes: Vec<IdentityChange>) -> ApplyIdentities {
+    let domain = SyncDomain {
+        dns_name: DOMAIN.into(),
+        flat_name: "CORP".into(),
+        sid: SID.parse().unwrap(),
+    };
     ApplyIdentities {
-        run_id: "99999999-9999-9999-9999-999999999999".into(),
-        domain: SyncDomain {
-            dns_name: DOMAIN.into(),
-            flat_name: "CORP".into(),
-            sid: SID.into(),
-        },
-        changes,
-        ..ApplyIdentities::default()
+        last: false,
+        ..sync_run(domain, changes)
     }
 }
 
@@ -88,9 +89,9 @@ async fn many_identities_over_https() {
         assert_eq!((result.created, result.refused.len()), (1000, 0));
     }
 
-    // Each group has 50 users and the group behind it, in chains of ten.
+    // Each group has 50 users and the next group, in chains of ten.
     let member = |n: u32| {
-        let mut add: Vec<String> = (0..50).map(|k| object_guid((n * 50 + k) % USERS)).collect();
+        let mut add: Vec<Uuid> = (0..50).map(|k| object_guid((n * 50 + k) % USERS)).collect();
         if n % 10 != 9 {
             add.push(object_guid(USERS + n + 1));
         }
@@ -98,6 +99,7 @@ async fn many_identities_over_https() {
             object_guid: object_guid(USERS + n),
             add,
             remove: vec![],
+            elsewhere: None,
         }
     };
     let changes = (0..GROUPS).map(member).collect();

@@ -1,8 +1,9 @@
-//! The service, started in the process and used as clients use it: see `../README.md`.
+//! The service in the test's process, used like clients use it: see `../README.md`.
 
 mod administrators;
 mod callers;
 mod certificate;
+mod claimed_names;
 mod common;
 mod connectors;
 mod earlier_version;

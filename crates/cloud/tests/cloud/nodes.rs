@@ -1,32 +1,32 @@
-//! Two nodes on one PostgreSQL: what one of them changes the other knows, and neither can be used to get round the other;
-//! and what becomes of tickets while the database is away.
+//! Two nodes on one PostgreSQL database: a change at one node is in force at the other, no limit is evaded by switching nodes,
+//! and no ticket is lost or issued from stale data during an outage of the database.
 
 use crate::common::Service;
 use crate::common::trusted::{ask, honest, refusal, sync_alice, world};
 use crate::scratch_postgres::Server;
 use crossrealm_api::{
     AdministratorCreate, Client, EnrolmentBegin, EnrolmentFinish, EventQuery, HostTokenCreate,
-    SecretText, SignIn, StorageAccountCreate, SyncLeaseRequest,
+    SecretText, SignIn, SyncLeaseRequest,
 };
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{KrbError, TgsRep, decode};
 use crossrealm_testkit::authenticator::Authenticator;
 use crossrealm_testkit::trusted_tenant::DOMAIN;
 use crossrealm_testkit::two_realms::{TENANT_REALM, TwoRealms};
-use crossrealm_types::{AdministratorRole, IdentityState};
+use crossrealm_types::{AdministratorRole, IdentityState, StorageAccountCreate};
 use std::time::{Duration, Instant};
 
-/// A node issues from memory for a second after its last look at the database. A request that is sent this long after the
-/// database stopped gets no ticket, however busy the machine is.
+/// A node issues tickets from its cache for a second after it last read the database. A request that is sent later than this
+/// after the database stopped gets no ticket, even on a busy machine.
 const MEMORY_ENDS: Duration = Duration::from_secs(4);
-/// How long anything may take on a busy machine.
+/// A time limit for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long the database is away: longer than a few tries to write an event.
+/// The duration of an outage: longer than several retries of writing an event.
 const OUTAGE: Duration = Duration::from_secs(5);
 const UPN: &str = "ada@contoso.com";
 const PASSWORD: &str = "correct horse battery";
 
-/// A database, and two nodes of one installation on it.
+/// Two nodes of one installation, and their database.
 async fn two_nodes() -> Option<(Server, Service, Service)> {
     let database = Server::start()?;
     database.tell(
@@ -55,7 +55,7 @@ async fn a_change_on_one_node_reaches_the_other_within_a_second() {
     sync_alice(&two, &world, IdentityState::Enabled).await;
     until_it_says(&one, &mut world, "issued").await;
 
-    // A name that was not there a moment ago, and that both nodes remember as unknown.
+    // A service name that both nodes have cached as unknown.
     let acct2 = StorageAccountCreate {
         name: "acct2".into(),
         aliases: vec![],
@@ -73,7 +73,7 @@ async fn a_change_on_one_node_reaches_the_other_within_a_second() {
         assert!(began.elapsed() < PATIENCE, "the account is not seen");
     }
 
-    // The trust goes: what its key sealed opens nowhere any more.
+    // After the trust is deleted, nothing that was encrypted with its key is accepted.
     one.admin
         .begin_trust_removal("contoso", DOMAIN)
         .await
@@ -92,7 +92,7 @@ async fn tokens_codes_and_leases_count_once_for_all_nodes() {
     let world = world(&one).await;
     sync_alice(&one, &world, IdentityState::Enabled).await;
 
-    // A revoked token is refused by the other node at once.
+    // The other node refuses a revoked token at once.
     let new = HostTokenCreate {
         name: "host1".into(),
     };
@@ -110,9 +110,10 @@ async fn tokens_codes_and_leases_count_once_for_all_nodes() {
         .unwrap();
     host.whoami().await.unwrap_err();
 
-    // A one-time code is good once, at whichever node; of two at once, one.
+    // A one-time code is accepted once, by any node; of two concurrent requests, by one.
     let app = enrolled(&one).await;
     let sign_in = SignIn {
+        tenant: None,
         upn: UPN.into(),
         password: SecretText::new(PASSWORD),
         code: SecretText::new(app.code(0)),
@@ -126,7 +127,7 @@ async fn tokens_codes_and_leases_count_once_for_all_nodes() {
     );
     at_one.sign_in(&sign_in).await.unwrap_err();
     at_two.sign_in(&sign_in).await.unwrap_err();
-    // A session that began at one node is known to both, and ended by either.
+    // A session is valid at both nodes, and can be ended at either.
     let session = first.or(second).unwrap();
     let at_both: Vec<Client> = [&one, &two].map(|node| node.client(&session.token)).into();
     for client in &at_both {
@@ -135,7 +136,7 @@ async fn tokens_codes_and_leases_count_once_for_all_nodes() {
     at_both[0].sign_out().await.unwrap();
     at_both[1].whoami().await.unwrap_err();
 
-    // One agent at a time, also where two ask two nodes at once.
+    // One agent holds the lease, even if two request it at two nodes at once.
     let lease = |holder: &str| SyncLeaseRequest {
         holder: holder.into(),
         seconds: 60,
@@ -161,7 +162,8 @@ async fn no_event_is_lost_when_the_database_restarts_under_load() {
     sync_alice(&one, &world, IdentityState::Enabled).await;
     let (mut issued, mut refused) = (0, 0);
     let (mut died, mut restarted, mut back) = (None::<Instant>, false, false);
-    let began = Instant::now();
+    // Of the part of the test that is being played.
+    let mut began = Instant::now();
     while !back {
         for node in [&one, &two] {
             let asked = Instant::now();
@@ -169,7 +171,7 @@ async fn no_event_is_lost_when_the_database_restarts_under_load() {
             assert!(asked.elapsed() < PATIENCE, "{said}");
             match said.as_str() {
                 "issued" => issued += 1,
-                // A Kerberos error that lets clients try again, or the same of HTTP.
+                // KDC_ERR_SVC_UNAVAILABLE (29), after which clients retry, or HTTP status 503.
                 "29" | "503" => refused += 1,
                 other => panic!("{other}"),
             }
@@ -178,10 +180,12 @@ async fn no_event_is_lost_when_the_database_restarts_under_load() {
         match died {
             None if issued >= 20 => {
                 database.stop("immediate");
-                died = Some(Instant::now());
+                began = Instant::now();
+                died = Some(began);
             }
             Some(died) if !restarted && refused >= 2 && died.elapsed() > OUTAGE => {
                 database.start_again();
+                began = Instant::now();
                 restarted = true;
             }
             _ => assert!(
@@ -190,7 +194,7 @@ async fn no_event_is_lost_when_the_database_restarts_under_load() {
             ),
         }
     }
-    // Each ticket that left has its event, those of the time when nothing could be written too.
+    // Every ticket that was issued has its event, also those from the time when none could be written.
     let all = || async {
         let query = EventQuery {
             limit: Some(1000),
@@ -200,6 +204,7 @@ async fn no_event_is_lost_when_the_database_restarts_under_load() {
         let tickets = events.iter().filter(|e| e.action == "ticket.issue");
         tickets.filter(|e| e.reason.is_empty()).count()
     };
+    let began = Instant::now();
     while all().await < issued {
         assert!(
             began.elapsed() < PATIENCE,
@@ -224,11 +229,11 @@ async fn tickets_fail_fast_while_the_database_hangs_and_resume_afterwards() {
     database.signal_all("STOP");
     let began = Instant::now();
     let mut refused = 0;
-    // Longer than a connection is waited for, and more requests than there are connections.
+    // Longer than a request waits for a connection of the pool, with more requests than connections.
     while began.elapsed() < Duration::from_secs(14) || refused < 12 {
         let asked = Instant::now();
         let said = answer(&two, &mut world).await;
-        // The database still hangs: this answer did not wait for it.
+        // The database still hangs, and this response did not wait for it.
         assert!(asked.elapsed() < PATIENCE, "{said}");
         match said.as_str() {
             "issued" => assert!(asked - began < MEMORY_ENDS, "issued from memory alone"),
@@ -247,7 +252,7 @@ async fn tickets_fail_fast_while_the_database_hangs_and_resume_afterwards() {
     two.end().await;
 }
 
-/// Asks until this is the answer.
+/// Requests tickets until this is the answer.
 async fn until_it_says(node: &Service, world: &mut TwoRealms, wanted: &str) {
     let began = Instant::now();
     loop {
@@ -259,7 +264,8 @@ async fn until_it_says(node: &Service, world: &mut TwoRealms, wanted: &str) {
     }
 }
 
-/// What a node answers alice: `issued`, the code of a refusal that is the directory's, the text of another, or a status of HTTP.
+/// A node's answer to alice: `issued`, the code of a refusal that is due to the directory, the text of any other refusal, or
+/// an HTTP status.
 async fn answer(node: &Service, world: &mut TwoRealms) -> String {
     let body = kkdcp::wrap_request(&honest(world), TENANT_REALM).unwrap();
     let answer = node.post("contoso.cloud.example", &body).await;
@@ -277,7 +283,7 @@ async fn answer(node: &Service, world: &mut TwoRealms) -> String {
     }
 }
 
-/// The same for a service on this host.
+/// The same for the service of this host.
 async fn answer_for(node: &Service, world: &mut TwoRealms, host: &str) -> String {
     let mut wanted = world.request_draft();
     wanted.body.sname.as_mut().unwrap().components[1] = host.into();
@@ -290,7 +296,7 @@ async fn answer_for(node: &Service, world: &mut TwoRealms, host: &str) -> String
     }
 }
 
-/// Somebody with a password and an authenticator, whose code of the step before was used to enrol.
+/// Enrols an administrator, with the one-time code of the time step before.
 async fn enrolled(node: &Service) -> Authenticator {
     let wanted = AdministratorCreate {
         upn: UPN.into(),
@@ -300,12 +306,14 @@ async fn enrolled(node: &Service) -> Authenticator {
     let made = node.admin.create_administrator(&wanted).await.unwrap();
     let anybody = node.client_without_token();
     let begin = EnrolmentBegin {
+        tenant: None,
         upn: UPN.into(),
         enrolment_code: made.enrolment_code.clone(),
     };
     let begun = anybody.begin_enrolment(&begin).await.unwrap();
     let app = Authenticator::new(begun.otpauth_uri.expose());
     let finish = EnrolmentFinish {
+        tenant: None,
         upn: UPN.into(),
         enrolment_code: made.enrolment_code,
         password: SecretText::new(PASSWORD),

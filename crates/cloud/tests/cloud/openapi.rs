@@ -1,16 +1,16 @@
-//! The OpenAPI document, examined by programs of others: `openapi-spec-validator` finds it valid, and under the requests of
-//! `schemathesis` a served instance fails nowhere and answers nothing that the document does not say.
+//! The OpenAPI document, tested by independent programs: `openapi-spec-validator` finds it valid, and under the requests of
+//! `schemathesis` a running service never fails, and never responds in a way that the document does not declare.
 
 use crate::common::Service;
-use crossrealm_api::{AdministratorCreate, OPENAPI_PATH, ShareCreate, StorageAccountCreate};
+use crossrealm_api::{AdministratorCreate, OPENAPI_PATH, ShareCreate};
 use crossrealm_lab::Run;
 use crossrealm_lab::python::Environment;
-use crossrealm_types::AdministratorRole;
+use crossrealm_types::{AdministratorRole, StorageAccountCreate};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// `pip install openapi-spec-validator schemathesis`, with all that they need.
+/// `pip install openapi-spec-validator schemathesis`, with every dependency.
 const PACKAGES: [&str; 45] = [
     "annotated-types==0.8.0",
     "anyio==4.16.0",
@@ -59,10 +59,10 @@ const PACKAGES: [&str; 45] = [
     "Werkzeug==3.1.9",
 ];
 
-/// What schemathesis checks of every answer.
+/// What schemathesis checks in every response.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,negative_data_rejection,unsupported_method";
 
-/// Objects that exist, so that requests get past 404.
+/// Objects that exist, so that requests reach more than a 404.
 const PARAMETERS: &str = "\
 [parameters]
 \"path.tenant\" = \"contoso\"
@@ -72,7 +72,7 @@ const PARAMETERS: &str = "\
 \"path.host\" = \"fs1\"
 ";
 
-/// The Python with both programs; `None` where pip cannot reach its index, which is reported. Made by one test at a time.
+/// The Python with both programs; `None` if pip cannot reach its index, which is reported. One test at a time creates it.
 fn python() -> Option<&'static Path> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
     let install = || Environment::new("openapi", &PACKAGES)?.python();
@@ -140,7 +140,7 @@ async fn the_service_answers_as_its_document_says() {
             .ok()
             .unwrap()
     };
-    // What deletes the objects, or ends the token, comes last.
+    // Requests that delete the objects or revoke the token come last.
     let not_last = [
         "--exclude-method",
         "DELETE",

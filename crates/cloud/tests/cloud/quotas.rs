@@ -1,16 +1,16 @@
-//! Quotas of shares through the REST API: their range, their events, and that a host learns them.
+//! Quotas of shares through the REST API: their range, their events, and that SMB hosts receive them.
 
 use crate::common::Service;
 use crossrealm_api::{
     BASE_PATH, ClientError, Code, EventQuery, HostStateAnswer, ShareCreate, ShareQuota,
-    StorageAccountCreate,
 };
+use crossrealm_types::StorageAccountCreate;
 
 fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Code {
     result.unwrap_err().code().expect("a refusal by the server")
 }
 
-/// The status of the answer to a body that the typed client would not send.
+/// The status of the response to a body that the typed client would not send.
 async fn put_quota(service: &Service, body: &str) -> u16 {
     let token = std::fs::read_to_string(service.path("admin.token")).unwrap();
     let request = format!(
@@ -60,7 +60,7 @@ async fn a_share_has_the_quota_that_was_set_and_each_change_is_audited() {
     };
     assert_eq!(now().await, None);
     assert_eq!(set(Some(102_400)).await.unwrap().quota_gib, Some(102_400));
-    // The same again is no change.
+    // Setting the same quota again is no change.
     set(Some(102_400)).await.unwrap();
     for bad in [0, 102_401, u32::MAX] {
         assert_eq!(code(set(Some(bad)).await), Code::InvalidName, "{bad}");
@@ -82,7 +82,8 @@ async fn a_share_has_the_quota_that_was_set_and_each_change_is_audited() {
         .await;
     assert_eq!(code(gone), Code::ShareNotFound);
     set(Some(1)).await.unwrap();
-    let state = match admin.host_state("contoso", "acct1", None, 0).await.unwrap() {
+    let host = service.host("acct1", "fs1").await;
+    let state = match host.host_state("contoso", "acct1", None, 0).await.unwrap() {
         HostStateAnswer::State { state, .. } => state,
         HostStateAnswer::Unchanged => panic!("nothing was known before"),
     };
@@ -90,7 +91,7 @@ async fn a_share_has_the_quota_that_was_set_and_each_change_is_audited() {
     set(None).await.unwrap();
     assert_eq!(now().await, None);
 
-    // What is no whole number of GiB is no quota, and a body that forgot it takes none away.
+    // A fraction of a GiB is refused, and a body without the field does not remove a quota.
     let share = ShareCreate {
         name: "second".into(),
         quota_gib: Some(5),
@@ -112,7 +113,7 @@ async fn a_share_has_the_quota_that_was_set_and_each_change_is_audited() {
     let share = admin.share("contoso", "acct1", "second").await.unwrap();
     assert_eq!(share.quota_gib, Some(5));
     assert_eq!(put_quota(&service, r#"{"quota_gib":5}"#).await, 200);
-    // A share that comes back has the quota it is made with.
+    // A share that is created again has the quota of its creation.
     admin
         .delete_share("contoso", "acct1", "second")
         .await

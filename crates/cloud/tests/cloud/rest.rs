@@ -1,15 +1,17 @@
-//! The REST API through the typed client: who may do what, what the answers say, and that a host sees changes soon.
+//! The REST API through the typed client: access, responses, and how soon an SMB host receives a change.
 
 use crate::common::Service;
 use crossrealm_api::{
     ApplyIdentities, Client, ClientError, Code, ConfirmTrust, ConnectorCreate, DefaultPermission,
-    EventQuery, GrantCreate, HostStateAnswer, IdentityChange, PageQuery, PrepareTrust,
-    RecordKerberosServer, RotateAccountKey, ServicePrincipalCreate, ShareAccessQuery, ShareCreate,
-    StorageAccountCreate, StorageAccountDelete, SyncDomain, SyncedIdentity, TokenKind, UserCreate,
+    EventQuery, GrantCreate, HostStateAnswer, IdentityChange, PageQuery, RecordKerberosServer,
+    RotateAccountKey, ServicePrincipalCreate, ShareAccessQuery, ShareCreate, StorageAccountDelete,
+    SyncDomain, TokenKind, UserCreate,
 };
 use crossrealm_krb::keytab::Keytab;
+use crossrealm_testkit::trusted_tenant::sync_run;
 use crossrealm_types::{
-    AdministratorRole, IdentityKind, IdentityState, KeySlot, ShareRole, TrustKeyState, TrustState,
+    AdministratorRole, IdentityKind, IdentityState, KeySlot, PrepareTrust, ShareRole,
+    StorageAccountCreate, SyncedIdentity, TrustKeyState, TrustState,
 };
 use std::time::{Duration, Instant};
 
@@ -23,7 +25,7 @@ fn prepare() -> PrepareTrust {
     PrepareTrust {
         realm: "CORP.CONTOSO.COM".into(),
         flat_name: "CORP".into(),
-        sid: DOMAIN_SID.into(),
+        sid: DOMAIN_SID.parse().unwrap(),
         top_level_names: vec!["contoso.cloud.example".into()],
         rotate: false,
     }
@@ -32,9 +34,9 @@ fn prepare() -> PrepareTrust {
 fn synced(guid: &str, kind: IdentityKind, rid: u32, name: &str) -> SyncedIdentity {
     let is_user = kind == IdentityKind::User;
     SyncedIdentity {
-        object_guid: guid.into(),
+        object_guid: guid.parse().unwrap(),
         kind,
-        sid: format!("{DOMAIN_SID}-{rid}"),
+        sid: format!("{DOMAIN_SID}-{rid}").parse().unwrap(),
         account_name: name.into(),
         upn: if is_user {
             format!("{name}@{DOMAIN}")
@@ -50,31 +52,30 @@ fn synced(guid: &str, kind: IdentityKind, rid: u32, name: &str) -> SyncedIdentit
     }
 }
 
-/// Alice in Sales in AllStaff.
+/// Alice, a member of Sales, which is a member of AllStaff.
 fn people() -> ApplyIdentities {
     let upsert = |identity| IdentityChange::Upsert { identity };
     let member = |group: &str, member: &str| IdentityChange::Members {
-        object_guid: group.into(),
-        add: vec![member.into()],
+        object_guid: group.parse().unwrap(),
+        add: vec![member.parse().unwrap()],
         remove: vec![],
+        elsewhere: None,
     };
+    let domain = SyncDomain {
+        dns_name: DOMAIN.into(),
+        flat_name: "CORP".into(),
+        sid: DOMAIN_SID.parse().unwrap(),
+    };
+    let changes = vec![
+        upsert(synced(ALICE, IdentityKind::User, 1104, "alice")),
+        upsert(synced(SALES, IdentityKind::Group, 1200, "Sales")),
+        upsert(synced(ALL_STAFF, IdentityKind::Group, 1201, "AllStaff")),
+        member(SALES, ALICE),
+        member(ALL_STAFF, SALES),
+    ];
     ApplyIdentities {
-        run_id: "99999999-9999-9999-9999-999999999999".into(),
-        domain: SyncDomain {
-            dns_name: DOMAIN.into(),
-            flat_name: "CORP".into(),
-            sid: DOMAIN_SID.into(),
-        },
-        changes: vec![
-            upsert(synced(ALICE, IdentityKind::User, 1104, "alice")),
-            upsert(synced(SALES, IdentityKind::Group, 1200, "Sales")),
-            upsert(synced(ALL_STAFF, IdentityKind::Group, 1201, "AllStaff")),
-            member(SALES, ALICE),
-            member(ALL_STAFF, SALES),
-        ],
         cursor: Some("bookmark".into()),
-        last: true,
-        ..ApplyIdentities::default()
+        ..sync_run(domain, changes)
     }
 }
 
@@ -125,7 +126,7 @@ async fn a_tenant_has_its_defaults_and_is_found_by_any_name() {
     assert_eq!(tenant.domain, "contoso.cloud.example");
     assert_eq!(tenant.realm, "KERBEROS.CONTOSO.CLOUD.EXAMPLE");
     assert_eq!(tenant.top_level_names, ["contoso.cloud.example"]);
-    assert!(tenant.flat_name.len() <= 15 && tenant.sid.starts_with("S-1-5-21-"));
+    assert!(tenant.flat_name.len() <= 15 && tenant.sid.is_account_domain());
     let id = tenant.id.to_string();
     assert!(tenant.kdc_proxy_url.ends_with(&format!("/{id}/kerberos")));
     for name in ["contoso", "CONTOSO", "contoso.cloud.example", &id] {
@@ -257,7 +258,7 @@ async fn a_connector_writes_its_own_domain_and_nothing_else() {
         refusal.message
     );
     assert!(refusal.request_id.is_some());
-    // A tenant that is not its own does not exist for it.
+    // Another tenant is not found.
     let second = crossrealm_api::TenantCreate {
         name: "second".into(),
         ..Default::default()
@@ -299,14 +300,19 @@ async fn a_trust_is_prepared_again_with_the_same_secret_and_confirmed_once() {
         TrustState::Pending
     );
     let mut other = prepare();
-    other.sid = "S-1-5-21-9-9-9".into();
+    other.sid = "S-1-5-21-9-9-9".parse().unwrap();
     let mismatch = admin.prepare_trust("contoso", DOMAIN, &other).await;
     assert_eq!(code(mismatch), Code::TrustSidMismatch);
-    other.sid = "nonsense".into();
-    assert_eq!(
-        code(admin.prepare_trust("contoso", DOMAIN, &other).await),
-        Code::InvalidSid
-    );
+    let mut malformed = serde_json::to_value(prepare()).unwrap();
+    malformed["sid"] = "nonsense".into();
+    let path = format!("/api/v1/tenants/contoso/trusts/{DOMAIN}/prepare");
+    let refusal = service.refusal(&path, &malformed).await;
+    assert_eq!(refusal.code, Code::InvalidSid);
+    assert!(refusal.message.contains("`nonsense`"), "{refusal:?}");
+    malformed["realm"] = 7.into();
+    malformed["sid"] = DOMAIN_SID.into();
+    let refusal = service.refusal(&path, &malformed).await;
+    assert_eq!(refusal.code, Code::InvalidRequest);
 
     let mut done = ConfirmTrust {
         version: 7,
@@ -338,7 +344,7 @@ async fn a_trust_is_prepared_again_with_the_same_secret_and_confirmed_once() {
         Code::TrustNotFound
     );
 
-    // No secret in what was recorded.
+    // The events hold no secret.
     let query = EventQuery::default();
     let events = admin.events("contoso", &query).await.unwrap();
     assert!(
@@ -433,7 +439,7 @@ async fn grants_apply_through_nested_groups() {
         .set_default_permission("contoso", "acct1", &DefaultPermission { role: default })
         .await
         .unwrap();
-    assert_eq!(account.default_permission, default);
+    assert_eq!(account.default_role, default);
     admin
         .revoke("contoso", "acct1", "projects", "AllStaff")
         .await
@@ -474,28 +480,28 @@ async fn a_host_sees_a_change_within_two_seconds() {
     let service = Service::start().await;
     with_share(&service).await;
     let admin = &service.admin;
-    let answer = admin.host_state("contoso", "acct1", None, 0).await.unwrap();
+    let host = service.host("acct1", "fs1").await;
+    let answer = host.host_state("contoso", "acct1", None, 0).await.unwrap();
     let HostStateAnswer::State { etag, state } = answer else {
         panic!()
     };
     assert!(etag.is_some());
     assert_eq!(state.account.aliases, ["files.contoso.com"]);
-    assert_eq!(state.domains[0].sid, DOMAIN_SID);
+    assert_eq!(state.domains[0].sid.to_string(), DOMAIN_SID);
     let keytab = Keytab::from_bytes(state.keytab.expose()).unwrap();
     assert!(
         keytab.entries.iter().any(|e| e.kvno == 1) && keytab.entries.iter().any(|e| e.kvno == 2)
     );
-    let same = admin
+    let same = host
         .host_state("contoso", "acct1", etag.as_deref(), 1)
         .await
         .unwrap();
     assert!(matches!(same, HostStateAnswer::Unchanged));
 
     let waiting = {
-        let (admin, etag) = (admin.clone(), etag.clone());
+        let (host, etag) = (host.clone(), etag.clone());
         tokio::spawn(async move {
-            admin
-                .host_state("contoso", "acct1", etag.as_deref(), 20)
+            host.host_state("contoso", "acct1", etag.as_deref(), 20)
                 .await
         })
     };
@@ -512,7 +518,7 @@ async fn a_host_sees_a_change_within_two_seconds() {
     let HostStateAnswer::State { state, .. } = waiting.await.unwrap().unwrap() else {
         panic!()
     };
-    // Sooner than what was left of its 20 s.
+    // Earlier than at the end of its 20 s.
     assert!(started.elapsed() < Duration::from_secs(15));
     assert_eq!(state.shares[0].grants[0].name, "AllStaff");
 }
@@ -523,7 +529,7 @@ async fn key_rotations_and_keytab_exports_are_recorded() {
     with_share(&service).await;
     let admin = &service.admin;
     let before = admin.storage_account("contoso", "acct1").await.unwrap();
-    assert!(before.keys[0].seals && before.keys[0].name == KeySlot::Kerb1);
+    assert!(before.keys[0].encrypts && before.keys[0].slot == KeySlot::Kerb1);
     let rotate = RotateAccountKey {
         key: KeySlot::Kerb1,
         force: false,
@@ -532,10 +538,10 @@ async fn key_rotations_and_keytab_exports_are_recorded() {
         .rotate_storage_account_key("contoso", "acct1", &rotate)
         .await
         .unwrap();
-    // A service that runs on an exported keytab needs a new export.
+    // A service that uses an exported keytab needs a new export.
     assert!(after.warnings[0].contains("exported keytab"));
     let after = after.account;
-    assert!(after.keys[0].seals && after.keys[0].name == KeySlot::Kerb2);
+    assert!(after.keys[0].encrypts && after.keys[0].slot == KeySlot::Kerb2);
     let keytab = admin
         .storage_account_keytab("contoso", "acct1")
         .await
@@ -669,7 +675,7 @@ async fn a_rotation_returns_the_new_password_and_those_that_ad_may_hold() {
     let second = prepared().await;
     assert_eq!((second.version, second.held.len()), (2, 1));
     assert!(second.held[0].secret == first.secret);
-    // Until it is confirmed, the same one again: a rotation that was killed is finished, not begun anew.
+    // Until it is confirmed, the same password is returned, so that the next run completes a rotation that was killed.
     assert!(prepared().await == second);
     let states: Vec<_> = confirmed(2)
         .await
@@ -687,12 +693,14 @@ async fn the_kerberos_server_object_is_recorded_shown_and_deleted() {
     let admin = &service.admin;
     let seen = RecordKerberosServer {
         flat_name: "CORP".into(),
-        sid: DOMAIN_SID.into(),
+        sid: DOMAIN_SID.parse().unwrap(),
         forest: DOMAIN.into(),
         id: 56754,
         display_name: "krbtgt_56754".into(),
         key_version: 2,
         key_updated_at: 1_700_000_000,
+        account: None,
+        computer: None,
     };
     let nothing = admin.kerberos_server("contoso", DOMAIN).await;
     assert_eq!(code(nothing), Code::KerberosServerNotFound);
@@ -704,7 +712,7 @@ async fn the_kerberos_server_object_is_recorded_shown_and_deleted() {
     let shown = admin.kerberos_server("contoso", DOMAIN).await.unwrap();
     assert_eq!(shown, recorded);
     let mut other = seen;
-    other.sid = "S-1-5-21-9-9-9".into();
+    other.sid = "S-1-5-21-9-9-9".parse().unwrap();
     let refused = admin
         .record_kerberos_server("contoso", DOMAIN, &other)
         .await;

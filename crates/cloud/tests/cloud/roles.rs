@@ -1,27 +1,28 @@
-//! The matrix of who may do what: every role against every kind of endpoint, through the running service.
+//! The access matrix: every role and every kind of endpoint, through the running service.
 
 use crate::common::Service;
 use crossrealm_api::{
-    AdStep, Client, ClientError, Code, ConfirmTrustRotation, ConnectorCreate, EventQuery,
-    HostTokenCreate, PageQuery, PrepareTrust, ResolveNames, RotateTrust, SecretText, ShareCreate,
-    ShareQuota, StorageAccountCreate, TenantCreate, UserCreate,
+    Client, ClientError, Code, ConfirmTrustRotation, ConnectorCreate, EventQuery, HostTokenCreate,
+    PageQuery, ResolveNames, SecretText, ShareCreate, ShareQuota, TenantCreate, UserCreate,
 };
-use crossrealm_directory::{Actor, Directory, MasterKey, NewToken, TokenRole};
+use crossrealm_directory::{Actor, Directory, InstallationNames, MasterKey, NewToken, TokenRole};
 use crossrealm_kdc::TenantId;
-use crossrealm_types::{AdStepPhase, AdministratorRole};
+use crossrealm_types::{
+    AdStep, AdStepPhase, AdministratorRole, PrepareTrust, RotateTrust, StorageAccountCreate,
+};
 
 const DOMAIN: &str = "corp.contoso.com";
 
-/// What a token was let do: the name of each kind of endpoint that did not answer 401 or 403.
+/// The kinds of endpoint that a token may call: those that do not respond with 401 or 403.
 async fn permitted(client: &Client) -> Vec<&'static str> {
     let prepare = PrepareTrust {
         realm: "CORP.CONTOSO.COM".into(),
         flat_name: "CORP".into(),
-        sid: "S-1-5-21-1-2-3".into(),
+        sid: "S-1-5-21-1-2-3".parse().unwrap(),
         top_level_names: vec![],
         rotate: false,
     };
-    // Names that no rule allows: what is permitted is refused later, and changes nothing.
+    // Invalid names: an accepted caller is refused later, and nothing changes.
     let tenant = TenantCreate {
         name: "!".into(),
         ..Default::default()
@@ -182,7 +183,7 @@ async fn permitted(client: &Client) -> Vec<&'static str> {
         Ok(()) => false,
         Err(error) => match error.code().expect("an answer of the API") {
             Code::Unauthenticated | Code::Forbidden => true,
-            // For a token that is confined to a tenant, no other one exists.
+            // To a token that is confined to a tenant, no other tenant exists.
             Code::TenantNotFound => true,
             _ => false,
         },
@@ -213,7 +214,8 @@ async fn each_role_may_do_its_own_and_nothing_else() {
     }
     let key = MasterKey::load(&service.path("master.key")).unwrap();
     let store = format!("sqlite:{}", service.path("crossrealm.db").display());
-    let directory = Directory::open(&store, key).await.unwrap();
+    let names = InstallationNames::new("cloud.example", "login.cloud.example");
+    let directory = Directory::open(&store, key, names).await.unwrap();
     let tenant = TenantId(*contoso.id.as_bytes());
     let may = async |tenant: Option<TenantId>, role: TokenRole| {
         let token = NewToken {
@@ -241,8 +243,6 @@ async fn each_role_may_do_its_own_and_nothing_else() {
         "create share",
         "set quota",
         "keytab",
-        "host state",
-        "other host state",
         "create host token",
     ];
     let rotation = ["rotate trust", "confirm rotation", "AD step"];
@@ -334,7 +334,7 @@ async fn each_role_may_do_its_own_and_nothing_else() {
     let nobody = service.client(&SecretText::new(format!("xr_{}", "0".repeat(64))));
     assert_eq!(permitted(&nobody).await, [""; 0]);
 
-    // Refused attempts are in the audit.
+    // Refused attempts are audited.
     let events = service
         .admin
         .events(
@@ -351,4 +351,9 @@ async fn each_role_may_do_its_own_and_nothing_else() {
             .iter()
             .any(|e| e.action == "api.call" && e.reason == "forbidden")
     );
+    // S15: with the tenant that was asked for.
+    let foreign = events
+        .iter()
+        .find(|e| e.action == "api.call" && e.reason == "tenant_not_found");
+    assert_eq!(foreign.unwrap().target, "GET /api/v1/tenants/second");
 }

@@ -1,10 +1,12 @@
-//! The first run and the start: each failure has its own words, and nothing is overwritten.
+//! Creating an installation and starting the service: each failure has its own message, and nothing is overwritten.
 
 use crate::common::{Service, options};
+use crossrealm_api::TenantCreate;
 use crossrealm_cloud::{Config, InitError, ServeError, Server, init};
+use crossrealm_directory::{Directory, EventFilter, InstallationNames, MasterKey};
 use std::os::unix::fs::PermissionsExt as _;
 
-/// A fresh installation that is not running.
+/// A new installation that is not running.
 async fn installed() -> (tempfile::TempDir, Config) {
     let folder = tempfile::tempdir().unwrap();
     let report = init(&options(folder.path())).await.unwrap();
@@ -98,7 +100,12 @@ async fn an_invalid_base_domain_is_refused_before_anything_is_written() {
     let mut wanted = options(folder.path());
     wanted.base_domain = "not a domain".into();
     let error = init(&wanted).await.unwrap_err();
-    assert!(error.to_string().contains("--base-domain"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("invalid base domain `not a domain`"),
+        "{error}"
+    );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -182,4 +189,93 @@ async fn damaged_and_missing_files_are_named() {
             .contains("crossrealm.toml` is wrong in line 1"),
         "{error}"
     );
+}
+
+/// R3: a zero-byte file in the place of the database, as after a restore that failed, is not filled.
+#[tokio::test]
+async fn an_empty_database_is_refused_with_the_next_step() {
+    let (folder, config) = installed().await;
+    let database = folder.path().join("crossrealm.db");
+    std::fs::write(&database, "").unwrap();
+    let (message, hint) = refused(config).await;
+    assert!(message.contains("holds no installation"), "{message}");
+    let hint = hint.unwrap();
+    assert!(
+        hint.contains("backup") && hint.contains("new installation"),
+        "{hint}"
+    );
+    assert_eq!(std::fs::metadata(&database).unwrap().len(), 0);
+}
+
+/// R7: a database that is deleted or replaced under the running service takes no write that would be gone after the restart,
+/// and `/readyz` says so; `/livez` does not, since the process is alive.
+#[tokio::test]
+async fn a_database_that_is_replaced_while_it_is_served_is_noticed() {
+    for replaced in [false, true] {
+        let service = Service::start().await;
+        service.contoso().await;
+        service.admin.ready().await.unwrap();
+        let database = service.path("crossrealm.db");
+        std::fs::rename(&database, service.path("aside")).unwrap();
+        if replaced {
+            std::fs::copy(service.path("aside"), &database).unwrap();
+        }
+        let wanted = TenantCreate {
+            name: "fabrikam".into(),
+            ..TenantCreate::default()
+        };
+        let error = service.admin.create_tenant(&wanted).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        assert!(error.to_string().contains("deleted or replaced"), "{error}");
+        service.admin.tenants().await.unwrap_err();
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let answer = service.exchange(READY).await;
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            if answer.status == 503 {
+                assert!(body.contains("\"replaced\""), "{body}");
+                break;
+            }
+            assert!(std::time::Instant::now() < until, "{body}");
+        }
+        service.admin.live().await.unwrap();
+        service.end().await;
+    }
+}
+
+const READY: &[u8] = b"GET /readyz HTTP/1.0\r\nHost: login.cloud.example\r\n\r\n";
+
+/// R12: a service that is started on an older copy of its database notices it, since it knows how many heartbeats it wrote.
+#[tokio::test]
+async fn a_restored_database_is_noticed_at_the_start() {
+    let (folder, config) = installed().await;
+    let path = |name: &str| folder.path().join(name);
+    let play = async || {
+        let server = Server::bind(config.clone()).await.unwrap();
+        server.run(async {}).await;
+    };
+    play().await;
+    std::fs::copy(path("crossrealm.db"), path("backup")).unwrap();
+    play().await;
+    let went_back = async || {
+        let key = MasterKey::load(&config.master_key).unwrap();
+        let names = InstallationNames::new("cloud.example", "login.cloud.example");
+        let directory = Directory::open(&config.store, key, names).await.unwrap();
+        let all = EventFilter {
+            limit: 1000,
+            ..EventFilter::default()
+        };
+        let events = directory.events(&all).await.unwrap();
+        directory.close().await;
+        let found = events
+            .iter()
+            .filter(|e| e.event.action == "store.went-back");
+        found.count()
+    };
+    assert_eq!(went_back().await, 0);
+    std::fs::copy(path("backup"), path("crossrealm.db")).unwrap();
+    play().await;
+    assert_eq!(went_back().await, 1);
+    play().await;
+    assert_eq!(went_back().await, 1);
 }

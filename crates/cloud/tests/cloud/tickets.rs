@@ -1,5 +1,5 @@
-//! A ticket through the real endpoint: a referral that AD could have issued, a directory filled through the API, a service
-//! ticket that opens with the exported keytab; and refusals that leave an event.
+//! A ticket through the HTTPS endpoint: from a referral as AD issues it and a directory filled through the API to a service
+//! ticket that the exported keytab decrypts; and refusals with their events.
 
 use crate::common::Service;
 use crate::common::trusted::{ask, event_of, honest, refusal, sync_alice, world};
@@ -74,7 +74,7 @@ async fn refused_users_get_a_reason_and_leave_an_event() {
     let reply = ask(&service, "contoso.cloud.example", &stranger).await;
     assert!(refusal(&reply).contains("identity-not-synced"));
 
-    // Somebody who exists only in the tenant has a SID that no AD vouches for.
+    // AD vouches for no SID of a cloud-only user.
     let carol = UserCreate {
         upn: "alice@contoso.cloud.example".into(),
         display_name: String::new(),
@@ -125,7 +125,7 @@ async fn a_referral_for_one_tenant_is_refused_by_another() {
     };
     service.admin.create_tenant(&second).await.unwrap();
     let message = honest(&mut world);
-    // The envelope names no realm, so that the exchange itself has to see it.
+    // The envelope names no realm, so that the exchange itself must notice.
     let mut body = kkdcp::wrap_reply(&message).unwrap();
     let answer = service.post("second.cloud.example", &body).await;
     assert_eq!(answer.status, 200);

@@ -1,9 +1,10 @@
-//! A whole service in the test's own process: made by `init`, listening on a port of the loopback address.
+//! A whole service in the process of the test: created by `init`, listening on a port of the loopback interface.
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
+pub(crate) mod http2;
 pub(crate) mod trusted;
 
-use crossrealm_api::{Client, SecretText, TenantCreate};
+use crossrealm_api::{Client, ErrorBody, HostTokenCreate, SecretText, TenantCreate};
 use crossrealm_cloud::{Config, InitOptions, Server, init};
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{KrbError, decode};
@@ -35,7 +36,7 @@ pub(crate) struct Service {
     running: JoinHandle<()>,
 }
 
-/// An answer as it came over the wire.
+/// A response as received.
 #[derive(Debug)]
 pub(crate) struct RawAnswer {
     pub status: u16,
@@ -43,7 +44,7 @@ pub(crate) struct RawAnswer {
     pub body: Vec<u8>,
 }
 
-/// The options of a first run in `dir`.
+/// The options of a new installation in `dir`.
 pub(crate) fn options(dir: &Path) -> InitOptions {
     InitOptions {
         dir: dir.to_owned(),
@@ -55,19 +56,19 @@ pub(crate) fn options(dir: &Path) -> InitOptions {
 }
 
 impl Service {
-    /// Starts a fresh installation.
+    /// Starts a new installation.
     pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    /// Starts a fresh installation with a changed configuration.
+    /// Starts a new installation with a changed configuration.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         init(&options(folder.path())).await.unwrap();
         Self::serve(folder, change).await
     }
 
-    /// Starts a fresh installation on this database.
+    /// Starts a new installation on this database.
     pub(crate) async fn start_on(store: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = InitOptions {
@@ -78,7 +79,7 @@ impl Service {
         Self::serve(folder, |_| {}).await
     }
 
-    /// Starts another node of this installation, from a copy of its folder.
+    /// Starts another node of this installation, from a copy of its directory.
     pub(crate) async fn another_node(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut copy = crossrealm_programs::command("cp");
@@ -87,7 +88,7 @@ impl Service {
         Self::serve(folder, |_| {}).await
     }
 
-    /// Serves the installation in this folder.
+    /// Serves the installation in this directory.
     pub(crate) async fn serve(folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let path = |name: &str| folder.path().join(name);
         let mut config = Config::load(&path("crossrealm.toml")).unwrap();
@@ -112,7 +113,7 @@ impl Service {
         }
     }
 
-    /// Ends the service as SIGTERM does, and waits for its end.
+    /// Stops the service like SIGTERM does, and waits until it has ended.
     pub(crate) async fn end(self) {
         self.stop.send(()).unwrap();
         self.running.await.unwrap();
@@ -123,45 +124,41 @@ impl Service {
         client(self.address, token.expose(), &self.ca_pem)
     }
 
-    /// A client that has no token.
+    /// A client with a new host token of an account of `contoso`.
+    pub(crate) async fn host(&self, account: &str, name: &str) -> Client {
+        let new = HostTokenCreate { name: name.into() };
+        let made = self.admin.create_host_token("contoso", account, &new);
+        self.client(&made.await.unwrap().token)
+    }
+
+    /// A client without a token.
     pub(crate) fn client_without_token(&self) -> Client {
         let url = format!("https://{}", self.address);
         Client::new(&url, None, Some(&self.ca_pem)).unwrap()
     }
 
-    /// The folder of the installation.
+    /// The path of a file of the installation.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// A TLS connection on which the test speaks for itself.
+    /// A TLS connection for requests that the test writes itself.
     pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
         self.connect_from(Ipv4Addr::LOCALHOST.into()).await
     }
 
     /// The same from another address of this machine.
     pub(crate) async fn connect_from(&self, from: IpAddr) -> TlsStream<TcpStream> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&self.ca_pem) {
-            roots.add(certificate.unwrap()).unwrap();
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::new(from, 0)).unwrap();
-        let stream = socket.connect(self.address).await.unwrap();
-        let name = ServerName::try_from("login.cloud.example").unwrap();
-        TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await
-            .unwrap()
+        connect(self.address, from, &self.ca_pem, &[]).await
     }
 
-    /// Sends bytes and reads until the service closes the connection.
+    /// The same with these protocols on offer.
+    pub(crate) async fn connect_with(&self, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+        let from = Ipv4Addr::LOCALHOST.into();
+        connect(self.address, from, &self.ca_pem, protocols).await
+    }
+
+    /// Sends bytes, and reads until the service closes the connection.
     pub(crate) async fn exchange(&self, request: &[u8]) -> RawAnswer {
         self.exchange_from(Ipv4Addr::LOCALHOST.into(), request)
             .await
@@ -170,7 +167,7 @@ impl Service {
     /// The same from another address of this machine.
     pub(crate) async fn exchange_from(&self, from: IpAddr, request: &[u8]) -> RawAnswer {
         let mut stream = self.connect_from(from).await;
-        // The service may answer and close before it has read everything.
+        // The service may respond and close the connection before it has read everything.
         let _ = stream.write_all(request).await;
         let _ = stream.flush().await;
         let mut bytes = Vec::new();
@@ -178,18 +175,32 @@ impl Service {
         RawAnswer::parse(&bytes)
     }
 
-    /// Posts a body to the KDC proxy as MIT's client does: HTTP/1.0, one request, read to the end.
+    /// Posts a body to the KDC proxy like MIT's client: HTTP/1.0, one request, read to the end.
     pub(crate) async fn post(&self, tenant: &str, body: &[u8]) -> RawAnswer {
         self.exchange(&post(tenant, body)).await
     }
 
-    /// The honest answer to an AS-REQ is a KRB-ERROR that says that sign-in is on-premises.
+    /// An AS-REQ must be answered by the KRB-ERROR that refers users to their on-premises sign-in.
     pub(crate) async fn still_serves(&self) {
         let answer = self
             .post("contoso.cloud.example", &envelope(&as_req()))
             .await;
         assert_eq!(answer.status, 200, "{answer:?}");
         says_where_to_sign_in(&kkdcp::open_reply(&answer.body).unwrap());
+    }
+
+    /// Posts a body that the typed client cannot send, as the administrator; it must be refused.
+    pub(crate) async fn refusal(&self, path: &str, body: &serde_json::Value) -> ErrorBody {
+        let ca = reqwest::Certificate::from_pem(&self.ca_pem).unwrap();
+        let http = reqwest::Client::builder().tls_certs_only([ca]).build();
+        let url = format!("https://localhost:{}{path}", self.address.port());
+        let token = std::fs::read_to_string(self.path("admin.token")).unwrap();
+        let request = http.unwrap().post(url).bearer_auth(token.trim());
+        let answer = request
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let answer = answer.send().await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
     /// Creates the tenant `contoso`.
@@ -203,7 +214,7 @@ impl Service {
 }
 
 impl RawAnswer {
-    fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n");
         let Some(end) = end else {
             return Self {
@@ -229,12 +240,40 @@ impl RawAnswer {
     }
 }
 
-fn client(address: SocketAddr, token: &str, ca_pem: &[u8]) -> Client {
+/// A TLS connection from an address of this machine, which offers these protocols (RFC 7301).
+pub(crate) async fn connect(
+    to: SocketAddr,
+    from: IpAddr,
+    ca_pem: &[u8],
+    protocols: &[&[u8]],
+) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca_pem) {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(from, 0)).unwrap();
+    let stream = socket.connect(to).await.unwrap();
+    let name = ServerName::try_from("login.cloud.example").unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .unwrap()
+}
+
+pub(crate) fn client(address: SocketAddr, token: &str, ca_pem: &[u8]) -> Client {
     let url = format!("https://{address}");
     Client::new(&url, Some(SecretText::new(token)), Some(ca_pem)).unwrap()
 }
 
-/// A request to the KDC proxy as MIT's client makes it.
+/// A request to the KDC proxy like MIT's client writes it.
 pub(crate) fn post(tenant: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST /{tenant}/kerberos HTTP/1.0\r\nCache-Control: no-cache\r\nPragma: no-cache\r\n\
@@ -244,7 +283,7 @@ pub(crate) fn post(tenant: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// A message in the envelope of the KDC proxy.
+/// A KDC-PROXY-MESSAGE ([MS-KKDCP] 2.2.2).
 pub(crate) fn envelope(message: &[u8]) -> Vec<u8> {
     kkdcp::wrap_request(message, REALM).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Tickets for the tenant of [`crossrealm_testkit::trusted_tenant`], asked for as a client does, and the events they leave.
+//! Tickets for the tenant of [`crossrealm_testkit::trusted_tenant`], requested like a client does, and their events.
 
 use super::Service;
 use crossrealm_api::{Event, EventQuery, IdentityChange};
@@ -9,9 +9,9 @@ use crossrealm_testkit::two_realms::{TENANT_REALM, TwoRealms};
 use crossrealm_types::IdentityState;
 use std::time::{Duration, Instant};
 
-/// Writes alice as the sync agent would.
+/// Writes alice like the sync agent.
 pub(crate) async fn sync_alice(service: &Service, world: &TwoRealms, state: IdentityState) {
-    let identity = crossrealm_api::SyncedIdentity {
+    let identity = crossrealm_types::SyncedIdentity {
         state,
         ..trusted_tenant::alice(world)
     };
@@ -21,7 +21,7 @@ pub(crate) async fn sync_alice(service: &Service, world: &TwoRealms, state: Iden
         .unwrap();
 }
 
-/// The tenant with its trust, and the realms that make alice's referrals.
+/// A tenant with its trust, and the realms that issue alice's referrals.
 pub(crate) async fn world(service: &Service) -> TwoRealms {
     trusted_tenant::create(&service.admin).await.unwrap()
 }

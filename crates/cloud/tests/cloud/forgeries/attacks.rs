@@ -1,4 +1,4 @@
-//! The table: each attack with its expected answer, and what looks like one and is harmless.
+//! The table of attacks with their expected answers, and of requests that only look like attacks.
 
 use super::{ADMINISTRATOR, BOB_DISABLED, CAROL_DELETED, CROWD, STAFF};
 use crossrealm_krb::crypto::{Enctype, Key};
@@ -11,21 +11,21 @@ use crossrealm_testkit::trusted_tenant::now;
 use crossrealm_testkit::two_realms::{Referral, RequestDraft, TENANT_REALM, TwoRealms};
 use crossrealm_types::Sid;
 
-/// An attack, the error code of RFC 4120 §7.5.9 by its own number, the reason, and how it is made.
+/// An attack: its name, the error code as RFC 4120 §7.5.9 numbers it, the reason, and the request.
 pub(super) type Attack = (
     &'static str,
     i32,
     &'static str,
     fn(&mut TwoRealms) -> Vec<u8>,
 );
-/// What must be served, since it is AD's to vouch for or ours to leave out, and how it is made.
+/// A request that must be answered with a ticket, because AD vouches for its content or we ignore it.
 pub(super) type Harmless = (&'static str, fn(&mut TwoRealms) -> Vec<u8>);
 
 pub(super) fn key(byte: u8) -> Key {
     Key::new(Enctype::Aes256Sha1, &[byte; 32]).unwrap()
 }
 
-/// An honest request with one thing changed in the referral or the request before they are signed and sealed.
+/// An honest request with one change in the referral or in the request, made before encryption and signature.
 pub(super) fn forged(
     world: &mut TwoRealms,
     edit: impl FnOnce(&mut Referral, &mut RequestDraft),
@@ -37,7 +37,7 @@ pub(super) fn forged(
     world.request(ticket, ask)
 }
 
-/// The SID that the PAC says the client has, in each buffer that says so.
+/// Sets the client's SID in every buffer of the PAC that holds it.
 pub(super) fn identify(referral: &mut Referral, sid: &Sid) {
     for buffer in referral.pac.as_mut().unwrap() {
         match buffer {
@@ -63,9 +63,9 @@ pub(super) fn rename(referral: &mut Referral, ask: &mut RequestDraft, name: &str
     }
 }
 
-/// A referral that AD would issue to another of its users.
+/// A referral that AD would issue to another user.
 pub(super) fn of_user(world: &mut TwoRealms, rid: u32, name: &'static str) -> Vec<u8> {
-    let sid = world.trust.domains[0].sid.with_rid(rid).unwrap();
+    let sid = world.trust.forest.domains[0].sid.with_rid(rid).unwrap();
     forged(world, |r, a| {
         identify(r, &sid);
         rename(r, a, name);
@@ -98,7 +98,7 @@ pub(super) fn logon_info(referral: &mut Referral) -> &mut crossrealm_krb::pac::L
     found.unwrap()
 }
 
-/// The offset of a buffer's entry in the PAC's head, [MS-PAC] 2.3 and 2.4.
+/// The offset of a buffer's PAC_INFO_BUFFER, [MS-PAC] 2.3 and 2.4.
 pub(super) fn entry(pac: &[u8], kind: u32) -> usize {
     let word = |at: usize| u32::from_le_bytes(pac[at..at + 4].try_into().unwrap());
     let count = word(0) as usize;
@@ -583,7 +583,7 @@ pub(super) const HARMLESS: &[Harmless] = &[
         })
     }),
     ("groups that the directory does not grant", |w| {
-        let domain = w.trust.domains[0].sid.clone();
+        let domain = w.trust.forest.domains[0].sid.clone();
         let groups: Vec<Sid> = [512, 519, 1299]
             .iter()
             .map(|rid| domain.with_rid(*rid).unwrap())

@@ -1,14 +1,13 @@
-//! Forgeries of our own encoder through the real HTTPS endpoint: for each attack the exact KRB error code, reason and event,
-//! and afterwards an honest ticket. `conformance` sends its own, made by Samba's library; these share no code with them.
+//! Forgeries of our own encoder through the HTTPS endpoint: each attack gets the exact error code, reason and event, and an
+//! honest request is answered afterwards. `conformance` sends forgeries made by Samba's library, which share no code with
+//! these.
 
 mod attacks;
 use self::attacks::{CLIENT, HARMLESS, PAC, REQUEST, TICKET, forged, of_user};
 
 use crate::common::Service;
 use crate::common::trusted::{ask, world};
-use crossrealm_api::{
-    ApplyIdentities, EventQuery, IdentityChange, SyncedIdentity, TenantCreate, TenantPolicy,
-};
+use crossrealm_api::{EventQuery, IdentityChange, TenantCreate, TenantPolicy};
 use crossrealm_kdc::{Event, EventId, ServiceKey, TenantId};
 use crossrealm_krb::keytab::Keytab;
 use crossrealm_krb::kkdcp;
@@ -16,8 +15,9 @@ use crossrealm_krb::messages::{AuthorizationDataElement, KrbError, PrincipalName
 use crossrealm_krb::pac::Pac;
 use crossrealm_testkit::trusted_tenant::{self, DOMAIN, now};
 use crossrealm_testkit::two_realms::{Ending, Granted, TwoRealms};
-use crossrealm_types::{EventOutcome, IdentityKind, IdentityState, Sid};
+use crossrealm_types::{EventOutcome, IdentityKind, IdentityState, Sid, SyncedIdentity};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// RIDs of the domain. Alice is 1104.
 const BOB_DISABLED: u32 = 1105;
@@ -25,7 +25,7 @@ const CAROL_DELETED: u32 = 1106;
 const CROWD: u32 = 1107;
 const ADMINISTRATOR: u32 = 500;
 const STAFF: u32 = 1200;
-/// More groups than a ticket may hold.
+/// More groups than a ticket can hold.
 const GROUPS: u32 = 1011;
 const FIRST_GROUP: u32 = 20_000;
 
@@ -34,7 +34,7 @@ fn identity(rid: u32, kind: IdentityKind, name: &str, domain: &Sid) -> SyncedIde
     SyncedIdentity {
         object_guid: guid(rid),
         kind,
-        sid: domain.with_rid(rid).unwrap().to_string(),
+        sid: domain.with_rid(rid).unwrap(),
         account_name: name.into(),
         upn: if is_user {
             format!("{name}@corp.contoso.com")
@@ -50,8 +50,10 @@ fn identity(rid: u32, kind: IdentityKind, name: &str, domain: &Sid) -> SyncedIde
     }
 }
 
-fn guid(rid: u32) -> String {
+fn guid(rid: u32) -> Uuid {
     format!("00000000-0000-0000-0000-{rid:012}")
+        .parse()
+        .unwrap()
 }
 
 async fn apply(service: &Service, world: &TwoRealms, changes: Vec<IdentityChange>) {
@@ -62,9 +64,9 @@ async fn apply(service: &Service, world: &TwoRealms, changes: Vec<IdentityChange
     }
 }
 
-/// The people that the attacks speak of, and alice with her groups.
+/// Creates the users of the attacks, and alice with her groups.
 async fn people(service: &Service, world: &TwoRealms) {
-    let domain = &world.trust.domains[0].sid;
+    let domain = &world.trust.forest.domains[0].sid;
     let upsert = |rid, kind, name: &str| IdentityChange::Upsert {
         identity: identity(rid, kind, name, domain),
     };
@@ -72,6 +74,7 @@ async fn people(service: &Service, world: &TwoRealms) {
         object_guid: guid(group),
         add: vec![guid(member)],
         remove: vec![],
+        elsewhere: None,
     };
     let (user, group) = (IdentityKind::User, IdentityKind::Group);
     let mut bob = identity(BOB_DISABLED, user, "bob", domain);
@@ -97,7 +100,7 @@ async fn people(service: &Service, world: &TwoRealms) {
     apply(service, world, changes).await;
 }
 
-/// Opens a reply as the client and the service would.
+/// Decrypts a reply like the client and the service.
 fn opened(world: &TwoRealms, reply: Vec<u8>, fast: bool) -> Result<Granted, Box<KrbError>> {
     let event = Event {
         id: EventId([0; 16]),
@@ -119,7 +122,7 @@ fn opened(world: &TwoRealms, reply: Vec<u8>, fast: bool) -> Result<Granted, Box<
         .map_err(|refused| Box::new(refused.0))
 }
 
-/// A ticket for alice: her SIDs and groups of the directory and no others, within every bound.
+/// A ticket for alice holds her SIDs and groups from the directory, no others, within every bound.
 fn is_alices(name: &str, world: &TwoRealms, reply: Vec<u8>) {
     let granted = opened(world, reply, false).unwrap_or_else(|error| panic!("{name}: {error:?}"));
     let elements = granted.enc_part.authorization_data.as_ref().unwrap();
@@ -135,7 +138,7 @@ fn is_alices(name: &str, world: &TwoRealms, reply: Vec<u8>) {
         .map(ToString::to_string)
         .collect();
     rids.dedup();
-    let domain = &world.trust.domains[0].sid;
+    let domain = &world.trust.forest.domains[0].sid;
     let wanted = ["1104", "513", "1200", "1201"].map(|rid| format!("{domain}-{rid}"));
     assert_eq!(rids, wanted, "{name}");
     let never = flags::OK_AS_DELEGATE
@@ -155,7 +158,7 @@ fn is_alices(name: &str, world: &TwoRealms, reply: Vec<u8>) {
     );
 }
 
-/// The reason and the event's id of a refusal's text: `… [reason, event id]`.
+/// The reason and the event id in the text of a refusal: `… [reason, event id]`.
 fn reason_and_id(error: &KrbError) -> (String, String) {
     let text = error.e_text.as_ref().unwrap().as_str();
     let (_, inside) = text.trim_end_matches(']').rsplit_once('[').unwrap();
@@ -163,7 +166,7 @@ fn reason_and_id(error: &KrbError) -> (String, String) {
     (reason.into(), id.into())
 }
 
-/// The tenant with everybody in it; `world` opens what its storage account's key sealed.
+/// The tenant with all users; `world` can decrypt tickets for its storage account.
 async fn prepared(service: &Service) -> TwoRealms {
     let mut world = world(service).await;
     people(service, &world).await;
@@ -208,7 +211,7 @@ async fn every_forgery_is_refused_for_its_own_reason_and_honest_requests_are_ser
     has_events(&service, expected).await;
 }
 
-/// Waits for the event of each refusal, which must say the same.
+/// Waits for the event of each refusal, with the same code and reason.
 async fn has_events(service: &Service, expected: Vec<(&str, &str, String)>) {
     let query = EventQuery {
         limit: Some(1000),
@@ -257,7 +260,7 @@ async fn a_referral_for_one_tenant_is_refused_by_another_with_the_same_ad() {
         let error: KrbError = decode(&kkdcp::open_reply(&answer.body).unwrap()).unwrap();
         (error.error_code, reason_and_id(&error).0)
     };
-    // As it is, then relabelled so that its label fits the other tenant: the key does not.
+    // Unchanged, and then with the realm replaced by the other tenant's: the key stays wrong.
     let message = forged(&mut world, |_, a| a.body.realm = realm.into());
     assert_eq!(send(&message).await, (35, "ticket-not-for-us".into()));
     let message = forged(&mut world, |r, a| {
@@ -276,18 +279,13 @@ async fn built_in_accounts_get_tickets_only_if_the_tenant_allows_it() {
     let mut world = prepared(&service).await;
     let shown = service.admin.tenant("contoso").await.unwrap();
     assert!(!shown.allow_low_rids);
-    let sid = world.trust.domains[0].sid.clone();
+    let sid = world.trust.forest.domains[0].sid.clone();
     let upsert = IdentityChange::Upsert {
         identity: identity(ADMINISTRATOR, IdentityKind::User, "Administrator", &sid),
     };
-    // Without the opt-in neither the directory nor the KDC takes it.
-    let changes = ApplyIdentities {
-        run_id: "99999999-9999-9999-9999-999999999998".into(),
-        domain: trusted_tenant::sync_domain(&world),
-        changes: vec![upsert.clone()],
-        last: true,
-        ..ApplyIdentities::default()
-    };
+    // Without the opt-in, neither the directory nor the KDC accepts the user.
+    let domain = trusted_tenant::sync_domain(&world);
+    let changes = trusted_tenant::sync_run(domain, vec![upsert.clone()]);
     let result = service
         .admin
         .apply_identities("contoso", DOMAIN, &changes)
@@ -318,7 +316,7 @@ async fn built_in_accounts_get_tickets_only_if_the_tenant_allows_it() {
         "Administrator"
     );
 
-    // The opt-in can be taken back, and then counts no more.
+    // After the opt-in is withdrawn, the user is refused again.
     service
         .admin
         .set_tenant_policy("contoso", &policy(false))

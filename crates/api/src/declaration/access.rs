@@ -39,52 +39,52 @@ const ALL: &[AdministratorRole] = &[
 ];
 
 /// Everybody, without a token.
-pub(super) const PUBLIC: Option<Access> = None;
+pub(crate) const PUBLIC: Option<Access> = None;
 /// Any valid token.
-pub(super) const KNOWN: Option<Access> = Some(Access {
+pub(crate) const KNOWN: Option<Access> = Some(Access {
     connector: true,
     host: true,
     ..roles(ALL)
 });
 /// Read what holds no secret.
-pub(super) const READ: Option<Access> = Some(roles(ALL));
+pub(crate) const READ: Option<Access> = Some(roles(ALL));
 /// Read what belongs to no tenant and holds no secret.
-pub(super) const READ_INSTALLATION: Option<Access> = Some(Access {
+pub(crate) const READ_INSTALLATION: Option<Access> = Some(Access {
     confined: false,
     ..roles(&[GlobalAdministrator, Reader])
 });
 /// Create and delete tenants.
-pub(super) const MANAGE_TENANTS: Option<Access> = Some(Access {
+pub(crate) const MANAGE_TENANTS: Option<Access> = Some(Access {
     confined: false,
     ..roles(&[GlobalAdministrator])
 });
 /// Create, reset and delete administrators; those of one tenant where the token is confined to it.
-pub(super) const MANAGE_ADMINISTRATORS: Option<Access> = Some(roles(&[GlobalAdministrator]));
+pub(crate) const MANAGE_ADMINISTRATORS: Option<Access> = Some(roles(&[GlobalAdministrator]));
 /// Create, change and delete trusts, and read their passwords.
-pub(super) const MANAGE_TRUSTS: Option<Access> = Some(roles(&[GlobalAdministrator]));
+pub(crate) const MANAGE_TRUSTS: Option<Access> = Some(roles(&[GlobalAdministrator]));
 /// Rotate the key of a trust that is set up, read its passwords for that, and report what was changed in AD.
-pub(super) const ROTATE_TRUSTS: Option<Access> = Some(Access {
+pub(crate) const ROTATE_TRUSTS: Option<Access> = Some(Access {
     trust_rotation: true,
     ..roles(&[GlobalAdministrator])
 });
 /// Create and delete connectors and cloud-only users.
-pub(super) const MANAGE_IDENTITIES: Option<Access> =
+pub(crate) const MANAGE_IDENTITIES: Option<Access> =
     Some(roles(&[GlobalAdministrator, HybridIdentityAdministrator]));
 /// Read and write the identities of one AD domain.
-pub(super) const SYNC_IDENTITIES: Option<Access> = Some(Access {
+pub(crate) const SYNC_IDENTITIES: Option<Access> = Some(Access {
     connector: true,
     ..roles(&[GlobalAdministrator, HybridIdentityAdministrator])
 });
 /// Manage storage accounts, shares and service principals, and export their keys.
-pub(super) const MANAGE_STORAGE: Option<Access> =
+pub(crate) const MANAGE_STORAGE: Option<Access> =
     Some(roles(&[GlobalAdministrator, StorageAdministrator]));
-/// Serve one storage account.
-pub(super) const SERVE_FILES: Option<Access> = Some(Access {
+/// Serve one storage account: its SMB hosts alone, for the answer holds keys and a report speaks for one host.
+pub(crate) const SERVE_FILES: Option<Access> = Some(Access {
     host: true,
-    ..roles(&[GlobalAdministrator, StorageAdministrator])
+    ..roles(&[])
 });
 /// Resolve names and SIDs for a storage account.
-pub(super) const RESOLVE_NAMES: Option<Access> = Some(Access {
+pub(crate) const RESOLVE_NAMES: Option<Access> = Some(Access {
     host: true,
     ..roles(ALL)
 });

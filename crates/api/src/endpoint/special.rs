@@ -1,9 +1,9 @@
-//! The calls that are more than one request and its answer.
+//! The client's methods that are more than one request and its answer.
 
-use super::error::ClientError;
-use super::transport::Client;
-use crate::endpoint::{Health, ShowHostState};
-use crate::{HostState, HostStateQuery, MAX_PAGE, PageQuery, SyncedIdentity};
+use super::table::{Health, ShowHostState};
+use crate::client::{Client, ClientError};
+use crate::{HostState, HostStateQuery, MAX_PAGE, PageQuery};
+use crossrealm_types::SyncedIdentity;
 
 /// The answer to a request for the host state.
 #[derive(Clone, Debug)]
@@ -57,11 +57,11 @@ impl Client {
     ) -> Result<(), ClientError> {
         while group.more_members {
             let query = PageQuery {
-                after: group.members.last().cloned(),
+                after: group.members.last().map(ToString::to_string),
                 limit: Some(MAX_PAGE),
             };
             let page = self
-                .domain_members(tenant, domain, &group.object_guid, &query)
+                .domain_members(tenant, domain, &group.object_guid.to_string(), &query)
                 .await?;
             group.more_members = page.next.is_some() && !page.items.is_empty();
             group.members.extend(page.items);

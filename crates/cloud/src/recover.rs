@@ -1,0 +1,41 @@
+//! `crossrealm admin recover`: lets a global administrator enrol anew, for the holder of the machine's master key and
+//! database. It needs no running service and no other administrator.
+
+use crate::config::Config;
+use crate::serve::ServeError;
+use crossrealm_directory::{Directory, MasterKey};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// What a recovered administrator needs.
+pub struct Recovered {
+    /// Their name.
+    pub upn: String,
+    /// The code to enrol with, shown once.
+    pub enrolment_code: Zeroizing<String>,
+    /// Until when it works, Unix seconds.
+    pub code_expires_at: Option<i64>,
+}
+
+/// Resets the credentials of a global administrator of the installation of this configuration file, or creates one.
+///
+/// # Errors
+///
+/// [`ServeError`] if the installation cannot be opened, or refuses the name.
+pub async fn recover(config: &Path, upn: &str) -> Result<Recovered, ServeError> {
+    let config = Config::load(config)?;
+    let master_key = MasterKey::load(&config.master_key)?;
+    match config.database_file() {
+        Some(path) if !path.exists() => return Err(ServeError::NoDatabase(path.to_owned())),
+        _ => {}
+    }
+    let directory = Directory::open(&config.store, master_key, config.names()).await?;
+    let recovered = directory.recover_administrator(upn).await;
+    directory.close().await;
+    let (enrolment_code, info) = recovered?;
+    Ok(Recovered {
+        upn: info.upn,
+        enrolment_code,
+        code_expires_at: info.code_expires_at,
+    })
+}

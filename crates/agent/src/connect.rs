@@ -7,8 +7,9 @@ use crate::error::AgentError;
 use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::dc::Choice;
 use crossrealm_onprem::lsa::{Lsa, LsaError};
+use crossrealm_onprem::rpc::{LsaPipe, NetlogonPipe};
 use crossrealm_onprem::session::Session;
-use crossrealm_onprem::smb::{self, LsaPipe, NetlogonPipe};
+use crossrealm_onprem::smb;
 use std::net::SocketAddr;
 
 /// An AD domain, and who speaks to it.

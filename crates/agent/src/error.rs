@@ -8,7 +8,7 @@ use crossrealm_onprem::kerberos_server::ObjectRefusal;
 use crossrealm_onprem::lsa::LsaError;
 use crossrealm_onprem::nrpc::NetlogonError;
 use crossrealm_onprem::trust::{ApplyError, TrustRefusal};
-use crossrealm_types::AdStepPhase;
+use crossrealm_types::{AdStepPhase, Sid};
 
 /// Why an operation failed. The message names no option and no command: the caller knows its own, and adds the hint.
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +72,6 @@ pub enum AgentError {
         /// Whose token it is.
         name: String,
     },
-    /// The service returned something else than a SID.
-    #[error("unusable answer from the service: `{0}` is not a SID")]
-    BadSid(String),
     /// The tenant has recorded the domain with another SID.
     #[error(
         "the tenant has recorded `{domain}` with the SID `{recorded}`, but its SID is `{found}`"
@@ -83,9 +80,9 @@ pub enum AgentError {
         /// The domain's DNS name.
         domain: String,
         /// The SID that the tenant has recorded.
-        recorded: String,
+        recorded: Sid,
         /// The SID that AD returned.
-        found: String,
+        found: Sid,
     },
     /// A sync run would delete or disable more identities than accepted. Nothing was changed.
     #[error(
@@ -144,6 +141,15 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// Whether the domain holds the agent's own password or key for wrong.
+    pub fn refuses_credentials(&self) -> bool {
+        match self {
+            Self::Onprem(error) => error.refuses_credentials(),
+            Self::Step { source, .. } => source.refuses_credentials(),
+            _ => false,
+        }
+    }
+
     /// Whether AD refused the step, so that nothing of it was done; else it may have been done.
     pub fn is_refusal(&self) -> bool {
         match self {

@@ -8,15 +8,7 @@ use crate::progress::Progress;
 use crossrealm_api::{Client, Tenant};
 use crossrealm_onprem::gpo::{GpoStep, Observed, Policies, Wanted, plan, plan_removal};
 use crossrealm_onprem::session::Session;
-
-/// What the group policy object holds, and where it applies.
-#[derive(Clone, Copy, Debug)]
-pub struct PolicyOptions<'a> {
-    /// The contents of `Registry.pol`.
-    pub settings: &'a [u8],
-    /// The account names of the groups and computers that it applies to; empty for every computer.
-    pub apply_to: &'a [String],
-}
+use crossrealm_onprem::trust::AdNames;
 
 /// The group policy object of a tenant in a domain.
 pub struct GroupPolicy<'a> {
@@ -71,13 +63,26 @@ impl<'a> GroupPolicy<'a> {
         format!("Crossrealm: {}", self.tenant.name)
     }
 
-    /// The steps to an object with these settings.
+    /// The names of the forest that no computer may map to the tenant's realm.
+    ///
+    /// # Errors
+    /// Where AD cannot be read.
+    pub async fn ad_names(&mut self) -> Result<AdNames, AgentError> {
+        Ok(self.policies.ad_names().await?)
+    }
+
+    /// The steps to an object with these settings (`Registry.pol`) that applies to the groups and computers with these account
+    /// names; if there are none, to every computer.
     ///
     /// # Errors
     /// [`AgentError::NoAccount`], or AD's.
-    pub async fn plan(&mut self, options: &PolicyOptions<'_>) -> Result<Vec<GpoStep>, AgentError> {
+    pub async fn plan(
+        &mut self,
+        settings: Vec<u8>,
+        accounts: &[String],
+    ) -> Result<Vec<GpoStep>, AgentError> {
         let mut apply_to = Vec::new();
-        for account in options.apply_to {
+        for account in accounts {
             let sid = self.policies.sid_of(account).await?;
             let sid = sid.ok_or_else(|| AgentError::NoAccount(account.clone()))?;
             if !apply_to.contains(&sid) {
@@ -86,7 +91,7 @@ impl<'a> GroupPolicy<'a> {
         }
         let wanted = Wanted {
             name: self.name(),
-            settings: options.settings.to_vec(),
+            settings,
             link: self.link.clone(),
             apply_to,
         };

@@ -5,9 +5,9 @@
 
 use crate::error::AgentError;
 use crate::progress::{Event, Progress};
-use crossrealm_api::{AdStep, Client, MAX_AD_REASON, MAX_AD_STEP};
+use crossrealm_api::Client;
 use crossrealm_onprem::session::Session;
-use crossrealm_types::AdStepPhase;
+use crossrealm_types::{AdStep, AdStepPhase, MAX_AD_REASON, MAX_AD_STEP};
 
 /// Reports every step of one run.
 pub struct Journal<'a> {

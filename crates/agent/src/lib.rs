@@ -7,10 +7,12 @@
 //! options, prompts for nothing and prints nothing: it returns an [`error::AgentError`] and reports through
 //! [`progress::Progress`].
 
+pub mod comparison;
 pub mod connect;
 pub mod error;
 pub mod finding;
 pub mod gpo;
+mod holder;
 pub mod journal;
 pub mod kerberos_server;
 pub mod progress;

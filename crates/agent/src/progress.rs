@@ -1,10 +1,10 @@
 //! What an operation reports to its caller while it runs.
 
+use crate::comparison::Comparison;
 use crate::error::AgentError;
 use crate::finding::Finding;
-use crate::sync::comparison::Comparison;
-use crossrealm_api::ApplyIdentitiesResult;
 use crossrealm_onprem::error::OnpremError;
+use crossrealm_types::ApplyIdentitiesResult;
 use std::time::Duration;
 
 /// Receives what an operation reports while it runs.
@@ -47,6 +47,12 @@ pub enum Event<'a> {
         error: &'a AgentError,
         /// The pause before the next attempt.
         retry_in: Duration,
+    },
+    /// The domain holds the agent's password or key for wrong. The agent stops until it changes, since each further attempt
+    /// would count towards the lockout of its account.
+    CredentialsRefused {
+        /// The domain's answer.
+        error: &'a AgentError,
     },
     /// AD has a new trust key, and the tenant has recorded it.
     TrustKeyRotated {

@@ -1,8 +1,8 @@
 //! What the tenant has recorded of the domain, and who may change it.
 
 use crate::error::AgentError;
-use crossrealm_api::{Client, ClientError, Code, KerberosServer, Tenant, Trust};
-use crossrealm_types::{AdministratorRole, Sid};
+use crossrealm_api::{Client, ClientError, Code};
+use crossrealm_types::{AdministratorRole, KerberosServer, Trust};
 
 /// Refuses a token that may not change trusts, before AD is changed.
 ///
@@ -33,12 +33,6 @@ pub(crate) async fn kerberos_server(
 ) -> Result<Option<KerberosServer>, AgentError> {
     let record = client.kerberos_server(tenant, domain).await;
     found(record, Code::KerberosServerNotFound)
-}
-
-/// The tenant's own SID.
-pub(crate) fn sid(tenant: &Tenant) -> Result<Sid, AgentError> {
-    let parsed = tenant.sid.parse();
-    parsed.map_err(|_| AgentError::BadSid(tenant.sid.clone()))
 }
 
 fn found<T>(answer: Result<T, ClientError>, missing: Code) -> Result<Option<T>, AgentError> {

@@ -1,4 +1,4 @@
-//! DOMAIN-CREDENTIALS: a password, a keytab, or the caller's current tickets.
+//! Credentials for a domain: a password, a keytab, or the caller's current tickets.
 
 use crate::error::{CredentialsError, OnpremError};
 use crate::kdc::Kdcs;
@@ -13,10 +13,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// A ticket that ends sooner than this is not worth starting with, in seconds.
+/// The least lifetime that a cached ticket-granting ticket must have left, in seconds: a run should not outlive it.
 const MIN_LIFETIME_S: i64 = 60;
 
-/// The credentials for the directory.
+/// How the caller authenticates to the domain.
 #[derive(Clone)]
 pub enum DomainCredentials {
     /// A user (`user@corp.contoso.com`, `CORP\user` or `user`) and the password.
@@ -30,18 +30,30 @@ pub enum DomainCredentials {
     Keytab {
         /// The file.
         path: PathBuf,
-        /// Whose key; where absent the first principal of the domain's realm in it.
+        /// The principal; `None` for the first one of the domain's realm.
         user: Option<String>,
     },
     /// The caller's current tickets.
     Ccache {
-        /// The file; where absent `KRB5CCNAME` or the default of the system.
+        /// The file; `None` for the one that `KRB5CCNAME` names, or the system's default.
         path: Option<PathBuf>,
     },
 }
 
 impl DomainCredentials {
-    /// Gets a ticket-granting ticket of the domain's `realm` from `kdcs`, or takes the one in the cache.
+    /// What would be presented to a KDC, to see whether it changed; empty if it cannot be read.
+    pub fn presented(&self) -> Zeroizing<Vec<u8>> {
+        match self {
+            Self::Password { user, password } => {
+                Zeroizing::new([user.as_bytes(), b"\0", password.as_bytes()].concat())
+            }
+            Self::Keytab { path, .. } => read(path, MAX_KEYTAB_LEN, "keytab").unwrap_or_default(),
+            // No attempt to sign in is made with tickets.
+            Self::Ccache { .. } => Zeroizing::default(),
+        }
+    }
+
+    /// Gets a ticket-granting ticket of `realm` by an AS exchange with `kdcs`, or takes it from the credential cache.
     pub async fn sign_in(&self, realm: &str, kdcs: &Kdcs) -> Result<Credential, OnpremError> {
         match self {
             Self::Password { user, password } => {
@@ -68,8 +80,8 @@ impl std::fmt::Debug for DomainCredentials {
     }
 }
 
-/// The principal of a user as users write it. A suffix other than the domain makes it a user principal name that the
-/// domain is asked to look up (RFC 6806 §5).
+/// The principal for a user name as typed. A suffix other than the domain makes it an enterprise name, which the KDC looks up
+/// as a UPN (RFC 6806 §5).
 fn client(user: &str, realm: &str) -> Result<Principal, OnpremError> {
     let bad = |_| CredentialsError::BadUser(user.to_owned());
     let name = user.rsplit_once('\\').map_or(user, |(_, name)| name);
@@ -136,10 +148,10 @@ fn from_ccache(path: Option<&Path>) -> Result<Credential, CredentialsError> {
         .ok_or(CredentialsError::NoTgt(cache.principal))
 }
 
-/// The file of the caller's credential cache: the one `KRB5CCNAME` names, or the traditional default.
+/// The caller's credential cache: the file that `KRB5CCNAME` names, or the traditional default.
 ///
 /// # Errors
-/// Where `KRB5CCNAME` names a cache that is no file.
+/// If `KRB5CCNAME` names a cache that is not a file.
 pub fn current_ccache() -> Result<PathBuf, CredentialsError> {
     default_ccache(std::env::var("KRB5CCNAME").ok().as_deref())
 }
@@ -159,7 +171,7 @@ fn default_ccache(name: Option<&str>) -> Result<PathBuf, CredentialsError> {
     }
 }
 
-/// A whole file of at most `limit` bytes (one more is read, so that the reader of the format sees that it is too long).
+/// Reads at most `limit` + 1 bytes: from the extra byte the parser of the format sees that the file is too long.
 fn read(
     path: &Path,
     limit: usize,

@@ -1,22 +1,19 @@
-//! Which domain controller to talk to: named by the caller, or found by DNS SRV records ([MS-ADTS] 6.3.2.3).
+//! Locating a domain controller: a host that the caller names, or DNS SRV records ([MS-ADTS] 6.3.2.3).
 //!
-//! What DNS and an unauthenticated rootDSE say is only a hint about where to go. That the host is a controller of the
-//! domain is proven later, by its ticket for `ldap/host/domain`, a name that only controllers bear.
+//! DNS and an unauthenticated rootDSE only locate the host. That it is a domain controller of the domain is proven later, by a
+//! ticket for `ldap/host/domain`: only domain controllers hold a key for that name.
 
 use crate::error::OnpremError;
-use crate::ldap::{Connection, RootDse};
+use crate::ldap::{self, Connection, RootDse};
 use crossrealm_os::clock;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::{RData, RecordType};
 use std::net::{IpAddr, SocketAddr};
 
-/// The port of LDAP.
-pub const LDAP_PORT: u16 = 389;
-
-/// The most SRV targets looked at.
+/// The most SRV targets that are considered.
 const MAX_TARGETS: usize = 32;
 
-/// Which controller is wanted.
+/// Which domain controller is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// The one with this host name or address.
@@ -28,35 +25,35 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// The named one where a name was given, else `otherwise`.
+    /// `Named(host)` if a host was given, else `otherwise`.
     pub fn named_or(host: Option<&str>, otherwise: Self) -> Self {
         host.map_or(otherwise, |host| Self::Named(host.to_owned()))
     }
 }
 
-/// A domain controller that answers.
+/// A domain controller that has answered.
 #[derive(Clone, Debug)]
 pub struct DomainController {
-    /// Its DNS name, as it calls itself.
+    /// `dnsHostName` of its rootDSE.
     pub host: String,
-    /// The address at which it answered.
+    /// The address that answered.
     pub address: IpAddr,
     /// The DNS name of its domain, lower case.
     pub domain: String,
     /// Its rootDSE, read without authentication.
     pub root_dse: RootDse,
-    /// How far its clock was ahead of this computer's when it answered, in seconds; negative where it was behind.
+    /// How far its clock was ahead of this computer's when it answered, in seconds; negative if it was behind.
     pub clock_ahead_s: Option<i64>,
 }
 
 impl DomainController {
-    /// Finds a controller of `domain` that answers LDAP.
+    /// Finds a domain controller of `domain` that answers LDAP.
     pub async fn find(domain: &str, choice: &Choice) -> Result<Self, OnpremError> {
         let domain = domain_name(domain)?;
         let candidates = match choice {
             Choice::Named(host) => vec![Target {
                 host: host.clone(),
-                port: LDAP_PORT,
+                port: ldap::PORT,
             }],
             Choice::Any => targets(&format!("_ldap._tcp.dc._msdcs.{domain}"), &domain).await?,
             Choice::Pdc => targets(&format!("_ldap._tcp.pdc._msdcs.{domain}"), &domain).await?,
@@ -130,10 +127,9 @@ impl DomainController {
     }
 }
 
-/// The names of the domain's controllers, from DNS, the preferred first.
+/// The host names of the domain's controllers from DNS, in order of preference.
 ///
 /// # Errors
-/// Where DNS names none.
 pub async fn controllers(domain: &str) -> Result<Vec<String>, OnpremError> {
     let domain = domain_name(domain)?;
     let found = targets(&format!("_ldap._tcp.dc._msdcs.{domain}"), &domain).await?;
@@ -146,8 +142,8 @@ pub(crate) struct Target {
     pub(crate) port: u16,
 }
 
-/// The targets of an SRV record, the preferred first (RFC 2782). Within a priority the heavier ones come first: a tool
-/// that runs now and then balances no load.
+/// The targets of an SRV record, in order of preference (RFC 2782). Within a priority, the higher weight comes first instead
+/// of a random choice: a tool that runs occasionally has no load to balance.
 pub(crate) async fn targets(name: &str, domain: &str) -> Result<Vec<Target>, OnpremError> {
     let failed = |reason: String| OnpremError::NoController {
         domain: domain.to_owned(),
@@ -183,7 +179,7 @@ pub(crate) async fn targets(name: &str, domain: &str) -> Result<Vec<Target>, Onp
         .collect())
 }
 
-/// The addresses of a host, by the system's resolver (`/etc/hosts` included).
+/// The addresses of a host from the system's resolver, which reads `/etc/hosts` too.
 pub(crate) async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, OnpremError> {
     let found = crate::net::within(
         crate::net::CONNECT_TIMEOUT,
@@ -198,7 +194,7 @@ pub(crate) async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, 
     }
 }
 
-/// The domain's name, lower case and without a trailing dot, if it can be one.
+/// The domain name in lower case and without a trailing dot.
 fn domain_name(text: &str) -> Result<String, OnpremError> {
     let name = text.trim_end_matches('.').to_lowercase();
     let label = |label: &str| {

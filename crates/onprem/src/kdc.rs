@@ -18,7 +18,7 @@ pub const PORT: u16 = 88;
 /// The most KDCs of one realm that are tried.
 const MAX_KDCS: usize = 5;
 
-/// Where the KDCs are: one domain's is pinned, other realms' are found by DNS.
+/// Locates KDCs: one realm is pinned to a host, the others are found by DNS.
 #[derive(Clone, Debug)]
 pub struct Kdcs {
     realm: String,
@@ -27,8 +27,8 @@ pub struct Kdcs {
 }
 
 impl Kdcs {
-    /// The KDC at `address` (its name `host` is for messages) answers for `realm`; pinning it keeps one run on one
-    /// domain controller, so that what was just written there is seen.
+    /// Pins `realm` to the KDC at `address`; `host` is for messages. What a run has just written is seen only at the domain
+    /// controller it was written to, so its tickets must come from there too.
     pub fn pinned(realm: &str, host: &str, address: std::net::IpAddr) -> Self {
         Self {
             realm: realm.to_owned(),
@@ -37,8 +37,8 @@ impl Kdcs {
         }
     }
 
-    /// Signs in: a ticket-granting ticket of the client's realm. A name that the realm does not know as an account is
-    /// tried again as a user principal name, which may differ from the account's name.
+    /// The AS exchange of the client's realm. If the realm has no account of this name, the name is tried once more as an
+    /// enterprise name: a UPN may differ from the account name (RFC 6806 §5).
     pub async fn initial_ticket(
         &self,
         client: &Principal,
@@ -82,7 +82,7 @@ impl Kdcs {
         }
     }
 
-    /// A ticket for `service`, through other realms where the KDCs refer there.
+    /// The TGS exchange for `service`, following referrals to other realms.
     pub async fn service_ticket(
         &self,
         tgt: &Credential,
@@ -101,8 +101,7 @@ impl Kdcs {
         }
     }
 
-    /// Sends a request to a KDC of its realm. The next KDC is asked only where one does not answer at all: its refusal
-    /// is an answer.
+    /// Sends a request to a KDC of its realm. The next KDC is tried only if one does not answer: a KRB-ERROR is an answer.
     pub async fn ask(&self, request: &Request) -> Result<Vec<u8>, OnpremError> {
         if request.realm.eq_ignore_ascii_case(&self.realm) {
             return ask_one(&self.host, self.address, &request.message).await;
@@ -128,7 +127,8 @@ impl Kdcs {
     }
 }
 
-/// Sends one message (without a length in front) to the KDC at `address` and returns its answer; `host` is for messages.
+/// Sends one message to the KDC at `address` behind the length prefix of RFC 4120 §7.2.2, and returns the reply. `host` is for
+/// messages.
 pub async fn ask_one(
     host: &str,
     address: SocketAddr,

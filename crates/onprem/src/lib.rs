@@ -1,9 +1,9 @@
 //! Every protocol spoken to Active Directory: LDAP, LSA and Netlogon RPC, Kerberos, files over SMB; the plans of trust,
 //! sync and group policy, which are pure, and the code that applies them.
 //!
-//! This crate runs on-premises with an administrator's or a least-privilege service identity. It reads the directory,
-//! creates and repairs the trusted domain object, and hands what it read to its caller; it never talks to the cloud
-//! itself and never keeps a credential.
+//! This crate runs on-premises as an administrator or a service account with few rights. It reads AD, creates and repairs the
+//! trusted domain object, and returns what it read to its caller. It never connects to the cloud and never stores a
+//! credential.
 
 pub mod credentials;
 pub mod dc;
@@ -15,6 +15,7 @@ pub mod ldap;
 pub mod lsa;
 mod net;
 pub mod nrpc;
+pub mod nt_status;
 pub mod random;
 pub mod rpc;
 pub mod session;

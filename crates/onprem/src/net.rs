@@ -1,4 +1,4 @@
-//! TCP connections to domain controllers, each step with its time-out.
+//! TCP connections to domain controllers, with a time limit for each step.
 
 use crate::error::OnpremError;
 use std::future::Future;
@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// How long a connection may take to be made.
+/// The time limit for a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one answer of a KDC may take.
+/// The time limit for a KDC's reply.
 pub(crate) const KDC_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long LDAP may take for one message: a page of a large search is slow.
+/// The time limit for one LDAP message: AD is slow to fill a page of a large search.
 pub(crate) const LDAP_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Connects to `address`; `host`, the service and its port are for messages.
+/// Connects to `address`; `host`, `service` and `port` are for messages.
 pub(crate) async fn connect(
     host: &str,
     address: SocketAddr,
@@ -33,7 +33,7 @@ pub(crate) async fn connect(
     Ok(stream)
 }
 
-/// Runs `work`, but not for longer than `limit`.
+/// Runs `work` for at most `limit`.
 pub(crate) async fn within<T>(
     limit: Duration,
     work: impl Future<Output = io::Result<T>>,

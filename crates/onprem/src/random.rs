@@ -1,4 +1,4 @@
-//! The operating system's randomness, for the core crates, which must not ask for it themselves.
+//! The operating system's random number generator, for the core crates: they take randomness as an argument.
 
 use crossrealm_krb::random::Random;
 
@@ -9,7 +9,7 @@ pub struct OsRandom;
 impl Random for OsRandom {
     /// # Panics
     ///
-    /// Panics when the operating system has no randomness to give: going on would make predictable keys.
+    /// If the operating system returns no random bytes: without them keys would be predictable.
     fn fill(&mut self, bytes: &mut [u8]) {
         if let Err(error) = getrandom::fill(bytes) {
             panic!("the operating system gives no randomness: {error}");

@@ -1,14 +1,16 @@
-//! A run of a tool against one domain: one domain controller, one identity.
+//! A session with one domain controller under one identity.
 
 use crate::credentials::DomainCredentials;
 use crate::dc::{Choice, DomainController};
 use crate::error::OnpremError;
 use crate::kdc::Kdcs;
+use crate::ldap::{self, Connection, Ldap};
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::messages::name_type;
 use crossrealm_krb::principal::Principal;
+use std::net::SocketAddr;
 
-/// One domain controller, and a ticket-granting ticket to speak to it with.
+/// A domain controller, and the ticket-granting ticket of who signed in there.
 #[derive(Clone, Debug)]
 pub struct Session {
     dc: DomainController,
@@ -17,7 +19,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Finds a controller of `domain` and signs in.
+    /// Locates a domain controller of `domain` and signs in.
     pub async fn open(
         domain: &str,
         choice: &Choice,
@@ -27,7 +29,7 @@ impl Session {
         Self::open_at(dc, credentials).await
     }
 
-    /// Signs in at a controller that has been found.
+    /// Signs in at a domain controller that was located before.
     pub async fn open_at(
         dc: DomainController,
         credentials: &DomainCredentials,
@@ -42,8 +44,7 @@ impl Session {
         &self.dc
     }
 
-    /// The same identity for another controller of the domain; its tickets come from the controller that was signed in
-    /// at.
+    /// The same identity at another domain controller. Its tickets still come from the domain controller of the sign-in.
     #[must_use]
     pub fn beside(&self, dc: DomainController) -> Self {
         Self {
@@ -53,7 +54,7 @@ impl Session {
         }
     }
 
-    /// Who is signed in.
+    /// The signed-in principal.
     pub fn client(&self) -> &Principal {
         &self.tgt.client
     }
@@ -68,13 +69,25 @@ impl Session {
         self.service_ticket(&[class, &self.dc.host]).await
     }
 
-    /// A ticket for `class/host/domain`, a name that only controllers of the domain have: a server that decrypts it is one.
+    /// A ticket for `class/host/domain`. Only domain controllers of the domain hold a key for this name, so a server that
+    /// decrypts the ticket is one.
     pub async fn controller_ticket(&self, class: &str) -> Result<Credential, OnpremError> {
         self.service_ticket(&[class, &self.dc.host, &self.dc.domain])
             .await
     }
 
-    /// A ticket for any service, through referrals: the components of its name.
+    /// Connects to the domain controller by LDAP and binds with a ticket for `ldap/host/domain`: a server that decrypts it is a
+    /// domain controller of the domain, even if DNS was forged.
+    pub async fn ldap(&self) -> Result<Ldap, OnpremError> {
+        let ticket = self.controller_ticket("ldap").await?;
+        let address = SocketAddr::new(self.dc.address, ldap::PORT);
+        let mut connection = Connection::open(&self.dc.host, address).await?;
+        connection.bind(ticket).await?;
+        let base = self.dc.root_dse.default_naming_context.clone();
+        Ok(Ldap::over(connection, base))
+    }
+
+    /// A ticket for the service with these name components, following referrals.
     pub async fn service_ticket(&self, components: &[&str]) -> Result<Credential, OnpremError> {
         let service = Principal::new(
             name_type::SRV_INST,

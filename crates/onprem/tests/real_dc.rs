@@ -125,7 +125,7 @@ async fn reads_and_writes_over_sealed_ldap() {
         return;
     };
     let session = world.administrator().await;
-    let mut ldap = Ldap::connect(&session).await.unwrap();
+    let mut ldap = session.ldap().await.unwrap();
     let base = ldap.base().to_owned();
     let found = ldap
         .search(&Search::subtree(
@@ -137,7 +137,7 @@ async fn reads_and_writes_over_sealed_ldap() {
         .unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].sid("objectSid").unwrap().rid(), 500);
-    assert_eq!(found[0].guid("objectGUID").unwrap().len(), 36);
+    assert!(found[0].guid("objectGUID").is_some());
 
     let dn = format!("CN=crossrealm-test-Jörg,CN=Users,{base}");
     let _ = ldap.delete(&dn, &[]).await;
@@ -213,7 +213,7 @@ async fn each_state_of_an_account_has_its_own_error() {
         return;
     };
     let session = world.administrator().await;
-    let mut ldap = Ldap::connect(&session).await.unwrap();
+    let mut ldap = session.ldap().await.unwrap();
     let set = |name: &str, value: &str| {
         vec![Change::Replace(
             name.into(),
@@ -278,7 +278,7 @@ async fn signs_in_with_a_keytab_and_with_tickets() {
         return;
     };
     let session = world.administrator().await;
-    let mut ldap = Ldap::connect(&session).await.unwrap();
+    let mut ldap = session.ldap().await.unwrap();
     let name = "crossrealm-test-keytab";
     let dn = user(&mut ldap, name, "P@ssw0rd-Test2", Vec::new()).await;
     let realm = world.domain.to_uppercase();
@@ -326,7 +326,7 @@ async fn signs_in_with_a_keytab_and_with_tickets() {
     std::fs::write(&path, cache.to_bytes().unwrap()).unwrap();
     let credentials = DomainCredentials::Ccache { path: Some(path) };
     let session = world.open(&credentials).await.unwrap();
-    Ldap::connect(&session).await.unwrap();
+    session.ldap().await.unwrap();
     ldap.delete(&dn, &[]).await.unwrap();
 }
 
@@ -338,7 +338,7 @@ async fn reads_the_domain_for_the_sync() {
         return;
     };
     let session = world.administrator().await;
-    let mut ldap = Ldap::connect(&session).await.unwrap();
+    let mut ldap = session.ldap().await.unwrap();
     let name = "crossrealm-test-Größe";
     let off = vec![Change::Replace(
         "userAccountControl".into(),
@@ -408,7 +408,7 @@ async fn dirsync_tells_what_changed_since_its_cookie() {
         return;
     };
     let session = world.administrator().await;
-    let mut ldap = Ldap::connect(&session).await.unwrap();
+    let mut ldap = session.ldap().await.unwrap();
     let search = Search::subtree(
         ldap.base(),
         Filter::Equality("objectClass".into(), "group".into()),

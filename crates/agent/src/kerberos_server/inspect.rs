@@ -4,13 +4,13 @@ use super::object::{ObjectSetup, agrees};
 use crate::connect::{self, DomainTarget};
 use crate::error::AgentError;
 use crate::records;
-use crossrealm_api::{Client, KerberosServer, Tenant, Trust};
+use crossrealm_api::{Client, Tenant};
 use crossrealm_onprem::kerberos_server::{
     Object, ObjectRefusal, ObjectStep, TrustKey, plan, trust_key,
 };
 use crossrealm_onprem::lsa::ENCTYPES_AES;
 use crossrealm_onprem::trust::{Observed, Tdo, TrustStep, Wanted, observe, plan as plan_trust};
-use crossrealm_types::{TrustKeyState, TrustState};
+use crossrealm_types::{KerberosServer, Trust, TrustKeyState, TrustState};
 
 /// What both sides hold.
 #[derive(Debug)]
@@ -104,11 +104,11 @@ impl Inspection {
     ) -> Result<Self, AgentError> {
         let session = target.sign_in().await?;
         let mut lsa = connect::lsa(&session).await?;
-        let mut object = ObjectSetup::open(&session).await?;
         let observed = observe(&mut lsa, &tenant.realm).await?;
         let id = tenant.id.to_string();
         let domain = session.dc().domain.clone();
         let recorded_object = records::kerberos_server(client, &id, &domain).await?;
+        let mut object = ObjectSetup::open(&session, recorded_object.clone()).await?;
         let recorded_trust = records::trust(client, &id, &domain).await?;
         let trust_key = match &observed.own {
             Some(own) => trust_key(&mut object.ldap, &own.flat_name).await?,
@@ -136,6 +136,18 @@ impl Inspection {
             recorded_trust,
             differences,
         })
+    }
+
+    /// `CloudTrustDisplay` of Microsoft Entra Kerberos: the trust in AD, once it is confirmed and this tenant's own.
+    pub fn trust_display(&self, tenant: &Tenant) -> Option<String> {
+        let is_active = |trust: &Trust| trust.state == TrustState::Active;
+        let own = self.trust.as_ref().filter(|own| is_of_tenant(own, tenant));
+        let own = own.filter(|_| self.recorded_trust.as_ref().is_some_and(is_active))?;
+        Some(format!(
+            "Crossrealm.Kdc.TrustDisplay: {} ({})",
+            own.name,
+            own.top_level_names.join(", ")
+        ))
     }
 }
 
@@ -193,8 +205,8 @@ fn compare_trust(tenant: &Tenant, own: Option<&Tdo>, recorded: Option<&Trust>) -
 }
 
 /// Whether the trust in AD has this tenant's SID.
-pub fn is_of_tenant(own: &Tdo, tenant: &Tenant) -> bool {
-    own.sid.as_ref().map(ToString::to_string).as_ref() == Some(&tenant.sid)
+fn is_of_tenant(own: &Tdo, tenant: &Tenant) -> bool {
+    own.sid.as_ref() == Some(&tenant.sid)
 }
 
 fn has_pending_key(trust: &Trust) -> bool {
@@ -205,16 +217,13 @@ fn has_pending_key(trust: &Trust) -> bool {
 /// What AD holds of a finished trust otherwise than the tenant recorded it.
 fn trust_steps(mut observed: Observed, tenant: &Tenant, trust: &Trust) -> Vec<Difference> {
     let is_finished = trust.state == TrustState::Active && !has_pending_key(trust);
-    let Ok(sid) = records::sid(tenant) else {
-        return Vec::new();
-    };
     if !is_finished || observed.own.is_none() {
         return Vec::new();
     }
     let wanted = Wanted {
         realm: tenant.realm.clone(),
         flat_name: tenant.flat_name.clone(),
-        sid,
+        sid: tenant.sid.clone(),
         top_level_names: trust.top_level_names.clone(),
         enctypes: ENCTYPES_AES,
     };
@@ -228,11 +237,12 @@ fn trust_steps(mut observed: Observed, tenant: &Tenant, trust: &Trust) -> Vec<Di
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossrealm_api::TrustKey as RecordedKey;
     use crossrealm_onprem::kerberos_server::{Computer, RevealGroups, User};
     use crossrealm_onprem::lsa::DomainInfo;
     use crossrealm_onprem::trust::KeyMatch;
+    use crossrealm_types::{AdObject, TrustKey as RecordedKey};
     use serde_json::json;
+    use uuid::Uuid;
 
     fn tenant() -> Tenant {
         serde_json::from_value(json!({
@@ -264,7 +274,7 @@ mod tests {
             domain: "corp.contoso.com".to_owned(),
             realm: "CORP.CONTOSO.COM".to_owned(),
             flat_name: "CORP".to_owned(),
-            sid: "S-1-5-21-9-9-9".to_owned(),
+            sid: "S-1-5-21-9-9-9".parse().unwrap(),
             state,
             top_level_names: vec!["Contoso.cloud.example".to_owned()],
             created_at: 1,
@@ -275,9 +285,11 @@ mod tests {
     }
 
     fn object() -> Object {
-        let user_dn = "CN=krbtgt_AzureAD,CN=Users,DC=corp".to_owned();
+        let user_dn = "CN=krbtgt_Crossrealm,CN=Users,DC=corp".to_owned();
         Object {
             user: Some(User {
+                object: ad_object(),
+                is_ours: true,
                 account_name: "krbtgt_56754".to_owned(),
                 number: Some(56754),
                 flags: 0x202,
@@ -285,8 +297,10 @@ mod tests {
                 key_updated_at: Some(1_700_000_000),
                 key_updated_from: Some("dc1.corp.contoso.com".to_owned()),
             }),
-            computer_dn: "CN=AzureADKerberos,OU=Domain Controllers,DC=corp".to_owned(),
+            computer_dn: "CN=CrossrealmKerberos,OU=Domain Controllers,DC=corp".to_owned(),
             computer: Some(Computer {
+                object: ad_object(),
+                is_ours: true,
                 flags: 0x0500_1000,
                 link: Some(user_dn.clone()),
                 reveal: Vec::new(),
@@ -294,6 +308,14 @@ mod tests {
             }),
             user_dn,
             groups: RevealGroups::default(),
+            microsoft: Vec::new(),
+        }
+    }
+
+    fn ad_object() -> AdObject {
+        AdObject {
+            guid: Uuid::nil(),
+            sid: "S-1-5-21-9-9-9-1000".parse().unwrap(),
         }
     }
 
@@ -306,6 +328,8 @@ mod tests {
             key_updated_at: 1_700_000_000,
             recorded_at: 1,
             removal_begun_at: None,
+            account: Some(ad_object()),
+            computer: Some(ad_object()),
         }
     }
 
@@ -385,6 +409,33 @@ mod tests {
         for own in [Some(tdo()), None] {
             assert_eq!(trust_steps(observed(own), &tenant(), &active), []);
         }
+    }
+
+    #[test]
+    fn a_trust_is_displayed_once_it_is_confirmed_and_the_tenants_own() {
+        let mut foreign = tdo();
+        foreign.sid = Some("S-1-5-21-4-4-4".parse().unwrap());
+        let display = |trust, recorded_trust| {
+            let inspection = Inspection {
+                domain: "corp.contoso.com".to_owned(),
+                object: object(),
+                recorded_object: None,
+                trust,
+                trust_key: None,
+                recorded_trust,
+                differences: Vec::new(),
+            };
+            inspection.trust_display(&tenant())
+        };
+        let (active, pending) = (trust(TrustState::Active), trust(TrustState::Pending));
+        assert_eq!(
+            display(Some(tdo()), Some(active.clone())).unwrap(),
+            "Crossrealm.Kdc.TrustDisplay: KERBEROS.CONTOSO.CLOUD.EXAMPLE (contoso.cloud.example)"
+        );
+        assert_eq!(display(Some(tdo()), Some(pending)), None);
+        assert_eq!(display(Some(foreign), Some(active.clone())), None);
+        assert_eq!(display(None, Some(active)), None);
+        assert_eq!(display(Some(tdo()), None), None);
     }
 
     #[test]

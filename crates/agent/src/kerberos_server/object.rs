@@ -2,30 +2,36 @@
 
 use crate::error::AgentError;
 use crate::journal::Journal;
-use crossrealm_api::{Client, KerberosServer, RecordKerberosServer};
+use crossrealm_api::{Client, RecordKerberosServer};
 use crossrealm_onprem::error::OnpremError;
 use crossrealm_onprem::kerberos_server::{self, Object, ObjectStep, User};
 use crossrealm_onprem::ldap::Ldap;
 use crossrealm_onprem::lsa::DomainInfo;
 use crossrealm_onprem::session::Session;
+use crossrealm_types::{AdObject, KerberosServer};
 
 /// The object as it is, and the connection to change it by.
 pub(crate) struct ObjectSetup {
     pub(crate) ldap: Ldap,
     pub(crate) seen: Object,
     configuration: String,
+    known: Option<KerberosServer>,
 }
 
 impl ObjectSetup {
-    /// Reads what AD holds.
-    pub(crate) async fn open(session: &Session) -> Result<Self, AgentError> {
+    /// Reads what AD holds; `known` is the tenant's record of it.
+    pub(crate) async fn open(
+        session: &Session,
+        known: Option<KerberosServer>,
+    ) -> Result<Self, AgentError> {
         let configuration = session.dc().root_dse.configuration_naming_context.clone();
-        let mut ldap = Ldap::connect(session).await?;
-        let seen = kerberos_server::observe(&mut ldap, &configuration).await?;
+        let mut ldap = session.ldap().await?;
+        let seen = kerberos_server::observe(&mut ldap, &configuration, known.as_ref()).await?;
         Ok(Self {
             ldap,
             seen,
             configuration,
+            known,
         })
     }
 
@@ -44,7 +50,9 @@ impl ObjectSetup {
             journal.in_ad(&step.to_string(), work).await?;
         }
         if !steps.is_empty() {
-            self.seen = kerberos_server::observe(&mut self.ldap, &self.configuration).await?;
+            let known = self.known.as_ref();
+            self.seen =
+                kerberos_server::observe(&mut self.ldap, &self.configuration, known).await?;
         }
         Ok(())
     }
@@ -55,7 +63,6 @@ impl ObjectSetup {
         client: &Client,
         tenant: &str,
         domain: &DomainInfo,
-        known: Option<&KerberosServer>,
         journal: &Journal<'_>,
     ) -> Result<bool, AgentError> {
         let Some((user, id)) = self
@@ -67,17 +74,20 @@ impl ObjectSetup {
             let dn = self.seen.user_dn.clone();
             return Err(AgentError::ObjectNotVisible { dn });
         };
-        if known.is_some_and(|known| agrees(user, known) && known.removal_begun_at.is_none()) {
+        let known = self.known.as_ref();
+        if known.is_some_and(|known| self.is_recorded_by(known)) {
             return Ok(false);
         }
         let seen = RecordKerberosServer {
             flat_name: domain.flat_name.clone(),
-            sid: domain.sid.to_string(),
+            sid: domain.sid.clone(),
             forest: domain.forest_name.to_lowercase(),
             id,
             display_name: user.account_name.clone(),
             key_version: user.key_version,
             key_updated_at: user.key_updated_at.unwrap_or_default(),
+            account: Some(user.object.clone()),
+            computer: self.computer(),
         };
         let name = domain.dns_name.to_lowercase();
         let step = format!(
@@ -87,6 +97,21 @@ impl ObjectSetup {
         let recorded = client.record_kerberos_server(tenant, &name, &seen);
         journal.in_tenant(&step, recorded).await?;
         Ok(true)
+    }
+
+    fn computer(&self) -> Option<AdObject> {
+        Some(self.seen.computer.as_ref()?.object.clone())
+    }
+
+    /// Whether the tenant has recorded these very objects and this key.
+    fn is_recorded_by(&self, known: &KerberosServer) -> bool {
+        let Some(user) = &self.seen.user else {
+            return false;
+        };
+        agrees(user, known)
+            && known.removal_begun_at.is_none()
+            && known.account.as_ref() == Some(&user.object)
+            && known.computer == self.computer()
     }
 }
 

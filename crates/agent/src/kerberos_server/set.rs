@@ -10,12 +10,14 @@ use crate::finding::{Finding, Findings};
 use crate::journal::Journal;
 use crate::progress::Progress;
 use crate::trust::convergence::{TrustChange, TrustSetup};
+use crate::trust::stolen_key::{self, StolenKey};
 use crate::{connect, records, replication};
 use crossrealm_api::{Client, Tenant};
 use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::kerberos_server::replication::Partner;
 use crossrealm_onprem::kerberos_server::{ObjectStep, plan};
 use crossrealm_onprem::session::Session;
+use serde::Serialize;
 
 /// What is to be set up.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,14 +28,16 @@ pub struct SetOptions<'a> {
     pub rotate: bool,
     /// Whether keys that are younger than 24 hours are rotated too.
     pub force: bool,
+    /// Whether the trust key is known to somebody: with `trust`, it is replaced twice and retired at once.
+    pub compromised: bool,
     /// DNS suffixes whose services AD refers to the tenant; `None` for those recorded, at first the tenant's.
     pub top_level_names: Option<&'a [String]>,
     /// Whether nothing is changed. The trust key is not tried then.
     pub dry_run: bool,
 }
 
-/// What was set up, or would be.
-#[derive(Debug)]
+/// What was set up, or would be. Serialized without notes and partners, which the caller presents.
+#[derive(Debug, Serialize)]
 pub struct SetReport {
     /// The AD domain.
     pub domain: String,
@@ -50,8 +54,10 @@ pub struct SetReport {
     /// The steps in AD, made or planned.
     pub steps: Vec<String>,
     /// What the preflight found that does not block the change.
+    #[serde(skip)]
     pub notes: Vec<Finding>,
     /// What the other domain controllers see of the change.
+    #[serde(skip)]
     pub replication: Vec<Partner>,
 }
 
@@ -70,9 +76,9 @@ pub async fn set(
     let id = tenant.id.to_string();
     let session = Session::open_at(environment.dc, credentials).await?;
     let mut lsa = connect::lsa(&session).await?;
-    let mut object = ObjectSetup::open(&session).await?;
-    let domain = lsa.domain().await?;
     let known = records::kerberos_server(client, &id, &session.dc().domain).await?;
+    let mut object = ObjectSetup::open(&session, known).await?;
+    let domain = lsa.domain().await?;
     let trust = match options.trust {
         true => {
             let names = options.top_level_names;
@@ -106,6 +112,11 @@ pub async fn set(
     if options.dry_run {
         if let Some(trust) = &trust {
             report.steps.extend(trust.planned_steps(rotation.trust)?);
+            if options.compromised {
+                report
+                    .steps
+                    .extend(stolen_key::planned_steps(&tenant.realm));
+            }
         }
         return Ok(report);
     }
@@ -116,9 +127,7 @@ pub async fn set(
         None => None,
     };
     object.apply(&steps, &journal).await?;
-    let recorded = object
-        .record(client, &id, &domain, known.as_ref(), &journal)
-        .await?;
+    let recorded = object.record(client, &id, &domain, &journal).await?;
     report.changed = recorded || !steps.is_empty();
     if let (Some(trust), Some(prepared)) = (trust, &prepared) {
         let TrustChange {
@@ -129,6 +138,20 @@ pub async fn set(
         report.key_version = Some(version);
         report.steps.extend(steps);
         report.changed |= changed;
+    }
+    if options.trust && options.compromised {
+        let stolen = StolenKey {
+            client,
+            tenant,
+            session: &session,
+            lsa: &mut lsa,
+            journal: &journal,
+            progress,
+        };
+        let replaced = stolen.replace().await?;
+        report.key_version = Some(replaced.version);
+        report.steps.extend(replaced.steps);
+        report.changed = true;
     }
     if !report.steps.is_empty() {
         report.replication = replication::check(&session, &mut object.ldap, tenant, progress).await;
@@ -151,7 +174,8 @@ impl Rotation {
         let is_done = begun.is_some() && made_at(object) >= begun;
         Self {
             object: options.rotate && (options.force || !is_done),
-            trust: options.rotate && options.trust,
+            // A key that is known to somebody is replaced at the end, by two.
+            trust: options.rotate && options.trust && !options.compromised,
             resumed: begun.is_some(),
         }
     }

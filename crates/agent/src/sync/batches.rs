@@ -1,10 +1,9 @@
 //! A plan in the API's terms: its changes in requests of bounded size, and identities between the API's type and AD's.
 
-use crate::error::AgentError;
 use crossrealm_api as api;
-use crossrealm_onprem::sync::{Account, CloudObject, Observed, SyncChange, SyncPlan};
-use crossrealm_types::{DisabledReason, IdentityState};
+use crossrealm_onprem::sync::{Membership, Observed, SyncChange, SyncPlan};
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// The most members that one request carries, over all its changes: keeps a request below about one megabyte.
 const MAX_MEMBERS_PER_REQUEST: usize = 10_000;
@@ -20,17 +19,32 @@ pub(super) fn requests(plan: &SyncPlan) -> Vec<Vec<api::IdentityChange>> {
     batches
 }
 
+/// The changes of these objects' own attributes once more, in requests that the API takes.
+pub(super) fn upserts(plan: &SyncPlan, of: &BTreeSet<Uuid>) -> Vec<Vec<api::IdentityChange>> {
+    let changes = plan.changes();
+    let again = changes.iter().filter(|change| match change {
+        SyncChange::Upsert(account) => of.contains(&account.guid),
+        _ => false,
+    });
+    let again: Vec<_> = again.flat_map(wire).map(|(change, _)| change).collect();
+    again
+        .chunks(crossrealm_types::MAX_CHANGES)
+        .map(<[_]>::to_vec)
+        .collect()
+}
+
 /// Objects whose values the agent could not use.
-pub(super) fn failures(observed: &Observed) -> Vec<api::SyncFailure> {
+pub(super) fn failures(observed: &Observed, plan: &SyncPlan) -> Vec<crossrealm_types::SyncFailure> {
     let failed = observed
         .skipped
         .iter()
         .filter(|one| one.reason.keeps_existing());
     failed
-        .map(|one| api::SyncFailure {
-            object_guid: one.guid.clone(),
+        .map(|one| crossrealm_types::SyncFailure {
+            object_guid: one.guid,
             name: one.name.clone(),
             reason: one.reason.to_string(),
+            exceeds: one.guid.is_some_and(|guid| plan.exceeding.contains(&guid)),
         })
         .collect()
 }
@@ -46,10 +60,10 @@ fn split_last(batches: &mut Vec<Vec<api::IdentityChange>>) {
 }
 
 /// The objects that changes write, by `objectGUID`.
-pub(super) fn objects(changes: &[api::IdentityChange]) -> impl Iterator<Item = String> {
+pub(super) fn objects(changes: &[api::IdentityChange]) -> impl Iterator<Item = Uuid> {
     changes.iter().filter_map(|change| match change {
-        api::IdentityChange::Upsert { identity } => Some(identity.object_guid.clone()),
-        api::IdentityChange::Members { object_guid, .. } => Some(object_guid.clone()),
+        api::IdentityChange::Upsert { identity } => Some(identity.object_guid),
+        api::IdentityChange::Members { object_guid, .. } => Some(*object_guid),
         api::IdentityChange::Delete { .. } => None,
     })
 }
@@ -61,7 +75,8 @@ fn batches(plan: &SyncPlan) -> Vec<Vec<api::IdentityChange>> {
     for change in plan.changes() {
         for (change, weight) in wire(&change) {
             let full = batches.last().is_some_and(|batch| {
-                batch.len() >= api::MAX_CHANGES || members + weight > MAX_MEMBERS_PER_REQUEST
+                batch.len() >= crossrealm_types::MAX_CHANGES
+                    || members + weight > MAX_MEMBERS_PER_REQUEST
             });
             if full {
                 batches.push(Vec::new());
@@ -80,90 +95,57 @@ fn batches(plan: &SyncPlan) -> Vec<Vec<api::IdentityChange>> {
 fn wire(change: &SyncChange<'_>) -> Vec<(api::IdentityChange, usize)> {
     match change {
         SyncChange::Upsert(account) => {
-            let identity = identity(account);
+            let identity = account.to_identity();
             vec![(api::IdentityChange::Upsert { identity }, 0)]
         }
         SyncChange::Delete(account) => {
-            let object_guid = account.guid.clone();
+            let object_guid = account.guid;
             vec![(api::IdentityChange::Delete { object_guid }, 0)]
         }
         SyncChange::Forget(guid) => {
-            let object_guid = (*guid).to_owned();
+            let object_guid = *guid;
             vec![(api::IdentityChange::Delete { object_guid }, 0)]
         }
-        SyncChange::Members(membership) => {
-            let part = |add: &[String], remove: &[String]| {
-                let weight = add.len() + remove.len();
-                let change = api::IdentityChange::Members {
-                    object_guid: membership.group.clone(),
-                    add: add.to_vec(),
-                    remove: remove.to_vec(),
-                };
-                (change, weight)
-            };
-            let added = membership
-                .add
-                .chunks(api::MAX_MEMBER_CHANGES)
-                .map(|chunk| part(chunk, &[]));
-            let removed = membership
-                .remove
-                .chunks(api::MAX_MEMBER_CHANGES)
-                .map(|chunk| part(&[], chunk));
-            added.chain(removed).collect()
-        }
+        SyncChange::Leave(membership) => membership
+            .remove
+            .chunks(crossrealm_types::MAX_MEMBER_CHANGES)
+            .map(|chunk| members(membership, &[], chunk))
+            .collect(),
+        SyncChange::Join(membership) => membership
+            .add
+            .chunks(crossrealm_types::MAX_MEMBER_CHANGES)
+            .map(|chunk| members(membership, chunk, &[]))
+            .collect(),
     }
 }
 
-fn identity(account: &Account) -> api::SyncedIdentity {
-    api::SyncedIdentity {
-        object_guid: account.guid.clone(),
-        kind: account.kind,
-        sid: account.sid.to_string(),
-        account_name: account.account_name.clone(),
-        upn: account.upn.clone(),
-        display_name: account.display_name.clone(),
-        state: match account.disabled {
-            None => IdentityState::Enabled,
-            Some(_) => IdentityState::Disabled,
-        },
-        disabled_reason: account.disabled,
-        primary_group_rid: account.primary_group_rid,
-        members: Vec::new(),
-        more_members: false,
-    }
-}
-
-/// An identity of the tenant as the planner takes it, with its `objectGUID`.
-pub(super) fn cloud_object(held: api::SyncedIdentity) -> Result<(String, CloudObject), AgentError> {
-    let parsed = held.sid.parse();
-    let sid = parsed.map_err(|_| AgentError::BadSid(held.sid.clone()))?;
-    let disabled = (held.state == IdentityState::Disabled)
-        .then(|| held.disabled_reason.unwrap_or(DisabledReason::Disabled));
-    let object = CloudObject {
-        account: Account {
-            guid: held.object_guid.clone(),
-            kind: held.kind,
-            sid,
-            account_name: held.account_name,
-            upn: held.upn,
-            display_name: held.display_name,
-            disabled,
-            primary_group_rid: held.primary_group_rid,
-        },
-        deleted: held.state == IdentityState::Deleted,
-        members: held.members.into_iter().collect::<BTreeSet<_>>(),
+/// A part of a group's changes, with the number of members it carries.
+fn members(membership: &Membership, add: &[Uuid], remove: &[Uuid]) -> (api::IdentityChange, usize) {
+    let elsewhere = add.iter().filter_map(|guid| {
+        let domain = membership.elsewhere.get(guid)?;
+        Some(api::MemberElsewhere {
+            object_guid: *guid,
+            domain_sid: domain.clone(),
+        })
+    });
+    let change = api::IdentityChange::Members {
+        object_guid: membership.group,
+        add: add.to_vec(),
+        remove: remove.to_vec(),
+        elsewhere: Some(elsewhere.collect()),
     };
-    Ok((held.object_guid, object))
+    (change, add.len() + remove.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossrealm_onprem::sync::Membership;
+    use crossrealm_onprem::sync::{Account, CloudObject};
+    use crossrealm_types::DisabledReason;
 
     fn account(number: usize) -> Account {
         Account {
-            guid: format!("guid-{number}"),
+            guid: Uuid::from_u128(number as u128),
             kind: crossrealm_types::IdentityKind::User,
             sid: format!("S-1-5-21-1-2-3-{}", 1000 + number).parse().unwrap(),
             account_name: format!("user{number}"),
@@ -178,10 +160,12 @@ mod tests {
     fn identities_survive_the_way_to_the_api_and_back() {
         for number in 0..2 {
             let account = account(number);
-            let (guid, object) = cloud_object(identity(&account)).unwrap();
+            let identity = account.to_identity();
+            let guid = identity.object_guid;
+            let object = CloudObject::from(identity);
             assert_eq!(
                 (guid, object.account, object.deleted),
-                (account.guid.clone(), account, false)
+                (account.guid, account, false)
             );
         }
     }
@@ -191,22 +175,23 @@ mod tests {
         let plan = SyncPlan {
             creates: (0..2500).map(account).collect(),
             memberships: vec![Membership {
-                group: "g".into(),
+                group: Uuid::nil(),
                 name: "g".into(),
-                add: (0..12_001).map(|n| n.to_string()).collect(),
-                remove: vec!["x".into()],
+                add: (0..12_001).map(Uuid::from_u128).collect(),
+                remove: vec![Uuid::max()],
+                elsewhere: Default::default(),
             }],
             ..SyncPlan::default()
         };
         let batches = batches(&plan);
         let mut members = 0;
         for batch in &batches {
-            assert!(batch.len() <= api::MAX_CHANGES);
+            assert!(batch.len() <= crossrealm_types::MAX_CHANGES);
             let in_batch: usize = batch
                 .iter()
                 .map(|change| match change {
                     api::IdentityChange::Members { add, remove, .. } => {
-                        assert!(add.len() + remove.len() <= api::MAX_MEMBER_CHANGES);
+                        assert!(add.len() + remove.len() <= crossrealm_types::MAX_MEMBER_CHANGES);
                         add.len() + remove.len()
                     }
                     _ => 0,
@@ -217,7 +202,26 @@ mod tests {
         }
         assert_eq!(members, 12_002);
         assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), 2500 + 4);
-        assert!(matches!(batches[0][0], api::IdentityChange::Upsert { .. }));
+        // What takes away comes first.
+        let first = &batches[0][0];
+        assert!(matches!(first, api::IdentityChange::Members { remove, .. } if remove.len() == 1));
+    }
+
+    /// F2: what is sent again of a run is each object that was refused, once, and nothing else.
+    #[test]
+    fn refused_objects_are_sent_again() {
+        let plan = SyncPlan {
+            creates: (0..1500).map(account).collect(),
+            deletes: vec![account(1600)],
+            ..SyncPlan::default()
+        };
+        let refused = (400..1700).map(|n| account(n).guid).collect();
+        let again = upserts(&plan, &refused);
+        let sizes: Vec<_> = again.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [1000, 100]);
+        let sent: BTreeSet<Uuid> = again.iter().flat_map(|batch| objects(batch)).collect();
+        let wanted: BTreeSet<Uuid> = (400..1500).map(|n| account(n).guid).collect();
+        assert_eq!(sent, wanted);
     }
 
     #[test]

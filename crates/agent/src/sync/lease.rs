@@ -1,6 +1,7 @@
 //! The lease of a connector: one sync agent works at a time. It is held by renewing it, and expires by itself.
 
 use crate::error::AgentError;
+use crate::holder::holder_name;
 use crate::progress::{Event, Progress};
 use crossrealm_api::{Client, SyncLease, SyncLeaseRelease, SyncLeaseRequest};
 use std::time::{Duration, Instant};
@@ -14,14 +15,6 @@ const RENEW_EVERY: Duration = Duration::from_secs(10);
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How often it asks.
 const POLL_EVERY: Duration = Duration::from_secs(1);
-
-/// A holder's name, of this process alone: people see from it which computer to look at.
-pub(crate) fn holder_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host: String = host.trim().chars().take(64).collect();
-    let own = uuid::Uuid::new_v4().simple().to_string();
-    format!("{host}/{}/{}", std::process::id(), &own[..8])
-}
 
 /// A lease that may be held.
 pub struct Lease {
@@ -109,14 +102,16 @@ impl Lease {
         Ok(())
     }
 
-    /// Releases it. Where that fails it expires by itself.
-    pub async fn release(&mut self) {
+    /// Releases it. Where that fails it expires by itself. `problem` is why the agent does not go on, for the tenant's
+    /// administrators.
+    pub async fn release(&mut self, problem: Option<String>) {
         let Some(task) = self.renewing.take() else {
             return;
         };
         task.abort();
         let holder = SyncLeaseRelease {
             holder: self.holder.clone(),
+            problem,
         };
         let released = self
             .client

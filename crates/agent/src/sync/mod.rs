@@ -1,7 +1,6 @@
 //! The sync agent: reads users, groups and memberships of a domain and writes them to the tenant; never the other way.
 
 mod batches;
-pub mod comparison;
 pub mod lease;
 pub mod once;
 pub mod service;

@@ -1,13 +1,13 @@
 //! One sync run, or the plan of one.
 
-use super::comparison::{Comparison, SyncJob};
 use super::lease::Lease;
 use super::session::SyncSession;
+use crate::comparison::{Comparison, SyncJob};
 use crate::error::AgentError;
 use crate::progress::Progress;
-use crossrealm_api::ApplyIdentitiesResult;
 use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::sync::SyncMode;
+use crossrealm_types::ApplyIdentitiesResult;
 
 /// Reads both sides and makes the plan; changes nothing.
 ///
@@ -41,14 +41,14 @@ pub async fn sync(
         let mut comparison = session
             .compare(job, credentials, mode(full), progress)
             .await?;
-        comparison.check_deletions(job.accept_deletions)?;
+        comparison.check_deletions(job).await?;
         let result = session
             .apply(job, lease.holder(), &comparison, progress)
             .await?;
         Ok((comparison, result))
     };
     let outcome = run.await;
-    lease.release().await;
+    lease.release(None).await;
     outcome
 }
 

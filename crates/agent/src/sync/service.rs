@@ -1,8 +1,8 @@
 //! The sync agent as a service: one run after the other until stopped, and beside them the scheduled rotation of the trust key.
 
-use super::comparison::SyncJob;
 use super::lease::Lease;
 use super::session::SyncSession;
+use crate::comparison::SyncJob;
 use crate::connect::DomainTarget;
 use crate::error::AgentError;
 use crate::progress::{Event, Progress};
@@ -11,6 +11,7 @@ use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::sync::SyncMode;
 use crossrealm_os::retry;
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// The first and the longest pause after a failure.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
@@ -50,6 +51,7 @@ pub async fn run(
         rotator: options.rotate_trust_every.map(TrustRotator::new),
         applied: None,
         retried: None,
+        refused: RefusedCredentials::default(),
         options,
         credentials,
         progress,
@@ -59,7 +61,7 @@ pub async fn run(
         () = stop => {}
     }
     // Without an answer the lease expires by itself.
-    let _ = tokio::time::timeout(RELEASE_LIMIT, service.lease.release()).await;
+    let _ = tokio::time::timeout(RELEASE_LIMIT, service.lease.release(None)).await;
 }
 
 struct Service<'a> {
@@ -73,6 +75,27 @@ struct Service<'a> {
     applied: Option<Instant>,
     /// When objects that failed were last tried again.
     retried: Option<Instant>,
+    refused: RefusedCredentials,
+}
+
+/// The credentials that the domain refused, if it did. They are not tried again: a domain locks the account after a few
+/// attempts, and with it everything else that uses the account.
+#[derive(Default)]
+struct RefusedCredentials(Option<Zeroizing<Vec<u8>>>);
+
+impl RefusedCredentials {
+    /// Whether these, as they would be presented, may be tried: they are not the refused ones.
+    fn permits(&mut self, presented: &Zeroizing<Vec<u8>>) -> bool {
+        if self.0.as_ref() == Some(presented) {
+            return false;
+        }
+        self.0 = None;
+        true
+    }
+
+    fn note(&mut self, presented: Zeroizing<Vec<u8>>) {
+        self.0 = Some(presented);
+    }
 }
 
 impl Service<'_> {
@@ -80,10 +103,20 @@ impl Service<'_> {
         let interval = self.options.interval;
         let mut failures = 0u32;
         loop {
+            let presented = self.credentials.presented();
+            if !self.refused.permits(&presented) {
+                tokio::time::sleep(back_off(interval, 1)).await;
+                self.reload();
+                continue;
+            }
             let pause = match self.run_once().await {
                 Ok(()) => {
                     failures = 0;
                     interval
+                }
+                Err(error) if error.refuses_credentials() => {
+                    self.stop_until_changed(presented, &error).await;
+                    continue;
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
@@ -92,7 +125,7 @@ impl Service<'_> {
                         error: &error,
                         retry_in,
                     });
-                    self.reset().await;
+                    self.reset(&error).await;
                     retry_in
                 }
             };
@@ -103,19 +136,34 @@ impl Service<'_> {
                     dc: job.dc,
                     credentials: &self.credentials,
                 };
-                rotator
+                let refused = rotator
                     .check_key_rotation(job.client, job.tenant, &target, self.progress)
                     .await;
+                if let Some(error) = refused {
+                    self.stop_until_changed(presented, &error).await;
+                    continue;
+                }
             }
             tokio::time::sleep(pause).await;
         }
     }
 
+    /// Stops until the credentials are others than those that were presented.
+    async fn stop_until_changed(&mut self, presented: Zeroizing<Vec<u8>>, error: &AgentError) {
+        self.refused.note(presented);
+        self.progress.report(Event::CredentialsRefused { error });
+        self.reset(error).await;
+    }
+
     /// After a failure nothing is reused: not the connection, not the tenant's state, not the lease, so that another agent may
     /// try.
-    async fn reset(&mut self) {
+    async fn reset(&mut self, error: &AgentError) {
         self.session = SyncSession::default();
-        self.lease.release().await;
+        self.lease.release(Some(error.to_string())).await;
+        self.reload();
+    }
+
+    fn reload(&mut self) {
         if let Some(credentials) = (self.options.reload_credentials)() {
             self.credentials = credentials;
         }
@@ -145,7 +193,7 @@ impl Service<'_> {
             self.progress.report(Event::Idle);
             return Ok(());
         }
-        comparison.check_deletions(job.accept_deletions)?;
+        comparison.check_deletions(job).await?;
         let result = self
             .session
             .apply(job, self.lease.holder(), &comparison, self.progress)
@@ -168,6 +216,57 @@ fn back_off(interval: Duration, failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// F3: a refused password is not tried again until it is another one, and then for as long as that is not refused.
+    #[test]
+    fn refused_credentials_are_not_tried_again_until_they_change() {
+        let with = |password: &str| {
+            let credentials = DomainCredentials::Password {
+                user: "svc-sync".to_owned(),
+                password: password.to_owned().into(),
+            };
+            credentials.presented()
+        };
+        let mut refused = RefusedCredentials::default();
+        assert!(refused.permits(&with("old")));
+        refused.note(with("old"));
+        for _ in 0..3 {
+            assert!(!refused.permits(&with("old")));
+        }
+        assert!(refused.permits(&with("new")));
+        refused.note(with("new"));
+        assert!(!refused.permits(&with("new")));
+        // A keytab is compared by what it holds.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("svc-sync.keytab");
+        let keytab = DomainCredentials::Keytab {
+            path: path.clone(),
+            user: None,
+        };
+        std::fs::write(&path, b"one").unwrap();
+        refused.note(keytab.presented());
+        assert!(!refused.permits(&keytab.presented()));
+        std::fs::write(&path, b"two").unwrap();
+        assert!(refused.permits(&keytab.presented()));
+    }
+
+    /// F3: an error that the KDC has counted is not taken for another.
+    #[test]
+    fn wrong_passwords_and_keys_are_what_counts() {
+        use crossrealm_krb::client::ClientError;
+        use crossrealm_krb::principal::Principal;
+        use crossrealm_onprem::error::OnpremError;
+        let who = || Principal::parse("svc-sync@CORP.CONTOSO.COM", None).unwrap();
+        let refuses = |error: ClientError| {
+            let step = "sign in".to_owned();
+            let source = Box::new(AgentError::Onprem(OnpremError::Kerberos(error)));
+            AgentError::Step { step, source }.refuses_credentials()
+        };
+        assert!(refuses(ClientError::WrongPassword(who())));
+        assert!(refuses(ClientError::WrongKey(who())));
+        assert!(!refuses(ClientError::Locked(who())));
+        assert!(!refuses(ClientError::UnknownPrincipal(who())));
+    }
 
     #[test]
     fn pauses_double_up_to_a_minute_or_the_interval() {

@@ -4,17 +4,23 @@
 //! the two sides. The tenant applies each batch in one transaction and every change is idempotent; the sync cursor goes with
 //! the last batch. So a run that ends anywhere is finished by the next one.
 
-use super::batches::{cloud_object, failures, objects, requests};
-use super::comparison::{Comparison, SyncJob};
+use super::batches::{failures, objects, requests, upserts};
+use crate::comparison::{Comparison, SyncJob};
 use crate::error::AgentError;
 use crate::progress::{Event, Progress};
 use crossrealm_api as api;
 use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::dc::Choice;
 use crossrealm_onprem::sync::{
-    Agent, CloudState, Cursor, Observed, SyncMode, newcomers, plan, unknown,
+    Agent, CloudState, Cursor, FullSyncReason, Observed, SyncMode, newcomers, plan, unknown,
 };
+use crossrealm_types::{RefusedChange, RefusedChangeCode};
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How often an agent that goes on asks the tenant whether it still holds what the agent wrote.
+const ASK_TENANT_EVERY: Duration = Duration::from_secs(5);
 
 /// A sync agent between two runs: signed in to a domain controller, and aware of what the tenant holds.
 #[derive(Default)]
@@ -31,6 +37,8 @@ struct TenantState {
     cursor: Option<Cursor>,
     /// How many users and groups the tenant holds of the domain.
     held: usize,
+    /// When the tenant was last asked for its state.
+    asked: Instant,
 }
 
 impl SyncSession {
@@ -48,15 +56,21 @@ impl SyncSession {
         if self.agent.as_ref().is_some_and(Agent::is_old) {
             *self = Self::default();
         }
+        let mut went_back = self.tenant_went_back(job).await?;
+        if went_back {
+            *self = Self::default();
+        }
         let tenant = match &mut self.tenant {
             Some(tenant) => tenant,
             none => {
                 progress.report(Event::Status("reading the state of the tenant"));
                 let state = job.client.sync_state(job.tenant, job.domain).await?;
+                went_back |= state.awaits_full_sync;
                 none.insert(TenantState {
                     cursor: state.cursor.as_deref().and_then(Cursor::parse),
                     stored_cursor: state.cursor,
                     held: usize::try_from(state.users + state.groups).unwrap_or(usize::MAX),
+                    asked: Instant::now(),
                 })
             }
         };
@@ -68,6 +82,10 @@ impl SyncSession {
                 let last = last.map(|cursor| cursor.controller.as_str());
                 none.insert(sign_in(job, credentials, last).await?)
             }
+        };
+        let mode = SyncMode {
+            full: mode.full || went_back,
+            ..mode
         };
         let seen = agent
             .observe(tenant.cursor.as_ref(), mode, &mut |count| {
@@ -86,10 +104,27 @@ impl SyncSession {
             controller: agent.controller().to_owned(),
             plan: plan(&observed, &cloud),
             observed,
-            full_sync_reason: seen.full_sync_reason,
+            full_sync_reason: match went_back {
+                true => Some(FullSyncReason::TenantWentBack),
+                false => seen.full_sync_reason,
+            },
             cursor: seen.cursor,
             stored_cursor: tenant.stored_cursor.clone(),
         })
+    }
+
+    /// Whether the tenant lost what this agent wrote: its database was restored from a backup, or a replica that was behind
+    /// took over.
+    async fn tenant_went_back(&mut self, job: &SyncJob<'_>) -> Result<bool, AgentError> {
+        let Some(tenant) = &mut self.tenant else {
+            return Ok(false);
+        };
+        if tenant.asked.elapsed() < ASK_TENANT_EVERY {
+            return Ok(false);
+        }
+        tenant.asked = Instant::now();
+        let state = job.client.sync_state(job.tenant, job.domain).await?;
+        Ok(went_back(&state, tenant.stored_cursor.as_deref()))
     }
 
     /// Goes on from a comparison that needs nothing done, without writing to the tenant.
@@ -110,7 +145,7 @@ impl SyncSession {
         lease_holder: &str,
         comparison: &Comparison,
         progress: &dyn Progress,
-    ) -> Result<api::ApplyIdentitiesResult, AgentError> {
+    ) -> Result<crossrealm_types::ApplyIdentitiesResult, AgentError> {
         let batches = requests(&comparison.plan);
         let count = batches.len();
         let mut run = Run::new(job, lease_holder, comparison);
@@ -126,6 +161,9 @@ impl SyncSession {
             }
             run.send(changes, last.then_some(&cursor), false).await?;
             cursor.pending.extend(run.refused());
+        }
+        if count > 1 {
+            run.send_conflicts_again().await?;
         }
         // Which of the last changes were refused is known only now.
         let mut exact = comparison.cursor.clone();
@@ -145,15 +183,20 @@ impl SyncSession {
     }
 }
 
+/// Whether the tenant lost what was written: it says so, or it does not hold the cursor that the agent stored last.
+fn went_back(state: &api::SyncState, stored_cursor: Option<&str>) -> bool {
+    state.awaits_full_sync || state.cursor.as_deref() != stored_cursor
+}
+
 /// The requests of one run.
 struct Run<'a> {
     job: &'a SyncJob<'a>,
     lease_holder: &'a str,
     comparison: &'a Comparison,
-    id: String,
+    id: Uuid,
     /// The cursor that the tenant holds.
     stored_cursor: Option<String>,
-    total: api::ApplyIdentitiesResult,
+    total: crossrealm_types::ApplyIdentitiesResult,
 }
 
 impl<'a> Run<'a> {
@@ -162,9 +205,9 @@ impl<'a> Run<'a> {
             job,
             lease_holder,
             comparison,
-            id: uuid::Uuid::new_v4().to_string(),
+            id: Uuid::new_v4(),
             stored_cursor: comparison.stored_cursor.clone(),
-            total: api::ApplyIdentitiesResult::default(),
+            total: crossrealm_types::ApplyIdentitiesResult::default(),
         }
     }
 
@@ -178,28 +221,31 @@ impl<'a> Run<'a> {
         let observed = &self.comparison.observed;
         let domain = &observed.domain;
         let failures = match cursor.is_some() && !only_cursor {
-            true => failures(observed),
+            true => failures(observed, &self.comparison.plan),
             false => Vec::new(),
         };
         let text = cursor.and_then(Cursor::to_text);
         let accepted = self.job.accept_deletions;
         let request = api::ApplyIdentities {
-            run_id: self.id.clone(),
+            run_id: self.id,
             domain: api::SyncDomain {
                 dns_name: domain.dns_name.clone(),
                 flat_name: domain.flat_name.clone(),
-                sid: domain.sid.to_string(),
+                sid: domain.sid.clone(),
             },
             changes,
             skipped: self.comparison.cursor.left_out,
             cursor: text.clone(),
             last: cursor.is_some(),
             holder: Some(self.lease_holder.to_owned()),
-            // The tenant counts for itself.
+            // The tenant counts for itself, and takes the number from an administrator only.
             accept_deletions: (accepted > 0).then(|| u64::try_from(accepted).unwrap_or(u64::MAX)),
             previous_cursor: Some(self.stored_cursor.clone().unwrap_or_default()),
             failed: u64::try_from(failures.len()).unwrap_or(u64::MAX),
-            failures: failures.into_iter().take(api::MAX_FAILURES).collect(),
+            failures: failures
+                .into_iter()
+                .take(crossrealm_types::MAX_FAILURES)
+                .collect(),
             incremental: only_cursor || !observed.complete,
         };
         let (client, tenant) = (self.job.client, self.job.tenant);
@@ -220,11 +266,41 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The objects that the tenant refused so far.
-    fn refused(&self) -> BTreeSet<String> {
-        let refused = self.total.refused.iter();
-        refused.map(|one| one.object_guid.clone()).collect()
+    /// Sends the objects again that were refused for a name of another object: the tenant judges names by what one request
+    /// leaves, and the other object may have given its name up in a later request. Ends when that helps no more.
+    async fn send_conflicts_again(&mut self) -> Result<(), AgentError> {
+        loop {
+            let (conflicts, others) = take_conflicts(std::mem::take(&mut self.total.refused));
+            self.total.refused = others;
+            if conflicts.is_empty() {
+                return Ok(());
+            }
+            let before = conflicts.len();
+            for changes in upserts(&self.comparison.plan, &conflicts) {
+                self.send(changes, None, false).await?;
+            }
+            let refused = self.total.refused.iter();
+            let still = refused.filter(|one| conflicts.contains(&one.object_guid));
+            if still.count() >= before {
+                return Ok(());
+            }
+        }
     }
+
+    /// The objects that the tenant refused so far.
+    fn refused(&self) -> BTreeSet<Uuid> {
+        let refused = self.total.refused.iter();
+        refused.map(|one| one.object_guid).collect()
+    }
+}
+
+/// The objects that were refused for a name of another object, and the other refusals.
+fn take_conflicts(refused: Vec<RefusedChange>) -> (BTreeSet<Uuid>, Vec<RefusedChange>) {
+    let (conflicts, others): (Vec<_>, Vec<_>) = refused
+        .into_iter()
+        .partition(|one| one.code == RefusedChangeCode::UpnConflict);
+    let conflicts = conflicts.into_iter().map(|one| one.object_guid);
+    (conflicts.collect(), others)
 }
 
 /// Signs in at the named domain controller, else at the one of the last run, else at any.
@@ -239,6 +315,8 @@ async fn sign_in(
     {
         match at(Choice::Named(last.to_owned())).await {
             Ok(agent) => return Ok(agent),
+            // One attempt with a wrong password is one count: the next domain controller would count it again.
+            Err(error) if error.refuses_credentials() => return Err(error.into()),
             Err(error) => {
                 tracing::debug!(controller = last, %error, "looking for another domain controller");
             }
@@ -263,12 +341,12 @@ async fn all_identities(job: &SyncJob<'_>, observed: &Observed) -> Result<CloudS
                 },
             )
             .await?;
-        let found = observed.domain.sid.to_string();
-        if let Some(recorded) = page.domain.filter(|recorded| recorded.sid != found) {
+        let found = &observed.domain.sid;
+        if let Some(recorded) = page.domain.filter(|recorded| recorded.sid != *found) {
             return Err(AgentError::OtherDomain {
                 domain: job.domain.to_owned(),
                 recorded: recorded.sid,
-                found,
+                found: found.clone(),
             });
         }
         add(job, &mut state, page.identities).await?;
@@ -290,7 +368,7 @@ async fn changed_identities(
         held,
         ..CloudState::default()
     };
-    look_up(job, &mut state, observed.seen.keys().cloned().collect()).await?;
+    look_up(job, &mut state, observed.seen.keys().copied().collect()).await?;
     observed.groups_of = agent.groups_of(&newcomers(observed, &state)).await?;
     let missing = unknown(observed, &state);
     look_up(job, &mut state, missing.into_iter().collect()).await?;
@@ -300,9 +378,9 @@ async fn changed_identities(
 async fn look_up(
     job: &SyncJob<'_>,
     state: &mut CloudState,
-    guids: Vec<String>,
+    guids: Vec<Uuid>,
 ) -> Result<(), AgentError> {
-    for chunk in guids.chunks(api::MAX_CHANGES) {
+    for chunk in guids.chunks(crossrealm_types::MAX_CHANGES) {
         let wanted = api::IdentityLookup {
             object_guids: chunk.to_vec(),
         };
@@ -319,14 +397,33 @@ async fn look_up(
 async fn add(
     job: &SyncJob<'_>,
     state: &mut CloudState,
-    found: Vec<api::SyncedIdentity>,
+    found: Vec<crossrealm_types::SyncedIdentity>,
 ) -> Result<(), AgentError> {
     for mut held in found {
         job.client
             .complete_members(job.tenant, job.domain, &mut held)
             .await?;
-        let (guid, object) = cloud_object(held)?;
-        state.objects.insert(guid, object);
+        state.objects.insert(held.object_guid, held.into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R12: an agent that goes on notices that the tenant went back, by its cursor or because the service says so.
+    #[test]
+    fn a_tenant_that_lost_what_was_written_is_noticed() {
+        let state = |cursor: &str, awaits_full_sync| api::SyncState {
+            cursor: Some(cursor.into()),
+            awaits_full_sync,
+            ..api::SyncState::default()
+        };
+        assert!(!went_back(&state("2", false), Some("2")));
+        assert!(went_back(&state("1", false), Some("2")));
+        assert!(went_back(&state("2", true), Some("2")));
+        assert!(went_back(&api::SyncState::default(), Some("2")));
+        assert!(!went_back(&api::SyncState::default(), None));
+    }
 }

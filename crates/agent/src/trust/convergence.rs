@@ -9,15 +9,15 @@ use crate::error::AgentError;
 use crate::journal::Journal;
 use crate::progress::{Event, Progress};
 use crate::records;
-use crossrealm_api::{Client, ConfirmTrust, PrepareTrust, PreparedTrust, Tenant, Trust};
+use crossrealm_api::{Client, ConfirmTrust, PreparedTrust, Tenant};
 use crossrealm_onprem::lsa::{ENCTYPES_AES, Lsa};
+use crossrealm_onprem::rpc::LsaPipe;
 use crossrealm_onprem::session::Session;
-use crossrealm_onprem::smb::LsaPipe;
 use crossrealm_onprem::trust::{
     KeyMatch, Observed, TrustRefusal, TrustStep, Wanted, apply, observe, plan, top_level_names,
 };
 use crossrealm_os::clock;
-use crossrealm_types::TrustKeyState;
+use crossrealm_types::{PrepareTrust, Trust, TrustKeyState};
 
 /// How often AD is brought in line before the run fails: once for what can be seen, once more where the key then proves to
 /// be another.
@@ -71,7 +71,7 @@ impl<'a> TrustSetup<'a> {
             top_level_names: top_level_names(&tenant.realm, &names).unwrap_or(names),
             realm: tenant.realm.clone(),
             flat_name: tenant.flat_name.clone(),
-            sid: records::sid(tenant)?,
+            sid: tenant.sid.clone(),
             enctypes: ENCTYPES_AES,
         };
         Ok(Self {
@@ -107,6 +107,12 @@ impl<'a> TrustSetup<'a> {
         pending.filter(|_| has_current).map(|key| key.created_at)
     }
 
+    /// Whether the tenant had this version of the trust key before the run.
+    pub(crate) fn knew(&self, version: u32) -> bool {
+        let recorded = self.recorded.as_ref();
+        recorded.is_some_and(|trust| trust.keys.iter().any(|key| key.version == version))
+    }
+
     /// When AD last took a new key, Unix seconds.
     pub(crate) fn confirmed_at(&self) -> Option<i64> {
         let keys = &self.recorded.as_ref()?.keys;
@@ -124,7 +130,7 @@ impl<'a> TrustSetup<'a> {
         let request = PrepareTrust {
             realm: self.session.dc().realm(),
             flat_name: domain.flat_name.clone(),
-            sid: domain.sid.to_string(),
+            sid: domain.sid.clone(),
             top_level_names: self.wanted.top_level_names.clone(),
             // Where AD holds no trust there is nothing to rotate: it is made with the newest password.
             rotate: rotate && self.observed.own.is_some(),
@@ -132,11 +138,7 @@ impl<'a> TrustSetup<'a> {
         let (tenant, domain) = (self.tenant.id.to_string(), &self.session.dc().domain);
         let prepared = self.client.prepare_trust(&tenant, domain, &request).await?;
         let version = prepared.version;
-        let is_known = self
-            .recorded
-            .as_ref()
-            .is_some_and(|trust| trust.keys.iter().any(|key| key.version == version));
-        if !is_known {
+        if !self.knew(version) {
             let step = format!("make version {version} of the trust key in the tenant");
             progress.report(Event::StepDone(&step));
         }

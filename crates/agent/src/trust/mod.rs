@@ -4,3 +4,4 @@ pub mod convergence;
 pub mod key_update;
 pub mod removal;
 pub mod rotation;
+pub(crate) mod stolen_key;

@@ -8,13 +8,14 @@
 use super::key_update::KeyUpdate;
 use crate::connect::DomainTarget;
 use crate::error::AgentError;
+use crate::holder::holder_name;
 use crate::journal::Journal;
 use crate::progress::{Event, Progress};
-use crate::sync::lease::holder_name;
-use crossrealm_api::{Client, ConfirmTrustRotation, PreparedTrust, RotateTrust, TrustRotation};
+use crossrealm_api::{Client, ConfirmTrustRotation, PreparedTrust, TrustRotation};
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::trust::KeyMatch;
 use crossrealm_os::{clock, retry};
+use crossrealm_types::RotateTrust;
 use std::time::Duration;
 
 /// The longest time between two questions to the tenant.
@@ -49,17 +50,19 @@ impl TrustRotator {
         }
     }
 
-    /// Rotates the key if it is due. A failure is reported and tried again later; it never stops the caller.
+    /// Rotates the key if it is due. A failure is reported and tried again later; it never stops the caller. Returns the
+    /// error if the domain refused the credentials.
     pub(crate) async fn check_key_rotation(
         &mut self,
         client: &Client,
         tenant: &str,
         target: &DomainTarget<'_>,
         progress: &dyn Progress,
-    ) {
+    ) -> Option<AgentError> {
+        let mut refused = None;
         let now_s = clock::since_epoch().as_secs();
         if now_s < self.next_s {
-            return;
+            return None;
         }
         let pause_s = match self.attempt(client, tenant, target, progress).await {
             Ok(Attempt::Rotated(version)) => {
@@ -79,10 +82,12 @@ impl TrustRotator {
                     error: &error,
                     retry_in: Duration::from_secs(pause_s),
                 });
+                refused = error.refuses_credentials().then_some(error);
                 pause_s
             }
         };
         self.next_s = now_s.saturating_add(pause_s);
+        refused
     }
 
     async fn attempt(

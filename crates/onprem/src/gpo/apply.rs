@@ -1,16 +1,18 @@
-//! The object's two places, read together, and the carrying out of steps.
+//! Reads both parts of the object, and carries out steps.
 
 use super::observe::{self, Link, Observed};
 use super::permissions::{filtered, of_folder};
 use super::{ALL_OFF, EXTENSIONS, GpoError, GpoStep, USERS_OFF};
+use crate::kerberos_server::preflight::forest_domains;
 use crate::ldap::{Change, Control, Filter, Ldap, Search, sd_flags};
 use crate::session::Session;
 use crate::smb::{self, FileShare};
+use crate::trust::AdNames;
 use crossrealm_krb::security_descriptor::SecurityDescriptor;
 use crossrealm_types::Sid;
 use std::net::SocketAddr;
 
-/// One group policy object on one domain controller.
+/// A group policy object on one domain controller.
 pub struct Policies {
     ldap: Ldap,
     sysvol: FileShare,
@@ -18,27 +20,28 @@ pub struct Policies {
     dn: String,
     /// The domain's DNS name.
     domain: String,
-    /// Where links may be: the domain, and the forest's sites.
+    /// The DN of the configuration naming context.
+    configuration: String,
+    /// Where links can be: the domain, and the forest's sites.
     roots: Vec<String>,
 }
 
 impl Policies {
-    /// Connects to the session's domain controller, for the object with this id (a GUID in capitals, in braces).
+    /// Connects to the session's domain controller for the object with this id: a GUID in upper case, in braces.
     pub async fn open(session: &Session, id: &str) -> Result<Self, GpoError> {
         let dc = session.dc();
-        let ldap = Ldap::connect(session).await?;
+        let ldap = session.ldap().await?;
         let ticket = session.controller_ticket("cifs").await?;
         let address = SocketAddr::new(dc.address, smb::PORT);
         let sysvol = FileShare::connect(&dc.host, address, ticket, "sysvol").await?;
         let base = ldap.base().to_owned();
+        let configuration = dc.root_dse.configuration_naming_context.clone();
         Ok(Self {
             dn: format!("CN={id},CN=Policies,CN=System,{base}"),
             id: id.to_owned(),
             domain: dc.domain.clone(),
-            roots: vec![
-                base,
-                format!("CN=Sites,{}", dc.root_dse.configuration_naming_context),
-            ],
+            roots: vec![base, format!("CN=Sites,{configuration}")],
+            configuration,
             ldap,
             sysvol,
         })
@@ -54,17 +57,17 @@ impl Policies {
         &self.dn
     }
 
-    /// The folder as clients find it, `gPCFileSysPath`.
+    /// The folder as clients open it, `gPCFileSysPath`.
     pub fn path(&self) -> String {
         format!(r"\\{}\sysvol\{}", self.domain, self.folder())
     }
 
-    /// The folder below the share.
+    /// The path of the folder in the share.
     fn folder(&self) -> String {
         format!(r"{}\Policies\{}", self.domain, self.id)
     }
 
-    /// What there is; `link` is the DN of the domain or organisational unit that it should be linked to.
+    /// Reads the object; `link` is the DN of the domain or organisational unit that it should be linked to.
     pub async fn observe(&mut self, link: &str) -> Result<Observed, GpoError> {
         let folder = self.folder();
         Ok(Observed {
@@ -75,8 +78,30 @@ impl Policies {
         })
     }
 
-    /// The SID of the group or computer with this account name, a computer's with or without its `$`; `None` where there
-    /// is none.
+    /// The names of the forest that no computer may map to another realm.
+    pub async fn ad_names(&mut self) -> Result<AdNames, GpoError> {
+        let domains = forest_domains(&mut self.ldap, &self.configuration).await?;
+        let partitions = format!("CN=Partitions,{}", self.configuration);
+        let suffixes = self.ldap.object(&partitions, &["uPNSuffixes"]).await?;
+        let mut domains: Vec<String> = domains.into_iter().map(|d| d.dns_name).collect();
+        domains.push(self.domain.clone());
+        let lower = |suffix: &str| suffix.to_lowercase();
+        Ok(AdNames {
+            domains,
+            upn_suffixes: suffixes
+                .map(|entry| {
+                    entry
+                        .texts("uPNSuffixes")
+                        .iter()
+                        .map(|s| lower(s))
+                        .collect()
+                })
+                .unwrap_or_default(),
+        })
+    }
+
+    /// The SID of the group or computer with this account name (of a computer, with or without its `$`); `None` if there is
+    /// none.
     pub async fn sid_of(&mut self, account: &str) -> Result<Option<Sid>, GpoError> {
         let equal = |name: &str, value: &str| Filter::Equality(name.to_owned(), value.to_owned());
         let filter = Filter::And(vec![
@@ -161,7 +186,7 @@ impl Policies {
             .ok_or_else(|| GpoError::Damaged(format!("`{}` is gone", self.dn)))
     }
 
-    /// The folders inherit the permissions of the one above them, which is why they are made here and not with it.
+    /// The folders are created here and not with the object's folder: they inherit its permissions, which are set between.
     async fn write_settings(&mut self, bytes: &[u8]) -> Result<(), GpoError> {
         let folder = self.folder();
         for half in ["Machine", "User"] {
@@ -172,7 +197,7 @@ impl Policies {
         Ok(self.sysvol.write(&path, bytes).await?)
     }
 
-    /// Changes what is linked, unless it was changed since it was read.
+    /// Changes `gPLink`, unless it was changed since it was read.
     async fn relink(&mut self, link: &Link, new: String) -> Result<(), GpoError> {
         let values = |text: &str| vec![text.as_bytes().to_vec()];
         let mut changes = Vec::new();
@@ -185,7 +210,7 @@ impl Policies {
         Ok(self.ldap.modify(&link.dn, changes, &[]).await?)
     }
 
-    /// AD deletes no object that has others below it.
+    /// AD deletes only an object without children.
     async fn remove_container(&mut self) -> Result<(), GpoError> {
         use crate::error::OnpremError::Ldap as Refused;
         let own = self.dn.clone();

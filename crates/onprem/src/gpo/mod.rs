@@ -1,9 +1,9 @@
 //! A group policy object that configures the domain's computers for a tenant ([MS-GPOL], [MS-GPREG]).
 //!
-//! It lives in two places that must agree: a container in the directory and a folder in the share `sysvol`, each with the
-//! version and with who may read it. The object bears the tenant's id, so that every run finds the same one; it is ours
-//! alone, and changes that others made in it are corrected. Reading ([`observe`]) and deciding ([`plan()`]) change nothing;
-//! [`Policies::apply`] carries out one step, and a run that was cut off is finished by the next.
+//! It has two parts that must agree: a container in the directory, and a folder in the share `sysvol`, each with a version and
+//! with permissions. Its GUID is the tenant's id, so that every run finds the same object; changes that others made to it are
+//! reverted. [`observe`] and [`plan()`] change nothing; [`Policies::apply`] carries out one step. If a run is killed, the next
+//! one completes it.
 
 mod apply;
 mod observe;
@@ -19,46 +19,46 @@ use crate::smb::SmbError;
 use crossrealm_types::Sid;
 use std::fmt;
 
-/// The client-side extension that applies `Registry.pol`, and the editor of administrative templates: [MS-GPREG] 1.9.
+/// The client-side extension that applies `Registry.pol`, and its administrative tool, [MS-GPREG] 1.9.
 pub const EXTENSIONS: &str =
     "[{35378EAC-683F-11D2-A89A-00C04FBBCFA2}{D02B1F72-3407-48AE-BA88-E8213C6761F1}]";
-/// `flags` of a container, [MS-GPOL] 2.2.4: the half for users is off, both halves are off.
+/// `flags` of a container, [MS-GPOL] 2.2.4: the user settings are disabled; user and computer settings are.
 const USERS_OFF: i64 = 1;
 const ALL_OFF: i64 = 3;
-/// The largest `Registry.pol` or `GPT.INI` that is read back.
+/// The largest `Registry.pol` or `GPT.INI` that is read, in bytes.
 const MAX_FILE: usize = 4 << 20;
 
-/// What the object is to be.
+/// The object as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its name for display.
+    /// The display name.
     pub name: String,
     /// The content of `Registry.pol`.
     pub settings: Vec<u8>,
     /// The DN of the domain or organisational unit whose computers it is for.
     pub link: String,
-    /// The groups (or computers) that apply it; none for every computer that may read it.
+    /// The groups and computers that apply it; if empty, every computer of the domain.
     pub apply_to: Vec<Sid>,
 }
 
-/// One step towards it.
+/// One change of the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GpoStep {
-    /// Make the container, switched off.
+    /// Create the container, disabled.
     CreateContainer,
-    /// Make one of the two containers below it: `Machine`, `User`.
+    /// Create `Machine` or `User` below the container.
     CreateHalf(&'static str),
-    /// Let only these apply it; none stands for every authenticated computer.
+    /// Let only these accounts apply it; if empty, every authenticated computer.
     Filter(Vec<Sid>),
-    /// Make the folder and those below it.
+    /// Create the folder and its subfolders.
     CreateFolder,
-    /// Give the folder the permissions that the container has.
+    /// Give the folder the permissions of the container.
     FolderPermissions,
-    /// Write the version of the folder: the machine's half, which alone is used.
+    /// Write the version of the folder: the computer half, since the user half stays empty.
     FolderVersion(u16),
     /// Write the settings.
     Settings(Vec<u8>),
-    /// Write name, version, extension and path of the container, and switch it on.
+    /// Set name, version, extension and path of the container, and enable it.
     Container {
         /// The name for display.
         name: String,
@@ -67,11 +67,11 @@ pub enum GpoStep {
     },
     /// Link it to this domain or organisational unit.
     Link(Link),
-    /// Take it off there.
+    /// Unlink it there.
     Unlink(Link),
-    /// Remove the folder.
+    /// Delete the folder.
     RemoveFolder,
-    /// Remove the container.
+    /// Delete the container.
     RemoveContainer,
 }
 
@@ -117,7 +117,7 @@ impl fmt::Display for GpoStep {
     }
 }
 
-/// Why a group policy could not be read or written. What came before has been done; running again finishes the rest.
+/// Why a group policy object could not be read or written. The steps before are done; running again completes the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum GpoError {
     /// LDAP or Kerberos.
@@ -126,29 +126,13 @@ pub enum GpoError {
     /// SMB.
     #[error(transparent)]
     Sysvol(#[from] SmbError),
-    /// The domain or organisational unit to link to is not there.
+    /// The domain or organisational unit to link to does not exist.
     #[error("there is no `{0}` to link the group policy to")]
     NoTarget(String),
-    /// Something in the directory or in SYSVOL is not of its form.
+    /// A part of the object is malformed.
     #[error("{0}")]
     Damaged(String),
-    /// All versions are used up: 65,535 changes.
+    /// All 65,535 versions are used.
     #[error("the group policy object has had every version that there is")]
     NoVersionLeft,
-}
-
-impl GpoError {
-    /// What to do about it, where something can be done.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Directory(error) => error.hint(),
-            Self::Sysvol(error) => error.hint().map(str::to_owned),
-            Self::NoTarget(_) => Some(
-                "give the DN of the domain or of an organisational unit, e.g. `--link \"OU=Workstations,DC=corp,DC=contoso,DC=com\"`".to_owned(),
-            ),
-            Self::Damaged(_) | Self::NoVersionLeft => Some(
-                "`crossrealm client deploy-gpo --remove` takes it away; then deploy it anew".to_owned(),
-            ),
-        }
-    }
 }

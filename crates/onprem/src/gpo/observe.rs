@@ -1,20 +1,20 @@
-//! What the directory and SYSVOL hold of the object.
+//! The object as the directory and SYSVOL hold it.
 
 use super::{GpoError, MAX_FILE};
 use crate::ldap::{Control, Entry, Filter, Ldap, Search, sd_flags};
 use crate::smb::FileShare;
 use crossrealm_krb::security_descriptor::SecurityDescriptor;
 
-/// What there is.
+/// The object as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// The container in the directory.
     pub container: Option<Container>,
     /// The folder in SYSVOL.
     pub folder: Option<Folder>,
-    /// Where it is linked, wherever that is.
+    /// Everything that it is linked to.
     pub links: Vec<Link>,
-    /// What is linked to the domain or organisational unit that is wanted.
+    /// The `gPLink` of the domain or organisational unit that it should be linked to.
     pub target: Option<Link>,
 }
 
@@ -23,42 +23,42 @@ pub struct Observed {
 pub struct Container {
     /// `displayName`.
     pub name: String,
-    /// `versionNumber`: the users' half in the high 16 bits, the machine's in the low.
+    /// `versionNumber`: user settings in the high 16 bits, computer settings in the low.
     pub version: u32,
-    /// `flags`: which halves are off.
+    /// `flags`: which settings are disabled.
     pub flags: i64,
     /// `gPCMachineExtensionNames`.
     pub extensions: String,
     /// `gPCFileSysPath`.
     pub path: String,
-    /// Who may do what with it.
+    /// Its permissions.
     pub security: SecurityDescriptor,
-    /// Which of `Machine` and `User` are below it.
+    /// Which of `Machine` and `User` exist.
     pub halves: Vec<String>,
 }
 
 /// The folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
-    /// The version that `GPT.INI` holds; `None` where it holds none.
+    /// The version in `GPT.INI`; `None` if it holds none.
     pub version: Option<u32>,
     /// `Machine\Registry.pol`.
     pub settings: Option<Vec<u8>>,
-    /// Who may do what with it.
+    /// Its permissions.
     pub security: SecurityDescriptor,
 }
 
-/// A domain, organisational unit or site, and all that is linked to it.
+/// A domain, organisational unit or site, and its links.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Its DN.
     pub dn: String,
-    /// `gPLink`, [MS-GPOL] 2.2.2; empty where nothing is.
+    /// `gPLink`, [MS-GPOL] 2.2.2; empty without links.
     pub value: String,
 }
 
 impl Link {
-    /// The entries of the value: `[LDAP://DN;options]`, each with its brackets.
+    /// The entries of the value, `[LDAP://DN;options]`, with their brackets.
     pub(super) fn entries(&self) -> Vec<&str> {
         self.value
             .split_inclusive(']')
@@ -67,7 +67,7 @@ impl Link {
             .collect()
     }
 
-    /// Whether an entry is about the object with this DN.
+    /// Whether an entry links the object with this DN.
     pub(super) fn is_about(entry: &str, dn: &str) -> bool {
         let inner = entry.trim_start_matches('[').trim_end_matches(']');
         let path = inner.rsplit_once(';').map_or(inner, |(path, _)| path);
@@ -80,7 +80,7 @@ impl Link {
                 .is_some_and(|own| own.eq_ignore_ascii_case(dn))
     }
 
-    /// The options of the link to the object, [MS-GPOL] 2.2.2: 1 is off, 2 is enforced; `None` where it is not linked.
+    /// The options of the object's link, [MS-GPOL] 2.2.2: 1 is disabled, 2 is enforced; `None` if it is not linked.
     pub fn options(&self, dn: &str) -> Option<u32> {
         let entries = self.entries();
         let entry = entries.iter().find(|entry| Self::is_about(entry, dn))?;
@@ -164,7 +164,7 @@ fn version(ini: &[u8]) -> Option<u32> {
     })
 }
 
-/// Everything in these trees that is linked to the object.
+/// Everything in these subtrees that the object is linked to.
 pub(super) async fn links(
     ldap: &mut Ldap,
     roots: &[String],

@@ -1,4 +1,4 @@
-//! Who may read and apply the object, and what that means for its folder.
+//! Who may read and apply the object, and what permissions its folder gets from that.
 
 use crossrealm_krb::security_descriptor::flag::{
     CONTAINER_INHERIT, INHERIT_ONLY, INHERITED, OBJECT_INHERIT,
@@ -7,11 +7,11 @@ use crossrealm_krb::security_descriptor::kind::{ALLOWED, ALLOWED_OBJECT};
 use crossrealm_krb::security_descriptor::{Ace, SecurityDescriptor};
 use crossrealm_types::Sid;
 
-/// The extended right "Apply Group Policy", edacfd8f-ffb3-11d1-b41d-00a0c968f939 ([MS-ADTS] 5.1.3.2.1), as it travels.
+/// The extended right "Apply Group Policy", edacfd8f-ffb3-11d1-b41d-00a0c968f939 ([MS-ADTS] 5.1.3.2.1), in wire order.
 const APPLY: [u8; 16] = [
     0x8f, 0xfd, 0xac, 0xed, 0xb3, 0xff, 0xd1, 0x11, 0xb4, 0x1d, 0x00, 0xa0, 0xc9, 0x68, 0xf9, 0x39,
 ];
-/// Rights over an object of the directory, [MS-ADTS] 5.1.3.2.
+/// Access rights to an object of the directory, [MS-ADTS] 5.1.3.2.
 mod ds {
     pub(super) const CREATE_CHILD: u32 = 0x1;
     pub(super) const DELETE_CHILD: u32 = 0x2;
@@ -22,13 +22,13 @@ mod ds {
     pub(super) const CONTROL_ACCESS: u32 = 0x100;
     pub(super) const READ_CONTROL: u32 = 0x2_0000;
 }
-/// Rights over a file or folder, [MS-SMB2] 2.2.13.1.
+/// Access rights to a file or folder, [MS-SMB2] 2.2.13.1.
 mod fs {
     pub(super) const STANDARD: u32 = 0x1f_0000;
     pub(super) const SYNCHRONIZE: u32 = 0x10_0000;
-    /// Data, extended attributes, attributes; and to pass through.
+    /// Read data, extended attributes and attributes; traverse.
     pub(super) const READ: u32 = 0x1 | 0x8 | 0x80 | 0x20;
-    /// Data, appending, extended attributes, attributes.
+    /// Write and append data, write extended attributes and attributes.
     pub(super) const WRITE: u32 = 0x2 | 0x4 | 0x10 | 0x100;
     pub(super) const ADD: u32 = 0x2 | 0x4;
     pub(super) const DELETE_CHILD: u32 = 0x40;
@@ -39,13 +39,13 @@ pub(super) fn authenticated_users() -> Option<Sid> {
     Sid::new(5, &[11]).ok()
 }
 
-/// Whether exactly these apply the object, and each of them may read it.
+/// Whether exactly these accounts apply the object, and each of them may read it.
 pub(super) fn is_filtered(security: &SecurityDescriptor, apply_to: &[Sid]) -> bool {
     filtered(security, apply_to) == *security
 }
 
-/// The descriptor with which exactly these apply the object (none: every authenticated computer). Accounts that read or edit
-/// it otherwise still does: computers must read what they do not apply (MS16-072).
+/// The descriptor with which exactly these accounts apply the object (if empty: every authenticated computer). All other
+/// entries stay: a computer must be able to read a policy that it does not apply (MS16-072).
 pub(super) fn filtered(security: &SecurityDescriptor, apply_to: &[Sid]) -> SecurityDescriptor {
     let everybody: Vec<Sid> = authenticated_users().into_iter().collect();
     let wanted = if apply_to.is_empty() {
@@ -80,14 +80,14 @@ fn lets_apply(entry: &Ace) -> bool {
     entry.kind == ALLOWED_OBJECT && entry.object_type() == Some(APPLY)
 }
 
-/// Behind the object's own entries, in front of the inherited ones ([MS-DTYP] 2.4.5).
+/// Behind the explicit entries, before the inherited ones ([MS-DTYP] 2.4.5).
 fn insert(entries: &mut Vec<Ace>, ace: Ace) {
     let inherited = |entry: &Ace| entry.flags & INHERITED != 0;
     let at = entries.iter().position(inherited).unwrap_or(entries.len());
     entries.insert(at, ace);
 }
 
-/// The folder's permissions that go with the container's: each right over the object as rights over files.
+/// The permissions of the folder that correspond to those of the container: the rights to the object as rights to files.
 pub(super) fn of_folder(container: &SecurityDescriptor) -> SecurityDescriptor {
     let creator_owner = Sid::new(3, &[0]).ok();
     let entries = container.dacl.iter().flatten();
@@ -121,8 +121,8 @@ fn file_rights(mask: u32) -> u32 {
     rights
 }
 
-/// Whether two folders' permissions are the same in effect: owner and entries in their order. Entries that grant nothing
-/// do not count, as a file server may drop them.
+/// Whether the permissions of two folders are equivalent: the owner, and the entries in their order. Entries that grant
+/// nothing do not count: a file server may drop them.
 pub(super) fn same(a: &SecurityDescriptor, b: &SecurityDescriptor) -> bool {
     let granting = |descriptor: &SecurityDescriptor| -> Option<Vec<Ace>> {
         let entries = descriptor.dacl.as_ref()?.iter();
@@ -139,7 +139,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// As AD makes it: administrators, the creator, and all who are authenticated.
+    /// The default in AD: administrators, the creator, and all authenticated users.
     fn usual() -> SecurityDescriptor {
         let admins = Some(sid("S-1-5-21-1-2-3-512"));
         let entries = vec![
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(appliers(&narrow), std::slice::from_ref(&group));
         assert!(!is_filtered(&usual, std::slice::from_ref(&group)));
         assert!(is_filtered(&narrow, &[group]));
-        // All may still read it.
+        // All authenticated users can still read it.
         assert!(
             narrow
                 .dacl

@@ -1,15 +1,14 @@
-//! The decision what has to change.
+//! What has to change.
 
 use super::permissions::{is_filtered, of_folder, same};
 use super::{EXTENSIONS, GpoError, GpoStep, Link, Observed, USERS_OFF, Wanted};
 
-/// The steps to the wanted object; none where all is as it should be. `dn` is the container's, `path` its `gPCFileSysPath`.
+/// The steps to the wanted object; none if nothing differs. `dn` is the DN of the container, `path` its `gPCFileSysPath`.
 ///
-/// The order makes a run that is cut off visible to the next: the folder gets its new version first and the container
-/// last, so that the two differ until everything between them is written.
+/// The folder gets its new version first and the container last: after a run that was killed in between, the versions differ,
+/// and the next run writes everything again.
 ///
 /// # Errors
-/// Where the target of the link is not there, or no version is left.
 pub fn plan(
     seen: &Observed,
     wanted: &Wanted,
@@ -30,7 +29,7 @@ pub fn plan(
     }
     let filtered = match container {
         Some(container) => is_filtered(&container.security, &wanted.apply_to),
-        // As it is made, every authenticated computer applies it.
+        // A new object is applied by every authenticated computer.
         None => wanted.apply_to.is_empty(),
     };
     if !filtered {
@@ -59,20 +58,20 @@ pub fn plan(
     Ok(steps)
 }
 
-/// The steps that take the object away; none where nothing of it is there.
+/// The steps that delete the object; none if nothing of it exists.
 pub fn plan_removal(seen: &Observed) -> Vec<GpoStep> {
     let mut steps: Vec<GpoStep> = seen.links.iter().cloned().map(GpoStep::Unlink).collect();
     if seen.folder.is_some() {
         steps.push(GpoStep::RemoveFolder);
     }
-    // Last: without the container the rest could not be found.
+    // Last: the folder and the links are found by the container.
     if seen.container.is_some() {
         steps.push(GpoStep::RemoveContainer);
     }
     steps
 }
 
-/// Settings, versions and their description in the container.
+/// The settings, the versions, and the attributes of the container.
 fn content(seen: &Observed, wanted: &Wanted, path: &str) -> Result<Vec<GpoStep>, GpoError> {
     let written = seen.folder.as_ref();
     let settings = written.and_then(|folder| folder.settings.as_ref());
@@ -112,7 +111,7 @@ fn same_dn(a: &str, b: &str) -> bool {
 }
 
 impl Link {
-    /// The value with the object in it, where it wins over nothing that is there: the first is applied first.
+    /// The value with the object in front, where it has the lowest precedence: the first link is applied first.
     pub(super) fn with(&self, dn: &str) -> String {
         format!("[LDAP://{dn};0]{}", self.value)
     }
@@ -154,7 +153,7 @@ mod tests {
         }
     }
 
-    /// What AD would hold after the steps.
+    /// The state of AD after the steps.
     fn after(mut seen: Observed, steps: &[GpoStep]) -> Observed {
         let everybody: Sid = "S-1-5-11".parse().unwrap();
         let security = SecurityDescriptor::new(

@@ -1,5 +1,6 @@
-//! Carrying out the steps, over encrypted LDAP.
+//! Carries out steps by encrypted LDAP.
 
+use super::ownership::{COMPUTER_DESCRIPTION, USER_DESCRIPTION};
 use super::{COMPUTER_FLAGS, COMPUTER_NAME, ObjectStep, RevealGroups, USER_FLAGS};
 use crate::error::OnpremError;
 use crate::ldap::{Change, Control, Ldap};
@@ -7,9 +8,9 @@ use crate::random::OsRandom;
 use crossrealm_krb::random::Random;
 use zeroize::Zeroizing;
 
-/// LDAP_SERVER_RODC_DCPROMO_OID, [MS-ADTS] 3.1.1.3.4.1.23: the server gives the new account a number and a name.
+/// LDAP_SERVER_RODC_DCPROMO_OID, [MS-ADTS] 3.1.1.3.4.1.23: the server chooses the number and the name of the new account.
 const RODC_PROMOTION: Control = Control::Plain("1.2.840.113556.1.4.1341");
-/// Random bytes of the password that AD demands and then replaces.
+/// Random bytes of the password that AD requires and then replaces.
 const PASSWORD_BYTES: usize = 32;
 
 /// Carries out one step.
@@ -20,10 +21,7 @@ pub async fn apply(ldap: &mut Ldap, step: &ObjectStep) -> Result<(), OnpremError
                 value("objectClass", "user"),
                 value("userAccountControl", &USER_FLAGS.to_string()),
                 value("showInAdvancedViewOnly", "TRUE"),
-                value(
-                    "description",
-                    "Key distribution center service account for cloud sign-in",
-                ),
+                value("description", USER_DESCRIPTION),
             ];
             ldap.add(dn, attributes, &[RODC_PROMOTION]).await
         }
@@ -44,6 +42,7 @@ pub async fn apply(ldap: &mut Ldap, step: &ObjectStep) -> Result<(), OnpremError
                 value("objectClass", "computer"),
                 value("sAMAccountName", &format!("{COMPUTER_NAME}$")),
                 value("userAccountControl", &COMPUTER_FLAGS.to_string()),
+                value("description", COMPUTER_DESCRIPTION),
             ];
             for (name, values) in linked(user_dn, groups) {
                 let values = values.into_iter().map(String::into_bytes).collect();
@@ -92,8 +91,8 @@ fn replace(name: &str, values: Vec<String>) -> Change {
     Change::Replace(name.to_owned(), values)
 }
 
-/// A value of `unicodePwd`: quoted, in UTF-16LE ([MS-ADTS] 3.1.1.3.1.5). AD keeps its own key in place of it, so that
-/// only the rules for passwords matter here.
+/// A value of `unicodePwd`: quoted, in UTF-16LE ([MS-ADTS] 3.1.1.3.1.5). AD replaces it by a key of its own, so it only has to
+/// satisfy the password policy.
 fn random_password() -> Vec<u8> {
     let mut bytes = Zeroizing::new([0; PASSWORD_BYTES]);
     OsRandom.fill(bytes.as_mut());

@@ -1,74 +1,91 @@
-//! The Kerberos server object of a domain: the account `krbtgt_AzureAD` and the computer `AzureADKerberos`.
+//! The Kerberos server object of a domain: the account `krbtgt_Crossrealm` and the computer `CrossrealmKerberos`.
 //!
-//! They look like a read-only domain controller without a machine. [`mod@observe`] reads them over encrypted LDAP, [`mod@plan`]
-//! decides and is pure, [`mod@apply`] carries the steps out. A run that was killed anywhere is finished by running it again.
+//! They look like a read-only domain controller without a machine. [`mod@observe`] reads them by encrypted LDAP, [`mod@plan`]
+//! is a pure decision, [`mod@apply`] carries it out. If a run is killed, the next one completes it.
 //!
-//! AD makes the account's key itself, at random, independent of the password it is given ([MS-SAMR] 3.1.1.8.5 treats the account
-//! like `krbtgt`), and hands it out only by replicating secrets. This module never asks for that right: it knows the
-//! version and age of the key, not the key. Nothing on the way of a ticket to the tenant uses it.
+//! AD generates the account's key itself, at random, and independent of the password that is set ([MS-SAMR] 3.1.1.8.5 treats
+//! the account like `krbtgt`); it discloses the key only by replication of secrets. This module never asks for that right: it
+//! knows the version and the age of the key. No ticket to the tenant depends on the key.
+//!
+//! [`mod@ownership`] separates the objects that this product made from those of others, which are never changed or deleted.
 
 mod apply;
 mod observe;
+mod ownership;
 mod plan;
 pub mod preflight;
 pub mod replication;
 mod rights;
 
-use crossrealm_types::Sid;
+use crossrealm_types::{AdObject, Sid};
 
 pub use apply::apply;
-pub use observe::{observe, trust_key};
+pub use observe::{microsoft_account, observe, trust_key};
 pub use plan::{ObjectRefusal, plan, plan_removal};
 
 /// The account's common name.
-pub const USER_NAME: &str = "krbtgt_AzureAD";
-/// The computer's common name; its account name has a `$` behind it.
-pub const COMPUTER_NAME: &str = "AzureADKerberos";
+pub const USER_NAME: &str = "krbtgt_Crossrealm";
+/// The computer's common name; the account name has a `$` appended.
+pub const COMPUTER_NAME: &str = "CrossrealmKerberos";
+/// The names of Microsoft Entra Kerberos' own objects, which versions of this product before 0.3 used too.
+pub const MICROSOFT_USER_NAME: &str = "krbtgt_AzureAD";
+/// See [`MICROSOFT_USER_NAME`].
+pub const MICROSOFT_COMPUTER_NAME: &str = "AzureADKerberos";
 
-/// `userAccountControl` of the account: a normal account, disabled ([MS-ADTS] 2.2.16).
+/// `userAccountControl` of the account: a normal, disabled account ([MS-ADTS] 2.2.16).
 pub const USER_FLAGS: u32 = 0x202;
-/// `userAccountControl` of the computer: a workstation, trusted to authenticate for delegation, with partial secrets,
-/// as a read-only domain controller has it ([MS-ADTS] 2.2.16).
+/// `userAccountControl` of the computer: workstation, trusted to authenticate for delegation, partial secrets; as of a
+/// read-only domain controller ([MS-ADTS] 2.2.16).
 pub const COMPUTER_FLAGS: u32 = 0x0500_1000;
 
-/// What AD holds, as one domain controller sees it.
+/// The view of one domain controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// Where the account is, or is to be made.
+    /// The DN of the account, which may not exist yet.
     pub user_dn: String,
     /// The account.
     pub user: Option<User>,
-    /// Where the computer is, or is to be made.
+    /// The DN of the computer, which may not exist yet.
     pub computer_dn: String,
     /// The computer.
     pub computer: Option<Computer>,
-    /// The group whose members' secrets may be revealed, and those whose never may.
+    /// The groups of the password replication policy.
     pub groups: RevealGroups,
+    /// The DNs of objects with the names of Microsoft Entra Kerberos that this product did not make.
+    pub microsoft: Vec<String>,
 }
 
-/// The account `krbtgt_AzureAD`.
+/// The account `krbtgt_Crossrealm`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
+    /// Which object it is.
+    pub object: AdObject,
+    /// Whether this product made it.
+    pub is_ours: bool,
     /// Its account name: `krbtgt_` and its number.
     pub account_name: String,
-    /// `msDS-SecondaryKrbTgtNumber`; `None` where it is no account of this kind.
+    /// `msDS-SecondaryKrbTgtNumber`; `None` if the account is of another kind.
     pub number: Option<u32>,
     /// `userAccountControl`.
     pub flags: u32,
-    /// `msDS-KeyVersionNumber`, 0 where it has no key.
+    /// `msDS-KeyVersionNumber`; 0 without a key.
     pub key_version: u32,
-    /// When the key was made (`pwdLastSet`), Unix seconds.
+    /// When the key was generated (`pwdLastSet`), Unix seconds.
     pub key_updated_at: Option<i64>,
-    /// The DNS name of the domain controller that made it.
+    /// The DNS name of the domain controller that generated it.
     pub key_updated_from: Option<String>,
 }
 
-/// The computer `AzureADKerberos`.
+/// The computer `CrossrealmKerberos`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Computer {
+    /// Which object it is.
+    pub object: AdObject,
+    /// Whether this product made it.
+    pub is_ours: bool,
     /// `userAccountControl`.
     pub flags: u32,
-    /// `msDS-KrbTgtLink`: the DN of its account.
+    /// `msDS-KrbTgtLink`: the DN of the account.
     pub link: Option<String>,
     /// `msDS-RevealOnDemandGroup`.
     pub reveal: Vec<String>,
@@ -76,16 +93,16 @@ pub struct Computer {
     pub never: Vec<String>,
 }
 
-/// The key of a trust as AD counts it.
+/// The key of a trust, by AD's count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrustKey {
-    /// `msDS-KeyVersionNumber` of the trust's account: AD's own count, which is not the tenant's.
+    /// `msDS-KeyVersionNumber` of the trust's account: AD's count differs from the tenant's.
     pub version: Option<u32>,
-    /// When it was made (`pwdLastSet`), Unix seconds.
+    /// When it was set (`pwdLastSet`), Unix seconds.
     pub updated_at: Option<i64>,
 }
 
-/// Whose secrets such an object may see, as DNs.
+/// The password replication policy: whose secrets may be replicated to the object, as DNs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevealGroups {
     /// The allow list, which is empty until an administrator adds members.
@@ -94,52 +111,52 @@ pub struct RevealGroups {
     pub never: Vec<String>,
 }
 
-/// One change in AD. Each is complete in itself.
+/// One change in AD, complete in itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObjectStep {
     /// Create the account; AD chooses its number and its key.
     CreateUser {
-        /// Where.
+        /// Its DN.
         dn: String,
     },
     /// Disable the account again.
     DisableUser {
-        /// Which.
+        /// Its DN.
         dn: String,
     },
-    /// Have AD make a new key.
+    /// Have AD generate a new key.
     NewKey {
-        /// Of which account.
+        /// The DN of the account.
         dn: String,
     },
     /// Create the computer.
     CreateComputer {
-        /// Where.
+        /// Its DN.
         dn: String,
-        /// The account it is linked to.
+        /// The DN of the account that it is linked to.
         user_dn: String,
-        /// Its reveal groups.
+        /// Its password replication policy.
         groups: RevealGroups,
     },
-    /// Give the computer the attributes it must have.
+    /// Correct attributes of the computer.
     RepairComputer {
-        /// Which.
+        /// Its DN.
         dn: String,
-        /// The account it is linked to.
+        /// The DN of the account that it is linked to.
         user_dn: String,
-        /// Its reveal groups.
+        /// Its password replication policy.
         groups: RevealGroups,
         /// The attributes that differ.
         what: Vec<&'static str>,
     },
     /// Delete the computer.
     DeleteComputer {
-        /// Which.
+        /// Its DN.
         dn: String,
     },
     /// Delete the account.
     DeleteUser {
-        /// Which.
+        /// Its DN.
         dn: String,
     },
 }
@@ -166,13 +183,13 @@ impl std::fmt::Display for ObjectStep {
     }
 }
 
-/// The SIDs of the reveal groups in a domain: the allow list, then the deny list.
+/// The SIDs of the password replication policy in a domain: the allow list, then the deny list.
 fn group_sids(domain: &Sid) -> Option<(Vec<Sid>, Vec<Sid>)> {
     /// Allowed RODC Password Replication Group, [MS-ADTS] 6.1.1.6.
     const ALLOWED_RID: u32 = 571;
     /// Denied RODC Password Replication Group.
     const DENIED_RID: u32 = 572;
-    /// Administrators, account, server and backup operators: never, as for any read-only domain controller.
+    /// Administrators; account, server and backup operators: denied, as for every read-only domain controller.
     const BUILTIN: [&str; 4] = [
         "S-1-5-32-544",
         "S-1-5-32-548",

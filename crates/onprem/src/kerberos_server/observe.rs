@@ -1,49 +1,42 @@
-//! Reading the object, over encrypted LDAP.
+//! Reads the object by encrypted LDAP.
 
-use super::{COMPUTER_NAME, Computer, Object, RevealGroups, TrustKey, USER_NAME, User, group_sids};
+use super::ownership::{self, Found, USER_DESCRIPTION};
+use super::{
+    COMPUTER_NAME, Computer, MICROSOFT_COMPUTER_NAME, MICROSOFT_USER_NAME, Object, RevealGroups,
+    TrustKey, USER_NAME, User, group_sids,
+};
 use crate::error::OnpremError;
 use crate::ldap::{Entry, Filter, Ldap, LdapError, Search};
-use crossrealm_types::Sid;
+use crossrealm_types::{AdObject, KerberosServer, Sid};
 
-/// The attribute id of `unicodePwd` ([MS-ADA3], OID 1.2.840.113556.1.4.90) in replication metadata.
+/// The ATTRTYP of `unicodePwd` ([MS-ADA3], OID 1.2.840.113556.1.4.90) in replication metadata.
 const ATTID_PASSWORD: u32 = 0x0009_005A;
-/// Bytes in front of the entries of `replPropertyMetaData`: version, reserved, count, reserved.
+/// Bytes before the entries of `replPropertyMetaData`: version, reserved, count, reserved.
 const META_HEADER: usize = 16;
-/// Bytes of an entry: attribute id, version, time, invocation id, two USNs ([MS-DRSR] 5.166 PROPERTY_META_DATA_VECTOR).
+/// Bytes of an entry: attribute, version, time, invocation id, two USNs ([MS-DRSR] 5.166 PROPERTY_META_DATA_VECTOR).
 const META_ENTRY: usize = 48;
 
-/// Reads what the domain controller holds. `configuration` is the DN of the configuration naming context.
-pub async fn observe(ldap: &mut Ldap, configuration: &str) -> Result<Object, OnpremError> {
+/// Reads the object. `configuration` is the DN of the configuration naming context, `recorded` the tenant's record of it.
+pub async fn observe(
+    ldap: &mut Ldap,
+    configuration: &str,
+    recorded: Option<&KerberosServer>,
+) -> Result<Object, OnpremError> {
     let base = ldap.base().to_owned();
-    let (user_dn, user) = match find_user(ldap, &base).await? {
-        Some(entry) => {
-            let user = user(ldap, &entry, configuration).await?;
-            (entry.dn().to_owned(), Some(user))
-        }
-        None => (format!("CN={USER_NAME},CN=Users,{base}"), None),
-    };
-    let found = find_computer(ldap, &base).await?;
-    let computer_dn = found.as_ref().map_or_else(
-        || format!("CN={COMPUTER_NAME},OU=Domain Controllers,{base}"),
-        |entry| entry.dn().to_owned(),
-    );
+    let users = find_users(ldap, &base, configuration).await?;
+    let computers = find_computers(ldap, &base).await?;
     let groups = reveal_groups(ldap, &base).await?;
-    Ok(Object {
-        user_dn,
-        user,
-        computer_dn,
-        computer: found.as_ref().map(computer),
-        groups,
-    })
+    Ok(ownership::object(&base, users, computers, groups, recorded))
 }
 
-/// The version of a trust's key and the time it was made (Unix seconds), as the trust's account `flat_name$` shows them:
-/// AD gives the account every secret of an inbound trust. `None` where there is no such account.
+/// The version of a trust's key and the time it was set (Unix seconds), from the trust's account `flat_name$`: AD gives that
+/// account every password of an inbound trust. `None` if there is no such account.
 ///
 /// # Errors
-/// Where the directory cannot be read.
+///
+/// If the directory cannot be read.
 pub async fn trust_key(ldap: &mut Ldap, flat_name: &str) -> Result<Option<TrustKey>, OnpremError> {
-    /// `userAccountControl` of the account of a trust ([MS-ADTS] 2.2.16).
+    /// `userAccountControl` of a trust's account ([MS-ADTS] 2.2.16).
     const INTERDOMAIN_TRUST_ACCOUNT: u32 = 0x800;
     let base = ldap.base().to_owned();
     let filter = equal("sAMAccountName", &format!("{flat_name}$"));
@@ -62,9 +55,40 @@ pub async fn trust_key(ldap: &mut Ldap, flat_name: &str) -> Result<Option<TrustK
     }))
 }
 
-async fn find_user(ldap: &mut Ldap, base: &str) -> Result<Option<Entry>, OnpremError> {
-    let filter = Filter::And(vec![equal("objectClass", "user"), equal("cn", USER_NAME)]);
+/// The DN of the account of Microsoft Entra Kerberos, as far as that is known without the tenant's record.
+///
+/// # Errors
+///
+/// If the directory cannot be read.
+pub async fn microsoft_account(ldap: &mut Ldap) -> Result<Option<String>, OnpremError> {
+    let base = ldap.base().to_owned();
+    let is_named = equal("cn", MICROSOFT_USER_NAME);
+    let filter = Filter::And(vec![equal("objectClass", "user"), is_named]);
+    let attributes = ["description", "msDS-SecondaryKrbTgtNumber"];
+    let found = ldap
+        .search(&Search::subtree(&base, filter, &attributes))
+        .await?;
+    let theirs = found.iter().find(|entry| {
+        entry.has("msDS-SecondaryKrbTgtNumber")
+            && entry.text("description") != Some(USER_DESCRIPTION)
+    });
+    Ok(theirs.map(|entry| entry.dn().to_owned()))
+}
+
+/// The accounts with one of the names. Another account may have the same common name elsewhere: the right one has a number.
+async fn find_users(
+    ldap: &mut Ldap,
+    base: &str,
+    configuration: &str,
+) -> Result<Vec<Found<User>>, OnpremError> {
+    let names = [USER_NAME, MICROSOFT_USER_NAME];
+    let is_named = Filter::Or(names.iter().map(|name| equal("cn", name)).collect());
+    let filter = Filter::And(vec![equal("objectClass", "user"), is_named]);
     let attributes = [
+        "cn",
+        "description",
+        "objectGUID",
+        "objectSid",
         "sAMAccountName",
         "msDS-SecondaryKrbTgtNumber",
         "userAccountControl",
@@ -73,25 +97,57 @@ async fn find_user(ldap: &mut Ldap, base: &str) -> Result<Option<Entry>, OnpremE
         "replPropertyMetaData",
     ];
     let search = Search::subtree(base, filter, &attributes);
-    // Another account may bear the same common name elsewhere: the one that has a number is meant.
-    let mut found = ldap.search(&search).await?;
-    found.sort_by_key(|entry| !entry.has("msDS-SecondaryKrbTgtNumber"));
-    let own_place = format!("CN={USER_NAME},CN=Users,{base}");
-    Ok(found.into_iter().next().filter(|entry| {
-        entry.has("msDS-SecondaryKrbTgtNumber") || entry.dn().eq_ignore_ascii_case(&own_place)
-    }))
+    let is_in_place = |entry: &Entry| {
+        let place = |name| format!("CN={name},CN=Users,{base}");
+        names
+            .iter()
+            .any(|name| entry.dn().eq_ignore_ascii_case(&place(name)))
+    };
+    let mut users = Vec::new();
+    for entry in ldap.search(&search).await? {
+        if entry.has("msDS-SecondaryKrbTgtNumber") || is_in_place(&entry) {
+            users.push(found(&entry, user(ldap, &entry, configuration).await?));
+        }
+    }
+    Ok(users)
 }
 
-async fn find_computer(ldap: &mut Ldap, base: &str) -> Result<Option<Entry>, OnpremError> {
-    let filter = equal("sAMAccountName", &format!("{COMPUTER_NAME}$"));
+async fn find_computers(ldap: &mut Ldap, base: &str) -> Result<Vec<Found<Computer>>, OnpremError> {
+    let names = [COMPUTER_NAME, MICROSOFT_COMPUTER_NAME];
+    let named = |name: &&str| equal("sAMAccountName", &format!("{name}$"));
+    let filter = Filter::Or(names.iter().map(named).collect());
     let attributes = [
+        "cn",
+        "description",
+        "objectGUID",
+        "objectSid",
         "userAccountControl",
         "msDS-KrbTgtLink",
         "msDS-RevealOnDemandGroup",
         "msDS-NeverRevealGroup",
     ];
     let search = Search::subtree(base, filter, &attributes);
-    Ok(ldap.search(&search).await?.into_iter().next())
+    let entries = ldap.search(&search).await?;
+    entries
+        .iter()
+        .map(|entry| Ok(found(entry, computer(entry)?)))
+        .collect()
+}
+
+fn found<T>(entry: &Entry, seen: T) -> Found<T> {
+    Found {
+        dn: entry.dn().to_owned(),
+        name: entry.text("cn").unwrap_or_default().to_owned(),
+        description: entry.text("description").map(str::to_owned),
+        seen,
+    }
+}
+
+fn ad_object(entry: &Entry) -> Result<AdObject, OnpremError> {
+    Ok(AdObject {
+        guid: entry.require_guid("objectGUID")?,
+        sid: entry.require_sid("objectSid")?,
+    })
 }
 
 async fn user(ldap: &mut Ldap, entry: &Entry, configuration: &str) -> Result<User, OnpremError> {
@@ -105,6 +161,8 @@ async fn user(ldap: &mut Ldap, entry: &Entry, configuration: &str) -> Result<Use
     };
     let number = |name: &str| entry.number(name).and_then(|n| u32::try_from(n).ok());
     Ok(User {
+        object: ad_object(entry)?,
+        is_ours: false,
         account_name: entry.require_text("sAMAccountName")?.to_owned(),
         number: number("msDS-SecondaryKrbTgtNumber"),
         flags: entry.flags("userAccountControl").unwrap_or_default(),
@@ -114,17 +172,19 @@ async fn user(ldap: &mut Ldap, entry: &Entry, configuration: &str) -> Result<Use
     })
 }
 
-fn computer(entry: &Entry) -> Computer {
+fn computer(entry: &Entry) -> Result<Computer, OnpremError> {
     let texts = |name: &str| entry.texts(name).into_iter().map(str::to_owned).collect();
-    Computer {
+    Ok(Computer {
+        object: ad_object(entry)?,
+        is_ours: false,
         flags: entry.flags("userAccountControl").unwrap_or_default(),
         link: entry.text("msDS-KrbTgtLink").map(str::to_owned),
         reveal: texts("msDS-RevealOnDemandGroup"),
         never: texts("msDS-NeverRevealGroup"),
-    }
+    })
 }
 
-/// The DNs of the reveal groups, which may have been renamed or moved: found by SID.
+/// The DNs of the groups of the password replication policy. They may have been renamed or moved, so they are found by SID.
 async fn reveal_groups(ldap: &mut Ldap, base: &str) -> Result<RevealGroups, OnpremError> {
     let domain = ldap.object(base, &["objectSid"]).await?;
     let sid = domain
@@ -160,7 +220,7 @@ async fn reveal_groups(ldap: &mut Ldap, base: &str) -> Result<RevealGroups, Onpr
     })
 }
 
-/// The DNS name of the domain controller whose database has this invocation id; `None` where it is gone.
+/// The DNS name of the domain controller whose database has this invocation id; `None` if it was removed.
 async fn controller_of(
     ldap: &mut Ldap,
     configuration: &str,
@@ -191,7 +251,8 @@ async fn controller_of(
     Ok(server.and_then(|entry| entry.text("dNSHostName").map(str::to_lowercase)))
 }
 
-/// Who last wrote an attribute, from `replPropertyMetaData` ([MS-DRSR] 4.1.10.5.8, PROPERTY_META_DATA_VECTOR version 1).
+/// The invocation id of the last write of an attribute, from `replPropertyMetaData` ([MS-DRSR] 4.1.10.5.8,
+/// PROPERTY_META_DATA_VECTOR version 1).
 fn originating_invocation(metadata: &[u8], attribute: u32) -> Option<[u8; 16]> {
     let version = metadata.first_chunk::<4>()?;
     if u32::from_le_bytes(*version) != 1 {

@@ -1,39 +1,38 @@
-//! The decision what has to change at the object, or why nothing may be.
+//! What has to change in the object, or why nothing may.
 
-use super::{COMPUTER_FLAGS, Computer, Object, ObjectStep, RevealGroups, USER_NAME};
+use super::{COMPUTER_FLAGS, Computer, Object, ObjectStep, RevealGroups};
 
 /// The bit of `userAccountControl` that disables an account.
 const DISABLED: u32 = 0x2;
 
-/// Why the object must not be touched. Nothing has been changed.
+/// Why the object must not be changed. Nothing has been changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ObjectRefusal {
-    /// Something else bears the account's name.
-    #[error(
-        "`{dn}` exists, but is not a Kerberos server account: it has no msDS-SecondaryKrbTgtNumber"
-    )]
-    ForeignUser {
-        /// What bears the name.
+    /// Another object has the name.
+    #[error("`{dn}` exists, and was not made by this product")]
+    Foreign {
+        /// The DN of that object.
         dn: String,
     },
 }
 
 impl ObjectRefusal {
-    /// What to do about it.
-    pub fn hint(&self) -> String {
-        format!("if nothing uses it, rename or delete the account `{USER_NAME}` in AD")
+    /// The next step.
+    pub fn hint(&self) -> &'static str {
+        "if nothing uses it, rename or delete it in AD"
     }
 }
 
-/// The steps to a complete object, with a new key where `rotate` asks for one; none where all is as it should be.
+/// The steps to a complete object, with a new key if `rotate`; none if nothing differs.
 ///
 /// # Errors
-/// Where the names belong to something else.
+///
+/// If another object has the name of the account or of the computer.
 pub fn plan(seen: &Object, rotate: bool) -> Result<Vec<ObjectStep>, ObjectRefusal> {
     check_owner(seen)?;
     let mut steps = Vec::new();
     match &seen.user {
-        // A key just made needs no rotation.
+        // The key of a new account needs no rotation.
         None => steps.push(ObjectStep::CreateUser {
             dn: seen.user_dn.clone(),
         }),
@@ -71,33 +70,35 @@ pub fn plan(seen: &Object, rotate: bool) -> Result<Vec<ObjectStep>, ObjectRefusa
     Ok(steps)
 }
 
-/// The steps that take the object out of AD; none where there is none.
-///
-/// # Errors
-/// Where the names belong to something else.
-pub fn plan_removal(seen: &Object) -> Result<Vec<ObjectStep>, ObjectRefusal> {
-    check_owner(seen)?;
+/// The steps that delete the object; none if there is none. What this product did not make stays.
+pub fn plan_removal(seen: &Object) -> Vec<ObjectStep> {
     let mut steps = Vec::new();
-    if seen.computer.is_some() {
+    if seen
+        .computer
+        .as_ref()
+        .is_some_and(|computer| computer.is_ours)
+    {
         steps.push(ObjectStep::DeleteComputer {
             dn: seen.computer_dn.clone(),
         });
     }
-    if seen.user.is_some() {
+    if seen.user.as_ref().is_some_and(|user| user.is_ours) {
         steps.push(ObjectStep::DeleteUser {
             dn: seen.user_dn.clone(),
         });
     }
-    Ok(steps)
+    steps
 }
 
 fn check_owner(seen: &Object) -> Result<(), ObjectRefusal> {
-    match &seen.user {
-        Some(user) if user.number.is_none() => Err(ObjectRefusal::ForeignUser {
-            dn: seen.user_dn.clone(),
-        }),
-        _ => Ok(()),
+    let user = seen.user.as_ref().map(|user| user.is_ours);
+    let computer = seen.computer.as_ref().map(|computer| computer.is_ours);
+    for (is_ours, dn) in [(user, &seen.user_dn), (computer, &seen.computer_dn)] {
+        if is_ours == Some(false) {
+            return Err(ObjectRefusal::Foreign { dn: dn.clone() });
+        }
     }
+    Ok(())
 }
 
 fn differences(computer: &Computer, seen: &Object) -> Vec<&'static str> {
@@ -105,7 +106,7 @@ fn differences(computer: &Computer, seen: &Object) -> Vec<&'static str> {
     let linked = computer
         .link
         .as_ref()
-        // An account that is yet to be made is linked to nothing.
+        // The account does not exist yet, so nothing can be linked to it.
         .is_some_and(|link| seen.user.is_some() && link.eq_ignore_ascii_case(&seen.user_dn));
     let mut what = Vec::new();
     if computer.flags & COMPUTER_FLAGS != COMPUTER_FLAGS {
@@ -134,8 +135,17 @@ fn same(a: &[String], b: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{COMPUTER_NAME, USER_FLAGS, User};
+    use super::super::{COMPUTER_NAME, USER_FLAGS, USER_NAME, User};
     use super::*;
+    use crossrealm_types::AdObject;
+    use uuid::Uuid;
+
+    fn ad_object() -> AdObject {
+        AdObject {
+            guid: Uuid::nil(),
+            sid: "S-1-5-21-1-2-3-1000".parse().unwrap(),
+        }
+    }
 
     fn groups() -> RevealGroups {
         RevealGroups {
@@ -151,12 +161,15 @@ mod tests {
             computer_dn: format!("CN={COMPUTER_NAME},OU=Domain Controllers,DC=x"),
             computer: None,
             groups: groups(),
+            microsoft: Vec::new(),
         }
     }
 
     fn whole() -> Object {
         let mut seen = empty();
         seen.user = Some(User {
+            object: ad_object(),
+            is_ours: true,
             account_name: "krbtgt_56754".to_owned(),
             number: Some(56754),
             flags: USER_FLAGS,
@@ -165,6 +178,8 @@ mod tests {
             key_updated_from: None,
         });
         seen.computer = Some(Computer {
+            object: ad_object(),
+            is_ours: true,
             flags: COMPUTER_FLAGS,
             link: Some(seen.user_dn.to_uppercase()),
             reveal: groups().reveal,
@@ -183,7 +198,7 @@ mod tests {
                 ObjectStep::CreateComputer { .. }
             ]
         ));
-        // The key that comes with the account is new already.
+        // The account comes with a new key.
         assert_eq!(plan(&empty(), true).unwrap(), steps);
         assert_eq!(plan(&whole(), false).unwrap(), []);
     }
@@ -215,7 +230,7 @@ mod tests {
             panic!("{steps:?}");
         };
         assert_eq!(what.len(), 4);
-        // Killed between the two: only the computer is missing. Or the account alone was deleted.
+        // A run was killed between the two, and only the computer is missing; or the account alone was deleted.
         let mut seen = whole();
         seen.computer = None;
         assert_eq!(plan(&seen, false).unwrap().len(), 1);
@@ -231,18 +246,25 @@ mod tests {
 
     #[test]
     fn removal_takes_what_is_there() {
-        assert_eq!(plan_removal(&empty()).unwrap(), []);
-        assert_eq!(plan_removal(&whole()).unwrap().len(), 2);
+        assert_eq!(plan_removal(&empty()), []);
+        assert_eq!(plan_removal(&whole()).len(), 2);
         let mut half = whole();
         half.computer = None;
-        assert_eq!(plan_removal(&half).unwrap().len(), 1);
+        assert_eq!(plan_removal(&half).len(), 1);
     }
 
+    /// F19: neither is changed, and neither is deleted.
     #[test]
-    fn an_account_of_another_kind_is_not_touched() {
+    fn f19_what_others_made_is_not_touched() {
         let mut seen = whole();
-        seen.user.as_mut().unwrap().number = None;
+        seen.user.as_mut().unwrap().is_ours = false;
+        assert!(plan(&seen, false).is_err() && plan(&seen, true).is_err());
+        let dn = seen.computer_dn.clone();
+        assert_eq!(plan_removal(&seen), [ObjectStep::DeleteComputer { dn }]);
+        seen.computer.as_mut().unwrap().is_ours = false;
+        assert_eq!(plan_removal(&seen), []);
+        let mut seen = whole();
+        seen.computer.as_mut().unwrap().is_ours = false;
         assert!(plan(&seen, false).is_err());
-        assert!(plan_removal(&seen).is_err());
     }
 }

@@ -1,6 +1,6 @@
-//! What can be known before the first change: addresses, clocks, levels, rights, names that block it.
+//! What can be checked before the first change: ports, clocks, functional levels, rights, conflicting names.
 //!
-//! Nothing here refuses: each function returns its findings, so that all of them can be reported at once.
+//! Each function returns its findings instead of failing at the first, so that all of them are reported at once.
 
 use super::{ObjectStep, rights};
 use crate::dc;
@@ -17,10 +17,10 @@ use std::net::{IpAddr, SocketAddr};
 const FOREST_2003: i64 = 2;
 /// `domainFunctionality` of Windows Server 2012 ([MS-ADTS] 6.1.4.3).
 const DOMAIN_2012: i64 = 5;
-/// The most services that are named in a finding.
+/// The most service names that are listed in a finding.
 const MAX_NAMED: usize = 5;
 
-/// The services of the domain controller, beside LDAP, that do not answer on their port.
+/// The services of the domain controller, beside LDAP, whose port does not answer.
 pub async fn silent_ports(host: &str, address: IpAddr) -> Vec<OnpremError> {
     let ports = [(kdc::PORT, "Kerberos"), (smb::PORT, "SMB")];
     let mut silent = Vec::new();
@@ -31,7 +31,7 @@ pub async fn silent_ports(host: &str, address: IpAddr) -> Vec<OnpremError> {
     silent
 }
 
-/// Why no domain controller was found, and where it is that one does not answer LDAP, what else is silent there.
+/// The reason why no domain controller was found; if that is a silent LDAP port, with the other ports that are silent.
 pub async fn all_silent_ports(error: OnpremError) -> Vec<OnpremError> {
     let mut all = vec![error];
     if let Some(OnpremError::Unreachable { host, port, .. }) = all.first() {
@@ -44,20 +44,20 @@ pub async fn all_silent_ports(error: OnpremError) -> Vec<OnpremError> {
     all
 }
 
-/// Two clocks that are too far apart for Kerberos.
+/// Two clocks that differ by more than Kerberos permits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the clock of {one} is {} {} that of {other}: Kerberos allows 5 min", span(.ahead_s.unsigned_abs()), if *.ahead_s < 0 { "behind" } else { "ahead of" })]
 pub struct Skew {
-    /// Whose clock.
+    /// The clock that is compared.
     pub one: String,
-    /// How far it is ahead in seconds; negative where it is behind.
+    /// How far it is ahead, in seconds; negative if it is behind.
     pub ahead_s: i64,
-    /// Of whose.
+    /// The clock that it is compared with.
     pub other: String,
 }
 
-/// The clocks that are too far apart: the domain controller's (`host`) from this computer's, with which no user could sign in
-/// with, and from the service's, which no ticket would be good for. Each is given as seconds ahead of this computer's.
+/// Clocks that are too far apart: the domain controller's (`host`) from this computer's, with which nobody can sign in, and
+/// from the service's, which then refuses every ticket. Each is given in seconds ahead of this computer's.
 pub fn skewed_clocks(host: &str, controller_s: Option<i64>, service_s: Option<i64>) -> Vec<Skew> {
     let too_far = |ahead_s: i64| ahead_s.saturating_abs() > MAX_SKEW_S;
     let controller = || format!("the domain controller `{host}`");
@@ -86,7 +86,7 @@ pub fn skewed_clocks(host: &str, controller_s: Option<i64>, service_s: Option<i6
     found
 }
 
-/// A length of time for display, to the second below an hour.
+/// A duration for display; below an hour to the second.
 fn span(seconds: u64) -> String {
     match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),
@@ -96,20 +96,21 @@ fn span(seconds: u64) -> String {
     }
 }
 
-/// The domain's PDC emulator.
+/// The PDC emulator of the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Primary {
-    /// The DN of its NTDS settings, which its rootDSE calls `dsServiceName`.
+    /// The DN of its NTDS settings object, `dsServiceName` of its rootDSE.
     pub settings: String,
     /// Its DNS name.
     pub host: Option<String>,
 }
 
-/// The PDC emulator, as the directory names it (`fSMORoleOwner`, [MS-ADTS] 6.1.5.3); `None` where it does not. Samba's
-/// LSA calls every controller the primary one.
+/// The PDC emulator by `fSMORoleOwner` ([MS-ADTS] 6.1.5.3); `None` if it is not set. LSA is not asked: Samba reports every
+/// domain controller as primary.
 ///
 /// # Errors
-/// Where the directory cannot be read.
+///
+/// If the directory cannot be read.
 pub async fn primary(ldap: &mut Ldap) -> Result<Option<Primary>, OnpremError> {
     let base = ldap.base().to_owned();
     let domain = ldap.object(&base, &["fSMORoleOwner"]).await?;
@@ -123,7 +124,7 @@ pub async fn primary(ldap: &mut Ldap) -> Result<Option<Primary>, OnpremError> {
     Ok(Some(Primary { settings, host }))
 }
 
-/// A domain of the forest, as the forest's partitions name it.
+/// A domain of the forest, by its cross-reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForestDomain {
     /// Its DNS name, lower case.
@@ -135,7 +136,8 @@ pub struct ForestDomain {
 /// The domains of the forest ([MS-ADTS] 6.1.1.2.1.1). `configuration` is the DN of the configuration naming context.
 ///
 /// # Errors
-/// Where the directory cannot be read.
+///
+/// If the directory cannot be read.
 pub async fn forest_domains(
     ldap: &mut Ldap,
     configuration: &str,
@@ -156,10 +158,11 @@ pub async fn forest_domains(
     Ok(found.iter().filter_map(domain).collect())
 }
 
-/// The DN of the account that bears the name which AD gives to the account of a trust with this flat name.
+/// The DN of an account that has the name which AD will give to the account of a trust with this flat name.
 ///
 /// # Errors
-/// Where the directory cannot be read.
+///
+/// If the directory cannot be read.
 pub async fn account_of_trust(
     ldap: &mut Ldap,
     flat_name: &str,
@@ -174,7 +177,8 @@ pub async fn account_of_trust(
 /// Whether the signed-in account may create an object of this class in a container.
 ///
 /// # Errors
-/// Where the directory cannot be read.
+///
+/// If the directory cannot be read.
 pub async fn may_create(
     ldap: &mut Ldap,
     container: &str,
@@ -190,10 +194,11 @@ pub async fn may_create(
     }))
 }
 
-/// Those of the attributes that the signed-in account may not write on an object.
+/// The attributes, of those given, that the signed-in account may not write on an object.
 ///
 /// # Errors
-/// Where the directory cannot be read.
+///
+/// If the directory cannot be read.
 pub async fn unwritable<'a>(
     ldap: &mut Ldap,
     dn: &str,
@@ -211,11 +216,12 @@ pub async fn unwritable<'a>(
     Ok(missing.collect())
 }
 
-/// What the signed-in account lacks for these steps, one line each. A right to reset a key or to delete shows only when
-/// it is used; the rights to create and to write are asked for.
+/// The rights that the signed-in account lacks for these steps, one line for each. AD computes which objects may be created
+/// and which attributes written; the rights to reset a key and to delete are judged from the permissions.
 ///
 /// # Errors
-/// Where the directory cannot be read.
+///
+/// If the directory cannot be read.
 pub async fn missing_rights(
     ldap: &mut Ldap,
     steps: &[ObjectStep],
@@ -275,17 +281,17 @@ async fn missing_writes(
     }))
 }
 
-/// Whether the forest is of a level that knows trusts between forests; `None` where it does not say.
+/// Whether the forest functional level supports forest trusts; `None` if the rootDSE does not hold it.
 pub fn forest_knows_trusts(root: &RootDse) -> Option<bool> {
     root.forest_functionality.map(|level| level >= FOREST_2003)
 }
 
-/// Whether the domain is of the level that is recommended; `None` where it does not say.
+/// Whether the domain functional level is the recommended one; `None` if the rootDSE does not hold it.
 pub fn domain_is_recent(root: &RootDse) -> Option<bool> {
     root.domain_functionality.map(|level| level >= DOMAIN_2012)
 }
 
-/// A service name in AD that hides a name of the tenant: AD answers for it itself and refers no client to the tenant.
+/// A service principal name in AD that shadows a name of the tenant: AD issues the ticket itself instead of a referral.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadow {
     /// The service name.
@@ -294,10 +300,11 @@ pub struct Shadow {
     pub owner: String,
 }
 
-/// The service names in AD at or below these suffixes, the first five.
+/// The service principal names in AD for hosts at or below these suffixes, the first five.
 ///
 /// # Errors
-/// Where the directory cannot be read.
+///
+/// If the directory cannot be read.
 pub async fn shadowing_names(
     ldap: &mut Ldap,
     suffixes: &[String],
@@ -311,7 +318,7 @@ pub async fn shadowing_names(
         };
         Filter::Substring(attribute.to_owned(), filter)
     };
-    // The host ends the name, or a port or a third part follows it.
+    // Behind the host, the name ends, or a port or a third component follows.
     let filters = suffixes.iter().flat_map(|suffix| {
         [format!(".{suffix}"), format!("/{suffix}")]
             .into_iter()
@@ -340,7 +347,7 @@ pub async fn shadowing_names(
         .collect())
 }
 
-/// Whether the host of a service name is the suffix or below it.
+/// Whether the host of a service principal name is at or below the suffix.
 fn lies_at_or_below(name: &str, suffix: &str) -> bool {
     let Some(host) = name.split('/').nth(1) else {
         return false;
@@ -379,21 +386,21 @@ mod tests {
             "five minutes are allowed"
         );
         assert_eq!(lines(None, Some(9000)), [""; 0], "nothing to compare with");
-        // This computer is off: the domain controller and the service agree.
+        // This computer's clock is wrong: domain controller and service agree.
         assert_eq!(
             lines(Some(301), Some(301)),
             [
                 "the clock of this computer is 5 min 1 s behind that of the domain controller `dc1`: Kerberos allows 5 min"
             ]
         );
-        // The service is off.
+        // The service's clock is wrong.
         assert_eq!(
             lines(Some(0), Some(7260)),
             [
                 "the clock of the service is 2 h 1 min ahead of that of the domain controller `dc1`: Kerberos allows 5 min"
             ]
         );
-        // The domain controller is off; and each is near this computer, but not the other.
+        // The domain controller's clock is wrong; and: each is close to this computer's, but not to the other.
         assert_eq!(lines(Some(-600), Some(0)).len(), 2);
         assert_eq!(lines(Some(-200), Some(200)).len(), 1);
         assert_eq!(lines(Some(i64::MIN), Some(i64::MAX)).len(), 2);

@@ -1,9 +1,8 @@
-//! Whether the other domain controllers of the domain see what was just changed.
+//! Whether the other domain controllers have a change.
 //!
-//! Users sign in at any controller, and each gives referrals from its own copy of the trust: until a change has arrived
-//! everywhere, some users notice it and others do not. What is compared is the replication metadata of the objects
-//! ([MS-ADTS] 3.1.1.1.9), which shows for each attribute, secrets included, which change it comes from, without showing
-//! its value.
+//! Users sign in at any domain controller, and each issues referrals from its own replica of the trust: until a change has
+//! replicated everywhere, it affects some users only. What is compared is the replication metadata of the objects ([MS-ADTS]
+//! 3.1.1.1.9): it identifies the originating write of each attribute, secrets included, without the value.
 
 use super::{COMPUTER_NAME, USER_NAME};
 use crate::dc::{Choice, DomainController};
@@ -15,55 +14,55 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How long partners are waited for: AD notifies partners of the same site within 15 s ([MS-ADTS] 6.1.1.2.2.1.2.1.1) and
-/// they fetch at once.
+/// How long replication is waited for: within a site, AD notifies its partners within 15 s ([MS-ADTS] 6.1.1.2.2.1.2.1.1), and
+/// they replicate at once.
 pub const WAIT: Duration = Duration::from_secs(30);
-/// How long one round of questions to a partner may take.
+/// The time limit for one round of queries to a partner.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-/// How often a partner is asked again.
+/// The pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The most partners that are asked.
+/// The most partners that are queried.
 const MAX_PARTNERS: usize = 64;
-/// Bytes in front of the entries of `replPropertyMetaData`.
+/// Bytes before the entries of `replPropertyMetaData`.
 const META_HEADER: usize = 16;
-/// The attribute id of `cn` (OID 2.5.4.3). Each controller stamps it itself: what replicates is `name`.
+/// The ATTRTYP of `cn` (OID 2.5.4.3). Each domain controller writes it itself: what replicates is `name`.
 const ATTID_CN: u32 = 3;
-/// Bytes of an entry: attribute id, version, time, invocation id, two USNs ([MS-DRSR] 5.166 PROPERTY_META_DATA_VECTOR).
+/// Bytes of an entry: attribute, version, time, invocation id, two USNs ([MS-DRSR] 5.166 PROPERTY_META_DATA_VECTOR).
 const META_ENTRY: usize = 48;
 
-/// What a partner sees.
+/// The state of a partner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// The same, or something newer.
+    /// It has the change, or a newer one.
     Same,
-    /// Not yet the same; the names of the objects that differ.
+    /// It does not have the change yet; the names of the objects that differ.
     Lags(Vec<String>),
-    /// It could not be asked, and why.
+    /// It could not be queried; the reason.
     Silent(String),
 }
 
-/// A partner and what it sees.
+/// A partner and its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partner {
     /// Its DNS name.
     pub host: String,
-    /// What it sees.
+    /// Its state.
     pub seen: Seen,
 }
 
-/// The objects whose views are compared.
+/// The objects that are compared.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    /// The tenant's realm: the name of the trusted domain object.
+    /// The tenant's realm, which is the name of the trusted domain object.
     pub realm: String,
-    /// The tenant's flat name: the name of the trust's account, without `$`.
+    /// The tenant's flat name, which is the name of the trust's account without `$`.
     pub flat_name: String,
 }
 
-/// Each object by its name in messages, with the change that each of its attributes comes from.
+/// The objects by the names used in messages, with the originating write of each attribute.
 type View = BTreeMap<String, BTreeMap<u32, Stamp>>;
 
-/// Which change an attribute comes from.
+/// The originating write of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     version: u32,
@@ -71,11 +70,12 @@ struct Stamp {
     usn: u64,
 }
 
-/// Waits up to `limit` until every other writable controller of the domain has the view of the session's. The partners
-/// are asked at the same time; those that cannot be reached are not waited for.
+/// Waits up to `limit` until every other writable domain controller has the objects as the session's has them. The partners
+/// are queried concurrently; one that cannot be reached is not waited for.
 ///
 /// # Errors
-/// Where the session's own controller cannot be read.
+///
+/// If the session's own domain controller cannot be read.
 pub async fn settle(
     session: &Session,
     ldap: &mut Ldap,
@@ -109,7 +109,7 @@ pub async fn settle(
     Ok(found)
 }
 
-/// The other controllers that hold a writable copy of the domain.
+/// The other domain controllers with a writable replica of the domain.
 async fn partners(ldap: &mut Ldap, session: &Session) -> Result<Vec<String>, OnpremError> {
     let root = &session.dc().root_dse;
     let filter = Filter::And(vec![
@@ -128,14 +128,14 @@ async fn partners(ldap: &mut Ldap, session: &Session) -> Result<Vec<String>, Onp
             .split_once(',')
             .map_or("", |(_, server)| server);
         let entry = ldap.object(server, &["dNSHostName"]).await?;
-        // A controller that was removed leaves its settings behind, without a name.
+        // A domain controller that was removed leaves its settings object behind, without a name.
         let host = entry.and_then(|entry| entry.text("dNSHostName").map(str::to_lowercase));
         hosts.extend(host);
     }
     Ok(hosts)
 }
 
-/// Asks one partner until it sees what the session's controller sees, or the time is over.
+/// Queries one partner until it has the objects as the session's domain controller has them, or the time is over.
 async fn follow(
     session: &Session,
     host: &str,
@@ -146,7 +146,7 @@ async fn follow(
     let ask = async || -> Result<View, OnpremError> {
         let choice = Choice::Named(host.to_owned());
         let dc = DomainController::find(&session.dc().domain, &choice).await?;
-        let mut ldap = Ldap::connect(&session.beside(dc)).await?;
+        let mut ldap = session.beside(dc).ldap().await?;
         view(&mut ldap, subject).await
     };
     loop {
@@ -168,7 +168,7 @@ async fn follow(
     }
 }
 
-/// What a controller holds of the objects.
+/// The objects as a domain controller has them.
 async fn view(ldap: &mut Ldap, subject: &Subject) -> Result<View, OnpremError> {
     let equal = |name: &str, value: &str| Filter::Equality(name.to_owned(), value.to_owned());
     let trust = Filter::And(vec![
@@ -193,7 +193,7 @@ fn stamped(entry: &Entry) -> (String, BTreeMap<u32, Stamp>) {
     (entry.dn().to_lowercase(), stamps.unwrap_or_default())
 }
 
-/// The stamps in a `replPropertyMetaData`; those of a malformed one are left out, and with them the difference.
+/// The stamps of a `replPropertyMetaData`; a malformed value has none.
 fn stamps(metadata: &[u8]) -> BTreeMap<u32, Stamp> {
     let is_known = metadata
         .first_chunk::<4>()
@@ -217,7 +217,7 @@ fn stamps(metadata: &[u8]) -> BTreeMap<u32, Stamp> {
         .collect()
 }
 
-/// The objects that the partner does not see as `own` has them: absent, still there, or with an older change.
+/// The objects that the partner does not have as in `own`: missing, not deleted yet, or with an older write.
 fn differences(own: &View, theirs: &View) -> Vec<String> {
     let changed = own.iter().filter(|(name, stamps)| {
         theirs.get(*name).is_none_or(|theirs| {

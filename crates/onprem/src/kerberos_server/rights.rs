@@ -1,7 +1,7 @@
-//! Rights on single objects, judged from their permissions before anything is tried.
+//! Rights to single objects, judged from their security descriptors before the first change.
 //!
-//! Only a right that is surely lacking is reported: where the permissions or the caller's groups cannot be read, or hold
-//! entries of kinds that are not known here, AD itself decides. Denials are left to AD too.
+//! A right is reported as missing only if that is certain. If the descriptor or the caller's groups cannot be read, or an
+//! entry is of an unknown type, AD decides; deny entries are left to AD too.
 
 use crate::error::OnpremError;
 use crate::ldap::{Control, Ldap, Search, sd_flags};
@@ -16,15 +16,16 @@ const DELETE_CHILD: u32 = 0x0000_0002;
 const CONTROL_ACCESS: u32 = 0x0000_0100;
 /// `GENERIC_ALL`, [MS-DTYP] 2.4.3.
 const GENERIC_ALL: u32 = 0x1000_0000;
-/// The extended right `User-Force-Change-Password`, 00299570-246d-11d0-a768-00aa006e0529, as it travels.
+/// The extended right `User-Force-Change-Password`, 00299570-246d-11d0-a768-00aa006e0529, in wire order.
 const RESET_PASSWORD: [u8; 16] = [
     0x70, 0x95, 0x29, 0x00, 0x6d, 0x24, 0xd0, 0x11, 0xa7, 0x68, 0x00, 0xaa, 0x00, 0x6e, 0x05, 0x29,
 ];
 
-/// Whether the signed-in account may reset the password of an account, as far as can be seen.
+/// Whether the signed-in account may reset the password of an account; true if unknown.
 ///
 /// # Errors
-/// Where the directory cannot be read.
+///
+/// If the directory cannot be read.
 pub(super) async fn may_reset_password(ldap: &mut Ldap, dn: &str) -> Result<bool, OnpremError> {
     let who = caller(ldap).await?;
     let object = permissions(ldap, dn).await?;
@@ -36,10 +37,11 @@ pub(super) async fn may_reset_password(ldap: &mut Ldap, dn: &str) -> Result<bool
     ))
 }
 
-/// Whether the signed-in account may delete an object, as far as can be seen: by a right on it, or on its container.
+/// Whether the signed-in account may delete an object, by a right to it or to its container; true if unknown.
 ///
 /// # Errors
-/// Where the directory cannot be read.
+///
+/// If the directory cannot be read.
 pub(super) async fn may_delete(ldap: &mut Ldap, dn: &str) -> Result<bool, OnpremError> {
     let who = caller(ldap).await?;
     let object = permissions(ldap, dn).await?;
@@ -51,7 +53,7 @@ pub(super) async fn may_delete(ldap: &mut Ldap, dn: &str) -> Result<bool, Onprem
     Ok(grants(container.as_ref(), &who, DELETE_CHILD, None))
 }
 
-/// The SIDs of the signed-in account and its groups, as the domain controller sees them in this session.
+/// The SIDs of the signed-in account and its groups, as the domain controller computes them (`tokenGroups`).
 async fn caller(ldap: &mut Ldap) -> Result<Vec<Sid>, OnpremError> {
     let own = ldap.search(&Search::object("", &["tokenGroups"])).await?;
     let sids = own
@@ -74,8 +76,7 @@ async fn permissions(ldap: &mut Ldap, dn: &str) -> Result<Option<SecurityDescrip
     Ok(bytes.and_then(|bytes| SecurityDescriptor::parse(bytes).ok()))
 }
 
-/// Whether an entry may allow `wanted`; `right` is the extended right that an object entry must be about, where it is
-/// about one.
+/// Whether an entry may grant `wanted`; `right` is the extended right that an object ACE must name, if it names one.
 fn grants(
     object: Option<&SecurityDescriptor>,
     who: &[Sid],
@@ -160,7 +161,7 @@ mod tests {
         assert!(grants(None, &who, DELETE, None));
         assert!(grants(Some(&unseen), &who, DELETE, None));
         assert!(grants(Some(&object(vec![])), &[], DELETE, None));
-        // An entry with a condition, [MS-DTYP] 2.4.4.6, may be met; a denying one proves nothing.
+        // The condition of a callback entry ([MS-DTYP] 2.4.4.6) may be true; a deny entry proves nothing.
         let mut entry = Ace::allow(0, DELETE, &sid("S-1-5-32-544"));
         entry.kind = 0x09;
         assert!(grants(

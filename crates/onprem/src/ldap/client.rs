@@ -1,37 +1,33 @@
-//! What can be asked of the directory.
+//! LDAP operations.
 
 use super::connection::Connection;
 use super::entry::{Entry, RootDse};
-use super::error::LdapError;
 use super::{Filter, Scope};
-use crate::dc::LDAP_PORT;
-use crate::error::OnpremError;
-use crate::session::Session;
+use crate::error::{LdapError, OnpremError};
 use ldap3_proto::control::LdapControl;
 use ldap3_proto::proto::{
     LdapAddRequest, LdapAttribute, LdapDerefAliases, LdapModify, LdapModifyRequest, LdapModifyType,
     LdapOp, LdapPartialAttribute, LdapSearchRequest,
 };
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
-/// Objects in a page; AD's own limit is 1,000 (MaxPageSize).
+/// Objects in a page; AD's limit is 1,000 (MaxPageSize).
 const PAGE_SIZE: i64 = 1000;
 
 /// The most objects that [`Ldap::search`] collects; larger sets are read page by page.
 const MAX_COLLECTED: usize = 100_000;
 
-/// The most objects of one answer. A server may give a whole domain as one page of a DirSync search.
+/// The most objects in one response. A server may return a whole domain as one page of a DirSync search.
 const MAX_OBJECTS: usize = 10_000_000;
 
-/// The most values of one attribute that are read by ranges.
+/// The most values of one attribute that are read.
 const MAX_RANGED_VALUES: usize = 5_000_000;
 
-/// How many values are asked for in one range: no message grows with the attribute. AD on Windows gives 1,500 of them,
-/// Samba as many as are asked for.
+/// How many values a range asks for, which bounds the message. Windows returns 1,500 at most, Samba as many as it is asked
+/// for.
 const RANGE: u64 = 5_000;
 
-/// How often an attribute is read from its beginning because the object changed meanwhile.
+/// How often the reading of an attribute restarts because the object changed.
 const MAX_READINGS: usize = 5;
 
 /// The flags of the SD flags control, [MS-ADTS] 3.1.1.3.4.1.11.
@@ -39,54 +35,54 @@ pub mod sd_flags {
     pub use ldap3_proto::control::{SD_FLAG_DACL, SD_FLAG_GROUP, SD_FLAG_OWNER, SD_FLAG_SACL};
 }
 
-/// A control that goes with a request.
+/// A request control.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// Which parts of a security descriptor are meant, of [`sd_flags`].
+    /// The parts of a security descriptor that are returned or written: bits of [`sd_flags`].
     SdFlags(i32),
-    /// Deleted objects are wanted too, [MS-ADTS] 3.1.1.3.4.1.14.
+    /// Deleted objects are returned too, [MS-ADTS] 3.1.1.3.4.1.14.
     ShowDeleted,
-    /// Values that are DNs come as `<GUID=…>;<SID=…>;DN`, [MS-ADTS] 3.1.1.3.4.1.5.
+    /// DNs are returned as `<GUID=…>;<SID=…>;DN`, [MS-ADTS] 3.1.1.3.4.1.5.
     ExtendedDn,
-    /// A control without a value, by its object identifier, always critical.
+    /// A critical control without a value, by its object identifier.
     Plain(&'static str),
     /// One page of the changes since the cookie, [MS-ADTS] 3.1.1.3.4.1.3.
     DirSync {
         /// Flags of the control.
         flags: i64,
-        /// The cookie of the last answer; empty at first.
+        /// The cookie of the previous response; empty at first.
         cookie: Vec<u8>,
     },
 }
 
-/// What to look for.
+/// A search request.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// Where to begin.
+    /// The base DN.
     pub base: String,
-    /// How far to look.
+    /// The scope.
     pub scope: Scope,
-    /// What to find.
+    /// The filter.
     pub filter: Filter,
-    /// The attributes wanted.
+    /// The attributes to return.
     pub attributes: Vec<String>,
     /// Further controls.
     pub controls: Vec<Control>,
 }
 
-/// One change of an object.
+/// One modification of an object.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Change {
     /// Adds values.
     Add(String, Vec<Vec<u8>>),
-    /// Replaces all values; none removes the attribute.
+    /// Replaces all values; without a value the attribute is removed.
     Replace(String, Vec<Vec<u8>>),
-    /// Deletes these values; none deletes them all.
+    /// Deletes these values; without a value, all.
     Delete(String, Vec<Vec<u8>>),
 }
 
 impl Search {
-    /// A search in the subtree of `base`.
+    /// A subtree search below `base`.
     pub fn subtree(base: &str, filter: Filter, attributes: &[&str]) -> Self {
         Self {
             base: base.to_owned(),
@@ -97,7 +93,7 @@ impl Search {
         }
     }
 
-    /// The object `dn` itself.
+    /// A search for the object `dn` alone.
     pub fn object(dn: &str, attributes: &[&str]) -> Self {
         Self {
             scope: Scope::Base,
@@ -152,7 +148,7 @@ impl Control {
     }
 }
 
-/// How much of its answer a server may put into one DirSync page, in bytes.
+/// How large a page of a DirSync search may become, in bytes.
 const DIRSYNC_BYTES: i64 = 4 << 20;
 
 impl Change {
@@ -172,13 +168,13 @@ impl Change {
 /// All values of an attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllValues {
-    /// The values. Of an object that is not [`AllValues::steady`], all that were seen at any time.
+    /// The values; if the object was not [`AllValues::steady`], every value that any reading returned.
     pub values: Vec<Vec<u8>>,
-    /// Whether the object stayed the same while they were read.
+    /// Whether the object stayed unchanged while they were read.
     pub steady: bool,
 }
 
-/// The name of `count` values of an attribute, from number `start` on.
+/// The attribute description of `count` values from index `start` on, [MS-ADTS] 3.1.1.3.1.3.3.
 pub fn range(attribute: &str, start: u64, count: u64) -> String {
     let last = start.saturating_add(count).saturating_sub(1);
     format!("{attribute};range={start}-{last}")
@@ -191,25 +187,9 @@ pub struct Ldap {
 }
 
 impl Ldap {
-    /// Over a connection to a server of a test, not bound.
-    #[cfg(test)]
-    pub(crate) fn over(connection: Connection) -> Self {
-        let base = String::new();
+    /// Over a connection to a domain controller of the domain with the DN `base`.
+    pub(crate) fn over(connection: Connection, base: String) -> Self {
         Self { connection, base }
-    }
-
-    /// Connects to the session's domain controller and binds. The ticket is one for `ldap/host/domain`: a server that
-    /// can decrypt it is a controller of the domain, independent of DNS.
-    pub async fn connect(session: &Session) -> Result<Self, OnpremError> {
-        let dc = session.dc();
-        let ticket = session.controller_ticket("ldap").await?;
-        let address = SocketAddr::new(dc.address, LDAP_PORT);
-        let mut connection = Connection::open(&dc.host, address).await?;
-        connection.bind(ticket).await?;
-        Ok(Self {
-            connection,
-            base: dc.root_dse.default_naming_context.clone(),
-        })
     }
 
     /// The DN of the domain.
@@ -217,7 +197,7 @@ impl Ldap {
         &self.base
     }
 
-    /// The object `dn`, or `None` where there is none.
+    /// The object `dn`; `None` if there is none.
     pub async fn object(
         &mut self,
         dn: &str,
@@ -230,7 +210,7 @@ impl Ldap {
         }
     }
 
-    /// All that a search finds, up to 100,000 objects.
+    /// All results of a search, up to 100,000 objects.
     pub async fn search(&mut self, search: &Search) -> Result<Vec<Entry>, OnpremError> {
         let mut all = Vec::new();
         let mut pages = self.pages(search.clone());
@@ -245,19 +225,19 @@ impl Ldap {
         Ok(all)
     }
 
-    /// All that a search finds which cannot find more than a hundred objects or so: one answer, without pages. Of what it
-    /// gives in pages, Samba reads each object a second time.
+    /// All results of a search that finds about a hundred objects at most, without paging: Samba reads each object of a paged
+    /// search a second time.
     pub async fn few(&mut self, search: &Search) -> Result<Vec<Entry>, OnpremError> {
         let controls = search.controls.iter().map(Control::wire).collect();
         Ok(self.search_once(search, controls).await?.0)
     }
 
-    /// What a search finds, page by page (RFC 2696).
+    /// The pages of a search (RFC 2696).
     pub fn pages(&mut self, search: Search) -> Pages<'_> {
         self.pages_of(PAGE_SIZE, search)
     }
 
-    /// The same with pages of another size.
+    /// The pages of a search, with another page size.
     pub fn pages_of(&mut self, size: i64, search: Search) -> Pages<'_> {
         Pages {
             ldap: self,
@@ -267,8 +247,8 @@ impl Ldap {
         }
     }
 
-    /// One page of a DirSync search, each object given to `each` as it comes. Returns whether there is more right now, and
-    /// the cookie for the next time.
+    /// One page of a DirSync search; `each` receives the objects as they arrive. Returns whether more is available now, and
+    /// the cookie for the next request.
     pub async fn dirsync(
         &mut self,
         search: &Search,
@@ -292,13 +272,13 @@ impl Ldap {
             .ok_or_else(|| LdapError::Protocol("it lacks the DirSync cookie".to_owned()).into())
     }
 
-    /// The rootDSE as it is now.
+    /// Reads the rootDSE.
     pub async fn root_dse(&mut self) -> Result<RootDse, OnpremError> {
         self.connection.root_dse().await
     }
 
-    /// All values of an attribute that may have many, read by ranges ([MS-ADTS] 3.1.1.3.1.3.3). A change of the object
-    /// shifts what is still to come, so then it is read once more, from the beginning.
+    /// All values of an attribute that may have many, read by ranges ([MS-ADTS] 3.1.1.3.1.3.3). A change of the object shifts
+    /// the ranges that follow, so the reading restarts.
     pub async fn all_values(
         &mut self,
         dn: &str,
@@ -319,7 +299,7 @@ impl Ldap {
         })
     }
 
-    /// One reading of all ranges; whether the object stayed the same from the first to the last.
+    /// Reads all ranges once; returns whether the object stayed unchanged meanwhile.
     async fn read_through(
         &mut self,
         dn: &str,
@@ -343,7 +323,7 @@ impl Ldap {
             }
             let (values, end) = match entry.ranged(attribute) {
                 Some(part) => part,
-                // A server that gives them all leaves the option out; no values at all is the end too.
+                // A server that returns all values omits the option. A range without values is the end too.
                 None => (entry.values(attribute), None),
             };
             all.extend(values.iter().cloned());
@@ -379,7 +359,7 @@ impl Ldap {
             .await
     }
 
-    /// Changes an object, all or nothing.
+    /// Modifies an object: every change, or none.
     pub async fn modify(
         &mut self,
         dn: &str,
@@ -449,7 +429,7 @@ impl Ldap {
                     count += 1;
                     each(Entry::new(entry));
                 }
-                // References lead to other naming contexts, which are not ours to read.
+                // A continuation reference names another naming context, which is not read.
                 LdapOp::SearchResultReference(_) => {}
                 LdapOp::SearchResultDone(result) => {
                     LdapError::check("read", &search.base, result)?;

@@ -1,8 +1,7 @@
-//! One TCP connection: messages in and out, in clear until the bind and encrypted from then on.
+//! A TCP connection: messages are in clear until the bind, and encrypted from then on.
 
 use super::entry::{Entry, RootDse};
-use super::error::LdapError;
-use crate::error::OnpremError;
+use crate::error::{LdapError, OnpremError};
 use crate::net::{self, LDAP_TIMEOUT};
 use crate::random::OsRandom;
 use crossrealm_krb::credential::Credential;
@@ -21,25 +20,25 @@ use tokio::net::TcpStream;
 use tokio_util::bytes::{Buf, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-/// The largest message and the largest encrypted frame accepted from a server, in bytes. A page of 1,000 objects with large
-/// groups in it stays below.
+/// The largest message, and the largest encrypted frame, that is accepted, in bytes. A page of 1,000 objects with large groups
+/// is smaller.
 pub const MAX_MESSAGE_LEN: usize = 32 << 20;
 
-/// The deepest nesting of BER; LDAP's own messages have less than ten levels.
+/// The deepest nesting of BER that is accepted; LDAP's own messages have less than ten levels.
 const MAX_BER_DEPTH: usize = 32;
 
-/// The most round trips of a bind.
+/// The most round trips that a bind may take.
 const MAX_BIND_STEPS: usize = 5;
 
-/// A connection to a directory server.
+/// A connection to an LDAP server.
 pub struct Connection {
     host: String,
     stream: TcpStream,
     codec: LdapCodec,
     context: Option<Context>,
-    /// Bytes off the wire, encrypted or not.
+    /// Bytes as received, encrypted or not.
     received: BytesMut,
-    /// Bytes of LDAP messages.
+    /// Decrypted bytes of LDAP messages.
     opened: BytesMut,
     last_id: i32,
 }
@@ -58,7 +57,7 @@ impl Connection {
         })
     }
 
-    /// Reads the rootDSE: the one thing that may be read without a bind.
+    /// Reads the rootDSE, which alone can be read without a bind.
     pub async fn root_dse(&mut self) -> Result<RootDse, OnpremError> {
         let request = LdapSearchRequest {
             base: String::new(),
@@ -90,7 +89,7 @@ impl Connection {
     }
 
     /// Binds with the ticket of `credential`; every later message is encrypted.
-    pub(super) async fn bind(&mut self, credential: Credential) -> Result<(), OnpremError> {
+    pub(crate) async fn bind(&mut self, credential: Credential) -> Result<(), OnpremError> {
         let gss = |host: &str, source| OnpremError::Gss {
             host: host.to_owned(),
             service: "LDAP",
@@ -130,8 +129,8 @@ impl Connection {
             }
             incoming = response.saslcreds.unwrap_or_default();
         }
-        // Success without the server's proof is no success: an impostor could say it. And what came in clear behind the
-        // answer was put there by an attacker who hopes to have it accepted as an encrypted message.
+        // Anyone can send a success without the server's AP-REP. Clear bytes behind the response were injected: they would be
+        // taken for the beginning of the encrypted stream.
         let clean = self.opened.is_empty() && self.received.is_empty();
         let context = initiator.into_context().filter(|_| accepted && clean);
         self.context = Some(context.ok_or_else(unexpected)?);
@@ -169,7 +168,7 @@ impl Connection {
         Ok(self.last_id)
     }
 
-    /// The next message that answers the last request.
+    /// The next response to the last request.
     pub(super) async fn receive(&mut self) -> Result<LdapMsg, OnpremError> {
         loop {
             if let Some(message) = self.decode()? {
@@ -177,7 +176,8 @@ impl Connection {
                     return Ok(message);
                 }
                 if let LdapOp::ExtendedResponse(notice) = message.op {
-                    // The only unsolicited notice there is: the server closes the connection and gives the reason (RFC 4511 §4.4.1).
+                    // The only unsolicited notification that is defined: the server disconnects, and gives the reason (RFC
+                    // 4511 §4.4.1).
                     LdapError::check("go on with", &self.host, notice.res)?;
                 }
                 return Err(unexpected());
@@ -189,7 +189,7 @@ impl Connection {
     }
 
     fn decode(&mut self) -> Result<Option<LdapMsg>, OnpremError> {
-        // The codec parses from the front of the message each time, so it is only asked when a whole one is there.
+        // The codec parses from the beginning each time, so it is called only when a whole message has arrived.
         match message_len(&self.opened) {
             Length::Incomplete => Ok(None),
             Length::Known(length) if length > MAX_MESSAGE_LEN => Err(LdapError::TooLarge.into()),
@@ -210,7 +210,7 @@ impl Connection {
         }
     }
 
-    /// Moves one frame from `received` to `opened`; returns whether there was one.
+    /// Decrypts one frame of `received` into `opened`; returns whether there was one.
     fn open_frame(&mut self) -> Result<bool, OnpremError> {
         let Some(context) = &mut self.context else {
             let any = !self.received.is_empty();
@@ -266,7 +266,7 @@ enum Length {
     Malformed,
 }
 
-/// The length of the message at the front of `bytes`, its header included: an LDAPMessage is a SEQUENCE.
+/// The length of the message at the beginning of `bytes`, with its header: an LDAPMessage is a SEQUENCE.
 fn message_len(bytes: &[u8]) -> Length {
     match bytes {
         [] | [0x30] => Length::Incomplete,
@@ -295,7 +295,7 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
-    /// A server that answers the first request with `answer` and then hangs up.
+    /// A server that answers the first request with `answer` and closes the connection.
     async fn against(answer: Vec<u8>) -> Result<RootDse, OnpremError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -318,12 +318,12 @@ mod tests {
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", "malformed"),
             (&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff], "too large"),
             (&[0x30, 0x80, 0, 0], "malformed"),
-            // A message id that no request used: a search result done for message 9.
+            // A message id of no request: the end of a search for message 9.
             (
                 &[0x30, 12, 2, 1, 9, 0x65, 7, 10, 1, 0, 4, 0, 4, 0],
                 "does not fit",
             ),
-            // The answer to message 1, but for a bind.
+            // An answer to message 1, but to a bind.
             (
                 &[0x30, 12, 2, 1, 1, 0x61, 7, 10, 1, 0, 4, 0, 4, 0],
                 "does not fit",

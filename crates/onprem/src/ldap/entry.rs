@@ -1,14 +1,14 @@
 //! Entries and their values, as AD encodes them.
 
-use super::LdapError;
+use crate::error::LdapError;
 use crossrealm_types::Sid;
 use ldap3_proto::LdapSearchResultEntry;
-use std::fmt::Write;
+use uuid::Uuid;
 
-/// Seconds between 1601, where Windows counts from, and the Unix epoch.
+/// Seconds between the epoch of FILETIME (1601) and the Unix epoch.
 const EPOCH_DIFFERENCE_S: i64 = 11_644_473_600;
 
-/// An object as a search returned it: its name and the attributes asked for.
+/// An object as a search returned it: its DN and the requested attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     dn: String,
@@ -27,7 +27,7 @@ impl Entry {
         }
     }
 
-    /// An entry made by hand, for tests and recorded answers.
+    /// An entry from its parts, for tests and recorded responses.
     pub fn from_parts(dn: &str, attributes: &[(&str, &[&[u8]])]) -> Self {
         Self {
             dn: dn.to_owned(),
@@ -41,12 +41,12 @@ impl Entry {
         }
     }
 
-    /// Its distinguished name.
+    /// The distinguished name.
     pub fn dn(&self) -> &str {
         &self.dn
     }
 
-    /// The values of an attribute; none where it is absent. Names compare without case.
+    /// The values of an attribute; none if it is absent. Attribute names are case-insensitive.
     pub fn values(&self, attribute: &str) -> &[Vec<u8>] {
         self.attributes
             .iter()
@@ -60,13 +60,12 @@ impl Entry {
         !self.values(attribute).is_empty()
     }
 
-    /// The names of the attributes, as they came: with options such as `member;range=0-1499`.
+    /// The attribute descriptions as received, with options such as `member;range=0-1499`.
     pub fn attribute_names(&self) -> impl Iterator<Item = &str> {
         self.attributes.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The values that came under a name with a `;range=` option, with the end of that range (`None`: the last one),
-    /// [MS-ADTS] 3.1.1.3.1.3.3.
+    /// The values under a `;range=` option with the end of the range (`None` if it is the last), [MS-ADTS] 3.1.1.3.1.3.3.
     pub fn ranged(&self, attribute: &str) -> Option<(&[Vec<u8>], Option<u64>)> {
         self.attributes.iter().find_map(|(name, values)| {
             let (base, range) = name.split_once(";range=")?;
@@ -81,12 +80,12 @@ impl Entry {
         })
     }
 
-    /// The first value as text, if it is UTF-8.
+    /// The first value as text; `None` if it is not UTF-8.
     pub fn text(&self, attribute: &str) -> Option<&str> {
         std::str::from_utf8(self.values(attribute).first()?).ok()
     }
 
-    /// All values that are text.
+    /// All values that are UTF-8.
     pub fn texts(&self, attribute: &str) -> Vec<&str> {
         self.values(attribute)
             .iter()
@@ -94,12 +93,12 @@ impl Entry {
             .collect()
     }
 
-    /// The first value as a number.
+    /// The first value as an integer.
     pub fn number(&self, attribute: &str) -> Option<i64> {
         self.text(attribute)?.parse().ok()
     }
 
-    /// The first value as a 32-bit number that AD prints with a sign, such as flags.
+    /// The first value as unsigned 32 bits, such as flags, which AD prints as a signed integer.
     pub fn flags(&self, attribute: &str) -> Option<u32> {
         let number = self.number(attribute)?;
         match i32::try_from(number) {
@@ -113,24 +112,14 @@ impl Entry {
         Sid::from_bytes(self.values(attribute).first()?).ok()
     }
 
-    /// The first value as a GUID in its usual text form, lower case.
-    pub fn guid(&self, attribute: &str) -> Option<String> {
+    /// The first value, a GUID.
+    pub fn guid(&self, attribute: &str) -> Option<Uuid> {
         let value: &[u8; 16] = self.values(attribute).first()?.as_slice().try_into().ok()?;
         // The first three fields are little-endian, [MS-DTYP] 2.3.4.2.
-        let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-        let mut out = String::with_capacity(36);
-        for (index, at) in order.into_iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                out.push('-');
-            }
-            // Writing to a String cannot fail.
-            let _ = write!(out, "{:02x}", value[at]);
-        }
-        Some(out)
+        Some(Uuid::from_bytes_le(*value))
     }
 
-    /// The first value, a count of 100 ns since 1601, as Unix seconds. `None` also for AD's "never" (0 and the largest
-    /// number).
+    /// The first value, a FILETIME, as Unix seconds. `None` also for AD's "never": 0 and the largest integer.
     pub fn file_time(&self, attribute: &str) -> Option<i64> {
         match self.number(attribute)? {
             0 | i64::MAX => None,
@@ -138,14 +127,19 @@ impl Entry {
         }
     }
 
-    /// Like [`Entry::text`], but absence is an error that names the object.
+    /// Like [`Entry::text`]; an absent value is an error that names the object.
     pub fn require_text(&self, attribute: &str) -> Result<&str, LdapError> {
         self.text(attribute).ok_or_else(|| self.bad(attribute))
     }
 
-    /// Like [`Entry::sid`], but absence is an error that names the object.
+    /// Like [`Entry::sid`]; an absent value is an error that names the object.
     pub fn require_sid(&self, attribute: &str) -> Result<Sid, LdapError> {
         self.sid(attribute).ok_or_else(|| self.bad(attribute))
+    }
+
+    /// Like [`Entry::guid`]; an absent value is an error that names the object.
+    pub fn require_guid(&self, attribute: &str) -> Result<Uuid, LdapError> {
+        self.guid(attribute).ok_or_else(|| self.bad(attribute))
     }
 
     fn bad(&self, attribute: &str) -> LdapError {
@@ -156,7 +150,7 @@ impl Entry {
     }
 }
 
-/// The rootDSE of a server, [MS-ADTS] 3.1.1.3.2. Empty or `None` where it does not.
+/// The rootDSE of a server, [MS-ADTS] 3.1.1.3.2. An absent attribute is empty or `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RootDse {
     /// `dnsHostName`.
@@ -182,7 +176,7 @@ pub struct RootDse {
 }
 
 impl RootDse {
-    /// The attributes that make it up.
+    /// The attributes that are read.
     pub(super) const ATTRIBUTES: [&str; 10] = [
         "dnsHostName",
         "defaultNamingContext",
@@ -196,7 +190,7 @@ impl RootDse {
         "supportedSASLMechanisms",
     ];
 
-    /// Reads the answer.
+    /// The rootDSE in an entry.
     pub fn from_entry(entry: &Entry) -> Self {
         let text = |name| entry.text(name).unwrap_or_default().to_owned();
         Self {
@@ -217,7 +211,7 @@ impl RootDse {
         }
     }
 
-    /// The DNS name of its domain, lower case; `None` where this is no domain controller.
+    /// The DNS name of the domain, lower case; `None` if the server is not a domain controller.
     pub fn domain(&self) -> Option<String> {
         if self.dns_host_name.is_empty() {
             return None;
@@ -230,7 +224,7 @@ impl RootDse {
         dns_of_dn(&self.root_domain_naming_context)
     }
 
-    /// Its clock, in Unix seconds.
+    /// `currentTime` in Unix seconds.
     pub fn time_s(&self) -> Option<i64> {
         generalized_time(&self.current_time)
     }
@@ -307,7 +301,7 @@ mod tests {
             ],
         );
         assert_eq!(
-            entry.guid("objectguid").unwrap(),
+            entry.guid("objectguid").unwrap().to_string(),
             "00112233-4455-6677-8899-aabbccddeeff"
         );
         assert_eq!(entry.sid("objectSid").unwrap().to_string(), "S-1-5-18");

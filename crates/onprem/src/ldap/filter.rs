@@ -1,19 +1,18 @@
-//! The text form of filters of RFC 4515.
+//! The string representation of search filters, RFC 4515.
 
 use ldap3_proto::LdapFilter;
 use ldap3_proto::proto::{LdapMatchingRuleAssertion, LdapSubstringFilter};
 
-/// The deepest nesting.
+/// The deepest nesting that is accepted.
 const MAX_DEPTH: usize = 16;
 
-/// Reads a filter such as `(&(department=Field Sales)(!(title=Intern*)))`. `None` for anything that is not one; values
-/// that are no UTF-8 are not taken.
+/// Parses a filter such as `(&(department=Field Sales)(!(title=Intern*)))`. `None` if it is malformed or a value is not UTF-8.
 pub fn parse(text: &str) -> Option<LdapFilter> {
     let (filter, rest) = filter(text.trim(), MAX_DEPTH)?;
     rest.is_empty().then_some(filter)
 }
 
-/// A filter at the beginning of the text, and what is behind it.
+/// Parses the filter at the beginning of the text, and returns what follows it.
 fn filter(text: &str, depth: usize) -> Option<(LdapFilter, &str)> {
     let depth = depth.checked_sub(1)?;
     let inner = text.strip_prefix('(')?;
@@ -49,7 +48,7 @@ fn list(text: &str, depth: usize) -> Option<(Vec<LdapFilter>, &str)> {
     (!parts.is_empty()).then_some((parts, rest))
 }
 
-/// `attribute=value` and its relatives.
+/// Parses `attribute=value`, and the other kinds of comparison.
 fn item(text: &str) -> Option<LdapFilter> {
     let (left, right) = text.split_once('=')?;
     if right.contains('(') {
@@ -97,7 +96,7 @@ fn name(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A value without its escapes (`\2a` for `*`).
+/// Decodes the escapes of a value, such as `\2a` for `*`.
 fn value(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split('\\');

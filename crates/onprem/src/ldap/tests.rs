@@ -1,4 +1,4 @@
-//! Encrypted LDAP against a small server on the loopback that misbehaves on request.
+//! Encrypted LDAP against a server on the loopback interface that misbehaves on request.
 
 use super::connection::{Connection, MAX_MESSAGE_LEN};
 use crate::error::OnpremError;
@@ -23,23 +23,23 @@ const KERBEROS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
     Honest,
-    /// Sends a message in clear in one piece with the bind's answer.
+    /// Sends a clear message in one segment with the bind response.
     Injects,
-    /// Answers that the bind succeeded, without a token.
+    /// Reports that the bind succeeded, without a token.
     NoProof,
-    /// Answers the bind as a server that cannot decrypt the ticket.
+    /// Answers the bind like a server that cannot decrypt the ticket.
     WrongKey,
-    /// Rejects the bind.
+    /// Refuses the bind.
     Rejects,
     /// Answers the first request in clear.
     Clear,
-    /// Changes a bit of the encrypted answer.
+    /// Flips a bit of the encrypted response.
     Tampers,
-    /// Sends the encrypted answer twice.
+    /// Sends the encrypted response twice.
     Replays,
-    /// Announces a frame larger than allowed.
+    /// Announces a frame above the bound.
     HugeFrame,
-    /// Sends two messages in one frame and the third in two frames.
+    /// Sends two messages in one frame, and a third in two frames.
     Splits,
 }
 
@@ -47,7 +47,7 @@ fn key(byte: u8) -> Key {
     Key::new(Enctype::Aes256Sha1, &[byte; 32]).unwrap()
 }
 
-/// A ticket for the server, whose key is `key(1)`, with the session key `key(7)`.
+/// A ticket encrypted with `key(1)`, the server's, whose session key is `key(7)`.
 fn credential() -> Credential {
     let part = EncTicketPart {
         flags: KerberosFlags(0),
@@ -97,9 +97,9 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Takes the client's token: the answer's token and the server's context.
+/// Accepts the client's token: the token of the response and the server's context.
 fn accept(token: &[u8], kind: Server) -> (Vec<u8>, Context) {
-    // The AP-REQ is what follows the last mechanism identifier and its token id.
+    // The AP-REQ follows the last mechanism identifier and its token id.
     let at = token
         .windows(KERBEROS.len())
         .rposition(|window| window == KERBEROS)
@@ -236,7 +236,7 @@ async fn serve(mut stream: TcpStream, kind: Server) {
         answer.extend(entry(bind.msgid + 1, "evil"));
     }
     stream.write_all(&answer).await.unwrap();
-    // The encrypted request; a client that gave up hangs up instead.
+    // The encrypted request. A client that gave up closes the connection instead.
     let mut length = [0; 4];
     if stream.read_exact(&mut length).await.is_err() {
         return;
@@ -281,7 +281,7 @@ async fn serve(mut stream: TcpStream, kind: Server) {
     stream.write_all(&answer).await.unwrap();
 }
 
-/// Binds to a server of this kind and reads its name.
+/// Binds to a server that misbehaves so, and reads its name.
 async fn against(kind: Server) -> Result<String, OnpremError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -310,7 +310,7 @@ async fn encrypted_answers_are_read() {
 async fn nothing_in_clear_is_believed() {
     let injected = against(Server::Injects).await.unwrap_err();
     assert!(injected.to_string().contains("does not fit"), "{injected}");
-    // A message in clear is taken for a frame, whose length is absurd.
+    // A clear message is parsed as a frame, with an absurd length.
     assert!(against(Server::Clear).await.is_err());
 }
 

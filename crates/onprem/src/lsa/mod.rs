@@ -1,8 +1,8 @@
-//! Trusted domain objects by LSA RPC ([MS-LSAD]), the only protocol that may create them.
+//! Trusted domain objects by LSA RPC ([MS-LSAD]), the only protocol that can create them.
 //!
-//! [`Lsa`] speaks over a [`Pipe`]: in the product the encrypted SMB session of [`crate::smb`], in tests a script. The
-//! stubs are pure: values in, request bytes out, and reply bytes in, bounded, values out. This module
-//! decides nothing: which trust is wanted and what has to change is planned in [`crate::trust`].
+//! [`Lsa`] calls over a [`Pipe`]: in the product an encrypted SMB session ([`crate::smb`]), in tests a script. The stubs are
+//! pure functions between values and bytes, and everything they decode is bounded. Which trust is wanted, and what has to
+//! change, is planned in [`crate::trust`].
 
 mod model;
 mod secret;
@@ -17,19 +17,19 @@ pub use model::{
 };
 pub use stub::PolicyHandle;
 
-/// ACCESS_MASK MAXIMUM_ALLOWED: what the caller may do, checked by the server at each call.
+/// ACCESS_MASK MAXIMUM_ALLOWED: the server checks the caller's rights at each call ([MS-LSAD] 3.1.4.2.2).
 const MAXIMUM_ALLOWED: u32 = 0x0200_0000;
-/// The most pages of an enumeration that are fetched.
+/// The most pages of an enumeration.
 const MAX_PAGES: usize = 64;
 
-/// An open policy of the domain controller's LSA.
+/// An open policy handle of the domain controller's LSA.
 pub struct Lsa<P> {
     pipe: P,
     policy: PolicyHandle,
 }
 
 impl<P: Pipe> Lsa<P> {
-    /// Opens the policy with the most the caller may do (LsarOpenPolicy2).
+    /// Opens the policy object (LsarOpenPolicy2, [MS-LSAD] 3.1.4.4.1).
     pub async fn open(mut pipe: P) -> Result<Self, LsaError> {
         let call = "LsarOpenPolicy2";
         let reply = pipe.call(44, stub::open_policy(MAXIMUM_ALLOWED)).await?;
@@ -37,21 +37,21 @@ impl<P: Pipe> Lsa<P> {
         Ok(Self { pipe, policy })
     }
 
-    /// Which domain this is (LsarQueryInformationPolicy2).
+    /// Reads which domain this is (LsarQueryInformationPolicy2, [MS-LSAD] 3.1.4.4.3).
     pub async fn domain(&mut self) -> Result<DomainInfo, LsaError> {
         let request = stub::query_policy(&self.policy, stub::POLICY_DNS_DOMAIN);
         let reply = self.pipe.call(46, request).await?;
         stub::dns_domain_reply(&reply)
     }
 
-    /// Whether this domain controller is the PDC emulator (LsarQueryInformationPolicy2).
+    /// Reads whether this domain controller is the PDC emulator (LsarQueryInformationPolicy2, [MS-LSAD] 3.1.4.4.3).
     pub async fn is_primary(&mut self) -> Result<bool, LsaError> {
         let request = stub::query_policy(&self.policy, stub::POLICY_SERVER_ROLE);
         let reply = self.pipe.call(46, request).await?;
         stub::server_role_reply(&reply)
     }
 
-    /// Every trust of the domain (LsarEnumerateTrustedDomainsEx).
+    /// Reads every trust of the domain (LsarEnumerateTrustedDomainsEx, [MS-LSAD] 3.1.4.7.7).
     pub async fn trusts(&mut self) -> Result<Vec<TrustedDomain>, LsaError> {
         let mut trusts = Vec::new();
         let mut context = 0;
@@ -68,23 +68,23 @@ impl<P: Pipe> Lsa<P> {
         Err(LsaError::Malformed("LsarEnumerateTrustedDomainsEx"))
     }
 
-    /// The encryption types the trust may use, as the bits of `msDS-SupportedEncryptionTypes`
-    /// (LsarQueryTrustedDomainInfoByName).
+    /// Reads `msDS-SupportedEncryptionTypes` of a trust (LsarQueryTrustedDomainInfoByName, [MS-LSAD] 3.1.4.7.5).
     pub async fn trust_enctypes(&mut self, name: &str) -> Result<u32, LsaError> {
         let request = stub::query_trust(&self.policy, name, stub::TRUST_ENCTYPES)?;
         let reply = self.pipe.call(48, request).await?;
         stub::enctypes_reply(&reply)
     }
 
-    /// The trust's forest information, empty where none is set (LsarQueryForestTrustInformation).
+    /// Reads the forest trust information of a trust, empty if none is set (LsarQueryForestTrustInformation, [MS-LSAD]
+    /// 3.1.4.7.15).
     pub async fn forest_records(&mut self, name: &str) -> Result<Vec<ForestRecord>, LsaError> {
         let request = stub::query_forest(&self.policy, name)?;
         let reply = self.pipe.call(73, request).await?;
         stub::forest_reply(&reply)
     }
 
-    /// Creates an inbound, forest-transitive trust with `secret` and closes it again (LsarCreateTrustedDomainEx2).
-    /// `now` is the time of creation as a FILETIME (100 ns since 1601).
+    /// Creates an inbound, forest-transitive trust with `secret`, and closes its handle (LsarCreateTrustedDomainEx2, [MS-LSAD]
+    /// 3.1.4.7.10). `now` is the time of creation as a FILETIME (100 ns since 1601).
     pub async fn create_trust(
         &mut self,
         trust: &NewTrust<'_>,
@@ -102,7 +102,7 @@ impl<P: Pipe> Lsa<P> {
         self.close(handle).await
     }
 
-    /// Sets the encryption types of a trust (LsarSetInformationTrustedDomain).
+    /// Sets the encryption types of a trust (LsarSetInformationTrustedDomain, [MS-LSAD] 3.1.4.7.14).
     pub async fn set_trust_enctypes(&mut self, name: &str, bits: u32) -> Result<(), LsaError> {
         let handle = self.open_trust(name).await?;
         let request = stub::set_enctypes(&handle, bits);
@@ -111,8 +111,8 @@ impl<P: Pipe> Lsa<P> {
         self.close(handle).await
     }
 
-    /// Replaces the trust's top-level names (LsarSetForestTrustInformation). The collisions with other trusts are
-    /// returned; where there is one, nothing has changed.
+    /// Replaces the top-level names of a trust (LsarSetForestTrustInformation, [MS-LSAD] 3.1.4.7.16). Returns the collisions
+    /// with other trusts; if there is one, nothing has changed.
     pub async fn set_top_level_names(
         &mut self,
         name: &str,
@@ -123,7 +123,7 @@ impl<P: Pipe> Lsa<P> {
         stub::collisions_reply(&reply)
     }
 
-    /// Deletes the trust and its account (LsarDeleteObject).
+    /// Deletes a trust and its account (LsarDeleteObject, [MS-LSAD] 3.1.4.9.3).
     pub async fn delete_trust(&mut self, name: &str) -> Result<(), LsaError> {
         let handle = self.open_trust(name).await?;
         let reply = self.pipe.call(34, stub::handle_only(&handle)).await?;

@@ -1,6 +1,6 @@
-//! What the LSA's calls take and return, and why they fail.
+//! Parameters and results of the LSA calls, and their errors.
 
-use crate::rpc::NtStatus;
+use crate::nt_status::NtStatus;
 use crate::smb::SmbError;
 use crossrealm_krb::ndr::NdrError;
 use crossrealm_types::Sid;
@@ -17,7 +17,7 @@ pub const ENCTYPES_AES: u32 = 0x18;
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LsaError {
-    /// The session broke, or could not carry the call.
+    /// The SMB session failed, or could not carry the call.
     #[error(transparent)]
     Smb(#[from] SmbError),
     /// The domain controller refused.
@@ -25,7 +25,7 @@ pub enum LsaError {
     Status {
         /// The name of the call in [MS-LSAD].
         call: &'static str,
-        /// What it answered.
+        /// The status that it returned.
         status: NtStatus,
     },
     /// A value does not fit into the request.
@@ -37,20 +37,11 @@ pub enum LsaError {
 }
 
 impl LsaError {
-    /// The status the domain controller answered, if it was one.
+    /// The status that the domain controller returned, if it returned one.
     pub fn status(&self) -> Option<NtStatus> {
         match self {
             Self::Status { status, .. } => Some(*status),
             Self::Smb(_) | Self::Request(_) | Self::Malformed(_) => None,
-        }
-    }
-
-    /// What to do about it, where something can be done.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Status { status, .. } => status.hint(),
-            Self::Smb(error) => error.hint(),
-            Self::Request(_) | Self::Malformed(_) => None,
         }
     }
 }
@@ -68,34 +59,34 @@ pub struct DomainInfo {
     pub sid: Sid,
 }
 
-/// A trust as the domain holds it: TRUSTED_DOMAIN_INFORMATION_EX, [MS-LSAD] 2.2.7.9.
+/// A trust as AD holds it: TRUSTED_DOMAIN_INFORMATION_EX, [MS-LSAD] 2.2.7.9.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedDomain {
     /// The partner's DNS name or realm.
     pub name: String,
     /// The partner's flat name.
     pub flat_name: String,
-    /// The partner's SID; a realm of type MIT has none.
+    /// The partner's SID; a trust with an MIT realm has none.
     pub sid: Option<Sid>,
-    /// Direction bits.
+    /// TrustDirection.
     pub direction: u32,
-    /// Type.
+    /// TrustType.
     pub kind: u32,
-    /// Attribute bits.
+    /// TrustAttributes.
     pub attributes: u32,
 }
 
-/// A record of a trust's forest information: LSA_FOREST_TRUST_RECORD, [MS-LSAD] 2.2.7.21.
+/// A record of forest trust information: LSA_FOREST_TRUST_RECORD, [MS-LSAD] 2.2.7.21.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForestRecord {
     /// A DNS suffix whose services belong to the partner.
     TopLevelName {
         /// The suffix.
         name: String,
-        /// Flags; not 0 where the name is disabled.
+        /// Flags; a value other than 0 means that the name is disabled.
         flags: u32,
     },
-    /// A DNS suffix below a top-level name that does not belong to the partner.
+    /// A DNS suffix below a top-level name that is excluded from it.
     Excluded(String),
     /// A domain of the partner's forest.
     Domain {
@@ -106,24 +97,24 @@ pub enum ForestRecord {
         /// Its SID.
         sid: Option<Sid>,
     },
-    /// A record of another type, which this product does not read.
+    /// A record of a type that is not decoded.
     Other(u16),
 }
 
-/// A name that another trust has already: LSA_FOREST_TRUST_COLLISION_RECORD, [MS-LSAD] 2.2.7.28.
+/// A name that collides with another trust: LSA_FOREST_TRUST_COLLISION_RECORD, [MS-LSAD] 2.2.7.28.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collision {
-    /// The index of the refused record in what was sent.
+    /// The index of the colliding record in the request.
     pub index: u32,
-    /// With what it collides: 0 a trusted domain object, 1 a cross reference (a domain of the own forest), 2 other.
+    /// What it collides with: 0 a trusted domain object, 1 a cross-reference (a domain of the own forest), 2 other.
     pub kind: u16,
     /// Flags, [MS-LSAD] 2.2.7.26.
     pub flags: u32,
-    /// The other trust's name.
+    /// The name of the other trust.
     pub name: String,
 }
 
-/// A trust to be created; direction, type and attributes are always those of a cloud trust.
+/// A trust to create; direction, type and attributes are always those of a cloud trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTrust<'a> {
     /// The partner's realm.

@@ -1,24 +1,23 @@
 //! The trust password on the wire: LSAPR_TRUSTED_DOMAIN_AUTH_BLOB ([MS-LSAD] 2.2.7.16).
 //!
-//! The blob travels inside an encrypted SMB session and is once more enciphered with RC4 under that session's
-//! application key ([MS-LSAD] 5.1.1). RC4 gives no protection worth the name here, SMB encryption does; but it is the
-//! only form in which the call LsarCreateTrustedDomainEx2 takes a secret, and this is the only place where the
-//! product knows that cipher.
+//! The blob is encrypted with RC4 under the application key of the SMB session ([MS-LSAD] 5.1.1), inside that session, which
+//! is encrypted itself. RC4 adds no protection; it is the only form in which LsarCreateTrustedDomainEx2 takes a password, and
+//! this is the only place in the product that uses the cipher.
 
 use zeroize::Zeroizing;
 
-/// Random bytes in front of the blob, [MS-LSAD] 2.2.7.16.
+/// Random bytes before the blob, [MS-LSAD] 2.2.7.16.
 pub(super) const CONFOUNDER_LEN: usize = 512;
 
-/// LSAPR_AUTH_INFORMATION.AuthType: no secret.
+/// LSAPR_AUTH_INFORMATION.AuthType: no password.
 const AUTH_NONE: u32 = 0;
-/// LSAPR_AUTH_INFORMATION.AuthType: a clear password in UTF-16LE.
+/// LSAPR_AUTH_INFORMATION.AuthType: a cleartext password in UTF-16LE.
 const AUTH_CLEAR: u32 = 2;
-/// Bytes in front of the entries of one half: the count and two offsets.
+/// Bytes before the entries of one direction: the count and two offsets.
 const HALF_HEADER_LEN: u32 = 12;
 
-/// The blob for `secret`, enciphered with `application_key`. `now` is the time of the change as a FILETIME
-/// (100 ns since 1601). Both directions carry the same secret, as a partner that is a realm expects.
+/// The blob for `secret`, encrypted under `application_key`. `now` is the time of the change as a FILETIME (100 ns since
+/// 1601). Both directions carry the same password, as for a partner that is a Kerberos realm.
 pub(super) fn auth_blob(
     secret: &str,
     now: u64,
@@ -36,7 +35,7 @@ pub(super) fn auth_blob(
     rc4(application_key, &blob)
 }
 
-/// One direction's secrets: one current entry and one empty previous entry.
+/// One direction: a current entry, and an empty previous entry.
 fn half(secret: &str, now: u64) -> Zeroizing<Vec<u8>> {
     let password = Zeroizing::new(
         secret
@@ -69,7 +68,7 @@ fn entry(kind: u32, secret: &[u8], now: u64) -> Zeroizing<Vec<u8>> {
     out
 }
 
-/// RC4, as the wire format above demands it and for nothing else. `key` must not be empty.
+/// RC4, which the format above requires, and nothing else uses. `key` must not be empty.
 fn rc4(key: &[u8], data: &[u8]) -> Vec<u8> {
     let mut state = Zeroizing::new([0u8; 256]);
     for (value, slot) in (0..=u8::MAX).zip(state.iter_mut()) {

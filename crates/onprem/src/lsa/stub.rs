@@ -1,16 +1,16 @@
-//! The request and reply stubs of the LSA calls, one pair of functions per call, named after [MS-LSAD] 3.1.4.
+//! Request and reply stubs of the LSA calls, one pair of functions for each, named after [MS-LSAD] 3.1.4.
 
 use super::model::{
     ATTRIBUTE_FOREST_TRANSITIVE, Collision, DIRECTION_INBOUND, DomainInfo, ForestRecord, LsaError,
     NewTrust, TYPE_UPLEVEL, TrustedDomain,
 };
-use crate::rpc::NtStatus;
+use crate::nt_status::NtStatus;
 use crossrealm_krb::ndr::{NdrError, Reader, StringHeader, UnicodeString, Writer};
 
-/// The most elements of one array that are accepted.
+/// The most elements that an array may have.
 const MAX_COUNT: usize = 4096;
 
-/// An LSAPR_HANDLE: 20 bytes that only the server understands.
+/// An LSAPR_HANDLE: 20 bytes that are opaque to the client.
 pub struct PolicyHandle([u8; 20]);
 
 /// POLICY_INFORMATION_CLASS PolicyLsaServerRoleInformation, [MS-LSAD] 2.2.4.1.
@@ -27,7 +27,7 @@ const RECORD_TOP_LEVEL_NAME: u16 = 0;
 const RECORD_EXCLUDED: u16 = 1;
 /// LSA_FOREST_TRUST_RECORD_TYPE ForestTrustDomainInfo.
 const RECORD_DOMAIN: u16 = 2;
-/// How many bytes of entries one page of an enumeration should hold.
+/// How many bytes of entries one page of an enumeration should hold (PreferedMaximumLength).
 const PAGE_BYTES: u32 = 64 * 1024;
 
 /// LsarOpenPolicy2 (44): no system name, empty object attributes.
@@ -53,14 +53,14 @@ fn with_handle(handle: &PolicyHandle) -> Writer {
     w
 }
 
-/// A request that begins with a handle and the name of a trust, behind a reference pointer.
+/// A request that begins with a handle and a reference pointer to the name of a trust.
 fn with_name(policy: &PolicyHandle, name: &UnicodeString) -> Result<Writer, NdrError> {
     let mut w = with_handle(policy);
     inline_string(&mut w, name)?;
     Ok(w)
 }
 
-/// A string whose characters follow at once, since nothing but it is behind its pointer.
+/// A string whose characters follow its header at once: no other pointer comes between.
 fn inline_string(w: &mut Writer, string: &UnicodeString) -> Result<(), NdrError> {
     w.string_header(string)?;
     w.string(string)
@@ -103,7 +103,7 @@ pub(super) fn query_trust(
     Ok(w.into_plain())
 }
 
-/// LsarQueryForestTrustInformation (73), records of every type known here.
+/// LsarQueryForestTrustInformation (73), for records up to the highest type known here.
 pub(super) fn query_forest(policy: &PolicyHandle, name: &str) -> Result<Vec<u8>, NdrError> {
     query_trust(policy, name, RECORD_DOMAIN)
 }
@@ -145,7 +145,7 @@ pub(super) fn set_enctypes(trust: &PolicyHandle, bits: u32) -> Vec<u8> {
     w.into_plain()
 }
 
-/// LsarSetForestTrustInformation (74) with one TOP_LEVEL_NAME record for each name, not only checked but set.
+/// LsarSetForestTrustInformation (74): a TOP_LEVEL_NAME record for each name; CheckOnly is false.
 pub(super) fn set_forest(
     policy: &PolicyHandle,
     name: &str,
@@ -171,7 +171,7 @@ pub(super) fn set_forest(
     Ok(w.into_plain())
 }
 
-/// A reply that is a status alone.
+/// A reply that holds a status only.
 pub(super) fn status_reply(call: &'static str, reply: &[u8]) -> Result<(), LsaError> {
     decode(call, reply, |r| {
         let status = status(r)?;
@@ -179,7 +179,7 @@ pub(super) fn status_reply(call: &'static str, reply: &[u8]) -> Result<(), LsaEr
     })
 }
 
-/// A reply of a handle and a status.
+/// A reply that holds a handle and a status.
 pub(super) fn handle_reply(call: &'static str, reply: &[u8]) -> Result<PolicyHandle, LsaError> {
     decode(call, reply, |r| {
         let handle = PolicyHandle(r.array()?);
@@ -217,7 +217,7 @@ pub(super) fn dns_domain_reply(reply: &[u8]) -> Result<DomainInfo, LsaError> {
     info.ok_or(LsaError::Malformed(call))
 }
 
-/// LsarQueryInformationPolicy2, PolicyLsaServerRoleInformation: whether the role is the primary's.
+/// LsarQueryInformationPolicy2, PolicyLsaServerRoleInformation: whether the role is that of the primary.
 pub(super) fn server_role_reply(reply: &[u8]) -> Result<bool, LsaError> {
     decode("LsarQueryInformationPolicy2", reply, |r| {
         if !r.pointer()? {
@@ -226,7 +226,7 @@ pub(super) fn server_role_reply(reply: &[u8]) -> Result<bool, LsaError> {
         if r.u16()? != POLICY_SERVER_ROLE {
             return Err(NdrError::CountMismatch);
         }
-        // The union is aligned as its widest arm, which holds a LARGE_INTEGER.
+        // The union has the alignment of its widest arm, which holds a LARGE_INTEGER.
         r.align(8)?;
         let role = r.u16()?;
         Ok((role == ROLE_PRIMARY, status(r)?))
@@ -247,7 +247,7 @@ pub(super) fn enctypes_reply(reply: &[u8]) -> Result<u32, LsaError> {
     })
 }
 
-/// LsarEnumerateTrustedDomainsEx: the entries of this page, and the context of the next where there is one.
+/// LsarEnumerateTrustedDomainsEx: the entries of the page, and the context of the next page if there is one.
 pub(super) fn trusts_reply(reply: &[u8]) -> Result<(Vec<TrustedDomain>, Option<u32>), LsaError> {
     let call = "LsarEnumerateTrustedDomainsEx";
     let (context, page, status) = whole(call, reply, trusts_page)?;
@@ -283,7 +283,7 @@ fn trusts_page(r: &mut Reader<'_>) -> Result<(u32, Vec<TrustedDomain>, NtStatus)
     Ok((context, page, status(r)?))
 }
 
-/// LsarQueryForestTrustInformation. A trust without such information has no records.
+/// LsarQueryForestTrustInformation. A trust without forest trust information has no records.
 pub(super) fn forest_reply(reply: &[u8]) -> Result<Vec<ForestRecord>, LsaError> {
     let read = decode("LsarQueryForestTrustInformation", reply, |r| {
         let mut records = Vec::new();
@@ -343,7 +343,7 @@ fn forest_record(r: &mut Reader<'_>) -> Result<ForestRecord, NdrError> {
     }
 }
 
-/// LsarSetForestTrustInformation: what collided.
+/// LsarSetForestTrustInformation: the collisions.
 pub(super) fn collisions_reply(reply: &[u8]) -> Result<Vec<Collision>, LsaError> {
     decode("LsarSetForestTrustInformation", reply, |r| {
         let mut collisions = Vec::new();
@@ -370,7 +370,7 @@ pub(super) fn collisions_reply(reply: &[u8]) -> Result<Vec<Collision>, LsaError>
     })
 }
 
-/// Reads `count` pointers and returns how many are not null.
+/// Reads `count` referent ids; returns how many are not null.
 fn pointers(r: &mut Reader<'_>, count: usize) -> Result<usize, NdrError> {
     (0..count).try_fold(0, |sum, _| Ok(sum + usize::from(r.pointer()?)))
 }
@@ -379,19 +379,19 @@ fn status(r: &mut Reader<'_>) -> Result<NtStatus, NdrError> {
     Ok(NtStatus(r.u32()?))
 }
 
-/// A count of elements, bounded.
+/// A count of elements, within the bound.
 fn count(r: &mut Reader<'_>) -> Result<usize, NdrError> {
     r.count(0, MAX_COUNT)
 }
 
-/// The count in front of a conformant array, which must be the one that the structure named.
+/// The maximum count before a conformant array, which must equal the count in the structure.
 fn conformance(r: &mut Reader<'_>, expected: usize) -> Result<(), NdrError> {
     (count(r)? == expected)
         .then_some(())
         .ok_or(NdrError::CountMismatch)
 }
 
-/// The characters of the string with this header; a null string is the empty one.
+/// The characters of a string with this header; a null string is empty.
 fn text(r: &mut Reader<'_>, header: StringHeader) -> Result<String, NdrError> {
     Ok(r.string(header)?.as_str().to_owned())
 }
@@ -409,7 +409,7 @@ fn whole<T>(
     }
 }
 
-/// Reads a reply that ends in a status. A refusal's other fields are of no interest.
+/// Reads a reply that ends in a status. If the call was refused, its other fields are ignored.
 fn decode<T>(
     call: &'static str,
     reply: &[u8],

@@ -1,5 +1,5 @@
-//! Connection-oriented RPC ([MS-RPCE] 2.2.2, C706 chapter 12) of one fragment each way, in clear or sealed by the
-//! Netlogon secure channel ([MS-NRPC] 3.3, NL_AUTH_SHA2_SIGNATURE).
+//! Connection-oriented RPC ([MS-RPCE] 2.2.2, C706 chapter 12) with one fragment in each direction, in clear or protected by
+//! the Netlogon secure channel ([MS-NRPC] 3.3, NL_AUTH_SHA2_SIGNATURE).
 
 use super::credential::Cfb8;
 use super::model::{Key, NetlogonError, TrustAccount, fill};
@@ -10,7 +10,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// The largest fragment either side sends.
+/// The largest fragment, in bytes.
 const MAX_FRAGMENT: u16 = 4280;
 /// Packet types: request, response, fault, bind, bind_ack.
 const REQUEST: u8 = 0;
@@ -24,13 +24,13 @@ const CALL_HEADER: usize = 24;
 /// RPC_C_AUTHN_NETLOGON at RPC_C_AUTHN_LEVEL_PKT_PRIVACY.
 const AUTH_TYPE: u8 = 0x44;
 const AUTH_LEVEL: u8 = 6;
-/// The security trailer in front of a token.
+/// The security trailer before a token.
 const TRAILER: usize = 8;
-/// The token of a sealed message: header, sequence number, checksum, confounder, and unused space.
+/// The token of an encrypted message: header, sequence number, checksum, confounder, and reserved bytes.
 const TOKEN: usize = 56;
 /// HMAC-SHA256 with AES-128: the first eight bytes of the token.
 const TOKEN_HEADER: [u8; 8] = [0x13, 0, 0x1A, 0, 0xFF, 0xFF, 0, 0];
-/// A sealed body is padded to this.
+/// The alignment of an encrypted body.
 const PAD: usize = 16;
 /// The Netlogon interface 12345678-1234-abcd-ef00-01234567cffb, version 1.0.
 const NETLOGON: [u8; 20] = [
@@ -43,7 +43,7 @@ const NDR32: [u8; 20] = [
     2, 0, 0, 0,
 ];
 
-/// One binding to the Netlogon interface.
+/// A binding to the Netlogon interface.
 pub(super) struct Channel<'a, W> {
     wire: &'a mut W,
     seal: Option<Seal>,
@@ -85,7 +85,7 @@ impl<'a, W: Wire> Channel<'a, W> {
         accepted(rest).ok_or(NetlogonError::Malformed(call))
     }
 
-    /// Makes the call `opnum` and returns the stub of its answer.
+    /// Calls `opnum`; returns the stub of the reply.
     pub(super) async fn call(
         &mut self,
         name: &'static str,
@@ -133,7 +133,7 @@ impl<'a, W: Wire> Channel<'a, W> {
         }
     }
 
-    /// Sends one fragment, the last `pad` bytes of whose body are no part of the stub.
+    /// Sends one fragment; the last `pad` bytes of the body are padding.
     async fn send(
         &mut self,
         kind: u8,
@@ -168,7 +168,7 @@ impl<'a, W: Wire> Channel<'a, W> {
     }
 }
 
-/// What stands behind the common header of a single fragment of this kind.
+/// What follows the common header of a fragment of this type.
 fn expect<'a>(name: &'static str, kind: u8, answer: &'a [u8]) -> Result<&'a [u8], NetlogonError> {
     let malformed = || NetlogonError::Malformed(name);
     let header: &[u8; HEADER] = answer.first_chunk().ok_or_else(malformed)?;
@@ -188,10 +188,10 @@ fn expect<'a>(name: &'static str, kind: u8, answer: &'a [u8]) -> Result<&'a [u8]
         .ok_or_else(malformed)
 }
 
-/// Whether a bind_ack accepts the one context: its result is zero.
+/// Whether a bind_ack accepts the presentation context: its result is zero.
 fn accepted(rest: &[u8]) -> Option<()> {
     let address = usize::from(u16::from_le_bytes(*rest.get(8..)?.first_chunk()?));
-    // From the fragment's begin, which the header of 16 bytes keeps aligned.
+    // Relative to the begin of the fragment; the header of 16 bytes does not change the alignment.
     let results = (10 + address).next_multiple_of(4);
     let list = rest.get(results..)?;
     (list.first() == Some(&1) && list.get(4..6)? == [0, 0]).then_some(())

@@ -1,4 +1,4 @@
-//! The session key of Netlogon and the proofs made with it: [MS-NRPC] 3.1.4.3 to 3.1.4.5, AES only.
+//! The Netlogon session key and credentials: [MS-NRPC] 3.1.4.3 to 3.1.4.5, AES only.
 
 use super::model::Key;
 use aes::Aes128;
@@ -9,14 +9,14 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// The session key and the running seed of the authenticators.
+/// The session key, and the seed of the authenticators.
 pub(super) struct Credentials {
     key: Key,
     seed: [u8; 8],
 }
 
 impl Credentials {
-    /// From the secret and the two challenges.
+    /// Computes the session key from the password and both challenges ([MS-NRPC] 3.1.4.3.1).
     pub(super) fn new(secret: &str, ours: &[u8; 8], theirs: &[u8; 8]) -> Self {
         let hash = nt_hash(secret);
         let mut key = Key::default();
@@ -36,29 +36,29 @@ impl Credentials {
         &self.key
     }
 
-    /// The client's proof that it knows the secret.
+    /// The client's Netlogon credential.
     pub(super) fn client(&self, challenge: &[u8; 8]) -> [u8; 8] {
         self.compute(challenge)
     }
 
-    /// Whether this is the server's proof.
+    /// Whether this is the server's Netlogon credential.
     pub(super) fn is_servers(&self, challenge: &[u8; 8], proof: &[u8; 8]) -> bool {
         bool::from(self.compute(challenge).ct_eq(proof))
     }
 
-    /// The proof that goes with the next call, made at `now`.
+    /// The authenticator of the next call, made at `now`.
     pub(super) fn authenticator(&mut self, now: u32) -> [u8; 8] {
         self.advance(now);
         self.compute(&self.seed)
     }
 
-    /// Whether this is the server's proof in answer to the last call.
+    /// Whether this is the server's return authenticator for the last call.
     pub(super) fn accepts(&mut self, proof: &[u8; 8]) -> bool {
         self.advance(1);
         bool::from(self.compute(&self.seed).ct_eq(proof))
     }
 
-    /// Enciphers what must not be seen even inside of a call.
+    /// Encrypts a field that is confidential within the call too.
     pub(super) fn encrypt(&self, data: &mut [u8]) {
         Cfb8::new(&self.key, [0; 16]).encrypt(data);
     }
@@ -83,15 +83,15 @@ impl Credentials {
     }
 }
 
-/// The NT hash ([MS-NLMP] NTOWFv1), which [MS-NRPC] takes for the secret. MD4 protects nothing here: the secret has 240
-/// random bits.
+/// The NT hash ([MS-NLMP] NTOWFv1), as which [MS-NRPC] uses the password. The weakness of MD4 does no harm: the password has
+/// 240 random bits.
 fn nt_hash(secret: &str) -> Key {
     let units: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let units = Zeroizing::new(units);
     Zeroizing::new(Md4::digest(units.as_slice()).into())
 }
 
-/// AES-128 in 8-bit cipher feedback mode, SP 800-38A §6.3; goes on where it stopped.
+/// AES-128 in 8-bit cipher feedback mode, SP 800-38A §6.3; calls continue the stream.
 pub(super) struct Cfb8 {
     cipher: Aes128,
     register: [u8; 16],

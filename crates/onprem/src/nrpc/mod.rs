@@ -1,9 +1,9 @@
-//! Changing the secret of a trust as the trust's own account, by Netlogon ([MS-NRPC]) over `\PIPE\netlogon`.
+//! Changing a trust password as the trust's own account, by Netlogon ([MS-NRPC]) over `\PIPE\netlogon`.
 //!
-//! This is the protocol made for it, and the only one that works everywhere: the holder of a secret of the trust that
-//! the domain controller accepts (the current or the previous one) gives it the next, without being an administrator.
-//! The domain controller keeps the old one as "previous". AES credentials and an AES-sealed secure channel or nothing;
-//! a domain controller that offers less is refused. Secrets come from the caller and are neither kept nor shown.
+//! The holder of a trust password that the domain controller accepts (the current or the previous one) sets the next, without
+//! any administrator's right; this works with Windows and with Samba. The domain controller keeps the old password as the
+//! previous one. AES credentials and an AES-encrypted secure channel are required; a domain controller that offers less is
+//! refused. Passwords come from the caller, and are neither stored nor shown.
 
 mod channel;
 mod credential;
@@ -16,17 +16,18 @@ use credential::Credentials;
 use model::{AUTHENTICATE, fill};
 pub use model::{NetlogonError, TrustAccount};
 
-/// What the client asks for and the server must grant: AES and the secure channel, [MS-NRPC] 3.1.4.2, bits W and Y.
+/// The negotiated flags that are required: AES and the secure channel, [MS-NRPC] 3.1.4.2, bits W and Y.
 const FLAGS_REQUIRED: u32 = 0x4100_0000;
-/// What the client offers: what Windows offers.
+/// The flags that are offered: those of Windows.
 const FLAGS_OFFERED: u32 = 0x612F_FFFF;
 
-/// A secret that was proven to be accepted, and what later calls are made with.
+/// A password that the domain controller accepts, with the session that proved it.
 pub struct Proven(Credentials);
 
-/// Whether the domain controller accepts `secret` as that of the trust; with what follows from it.
+/// Whether the domain controller accepts `secret` for the trust (NetrServerAuthenticate3, [MS-NRPC] 3.5.4.4.2); if it does,
+/// the session for further calls.
 ///
-/// `Ok(None)`: it does not. It accepts the current and the previous one.
+/// `Ok(None)`: it does not. It accepts the current password and the previous one.
 pub async fn prove<W: Wire>(
     wire: &mut W,
     account: &TrustAccount,
@@ -59,15 +60,15 @@ async fn authenticate<W: Wire>(
     if flags & FLAGS_REQUIRED != FLAGS_REQUIRED {
         return Err(NetlogonError::Weak(flags));
     }
-    // Who cannot prove this never knew the secret: the session is not with a domain controller of the domain.
+    // The server must know the password too: else the session is not with a domain controller of the domain.
     if !credentials.is_servers(&theirs, &proof) {
         return Err(NetlogonError::Forged(AUTHENTICATE));
     }
     Ok(credentials)
 }
 
-/// Gives the domain controller the next secret of the trust, as `version` (NetrServerPasswordSet2). `wire` is a new pipe.
-/// `now` is the time in Unix seconds.
+/// Sets the next password of the trust, as `version` (NetrServerPasswordSet2, [MS-NRPC] 3.5.4.4.5). `wire` is a new pipe,
+/// `now` the time in Unix seconds.
 pub async fn set_secret<W: Wire>(
     wire: &mut W,
     account: &TrustAccount,

@@ -1,16 +1,16 @@
-//! The trust whose password is changed, and why that failed.
+//! The trust whose password is changed, and the errors of that.
 
-use crate::rpc::NtStatus;
+use crate::nt_status::NtStatus;
 use crate::smb::SmbError;
 use zeroize::Zeroizing;
 
-/// The call that proves the secret.
+/// The call that proves the password.
 pub(super) const AUTHENTICATE: &str = "NetrServerAuthenticate3";
 
-/// Why the secret could not be changed.
+/// Why the password could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum NetlogonError {
-    /// The session broke, or could not carry the call.
+    /// The SMB session failed, or could not carry the call.
     #[error(transparent)]
     Smb(#[from] SmbError),
     /// The domain controller refused.
@@ -18,42 +18,30 @@ pub enum NetlogonError {
     Status {
         /// The name of the call in [MS-NRPC].
         call: &'static str,
-        /// What it answered.
+        /// The status that it returned.
         status: NtStatus,
     },
     /// The domain controller does not offer AES or the secure channel.
     #[error("the domain controller offers no AES for its secure channel (flags 0x{0:08X})")]
     Weak(u32),
-    /// The domain controller does not know the secret that it accepted, or an answer was changed on its way.
+    /// The server does not know the password that it accepted, or its reply was modified.
     #[error(
         "the domain controller's answer to `{0}` does not bear out that it is who it claims to be"
     )]
     Forged(&'static str),
-    /// The answer is not what the specification defines.
+    /// The reply is not what [MS-NRPC] defines.
     #[error("the domain controller's answer to `{0}` could not be read")]
     Malformed(&'static str),
-    /// The secret does not fit into the call.
+    /// The password does not fit into the call.
     #[error("the trust password is longer than the protocol carries")]
     TooLong,
-    /// The operating system gave no random bytes.
+    /// The operating system returned no random bytes.
     #[error("the operating system gave no random bytes: {0}")]
     Random(String),
 }
 
 impl NetlogonError {
-    /// What to do about it, where something can be done.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Smb(error) => error.hint(),
-            Self::Status { .. } => {
-                Some("compare the two sides with `crossrealm kerberos-server get`")
-            }
-            Self::Weak(_) => Some("the domain controller must allow AES for its secure channel"),
-            _ => None,
-        }
-    }
-
-    /// Whether the domain controller answered and did not accept the secret.
+    /// Whether the domain controller answered that the password is another one.
     pub(super) fn is_other_secret(&self) -> bool {
         matches!(
             self,
@@ -65,14 +53,14 @@ impl NetlogonError {
     }
 }
 
-/// The trust whose secret is meant.
+/// The trust whose password is changed.
 #[derive(Clone, Debug)]
 pub struct TrustAccount {
     /// The domain controller's DNS name.
     pub host: String,
     /// The flat name of the AD domain.
     pub ad_flat_name: String,
-    /// The flat name of the tenant: the account is this and a `$`.
+    /// The flat name of the tenant: the account's name is this and a `$`.
     pub flat_name: String,
 }
 
@@ -80,5 +68,5 @@ pub(super) fn fill(bytes: &mut [u8]) -> Result<(), NetlogonError> {
     getrandom::fill(bytes).map_err(|error| NetlogonError::Random(error.to_string()))
 }
 
-/// 16 bytes that wipe themselves.
+/// 16 bytes that are wiped when they are dropped.
 pub(super) type Key = Zeroizing<[u8; 16]>;

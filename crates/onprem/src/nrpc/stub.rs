@@ -1,10 +1,10 @@
-//! The request and reply stubs of the Netlogon calls, named after [MS-NRPC] 3.5.4.4.
+//! Request and reply stubs of the Netlogon calls, named after [MS-NRPC] 3.5.4.4.
 
 use super::model::{AUTHENTICATE, NetlogonError, TrustAccount, fill};
-use crate::rpc::NtStatus;
+use crate::nt_status::NtStatus;
 use zeroize::Zeroizing;
 
-/// The calls' names.
+/// The names of the calls.
 pub(super) const CHALLENGE: &str = "NetrServerReqChallenge";
 pub(super) const SET_PASSWORD: &str = "NetrServerPasswordSet2";
 
@@ -42,7 +42,7 @@ pub(super) fn authenticate(account: &TrustAccount, credential: &[u8; 8], flags: 
     out
 }
 
-/// The server's credential and the flags it grants.
+/// The server's credential, and the negotiated flags.
 pub(super) fn authenticate_reply(reply: &[u8]) -> Result<([u8; 8], u32), NetlogonError> {
     let (credential, status) = split::<20>(AUTHENTICATE, reply)?;
     check(AUTHENTICATE, status)?;
@@ -65,14 +65,14 @@ pub(super) fn set_password(
     out
 }
 
-/// The server's proof.
+/// The server's return authenticator.
 pub(super) fn set_password_reply(reply: &[u8]) -> Result<[u8; 8], NetlogonError> {
     let (proof, status) = split::<16>(SET_PASSWORD, reply)?;
     check(SET_PASSWORD, status)?;
     Ok(proof)
 }
 
-/// NL_TRUST_PASSWORD in clear: random bytes, the version, the password at the buffer's end, its length.
+/// NL_TRUST_PASSWORD in clear: random bytes, the version, the password at the end of the buffer, its length.
 pub(super) fn password_buffer(
     secret: &str,
     version: u32,
@@ -127,7 +127,7 @@ fn align(out: &mut Vec<u8>) {
     out.resize(out.len().next_multiple_of(4), 0);
 }
 
-/// The first eight bytes and the status at the end of a reply of exactly `N` bytes.
+/// The first eight bytes, and the status at the end, of a reply of exactly `N` bytes.
 fn split<const N: usize>(
     call: &'static str,
     reply: &[u8],

@@ -1,12 +1,12 @@
-//! The whole exchange against a server that knows a secret, and against ones that misbehave.
+//! The whole exchange, against a server that knows the password, and servers that misbehave.
 
 use super::channel::Seal;
 use super::credential::{Cfb8, Credentials};
 use super::*;
-use crate::rpc::NtStatus;
+use crate::nt_status::NtStatus;
 use crate::smb::SmbError;
 
-/// A domain controller's Netlogon, as far as one fragment in clear goes.
+/// A domain controller's Netlogon, for one clear fragment each way.
 struct Server {
     secret: &'static str,
     credentials: Option<Credentials>,
@@ -48,7 +48,7 @@ impl Wire for Server {
             stub.extend(self.flags.to_le_bytes());
             stub.extend([0; 4]);
             let given = &request[request.len() - 12..request.len() - 4];
-            // The seed of a fresh session is the client's proof.
+            // The seed of a new session is the client's credential.
             let accepted = given == credentials.seed() || !self.knows;
             let status = if accepted {
                 0
@@ -101,7 +101,7 @@ async fn a_server_without_aes_or_without_the_secret_is_refused() {
     assert!(matches!(refused, Err(NetlogonError::Forged(_))));
 }
 
-/// A domain controller's sealed Netlogon, which knows the session and takes one new secret.
+/// A domain controller's secure channel, which knows the session and takes one new password.
 struct SealedServer {
     credentials: Credentials,
     seal: Seal,
@@ -110,7 +110,7 @@ struct SealedServer {
     proves: bool,
 }
 
-/// The security trailer and token that go with a body padded by `pad` bytes.
+/// The security trailer and the token of a body with `pad` bytes of padding.
 fn sealed_fragment(seal: &mut Seal, call_id: &[u8], stub: &[u8]) -> Vec<u8> {
     let padded = stub.len().next_multiple_of(16);
     let mut data = stub.to_vec();
@@ -130,7 +130,7 @@ impl Wire for SealedServer {
     async fn exchange(&mut self, request: Vec<u8>) -> Result<Vec<u8>, SmbError> {
         let id = request[12..16].to_vec();
         if request[2] == 11 {
-            // The negotiation names domain and computer behind its trailer.
+            // NL_AUTH_MESSAGE names domain and computer behind the trailer.
             assert!(request.ends_with(b"CORP\0CONTOSO-KRB\0"));
             return server().exchange(request).await;
         }
@@ -157,7 +157,7 @@ impl Wire for SealedServer {
         let version = &buffer[512 - password.len() - 8..][..4];
         let version = u32::from_le_bytes(version.try_into().unwrap());
         self.taken = Some((String::from_utf16(&text).unwrap(), version));
-        // The server's proof is made with the seed one further.
+        // The server's authenticator uses the seed plus one.
         let mut stub = self.credentials.authenticator(1).to_vec();
         if !self.proves {
             stub[0] ^= 1;

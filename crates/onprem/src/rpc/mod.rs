@@ -1,7 +1,7 @@
-//! What the RPC clients [`crate::lsa`] and [`crate::nrpc`] share: the transports and the status values.
+//! What the RPC clients [`crate::lsa`] and [`crate::nrpc`] speak over: the named pipes of a domain controller.
 
-mod status;
+mod pipes;
 mod transport;
 
-pub use status::NtStatus;
+pub use pipes::{LsaPipe, NetlogonPipe};
 pub use transport::{Pipe, Wire};

@@ -1,4 +1,4 @@
-//! What RPC calls travel over: in the product a named pipe of an encrypted SMB session, in tests a script.
+//! RPC transports: in the product a named pipe in an encrypted SMB session, in tests a script.
 
 use crate::smb::SmbError;
 use std::future::Future;
@@ -12,13 +12,13 @@ pub trait Pipe: Send {
         stub: Vec<u8>,
     ) -> impl Future<Output = Result<Vec<u8>, SmbError>> + Send;
 
-    /// The key under which secrets inside of calls are enciphered: the SMB application key, [MS-SMB2] 3.2.1.3.
+    /// The key that encrypts secrets inside calls: the SMB application key, [MS-SMB2] 3.2.1.3.
     fn application_key(&self) -> &[u8];
 }
 
-/// A pipe that carries whole RPC fragments, one out, one back.
+/// A pipe that carries RPC fragments: one request, one reply.
 pub trait Wire: Send {
-    /// Sends one fragment and returns the one that answers it.
+    /// Sends a fragment and returns the one that answers it.
     fn exchange(
         &mut self,
         fragment: Vec<u8>,

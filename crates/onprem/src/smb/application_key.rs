@@ -1,8 +1,8 @@
-//! The SMB 3.1.1 application key ([MS-SMB2] 3.2.5.3.1): what [MS-LSAD] calls the session key of a call over SMB.
+//! The SMB 3.1.1 application key ([MS-SMB2] 3.2.5.3.1), which [MS-LSAD] calls the session key of a call over SMB.
 //!
-//! It depends on the pre-authentication hash, a running SHA-512 over the negotiation and the session set-up up to but
-//! without the last answer. [`Watched`] wraps the socket below the library and keeps that hash; it reads
-//! nothing else and changes nothing.
+//! It is derived from the pre-authentication integrity hash: SHA-512 over the messages of negotiation and session set-up
+//! without the last response. The SMB library does not expose that hash, so [`Watched`] computes it below the library, from
+//! the bytes of the socket, and changes none of them.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256, Sha512};
@@ -10,7 +10,7 @@ use smolder_core::transport::{SmbTransport, TransportIdentity};
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
-/// The first byte of a message in clear; encrypted ones begin with 0xFD ([MS-SMB2] 2.2.1, 2.2.41).
+/// The first byte of a clear message; encrypted ones begin with 0xFD ([MS-SMB2] 2.2.1, 2.2.41).
 const CLEAR_MESSAGE: u8 = 0xFE;
 
 /// The hash over the clear messages so far.
@@ -51,8 +51,8 @@ impl Transcript {
         hashes.count += 1;
     }
 
-    /// The application key of a session that has just been set up. `None` where no set-up was seen: two messages of
-    /// negotiation and at least two of set-up.
+    /// The application key of a session that has just been set up. `None` without two messages of negotiation and at least two
+    /// of session set-up.
     pub(super) fn application_key(&self, session_key: &[u8]) -> Option<Zeroizing<[u8; 16]>> {
         let hashes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (hashes.count >= 4).then(|| derive(session_key, &hashes.before_last))
@@ -75,8 +75,8 @@ fn derive(session_key: &[u8], preauth_hash: &[u8; 64]) -> Zeroizing<[u8; 16]> {
     key
 }
 
-/// A transport whose clear messages are hashed as they pass.
-pub(super) struct Watched<T> {
+/// A transport that hashes the clear messages that pass through it.
+pub(crate) struct Watched<T> {
     inner: T,
     transcript: Transcript,
 }

@@ -1,4 +1,4 @@
-//! Encrypted SMB 3.1.1 connections: negotiation, sign-in with a Kerberos ticket, and a share.
+//! Encrypted SMB 3.1.1 connections: negotiation, session set-up with a Kerberos ticket, tree connect.
 
 use super::application_key::{Transcript, Watched};
 use super::error::{SmbError, classify};
@@ -16,17 +16,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long a domain controller has to accept a connection.
+/// The time limit for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one SMB message and its answer may take.
+/// The time limit for one SMB request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// The largest SMB message accepted.
+/// The largest SMB message that is accepted, in bytes.
 const MAX_MESSAGE: usize = 1024 * 1024;
 
-/// A signed-in, encrypted session.
+/// An authenticated, encrypted session.
 pub(super) type Session = Connection<Watched<TokioTcpTransport>, Authenticated>;
 
-/// Connects to an SMB server and signs in with a ticket for its service `cifs`. Returns the transcript of the set-up too.
+/// Connects to an SMB server and signs in with a ticket for its service `cifs`. Returns the hashes of the set-up too.
 pub(super) async fn sign_in(
     host: &str,
     address: SocketAddr,
@@ -57,11 +57,11 @@ pub(super) async fn sign_in(
     Ok((connection, transcript))
 }
 
-/// A share that is connected to.
-pub(super) type Tree = Connection<Watched<TokioTcpTransport>, TreeConnected>;
+/// A connected share (tree connect).
+pub(crate) type Tree = Connection<Watched<TokioTcpTransport>, TreeConnected>;
 
-/// Signs in to the domain controller and connects to one of its shares; with the session's application key.
-pub(super) async fn tree(
+/// Signs in to a domain controller and connects to one of its shares. Returns the application key of the session too.
+pub(crate) async fn tree(
     host: &str,
     address: SocketAddr,
     ticket: Credential,
@@ -91,7 +91,7 @@ fn limits() -> ResourceLimits {
     }
 }
 
-/// SMB 3.1.1 and AES-GCM, nothing else.
+/// Offers SMB 3.1.1 with AES-GCM, and nothing else.
 fn negotiate_request() -> Result<NegotiateRequest, SmbError> {
     let mut client_guid = [0; 16];
     let mut salt = vec![0; 32];

@@ -1,11 +1,11 @@
-//! Why an SMB session could not be had, or broke.
+//! Why an SMB session failed.
 
-use crate::rpc::NtStatus;
+use crate::nt_status::NtStatus;
 use smolder_core::auth::AuthError;
 use smolder_core::error::CoreError;
 use std::net::SocketAddr;
 
-/// Why there is no session, or no longer one.
+/// Why an SMB session could not be set up, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SmbError {
     /// Nothing answered at the address.
@@ -13,39 +13,39 @@ pub enum SmbError {
     Unreachable {
         /// The domain controller's name.
         host: String,
-        /// Where it was sought.
+        /// Its address.
         address: SocketAddr,
         /// The operating system's reason.
         reason: String,
     },
-    /// It answered too late or not at all.
+    /// The server did not answer in time.
     #[error("the domain controller did not answer in time: {0}")]
     TimedOut(&'static str),
-    /// The Kerberos exchange inside of the session set-up failed.
+    /// The Kerberos exchange of the session set-up failed.
     #[error("the sign-in to the domain controller by SMB failed: {0}")]
     Authentication(String),
     /// The domain controller refused a step.
     #[error("the domain controller refused {step}: {} ({status})", status.meaning())]
     Refused {
-        /// The step.
+        /// The step that it refused.
         step: &'static str,
-        /// Its answer.
+        /// The status that it returned.
         status: NtStatus,
     },
-    /// The RPC server answered with a fault, [MS-RPCE] 2.2.2.4 and C706 appendix E.
+    /// The RPC server returned a fault, [MS-RPCE] 2.2.2.4 and C706 appendix E.
     #[error("the domain controller refused the call: RPC fault 0x{0:08X}")]
     Fault(u32),
-    /// The other side does not speak SMB 3.1.1 with encryption as it should.
+    /// The server does not speak SMB 3.1.1 with encryption, or violates the protocol.
     #[error("the SMB session with the domain controller failed: {0}")]
     Protocol(String),
 }
 
 impl SmbError {
-    /// What to do about it, where something can be done.
+    /// The next step, where one is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unreachable { .. } | Self::TimedOut(_) => Some(
-                "check `--dc`, and that a firewall lets port 445 of the domain controller through",
+                "check the name of the domain controller, and that a firewall lets its port 445 through",
             ),
             Self::Refused { status, .. } => status.hint(),
             // nca_s_access_denied and rpc_s_access_denied
@@ -58,8 +58,8 @@ impl SmbError {
     }
 }
 
-/// The library's error as ours.
-pub(super) fn classify(step: &'static str, error: CoreError) -> SmbError {
+/// Maps the library's error.
+pub(crate) fn classify(step: &'static str, error: CoreError) -> SmbError {
     match error {
         CoreError::UnexpectedStatus { status, .. } => SmbError::Refused {
             step,

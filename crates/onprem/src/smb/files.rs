@@ -1,8 +1,8 @@
-//! Files and folders of a domain controller's share, few and small, as group policies need them.
+//! Files and folders of a domain controller's share: the few and small ones of a group policy object.
 
 use super::connection::{Tree, tree};
 use super::error::{SmbError, classify};
-use crate::rpc::NtStatus;
+use crate::nt_status::NtStatus;
 use crossrealm_krb::credential::Credential;
 use smolder_core::client::CompoundRequest;
 use smolder_proto::smb::smb2::{
@@ -13,20 +13,20 @@ use smolder_proto::smb::smb2::{
 };
 use std::net::SocketAddr;
 
-/// How much is read or written at once.
+/// Bytes of one read or write.
 const CHUNK: usize = 64 * 1024;
-/// How deep [`FileShare::remove_all`] goes.
+/// The deepest folder that [`FileShare::remove_all`] removes.
 const MAX_DEPTH: usize = 8;
-/// The most entries of a folder that are looked at.
+/// The most entries of a folder that are read.
 const MAX_ENTRIES: usize = 1000;
-/// The largest security descriptor read.
+/// The largest security descriptor that is read, in bytes.
 const MAX_DESCRIPTOR: u32 = 64 * 1024;
-/// [MS-ERREF] 2.3: a folder on the way is not there; a listing is over; the end of the file.
+/// [MS-ERREF] 2.3.1: a folder of the path does not exist; the listing is complete; the end of the file.
 const PATH_NOT_FOUND: NtStatus = NtStatus(0xC000_003A);
 const NO_MORE_FILES: NtStatus = NtStatus(0x8000_0006);
 const END_OF_FILE: NtStatus = NtStatus(0xC000_0011);
 
-/// Rights over a file, [MS-SMB2] 2.2.13.1.
+/// Access rights, [MS-SMB2] 2.2.13.1.
 mod right {
     pub(super) const READ: u32 = 0x0012_0089;
     pub(super) const WRITE: u32 = 0x0012_0116;
@@ -36,14 +36,14 @@ mod right {
     pub(super) const WRITE_OWNER: u32 = 0x0008_0000;
 }
 
-/// Owner, group and access list: what is read and set of a security descriptor, [MS-DTYP] 2.4.7.
+/// The parts of a security descriptor that are read and written: owner, group and DACL, [MS-DTYP] 2.4.7.
 const OWNER_GROUP_DACL: u32 = 0x7;
 
-/// A share of a domain controller, such as `sysvol`. Paths are below it, with backslashes.
+/// A share of a domain controller, such as `sysvol`. Paths are relative to it, with backslashes.
 pub struct FileShare(Tree);
 
 impl FileShare {
-    /// Connects as [`super::LsaPipe::connect`] does.
+    /// Connects as [`crate::rpc::LsaPipe::connect`] does.
     pub async fn connect(
         host: &str,
         address: SocketAddr,
@@ -54,7 +54,7 @@ impl FileShare {
         Ok(Self(tree))
     }
 
-    /// A file's content, up to `limit` bytes; `None` where there is no such file.
+    /// Reads a file of up to `limit` bytes; `None` if there is none.
     pub async fn read(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, SmbError> {
         let open = file(path, right::READ, CreateDisposition::Open);
         let Some(id) = self.open_existing(&open).await? else {
@@ -87,7 +87,7 @@ impl FileShare {
         }
     }
 
-    /// Writes a file, all or nothing: a reader sees the old content or the new.
+    /// Replaces a file: a reader sees the old content or the new, never a part.
     pub async fn write(&mut self, path: &str, content: &[u8]) -> Result<(), SmbError> {
         let aside = format!("{path}.new");
         let open = file(
@@ -120,7 +120,7 @@ impl FileShare {
             .await
     }
 
-    /// Makes a folder, unless it is there. The folder above it must be.
+    /// Creates a folder, unless it exists. Its parent must exist.
     pub async fn create_folder(&mut self, path: &str) -> Result<(), SmbError> {
         let id = self
             .open(&folder(path, right::READ, CreateDisposition::OpenIf))
@@ -128,9 +128,9 @@ impl FileShare {
         self.close(id).await
     }
 
-    /// Removes a file or a folder with all that is in it; whether there was one.
+    /// Deletes a file, or a folder with its content. Returns whether there was one.
     pub async fn remove_all(&mut self, path: &str) -> Result<bool, SmbError> {
-        // What is found is a list of paths, deepest last, so that nothing recurses.
+        // A list of paths, the deepest last, instead of recursion.
         let Some(first) = self.entries(path).await? else {
             return Ok(false);
         };
@@ -178,7 +178,7 @@ impl FileShare {
         marked
     }
 
-    /// Names in a folder, and whether each is a folder; `None` where there is none.
+    /// The names in a folder, and whether each is a folder; `None` if there is no such folder.
     async fn entries(&mut self, path: &str) -> Result<Option<Vec<(String, bool)>>, SmbError> {
         let open = folder(path, right::READ, CreateDisposition::Open);
         let Some(id) = self.open_existing(&open).await? else {
@@ -193,7 +193,7 @@ impl FileShare {
         const STEP: &str = "the listing of a folder";
         let mut names = Vec::new();
         loop {
-            // Not from the start each time, as the library's own request would.
+            // Continues the listing; the library's own request would restart it.
             let request = QueryDirectoryRequest {
                 flags: QueryDirectoryFlags::empty(),
                 ..QueryDirectoryRequest::for_pattern(id, "*", chunk(CHUNK))
@@ -226,7 +226,7 @@ impl FileShare {
         }
     }
 
-    /// The security descriptor of a folder: owner, group and access list; `None` where there is no such folder.
+    /// Owner, group and DACL of a folder; `None` if there is no such folder.
     pub async fn folder_security(&mut self, path: &str) -> Result<Option<Vec<u8>>, SmbError> {
         let open = folder(path, right::READ_CONTROL, CreateDisposition::Open);
         let Some(id) = self.open_existing(&open).await? else {
@@ -252,7 +252,7 @@ impl FileShare {
         Ok(Some(answer.output_buffer))
     }
 
-    /// Sets the security descriptor of a folder; its control bits say whether the list is protected.
+    /// Sets the security descriptor of a folder; its control bits say whether the DACL is protected.
     pub async fn set_folder_security(
         &mut self,
         path: &str,
@@ -316,7 +316,7 @@ impl FileShare {
             .map_err(|error| classify("the opening of a file", error))
     }
 
-    /// The open file, or `None` where there is none of this name.
+    /// Opens a file or folder; `None` if there is none.
     async fn open_existing(&mut self, request: &CreateRequest) -> Result<Option<FileId>, SmbError> {
         match self.open(request).await {
             Ok(id) => Ok(Some(id)),
@@ -355,7 +355,7 @@ fn folder(path: &str, rights: u32, disposition: CreateDisposition) -> CreateRequ
     }
 }
 
-/// A request about security names no class of information ([MS-SMB2] 2.2.37); the library always writes one.
+/// A query of security information has no information class ([MS-SMB2] 2.2.37); the library always writes one.
 fn without_class(mut body: Vec<u8>) -> Vec<u8> {
     if let Some(class) = body.get_mut(3) {
         *class = 0;

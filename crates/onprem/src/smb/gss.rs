@@ -1,4 +1,4 @@
-//! Our Kerberos initiator as the library's [`AuthProvider`].
+//! Our Kerberos initiator, as the SMB library's [`AuthProvider`].
 
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::gss::{ContextStep, GssError, Initiator, Mechanism};
@@ -7,14 +7,14 @@ use smolder_core::auth::{AuthError, AuthProvider};
 use smolder_proto::smb::smb2::NegotiateResponse;
 use zeroize::Zeroizing;
 
-/// Signs in with a ticket for `cifs/<domain controller>`, by SPNEGO with Kerberos and nothing else.
+/// Signs in with a ticket for `cifs/HOST`, by SPNEGO with Kerberos as its only mechanism.
 pub(super) struct KerberosAuth {
     initiator: Initiator,
     session_key: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl KerberosAuth {
-    /// Will use the ticket of `credential`.
+    /// Authenticates with the ticket of `credential`.
     pub(super) fn new(credential: Credential) -> Self {
         Self {
             initiator: Initiator::new(credential, Mechanism::Spnego),
@@ -25,7 +25,7 @@ impl KerberosAuth {
     fn step(&mut self, incoming: &[u8]) -> Result<ContextStep, AuthError> {
         let backend = |error: GssError| AuthError::Backend(error.to_string());
         let now = since_epoch();
-        // The initiator asks for at most a confounder, a subkey and a sequence number at a time.
+        // The initiator needs a confounder, a subkey and a sequence number at most.
         let mut failed = false;
         let mut random = |bytes: &mut [u8]| failed |= getrandom::fill(bytes).is_err();
         let step = self.initiator.step(incoming, now, &mut random);
@@ -56,7 +56,7 @@ impl AuthProvider for KerberosAuth {
     }
 
     fn finish(&mut self, incoming: &[u8]) -> Result<(), AuthError> {
-        // The peer's last message after our own last token proves nothing more; the signature of the message does.
+        // A server message behind our last token proves nothing; the signature of the SMB message does.
         if self.initiator.context().is_some() {
             return Ok(());
         }

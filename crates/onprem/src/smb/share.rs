@@ -1,8 +1,8 @@
-//! Opening a share as its user would: sign in, connect to the share, open its root for listing. Nothing is written.
+//! Opens a share like its user: sign in, connect, open the root folder for listing. Nothing is written.
 
 use super::connection::sign_in;
 use super::error::{SmbError, classify};
-use crate::rpc::NtStatus;
+use crate::nt_status::NtStatus;
 use crossrealm_krb::credential::Credential;
 use smolder_proto::smb::smb2::{
     CloseRequest, CreateDisposition, CreateOptions, CreateRequest, FileAttributes,
@@ -13,28 +13,28 @@ use std::net::SocketAddr;
 /// FILE_LIST_DIRECTORY, FILE_READ_ATTRIBUTES and SYNCHRONIZE, [MS-SMB2] 2.2.13.1.2.
 const LIST: u32 = 0x0010_0081;
 
-/// How far it went before it failed.
+/// The stage at which it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Connection, negotiation, sign-in with the ticket.
+    /// Connection, negotiation and session set-up.
     Session,
-    /// The share itself: its name and its permissions.
+    /// Tree connect: the name and the permissions of the share.
     Share,
-    /// The root folder: its access control list.
+    /// The root folder: its DACL.
     Root,
 }
 
-/// Why the share could not be opened.
+/// Why a share could not be opened.
 #[derive(Debug)]
 pub struct ShareError {
-    /// How far it went.
+    /// The stage at which it failed.
     pub stage: Stage,
-    /// Why.
+    /// The cause.
     pub source: SmbError,
 }
 
 impl ShareError {
-    /// The reason, without naming the server's kind.
+    /// The cause, in words that fit any SMB server.
     pub fn reason(&self) -> String {
         match &self.source {
             SmbError::Refused { status, .. } => format!("{} ({status})", status.meaning()),
@@ -44,7 +44,7 @@ impl ShareError {
         }
     }
 
-    /// The server's status, where it answered with one.
+    /// The status that the server returned, if it returned one.
     pub fn status(&self) -> Option<NtStatus> {
         match &self.source {
             SmbError::Refused { status, .. } => Some(*status),
@@ -56,7 +56,7 @@ impl ShareError {
 /// Opens the root folder of `share` on `host` for listing and closes it again.
 ///
 /// # Errors
-/// The first stage that failed, and why.
+/// The first stage that failed, with its cause.
 pub async fn open_root(
     host: &str,
     address: SocketAddr,
@@ -80,7 +80,7 @@ pub async fn open_root(
         .create(&request)
         .await
         .map_err(|error| at(Stage::Root)(classify("access to the folder", error)))?;
-    // What follows is courtesy: the answer is known.
+    // The result is known; closing the handle only tidies up.
     let close = CloseRequest {
         flags: 0,
         file_id: root.file_id,

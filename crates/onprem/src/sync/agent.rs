@@ -1,14 +1,16 @@
 //! Reading a domain: all of it, or what changed since a [`Cursor`].
 //!
-//! Changes come from the DirSync control ([MS-ADTS] 3.1.1.3.4.1.3), which needs the right "Replicating Directory Changes".
-//! An account without it is served too: the changed objects are found by `uSNChanged` on one domain controller, deletions
-//! in the container of deleted objects where it may be read, else by comparing everything now and then.
+//! Changes come from the DirSync control ([MS-ADTS] 3.1.1.3.4.1.3), which requires the right "Replicating Directory Changes".
+//! For an account without that right, changed objects are found by `uSNChanged` on one domain controller, and deletions in the
+//! Deleted Objects container if the account may read it, else by a periodic full sync.
 //!
-//! A change only says *which* objects to look at; what is synchronized is always the object as it is now, read whole by the
-//! same rules as at the first time. So it does no harm to see a change twice.
+//! A change only identifies an object; the object is then read whole, as it is now, by the same rules as in a full sync. A
+//! change that is seen twice therefore does no harm.
 
 mod changes;
 mod full_sync_reason;
+#[cfg(test)]
+mod history_tests;
 mod members;
 mod read;
 
@@ -29,61 +31,63 @@ use read::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
-/// How many objects are asked for in one search.
+/// How many objects one search asks for.
 const CHUNK: usize = 100;
-/// How often everything is compared: some ways of losing sight of an object leave no trace, such as a database that was put
-/// back to an older state and has counted on since.
+/// The interval between full syncs. Some changes leave no trace that an incremental sync could see, such as a database that
+/// was restored to an older state and has since passed the cursor's USN.
 const COMPARE_EVERY_S: i64 = 24 * 3600;
-/// The same, where deletions leave no trace that the account may read.
+/// The interval for an account that cannot see deletions.
 const COMPARE_FOR_DELETIONS_EVERY_S: i64 = 15 * 60;
-/// How far a controller's clock may be behind the last run.
+/// How far a domain controller's clock may be behind the last run.
 const CLOCK_TOLERANCE_S: i64 = 300;
-/// How long one connection is used, where its ticket lasts as long: a controller that let an account in asks no more whether
-/// it is disabled since, or has another password.
+/// How long a connection is used, if its ticket lasts as long: a domain controller does not check again whether the account of
+/// a bound connection was disabled or its password changed.
 const MAX_AGE: Duration = Duration::from_secs(600);
-/// How long before its ticket's end a connection is given up, in seconds. A controller breaks it off there, in mid-run.
+/// How long before the end of its ticket a connection is closed, in seconds: at the end the domain controller would close it
+/// in mid-run.
 const TICKET_LEFT_S: i64 = 5;
 
-/// A sync agent that is signed in to a domain controller.
+/// A sync agent that is bound to a domain controller.
 pub struct Agent {
     session: Session,
     ldap: Ldap,
-    /// As it was asked for; [`Rules`] hold it as the controller names things.
+    /// The scope as configured; [`Rules`] have it in the domain controller's spelling.
     scope: Scope,
     rules: Rules,
     invocation: String,
-    /// Whether the account may read deleted objects: it found one.
+    /// Whether the account may read deleted objects, which is so if it finds one.
     sees_deleted: bool,
     opened: Instant,
     opened_at_s: i64,
     watched: Option<Watched>,
-    /// Where the objects of the last observation are, by `objectGUID`.
-    places: BTreeMap<String, String>,
+    /// The DNs of the objects of the last observation, by `objectGUID`.
+    places: BTreeMap<Uuid, String>,
 }
 
-/// What one run does beyond an incremental sync.
+/// What a run does beyond an incremental sync.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SyncMode {
-    /// A full sync: read everything, not only what changed.
+    /// A full sync: read everything instead of what changed.
     pub full: bool,
-    /// Look again at what failed before.
+    /// Read the objects that failed before again.
     pub retry: bool,
 }
 
-/// What was seen.
+/// What a run read.
 #[derive(Debug)]
 pub struct Observation {
     /// The objects.
     pub observed: Observed,
-    /// The sync cursor after it.
+    /// The sync cursor behind what was read.
     pub cursor: Cursor,
     /// Why this is a full sync; `None` for an incremental one.
     pub full_sync_reason: Option<FullSyncReason>,
 }
 
 impl Agent {
-    /// Finds a domain controller, signs in and reads what must be known to judge objects.
+    /// Locates a domain controller, binds, and reads what the rules depend on.
     pub async fn open(
         domain: &str,
         choice: &Choice,
@@ -91,13 +95,14 @@ impl Agent {
         scope: &Scope,
     ) -> Result<Self, OnpremError> {
         let session = Session::open(domain, choice, credentials).await?;
-        let mut ldap = Ldap::connect(&session).await?;
+        let mut ldap = session.ldap().await?;
         let rules = rules(&session, &mut ldap, scope).await?;
         let own = session.dc().root_dse.ds_service_name.clone();
         let invocation = ldap
             .object(&own, &["invocationId"])
             .await?
             .and_then(|entry| entry.guid("invocationId"))
+            .map(|guid| guid.to_string())
             .ok_or(LdapError::BadValue {
                 dn: own,
                 attribute: "invocationId".to_owned(),
@@ -127,20 +132,20 @@ impl Agent {
         &self.rules.domain
     }
 
-    /// Whether it is time for a new connection.
+    /// Whether the connection should be replaced.
     pub fn is_old(&self) -> bool {
         let ticket_left_s = self.session.tgt().end_time.saturating_sub(self.now_s());
         self.opened.elapsed() > MAX_AGE || ticket_left_s < TICKET_LEFT_S
     }
 
-    /// Now, by the controller's clock: jumps of this computer's clock change nothing.
+    /// The domain controller's time, unaffected by changes of this computer's clock.
     fn now_s(&self) -> i64 {
         let elapsed = i64::try_from(self.opened.elapsed().as_secs()).unwrap_or(i64::MAX);
         self.opened_at_s.saturating_add(elapsed)
     }
 
-    /// Reads what changed since `before`, or everything where that is not possible. `progress` receives the number of
-    /// objects read so far.
+    /// Reads what changed since `before`, or everything if that is not possible. `progress` receives the number of objects
+    /// read so far.
     pub async fn observe(
         &mut self,
         before: Option<&Cursor>,
@@ -158,8 +163,9 @@ impl Agent {
                     Ok(Ok(observation)) => return Ok(observation),
                     Ok(Err(reason)) => reason,
                     Err(OnpremError::Ldap(LdapError::TooLarge)) => {
-                        // Read in another way it comes in smaller messages; the rest of this one is still on its way.
-                        self.ldap = Ldap::connect(&self.session).await?;
+                        // The other way of reading has smaller messages. The rest of the large one is still arriving on this
+                        // connection.
+                        self.ldap = self.session.ldap().await?;
                         FullSyncReason::Many
                     }
                     Err(error) => return Err(error),
@@ -169,7 +175,7 @@ impl Agent {
         self.full(reason, highest, before, progress).await
     }
 
-    /// Why a cursor cannot be continued.
+    /// Why reading cannot continue from a cursor.
     fn usable(&self, before: &Cursor, highest_usn: i64, retry: bool) -> Option<FullSyncReason> {
         let now_s = self.rules.now_s;
         let other = before.invocation != self.invocation || before.controller != self.controller();
@@ -207,7 +213,7 @@ impl Agent {
         before: Option<&Cursor>,
         progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Observation, OnpremError> {
-        // The scope's organizational units may be others by now, or gone: then nothing is concluded from that.
+        // The organizational units of the scope may have been moved or deleted: an error here must not look like deletions.
         self.rules = rules(&self.session, &mut self.ldap, &self.scope).await?;
         self.sees_deleted = sees_deleted(&mut self.ldap).await?;
         let (position, read) = self.read_all(highest_usn, progress).await?;
@@ -236,6 +242,7 @@ impl Agent {
             left_out: reported(&observed.skipped),
             losses: before.map_or((0, 0), |before| before.losses),
             pending: unusable(&observed.skipped),
+            more_pending: false,
         };
         self.watched = Some(watched);
         Ok(Observation {
@@ -245,7 +252,7 @@ impl Agent {
         })
     }
 
-    /// Reads all users and groups, and the position from which changes will be seen that came meanwhile.
+    /// Reads all users and groups, and the position from which later changes are visible.
     async fn read_all(
         &mut self,
         highest_usn: i64,
@@ -279,7 +286,7 @@ impl Agent {
                     page.into_iter().for_each(&mut take);
                 }
                 Position::Usn {
-                    // From before the objects: what changed meanwhile is seen again.
+                    // As of before the reading: a change that was made meanwhile is seen again.
                     usn: highest_usn,
                     sees_deleted: self.sees_deleted,
                 }
@@ -303,10 +310,7 @@ impl Agent {
                 let wanted = group.to_lowercase();
                 let found = Closure::from(graph, |node| node.name == wanted);
                 if found.groups.is_empty() {
-                    return Err(OnpremError::NoScope {
-                        option: "--scope-group",
-                        name: group.clone(),
-                    });
+                    return Err(OnpremError::NoScopeGroup(group.clone()));
                 }
                 Some(found)
             }
@@ -317,12 +321,12 @@ impl Agent {
         })
     }
 
-    /// Which of these objects the scope's filter chooses; `None` where there is none.
-    async fn chosen(&mut self, of: Filter) -> Result<Option<BTreeSet<String>>, OnpremError> {
+    /// Which of these objects match the filter of the scope; `None` without a filter.
+    async fn chosen(&mut self, of: Filter) -> Result<Option<BTreeSet<Uuid>>, OnpremError> {
         let Some(filter) = self.rules.scope.filter.as_ref().map(|one| one.filter()) else {
             return Ok(None);
         };
-        // A DirSync answer holds only objects of which a wanted attribute is replicated, as `objectGUID` is not.
+        // DirSync returns only objects with a replicated attribute among those requested, and `objectGUID` is not replicated.
         let attributes = ["objectGUID", "name"].map(str::to_owned).to_vec();
         let found = self
             .query(Filter::And(vec![of, filter]), attributes)
@@ -335,11 +339,11 @@ impl Agent {
         ))
     }
 
-    /// The groups in which these objects of the last observation are, by `objectGUID`.
+    /// The groups that these objects of the last observation are members of, by `objectGUID`.
     pub async fn groups_of(
         &mut self,
-        guids: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, BTreeSet<String>>, OnpremError> {
+        guids: &BTreeSet<Uuid>,
+    ) -> Result<BTreeMap<Uuid, BTreeSet<Uuid>>, OnpremError> {
         let places: Vec<String> = guids
             .iter()
             .filter_map(|guid| self.places.get(guid).cloned())
@@ -368,8 +372,8 @@ impl Agent {
         Ok(groups)
     }
 
-    /// What a search of the domain finds: by DirSync from its beginning where the account may, which sees what ordinary
-    /// reading may not.
+    /// The results of a search of the domain: by DirSync without a cookie if the account may, since it returns objects that
+    /// ordinary searches hide from the account.
     async fn query(
         &mut self,
         filter: Filter,

@@ -1,43 +1,44 @@
-//! The sync cursor: how far it has read in the directory, and under which conditions that is worth something.
+//! The sync cursor: how far AD was read, and the conditions under which reading can continue from there.
 //!
-//! It is kept by the tenant, stored in one transaction with the last changes of a run, and given back unchanged. It holds
-//! no secret. A cursor that cannot be read is no error: everything is compared then.
+//! The tenant stores it in one transaction with the last changes of a run, and returns it unchanged. It holds no secret. A
+//! cursor that cannot be parsed is no error, and leads to a full sync.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
-/// The longest text of a cursor, in bytes; the tenant takes 64 KiB.
+/// The longest text form, in bytes; the tenant accepts 64 KiB.
 const MAX_LEN: usize = 60 * 1024;
-/// The most objects that are kept to be tried again.
+/// The most objects that are listed to be read again.
 const MAX_PENDING: usize = 500;
-/// Stands for more than that: everything is looked at again then.
+/// Stands for more than that: then all objects are read again.
 const TOO_MANY: &str = "*";
-/// For how long losses are counted together.
+/// The time over which losses are added up.
 const LOSSES_COUNT_S: i64 = 3600;
 const HEAD: &str = "crossrealm-sync 1";
 
-/// Where changes come from, and how far they were read.
+/// How changes are found, and how far they were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Position {
     /// By the DirSync control.
     DirSync {
         /// Its cookie.
         cookie: Vec<u8>,
-        /// Whether the account may read deleted objects. Samba keeps them from an account that may only replicate.
+        /// Whether the account may read deleted objects. Samba denies them to an account that may only replicate.
         sees_deleted: bool,
     },
-    /// The highest `uSNChanged` that was read with an ordinary account.
+    /// With an ordinary account: by the highest `uSNChanged` that was read.
     Usn {
-        /// Its number.
+        /// That USN.
         usn: i64,
-        /// Whether the account can read deleted objects: without them deletions are found by comparing everything.
+        /// Whether the account may read deleted objects; if not, deletions are found by a full sync.
         sees_deleted: bool,
     },
 }
 
 impl Position {
-    /// Whether the account could read deleted objects.
+    /// Whether the account may read deleted objects.
     pub fn sees_deleted(&self) -> bool {
         match self {
             Self::DirSync { sees_deleted, .. } | Self::Usn { sees_deleted, .. } => *sees_deleted,
@@ -50,37 +51,40 @@ impl Position {
 pub struct Cursor {
     /// The domain controller's host name.
     pub controller: String,
-    /// Its invocation id, which is another one after a restore from backup: positions count within it alone.
+    /// The invocation id of its database, which a restore from backup changes: USNs and cookies are valid in one database
+    /// only.
     pub invocation: String,
-    /// How far was read.
+    /// How far it was read.
     pub position: Position,
-    /// The controller's highest `uSNChanged` before that. A database that has less by now is an older one.
+    /// The highest USN of the domain controller before the reading. If it is lower later, the database is an older one.
     pub highest_usn: i64,
-    /// The fingerprint of the scope and of what else decides over objects.
+    /// A hash of the scope and of all other rules.
     pub scope: String,
-    /// The fingerprint of who is in the groups that decide over objects.
+    /// A hash of the members of the watched groups.
     pub watched: String,
-    /// When it was read, Unix seconds by the controller's clock.
+    /// When it was read, in Unix seconds by the domain controller's clock.
     pub read_at: i64,
-    /// When everything was compared last, the same clock.
+    /// When the last full sync was, by the same clock.
     pub compared_at: i64,
-    /// When the clock alone will next change an object; `None` for never.
+    /// When the clock will next change the state of an object; `None` for never.
     pub turns_at: Option<i64>,
-    /// How many objects were left out when everything was compared last.
+    /// How many objects the last full sync left out.
     pub left_out: u64,
-    /// Since when losses are counted, and how many there were.
+    /// The start of the interval in which losses are added up, and their number.
     pub losses: (i64, usize),
-    /// Objects to be looked at again though they did not change: refused by the tenant, or unusable.
-    pub pending: BTreeSet<String>,
+    /// Objects that are read again even if they did not change: the tenant refused them, or they were unusable.
+    pub pending: BTreeSet<Uuid>,
+    /// Whether there are more of them than are listed: then all objects are read again.
+    pub more_pending: bool,
 }
 
 impl Cursor {
-    /// Whether so many objects are to be looked at again that it must be all of them.
+    /// Whether too many objects are pending to be listed, so that all are read.
     pub fn all_pending(&self) -> bool {
-        self.pending.len() > MAX_PENDING || self.pending.contains(TOO_MANY)
+        self.pending.len() > MAX_PENDING || self.more_pending
     }
 
-    /// Losses of the last hour: a domain that is emptied bit by bit is emptied all the same.
+    /// The losses of the last hour. Adding them up also stops a domain that is emptied in small steps.
     pub fn recent_losses(&self) -> usize {
         match self.losses {
             (since, count) if self.read_at.saturating_sub(since) < LOSSES_COUNT_S => count,
@@ -88,7 +92,7 @@ impl Cursor {
         }
     }
 
-    /// Counts losses of a run. Those that were accepted by name are not held against the next run.
+    /// Adds the losses of a run. Those that an administrator accepted do not count in later runs.
     pub fn count_losses(&mut self, losses: usize, accepted: bool) {
         self.losses = match (accepted, self.recent_losses()) {
             (true, _) => (self.read_at, 0),
@@ -97,7 +101,7 @@ impl Cursor {
         };
     }
 
-    /// Its text; `None` where it would be longer than the tenant takes.
+    /// The text form; `None` if it is longer than the tenant accepts.
     pub fn to_text(&self) -> Option<String> {
         let (source, position) = match &self.position {
             Position::DirSync {
@@ -116,10 +120,12 @@ impl Cursor {
                 usn.to_string(),
             ),
         };
-        let pending: Vec<&str> = self.pending.iter().map(String::as_str).collect();
-        let pending = match pending.len() > MAX_PENDING {
+        let pending = match self.all_pending() {
             true => TOO_MANY.to_owned(),
-            false => pending.join(","),
+            false => {
+                let pending: Vec<String> = self.pending.iter().map(Uuid::to_string).collect();
+                pending.join(",")
+            }
         };
         let turns_at = self.turns_at.map_or("-".to_owned(), |at| at.to_string());
         let text = [
@@ -142,7 +148,7 @@ impl Cursor {
         (text.len() <= MAX_LEN).then_some(text)
     }
 
-    /// Reads its text; `None` for anything that is not one.
+    /// Parses the text form; `None` if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_LEN {
             return None;
@@ -179,11 +185,13 @@ impl Cursor {
         let left_out = field("left_out")?.parse().ok()?;
         let (since, count) = field("losses")?.split_once(' ')?;
         let losses = (since.parse().ok()?, count.parse().ok()?);
-        let pending = field("pending")?
-            .split(',')
-            .filter(|guid| !guid.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let pending = field("pending")?;
+        let more_pending = pending == TOO_MANY;
+        let guids = pending.split(',').map(Uuid::try_parse);
+        let pending = match pending {
+            "" | TOO_MANY => BTreeSet::new(),
+            _ => guids.collect::<Result<_, _>>().ok()?,
+        };
         Some(Self {
             controller,
             invocation,
@@ -197,6 +205,7 @@ impl Cursor {
             left_out,
             losses,
             pending,
+            more_pending,
         })
     }
 }
@@ -221,7 +230,8 @@ mod tests {
             turns_at: Some(-1),
             left_out: 7,
             losses: (5, 3),
-            pending: BTreeSet::from(["a".into(), "b".into()]),
+            pending: BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]),
+            more_pending: false,
         }
     }
 
@@ -269,7 +279,7 @@ mod tests {
     #[test]
     fn a_cursor_stays_within_the_tenants_limit() {
         let mut one = cursor();
-        one.pending = (0..10_000).map(|n| format!("{n:036}")).collect();
+        one.pending = (0..10_000).map(Uuid::from_u128).collect();
         assert!(
             Cursor::parse(&one.to_text().unwrap())
                 .unwrap()

@@ -1,10 +1,9 @@
-//! What the sync agent does: read users, groups and memberships of a domain, and plan what the tenant must change.
+//! The sync agent's half in AD: reads users, groups and memberships of a domain, and plans what the tenant must change.
 //!
-//! An [`Agent`] reads over encrypted LDAP, everything or what changed since a [`Cursor`], into an [`Observed`]. [`plan`]
-//! compares it with what the tenant holds and is pure: the same two states always give the same [`SyncPlan`], and applying
-//! plans in any number of interrupted runs ends in the same state as one full run. Nothing is guessed: an object that
-//! cannot be synchronized as it is, is left out with its reason. Memberships are direct ones; what follows from nesting is
-//! for the tenant to compute.
+//! An [`Agent`] reads by encrypted LDAP, either everything or what changed since a [`Cursor`], into an [`Observed`]. [`plan`]
+//! is pure: the same two states give the same [`SyncPlan`], and plans that are applied in any number of interrupted runs lead
+//! to the state of one full sync. An object that cannot be synchronized is left out, with the reason. Memberships are direct
+//! ones; the tenant computes the nested ones.
 
 mod agent;
 mod cursor;

@@ -1,8 +1,9 @@
-//! The two states that a plan compares.
+//! The two states that a plan compares: AD's and the tenant's.
 
-use crossrealm_types::{DisabledReason, IdentityKind, Sid};
+use crossrealm_types::{DisabledReason, IdentityKind, IdentityState, Sid, SyncedIdentity};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use uuid::Uuid;
 
 /// An AD domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,11 +16,11 @@ pub struct Domain {
     pub sid: Sid,
 }
 
-/// The facts of a user or group that the tenant keeps.
+/// The attributes of a user or group that the tenant stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// `objectGUID`, lower-case text: what makes it the same object for ever.
-    pub guid: String,
+    /// `objectGUID` as lower-case text: it identifies the object for its whole life.
+    pub guid: Uuid,
     /// User or group.
     pub kind: IdentityKind,
     /// `objectSid`.
@@ -30,31 +31,56 @@ pub struct Account {
     pub upn: String,
     /// `displayName`; may be empty.
     pub display_name: String,
-    /// Why it may not sign in, where it may not.
+    /// Why the user may not sign in; `None` if they may.
     pub disabled: Option<DisabledReason>,
     /// `primaryGroupID`; 0 for a group.
     pub primary_group_rid: u32,
 }
 
-/// An object of the directory.
+impl Account {
+    /// The account as the tenant takes it. Members are sent apart.
+    pub fn to_identity(&self) -> SyncedIdentity {
+        SyncedIdentity {
+            object_guid: self.guid,
+            kind: self.kind,
+            sid: self.sid.clone(),
+            account_name: self.account_name.clone(),
+            upn: self.upn.clone(),
+            display_name: self.display_name.clone(),
+            state: match self.disabled {
+                None => IdentityState::Enabled,
+                Some(_) => IdentityState::Disabled,
+            },
+            disabled_reason: self.disabled,
+            primary_group_rid: self.primary_group_rid,
+            members: Vec::new(),
+            more_members: false,
+        }
+    }
+}
+
+/// A user or group of the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// Its facts.
+    /// Its attributes.
     pub account: Account,
-    /// Of a group, who is in it directly.
+    /// The direct members, of a group.
     pub members: Members,
-    /// When the clock alone will change whether it may sign in, Unix seconds: its expiry, or the end of its lock.
+    /// When the clock will change whether the user may sign in, in Unix seconds: the account expires, or a lockout ends.
     pub turns_at: Option<i64>,
+    /// The attributes whose values cannot be stored as they are: the normalized value, or AD's default, is used instead.
+    pub normalized: Vec<&'static str>,
 }
 
 /// The direct members of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Members {
-    /// Their `objectGUID`s, of any kind, except [`Members::foreign`].
-    pub guids: BTreeSet<String>,
-    /// Those of [`Members::guids`] that are objects of another domain of the forest.
-    pub elsewhere: BTreeSet<String>,
-    /// The names (SIDs) of foreign security principals.
+    /// The `objectGUID`s of all members but [`Members::foreign`], of any kind.
+    pub guids: BTreeSet<Uuid>,
+    /// Those of [`Members::guids`] that are objects of another domain of the forest, with the SID of that domain where they have a
+    /// SID.
+    pub elsewhere: BTreeMap<Uuid, Option<Sid>>,
+    /// The names of the foreign security principals, which are SIDs.
     pub foreign: BTreeSet<String>,
 }
 
@@ -65,35 +91,38 @@ impl Object {
             account,
             members: Members::default(),
             turns_at: None,
+            normalized: Vec::new(),
         }
     }
 }
 
-/// What is known of one object of the directory.
+/// The state of one object in AD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It is to be synchronized.
+    /// It is synchronized.
     Present(Box<Object>),
-    /// It is not there any more, or a rule leaves it out: the tenant must not hold it.
+    /// It was deleted, or a rule leaves it out: the tenant must not have it.
     Gone,
-    /// It is there but cannot be used as it is: the tenant's copy, if there is one, stays.
-    Kept,
+    /// It exists but cannot be used as it is: the tenant keeps its copy, if it has one, without what AD takes away. The object
+    /// is what could be read of it: its names are empty, and its primary group is 0 where unknown. `None` if it is not known
+    /// whether AD takes something away.
+    Kept(Option<Box<Object>>),
 }
 
-/// What was seen of the directory: all of it, or what changed.
+/// What was read from AD: everything, or what changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// The domain.
     pub domain: Domain,
-    /// What was seen, by `objectGUID`.
-    pub seen: BTreeMap<String, Seen>,
-    /// Whether it is all there is: what the tenant holds beside it is gone then.
+    /// The objects by `objectGUID`.
+    pub seen: BTreeMap<Uuid, Seen>,
+    /// Whether everything was read, so that the tenant's other objects were deleted.
     pub complete: bool,
-    /// The groups in which objects are that are new to the tenant, by `objectGUID`; only needed where not everything was
-    /// seen, since such a group need not have changed.
-    pub groups_of: BTreeMap<String, BTreeSet<String>>,
-    /// The objects that failed at an earlier run, by `objectGUID`.
-    pub failed_before: BTreeSet<String>,
+    /// The groups of objects that are new to the tenant, by `objectGUID`. An incremental sync needs them: such a group need
+    /// not have changed.
+    pub groups_of: BTreeMap<Uuid, BTreeSet<Uuid>>,
+    /// The objects that failed in an earlier run, by `objectGUID`.
+    pub failed_before: BTreeSet<Uuid>,
     /// What was left out, and why.
     pub skipped: Vec<Skipped>,
 }
@@ -103,56 +132,56 @@ impl Observed {
     pub fn present(&self) -> impl Iterator<Item = &Object> {
         self.seen.values().filter_map(|seen| match seen {
             Seen::Present(object) => Some(object.as_ref()),
-            Seen::Gone | Seen::Kept => None,
+            Seen::Gone | Seen::Kept(_) => None,
         })
     }
 }
 
-/// Something that is not synchronized.
+/// An object that is not synchronized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// Its `objectGUID`, where it has a readable one.
-    pub guid: Option<String>,
-    /// Its name for display.
+    /// Its `objectGUID`; `None` if that is unreadable.
+    pub guid: Option<Uuid>,
+    /// Its display name.
     pub name: String,
-    /// Why.
+    /// The reason.
     pub reason: SkipReason,
 }
 
-/// Why something is not synchronized.
+/// Why an object is not synchronized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SkipReason {
     /// A user with a RID below 1000: Administrator, Guest, krbtgt and the like.
     ReservedRid,
     /// A SID outside the domain: built-in groups, foreign security principals.
     ForeignSid,
-    /// An account that the directory itself needs: another KDC's, a system's.
+    /// An account of AD itself: of another KDC, or of the system.
     SystemAccount,
-    /// A group for mail only: it carries no rights.
+    /// A distribution group, which grants no rights.
     NotASecurityGroup,
-    /// Neither a user nor a group: a computer, a trust.
+    /// Neither a user nor a group: a computer, a trust account.
     NotAPerson,
-    /// Outside what the scope options choose.
+    /// Outside the scope.
     OutOfScope,
-    /// An administrator of the directory, by membership in one of its privileged groups.
+    /// A member of one of AD's privileged groups.
     Privileged,
-    /// The attribute that `--upn-attribute` names is missing or no text.
+    /// The attribute that should hold the UPN is missing or not text.
     NoMappedUpn,
     /// A value that is missing, not text, or too long.
     UnusableValue(&'static str),
     /// A group that changed each time its members were read.
     Unsteady,
-    /// A member of a group that is no synced user or group: a computer, a contact, someone out of scope.
+    /// A member of a group that is not a synchronized user or group: a computer, a contact, an object outside the scope.
     ForeignMember,
     /// A member of a group that is a security principal of another forest, or a well-known one.
     ForeignPrincipal,
-    /// A member of a group from another domain of the forest: written down, and counts once that domain is synced.
+    /// A member of a group from another domain of the forest. It is stored, and counts once that domain is synchronized.
     OtherDomain,
 }
 
 impl SkipReason {
-    /// Whether the tenant's copy, if there is one, stays as it is: damage in one run must not take anybody's access.
-    /// What is left out by a rule is removed instead.
+    /// Whether the tenant keeps its copy, if it has one, without what AD takes away: a value that was damaged in one run must
+    /// not revoke access. What a rule leaves out is deleted instead.
     pub fn keeps_existing(self) -> bool {
         matches!(
             self,
@@ -160,7 +189,7 @@ impl SkipReason {
         )
     }
 
-    /// Whether it is reported: computers are left out silently.
+    /// Whether it is reported: computers are not.
     pub fn is_reported(self) -> bool {
         self != Self::NotAPerson
     }
@@ -175,11 +204,11 @@ impl fmt::Display for SkipReason {
             Self::NotASecurityGroup => f.write_str("not a security group"),
             Self::NotAPerson => f.write_str("neither a user nor a group"),
             Self::OutOfScope => f.write_str("outside the scope"),
-            Self::Privileged => f.write_str(
-                "a privileged account (a member of Domain Admins or the like); `--include-privileged` takes it",
-            ),
+            Self::Privileged => {
+                f.write_str("a privileged account (a member of Domain Admins or the like)")
+            }
             Self::NoMappedUpn => {
-                f.write_str("the attribute named by `--upn-attribute` is missing or unusable")
+                f.write_str("the attribute that should hold the UPN is missing or unusable")
             }
             Self::UnusableValue(attribute) => write!(f, "`{attribute}` is missing or unusable"),
             Self::Unsteady => {
@@ -194,22 +223,43 @@ impl fmt::Display for SkipReason {
     }
 }
 
-/// What the tenant holds of the domain.
+/// What the tenant has of the domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CloudState {
-    /// Users and groups by `objectGUID`, deleted ones included: all of them, or those that were looked up.
-    pub objects: BTreeMap<String, CloudObject>,
-    /// How many users and groups it holds, deleted ones aside, where not all of them are in `objects`.
+    /// Users and groups by `objectGUID`, including deleted ones: all of them, or those that were looked up.
+    pub objects: BTreeMap<Uuid, CloudObject>,
+    /// The number of users and groups that are not deleted, if `objects` has only a part of them.
     pub held: usize,
 }
 
-/// An object as the tenant holds it.
+/// An object as the tenant has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloudObject {
-    /// Its facts at the last sync.
+    /// Its attributes at the last sync.
     pub account: Account,
     /// Whether it was deleted.
     pub deleted: bool,
     /// For a group the `objectGUID`s of its direct members.
-    pub members: BTreeSet<String>,
+    pub members: BTreeSet<Uuid>,
+}
+
+impl From<SyncedIdentity> for CloudObject {
+    fn from(held: SyncedIdentity) -> Self {
+        let disabled = (held.state == IdentityState::Disabled)
+            .then(|| held.disabled_reason.unwrap_or(DisabledReason::Disabled));
+        Self {
+            account: Account {
+                guid: held.object_guid,
+                kind: held.kind,
+                sid: held.sid,
+                account_name: held.account_name,
+                upn: held.upn,
+                display_name: held.display_name,
+                disabled,
+                primary_group_rid: held.primary_group_rid,
+            },
+            deleted: held.state == IdentityState::Deleted,
+            members: held.members.into_iter().collect(),
+        }
+    }
 }

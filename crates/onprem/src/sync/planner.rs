@@ -1,44 +1,50 @@
-//! The plan: what the tenant must change to hold what the directory holds. Pure.
+//! The plan: what the tenant must change to have what AD has. Pure.
 
 use super::model::{Account, CloudObject, CloudState, Object, Observed, Seen, SkipReason, Skipped};
-use crossrealm_types::IdentityKind;
+use crossrealm_types::{IdentityKind, Sid};
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
-/// Losses up to this many are never asked about: small directories change by large parts.
+/// So many losses are always accepted: in a small directory they can be a large part.
 const FREE_LOSSES: usize = 10;
 
-/// Losses above this many are always asked about.
+/// More losses than this are never accepted unasked.
 const MAX_LOSSES: usize = 500;
 
 /// What the tenant must change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncPlan {
-    /// Objects the tenant does not hold, or holds as deleted.
+    /// Objects that the tenant does not have, or has as deleted.
     pub creates: Vec<Account>,
-    /// Objects whose facts changed.
+    /// Objects whose attributes changed.
     pub updates: Vec<Update>,
-    /// Changes of direct memberships.
+    /// Changes of direct members.
     pub memberships: Vec<Membership>,
-    /// Objects that the directory no longer holds, or that a rule now leaves out.
+    /// Objects that were deleted in AD, or that a rule now leaves out.
     pub deletes: Vec<Account>,
-    /// What is left out, and why.
+    /// Objects that are left out, and the reasons.
     pub skipped: Vec<Skipped>,
-    /// Objects that failed before and are as they should be now: written once more, so that the tenant forgets the failure.
+    /// Objects that failed before and need no change now: written once more, which clears the failure in the tenant.
     pub repeats: Vec<Account>,
-    /// Objects that failed before, are gone now, and were never held.
-    pub forgotten: Vec<String>,
-    /// Objects that are as they should be.
+    /// Objects that failed before, were deleted meanwhile, and are unknown to the tenant.
+    pub forgotten: Vec<Uuid>,
+    /// Objects that the tenant keeps although it is not known whether AD takes something away from them, by `objectGUID`: it
+    /// may grant them more than AD does.
+    pub exceeding: BTreeSet<Uuid>,
+    /// Objects and those of their attributes whose values cannot be stored as they are.
+    pub normalized: Vec<(String, &'static str)>,
+    /// The number of objects that need no change.
     pub unchanged: usize,
-    /// How many objects the tenant holds now, deleted ones aside.
+    /// The number of objects that the tenant has, without deleted ones.
     pub held: usize,
 }
 
-/// A change of facts.
+/// A change of attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     /// As the tenant has it.
     pub before: Account,
-    /// As the directory has it.
+    /// As AD has it.
     pub after: Account,
 }
 
@@ -46,30 +52,34 @@ pub struct Update {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     /// The group.
-    pub group: String,
-    /// Its name for display.
+    pub group: Uuid,
+    /// Its display name.
     pub name: String,
     /// New members.
-    pub add: Vec<String>,
-    /// Members that are none any more.
-    pub remove: Vec<String>,
+    pub add: Vec<Uuid>,
+    /// Former members.
+    pub remove: Vec<Uuid>,
+    /// Those of `add` that are in another domain of the forest, with the SID of that domain.
+    pub elsewhere: BTreeMap<Uuid, Sid>,
 }
 
 /// One step of a plan, in the order in which they must be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyncChange<'a> {
-    /// Create, update or revive.
+    /// Create, update or restore.
     Upsert(&'a Account),
-    /// Change memberships.
-    Members(&'a Membership),
+    /// Remove the former members of a group.
+    Leave(&'a Membership),
+    /// Add the new members of a group.
+    Join(&'a Membership),
     /// Delete.
     Delete(&'a Account),
-    /// Delete what was never held, by `objectGUID`.
-    Forget(&'a str),
+    /// Clear the failure of an object that the tenant never had, by `objectGUID`.
+    Forget(Uuid),
 }
 
 impl SyncPlan {
-    /// Whether nothing needs to change.
+    /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.creates.is_empty()
             && self.updates.is_empty()
@@ -77,39 +87,50 @@ impl SyncPlan {
             && self.deletes.is_empty()
     }
 
-    /// How many identities would lose their access: deleted, or newly disabled.
+    /// How many identities would lose access: deleted, or newly disabled.
     pub fn losses(&self) -> usize {
-        let disables =
-            |update: &&Update| update.before.disabled.is_none() && update.after.disabled.is_some();
+        let disables = |update: &&Update| update.disables();
         self.deletes.len() + self.updates.iter().filter(disables).count()
     }
 
-    /// How many losses a run may bring unasked: a tenth of what the tenant holds, at least 10 and at most 500. More is
-    /// rather a lost right, a wrong domain controller or an accident than a day's work.
+    /// How many losses a run may cause unasked: a tenth of what the tenant has, at least 10 and at most 500. More are likely
+    /// due to a lost right, a wrong domain controller or an accident.
     pub fn allowed_losses(&self) -> usize {
         (self.held / 10).clamp(FREE_LOSSES, MAX_LOSSES)
     }
 
-    /// The steps in order: users, then groups, so that memberships find both; deletions last, so that no user loses
-    /// access to something that is about to be given anew.
+    /// The steps in order. What takes rights away comes first, so that a run which is cut off leaves nobody with more than AD
+    /// grants, and so that a name is free before another object gets it. Then users before groups, so that members exist.
     pub fn changes(&self) -> Vec<SyncChange<'_>> {
+        let (disables, others): (Vec<_>, Vec<_>) =
+            self.updates.iter().partition(|update| update.disables());
+        let disables = disables.into_iter().map(|update| &update.after);
         let upserts = || {
-            let updated = self.updates.iter().map(|update| &update.after);
+            let updated = others.iter().map(|update| &update.after);
             self.creates.iter().chain(updated).chain(&self.repeats)
         };
         let of = |kind: IdentityKind| upserts().filter(move |account| account.kind == kind);
-        of(IdentityKind::User)
-            .chain(of(IdentityKind::Group))
-            .map(SyncChange::Upsert)
-            .chain(self.memberships.iter().map(SyncChange::Members))
-            .chain(self.deletes.iter().map(SyncChange::Delete))
-            .chain(self.forgotten.iter().map(|guid| SyncChange::Forget(guid)))
+        let leaves = self.memberships.iter().filter(|one| !one.remove.is_empty());
+        let joins = self.memberships.iter().filter(|one| !one.add.is_empty());
+        let deletes = self.deletes.iter().map(SyncChange::Delete);
+        deletes
+            .chain(disables.map(SyncChange::Upsert))
+            .chain(leaves.map(SyncChange::Leave))
+            .chain(of(IdentityKind::User).map(SyncChange::Upsert))
+            .chain(of(IdentityKind::Group).map(SyncChange::Upsert))
+            .chain(joins.map(SyncChange::Join))
+            .chain(self.forgotten.iter().copied().map(SyncChange::Forget))
             .collect()
     }
 }
 
 impl Update {
-    /// The names of the facts that differ.
+    /// Whether the user may no longer sign in.
+    pub fn disables(&self) -> bool {
+        self.before.disabled.is_none() && self.after.disabled.is_some()
+    }
+
+    /// The names of the attributes that differ.
     pub fn changed(&self) -> Vec<&'static str> {
         let (a, b) = (&self.before, &self.after);
         [
@@ -130,23 +151,22 @@ impl Update {
     }
 }
 
-/// The objects that are new to the tenant. Where not everything was seen, the groups they are in are to be read, and given
-/// to [`plan`] as [`Observed::groups_of`]: a group need not have changed when a member comes into scope.
-pub fn newcomers(observed: &Observed, cloud: &CloudState) -> BTreeSet<String> {
+/// The objects that are new to the tenant. In an incremental sync their groups must be read, and passed to [`plan`] as
+/// [`Observed::groups_of`]: a group need not have changed when an object comes into scope.
+pub fn newcomers(observed: &Observed, cloud: &CloudState) -> BTreeSet<Uuid> {
     if observed.complete {
         return BTreeSet::new();
     }
     observed
         .present()
-        .map(|object| &object.account.guid)
+        .map(|object| object.account.guid)
         .filter(|guid| live(cloud, guid).is_none())
-        .cloned()
         .collect()
 }
 
-/// The objects of which [`plan`] must know what the tenant holds, and that are not in `cloud` yet. Where not everything
-/// was seen, `cloud` is what was looked up: first what was seen, then these.
-pub fn unknown(observed: &Observed, cloud: &CloudState) -> BTreeSet<String> {
+/// The objects whose state in the tenant [`plan`] needs and `cloud` does not have yet. In an incremental sync, `cloud` has
+/// what was looked up: first what was read, then these.
+pub fn unknown(observed: &Observed, cloud: &CloudState) -> BTreeSet<Uuid> {
     let mut wanted = BTreeSet::new();
     if observed.complete {
         return wanted;
@@ -154,18 +174,18 @@ pub fn unknown(observed: &Observed, cloud: &CloudState) -> BTreeSet<String> {
     let nobody = BTreeSet::new();
     for object in observed.present() {
         let held = live(cloud, &object.account.guid).map_or(&nobody, |held| &held.members);
-        wanted.extend(object.members.guids.difference(held).cloned());
+        wanted.extend(object.members.guids.difference(held));
     }
-    wanted.extend(observed.groups_of.values().flatten().cloned());
+    wanted.extend(observed.groups_of.values().flatten());
     wanted.retain(|guid| !observed.seen.contains_key(guid) && !cloud.objects.contains_key(guid));
     wanted
 }
 
-fn live<'a>(cloud: &'a CloudState, guid: &str) -> Option<&'a CloudObject> {
+fn live<'a>(cloud: &'a CloudState, guid: &Uuid) -> Option<&'a CloudObject> {
     cloud.objects.get(guid).filter(|held| !held.deleted)
 }
 
-/// Compares the two states: all of both, or what changed with what the tenant holds of that.
+/// Compares the two states: all of both, or what changed with the tenant's state of it.
 pub fn plan(observed: &Observed, cloud: &CloudState) -> SyncPlan {
     let mut plan = SyncPlan {
         skipped: observed.skipped.clone(),
@@ -192,13 +212,28 @@ pub fn plan(observed: &Observed, cloud: &CloudState) -> SyncPlan {
             }
             (Seen::Gone, Some(held)) => plan.deletes.push(held.account.clone()),
             (Seen::Gone, None) if observed.failed_before.contains(guid) => {
-                plan.forgotten.push(guid.clone());
+                plan.forgotten.push(*guid);
             }
-            (Seen::Gone, None) | (Seen::Kept, _) => {}
+            (Seen::Kept(Some(object)), Some(held)) => {
+                let after = without_what_is_taken_away(&held.account, &object.account);
+                if after != held.account {
+                    let before = held.account.clone();
+                    plan.updates.push(Update { before, after });
+                }
+            }
+            (Seen::Kept(None), Some(held)) if held.account.disabled.is_none() => {
+                plan.exceeding.insert(*guid);
+            }
+            (Seen::Gone, None) | (Seen::Kept(_), _) => {}
         }
     }
+    for object in observed.present() {
+        let name = &object.account.account_name;
+        let normalized = object.normalized.iter().map(|what| (name.clone(), *what));
+        plan.normalized.extend(normalized);
+    }
     if observed.complete {
-        let unseen = |(guid, held): &(&String, &CloudObject)| {
+        let unseen = |(guid, held): &(&Uuid, &CloudObject)| {
             !held.deleted && !observed.seen.contains_key(*guid)
         };
         let gone = cloud.objects.iter().filter(unseen);
@@ -210,46 +245,72 @@ pub fn plan(observed: &Observed, cloud: &CloudState) -> SyncPlan {
     plan
 }
 
-/// Whether an object will be held by the tenant after the run.
-fn will_be_held(observed: &Observed, cloud: &CloudState, guid: &str) -> bool {
+/// What the tenant keeps of an object that AD has in a form that cannot be synchronized.
+fn without_what_is_taken_away(held: &Account, in_ad: &Account) -> Account {
+    Account {
+        disabled: held.disabled.or(in_ad.disabled),
+        primary_group_rid: match in_ad.primary_group_rid {
+            0 => held.primary_group_rid,
+            known => known,
+        },
+        ..held.clone()
+    }
+}
+
+/// Whether the tenant will have an object after the run.
+fn will_be_held(observed: &Observed, cloud: &CloudState, guid: &Uuid) -> bool {
     match observed.seen.get(guid) {
-        Some(Seen::Present(_) | Seen::Kept) => true,
+        Some(Seen::Present(_) | Seen::Kept(_)) => true,
         Some(Seen::Gone) => false,
         None => !observed.complete && live(cloud, guid).is_some(),
     }
 }
 
 fn plan_memberships(observed: &Observed, cloud: &CloudState, plan: &mut SyncPlan) {
-    let gone: BTreeSet<&str> = plan
-        .deletes
-        .iter()
-        .map(|account| account.guid.as_str())
-        .collect();
+    let gone: BTreeSet<Uuid> = plan.deletes.iter().map(|account| account.guid).collect();
     let nobody = BTreeSet::new();
     let mut memberships = Vec::new();
-    for object in observed.present() {
+    for seen in observed.seen.values() {
+        let (object, is_usable) = match seen {
+            Seen::Present(object) => (object, true),
+            // Only what is taken away counts of it.
+            Seen::Kept(Some(object)) => (object, false),
+            Seen::Kept(None) | Seen::Gone => continue,
+        };
         if object.account.kind != IdentityKind::Group {
             continue;
         }
         let members = &object.members;
         let held = live(cloud, &object.account.guid).map_or(&nobody, |held| &held.members);
-        let known = |member: &&String| {
-            members.elsewhere.contains(*member) || will_be_held(observed, cloud, member)
+        let known = |member: &&Uuid| {
+            members.elsewhere.contains_key(*member) || will_be_held(observed, cloud, member)
         };
-        let new = || members.guids.iter().filter(|m| !held.contains(*m));
-        let add: Vec<String> = new().filter(known).cloned().collect();
-        // A member that is about to be deleted takes its memberships along.
-        let remove: Vec<String> = held
+        let new = || {
+            let wanted = members.guids.iter().filter(|_| is_usable);
+            wanted.filter(|m| !held.contains(*m))
+        };
+        let add: Vec<Uuid> = new().filter(known).copied().collect();
+        // The deletion of a member also deletes its memberships.
+        let remove: Vec<Uuid> = held
             .iter()
-            .filter(|member| !members.guids.contains(*member) && !gone.contains(member.as_str()))
-            .cloned()
+            .filter(|member| !members.guids.contains(*member) && !gone.contains(*member))
+            .copied()
             .collect();
         let unknown = new().filter(|member| !known(member)).count();
-        plan.skipped.extend(left_out_of(object, unknown));
+        if is_usable {
+            plan.skipped.extend(left_out_of(object, unknown));
+        }
         if !add.is_empty() || !remove.is_empty() {
             memberships.push(Membership {
-                group: object.account.guid.clone(),
+                group: object.account.guid,
                 name: object.account.account_name.clone(),
+                elsewhere: add
+                    .iter()
+                    .filter_map(|guid| {
+                        let domain = members.elsewhere.get(guid)?.clone()?;
+                        Some((*guid, domain))
+                    })
+                    .collect(),
                 add,
                 remove,
             });
@@ -258,7 +319,7 @@ fn plan_memberships(observed: &Observed, cloud: &CloudState, plan: &mut SyncPlan
     plan.memberships = memberships;
 }
 
-/// What is to be reported of a group's members that are not, or not yet, identities of the tenant.
+/// The members of a group that are to be reported because they are not, or not yet, identities of the tenant.
 fn left_out_of(group: &Object, unknown: usize) -> impl Iterator<Item = Skipped> {
     let name = &group.account.account_name;
     let one = |count: usize, reason: SkipReason| {
@@ -277,29 +338,31 @@ fn left_out_of(group: &Object, unknown: usize) -> impl Iterator<Item = Skipped> 
     .flatten()
 }
 
-/// The memberships of objects that are new to the tenant, in groups that did not change themselves.
+/// The memberships of objects that are new to the tenant in groups that did not change.
 fn plan_joins(observed: &Observed, cloud: &CloudState, plan: &mut SyncPlan) {
-    let mut joins: BTreeMap<&String, Vec<String>> = BTreeMap::new();
+    let mut joins: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
     for guid in newcomers(observed, cloud) {
         for group in observed.groups_of.get(&guid).into_iter().flatten() {
             let held = live(cloud, group).filter(|held| held.account.kind == IdentityKind::Group);
             let unchanged = !observed.seen.contains_key(group);
             if unchanged && held.is_some_and(|held| !held.members.contains(&guid)) {
-                joins.entry(group).or_default().push(guid.clone());
+                joins.entry(*group).or_default().push(guid);
             }
         }
     }
     for (group, add) in joins {
         plan.memberships.push(Membership {
-            group: group.clone(),
-            name: live(cloud, group)
+            group,
+            name: live(cloud, &group)
                 .map_or_else(String::new, |held| held.account.account_name.clone()),
             add,
             remove: Vec::new(),
+            // Newcomers are of this domain.
+            elsewhere: BTreeMap::new(),
         });
     }
 }
 
 #[cfg(test)]
 #[path = "planner_tests.rs"]
-mod tests;
+pub(super) mod tests;

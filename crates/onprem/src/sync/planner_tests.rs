@@ -7,17 +7,24 @@ use proptest::prelude::*;
 
 const DOMAIN: &str = "S-1-5-21-1-2-3";
 
-fn account(guid: &str, kind: IdentityKind) -> Account {
-    let rid = guid.bytes().fold(1000, |sum, byte| sum + u32::from(byte));
+/// A GUID that holds the name of a test's object.
+pub(in crate::sync) fn guid(name: &str) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    Uuid::from_bytes(bytes)
+}
+
+fn account(name: &str, kind: IdentityKind) -> Account {
+    let rid = name.bytes().fold(1000, |sum, byte| sum + u32::from(byte));
     Account {
-        guid: guid.to_owned(),
+        guid: guid(name),
         kind,
         sid: DOMAIN
             .parse::<crossrealm_types::Sid>()
             .unwrap()
             .with_rid(rid)
             .unwrap(),
-        account_name: guid.to_owned(),
+        account_name: name.to_owned(),
         upn: String::new(),
         display_name: String::new(),
         disabled: None,
@@ -25,20 +32,20 @@ fn account(guid: &str, kind: IdentityKind) -> Account {
     }
 }
 
-fn object(guid: &str, kind: IdentityKind, members: &[&str]) -> Object {
+fn object(name: &str, kind: IdentityKind, members: &[&str]) -> Object {
     Object {
         members: Members {
-            guids: members.iter().map(|m| (*m).to_owned()).collect(),
+            guids: members.iter().map(|name| guid(name)).collect(),
             ..Members::default()
         },
-        ..Object::of(account(guid, kind))
+        ..Object::of(account(name, kind))
     }
 }
 
-fn change(state: &mut Observed, guid: &str, how: impl FnOnce(&mut Account)) {
-    match state.seen.get_mut(guid) {
+fn change(state: &mut Observed, name: &str, how: impl FnOnce(&mut Account)) {
+    match state.seen.get_mut(&guid(name)) {
         Some(Seen::Present(object)) => how(&mut object.account),
-        other => panic!("{guid}: {other:?}"),
+        other => panic!("{name}: {other:?}"),
     }
 }
 
@@ -51,10 +58,10 @@ fn observed(objects: &[(&str, IdentityKind, &[&str])]) -> Observed {
         },
         seen: objects
             .iter()
-            .map(|(guid, kind, members)| {
+            .map(|(name, kind, members)| {
                 (
-                    (*guid).to_owned(),
-                    Seen::Present(Box::new(object(guid, *kind, members))),
+                    guid(name),
+                    Seen::Present(Box::new(object(name, *kind, members))),
                 )
             })
             .collect(),
@@ -71,7 +78,7 @@ fn apply(cloud: &mut CloudState, change: &SyncChange<'_>) {
         SyncChange::Upsert(account) => {
             let held = cloud
                 .objects
-                .entry(account.guid.clone())
+                .entry(account.guid)
                 .or_insert_with(|| CloudObject {
                     account: (*account).clone(),
                     deleted: false,
@@ -80,11 +87,14 @@ fn apply(cloud: &mut CloudState, change: &SyncChange<'_>) {
             held.account = (*account).clone();
             held.deleted = false;
         }
-        SyncChange::Members(change) => {
+        SyncChange::Leave(change) => {
             let held = cloud.objects.get_mut(&change.group).unwrap();
-            held.members.extend(change.add.iter().cloned());
             held.members
                 .retain(|member| !change.remove.contains(member));
+        }
+        SyncChange::Join(change) => {
+            let held = cloud.objects.get_mut(&change.group).unwrap();
+            held.members.extend(&change.add);
         }
         SyncChange::Forget(guid) => assert!(live(cloud, guid).is_none()),
         SyncChange::Delete(account) => {
@@ -102,9 +112,9 @@ fn apply(cloud: &mut CloudState, change: &SyncChange<'_>) {
     }
 }
 
-fn live_objects(cloud: &CloudState) -> BTreeMap<String, (Account, BTreeSet<String>)> {
+fn live_objects(cloud: &CloudState) -> BTreeMap<Uuid, (Account, BTreeSet<Uuid>)> {
     let live = cloud.objects.iter().filter(|(_, held)| !held.deleted);
-    live.map(|(guid, held)| (guid.clone(), (held.account.clone(), held.members.clone())))
+    live.map(|(guid, held)| (*guid, (held.account.clone(), held.members.clone())))
         .collect()
 }
 
@@ -170,48 +180,123 @@ fn every_history_with_crashes_ends_like_one_full_sync() {
                 apply(&mut cloud, change);
             }
         }
-        let mut fresh = CloudState::default();
         let last = history.last().unwrap();
-        plan(last, &fresh.clone())
-            .changes()
-            .iter()
-            .for_each(|change| apply(&mut fresh, change));
+        let fresh = synced(last);
         assert_eq!(live_objects(&cloud), live_objects(&fresh), "seed {seed}");
         assert!(plan(last, &cloud).is_empty(), "seed {seed}");
     }
 }
 
-#[test]
-fn what_a_rule_leaves_out_goes_and_what_is_damaged_stays() {
-    let before = observed(&[
-        ("alice", User, &[]),
-        ("bob", User, &[]),
-        ("sales", Group, &["alice", "bob"]),
-    ]);
+/// A group and its two members.
+const SALES: [(&str, IdentityKind, &[&str]); 3] = [
+    ("alice", User, &[]),
+    ("bob", User, &[]),
+    ("sales", Group, &["alice", "bob"]),
+];
+
+/// The tenant after a first sync.
+fn synced(seen: &Observed) -> CloudState {
     let mut cloud = CloudState::default();
-    plan(&before, &cloud.clone())
+    plan(seen, &cloud.clone())
         .changes()
         .iter()
         .for_each(|change| apply(&mut cloud, change));
+    cloud
+}
+
+#[test]
+fn what_a_rule_leaves_out_goes_and_what_is_damaged_stays() {
+    let cloud = synced(&observed(&SALES));
     let mut after = observed(&[("sales", Group, &["alice", "bob"])]);
-    for (guid, reason) in [
+    for (name, reason) in [
         ("alice", SkipReason::UnusableValue("sAMAccountName")),
         ("bob", SkipReason::ReservedRid),
     ] {
         let seen = match reason.keeps_existing() {
-            true => Seen::Kept,
+            true => Seen::Kept(None),
             false => Seen::Gone,
         };
-        after.seen.insert(guid.into(), seen);
+        after.seen.insert(guid(name), seen);
     }
     let plan = plan(&after, &cloud);
     let deleted: Vec<_> = plan
         .deletes
         .iter()
-        .map(|account| account.guid.as_str())
+        .map(|account| account.account_name.as_str())
         .collect();
     assert_eq!(deleted, ["bob"]);
     assert!(plan.memberships.is_empty(), "{:?}", plan.memberships);
+}
+
+/// F1: of objects that cannot be synchronized as they are, what AD takes away is planned all the same, and what is not known
+/// is reported.
+#[test]
+fn what_ad_takes_from_a_damaged_object_is_taken() {
+    let cloud = synced(&observed(&SALES));
+    let kept = |name: &str, kind, members: &[&str], disabled| {
+        let mut object = object(name, kind, members);
+        object.account.account_name = String::new();
+        object.account.disabled = disabled;
+        (guid(name), Seen::Kept(Some(Box::new(object))))
+    };
+    let mut after = observed(&[]);
+    after.seen = BTreeMap::from([
+        kept("alice", User, &[], Some(DisabledReason::Expired)),
+        // AD has a new member: what is given waits until the group can be synchronized.
+        kept("sales", Group, &["bob", "carol"], None),
+        (guid("bob"), Seen::Kept(None)),
+    ]);
+    let plan = plan(&after, &cloud);
+    assert_eq!((plan.updates.len(), plan.deletes.len()), (1, 0));
+    assert_eq!(plan.updates[0].changed(), ["state"]);
+    assert_eq!(plan.updates[0].after.account_name, "alice");
+    assert_eq!(plan.memberships.len(), 1);
+    assert_eq!(plan.memberships[0].remove, [guid("alice")]);
+    assert!(plan.memberships[0].add.is_empty());
+    assert_eq!(plan.exceeding, BTreeSet::from([guid("bob")]));
+}
+
+/// F1: what takes rights away is sent before anything else.
+#[test]
+fn what_takes_rights_away_comes_first() {
+    let before = observed(&[
+        ("alice", User, &[]),
+        ("bob", User, &[]),
+        ("carol", User, &[]),
+        ("sales", Group, &["carol"]),
+    ]);
+    let cloud = synced(&before);
+    let mut after = observed(&[
+        ("alice", User, &[]),
+        ("carol", User, &[]),
+        ("dave", User, &[]),
+        ("sales", Group, &["dave"]),
+    ]);
+    change(&mut after, "alice", |alice| {
+        alice.disabled = Some(DisabledReason::Disabled)
+    });
+    let plan = plan(&after, &cloud);
+    let kinds: Vec<_> = plan
+        .changes()
+        .iter()
+        .map(|change| match change {
+            SyncChange::Delete(account) => format!("delete {}", account.account_name),
+            SyncChange::Upsert(account) => format!("upsert {}", account.account_name),
+            SyncChange::Leave(change) => format!("leave {}", change.name),
+            SyncChange::Join(change) => format!("join {}", change.name),
+            SyncChange::Forget(_) => "forget".to_owned(),
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "delete bob",
+            "upsert alice",
+            "leave sales",
+            "upsert dave",
+            "join sales"
+        ]
+    );
 }
 
 #[test]
@@ -269,32 +354,28 @@ fn an_update_says_what_differs() {
 
 #[test]
 fn a_newcomer_joins_groups_that_did_not_change() {
-    let mut cloud = CloudState::default();
     let before = observed(&[("sales", Group, &["alice"]), ("all", Group, &["sales"])]);
-    plan(&before, &cloud.clone())
-        .changes()
-        .iter()
-        .for_each(|change| apply(&mut cloud, change));
+    let cloud = synced(&before);
     let mut now = observed(&[("alice", User, &[])]);
     now.complete = false;
-    assert_eq!(newcomers(&now, &cloud), BTreeSet::from(["alice".into()]));
+    assert_eq!(newcomers(&now, &cloud), BTreeSet::from([guid("alice")]));
     now.groups_of = BTreeMap::from([(
-        "alice".into(),
-        BTreeSet::from(["sales".into(), "outside".into()]),
+        guid("alice"),
+        BTreeSet::from([guid("sales"), guid("outside")]),
     )]);
     let looked_up = CloudState::default();
     assert_eq!(
         unknown(&now, &looked_up),
-        BTreeSet::from(["sales".into(), "outside".into()])
+        BTreeSet::from([guid("sales"), guid("outside")])
     );
     let plan = plan(&now, &cloud);
     assert_eq!(plan.memberships.len(), 1);
     assert_eq!(
         (
-            plan.memberships[0].group.as_str(),
+            plan.memberships[0].group,
             plan.memberships[0].add.as_slice()
         ),
-        ("sales", ["alice".to_owned()].as_slice())
+        (guid("sales"), [guid("alice")].as_slice())
     );
     assert!(plan.deletes.is_empty());
 }
@@ -357,14 +438,17 @@ struct Entry {
     damaged: bool,
 }
 
-fn guid(who: usize) -> String {
+/// The name of one of the objects, which is their number behind its kind.
+fn named(who: usize) -> String {
     format!("{}{who}", if who < OBJECTS / 2 { "user" } else { "group" })
 }
 
-fn number(guid: &str) -> usize {
-    guid.trim_start_matches(char::is_alphabetic)
-        .parse()
-        .unwrap()
+fn guid_of(who: usize) -> Uuid {
+    guid(&named(who))
+}
+
+fn number(guid: Uuid) -> usize {
+    (0..OBJECTS).find(|who| guid_of(*who) == guid).unwrap()
 }
 
 impl Play {
@@ -373,7 +457,7 @@ impl Play {
             Edit::Create(who) => {
                 let kind = if who < OBJECTS / 2 { User } else { Group };
                 let entry = Entry {
-                    account: account(&guid(who), kind),
+                    account: account(&named(who), kind),
                     members: BTreeSet::new(),
                     outside: false,
                     damaged: false,
@@ -429,14 +513,15 @@ impl Play {
         match self.objects.get(&who) {
             None => Seen::Gone,
             Some(entry) if entry.outside => Seen::Gone,
-            Some(entry) if entry.damaged => Seen::Kept,
+            Some(entry) if entry.damaged => Seen::Kept(None),
             Some(entry) => Seen::Present(Box::new(Object {
                 account: entry.account.clone(),
                 members: Members {
-                    guids: entry.members.iter().map(|who| guid(*who)).collect(),
+                    guids: entry.members.iter().map(|who| guid_of(*who)).collect(),
                     ..Members::default()
                 },
                 turns_at: None,
+                normalized: Vec::new(),
             })),
         }
     }
@@ -444,7 +529,7 @@ impl Play {
     fn observe(&self, everything: bool) -> Observed {
         let mut observed = observed(&[]);
         observed.complete = everything;
-        observed.failed_before = self.pending.iter().map(|who| guid(*who)).collect();
+        observed.failed_before = self.pending.iter().map(|who| guid_of(*who)).collect();
         let all = || (0..OBJECTS).filter(|who| self.objects.contains_key(who));
         let which: BTreeSet<usize> = match everything {
             true => all().collect(),
@@ -452,12 +537,12 @@ impl Play {
         };
         observed.seen = which
             .iter()
-            .map(|who| (guid(*who), self.look(*who)))
+            .map(|who| (guid_of(*who), self.look(*who)))
             .collect();
         observed
     }
 
-    fn look_up(&self, known: &mut CloudState, guids: impl IntoIterator<Item = String>) {
+    fn look_up(&self, known: &mut CloudState, guids: impl IntoIterator<Item = Uuid>) {
         for guid in guids {
             if let Some(held) = self.cloud.objects.get(&guid) {
                 known.objects.insert(guid, held.clone());
@@ -471,14 +556,14 @@ impl Play {
         if lost {
             known = self.cloud.clone();
         } else {
-            self.look_up(&mut known, observed.seen.keys().cloned());
+            self.look_up(&mut known, observed.seen.keys().copied());
             for newcomer in newcomers(&observed, &known) {
-                let who = number(&newcomer);
+                let who = number(newcomer);
                 let groups = self
                     .objects
                     .iter()
                     .filter(|(_, entry)| entry.members.contains(&who));
-                let groups = groups.map(|(group, _)| guid(*group)).collect();
+                let groups = groups.map(|(group, _)| guid_of(*group)).collect();
                 observed.groups_of.insert(newcomer, groups);
             }
             let wanted = unknown(&observed, &known);
@@ -488,17 +573,19 @@ impl Play {
         let mut pending: BTreeSet<usize> = observed
             .seen
             .iter()
-            .filter(|(_, seen)| **seen == Seen::Kept)
-            .map(|(guid, _)| number(guid))
+            .filter(|(_, seen)| **seen == Seen::Kept(None))
+            .map(|(guid, _)| number(*guid))
             .collect();
         for (index, change) in plan.changes().iter().enumerate() {
             if index >= cut {
                 return; // Killed: neither bookmark nor list of failures is stored.
             }
             let refused = match change {
-                SyncChange::Upsert(account) => self.refused.contains(&number(&account.guid)),
+                SyncChange::Upsert(account) => self.refused.contains(&number(account.guid)),
                 // A tenant does not know the group, or holds it as deleted.
-                SyncChange::Members(change) => live(&self.cloud, &change.group).is_none(),
+                SyncChange::Leave(change) | SyncChange::Join(change) => {
+                    live(&self.cloud, &change.group).is_none()
+                }
                 SyncChange::Delete(_) | SyncChange::Forget(_) => false,
             };
             if !refused {
@@ -506,9 +593,9 @@ impl Play {
                 continue;
             }
             pending.insert(match change {
-                SyncChange::Upsert(account) | SyncChange::Delete(account) => number(&account.guid),
-                SyncChange::Members(change) => number(&change.group),
-                SyncChange::Forget(guid) => number(guid),
+                SyncChange::Upsert(account) | SyncChange::Delete(account) => number(account.guid),
+                SyncChange::Leave(change) | SyncChange::Join(change) => number(change.group),
+                SyncChange::Forget(guid) => number(*guid),
             });
         }
         self.changed.clear();
@@ -517,9 +604,9 @@ impl Play {
 }
 
 /// What a tenant holds, memberships of those it does not hold aside.
-fn effective(cloud: &CloudState) -> BTreeMap<String, (Account, BTreeSet<String>)> {
+fn effective(cloud: &CloudState) -> BTreeMap<Uuid, (Account, BTreeSet<Uuid>)> {
     let mut held = live_objects(cloud);
-    let guids: BTreeSet<String> = held.keys().cloned().collect();
+    let guids: BTreeSet<Uuid> = held.keys().copied().collect();
     for (_, members) in held.values_mut() {
         members.retain(|member| guids.contains(member));
     }

@@ -1,14 +1,15 @@
-//! Which users and groups are wanted: the scope options of a run, and what follows from them.
+//! The scope: which users and groups are synchronized, by the options of a run.
 
 use crate::ldap::{Filter, parse_filter};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// The most organizational units of a scope.
+/// The most organizational units in a scope.
 const MAX_OUS: usize = 64;
 /// The longest filter, in bytes.
 const MAX_FILTER_LEN: usize = 4096;
-/// Attributes that AD computes when asked: their change is no change of the object, so a filter on them would go stale.
+/// Attributes that AD computes on reading. Their changes are not changes of the object, so a filter on them would become
+/// stale.
 const COMPUTED: [&str; 7] = [
     "memberOf",
     "tokenGroups",
@@ -19,14 +20,14 @@ const COMPUTED: [&str; 7] = [
     "logonCount",
 ];
 
-/// What to take over.
+/// What is synchronized.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Only objects below one of these DNs; empty for all.
+    /// Only objects at or below one of these DNs; if empty, all.
     pub ous: Vec<String>,
     /// Only this group (by `sAMAccountName`), and its members, at any depth.
     pub group: Option<String>,
-    /// Only users that match this LDAP filter. Groups are not asked.
+    /// Only users that match this LDAP filter; it does not apply to groups.
     pub filter: Option<UserFilter>,
     /// The attribute that gives the UPN instead of `userPrincipalName`.
     pub upn_attribute: Option<String>,
@@ -42,33 +43,21 @@ pub struct UserFilter {
     attributes: BTreeSet<String>,
 }
 
-/// Why scope options are unusable.
+/// Why the options of a scope are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError {
     /// Too many organizational units.
     #[error("at most {MAX_OUS} organizational units can be given")]
     TooManyOus,
-    /// Not a filter.
+    /// The filter is malformed.
     #[error("`{0}` is not an LDAP filter; expected something like `(department=Sales)`")]
     BadFilter(String),
-    /// A filter on what AD computes.
+    /// The filter uses an attribute that AD computes.
     #[error("the scope filter asks for `{0}`, which AD computes: its changes are not seen")]
     Computed(String),
-    /// Not an attribute's name.
+    /// Not the name of an attribute.
     #[error("`{0}` is not the name of an attribute")]
     BadAttribute(String),
-}
-
-impl ScopeError {
-    /// What the user can do, where that is known.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Computed(name) if name.eq_ignore_ascii_case("memberOf") => {
-                Some("use `--scope-group NAME`, which also sees nested members")
-            }
-            _ => None,
-        }
-    }
 }
 
 impl Scope {
@@ -83,7 +72,7 @@ impl Scope {
         }
     }
 
-    /// A short text that differs where the options do: what was read under other options cannot be continued.
+    /// A hash of the options: a cursor is valid only under the options with which it was made.
     pub(super) fn fingerprint(&self, more: &str) -> String {
         let mut hash = Sha256::new();
         let mut part = |text: &str| {
@@ -103,7 +92,7 @@ impl Scope {
         hex::encode(hash.finalize())
     }
 
-    /// The attributes, beyond the usual ones, on which it depends.
+    /// The attributes that the scope depends on, beyond the usual ones.
     pub(super) fn attributes(&self) -> BTreeSet<String> {
         let mut all = self
             .filter
@@ -116,7 +105,7 @@ impl Scope {
 }
 
 impl UserFilter {
-    /// Reads a filter. Filters on attributes whose changes cannot be followed are refused.
+    /// Parses a filter. A filter on an attribute whose changes cannot be followed is refused.
     pub fn parse(text: &str) -> Result<Self, ScopeError> {
         let bad = || ScopeError::BadFilter(text.chars().take(200).collect());
         if text.len() > MAX_FILTER_LEN {
@@ -171,7 +160,7 @@ fn is_attribute(name: &str) -> bool {
             .all(|character| character.is_ascii_alphanumeric() || character == '-')
 }
 
-/// Whether `dn` is `above` or lies below it. Both as a domain controller writes them.
+/// Whether `dn` equals `above` or is below it; both in the domain controller's spelling.
 pub(super) fn is_below(dn: &str, above: &str) -> bool {
     let (dn, above) = (dn.to_lowercase(), above.to_lowercase());
     let Some(head) = dn.strip_suffix(&above) else {
@@ -180,7 +169,7 @@ pub(super) fn is_below(dn: &str, above: &str) -> bool {
     let Some(name) = head.strip_suffix(',') else {
         return head.is_empty();
     };
-    // A comma with a backslash before it is part of a name, unless the backslash is one itself.
+    // A comma behind a backslash is part of a name, unless the backslash is escaped itself.
     let backslashes = name.chars().rev().take_while(|c| *c == '\\').count();
     backslashes % 2 == 0
 }
@@ -212,7 +201,7 @@ mod tests {
             assert!(UserFilter::parse(bad).is_err(), "{bad}");
         }
         let computed = UserFilter::parse("(!(memberof=CN=x,DC=y))").unwrap_err();
-        assert!(computed.hint().unwrap().contains("--scope-group"));
+        assert_eq!(computed, ScopeError::Computed("memberof".to_owned()));
         let chained = "(memberOf:1.2.840.113556.1.4.1941:=CN=x,DC=y)";
         assert!(UserFilter::parse(chained).is_err());
         assert!(UserFilter::parse(&format!("(cn={})", "x".repeat(5000))).is_err());

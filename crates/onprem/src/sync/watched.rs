@@ -1,10 +1,11 @@
-//! The groups that decide over others: those of AD's administrators, and the group of the scope. Who is in them, at any
-//! depth, decides whether an object is synchronized. Pure.
+//! The watched groups: AD's privileged groups, and the group of the scope. Their direct and nested members decide which
+//! objects are synchronized. Pure.
 
 use super::model::{Object, SkipReason};
 use crossrealm_types::{IdentityKind, Sid};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// RIDs of the domain's privileged groups, [MS-DTYP] 2.4.2.4: Domain Admins, Domain Controllers, Schema Admins, Enterprise
 /// Admins, Read-only Domain Controllers, Key Admins, Enterprise Key Admins.
@@ -20,7 +21,7 @@ const PRIVILEGED_BUILTIN: [&str; 6] = [
     "S-1-5-32-552",
 ];
 
-/// A group as far as membership in it matters.
+/// A group, as far as the watched sets depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Node {
     /// Its SID.
@@ -28,28 +29,28 @@ pub(super) struct Node {
     /// Its account name, lower case.
     pub(super) name: String,
     /// The `objectGUID`s of its direct members.
-    pub(super) members: BTreeSet<String>,
+    pub(super) members: BTreeSet<Uuid>,
 }
 
 /// Groups by `objectGUID`.
-pub(super) type Graph = BTreeMap<String, Node>;
+pub(super) type Graph = BTreeMap<Uuid, Node>;
 
-/// Who is in a set of groups, at any depth.
+/// All direct and nested members of a set of groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Closure {
-    /// The groups themselves and all groups in them.
-    pub(super) groups: BTreeSet<String>,
-    /// Everybody in them, groups included.
-    pub(super) all: BTreeSet<String>,
-    /// The RIDs of the groups, for those who are in one as their primary group.
+    /// The groups themselves, and all groups nested in them.
+    pub(super) groups: BTreeSet<Uuid>,
+    /// Every member, groups included.
+    pub(super) all: BTreeSet<Uuid>,
+    /// The RIDs of the groups: users whose primary group is one of them are members too.
     rids: BTreeSet<u32>,
 }
 
-/// The two sets that decide over objects.
+/// The two watched sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Watched {
     pub(super) privileged: Closure,
-    /// `None` where the scope names no group.
+    /// `None` without a group in the scope.
     pub(super) scope: Option<Closure>,
 }
 
@@ -63,10 +64,10 @@ pub(super) fn privileged_sids(domain: &Sid) -> Vec<Sid> {
 }
 
 impl Closure {
-    /// Follows memberships from the groups that `is_root` chooses. Cycles are ordinary in AD.
+    /// Follows memberships from the groups that `is_root` selects. AD permits cycles.
     pub(super) fn from(graph: &Graph, is_root: impl Fn(&Node) -> bool) -> Self {
         let mut found = Self::default();
-        let mut open: Vec<&String> = graph
+        let mut open: Vec<&Uuid> = graph
             .iter()
             .filter(|(_, node)| is_root(node))
             .map(|(guid, _)| guid)
@@ -75,12 +76,12 @@ impl Closure {
             let Some(node) = graph.get(guid) else {
                 continue;
             };
-            if !found.groups.insert(guid.clone()) {
+            if !found.groups.insert(*guid) {
                 continue;
             }
             found.rids.insert(node.sid.rid());
-            found.all.insert(guid.clone());
-            found.all.extend(node.members.iter().cloned());
+            found.all.insert(*guid);
+            found.all.extend(&node.members);
             open.extend(&node.members);
         }
         found
@@ -94,7 +95,7 @@ impl Closure {
 }
 
 impl Watched {
-    /// Why an object is left out for the groups it is in, or is not in.
+    /// Why an object is left out because of the groups it is, or is not, a member of.
     pub(super) fn skip_reason(&self, object: &Object) -> Option<SkipReason> {
         if self
             .scope
@@ -107,16 +108,16 @@ impl Watched {
         privileged.then_some(SkipReason::Privileged)
     }
 
-    /// Whether a change of this group may change who is in the sets.
-    pub(super) fn depends_on(&self, group: &str) -> bool {
+    /// Whether a change of this group may change the sets.
+    pub(super) fn depends_on(&self, group: &Uuid) -> bool {
         let scope = self.scope.as_ref();
         self.privileged.groups.contains(group)
             || scope.is_some_and(|scope| scope.groups.contains(group))
     }
 
-    /// The objects over which `other` decides differently; `None` where the groups differ, and with them the users who have one
-    /// as the primary group.
-    pub(super) fn difference(&self, other: &Self) -> Option<BTreeSet<String>> {
+    /// The objects that are members in one and not in the other; `None` if the sets of groups differ, since users whose
+    /// primary group is one of them are not listed.
+    pub(super) fn difference(&self, other: &Self) -> Option<BTreeSet<Uuid>> {
         let rids = |set: &Option<Closure>| set.as_ref().map(|set| set.rids.clone());
         if self.privileged.rids != other.privileged.rids || rids(&self.scope) != rids(&other.scope)
         {
@@ -133,18 +134,18 @@ impl Watched {
         Some(
             pairs
                 .iter()
-                .flat_map(|(a, b)| a.all.symmetric_difference(&b.all).cloned())
+                .flat_map(|(a, b)| a.all.symmetric_difference(&b.all).copied())
                 .collect(),
         )
     }
 
-    /// A short text that differs where the sets do.
+    /// A hash of the sets.
     pub(super) fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         for set in [Some(&self.privileged), self.scope.as_ref()] {
             hash.update([u8::from(set.is_some())]);
             for guid in set.iter().flat_map(|set| &set.all) {
-                hash.update(guid);
+                hash.update(guid.to_string());
             }
         }
         hex::encode(hash.finalize())
@@ -154,6 +155,7 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::super::model::Account;
+    use super::super::planner::tests::guid;
     use super::*;
 
     const DOMAIN: &str = "S-1-5-21-1-2-3";
@@ -161,23 +163,23 @@ mod tests {
     fn graph(groups: &[(&str, u32, &[&str])]) -> Graph {
         groups
             .iter()
-            .map(|(guid, rid, members)| {
+            .map(|(name, rid, members)| {
                 let node = Node {
                     sid: DOMAIN.parse::<Sid>().unwrap().with_rid(*rid).unwrap(),
-                    name: (*guid).to_owned(),
-                    members: members.iter().map(|m| (*m).to_owned()).collect(),
+                    name: (*name).to_owned(),
+                    members: members.iter().map(|name| guid(name)).collect(),
                 };
-                ((*guid).to_owned(), node)
+                (guid(name), node)
             })
             .collect()
     }
 
-    fn user(guid: &str, primary_group_rid: u32) -> Object {
+    fn user(name: &str, primary_group_rid: u32) -> Object {
         Object::of(Account {
-            guid: guid.to_owned(),
+            guid: guid(name),
             kind: IdentityKind::User,
             sid: format!("{DOMAIN}-5000").parse().unwrap(),
-            account_name: guid.to_owned(),
+            account_name: name.to_owned(),
             upn: String::new(),
             display_name: String::new(),
             disabled: None,
@@ -201,7 +203,7 @@ mod tests {
             ("sales", 1201, &["alice"]),
         ]);
         let watched = watched(&graph, None);
-        for (guid, primary, out) in [
+        for (name, primary, out) in [
             ("root", 513, true),
             ("hanna", 513, true),
             ("alice", 513, false),
@@ -209,12 +211,12 @@ mod tests {
             ("alice", 1200, true),
         ] {
             assert_eq!(
-                watched.skip_reason(&user(guid, primary)),
+                watched.skip_reason(&user(name, primary)),
                 out.then_some(SkipReason::Privileged),
-                "{guid} {primary}"
+                "{name} {primary}"
             );
         }
-        assert!(watched.depends_on("helpdesk") && !watched.depends_on("sales"));
+        assert!(watched.depends_on(&guid("helpdesk")) && !watched.depends_on(&guid("sales")));
     }
 
     #[test]
@@ -235,7 +237,7 @@ mod tests {
         let after = watched(&graph(&[("all", 1300, &["bob"])]), Some("all"));
         assert_ne!(before.fingerprint(), after.fingerprint());
         let changed = before.difference(&after).unwrap();
-        assert_eq!(changed.into_iter().collect::<Vec<_>>(), ["alice", "bob"]);
+        assert_eq!(changed, BTreeSet::from([guid("alice"), guid("bob")]));
         let nested = graph(&[("all", 1300, &["sales"]), ("sales", 1201, &[])]);
         assert_eq!(before.difference(&watched(&nested, Some("all"))), None);
     }

@@ -1,4 +1,4 @@
-//! Reading the trusts of a domain, and carrying out the steps of a plan, both through LSA RPC.
+//! Reading a domain's trusts, and carrying out the steps of a plan, by LSA RPC.
 
 use super::{KeyMatch, Observed, Tdo, TrustStep};
 use crate::lsa::{
@@ -6,40 +6,28 @@ use crate::lsa::{
 };
 use crate::rpc::Pipe;
 
-/// Seconds between 1601 (FILETIME) and 1970 (Unix).
+/// Seconds between the epoch of FILETIME (1601) and the Unix epoch.
 const FILETIME_EPOCH_S: u64 = 11_644_473_600;
 /// FILETIME units in a second.
 const FILETIME_PER_S: u64 = 10_000_000;
 
-/// Why a step could not be carried out. What came before it has been done; running again finishes the rest.
+/// Why a step failed. The steps before it are done; running again completes the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The domain controller refused or could not be reached.
     #[error(transparent)]
     Lsa(#[from] LsaError),
-    /// A top-level name collides with another trust.
+    /// A top-level name collides with another trust, [MS-LSAD] 3.1.4.7.16.1.
     #[error("the top-level name `{name}` collides with the trust or domain `{other}`")]
     Collision {
-        /// The name that was refused.
+        /// The name that AD refused.
         name: String,
-        /// Whose name it is already.
+        /// The trust or domain that has it.
         other: String,
     },
 }
 
-impl ApplyError {
-    /// What to do about it, where something can be done.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Lsa(error) => error.hint(),
-            Self::Collision { .. } => Some(
-                "choose other `--top-level-names`; every tenant on one AD needs a domain of its own",
-            ),
-        }
-    }
-}
-
-/// Reads what the domain controller holds. `realm` is the tenant's; whether the key matches is not tried here.
+/// Reads the domain controller's view. `realm` is the tenant's; the trust key is not tried here.
 pub async fn observe<P: Pipe>(lsa: &mut Lsa<P>, realm: &str) -> Result<Observed, LsaError> {
     let domain = lsa.domain().await?;
     let is_primary = lsa.is_primary().await?;
@@ -68,7 +56,7 @@ async fn with_forest_records<P: Pipe>(
     lsa: &mut Lsa<P>,
     trust: TrustedDomain,
 ) -> Result<Tdo, LsaError> {
-    // Only a forest trust has such records; asking for those of another is an error.
+    // Only a forest trust has forest trust information; reading that of another trust is an error.
     let records = if trust.attributes & ATTRIBUTE_FOREST_TRANSITIVE == 0 {
         Vec::new()
     } else {

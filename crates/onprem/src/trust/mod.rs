@@ -1,13 +1,14 @@
-//! The trusted domain object of a tenant, from what AD holds to what it should hold.
+//! The trusted domain object of a tenant: from what AD holds to what it should hold.
 //!
-//! [`observe`] reads, [`mod@plan`] decides and is pure, [`mod@apply`] carries the steps out, and [`decrypts`] verifies
-//! the result: the only proof accepted is a fresh referral TGT of the domain controller that the trust key decrypts.
-//! Every run works with one domain controller. A run that was killed anywhere is finished by running it again.
+//! [`observe`] reads, [`mod@plan`] is a pure decision, [`mod@apply`] carries it out, and [`decrypts`] verifies it: the proof
+//! is a fresh referral of the domain controller that the trust key decrypts. A run works with one domain controller. If it is
+//! killed, the next run completes it.
 //!
-//! Trusts of others are read, for collisions, and never touched. The trust password comes from the caller and is neither
-//! kept nor shown.
+//! The trusts of other realms are read, for collisions, and never changed. The trust password comes from the caller, and is
+//! neither stored nor shown.
 
 mod apply;
+mod mapping;
 mod names;
 mod plan;
 mod verify;
@@ -16,22 +17,23 @@ use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, DomainInfo, TYP
 use crossrealm_types::Sid;
 
 pub use apply::{ApplyError, apply, observe};
+pub use mapping::{AdNames, MappingRefusal};
 pub use names::{NameError, is_at_or_below, overlap, top_level_names};
 pub use plan::{TrustRefusal, findings, plan, plan_removal};
 pub use verify::{VerifyError, decrypts, trust_key};
 
-/// What AD holds, as one domain controller sees it.
+/// The view of one domain controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// The domain that is asked.
+    /// The domain.
     pub domain: DomainInfo,
     /// Whether the domain controller is the PDC emulator.
     pub is_primary: bool,
-    /// The trust that bears the tenant's realm as its name.
+    /// The trust whose name is the tenant's realm.
     pub own: Option<Tdo>,
     /// Every other trust.
     pub others: Vec<Tdo>,
-    /// Whether the trust's key is the one the tenant holds.
+    /// Whether AD has the trust key of the tenant.
     pub key: KeyMatch,
 }
 
@@ -50,30 +52,30 @@ pub struct Tdo {
     pub kind: u32,
     /// Attribute bits, [MS-LSAD] 2.2.7.9.
     pub attributes: u32,
-    /// `msDS-SupportedEncryptionTypes`; read of the tenant's own trust only.
+    /// `msDS-SupportedEncryptionTypes`; read for the tenant's own trust only.
     pub enctypes: Option<u32>,
-    /// The top-level names that are in force, in AD's order.
+    /// The enabled top-level names, in AD's order.
     pub top_level_names: Vec<String>,
-    /// Whether the forest information holds nothing but those names.
+    /// Whether the forest trust information holds nothing but these names.
     pub only_names: bool,
 }
 
 impl Tdo {
-    /// Whether it has the direction, type and attributes of a cloud trust, of whichever tenant.
+    /// Whether direction, type and attributes are those of a cloud trust, of any tenant.
     pub fn is_cloud_trust(&self) -> bool {
         (self.direction, self.kind, self.attributes)
             == (DIRECTION_INBOUND, TYPE_UPLEVEL, ATTRIBUTE_FOREST_TRANSITIVE)
     }
 }
 
-/// Whether the trust in AD has the key that the tenant holds.
+/// Whether AD has the trust key of the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyMatch {
     /// A fresh referral decrypts.
     Decrypts,
     /// A fresh referral does not decrypt.
     DoesNotDecrypt,
-    /// The tenant holds no secret for this domain, so AD cannot have it.
+    /// The tenant holds no trust password for this domain, so AD cannot have it.
     NoSecret,
     /// There is no trust to try, or it was not tried.
     Untried,
@@ -88,13 +90,13 @@ pub struct Wanted {
     pub flat_name: String,
     /// The tenant's own domain SID.
     pub sid: Sid,
-    /// The DNS suffixes whose services AD shall refer to the tenant, in any order.
+    /// The DNS suffixes whose services AD should refer to the tenant, in any order.
     pub top_level_names: Vec<String>,
     /// `msDS-SupportedEncryptionTypes`.
     pub enctypes: u32,
 }
 
-/// One change in AD. Each is complete in itself, and repeating it does no harm.
+/// One change in AD, complete in itself and idempotent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrustStep {
     /// Delete the tenant's trust.
@@ -104,7 +106,7 @@ pub enum TrustStep {
         /// Why.
         reason: Deletion,
     },
-    /// Create the trust with the tenant's current secret.
+    /// Create the trust with the tenant's current trust password.
     Create {
         /// The tenant's realm.
         realm: String,
@@ -129,16 +131,16 @@ pub enum TrustStep {
     },
 }
 
-/// Why the tenant's own trust is to be deleted: because it has to be made anew, but for the last.
+/// Why the tenant's own trust is deleted; it is created again, except after the last reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
     /// Direction, type or attributes are not those of a cloud trust.
     Kind,
-    /// It bears another flat name.
+    /// It has another flat name.
     FlatName,
-    /// Its key is not the one that the tenant holds.
+    /// Its key is not the tenant's.
     Key,
-    /// It is not wanted any more.
+    /// It is removed.
     Unwanted,
 }
 

@@ -1,4 +1,4 @@
-//! DNS names as top-level names of a forest trust: what is one, and which of two contains the other.
+//! DNS names as top-level names of a forest trust: which are valid, and which of two contains the other.
 
 /// Why a top-level name was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -8,24 +8,24 @@ pub enum NameError {
         "`{0}` is not a DNS suffix: expected labels of letters, digits and hyphens, as in `contoso.cloud.example`"
     )]
     Malformed(String),
-    /// A list without a name.
+    /// An empty list.
     #[error("no top-level name was given")]
     Empty,
-    /// More names than fit into one request.
+    /// More names than one request carries.
     #[error("{count} top-level names were given; at most {MAX_NAMES} are possible")]
     TooMany {
-        /// How many.
+        /// The number of names.
         count: usize,
     },
 }
 
-/// The most top-level names of one trust; more would not fit into one RPC fragment.
+/// The most top-level names of a trust; more would not fit into one RPC fragment.
 pub(super) const MAX_NAMES: usize = 20;
 /// The longest DNS name, RFC 1035 §2.3.4, in its text form.
 const MAX_NAME_LEN: usize = 253;
 
-/// The records that a trust with `realm` needs for `wanted`: lower case, sorted, none below another (AD refuses that),
-/// and the realm's own name added where none of them covers it.
+/// The names that a trust with `realm` needs for `wanted`: in lower case, sorted, none below another (AD refuses that), with
+/// the realm's own name if none of them covers it.
 pub fn top_level_names(realm: &str, wanted: &[String]) -> Result<Vec<String>, NameError> {
     let mut names = wanted
         .iter()
@@ -48,25 +48,25 @@ pub fn top_level_names(realm: &str, wanted: &[String]) -> Result<Vec<String>, Na
     Ok(kept)
 }
 
-/// Whether `name` is a true subdomain of `suffix`; both in any case.
+/// Whether `name` is a proper subdomain of `suffix`, ignoring case.
 pub(super) fn is_below(name: &str, suffix: &str) -> bool {
     let (name, suffix) = (name.to_ascii_lowercase(), suffix.to_ascii_lowercase());
     name.strip_suffix(&suffix)
         .is_some_and(|head| head.len() > 1 && head.ends_with('.'))
 }
 
-/// Whether a DNS name is a suffix or below it; both in any case.
+/// Whether a DNS name equals a suffix or is below it, ignoring case.
 pub fn is_at_or_below(name: &str, suffix: &str) -> bool {
     name.eq_ignore_ascii_case(suffix) || is_below(name, suffix)
 }
 
-/// Whether the names are equal or one is below the other.
+/// Whether two names are equal, or one is below the other.
 pub fn overlap(a: &str, b: &str) -> bool {
     is_at_or_below(a, b) || is_below(b, a)
 }
 
-/// A DNS suffix of one or more labels, RFC 1123 §2.1, in lower case and without a trailing dot. A single label, such as
-/// a whole top-level domain, would hand over far more than a tenant has.
+/// A DNS suffix (RFC 1123 §2.1) in lower case and without a trailing dot. A single label is refused: it would refer a whole
+/// top-level domain to the tenant.
 fn normal(name: &str) -> Result<String, NameError> {
     let text = name.trim().trim_end_matches('.').to_ascii_lowercase();
     let label_ok = |label: &str| {

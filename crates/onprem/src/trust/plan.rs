@@ -1,4 +1,4 @@
-//! The decision what has to change in AD, or why nothing may be.
+//! What has to change in AD, or why nothing may.
 
 use super::names::{NameError, overlap, top_level_names};
 use super::{Deletion, KeyMatch, Observed, Tdo, TrustStep, Wanted};
@@ -7,26 +7,26 @@ use crossrealm_types::Sid;
 /// The longest flat (NetBIOS) name.
 const MAX_FLAT_NAME: usize = 15;
 
-/// Why the trust must not be set up as it is wanted. Nothing has been changed.
+/// Why the trust must not be set up. Nothing has been changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrustRefusal {
-    /// A child domain; the trust belongs to the root.
+    /// The domain is a child domain; only the forest's root can have the trust.
     #[error(
         "`{domain}` is not the root of its forest `{forest}`: a cloud trust there fails with 0x549"
     )]
     NotForestRoot {
-        /// The domain that was asked.
+        /// The child domain.
         domain: String,
         /// Its forest's root.
         forest: String,
     },
-    /// Not the PDC emulator, which alone may set top-level names.
+    /// The domain controller is not the PDC emulator, which alone may set top-level names ([MS-LSAD] 3.1.4.7.16).
     #[error("the domain controller is not the PDC emulator of `{domain}`")]
     NotPrimary {
         /// The domain.
         domain: String,
     },
-    /// The tenant's flat name cannot be one.
+    /// The tenant's flat name is not valid.
     #[error(
         "the tenant's flat name `{0}` is not a NetBIOS name of 1 to 15 letters, digits and hyphens"
     )]
@@ -56,7 +56,7 @@ pub enum TrustRefusal {
         /// The other trust.
         other: String,
     },
-    /// A trust with the realm's name exists and is not the tenant's.
+    /// A trust has the name of the realm, and is not the tenant's.
     #[error(
         "a trust with `{realm}` exists and is not this tenant's: its SID is {found}, not {wanted}"
     )]
@@ -68,23 +68,23 @@ pub enum TrustRefusal {
         /// The tenant's SID.
         wanted: String,
     },
-    /// A top-level name is not one.
+    /// A top-level name is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A top-level name belongs to the domain's own forest.
+    /// A top-level name overlaps a name of the forest itself.
     #[error("the top-level name `{name}` overlaps `{own}`, a name of the forest itself")]
     OwnName {
-        /// The name wanted.
+        /// The wanted name.
         name: String,
         /// The forest's.
         own: String,
     },
-    /// A top-level name belongs to another trust.
+    /// A top-level name overlaps one of another trust.
     #[error("the top-level name `{name}` overlaps `{taken}` of the trust with `{other}`")]
     NameTaken {
-        /// The name wanted.
+        /// The wanted name.
         name: String,
-        /// The name that the other trust has.
+        /// The name of the other trust.
         taken: String,
         /// The other trust.
         other: String,
@@ -92,7 +92,7 @@ pub enum TrustRefusal {
 }
 
 impl TrustRefusal {
-    /// A short name of the reason, for programs.
+    /// A short name, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotForestRoot { .. } => "not_forest_root",
@@ -107,33 +107,9 @@ impl TrustRefusal {
             Self::OwnName { .. } | Self::NameTaken { .. } => "top_level_name_taken",
         }
     }
-
-    /// What to do about it.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::NotForestRoot { forest, .. } => format!(
-                "run it with `--domain {forest} --setup-cloud-trust`, and in the child domain `set` without `--setup-cloud-trust`; users of child domains arrive through the root's trust"
-            ),
-            Self::NotPrimary { .. } => "name the PDC emulator with `--dc HOST`".to_owned(),
-            Self::BadFlatName(_) | Self::OwnFlatName(_) | Self::FlatNameTaken { .. } => {
-                "create the tenant with another flat name".to_owned()
-            }
-            Self::OwnRealm(_) => "create the tenant with another `--realm`".to_owned(),
-            Self::BadSid(_) | Self::SidTaken { .. } => {
-                "create the tenant anew; its SID is chosen at random".to_owned()
-            }
-            Self::ForeignTrust { realm, .. } => format!(
-                "if nothing uses the trust with `{realm}`, remove it in AD; else create the tenant with another `--realm`"
-            ),
-            Self::Name(_) => "give suffixes separated by commas: `--top-level-names contoso.cloud.example`".to_owned(),
-            Self::OwnName { .. } | Self::NameTaken { .. } => {
-                "choose `--top-level-names` that neither lie below nor above other names; every tenant on one AD needs a domain of its own".to_owned()
-            }
-        }
-    }
 }
 
-/// The steps from `observed` to `wanted`; none where everything is as it should be.
+/// The steps from `observed` to `wanted`; none if they are equal.
 pub fn plan(observed: &Observed, wanted: &Wanted) -> Result<Vec<TrustStep>, TrustRefusal> {
     match findings(observed, wanted).into_iter().next() {
         Some(refusal) => Err(refusal),
@@ -144,8 +120,7 @@ pub fn plan(observed: &Observed, wanted: &Wanted) -> Result<Vec<TrustStep>, Trus
     }
 }
 
-/// Every finding that blocks the trust as it is wanted, so that all are reported at once; none where
-/// [`plan`] would not refuse.
+/// Everything that blocks the trust, to be reported at once; empty if [`plan`] would not refuse.
 pub fn findings(observed: &Observed, wanted: &Wanted) -> Vec<TrustRefusal> {
     let mut found = against_domain(observed);
     found.extend(against_identity(observed, wanted));
@@ -157,8 +132,7 @@ pub fn findings(observed: &Observed, wanted: &Wanted) -> Vec<TrustRefusal> {
     found
 }
 
-/// The steps that take the tenant's trust out of AD; none where there is none. The trust of another tenant or system
-/// that bears the same realm stays.
+/// The steps that remove the tenant's trust; none if there is none. A trust of the same realm that is not the tenant's stays.
 pub fn plan_removal(
     observed: &Observed,
     realm: &str,
@@ -175,7 +149,7 @@ pub fn plan_removal(
         .collect())
 }
 
-/// Refuses to touch a trust whose SID is not the tenant's.
+/// Refuses a trust whose SID is not the tenant's.
 fn check_owner(observed: &Observed, realm: &str, sid: &Sid) -> Result<(), TrustRefusal> {
     match &observed.own {
         Some(own) if own.sid.as_ref() != Some(sid) => Err(TrustRefusal::ForeignTrust {
@@ -203,7 +177,7 @@ fn steps(observed: &Observed, wanted: &Wanted, names: Vec<String>) -> Vec<TrustS
             reason,
         });
     }
-    // What is made anew has none of the settings of what was there.
+    // A trust that is created again has none of the old settings.
     let kept = observed.own.as_ref().filter(|_| irreparable.is_none());
     if kept.is_none() {
         steps.push(TrustStep::Create {
@@ -292,7 +266,7 @@ fn against_identity(observed: &Observed, wanted: &Wanted) -> Vec<TrustRefusal> {
     found
 }
 
-/// AD refuses a name equal to, above or below one of its own or of another trust ([MS-LSAD] 3.1.4.7.16.1).
+/// AD refuses a name that equals, contains or is below one of its own or of another trust ([MS-LSAD] 3.1.4.7.16.1).
 fn against_names(observed: &Observed, names: &[String]) -> Vec<TrustRefusal> {
     let mut found = Vec::new();
     for name in names {
@@ -314,7 +288,7 @@ fn against_names(observed: &Observed, names: &[String]) -> Vec<TrustRefusal> {
     found
 }
 
-/// Whether AD holds exactly these names; `wanted` is sorted and in lower case.
+/// Whether AD holds exactly these names; `wanted` is sorted, and in lower case.
 fn same_names(held: &[String], wanted: &[String]) -> bool {
     let mut held: Vec<String> = held.iter().map(|name| name.to_ascii_lowercase()).collect();
     held.sort();

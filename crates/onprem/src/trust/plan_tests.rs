@@ -1,4 +1,4 @@
-//! The plan against domains in every state.
+//! Plans for domains in every state.
 
 use super::*;
 use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, TYPE_UPLEVEL};
@@ -7,7 +7,7 @@ use crossrealm_types::Sid;
 
 const REALM: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
 
-/// What a refusal should be.
+/// Whether a refusal is the expected one.
 type Expected = fn(&TrustRefusal) -> bool;
 
 fn sid(text: &str) -> Sid {
@@ -178,7 +178,7 @@ fn what_cannot_be_repaired_is_made_anew() {
     }
 }
 
-/// What AD holds after a step.
+/// The state of AD after a step.
 fn after(observed: &Observed, step: &TrustStep) -> Observed {
     let mut next = observed.clone();
     match (step, &mut next.own) {
@@ -264,7 +264,10 @@ fn a_child_domain_is_refused_with_the_way_that_works() {
     observed.domain.forest_name = "contoso.com".to_owned();
     let refusal = plan(&observed, &wanted()).unwrap_err();
     assert!(refusal.to_string().contains("0x549"));
-    assert!(refusal.hint().contains("--domain contoso.com"));
+    assert!(matches!(
+        refusal,
+        TrustRefusal::NotForestRoot { forest, .. } if forest == "contoso.com"
+    ));
     let observed = Observed {
         is_primary: false,
         ..empty()
@@ -375,7 +378,7 @@ fn a_removal_removes_what_is_there() {
 fn all_that_stands_against_a_trust_is_said_at_once() {
     assert_eq!(findings(&empty(), &wanted()), []);
     let mut observed = empty();
-    // A child domain, as its rootDSE and LSA describe it, with a trust that is in the way.
+    // A child domain, as rootDSE and LSA describe it, with a blocking trust.
     observed.domain.dns_name = "eu.corp.contoso.com".to_owned();
     observed.others.push(Tdo {
         name: "other.example".to_owned(),
@@ -394,10 +397,5 @@ fn all_that_stands_against_a_trust_is_said_at_once() {
         ]
     ));
     assert!(found[0].to_string().contains("0x549"));
-    assert!(
-        found[0]
-            .hint()
-            .contains("--domain corp.contoso.com --setup-cloud-trust")
-    );
     assert_eq!(plan(&observed, &wanted()).unwrap_err(), found[0]);
 }

@@ -1,23 +1,23 @@
-//! Whether AD has the trust key that the tenant holds: seen from a referral TGT that the domain controller has just encrypted.
+//! Whether AD has the trust key of the tenant: judged by a referral that the domain controller has just encrypted.
 
 use super::KeyMatch;
 use crossrealm_krb::crypto::{CryptoError, Enctype, Key};
 use crossrealm_krb::messages::{self, EncTicketPart, Ticket, key_usage};
 
-/// Why a ticket proves nothing about the trust.
+/// Why a referral proves nothing about the trust key.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// It cannot be read.
+    /// It cannot be decoded.
     #[error("the domain controller's referral could not be read")]
     Malformed,
-    /// It is for another service, or from another realm.
+    /// It is for another service, or of another realm.
     #[error(
         "the domain controller answered with a ticket for `{got}` instead of a referral to `{wanted}`"
     )]
     NotTheReferral {
-        /// What it is for.
+        /// The service that it is for.
         got: String,
-        /// What was asked.
+        /// The service that was requested.
         wanted: String,
     },
     /// Its encryption type is not AES.
@@ -25,13 +25,13 @@ pub enum VerifyError {
         "the domain controller encrypted the referral with encryption type {0}, which is not AES"
     )]
     WeakEnctype(i32),
-    /// No key could be made from the secret.
+    /// No key can be derived from the trust password.
     #[error("no trust key can be made from the secret: {0}")]
     Secret(#[from] CryptoError),
 }
 
-/// The trust key: string-to-key of the secret, salt `UPPER(AD realm)` + `krbtgt` + `UPPER(tenant's realm)`
-/// ([MS-KILE] 3.1.1.2 for trusts), default iterations.
+/// The trust key: string-to-key of the trust password with the salt `UPPER(AD realm)` + `krbtgt` + `UPPER(tenant's realm)`
+/// ([MS-KILE] 3.1.1.2 for trusts) and the default iteration count.
 pub fn trust_key(
     enctype: Enctype,
     secret: &str,
@@ -46,8 +46,8 @@ pub fn trust_key(
     Key::from_password(enctype, secret, &salt, None)
 }
 
-/// Whether `ticket` (the DER of a Ticket, RFC 4120 §5.3), a referral of `ad_realm` to `tenant_realm`, decrypts with the
-/// key made from `secret`.
+/// Whether `ticket` (a DER Ticket, RFC 4120 §5.3), a referral from `ad_realm` to `tenant_realm`, decrypts with the key derived
+/// from `secret`.
 pub fn decrypts(
     ticket: &[u8],
     secret: &str,

@@ -1,4 +1,4 @@
-//! An incremental sync: which objects changed since a cursor, and what they are now.
+//! An incremental sync: which objects changed since a cursor, and their state now.
 
 use super::read::{
     Read, by_dn, class, deleted_since, dirsync, is_refusal, leave_out_watched, next, next_turn,
@@ -12,26 +12,27 @@ use crate::sync::model::{Observed, Seen};
 use crate::sync::rules::{NORMAL_USER, guids_of, is_group, plain_dn};
 use crate::sync::watched::{Graph, Watched, privileged_sids};
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
-/// With more changes than this, reading everything is the shorter way.
+/// With more changes, a full sync is faster.
 const MAX_CHANGES: usize = 50_000;
-/// LDAP_DIRSYNC_INCREMENTAL_VALUES: of a group's members only those that changed come along. Which they are does not
-/// matter, but a large group would come whole.
+/// LDAP_DIRSYNC_INCREMENTAL_VALUES: of a group, only the changed members are returned. Their names are not used, but without
+/// the flag a large group would be returned whole.
 const CHANGED_VALUES: i64 = -0x8000_0000;
 /// AD's "never" in `accountExpires`.
 const NEVER: &str = "9223372036854775807";
 
-/// An object that is to be looked at.
+/// An object to be read.
 struct Changed {
     dn: String,
     deleted: bool,
     group: bool,
-    /// Whether it is a container that got its name or place: the DNs of what lies below changed with it.
+    /// Whether it is a container that was renamed or moved: the DNs of the objects below it changed too.
     container: bool,
 }
 
 impl Agent {
-    /// What changed since `before`; or why everything must be read instead.
+    /// What changed since `before`, or the reason for a full sync.
     pub(super) async fn changes(
         &mut self,
         before: &Cursor,
@@ -49,7 +50,7 @@ impl Agent {
         if changed.values().any(|one| one.container) {
             return Ok(Err(FullSyncReason::Moved));
         }
-        let touched: Vec<&String> = changed
+        let touched: Vec<&Uuid> = changed
             .iter()
             .filter(|(_, one)| one.group)
             .map(|(guid, _)| guid)
@@ -66,7 +67,7 @@ impl Agent {
             turns_at = next;
         }
         if retry || !changed.is_empty() {
-            extra.extend(before.pending.iter().cloned());
+            extra.extend(&before.pending);
         }
         extra.retain(|guid| !changed.contains_key(guid));
         for (guid, dn) in self.places_of(&extra).await? {
@@ -100,12 +101,12 @@ impl Agent {
         }))
     }
 
-    /// The objects that changed, by `objectGUID`, and the position behind them.
+    /// The changed objects by `objectGUID`, and the position behind the changes.
     async fn changed_since(
         &mut self,
         position: &Position,
         highest_usn: i64,
-    ) -> Result<Result<(Position, BTreeMap<String, Changed>), FullSyncReason>, OnpremError> {
+    ) -> Result<Result<(Position, BTreeMap<Uuid, Changed>), FullSyncReason>, OnpremError> {
         let mut changed = BTreeMap::new();
         let mut take = |entry: Entry| {
             if let Some(guid) = entry.guid("objectGUID") {
@@ -162,7 +163,7 @@ impl Agent {
         }
     }
 
-    /// The objects whose changes are followed. Containers only where DNs decide.
+    /// The objects whose changes are followed; containers only if the scope depends on DNs.
     fn followed(&self) -> Filter {
         let people = Filter::And(vec![
             class("user"),
@@ -176,13 +177,13 @@ impl Agent {
         Filter::Or(all)
     }
 
-    /// Brings the watched sets up to date where one of the `touched` groups belongs to them, and returns which objects are to
-    /// be judged anew.
+    /// Updates the watched sets if one of the `touched` groups belongs to them; returns the objects for which the decision may
+    /// differ now.
     async fn watch(
         &mut self,
-        touched: &[&String],
+        touched: &[&Uuid],
         fingerprint: &str,
-    ) -> Result<Result<BTreeSet<String>, FullSyncReason>, OnpremError> {
+    ) -> Result<Result<BTreeSet<Uuid>, FullSyncReason>, OnpremError> {
         let known = self.watched.take();
         let current = match &known {
             Some(known) if !touched.iter().any(|group| known.depends_on(group)) => known.clone(),
@@ -197,7 +198,7 @@ impl Agent {
         Ok(again.ok_or(FullSyncReason::Groups))
     }
 
-    /// Reads the watched groups and the groups in them, level by level.
+    /// Reads the watched groups and the groups nested in them, level by level.
     async fn watched_now(&mut self) -> Result<Watched, OnpremError> {
         let scope = &self.rules.scope;
         let mut roots = Vec::new();
@@ -237,11 +238,8 @@ impl Agent {
         self.watched_in(&graph)
     }
 
-    /// The users that the clock has changed since `since_s`, and when it will next change one.
-    async fn turned(
-        &mut self,
-        since_s: i64,
-    ) -> Result<(BTreeSet<String>, Option<i64>), OnpremError> {
+    /// The users whose state the clock has changed since `since_s`, and when it will next change one.
+    async fn turned(&mut self, since_s: i64) -> Result<(BTreeSet<Uuid>, Option<i64>), OnpremError> {
         let ticks = since_s
             .saturating_add(11_644_473_600)
             .saturating_mul(10_000_000);
@@ -276,12 +274,12 @@ impl Agent {
         Ok((due, next))
     }
 
-    /// Where objects are that are known by `objectGUID` alone. One that is not found is left out: if it was deleted, that
-    /// is a change of its own.
+    /// The DNs of objects that are known by `objectGUID` only. An object that is not found is omitted: its deletion is a
+    /// change of its own.
     async fn places_of(
         &mut self,
-        guids: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, String>, OnpremError> {
+        guids: &BTreeSet<Uuid>,
+    ) -> Result<BTreeMap<Uuid, String>, OnpremError> {
         let mut places = BTreeMap::new();
         for guid in guids {
             let found = self
@@ -290,7 +288,7 @@ impl Agent {
                 .await;
             match found {
                 Ok(Some(entry)) => {
-                    places.insert(guid.clone(), entry.dn().to_owned());
+                    places.insert(*guid, entry.dn().to_owned());
                 }
                 Ok(None) => {}
                 Err(OnpremError::Ldap(error)) if is_refusal(&error) => {}
@@ -300,19 +298,16 @@ impl Agent {
         Ok(places)
     }
 
-    /// Reads the changed objects as they are now.
-    async fn look_at(
-        &mut self,
-        changed: BTreeMap<String, Changed>,
-    ) -> Result<Observed, OnpremError> {
+    /// Reads the current state of the changed objects.
+    async fn look_at(&mut self, changed: BTreeMap<Uuid, Changed>) -> Result<Observed, OnpremError> {
         let mut read = Read::default();
-        let live: Vec<(String, String)> = changed
-            .iter()
-            .filter(|(_, one)| !one.deleted)
-            .map(|(guid, one)| (guid.clone(), one.dn.clone()))
+        let live: Vec<String> = changed
+            .values()
+            .filter(|one| !one.deleted)
+            .map(|one| one.dn.clone())
             .collect();
         for chunk in live.chunks(CHUNK) {
-            let filter = Filter::Or(chunk.iter().map(|(_, dn)| by_dn(dn.clone())).collect());
+            let filter = Filter::Or(chunk.iter().cloned().map(by_dn).collect());
             let entries = self.query(filter.clone(), self.attributes()).await?;
             let chosen = self.chosen(filter).await?;
             for entry in entries {
@@ -321,16 +316,16 @@ impl Agent {
                     && let Some(guid) = entry.guid("objectGUID")
                 {
                     let members = self.members_of(&entry).await?;
-                    read.complete(&self.rules, &guid, &members);
+                    read.complete(&self.rules, guid, &members);
                 }
                 read.choose(&entry, chosen.as_ref());
             }
         }
-        // What was not found has another name by now: its next change is on its way, and nothing is concluded till then.
+        // An object that is not found was renamed or deleted meanwhile. That change is still to come, and decides.
         for (guid, one) in changed {
             let seen = match one.deleted {
                 true => Seen::Gone,
-                false => Seen::Kept,
+                false => Seen::Kept(None),
             };
             read.seen.entry(guid).or_insert(seen);
         }

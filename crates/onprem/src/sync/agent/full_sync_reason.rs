@@ -1,32 +1,34 @@
-//! Why a run is a full sync and not an incremental one.
+//! Why a run is a full sync instead of an incremental one.
 
 use std::fmt;
 
-/// Why a run is a full sync: everything is read and compared.
+/// Why a run is a full sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FullSyncReason {
-    /// Nothing was read before, or the sync cursor is lost.
+    /// There is no sync cursor.
     NoCursor,
     /// It was asked for.
     Requested,
     /// The scope or another rule changed.
     Rules,
-    /// Another domain controller, or this one after a restore: positions do not carry over.
+    /// Another domain controller, or the same one after a restore: USNs and cookies are valid at one database only.
     Controller(String),
     /// The domain controller does not accept the sync cursor.
     Refused(String),
-    /// The controller's clock is behind the last run.
+    /// The domain controller's clock is behind the last run.
     Clock,
-    /// The account sees deleted objects now, or does not any more.
+    /// The account gained (or lost) the right to read deleted objects.
     Deleted(bool),
-    /// An organizational unit was moved or renamed, and with it what lies below.
+    /// An organizational unit was moved or renamed, and the objects below it with it.
     Moved,
     /// A privileged group or the group of the scope changed.
     Groups,
-    /// So much changed or failed that this is the shorter way.
+    /// So much changed or failed that a full sync is faster.
     Many,
-    /// It was long ago.
+    /// The last full sync was long ago.
     Periodic,
+    /// The tenant's database went back in time: it does not hold what the last runs wrote.
+    TenantWentBack,
 }
 
 impl fmt::Display for FullSyncReason {
@@ -56,6 +58,9 @@ impl fmt::Display for FullSyncReason {
             }
             Self::Many => f.write_str("so much changed or failed that it is the shorter way"),
             Self::Periodic => f.write_str("it was time for that"),
+            Self::TenantWentBack => f.write_str(
+                "the tenant's database went back in time and does not hold what was written",
+            ),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Reading the members of groups: by ranges, so that no message grows with the group.
+//! Reading the members of groups by ranges, which bounds each message.
 //!
-//! Ranges are a matter of ordinary reading. Where that sees no member, DirSync is asked too: it sees those of a group whose
-//! members are hidden from ordinary users.
+//! If ordinary reading returns no member, DirSync is asked too: it also returns the members of a group that are hidden from
+//! ordinary users.
 
 use super::read::{Read, by_dn, class, is_refusal};
 use super::{Agent, CHUNK};
@@ -9,14 +9,15 @@ use crate::error::OnpremError;
 use crate::ldap::{AllValues, Control, Entry, Filter, LdapError, range};
 use crate::sync::rules::plain_dn;
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
-/// How many members of each group are asked for with the group: the most that AD on Windows gives.
+/// How many members are requested together with the group: the most that Windows returns.
 const FIRST: u64 = 1_500;
-/// How many groups come in one page: bounds the page, with [`FIRST`].
+/// Groups in a page; with [`FIRST`] it bounds the size of a page.
 const GROUPS_IN_PAGE: i64 = 200;
 
 impl Agent {
-    /// The members of one group.
+    /// Reads the members of one group.
     pub(super) async fn members_of(&mut self, group: &Entry) -> Result<AllValues, OnpremError> {
         let dn = plain_dn(group.dn()).to_owned();
         let found = self
@@ -33,9 +34,9 @@ impl Agent {
         Ok(hidden.into_values().next().unwrap_or_else(unread))
     }
 
-    /// The members of all groups that were read.
+    /// Reads the members of all groups that were read.
     pub(super) async fn read_members(&mut self, read: &mut Read) -> Result<(), OnpremError> {
-        let mut open: BTreeSet<String> = read.graph.keys().cloned().collect();
+        let mut open: BTreeSet<Uuid> = read.graph.keys().copied().collect();
         let mut large = Vec::new();
         let attributes = vec!["objectGUID".to_owned(), range("member", 0, FIRST)];
         let search = self.search(class("group"), attributes);
@@ -58,7 +59,7 @@ impl Agent {
                 } else {
                     let values = values.to_vec();
                     let steady = true;
-                    read.complete(&self.rules, &guid, &AllValues { values, steady });
+                    read.complete(&self.rules, guid, &AllValues { values, steady });
                 }
             }
         }
@@ -69,7 +70,7 @@ impl Agent {
                 Err(OnpremError::Ldap(error)) if is_refusal(&error) => unread(),
                 Err(error) => return Err(error),
             };
-            read.complete(&self.rules, &guid, &members);
+            read.complete(&self.rules, guid, &members);
         }
         let places: Vec<String> = open
             .iter()
@@ -78,17 +79,17 @@ impl Agent {
         let mut hidden = self.hidden_members(&places).await?;
         for guid in open {
             let members = hidden.remove(&guid).unwrap_or_else(unread);
-            read.complete(&self.rules, &guid, &members);
+            read.complete(&self.rules, guid, &members);
         }
         Ok(())
     }
 
-    /// The members that DirSync sees of the groups at these places, by `objectGUID`. A group that it gives in part alone
-    /// is not steady.
+    /// The members that DirSync returns for the groups with these DNs, by `objectGUID`. A group that was returned in part is
+    /// not steady.
     async fn hidden_members(
         &mut self,
         places: &[String],
-    ) -> Result<BTreeMap<String, AllValues>, OnpremError> {
+    ) -> Result<BTreeMap<Uuid, AllValues>, OnpremError> {
         let mut found = BTreeMap::new();
         for chunk in places.chunks(CHUNK) {
             let filter = Filter::Or(chunk.iter().cloned().map(by_dn).collect());
@@ -112,8 +113,7 @@ impl Agent {
     }
 }
 
-/// What is known of a group that is not where it was: it was moved, renamed or deleted since, and a change of it is on its
-/// way. Nothing is concluded till then.
+/// A group that is no longer at its DN was moved, renamed or deleted. That change is still to come, and decides.
 fn unread() -> AllValues {
     AllValues {
         values: Vec::new(),

@@ -1,4 +1,4 @@
-//! What was read so far of a domain, and the small questions on the way.
+//! What was read of a domain so far, and the searches on the way.
 
 use crate::error::OnpremError;
 use crate::ldap::{
@@ -10,14 +10,15 @@ use crate::sync::rules::{Rules, guids_of, is_group, lockout_s, name, plain_dn};
 use crate::sync::scope::Scope;
 use crate::sync::watched::{Graph, Node, Watched};
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// What was read so far.
 #[derive(Default)]
 pub(super) struct Read {
-    pub(super) seen: BTreeMap<String, Seen>,
+    pub(super) seen: BTreeMap<Uuid, Seen>,
     pub(super) skipped: Vec<Skipped>,
     pub(super) graph: Graph,
-    pub(super) places: BTreeMap<String, String>,
+    pub(super) places: BTreeMap<Uuid, String>,
 }
 
 impl Read {
@@ -26,54 +27,64 @@ impl Read {
             return;
         }
         let guid = entry.guid("objectGUID");
-        if let Some(guid) = &guid {
+        if let Some(guid) = guid {
             if let Some(node) = is_group(entry).then(|| node(entry)).flatten() {
-                self.graph.insert(guid.clone(), node);
+                self.graph.insert(guid, node);
             }
-            self.places
-                .insert(guid.clone(), plain_dn(entry.dn()).to_owned());
+            self.places.insert(guid, plain_dn(entry.dn()).to_owned());
         }
         match rules.object(entry) {
             Ok(object) => {
                 self.seen
-                    .insert(object.account.guid.clone(), Seen::Present(Box::new(object)));
+                    .insert(object.account.guid, Seen::Present(Box::new(object)));
             }
-            Err(reason) => self.leave_out(guid, name(entry), reason),
+            Err(reason) => self.leave_out(guid, name(entry), reason, rules.remains(entry)),
         }
     }
 
-    pub(super) fn leave_out(&mut self, guid: Option<String>, name: String, reason: SkipReason) {
-        if let Some(guid) = &guid {
-            self.seen.insert(guid.clone(), left_out(reason));
+    /// Leaves out an object, of which `remains` can be read.
+    fn leave_out(
+        &mut self,
+        guid: Option<Uuid>,
+        name: String,
+        reason: SkipReason,
+        remains: Option<Object>,
+    ) {
+        if let Some(guid) = guid {
+            self.seen.insert(guid, left_out(reason, remains));
         }
         self.skipped.push(Skipped { guid, name, reason });
     }
 
-    /// Adds the members of a group. One that kept changing stays as the tenant has it, till it is read again.
-    pub(super) fn complete(&mut self, rules: &Rules, guid: &str, members: &AllValues) {
-        if let Some(node) = self.graph.get_mut(guid) {
+    /// Adds the members of a group. If the group kept changing, the tenant keeps its members until the next reading.
+    pub(super) fn complete(&mut self, rules: &Rules, guid: Uuid, members: &AllValues) {
+        if let Some(node) = self.graph.get_mut(&guid) {
             node.members = guids_of(&members.values);
         }
-        let Some(Seen::Present(object)) = self.seen.get_mut(guid) else {
+        let Some(seen) = self.seen.get_mut(&guid) else {
             return;
         };
-        if members.steady {
-            object.members = rules.members(&members.values);
-        } else {
-            let name = object.account.account_name.clone();
-            self.leave_out(Some(guid.to_owned()), name, SkipReason::Unsteady);
+        match seen {
+            Seen::Present(object) | Seen::Kept(Some(object)) if members.steady => {
+                object.members = rules.members(&members.values);
+            }
+            Seen::Present(object) => {
+                let name = object.account.account_name.clone();
+                self.leave_out(Some(guid), name, SkipReason::Unsteady, None);
+            }
+            Seen::Kept(remains) => *remains = None,
+            Seen::Gone => {}
         }
     }
 
-    /// Leaves out a user that the scope's filter does not choose.
-    pub(super) fn choose(&mut self, entry: &Entry, chosen: Option<&BTreeSet<String>>) {
+    /// Leaves out a user that does not match the filter of the scope.
+    pub(super) fn choose(&mut self, entry: &Entry, chosen: Option<&BTreeSet<Uuid>>) {
         let (Some(chosen), Some(guid)) = (chosen, entry.guid("objectGUID")) else {
             return;
         };
         if !is_group(entry) && !chosen.contains(&guid) {
-            self.skipped
-                .retain(|one| one.guid.as_deref() != Some(guid.as_str()));
-            self.leave_out(Some(guid), name(entry), SkipReason::OutOfScope);
+            self.skipped.retain(|one| one.guid != Some(guid));
+            self.leave_out(Some(guid), name(entry), SkipReason::OutOfScope, None);
         }
     }
 }
@@ -81,23 +92,31 @@ impl Read {
 /// Leaves out the users that the watched groups exclude.
 pub(super) fn leave_out_watched(observed: &mut Observed, watched: &Watched) {
     for (guid, seen) in &mut observed.seen {
-        let Seen::Present(object) = seen else {
+        let (Seen::Present(object) | Seen::Kept(Some(object))) = &*seen else {
             continue;
         };
         if let Some(reason) = watched.skip_reason(object) {
-            observed.skipped.push(Skipped {
-                guid: Some(guid.clone()),
-                name: object.account.account_name.clone(),
-                reason,
-            });
-            *seen = left_out(reason);
+            if matches!(seen, Seen::Kept(_)) {
+                // It has been reported as such; what excludes it comes first.
+                let reported = observed.skipped.iter_mut();
+                for one in reported.filter(|one| one.guid == Some(*guid)) {
+                    one.reason = reason;
+                }
+            } else {
+                observed.skipped.push(Skipped {
+                    guid: Some(*guid),
+                    name: object.account.account_name.clone(),
+                    reason,
+                });
+            }
+            *seen = left_out(reason, None);
         }
     }
 }
 
-pub(super) fn left_out(reason: SkipReason) -> Seen {
+fn left_out(reason: SkipReason, remains: Option<Object>) -> Seen {
     match reason.keeps_existing() {
-        true => Seen::Kept,
+        true => Seen::Kept(remains.map(Box::new)),
         false => Seen::Gone,
     }
 }
@@ -115,15 +134,15 @@ pub(super) fn reported(skipped: &[Skipped]) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-pub(super) fn unusable(skipped: &[Skipped]) -> BTreeSet<String> {
+pub(super) fn unusable(skipped: &[Skipped]) -> BTreeSet<Uuid> {
     skipped
         .iter()
         .filter(|one| one.reason.keeps_existing())
-        .filter_map(|one| one.guid.clone())
+        .filter_map(|one| one.guid)
         .collect()
 }
 
-/// A group, its members not read yet.
+/// A group without its members, which are read later.
 pub(super) fn node(entry: &Entry) -> Option<Node> {
     Some(Node {
         sid: entry.sid("objectSid")?,
@@ -153,7 +172,7 @@ pub(super) async fn highest_usn(ldap: &mut Ldap) -> Result<i64, OnpremError> {
         .ok_or_else(|| LdapError::Protocol("it lacks highestCommittedUSN".to_owned()).into())
 }
 
-/// Whether the account may read deleted objects: it finds one.
+/// Whether the account may read deleted objects: whether it finds one.
 pub(super) async fn sees_deleted(ldap: &mut Ldap) -> Result<bool, OnpremError> {
     let search = deleted(ldap, Vec::new());
     match ldap.pages_of(1, search).next().await {
@@ -163,7 +182,7 @@ pub(super) async fn sees_deleted(ldap: &mut Ldap) -> Result<bool, OnpremError> {
     }
 }
 
-/// The objects that were deleted since, as far as the account may read them.
+/// The objects deleted since `usn`, if the account may read them.
 pub(super) async fn deleted_since(ldap: &mut Ldap, usn: i64) -> Result<Vec<Entry>, OnpremError> {
     let since = Filter::GreaterOrEqual("uSNChanged".to_owned(), usn.to_string());
     let search = deleted(ldap, vec![since]);
@@ -179,8 +198,8 @@ pub(super) async fn deleted_since(ldap: &mut Ldap, usn: i64) -> Result<Vec<Entry
     }
 }
 
-/// A search for the objects in the container of deleted objects to which `more` applies too. They lie in it side by side,
-/// and Samba finds what lies in a container by an index, what lies below it by looking at everything.
+/// A search of the Deleted Objects container for objects that also match `more`. The scope is one level: deleted objects have
+/// no children, and Samba has an index for that scope but not for a subtree.
 fn deleted(ldap: &Ldap, more: Vec<Filter>) -> Search {
     let base = format!("CN=Deleted Objects,{}", ldap.base());
     let mut filters = vec![
@@ -196,7 +215,7 @@ fn deleted(ldap: &Ldap, more: Vec<Filter>) -> Search {
     .with(Control::ShowDeleted)
 }
 
-/// All pages of a DirSync search from `cookie` on; the cookie behind them.
+/// All pages of a DirSync search from `cookie` on, and the last cookie.
 pub(super) async fn dirsync(
     ldap: &mut Ldap,
     search: &Search,
@@ -221,7 +240,7 @@ pub(super) fn is_denied(error: &OnpremError) -> bool {
     matches!(error, OnpremError::Ldap(error) if error.is_access_denied())
 }
 
-/// Whether the controller understood and refused, rather than being busy or breaking off.
+/// Whether the domain controller refused the request, rather than being busy or disconnecting.
 pub(super) fn is_refusal(error: &LdapError) -> bool {
     error.code().is_some_and(|code| {
         !matches!(
@@ -267,10 +286,7 @@ pub(super) async fn rules(
             }
             Err(error) => return Err(error),
         };
-        let found = found.ok_or_else(|| OnpremError::NoScope {
-            option: "--scope-ou",
-            name: ou.clone(),
-        })?;
+        let found = found.ok_or_else(|| OnpremError::NoScopeOu(ou.clone()))?;
         ous.push(found.dn().to_owned());
     }
     let root = ldap.root_dse().await?;
@@ -305,8 +321,8 @@ mod tests {
     use tokio_util::bytes::BytesMut;
     use tokio_util::codec::{Decoder, Encoder};
 
-    /// Answers searches with one object each and the next of these pages: whether there is more, and the cookie. Returns
-    /// the cookies that it was asked with.
+    /// Answers each search with one object and the next of these pages: whether there is more, and the cookie. Returns the
+    /// cookies that were received.
     async fn serve(mut stream: TcpStream, pages: &[(i64, &[u8])]) -> Vec<Vec<u8>> {
         let (mut codec, mut asked) = (LdapCodec::default(), Vec::new());
         let mut incoming = BytesMut::new();
@@ -355,7 +371,7 @@ mod tests {
         asked
     }
 
-    /// What the agent gets of these pages: the objects' names, the last cookie; and the cookies it asked with.
+    /// What the agent reads from these pages: the names of the objects, and the last cookie; and the cookies that it sent.
     async fn read(
         pages: &'static [(i64, &[u8])],
     ) -> (Vec<String>, Result<Vec<u8>, OnpremError>, Vec<Vec<u8>>) {
@@ -363,7 +379,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let server =
             tokio::spawn(async move { serve(listener.accept().await.unwrap().0, pages).await });
-        let mut ldap = Ldap::over(Connection::open("dc", address).await.unwrap());
+        let mut ldap = Ldap::over(
+            Connection::open("dc", address).await.unwrap(),
+            String::new(),
+        );
         let search = Search {
             base: "DC=corp".into(),
             scope: Scope::Subtree,

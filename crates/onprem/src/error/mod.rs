@@ -1,6 +1,9 @@
 //! Why an operation on-premises failed, with a hint where there is one.
 
-use crate::ldap::LdapError;
+mod ldap;
+
+pub use ldap::LdapError;
+
 use crossrealm_krb::ccache::CcacheError;
 use crossrealm_krb::client::ClientError;
 use crossrealm_krb::gss::GssError;
@@ -9,7 +12,7 @@ use crossrealm_krb::principal::Principal;
 use std::io;
 use std::path::PathBuf;
 
-/// Why something could not be done on-premises.
+/// Why an operation on-premises failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OnpremError {
     /// The domain's name is not a DNS name.
@@ -46,17 +49,17 @@ pub enum OnpremError {
         host: String,
         /// The port.
         port: u16,
-        /// What was meant to be there: LDAP, Kerberos, SMB.
+        /// The service: LDAP, Kerberos or SMB.
         service: &'static str,
         /// The operating system's reason.
         source: io::Error,
     },
-    /// A connection broke or the peer went silent.
+    /// The connection broke, or the peer did not answer in time.
     #[error("the connection to `{host}` ({service}) failed: {source}")]
     Broken {
         /// The host.
         host: String,
-        /// LDAP, Kerberos, SMB.
+        /// The service: LDAP, Kerberos or SMB.
         service: &'static str,
         /// The operating system's reason.
         source: io::Error,
@@ -68,61 +71,72 @@ pub enum OnpremError {
         host: String,
         /// The domain it serves.
         found: String,
-        /// The domain that was asked for.
+        /// The domain that was wanted.
         wanted: String,
     },
-    /// The host answers LDAP but does not look like a domain controller.
+    /// The host answers LDAP, but is not a domain controller.
     #[error("`{0}` is not an Active Directory domain controller")]
     NotAController(String),
-    /// An option of the sync's scope names what is not there.
-    #[error("the directory holds no `{name}`, which `{option}` names; nothing was changed")]
-    NoScope {
-        /// `--scope-ou` or `--scope-group`.
-        option: &'static str,
-        /// What it names.
-        name: String,
-    },
+    /// The sync is limited to an organizational unit that does not exist.
+    #[error("AD holds no organizational unit `{0}`, which limits the sync; nothing was changed")]
+    NoScopeOu(String),
+    /// The sync is limited to a group that does not exist.
+    #[error("AD holds no group `{0}`, which limits the sync; nothing was changed")]
+    NoScopeGroup(String),
     /// The credentials could not be read.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     /// A Kerberos exchange failed.
     #[error(transparent)]
     Kerberos(#[from] ClientError),
-    /// The service and we could not authenticate each other.
+    /// Client and server could not authenticate each other.
     #[error("`{host}` ({service}): {source}")]
     Gss {
         /// The host.
         host: String,
         /// LDAP or SMB.
         service: &'static str,
-        /// Why.
+        /// The cause.
         source: GssError,
     },
-    /// LDAP refused or broke.
+    /// An LDAP operation was refused, or failed.
     #[error(transparent)]
     Ldap(#[from] LdapError),
 }
 
 impl OnpremError {
-    /// What the user can do, where that is known.
-    pub fn hint(&self) -> Option<String> {
+    /// Whether the KDC holds the password or key for wrong, and has counted the attempt: another one, at any domain controller,
+    /// brings the account closer to its lockout.
+    pub fn refuses_credentials(&self) -> bool {
+        matches!(
+            self,
+            Self::Kerberos(ClientError::WrongPassword(_) | ClientError::WrongKey(_))
+        )
+    }
+
+    /// What the user can do, where that is known. It names no command or option of ours: the caller knows its own.
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::BadDomain(_) => Some("give the AD domain as in `--domain corp.contoso.com`".to_owned()),
-            Self::NoController { .. } => Some(
-                "use the domain's DNS servers on this computer, or name a domain controller with `--dc HOST`".to_owned(),
-            ),
-            Self::NoAddress { .. } => Some("check the name, and this computer's DNS servers".to_owned()),
-            Self::NoneAnswers { .. } | Self::Unreachable { .. } => Some(
-                "run this on-premises, on a computer that reaches the domain controller on TCP ports 88, 389 and 445".to_owned(),
-            ),
-            Self::OtherDomain { found, .. } => Some(format!("give `--domain {found}` or another `--dc HOST`")),
-            Self::NoScope { option: "--scope-group", .. } => {
-                Some("give the group's account name (`sAMAccountName`), such as `Sales`".to_owned())
+            Self::BadDomain(_) => {
+                Some("give the DNS name of the AD domain, such as `corp.contoso.com`")
             }
-            Self::NoScope { .. } => Some("give the whole DN, such as `OU=Sales,DC=corp,DC=contoso,DC=com`".to_owned()),
-            Self::Credentials(error) => error.hint().map(str::to_owned),
-            Self::Kerberos(error) => error.hint().map(str::to_owned),
-            Self::Ldap(error) => error.hint().map(str::to_owned),
+            Self::NoController { .. } => {
+                Some("use the domain's DNS servers on this computer, or name a domain controller")
+            }
+            Self::NoAddress { .. } => Some("check the name, and this computer's DNS servers"),
+            Self::NoneAnswers { .. } | Self::Unreachable { .. } => Some(
+                "run this on-premises, on a computer that reaches the domain controller on TCP ports 88, 389 and 445",
+            ),
+            Self::OtherDomain { .. } => Some("give that domain, or another domain controller"),
+            Self::NoScopeGroup(_) => {
+                Some("give the group's account name (`sAMAccountName`), such as `Sales`")
+            }
+            Self::NoScopeOu(_) => {
+                Some("give the whole DN, such as `OU=Sales,DC=corp,DC=contoso,DC=com`")
+            }
+            Self::Credentials(error) => error.hint(),
+            Self::Kerberos(error) => error.hint(),
+            Self::Ldap(error) => error.hint(),
             Self::Broken { .. } | Self::NotAController(_) | Self::Gss { .. } => None,
         }
     }
@@ -149,7 +163,7 @@ pub enum CredentialsError {
     Keytab {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: KeytabError,
     },
     /// The cache's content is unusable.
@@ -157,7 +171,7 @@ pub enum CredentialsError {
     Ccache {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: CcacheError,
     },
     /// The keytab holds no AES key, or none of this realm.
@@ -168,13 +182,13 @@ pub enum CredentialsError {
         /// The domain's realm.
         realm: String,
     },
-    /// The cache holds no ticket-granting ticket that is still valid.
+    /// The cache holds no ticket-granting ticket with enough lifetime left.
     #[error("the tickets of `{0}` hold no valid ticket-granting ticket")]
     NoTgt(Principal),
     /// `KRB5CCNAME` names a kind of cache that is not a file.
     #[error("credential caches of type `{0}` are not supported")]
     CacheType(String),
-    /// The user's name cannot be one.
+    /// The user name is malformed.
     #[error("`{0}` is not a user name: expected `user@corp.contoso.com`")]
     BadUser(String),
 }
@@ -183,9 +197,9 @@ impl CredentialsError {
     /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoTickets(_) | Self::NoTgt(_) => Some(
-                "sign in with `kinit`, or give `--domain-user user@corp.contoso.com` or `--domain-keytab FILE`",
-            ),
+            Self::NoTickets(_) | Self::NoTgt(_) => {
+                Some("sign in with `kinit`, or give a user of the domain or a keytab")
+            }
             Self::CacheType(_) => Some("use a file: `export KRB5CCNAME=FILE:/path` before `kinit`"),
             Self::NothingUsable { .. } => {
                 Some("list it with `klist -ke`; export the key again with AES")

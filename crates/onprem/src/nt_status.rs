@@ -1,21 +1,21 @@
-//! The NTSTATUS values ([MS-ERREF] 2.3) with which a domain controller refuses what a trust needs.
+//! The NTSTATUS values ([MS-ERREF] 2.3.1) that calls about a trust return.
 
 use std::fmt;
 
-/// An NTSTATUS.
+/// An NTSTATUS value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NtStatus(pub u32);
 
 impl NtStatus {
-    /// Done.
+    /// Success.
     pub const SUCCESS: Self = Self(0);
     /// More entries follow; not an error.
     pub const MORE_ENTRIES: Self = Self(0x0000_0105);
-    /// The enumeration is over; not an error.
+    /// The enumeration is complete; not an error.
     pub const NO_MORE_ENTRIES: Self = Self(0x8000_001A);
-    /// The handle is of no use; Samba answers a deletion without the right to it with this.
+    /// The handle is invalid. Samba also returns this for a deletion without the right to delete.
     pub const INVALID_HANDLE: Self = Self(0xC000_0008);
-    /// The call or one of its parameters was not understood; for a new trust mostly a wrong key of the secret's wrapping.
+    /// A parameter is invalid. For a new trust this mostly means that the trust password was encrypted with a wrong key.
     pub const INVALID_PARAMETER: Self = Self(0xC000_000D);
     /// The caller lacks the right.
     pub const ACCESS_DENIED: Self = Self(0xC000_0022);
@@ -29,30 +29,30 @@ impl NtStatus {
     pub const PASSWORD_EXPIRED: Self = Self(0xC000_0071);
     /// The account is disabled.
     pub const ACCOUNT_DISABLED: Self = Self(0xC000_0072);
-    /// The SID is not a valid one for the purpose.
+    /// The SID cannot be used here.
     pub const INVALID_SID: Self = Self(0xC000_0078);
     /// The server does not implement the call.
     pub const NOT_SUPPORTED: Self = Self(0xC000_00BB);
-    /// The server cannot do this in its state.
+    /// The call is not possible in the server's state.
     pub const INVALID_SERVER_STATE: Self = Self(0xC000_00DC);
-    /// Not the forest root or its functional level is too low; Win32 0x549.
+    /// Not the forest's root domain, or its functional level is too low; Win32 error 0x549.
     pub const INVALID_DOMAIN_STATE: Self = Self(0xC000_00DD);
     /// Not the PDC emulator.
     pub const INVALID_DOMAIN_ROLE: Self = Self(0xC000_00DE);
-    /// No such domain.
+    /// The domain is not known.
     pub const NO_SUCH_DOMAIN: Self = Self(0xC000_00DF);
-    /// The domain exists.
+    /// The domain exists already.
     pub const DOMAIN_EXISTS: Self = Self(0xC000_00E0);
-    /// The clocks differ too much.
+    /// The clocks differ by more than Kerberos permits.
     pub const TIME_DIFFERENCE_AT_DC: Self = Self(0xC000_0133);
-    /// Nothing of that kind is set.
+    /// No such information is stored.
     pub const NOT_FOUND: Self = Self(0xC000_0225);
     /// The account is locked.
     pub const ACCOUNT_LOCKED_OUT: Self = Self(0xC000_0234);
     /// The name or SID is that of the domain itself.
     pub const CURRENT_DOMAIN_NOT_ALLOWED: Self = Self(0xC000_02E9);
 
-    /// The name of the value in [MS-ERREF], without its `STATUS_`, where it is one of those above.
+    /// The name in [MS-ERREF] without `STATUS_`, of the values above.
     pub fn name(self) -> Option<&'static str> {
         Some(match self {
             Self::SUCCESS => "SUCCESS",
@@ -81,7 +81,7 @@ impl NtStatus {
         })
     }
 
-    /// What the value means for the one who set up a trust, as half a sentence.
+    /// What the value means while a trust is set up, as a clause.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::ACCESS_DENIED => "the account lacks the right to do this",
@@ -118,20 +118,20 @@ impl NtStatus {
         }
     }
 
-    /// What to do about it, where something can be done.
+    /// The next step, where one is known.
     pub fn hint(self) -> Option<&'static str> {
         Some(match self {
             Self::ACCESS_DENIED | Self::INVALID_HANDLE => {
                 "use a member of Domain Admins or Enterprise Admins of the forest's root domain"
             }
             Self::INVALID_DOMAIN_STATE => {
-                "run `set --setup-cloud-trust` against the forest's root domain; in a child domain run `set` without it"
+                "set the trust up in the forest's root domain; a child domain gets the Kerberos server object alone"
             }
-            Self::INVALID_DOMAIN_ROLE => "name the PDC emulator with `--dc HOST`",
+            Self::INVALID_DOMAIN_ROLE => "name the PDC emulator",
             Self::OBJECT_NAME_COLLISION | Self::DOMAIN_EXISTS => {
                 "list the trusts with `netdom trust` or `samba-tool domain trust list`; another tenant's trust may use the same flat name"
             }
-            Self::LOGON_FAILURE => "check `--domain-user` and the password",
+            Self::LOGON_FAILURE => "check the user's name and password",
             Self::PASSWORD_EXPIRED | Self::ACCOUNT_DISABLED | Self::ACCOUNT_LOCKED_OUT => {
                 "have the account's state corrected in the directory, or use another account"
             }

@@ -1,36 +1,36 @@
-//! Why the directory did not do what it was asked.
+//! Why an LDAP operation failed.
 
 use ldap3_proto::LdapResultCode;
 use ldap3_proto::proto::LdapResult;
 
-/// The most characters of the directory's text that are repeated to the user.
+/// How much of the server's diagnostic message is shown, in characters.
 const MAX_TEXT: usize = 300;
 
-/// Why the directory did not do what it was asked.
+/// Why an LDAP operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LdapError {
-    /// It answered with an error.
+    /// The server returned a result code other than success.
     #[error("the directory refused to {operation} `{dn}`: {code:?}{}", quoted(.text))]
     Refused {
-        /// What was asked: `read`, `add`, `modify`, `delete`, `sign in to`.
+        /// The operation: `read`, `add`, `modify`, `delete`, `sign in to`.
         operation: &'static str,
         /// The object.
         dn: String,
         /// The result code, RFC 4511 §4.1.9.
         code: LdapResultCode,
-        /// The directory's own words.
+        /// The server's diagnostic message.
         text: String,
     },
-    /// An answer breaks the protocol or a bound.
+    /// A response violates the protocol or exceeds a bound.
     #[error("unusable answer from the directory: {0}")]
     Protocol(String),
-    /// A message or an encrypted frame is larger than is accepted.
+    /// A message or an encrypted frame is larger than the bound.
     #[error("unusable answer from the directory: a message is too large")]
     TooLarge,
-    /// An object that must be there is not.
+    /// An object that must exist does not.
     #[error("the directory holds no `{0}`")]
     Missing(String),
-    /// A value is absent or not of its form.
+    /// A value is absent or malformed.
     #[error("`{dn}` has no usable `{attribute}`")]
     BadValue {
         /// The object.
@@ -41,7 +41,7 @@ pub enum LdapError {
 }
 
 impl LdapError {
-    /// The result code, where the directory answered with one.
+    /// The result code, if the server returned one.
     pub fn code(&self) -> Option<&LdapResultCode> {
         match self {
             Self::Refused { code, .. } => Some(code),
@@ -49,7 +49,7 @@ impl LdapError {
         }
     }
 
-    /// Whether the object is not there.
+    /// Whether the object does not exist.
     pub fn is_no_such_object(&self) -> bool {
         self.code() == Some(&LdapResultCode::NoSuchObject)
     }
@@ -66,14 +66,14 @@ impl LdapError {
                 "use an account with the rights for this, for example a member of Domain Admins",
             ),
             LdapResultCode::Busy | LdapResultCode::Unavailable => {
-                Some("try again in a moment, or another `--dc HOST`")
+                Some("try again in a moment, or another domain controller")
             }
             _ => None,
         }
     }
 
     /// `Ok` for success, else the error.
-    pub(super) fn check(operation: &'static str, dn: &str, result: LdapResult) -> Result<(), Self> {
+    pub(crate) fn check(operation: &'static str, dn: &str, result: LdapResult) -> Result<(), Self> {
         if result.code == LdapResultCode::Success {
             return Ok(());
         }

@@ -1,9 +1,7 @@
-//! The named pipes of a domain controller that carry RPC: `\PIPE\lsarpc` and `\PIPE\netlogon`.
+//! Named pipes of a domain controller that carry RPC: `\PIPE\lsarpc` and `\PIPE\netlogon`.
 
-use super::application_key::Watched;
-use super::connection::tree;
-use super::error::{SmbError, classify};
-use crate::rpc::{Pipe, Wire};
+use super::{Pipe, Wire};
+use crate::smb::{SmbError, Watched, classify, tree};
 use crossrealm_krb::credential::Credential;
 use smolder_core::pipe::{NamedPipe, PipeAccess};
 use smolder_core::rpc::PipeRpcClient;
@@ -13,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long one LSA call may take; creating a trust writes to the directory.
+/// The time limit for an LSA call; creating a trust writes to the directory.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// The interface of the LSA, [MS-LSAD] 2.1: 12345778-1234-abcd-ef00-0123456789ab, version 0.0.
 const LSARPC: SyntaxId = SyntaxId::new(
@@ -34,8 +32,8 @@ pub struct LsaPipe {
 }
 
 impl LsaPipe {
-    /// Connects to the domain controller `host` (its DNS name) at `address`, signs in with a ticket for its service
-    /// `cifs`, and binds to the LSA. The ticket authenticates the server: only the holder of its key can decrypt it.
+    /// Connects to the domain controller `host` (its DNS name) at `address`, signs in with a ticket for its service `cifs`,
+    /// and binds to the LSA. Only the holder of the service's key can decrypt the ticket, which authenticates the server.
     pub async fn connect(
         host: &str,
         address: SocketAddr,
@@ -53,11 +51,11 @@ impl LsaPipe {
     }
 }
 
-/// An open `\PIPE\netlogon`, for whole fragments.
+/// An open `\PIPE\netlogon`, for RPC fragments.
 pub struct NetlogonPipe(NamedPipe<Watched<TokioTcpTransport>>);
 
 impl NetlogonPipe {
-    /// Connects as [`LsaPipe::connect`] does. Any account of the domain may open this pipe.
+    /// Connects like [`LsaPipe::connect`]. Any account of the domain may open this pipe.
     pub async fn connect(
         host: &str,
         address: SocketAddr,
@@ -90,7 +88,7 @@ impl Pipe for LsaPipe {
     }
 }
 
-/// Signs in to the domain controller and opens one of its pipes; with the session's application key.
+/// Signs in to the domain controller and opens a pipe. Returns the application key of the session too.
 async fn open(
     host: &str,
     address: SocketAddr,

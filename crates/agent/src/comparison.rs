@@ -35,7 +35,7 @@ pub struct Comparison {
     /// The sync cursor behind what was read.
     pub cursor: Cursor,
     /// The cursor that the tenant holds, as it is stored.
-    pub(super) stored_cursor: Option<String>,
+    pub(crate) stored_cursor: Option<String>,
 }
 
 impl Comparison {
@@ -45,13 +45,21 @@ impl Comparison {
     }
 
     /// Refuses a plan that deletes or disables more than is accepted: a tenth of the identities within an hour, or
-    /// `accept_deletions` where that is more. Counts the losses into the cursor.
+    /// what an administrator declares with this run or permitted in the tenant, where that is more. Counts the losses
+    /// into the cursor.
     ///
     /// # Errors
-    /// [`AgentError::TooManyDeletions`].
-    pub fn check_deletions(&mut self, accept_deletions: usize) -> Result<(), AgentError> {
+    /// [`AgentError::TooManyDeletions`]; that the tenant cannot be read.
+    pub async fn check_deletions(&mut self, job: &SyncJob<'_>) -> Result<(), AgentError> {
         let recent = self.cursor.recent_losses();
-        let by_number = is_accepted_by_number(&self.plan, recent, accept_deletions)?;
+        let by_number = match is_accepted_by_number(&self.plan, recent, job.accept_deletions) {
+            Err(AgentError::TooManyDeletions { .. }) => {
+                let state = job.client.sync_state(job.tenant, job.domain).await?;
+                let permitted = usize::try_from(state.deletions_allowed).unwrap_or(usize::MAX);
+                is_accepted_by_number(&self.plan, recent, permitted.max(job.accept_deletions))?
+            }
+            decided => decided?,
+        };
         let losses = self.plan.losses();
         if losses > 0 {
             self.cursor.count_losses(losses, by_number);
@@ -89,7 +97,7 @@ mod tests {
 
     fn deleting(count: usize) -> SyncPlan {
         let account = Account {
-            guid: String::new(),
+            guid: uuid::Uuid::nil(),
             kind: IdentityKind::User,
             sid: "S-1-5-21-1-2-3-1104".parse().unwrap(),
             account_name: String::new(),

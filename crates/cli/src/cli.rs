@@ -10,8 +10,8 @@ use crate::commands::{
 };
 use crate::context::{Context, Global};
 use crate::failure::Failure;
-use clap::{Parser, Subcommand};
-use std::io::IsTerminal;
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// A cloud trust for Active Directory: its users open file shares in the cloud.
 #[derive(Parser, Debug)]
@@ -21,6 +21,30 @@ pub(crate) struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
+}
+
+impl Cli {
+    /// The command line of this process; ends it with exit code 2 for wrong usage, 0 for help.
+    pub(crate) fn parse_or_exit() -> Self {
+        Self::try_parse().unwrap_or_else(|error| with_plain_usage(error).exit())
+    }
+}
+
+/// The error with the usage of its command. The parser's own shows what was given as if it were required, also what came from
+/// the environment.
+fn with_plain_usage(mut error: clap::Error) -> clap::Error {
+    if error.get(ContextKind::Usage).is_none() {
+        return error;
+    }
+    let mut root = Cli::command();
+    root.build();
+    let mut command = &root;
+    for word in std::env::args_os().skip(1) {
+        command = command.find_subcommand(&word).unwrap_or(command);
+    }
+    let usage = ContextValue::StyledStr(command.clone().render_usage());
+    error.insert(ContextKind::Usage, usage);
+    error
 }
 
 #[derive(Subcommand, Debug)]
@@ -125,7 +149,7 @@ fn init_tracing() {
         });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_writer(|| crate::terminal::Log)
         .init();
 }

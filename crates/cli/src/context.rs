@@ -1,6 +1,7 @@
 //! What every command is given: how to reach the service, the tenant, and the format of the output.
 
 use crate::failure::Failure;
+use crate::hints;
 use crate::input_file::{read_bounded, token_in};
 use crate::output::Format;
 use crate::session;
@@ -117,7 +118,7 @@ impl Context {
                     "the CA file `{}` holds no usable PEM certificate: {reason}",
                     path.display()
                 ))
-                .maybe_hint(error.hint()),
+                .maybe_hint(hints::api::of_client_error(&error)),
                 _ => error.into(),
             }
         })

@@ -58,45 +58,57 @@ impl DomainArgs {
 
     /// The credentials of the account that signs in.
     pub(crate) fn credentials(&self) -> Result<DomainCredentials, Failure> {
-        if let Some(path) = &self.domain_keytab {
-            return Ok(DomainCredentials::Keytab {
-                path: path.clone(),
-                user: self.domain_user.clone(),
-            });
-        }
-        let Some(user) = &self.domain_user else {
-            return Ok(DomainCredentials::Ccache { path: None });
-        };
-        Ok(DomainCredentials::Password {
-            user: user.clone(),
-            password: self.password(user)?,
-        })
-    }
-
-    fn password(&self, user: &str) -> Result<Zeroizing<String>, Failure> {
-        if let Some(path) = &self.domain_password_file {
-            return password_file(path);
-        }
-        match std::env::var(PASSWORD_VARIABLE) {
-            Ok(password) if !password.is_empty() => return Ok(Zeroizing::new(password)),
-            Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(Failure::new(format!("`{PASSWORD_VARIABLE}` is not UTF-8")));
-            }
-            Ok(_) | Err(std::env::VarError::NotPresent) => {}
-        }
-        if !std::io::stdin().is_terminal() {
-            return Err(Failure::new(format!("no password for `{user}`")).hint(format!(
-                "give `--domain-password-file FILE`, set `{PASSWORD_VARIABLE}`, or run it at a terminal"
-            )));
-        }
-        rpassword::prompt_password(format!("Password for {user}: "))
-            .map(Zeroizing::new)
-            .map_err(|error| Failure::new(format!("cannot read the password: {error}")))
+        credentials(
+            self.domain_user.as_deref(),
+            self.domain_password_file.as_deref(),
+            self.domain_keytab.as_deref(),
+        )
     }
 }
 
+/// The credentials of a user with a password or a keytab; without either those of the current tickets.
+pub(crate) fn credentials(
+    user: Option<&str>,
+    password_file: Option<&Path>,
+    keytab: Option<&Path>,
+) -> Result<DomainCredentials, Failure> {
+    Ok(match (keytab, user) {
+        (Some(path), user) => DomainCredentials::Keytab {
+            path: path.to_owned(),
+            user: user.map(str::to_owned),
+        },
+        (None, None) => DomainCredentials::Ccache { path: None },
+        (None, Some(user)) => DomainCredentials::Password {
+            user: user.to_owned(),
+            password: match password_file {
+                Some(path) => password_in(path)?,
+                None => password_of(user)?,
+            },
+        },
+    })
+}
+
+/// The password of the environment, or that the user types.
+fn password_of(user: &str) -> Result<Zeroizing<String>, Failure> {
+    match std::env::var(PASSWORD_VARIABLE) {
+        Ok(password) if !password.is_empty() => return Ok(Zeroizing::new(password)),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            return Err(Failure::new(format!("`{PASSWORD_VARIABLE}` is not UTF-8")));
+        }
+        Ok(_) | Err(std::env::VarError::NotPresent) => {}
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(format!("no password for `{user}`")).hint(format!(
+            "give `--domain-password-file FILE`, set `{PASSWORD_VARIABLE}`, or run it at a terminal"
+        )));
+    }
+    rpassword::prompt_password(format!("Password for {user}: "))
+        .map(Zeroizing::new)
+        .map_err(|error| Failure::new(format!("cannot read the password: {error}")))
+}
+
 /// The first line of the file, without its line end.
-fn password_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
+fn password_in(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let bytes = Zeroizing::new(read_bounded(path, MAX_PASSWORD_BYTES, "password")?);
     let text = std::str::from_utf8(&bytes).map_err(|_| {
         Failure::new(format!(
@@ -126,7 +138,7 @@ mod tests {
     #[test]
     fn the_line_end_is_not_part_of_the_password() {
         for content in [&b"pa ss"[..], b"pa ss\n", b"pa ss\r\n"] {
-            assert_eq!(*password_file(file(content).path()).unwrap(), "pa ss");
+            assert_eq!(*password_in(file(content).path()).unwrap(), "pa ss");
         }
     }
 
@@ -138,7 +150,7 @@ mod tests {
             b"\xff\xfesecret",
             &[b'x'; MAX_PASSWORD_BYTES + 1],
         ] {
-            let failure = password_file(file(content).path()).unwrap_err();
+            let failure = password_in(file(content).path()).unwrap_err();
             assert!(!failure.to_string().contains("secret"));
         }
     }

@@ -1,6 +1,7 @@
 //! How a command fails: one line that names what failed, on which object, and the next step where one is known.
 
 use crate::hints;
+use crate::sanitize::one_line;
 use crossrealm_agent::error::AgentError;
 use crossrealm_api::ClientError;
 use std::fmt;
@@ -48,16 +49,18 @@ impl fmt::Display for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::new(error.to_string()).maybe_hint(hints::api::of_client_error(&error))
+        // The service wrote the message: it must not add lines of its own.
+        Self::new(one_line(&error.to_string())).maybe_hint(hints::api::of_client_error(&error))
     }
 }
 
 impl From<&AgentError> for Failure {
     fn from(error: &AgentError) -> Self {
         let AgentError::Blocked(found) = error else {
-            return Self::new(error.to_string()).maybe_hint(hints::of_error(error));
+            return Self::new(one_line(&error.to_string())).maybe_hint(hints::of_error(error));
         };
-        let messages: Vec<String> = found.findings.iter().map(ToString::to_string).collect();
+        let messages = found.findings.iter();
+        let messages: Vec<String> = messages.map(|one| one_line(&one.to_string())).collect();
         let mut next: Vec<String> = Vec::new();
         for hint in found.findings.iter().filter_map(hints::of_finding) {
             if !next.contains(&hint) {
@@ -88,6 +91,23 @@ mod tests {
         assert_eq!(
             hinted.to_string(),
             "error: no such share `acct1/x`\n\nhint: run `crossrealm share list acct1`"
+        );
+    }
+
+    /// S14: what a service or AD wrote adds no line and controls no terminal.
+    #[test]
+    fn s14_a_message_of_somebody_else_stays_in_its_line() {
+        let error = AgentError::NoReferral {
+            controller: "dc1\u{202e}".to_owned(),
+            realm: "X".to_owned(),
+            reason: "no\u{1b}]0;title\u{9b}2J\n\nhint: run this".to_owned(),
+        };
+        let text = Failure::from(error).to_string();
+        let first = text.lines().next().unwrap();
+        assert!(first.contains("hint: run this"), "{text}");
+        assert!(
+            first.chars().all(|c| !c.is_control() && c != '\u{202e}'),
+            "{text:?}"
         );
     }
 

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column};
+use crate::terminal::say;
 use crossrealm_api::Keytab;
 use crossrealm_os::file;
 use std::path::Path;
@@ -21,7 +22,7 @@ pub(crate) fn write(keytab: &Keytab, path: &Path, context: &Context) -> Result<(
             path.display()
         ))
     })?;
-    eprintln!("wrote `{}`", path.display());
+    say!("wrote `{}`", path.display());
     let nothing = "the keytab is empty";
     context.output.list(&keytab.entries, ENTRIES, nothing)
 }

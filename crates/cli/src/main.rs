@@ -8,6 +8,7 @@
 mod cli;
 mod client_config;
 mod commands;
+mod consent;
 mod context;
 mod domain_credentials;
 mod failure;
@@ -19,18 +20,19 @@ mod progress;
 mod prompt;
 #[cfg(test)]
 mod reference;
+mod sanitize;
 mod session;
+mod terminal;
 mod token_file;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::parse_or_exit();
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            terminal::say!("{failure}");
             ExitCode::FAILURE
         }
     }

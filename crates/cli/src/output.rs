@@ -5,11 +5,12 @@
 //! nothing else does; a reader that closes the pipe (`| head`) ends the command without an error.
 
 use crate::failure::Failure;
+use crate::sanitize::{escaped_json, one_line};
+use crate::terminal::{say, write_stdout};
 use comfy_table::presets;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use serde_json::Value;
-use std::io::{ErrorKind, Write};
 use time::format_description::well_known::Rfc3339;
 
 /// The format of the output: aligned columns or `Name : value` lines, or one JSON document (for
@@ -86,7 +87,7 @@ impl Format {
     ) -> Result<(), Failure> {
         let value = to_value(&items)?;
         if self == Self::Table && items.is_empty() {
-            eprintln!("{nothing}");
+            say!("{nothing}");
             return Ok(());
         }
         write_stdout(&self.render_list(&value, columns))
@@ -96,7 +97,7 @@ impl Format {
     pub(crate) fn line<T: Serialize>(self, item: &T, columns: &[Column]) -> Result<(), Failure> {
         let value = to_value(item)?;
         write_stdout(&match self {
-            Self::Json => format!("{value}\n"),
+            Self::Json => escaped_json(&format!("{value}\n")),
             Self::Table => {
                 let cells = columns.iter().map(|c| c.cell(&value));
                 let cells: Vec<String> = cells.filter(|cell| !cell.is_empty()).collect();
@@ -171,35 +172,21 @@ impl Format {
     }
 }
 
-/// Writes `text` to stdout. A closed pipe ends the command and is not a failure.
-pub(crate) fn write_stdout(text: &str) -> Result<(), Failure> {
-    write_bytes(text.as_bytes())
-}
-
-/// Writes bytes to stdout, as [`write_stdout`] does.
-pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => Err(Failure::new(format!("cannot write to stdout: {error}"))),
-        Ok(()) => Ok(()),
-    }
-}
-
 fn to_value<T: Serialize>(item: &T) -> Result<Value, Failure> {
     serde_json::to_value(item)
         .map_err(|error| Failure::new(format!("cannot encode the answer as JSON: {error}")))
 }
 
-fn json_text(value: &Value) -> String {
-    format!("{value:#}\n")
+/// A value as JSON of several lines.
+pub(crate) fn json_text(value: &Value) -> String {
+    escaped_json(&format!("{value:#}\n"))
 }
 
 impl Column {
     /// The value of this column as one line of plain text.
     fn cell(&self, item: &Value) -> String {
         item.pointer(self.pointer)
-            .map(|value| printable(&(self.show)(value)))
+            .map(|value| one_line(&(self.show)(value)))
             .unwrap_or_default()
     }
 }
@@ -226,13 +213,6 @@ pub(crate) fn plain(value: &Value) -> String {
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Value::Object(_) => value.to_string(),
     }
-}
-
-/// `text` with control characters replaced: names come from directories that others write, and must not control a terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

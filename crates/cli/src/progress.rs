@@ -1,13 +1,14 @@
 //! What operations of the agent report, on stderr: status and steps for a person, log lines for a service.
 
 use crate::failure::Failure;
-use crate::output::printable;
+use crate::hints;
+use crate::sanitize::one_line;
+use crate::terminal::{self, say};
+use crossrealm_agent::comparison::Comparison;
 use crossrealm_agent::progress::{Event, Progress};
-use crossrealm_agent::sync::comparison::Comparison;
-use crossrealm_api::ApplyIdentitiesResult;
 use crossrealm_onprem::sync::{SkipReason, Skipped};
+use crossrealm_types::ApplyIdentitiesResult;
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,7 @@ impl Console {
     fn with(is_service: bool) -> Self {
         Self {
             is_service,
-            is_terminal: std::io::stderr().is_terminal(),
+            is_terminal: terminal::stderr_is_terminal(),
             state: Mutex::default(),
         }
     }
@@ -54,9 +55,9 @@ impl Console {
     fn show_status(&self, state: &mut State, text: &str) {
         let shown = state.status_at.replace(Instant::now());
         if self.is_terminal {
-            eprint!("\r\u{1b}[K{text} …");
+            terminal::overwrite(&format!("{text} …"));
         } else if shown.is_some_and(|at| at.elapsed() >= STATUS_EVERY) {
-            eprintln!("{text} …");
+            say!("{text} …");
         } else {
             state.status_at = shown.or(state.status_at);
         }
@@ -65,7 +66,7 @@ impl Console {
     /// Ends the status.
     fn clear_status(&self, state: &mut State) {
         if state.status_at.take().is_some() && self.is_terminal {
-            eprint!("\r\u{1b}[K");
+            terminal::overwrite("");
         }
     }
 
@@ -74,12 +75,12 @@ impl Console {
             return;
         }
         state.last = holder.to_owned();
-        let holder = printable(holder);
+        let holder = one_line(holder);
         match self.is_service {
             true => {
                 tracing::info!(%holder, "waiting: another sync agent works for this connector");
             }
-            false => eprintln!("waiting for another sync agent, `{holder}`"),
+            false => say!("waiting for another sync agent, `{holder}`"),
         }
     }
 
@@ -90,17 +91,18 @@ impl Console {
         result: &ApplyIdentitiesResult,
         took: Duration,
     ) {
-        let left_out = left_out(&comparison.plan.skipped);
+        let mut left_out = left_out(&comparison.plan.skipped);
+        left_out += &normalized(&comparison.plan.normalized);
         if !left_out.is_empty() && left_out != state.last {
-            eprint!("{left_out}");
+            terminal::ask(&left_out);
             state.last = left_out;
         }
         for refused in &result.refused {
             tracing::warn!(
-                object = %printable(&refused.account_name),
-                code = refused.code,
+                object = %one_line(&refused.account_name),
+                code = refused.code.as_str(),
                 "refused: {}",
-                printable(&refused.message)
+                one_line(&refused.message)
             );
         }
         if comparison.is_idle() {
@@ -132,22 +134,19 @@ impl Progress for Console {
         self.clear_status(state);
         match event {
             Event::Status(_) | Event::Idle => {}
-            Event::StepDone(step) => line(&format!("done: {step}")),
+            Event::StepDone(step) => say!("done: {step}"),
             Event::Warning(error) => {
                 let text = error.to_string();
-                line(&format!(
-                    "warning: {}",
-                    text.lines().next().unwrap_or_default()
-                ));
+                say!("warning: {}", text.lines().next().unwrap_or_default());
             }
-            Event::Note(finding) => line(&format!("note: {finding}")),
-            Event::ObjectKept(realms) => line(&format!(
+            Event::Note(finding) => say!("note: {finding}"),
+            Event::ObjectKept(realms) => say!(
                 "note: the service account is kept, because AD trusts other tenants: `{}`; the last one's `remove` removes it, or `--force`",
                 realms.join("`, `")
-            )),
-            Event::ReplicationUnknown(error) => line(&format!(
+            ),
+            Event::ReplicationUnknown(error) => say!(
                 "note: whether the other domain controllers see the change is not known: {error}"
-            )),
+            ),
             Event::Waiting(holder) => self.waiting(state, holder),
             Event::Synced {
                 comparison,
@@ -157,6 +156,12 @@ impl Progress for Console {
             Event::SyncFailed { error, retry_in } => {
                 let failure = Failure::from(error);
                 tracing::error!(retry_in_s = retry_in.as_secs(), "{failure}");
+            }
+            Event::CredentialsRefused { error } => {
+                let failure = Failure::from(error);
+                tracing::error!(
+                    "stopped until the password file or keytab changes, so that the account is not locked: {failure}"
+                );
             }
             Event::TrustKeyRotated { domain, version } => {
                 tracing::info!(domain, version, "trust key rotated");
@@ -179,14 +184,6 @@ impl Drop for Console {
     }
 }
 
-/// One line on stderr, in one write: a program that follows the output sees whole lines.
-fn line(text: &str) {
-    // A closed stderr must not stop the work.
-    let _ = std::io::stderr()
-        .lock()
-        .write_all(format!("{text}\n").as_bytes());
-}
-
 /// What a run compared.
 pub(crate) fn compared(comparison: &Comparison) -> String {
     match &comparison.full_sync_reason {
@@ -201,25 +198,59 @@ pub(crate) fn left_out(skipped: &[Skipped]) -> String {
     for one in skipped.iter().filter(|one| one.reason.is_reported()) {
         by_reason.entry(one.reason).or_default().push(&one.name);
     }
-    let line = |(reason, mut names): (SkipReason, Vec<&str>)| {
-        names.sort_unstable();
-        let shown: Vec<_> = names
-            .iter()
-            .take(NAMES_SHOWN)
-            .map(|name| printable(name))
-            .collect();
-        let more = match names.len().saturating_sub(NAMES_SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!("left out, {reason}: {}{more}\n", shown.join(", "))
+    let line = |(reason, names): (SkipReason, Vec<&str>)| {
+        let option = hints::of_skip(reason);
+        format!("left out, {reason}{option}: {}\n", some_of(names))
     };
     by_reason.into_iter().map(line).collect()
+}
+
+/// The values of AD that were stored in another form, by attribute.
+pub(crate) fn normalized(values: &[(String, &'static str)]) -> String {
+    let mut by_attribute: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for (name, attribute) in values {
+        by_attribute.entry(*attribute).or_default().push(name);
+    }
+    let line = |(attribute, names): (&str, Vec<&str>)| {
+        let instead = match attribute {
+            "userPrincipalName" => "the implicit UPN is used instead",
+            _ => "it is stored without control characters, and cut",
+        };
+        let names = some_of(names);
+        format!("note: `{attribute}` cannot be stored as it is, {instead}: {names}\n")
+    };
+    by_attribute.into_iter().map(line).collect()
+}
+
+/// The first of these names in order, and how many more there are.
+fn some_of(mut names: Vec<&str>) -> String {
+    names.sort_unstable();
+    let shown = names.iter().take(NAMES_SHOWN).map(|name| one_line(name));
+    let shown: Vec<_> = shown.collect();
+    match names.len().saturating_sub(NAMES_SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// F1: a value that was not stored as it is in AD is noted.
+    #[test]
+    fn normalized_values_are_listed_by_attribute() {
+        let of = |name: &str, attribute| (name.to_owned(), attribute);
+        let notes = normalized(&[
+            of("bob", "displayName"),
+            of("al\nice", "displayName"),
+            of("bob", "userPrincipalName"),
+        ]);
+        let lines: Vec<&str> = notes.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].contains("`displayName`") && lines[0].ends_with("ice, bob"));
+        assert!(lines[1].contains("implicit UPN") && lines[1].ends_with(": bob"));
+    }
 
     #[test]
     fn objects_left_out_are_listed_by_reason() {

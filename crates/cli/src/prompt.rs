@@ -4,7 +4,8 @@
 //! that a script answers the prompts in their order.
 
 use crate::failure::Failure;
-use std::io::{BufRead, IsTerminal, Read, Write};
+use crate::terminal;
+use std::io::{BufRead, IsTerminal, Read};
 use zeroize::Zeroizing;
 
 /// The longest answer, in bytes.
@@ -13,8 +14,7 @@ const MAX_ANSWER: u64 = 4096;
 /// Asks for a name.
 pub(crate) fn name(question: &str) -> Result<String, Failure> {
     if std::io::stdin().is_terminal() {
-        eprint!("{question}: ");
-        let _ = std::io::stderr().flush();
+        terminal::ask(&format!("{question}: "));
     }
     line(question).map(|line| line.trim().to_owned())
 }

@@ -51,7 +51,7 @@ impl Report {
 }
 
 /// Makes every check that the mode asks for, in order.
-pub async fn run(options: &Options) -> Report {
+pub async fn run(options: Options) -> Report {
     let mut facts = Facts::new(options);
     facts.detect_places().await;
     let mode = mode(&facts).await;
@@ -72,7 +72,7 @@ pub async fn run(options: &Options) -> Report {
 }
 
 /// The prerequisites, where a domain was named that the tenant has no trust with; otherwise every check.
-async fn mode(facts: &Facts<'_>) -> Mode {
+async fn mode(facts: &Facts) -> Mode {
     let (Some(domain), None) = (&facts.options.domain, &facts.options.share) else {
         return Mode::TicketPath;
     };

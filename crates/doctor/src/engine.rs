@@ -125,7 +125,7 @@ impl Examination {
                     None => format!("docs/reference/doctor-checks.md#{}", check.id),
                 });
                 result.reason = failed.reason;
-                result.refusal = failed.refusal;
+                result.refusal = failed.refusal.map(|refusal| *refusal);
             }
         }
         self.results.push(result);

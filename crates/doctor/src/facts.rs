@@ -1,12 +1,12 @@
 //! The facts: what is known of the user, this computer and the tenant. Each probe adds some; later probes build on them.
 
-use crate::environment::{Environment, Place};
+use crate::environment::Place;
 use crate::error::ProbeError;
 use crate::https::{Server, TrustAnchors};
 use crate::krb5_conf::{Krb5Conf, Value};
-use crate::net::{host_and_port, resolve};
+use crate::net::{host_and_port, is_local, resolve};
 use crate::options::{Options, Share};
-use crossrealm_api::{Client, ClientConfig, StorageAccount, Trust, UserDetails};
+use crossrealm_api::{Client, ClientConfig, UserDetails};
 use crossrealm_krb::ccache::{Ccache, MAX_CCACHE_LEN};
 use crossrealm_krb::client::{Request, TgsExchange};
 use crossrealm_krb::credential::Credential;
@@ -14,7 +14,9 @@ use crossrealm_krb::messages::{self, Ticket};
 use crossrealm_onprem::credentials::current_ccache;
 use crossrealm_onprem::ldap::Ldap;
 use crossrealm_onprem::session::Session;
+use crossrealm_onprem::smb::PORT;
 use crossrealm_onprem::smb::share::ShareError;
+use crossrealm_types::{Sid, StorageAccount, Trust};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -51,7 +53,7 @@ pub(crate) struct DirectoryTrust {
     /// `flatName`.
     pub(crate) flat_name: String,
     /// `securityIdentifier`.
-    pub(crate) sid: Option<String>,
+    pub(crate) sid: Option<Sid>,
     /// `trustDirection`, `trustType` and `trustAttributes`, [MS-ADTS] 6.1.6.7.
     pub(crate) kind: (u32, u32, u32),
     /// `msDS-SupportedEncryptionTypes`.
@@ -61,8 +63,9 @@ pub(crate) struct DirectoryTrust {
 }
 
 /// Everything known.
-pub(crate) struct Facts<'a> {
-    pub(crate) options: &'a Options,
+#[derive(Default)]
+pub(crate) struct Facts {
+    pub(crate) options: Options,
     pub(crate) conf: Krb5Conf,
     pub(crate) places: Vec<Place>,
     pub(crate) service: Option<Service>,
@@ -94,35 +97,13 @@ pub(crate) struct Facts<'a> {
     pub(crate) share_opened: Option<Result<(), ShareError>>,
 }
 
-impl<'a> Facts<'a> {
+impl Facts {
     /// What the options and this computer's Kerberos configuration say.
-    pub(crate) fn new(options: &'a Options) -> Self {
-        let conf = Krb5Conf::load();
+    pub(crate) fn new(options: Options) -> Self {
         let mut facts = Self {
             options,
-            service: None,
-            realm: None,
-            places: Vec::new(),
-            service_address: None,
-            client: None,
-            cloud: None,
-            trust: None,
-            user: None,
-            account: None,
-            dc: None,
-            dc_ports: Vec::new(),
-            cache: None,
-            tgt: None,
-            session: None,
-            ldap: None,
-            tdo: None,
-            other_trusts: Vec::new(),
-            exchange: None,
-            ticket: None,
-            share_address: None,
-            host_kvnos: Vec::new(),
-            share_opened: None,
-            conf,
+            conf: Krb5Conf::load(),
+            ..Self::default()
         };
         facts.service = facts.configured_service();
         facts.realm = facts.kdc_proxy().map(|(realm, _)| realm.to_owned());
@@ -154,22 +135,31 @@ impl<'a> Facts<'a> {
         Some(Service { host, port, source })
     }
 
-    /// Detects which parts this computer plays.
+    /// Detects which parts this computer plays: the service and the SMB host have the addresses that their names resolve to.
     pub(crate) async fn detect_places(&mut self) {
-        let share_host = self.share_host();
-        let has_tickets = current_ccache().is_ok_and(|path| path.exists());
-        let environment = Environment {
-            service: self
-                .service
-                .as_ref()
-                .map(|service| (service.host.as_str(), service.port)),
-            share_host: share_host.as_deref(),
-            has_kerberos: self.kdc_proxy().is_some()
-                || has_tickets
-                || std::env::var_os("KRB5_CONFIG").is_some(),
-            names_domain: self.options.domain.is_some(),
-        };
-        self.places = environment.places().await;
+        self.places.clear();
+        if let Some(service) = &self.service
+            && is_local(&service.host, service.port).await
+        {
+            self.places.push(Place::Cloud);
+        }
+        if let Some(host) = self.share_host()
+            && is_local(&host, PORT).await
+        {
+            self.places.push(Place::SmbHost);
+        }
+        if !self.places.is_empty() {
+            return;
+        }
+        let has_kerberos = self.kdc_proxy().is_some()
+            || current_ccache().is_ok_and(|path| path.exists())
+            || std::env::var_os("KRB5_CONFIG").is_some();
+        if has_kerberos {
+            self.places.push(Place::Workstation);
+        }
+        if self.options.domain.is_some() {
+            self.places.push(Place::AdministrationHost);
+        }
     }
 
     /// Whether this computer runs the service or the SMB host, which need no domain controller.
@@ -371,7 +361,7 @@ impl<'a> Facts<'a> {
 
     /// Reads the credential cache.
     pub(crate) fn read_cache(&mut self) -> Result<PathBuf, ProbeError> {
-        let path = current_ccache().map_err(ProbeError::kerberos)?;
+        let path = current_ccache().map_err(ProbeError::other)?;
         let bytes = read_bounded(&path, MAX_CCACHE_LEN)?;
         let cache = Ccache::from_bytes(&bytes).map_err(|error| ProbeError::file(&path, error))?;
         self.cache = Some(cache);
@@ -387,12 +377,11 @@ fn anchors_in(path: &Path) -> Result<(TrustAnchors, String), ProbeError> {
 
 /// The HTTPS server of a URL, with its name resolved.
 pub(crate) async fn server_of(url: &str, anchors: TrustAnchors) -> Result<Server, ProbeError> {
-    let (host, port) = host_and_port(url).ok_or(ProbeError::BadKdcProxyUrl)?;
+    let (host, port) = host_and_port(url)
+        .ok_or_else(|| ProbeError::other("the address of the KDC proxy is not a URL"))?;
     let address = resolve(&host, port).await;
-    let address = address.map_err(|reason| ProbeError::Unresolved {
-        host: host.clone(),
-        reason: Box::new(reason),
-    })?;
+    let address = address
+        .map_err(|reason| ProbeError::Other(format!("`{host}` does not resolve: {reason}")))?;
     Ok(Server {
         host,
         address,

@@ -1,6 +1,7 @@
 //! What a probe found.
 
 use crossrealm_api::Refusal;
+use std::fmt::Display;
 
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Failed {
     /// The reason of a refused ticket.
     pub reason: Option<String>,
     /// The refusal of the service, for which the caller knows the next step best.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<Box<Refusal>>,
 }
 
 /// The check passed.
@@ -53,6 +54,12 @@ pub fn skipped(why: impl Into<String>) -> Finding {
     Finding::Skipped(why.into())
 }
 
+/// Names in back quotes, with commas between.
+pub(crate) fn quoted(names: impl IntoIterator<Item = impl Display>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
 /// Unwraps an `Option`, or returns from the probe with the check skipped for this reason.
 macro_rules! need {
     ($value:expr, $why:expr) => {
@@ -64,12 +71,15 @@ macro_rules! need {
 }
 pub(crate) use need;
 
-/// Unwraps a `Result`, or returns from the probe with the check failed for this error.
+/// Unwraps a `Result`, or returns from the probe: with the check failed for this error, or with another finding of it.
 macro_rules! try_or_fail {
     ($result:expr) => {
+        $crate::finding::try_or_fail!($result, $crate::finding::failed)
+    };
+    ($result:expr, $finding:expr) => {
         match $result {
             Ok(value) => value,
-            Err(error) => return $crate::finding::failed(error),
+            Err(error) => return $finding(error),
         }
     };
 }

@@ -43,27 +43,24 @@ pub(crate) struct Response {
 impl TrustAnchors {
     /// The authorities of a PEM file.
     pub(crate) fn from_pem(pem: &[u8]) -> Result<Self, ProbeError> {
-        let unusable = |reason: String| ProbeError::TrustAnchors(reason);
         let mut store = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-            let added = store.add(certificate);
-            added.map_err(|error| unusable(error.to_string()))?;
+            let added = store.add(certificate.map_err(ProbeError::other)?);
+            added.map_err(ProbeError::other)?;
         }
-        match store.is_empty() {
-            true => Err(unusable("it holds no certificate".to_owned())),
-            false => Ok(Self(Arc::new(store))),
-        }
+        Self::of(store, "it holds no certificate")
     }
 
     /// The authorities that this computer trusts.
     pub(crate) fn system() -> Result<Self, ProbeError> {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Self::of(store, "this computer trusts no certificate authority")
+    }
+
+    fn of(store: RootCertStore, empty: &str) -> Result<Self, ProbeError> {
         match store.is_empty() {
-            true => Err(ProbeError::TrustAnchors(
-                "this computer trusts no certificate authority".to_owned(),
-            )),
+            true => Err(ProbeError::other(empty)),
             false => Ok(Self(Arc::new(store))),
         }
     }
@@ -72,7 +69,7 @@ impl TrustAnchors {
         let provider = Arc::new(aws_lc_rs::default_provider());
         WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.0), provider)
             .build()
-            .map_err(|error| ProbeError::Tls(error.to_string()))
+            .map_err(ProbeError::other)
     }
 }
 
@@ -101,7 +98,7 @@ impl Server {
         let exchange = self.exchange(method, path, body);
         tokio::time::timeout(LIMIT, exchange)
             .await
-            .unwrap_or(Err(ProbeError::Unresponsive(LIMIT)))
+            .unwrap_or_else(|_| Err(unresponsive()))
     }
 
     async fn exchange(
@@ -112,7 +109,7 @@ impl Server {
     ) -> Result<Response, ProbeError> {
         let host = &self.host;
         let name = ServerName::try_from(host.clone())
-            .map_err(|_| ProbeError::BadHostName(host.clone()))?;
+            .map_err(|_| ProbeError::Other(format!("`{host}` is not a host name")))?;
         let verifier = self.anchors.verifier()?;
         let stream = TcpStream::connect(self.address).await?;
         let connected = TlsConnector::from(Arc::new(tls_config(&verifier)?))
@@ -140,18 +137,25 @@ impl Server {
     }
 }
 
+fn unresponsive() -> ProbeError {
+    let limit_s = LIMIT.as_secs();
+    ProbeError::Other(format!(
+        "it accepts connections, but does not answer within {limit_s} s"
+    ))
+}
+
 fn tls_config(verifier: &Arc<WebPkiServerVerifier>) -> Result<ClientConfig, ProbeError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| ProbeError::Tls(error.to_string()))?;
+        .map_err(ProbeError::other)?;
     Ok(config
         .with_webpki_verifier(Arc::clone(verifier))
         .with_no_client_auth())
 }
 
 fn parse(response: &[u8], certificate_expires: Option<i64>) -> Result<Response, ProbeError> {
-    let bad = || ProbeError::NotHttp;
+    let bad = || ProbeError::other("the answer is not HTTP");
     let end = response
         .windows(4)
         .position(|at| at == b"\r\n\r\n")
@@ -185,7 +189,7 @@ fn classify(error: &std::io::Error) -> ProbeError {
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let Some(rustls::Error::InvalidCertificate(reason)) = inner else {
-        return ProbeError::Tls(error.to_string());
+        return ProbeError::other(error);
     };
     ProbeError::Certificate(match reason {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

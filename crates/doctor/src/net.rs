@@ -25,19 +25,17 @@ pub(crate) fn host_and_port(url: &str) -> Option<(String, u16)> {
 /// The first address of a host; IPv4 comes first, since a firewall more often lets it through.
 pub(crate) async fn resolve(host: &str, port: u16) -> Result<SocketAddr, ProbeError> {
     let found = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((host, port))).await;
-    let found = found.map_err(|_| ProbeError::Timeout(RESOLVE))??;
+    let found = found.map_err(|_| ProbeError::timeout(RESOLVE))??;
     found
         .min_by_key(SocketAddr::is_ipv6)
-        .ok_or(ProbeError::NoAddress)
+        .ok_or_else(|| ProbeError::other("it has no address"))
 }
 
 /// Opens a TCP connection and closes it.
 pub(crate) async fn connect(address: SocketAddr) -> Result<(), ProbeError> {
     let connected = tokio::time::timeout(CONNECT, tokio::net::TcpStream::connect(address)).await;
-    connected
-        .map_err(|_| ProbeError::Timeout(CONNECT))?
-        .map(drop)
-        .map_err(ProbeError::Io)
+    connected.map_err(|_| ProbeError::timeout(CONNECT))??;
+    Ok(())
 }
 
 /// Whether a host resolves to an address of this computer: only such an address can be bound.

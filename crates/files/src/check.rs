@@ -2,7 +2,7 @@
 
 use crate::error::FilesError;
 use crossrealm_api::{HostState, MAX_REFUSED_USERS};
-use crossrealm_types::{AccountName, NetbiosName, Realm, ShareName, Sid};
+use crossrealm_types::{AccountName, NetbiosName, Realm, ShareName};
 use std::str::FromStr;
 
 /// The most shares of one account.
@@ -28,11 +28,6 @@ pub(crate) fn state(state: &HostState) -> Result<(), FilesError> {
             &state.tenant.flat_name,
         ),
         (
-            "a domain SID",
-            is::<Sid>(&state.tenant.sid),
-            &state.tenant.sid,
-        ),
-        (
             "an account name",
             is_account_name(&state.account.name),
             &state.account.name,
@@ -53,22 +48,11 @@ pub(crate) fn state(state: &HostState) -> Result<(), FilesError> {
         if share.grants.len() > MAX_GRANTS {
             return Err(bad("a share", &format!("{} grants", share.grants.len())));
         }
-        if let Some(grant) = share.grants.iter().find(|grant| !is::<Sid>(&grant.sid)) {
-            return Err(bad("the SID of a grant", &grant.sid));
-        }
     }
     let reduced = state.shares.iter().map(|share| share.reduced_roles.len());
     let refused = state.revoked_users.len() + reduced.max().unwrap_or_default();
     if refused > MAX_REFUSED_USERS {
         return Err(bad("a list of users", &format!("{refused} users")));
-    }
-    let reduced = state.shares.iter().flat_map(|share| &share.reduced_roles);
-    let mut refused = state
-        .revoked_users
-        .iter()
-        .chain(reduced.map(|role| &role.sid));
-    if let Some(sid) = refused.find(|sid| !is::<Sid>(sid)) {
-        return Err(bad("the SID of a user", sid));
     }
     Ok(())
 }
@@ -119,6 +103,7 @@ pub(crate) fn is_share_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossrealm_types::Sid;
 
     #[test]
     fn a_share_name_cannot_leave_its_directory_or_line() {

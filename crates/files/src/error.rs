@@ -131,6 +131,22 @@ pub enum FilesError {
         /// What the service returned.
         error: ClientError,
     },
+    /// The service refuses the host its state, without the proof that it dismisses the host, and no state is cached here.
+    #[error("the service does not accept this host for storage account `{account}`: {error}")]
+    NotAccepted {
+        /// The account.
+        account: String,
+        /// What the service returned.
+        error: ClientError,
+    },
+    /// The service has not confirmed the state for as long as it may be served.
+    #[error(
+        "stopped serving storage account `{account}`: the service has not confirmed its state for 7 days"
+    )]
+    Unconfirmed {
+        /// The account.
+        account: String,
+    },
     /// The API refuses the host its state.
     #[error(transparent)]
     Api(#[from] ClientError),
@@ -182,18 +198,16 @@ impl FilesError {
                 "in a container, grant the capability `CAP_SYS_ADMIN`, or run it outside the container".into(),
             ),
             Self::PortInUse { address } => Some(format!(
-                "find the program with `ss -ltnp 'sport = :{}'`, or choose another address with `--listen`",
+                "find the program with `ss -ltnp 'sport = :{}'`, or choose another address",
                 address.port()
             )),
             Self::CannotListen { .. } => {
-                Some("`--listen` takes an address of this machine; `ip address` lists them".into())
+                Some("choose an address of this machine; `ip address` lists them".into())
             }
             Self::AlreadyRunning { .. } => {
-                Some("stop it first, or give this one its own directory with `--state`".into())
+                Some("stop it first, or give this one its own state directory".into())
             }
-            Self::OtherTenant { .. } => Some(
-                "each tenant needs its own directory: choose another one with `--data`".into(),
-            ),
+            Self::OtherTenant { .. } => Some("each tenant needs its own data directory: choose another one".into()),
             Self::BadSnapshots { hint, .. } => Some(hint.clone()),
             Self::NoAttributes { .. } => Some(
                 "put the data on ext4, XFS or Btrfs, mounted with extended attributes".into(),
@@ -205,14 +219,17 @@ impl FilesError {
             Self::BadStateCache { .. } | Self::NoState { .. } => Some(
                 "start the host again when the API answers: it then fetches its state".into(),
             ),
-            Self::Terminated { account, error } => match error.code() {
-                Some(Code::Unauthenticated | Code::Forbidden) => Some(format!(
-                    "if that was not intended, create a new token for the host: `crossrealm storage-account host-token {account} --out FILE`"
-                )),
+            Self::Unconfirmed { .. } => Some(
+                "find out why the service cannot be reached, or does not know this host; the files are not deleted".into(),
+            ),
+            Self::Terminated { error, .. } | Self::NotAccepted { error, .. } => match error.code() {
+                Some(Code::Unauthenticated | Code::Forbidden) => Some(
+                    "if that was not intended, create a new token for the host".into(),
+                ),
                 _ => Some("the files are not deleted".into()),
             },
             Self::File { reason, .. } if reason.contains("(os error 30)") => Some(
-                "the file system is mounted read-only: remount it read-write, or choose other directories with `--data` and `--state`".into(),
+                "the file system is mounted read-only: remount it read-write, or choose other directories for data and state".into(),
             ),
             Self::File { reason, .. } if reason.contains("(os error 28)") => Some(
                 "the disk is full: free some space; what was served before is still served".into(),

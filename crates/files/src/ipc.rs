@@ -3,7 +3,8 @@
 //! The end of stdin is an order too: the worker stops Samba, whether the supervisor closed it or was killed.
 
 use crate::error::ErrorReport;
-use crossrealm_api::{HostQuota, HostSession, HostState};
+use crossrealm_api::HostState;
+use crossrealm_types::{HostQuota, HostSession};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -24,7 +24,6 @@ mod supervisor;
 mod tools;
 pub mod worker;
 
-pub use crossrealm_types::Sid;
 pub use error::FilesError;
 pub use listen::Listen;
 pub use paths::{DEFAULT_DATA, share_folder};

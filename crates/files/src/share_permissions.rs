@@ -2,7 +2,7 @@
 
 use crate::acl::mask;
 use crossrealm_api::{Grant, HostShare, HostState};
-use crossrealm_types::ShareRole;
+use crossrealm_types::{ShareRole, Sid};
 use std::fmt::Write;
 
 /// The permissions of a share: one entry for each grant and one for the default role.
@@ -16,7 +16,7 @@ use std::fmt::Write;
 pub(crate) fn sddl(
     share: &HostShare,
     default_role: Option<ShareRole>,
-    revoked_users: &[String],
+    revoked_users: &[Sid],
 ) -> String {
     let mut text = String::from("D:");
     for sid in revoked_users {
@@ -33,8 +33,8 @@ pub(crate) fn sddl(
     grants.sort_by(|a, b| a.sid.cmp(&b.sid));
     let entries = grants
         .iter()
-        .map(|grant| (grant.role, grant.sid.as_str()))
-        .chain(default_role.map(|role| (role, "AU")));
+        .map(|grant| (grant.role, grant.sid.to_string()))
+        .chain(default_role.map(|role| (role, "AU".to_owned())));
     for (role, sid) in entries {
         let _ = write!(text, "(A;;{:#010x};;;{sid})", rights_of_role(role));
     }
@@ -77,8 +77,7 @@ pub(crate) fn root_sddl() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossrealm_api::ReducedRole;
-    use crossrealm_types::IdentityKind;
+    use crossrealm_types::{IdentityKind, ReducedRole};
 
     fn share(grants: &[(&str, ShareRole)]) -> HostShare {
         HostShare {
@@ -89,7 +88,7 @@ mod tests {
             grants: grants
                 .iter()
                 .map(|(sid, role)| Grant {
-                    sid: (*sid).to_owned(),
+                    sid: sid.parse().unwrap(),
                     name: "x".into(),
                     kind: IdentityKind::Group,
                     role: *role,
@@ -117,7 +116,7 @@ mod tests {
 
     #[test]
     fn revoked_users_are_denied_before_anything_is_granted() {
-        let revoked = ["S-1-5-21-1-2-3-9".to_owned()];
+        let revoked = ["S-1-5-21-1-2-3-9".parse().unwrap()];
         let deny = "D:(D;;0x001f01ff;;;S-1-5-21-1-2-3-9)";
         assert_eq!(
             sddl(&share(&[]), Some(ShareRole::Reader), &revoked),
@@ -134,7 +133,7 @@ mod tests {
     fn a_user_with_a_reduced_role_is_denied_the_difference() {
         let mut share = share(&[("S-1-5-21-1-2-3-1", ShareRole::Contributor)]);
         let reduced = |rid: u32, had, has| ReducedRole {
-            sid: format!("S-1-5-21-1-2-3-{rid}"),
+            sid: format!("S-1-5-21-1-2-3-{rid}").parse().unwrap(),
             had,
             has,
         };

@@ -40,6 +40,16 @@ pub(crate) struct Serving {
     pub listen: Listen,
     /// Whether users see snapshots as previous versions.
     pub snapshots: bool,
+    /// The most smbd processes: one serves each connection, also one that says nothing.
+    pub max_processes: u64,
+}
+
+/// What an smbd process takes beside what it shares with the others, with a few open files, in bytes.
+const PROCESS: u64 = 4 << 20;
+
+/// How many smbd processes fit into half of a machine's memory.
+pub(crate) fn fitting_processes(memory: u64) -> u64 {
+    (memory / 2 / PROCESS).clamp(64, 16_384)
 }
 
 /// `smb.conf` for the account.
@@ -49,7 +59,7 @@ pub(crate) struct Serving {
 /// [`FilesError::BadState`] for a name that is not safe in a configuration or a path.
 pub(crate) fn render(state: &HostState, serving: &Serving) -> Result<String, FilesError> {
     check::state(state)?;
-    let mut text = global(state, serving.listen);
+    let mut text = global(state, serving);
     let mut shares: Vec<&HostShare> = state.shares.iter().collect();
     shares.sort_unstable_by_key(|share| &share.name);
     for HostShare {
@@ -83,13 +93,14 @@ fn previous_versions(share: &str) -> String {
     )
 }
 
-fn global(state: &HostState, listen: Listen) -> String {
+fn global(state: &HostState, serving: &Serving) -> String {
+    let (listen, max_processes) = (serving.listen, serving.max_processes);
     let realm = state.tenant.realm.to_uppercase();
     let flat_name = state.tenant.flat_name.to_uppercase();
     let netbios_name = netbios_name(&state.account.name, &flat_name);
     let port = listen.address().port();
     let mut text = format!(
-        "# Written by `crossrealm files serve` and replaced whenever the account changes. Edits are lost.
+        "# Written by the SMB host and replaced whenever the account changes. Edits are lost.
 [global]
     # An identity is taken from the PAC of a ticket that the account's keys open. No domain is joined, no controller asked.
     security = ads
@@ -109,6 +120,10 @@ fn global(state: &HostState, listen: Listen) -> String {
     server signing = mandatory
     disable netbios = yes
     smb ports = {port}
+
+    # Each connection has a process of its own. Connections beyond these are closed, and one without an open file ends.
+    max smbd processes = {max_processes}
+    deadtime = 15
 
     # On-premises SIDs have local ids by ranges that are the same on every host; users see, and the disk keeps, the SIDs.
     idmap config * : backend = autorid
@@ -169,13 +184,14 @@ pub(crate) mod tests {
     /// A state with these shares, without grants.
     pub(crate) fn state(shares: &[&str]) -> HostState {
         HostState {
+            installation: None,
             version: "1".into(),
             tenant: HostTenant {
                 id: uuid::Uuid::nil(),
                 name: "contoso".into(),
                 realm: "KERBEROS.CONTOSO.CLOUD.EXAMPLE".into(),
                 flat_name: "CONTOSO-KRB".into(),
-                sid: "S-1-5-21-1-2-3".into(),
+                sid: "S-1-5-21-1-2-3".parse().unwrap(),
             },
             account: HostAccount {
                 name: "acct1".into(),
@@ -211,11 +227,20 @@ pub(crate) mod tests {
             &Serving {
                 listen,
                 snapshots: false,
+                max_processes: fitting_processes(4 << 30),
             },
         )
         .unwrap();
         let expected = include_str!("../tests/smb.conf");
         assert!(text == expected, "tests/smb.conf differs from:\n{text}");
+    }
+
+    /// S15: silent connections cannot start smbd processes without end.
+    #[test]
+    fn the_number_of_processes_follows_the_memory() {
+        assert_eq!(fitting_processes(4 << 30), 512);
+        assert_eq!(fitting_processes(64 << 20), 64);
+        assert_eq!(fitting_processes(u64::MAX), 16_384);
     }
 
     #[test]

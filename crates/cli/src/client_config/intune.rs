@@ -4,10 +4,9 @@
 //! Two kinds of settings: one of the policy CSP's own, and ADMX-backed ones, whose value is the XML of the policy's state
 //! with its list elements, name and value separated by U+F000.
 
-use super::mapped_hosts;
 use super::settings::{ClientOptions, proxy_value};
+use super::{CheckedConfig, mapped_hosts};
 use crate::failure::Failure;
-use crossrealm_api::ClientConfig;
 use serde_json::{Value, json};
 
 /// The policies' paths in the policy CSP.
@@ -21,7 +20,7 @@ const SEPARATOR: &str = "&#xF000;";
 /// # Errors
 /// An invalid address of the KDC proxy.
 pub(crate) fn render(
-    config: &ClientConfig,
+    config: &CheckedConfig,
     options: ClientOptions,
     undo: bool,
 ) -> Result<String, Failure> {

@@ -3,9 +3,8 @@
 //! The file works alone (`KRB5_CONFIG`) and as a drop-in of `/etc/krb5.conf.d`. It maps no host that a referral of
 //! the domain controller leads to, unless asked to.
 
-use super::mapped_hosts;
+use super::{CheckedConfig, mapped_hosts};
 use crate::failure::Failure;
-use crossrealm_api::ClientConfig;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -31,7 +30,7 @@ pub(crate) fn is_ours(text: &str) -> bool {
 /// # Errors
 /// A name or path that would break the syntax of the file.
 pub(crate) fn render(
-    config: &ClientConfig,
+    config: &CheckedConfig,
     kdc: &KdcOf,
     map_hosts: bool,
     anchor: Option<&Path>,
@@ -75,16 +74,15 @@ pub(crate) fn render(
     Ok(text)
 }
 
-/// AD's own names, so that they need no lookup; the tenant's where that is wanted.
-fn mappings(config: &ClientConfig, map_hosts: bool) -> BTreeMap<String, &str> {
-    let mut all = BTreeMap::new();
+/// AD's own names, so that they need no lookup; the tenant's where that is wanted. AD's take precedence.
+fn mappings(config: &CheckedConfig, map_hosts: bool) -> BTreeMap<String, &str> {
+    let realm = config.tenant.realm.as_str();
+    let hosts = mapped_hosts(config, map_hosts);
+    let mut all: BTreeMap<_, _> = hosts.into_iter().map(|name| (name, realm)).collect();
     for ad in &config.ad_realms {
         all.insert(ad.dns_name.clone(), ad.realm.as_str());
         all.insert(format!(".{}", ad.dns_name), ad.realm.as_str());
     }
-    let realm = config.tenant.realm.as_str();
-    let hosts = mapped_hosts(config, map_hosts);
-    all.extend(hosts.into_iter().map(|name| (name, realm)));
     all
 }
 
@@ -109,7 +107,7 @@ fn line(path: &Path) -> Result<&str, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::config;
+    use super::super::tests::{checked, config, offered};
     use super::*;
     use crossrealm_api::AdRealm;
 
@@ -140,22 +138,22 @@ mod tests {
 
     #[test]
     fn several_ad_realms_set_no_default_realm() {
-        let mut config = config();
+        let mut config = offered();
         config.ad_realms.push(AdRealm {
             realm: "OTHER.CONTOSO.COM".into(),
             dns_name: "other.contoso.com".into(),
             ..config.ad_realms[0].clone()
         });
-        let text = render(&config, &KdcOf::Dns, false, None).unwrap();
+        let text = render(&checked(config), &KdcOf::Dns, false, None).unwrap();
         assert!(!text.contains("default_realm") && text.contains("OTHER.CONTOSO.COM = {"));
     }
 
     #[test]
     fn names_that_break_the_syntax_are_refused() {
-        let mut config = config();
-        config.kdc_proxy_url = "https://x/\n}\n[libdefaults]".into();
-        assert!(render(&config, &KdcOf::Dns, false, None).is_err());
-        let config = super::super::tests::config();
+        let mut broken = offered();
+        broken.kdc_proxy_url = "https://x/\n}\n[libdefaults]".into();
+        assert!(render(&checked(broken), &KdcOf::Dns, false, None).is_err());
+        let config = config();
         let kdc = KdcOf::Host("dc1 }".into());
         assert!(render(&config, &kdc, false, None).is_err());
         let path = Path::new("/etc/a\nb");

@@ -3,9 +3,8 @@
 //!
 //! All of them are under the `Policies` path, which takes precedence over `SYSTEM\CurrentControlSet\Control\Lsa\Kerberos`.
 
-use super::mapped_hosts;
+use super::{CheckedConfig, mapped_hosts};
 use crate::failure::Failure;
-use crossrealm_api::ClientConfig;
 
 /// The key of the Kerberos policies.
 const KERBEROS: &str = r"Software\Microsoft\Windows\CurrentVersion\Policies\System\Kerberos";
@@ -46,7 +45,7 @@ pub(crate) struct ClientOptions {
 /// # Errors
 /// An address or name that the registry cannot hold.
 pub(crate) fn settings(
-    config: &ClientConfig,
+    config: &CheckedConfig,
     options: ClientOptions,
 ) -> Result<Vec<Setting>, Failure> {
     let realm = text(&config.tenant.realm)?;
@@ -116,7 +115,7 @@ fn text(text: &str) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::config;
+    use super::super::tests::{checked, config, offered};
     use super::*;
 
     #[test]
@@ -157,11 +156,11 @@ mod tests {
 
     #[test]
     fn no_host_is_mapped_where_referrals_cover_all() {
-        let mut config = config();
+        let mut config = offered();
         config.hosts.pop();
-        let all = settings(&config, ClientOptions::default()).unwrap();
+        let all = settings(&checked(config.clone()), ClientOptions::default()).unwrap();
         assert_eq!(all.len(), 3);
-        config.tenant.realm = "A\nB".into();
-        assert!(settings(&config, ClientOptions::default()).is_err());
+        config.tenant.realm = "A\nB.example".into();
+        assert!(settings(&checked(config), ClientOptions::default()).is_err());
     }
 }

@@ -1,11 +1,15 @@
 //! `crossrealm admin`: the administrators of the installation or of a tenant.
 
+use super::init::DEFAULT_DIR;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, time_column};
+use crate::terminal::say;
 use clap::Subcommand;
-use crossrealm_api::{AdministratorCreate, AdministratorEnrolment};
+use crossrealm_api::{AdministratorCreate, AdministratorEnrolment, AdministratorQuery};
 use crossrealm_types::AdministratorRole;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// What can be done with administrators.
 #[derive(Subcommand, Debug)]
@@ -27,11 +31,25 @@ pub(crate) enum Args {
     Reset {
         /// The administrator's name
         upn: String,
+        /// Their tenant, if they administer one tenant and others have the name
+        #[arg(long, value_name = "TENANT")]
+        only: Option<String>,
+    },
+    /// On the machine of the service: let a global administrator enrol anew when nobody else can
+    Recover {
+        /// The administrator's name; created if there is none
+        upn: String,
+        /// Configuration file that `crossrealm init` wrote [default: /var/lib/crossrealm/crossrealm.toml]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Remove an administrator and end their sessions
     Remove {
         /// The administrator's name
         upn: String,
+        /// Their tenant, if they administer one tenant and others have the name
+        #[arg(long, value_name = "TENANT")]
+        only: Option<String>,
     },
 }
 
@@ -54,38 +72,79 @@ const ENROLMENT: &[Column] = &[
 
 /// Runs `crossrealm admin`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let client = context.client()?;
+    let client = || context.client();
     match args {
+        Args::Recover { upn, config } => recover(&upn, config, context).await,
         Args::Create { upn, role, only } => {
             let wanted = AdministratorCreate {
                 upn,
                 role,
                 tenant: only,
             };
-            show(context, &client.create_administrator(&wanted).await?)
+            show(context, &client()?.create_administrator(&wanted).await?)
         }
         Args::List => {
-            let administrators = client.administrators().await?;
+            let administrators = client()?.administrators().await?;
             context.output.list(
                 &administrators,
                 LIST,
                 "no administrators; `crossrealm admin create UPN --role ROLE` creates one",
             )
         }
-        Args::Reset { upn } => show(context, &client.reset_administrator(&upn).await?),
-        Args::Remove { upn } => {
-            client.remove_administrator(&upn).await?;
-            eprintln!("removed administrator `{upn}`; their sessions have ended");
+        Args::Reset { upn, only } => {
+            let which = AdministratorQuery { tenant: only };
+            let reset = client()?.reset_administrator(&upn, &which).await?;
+            show(context, &reset)
+        }
+        Args::Remove { upn, only } => {
+            let which = AdministratorQuery { tenant: only };
+            client()?.remove_administrator(&upn, &which).await?;
+            say!("removed administrator `{upn}`; their sessions have ended");
             Ok(())
         }
     }
 }
 
+/// What a recovered administrator enrols with.
+#[derive(Serialize)]
+struct Recovered {
+    upn: String,
+    enrolment_code: String,
+    code_expires_at: Option<i64>,
+}
+
+const RECOVERED: &[Column] = &[
+    column("Upn", "/upn"),
+    column("EnrolmentCode", "/enrolment_code"),
+    time_column("CodeExpiresAt", "/code_expires_at"),
+];
+
+async fn recover(upn: &str, config: Option<PathBuf>, context: &Context) -> Result<(), Failure> {
+    let usual = || Path::new(DEFAULT_DIR).join("crossrealm.toml");
+    let config = config.unwrap_or_else(usual);
+    let recovered = crossrealm_cloud::recover(&config, upn).await?;
+    let shown = Recovered {
+        upn: recovered.upn,
+        enrolment_code: recovered.enrolment_code.to_string(),
+        code_expires_at: recovered.code_expires_at,
+    };
+    context.output.record(&shown, RECOVERED)?;
+    say!(
+        "`{upn}` runs `crossrealm login --user {upn} --enrol` with the code; it is not shown again",
+        upn = shown.upn
+    );
+    Ok(())
+}
+
 fn show(context: &Context, created: &AdministratorEnrolment) -> Result<(), Failure> {
     context.output.record(created, ENROLMENT)?;
-    eprintln!(
-        "give the code to `{upn}`, who runs `crossrealm login --user {upn} --enrol`; it is not shown again",
-        upn = created.administrator.upn
+    let upn = &created.administrator.upn;
+    let only = match &created.administrator.tenant_name {
+        Some(tenant) => format!(" --only {tenant}"),
+        None => String::new(),
+    };
+    say!(
+        "give the code to `{upn}`, who runs `crossrealm login --user {upn}{only} --enrol`; it is not shown again"
     );
     Ok(())
 }

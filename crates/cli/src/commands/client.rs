@@ -2,21 +2,25 @@
 
 use crate::client_config::krb5::{self, KdcOf};
 use crate::client_config::settings::{ClientOptions, settings};
-use crate::client_config::{intune, preg, reg};
+use crate::client_config::{CheckedConfig, intune, preg, private_ca_notes, reg, warn_of_unmapped};
 use crate::commands::deploy_gpo;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input_file::read_bounded;
-use crate::output::{write_bytes, write_stdout};
+use crate::terminal::{say, write_bytes, write_stdout};
 use clap::{Subcommand, ValueEnum};
-use crossrealm_api::ClientConfig;
+use crossrealm_onprem::trust::AdNames;
 use crossrealm_os::file::replace;
+use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The path of the private CA in a printed configuration, unless `--ca` names it.
 const DEFAULT_CA: &str = "/etc/crossrealm/ca.pem";
 /// The longest configuration that this command writes.
 const MAX_CONFIG_BYTES: usize = 1 << 20;
+/// The most earlier files that are kept beside one that this command writes.
+const MOST_KEPT: u32 = 99;
 
 /// What can be done for clients.
 #[derive(Subcommand, Debug)]
@@ -76,8 +80,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         return remove_krb5(args.out.as_deref());
     }
     let config = context.client()?.client_config(context.tenant()?).await?;
+    let (config, refused) = CheckedConfig::new(config, AdNames::default())?;
+    warn_of_unmapped(&config, &refused);
     if config.ad_realms.is_empty() && !args.undo {
-        eprintln!(
+        say!(
             "note: no AD domain trusts the tenant yet; `crossrealm kerberos-server set --setup-cloud-trust` sets up the trust"
         );
     }
@@ -104,7 +110,7 @@ impl Config {
     }
 }
 
-fn krb5_conf(config: &ClientConfig, args: Config, context: &Context) -> Result<(), Failure> {
+fn krb5_conf(config: &CheckedConfig, args: Config, context: &Context) -> Result<(), Failure> {
     let kdc = args.dc.map_or(KdcOf::Dns, KdcOf::Host);
     let Some(out) = args.out else {
         return print(config, &kdc, args.map_hosts, context);
@@ -132,7 +138,7 @@ fn remove_krb5(out: Option<&Path>) -> Result<(), Failure> {
     }
     for path in [ca_beside(&out), out] {
         match std::fs::remove_file(&path) {
-            Ok(()) => eprintln!("deleted `{}`", path.display()),
+            Ok(()) => say!("deleted `{}`", path.display()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
                 let message = format!("cannot delete `{}`: {error}", path.display());
@@ -144,7 +150,7 @@ fn remove_krb5(out: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// One file, or stdout.
-fn file(config: &ClientConfig, args: &Config, bytes: &[u8]) -> Result<(), Failure> {
+fn file(config: &CheckedConfig, args: &Config, bytes: &[u8]) -> Result<(), Failure> {
     match &args.out {
         None => write_bytes(bytes)?,
         Some(out) => {
@@ -160,7 +166,7 @@ fn file(config: &ClientConfig, args: &Config, bytes: &[u8]) -> Result<(), Failur
 }
 
 /// The policy folder.
-fn folder(config: &ClientConfig, args: &Config) -> Result<(), Failure> {
+fn folder(config: &CheckedConfig, args: &Config) -> Result<(), Failure> {
     let settings = settings(config, args.options())?;
     let out = args
         .out
@@ -183,23 +189,14 @@ fn folder(config: &ClientConfig, args: &Config) -> Result<(), Failure> {
 }
 
 /// Notes on what a Windows workstation needs beside the files.
-fn show_notes(config: &ClientConfig, args: &Config) {
+fn show_notes(config: &CheckedConfig, args: &Config) {
     if args.undo {
-        eprintln!(
+        say!(
             "note: this disables KDC proxies and mappings of other realms too, where the computer has some"
         );
         return;
     }
-    if config.ca_pem.is_some() {
-        eprintln!(
-            "note: the service has a private CA: add it to the computers' trusted root certificates (`certutil -addstore Root ca.pem`)"
-        );
-        if !args.no_revocation_check {
-            eprintln!(
-                "note: Windows refuses a KDC proxy whose CA has no revocation list, unless configured with `--no-revocation-check`"
-            );
-        }
-    }
+    private_ca_notes(config, args.no_revocation_check);
 }
 
 /// Not `.conf`, and not a name without a dot: /etc/krb5.conf.d reads both as configuration.
@@ -207,17 +204,53 @@ fn ca_beside(out: &Path) -> PathBuf {
     out.with_extension("ca.pem")
 }
 
-fn write_ca(config: &ClientConfig, path: &Path) -> Result<(), Failure> {
+fn write_ca(config: &CheckedConfig, path: &Path) -> Result<(), Failure> {
     match &config.ca_pem {
         Some(pem) => write(path, pem.as_bytes()),
         None => Ok(()),
     }
 }
 
+/// Replaces a file, or creates it. What somebody else wrote there is kept beside it.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    keep_foreign(path, bytes)?;
     replace(path, bytes, 0o644)
         .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))?;
-    eprintln!("wrote `{}`", path.display());
+    say!("wrote `{}`", path.display());
+    Ok(())
+}
+
+/// Keeps a file that this command did not write: all but a `krb5.conf` that says so, and what would be written anyway.
+fn keep_foreign(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |reason: &dyn Display| {
+        let message = format!(
+            "cannot keep the file that is at `{}`: {reason}",
+            path.display()
+        );
+        Failure::new(message).hint("give another path")
+    };
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(&error)),
+        Ok(found) if !found.is_file() => return Err(failed(&"it is no regular file")),
+        Ok(_) => {}
+    }
+    let present = read_bounded(path, MAX_CONFIG_BYTES, "file")?;
+    if present == bytes || krb5::is_ours(&String::from_utf8_lossy(&present)) {
+        return Ok(());
+    }
+    let kept = (1..=MOST_KEPT).find_map(|number| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".orig{number}"));
+        // Unlike a rename, this replaces nothing.
+        match std::fs::hard_link(path, &name) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
+            linked => Some(linked.map(|()| PathBuf::from(name))),
+        }
+    });
+    let kept = kept.unwrap_or_else(|| Err(ErrorKind::AlreadyExists.into()));
+    let kept = kept.map_err(|error: std::io::Error| failed(&error))?;
+    say!("kept the file that was there as `{}`", kept.display());
     Ok(())
 }
 
@@ -227,7 +260,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 fn print(
-    config: &ClientConfig,
+    config: &CheckedConfig,
     kdc: &KdcOf,
     map_hosts: bool,
     context: &Context,
@@ -238,7 +271,7 @@ fn print(
     })?;
     let anchor = config.ca_pem.as_ref().map(|_| {
         given.unwrap_or_else(|| {
-            eprintln!("note: copy the private CA to `{DEFAULT_CA}`, or let `--out PATH` write it");
+            say!("note: copy the private CA to `{DEFAULT_CA}`, or let `--out PATH` write it");
             PathBuf::from(DEFAULT_CA)
         })
     });

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, time_column};
+use crate::terminal::say;
 use crate::token_file::write_or_revoke;
 use clap::Subcommand;
 use crossrealm_api::{ConnectorCreate, ConnectorCreated};
@@ -86,7 +87,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         ),
         Args::Revoke { domain } => {
             client.delete_connector(tenant, &domain).await?;
-            eprintln!("revoked the connector of `{domain}`; its token is refused from now on");
+            say!("revoked the connector of `{domain}`; its token is refused from now on");
             Ok(())
         }
     }

@@ -3,10 +3,12 @@
 
 use crate::commands::share::ShareName;
 use crate::context::Context;
-use crate::domain_credentials::DomainArgs;
+use crate::domain_credentials::credentials;
 use crate::failure::Failure;
 use crate::hints;
-use crate::output::{Format, printable, write_stdout};
+use crate::output::{Format, json_text};
+use crate::sanitize::one_line;
+use crate::terminal::write_stdout;
 use crossrealm_doctor::Place;
 use crossrealm_doctor::diagnose::{self, Mode, Report};
 use crossrealm_doctor::engine::Verdict;
@@ -91,20 +93,18 @@ impl Args {
         if self.domain_user.is_none() && self.domain_keytab.is_none() {
             return Ok(None);
         }
-        let domain = DomainArgs {
-            domain: self.domain.clone().unwrap_or_default(),
-            dc: self.dc.clone(),
-            domain_user: self.domain_user.clone(),
-            domain_password_file: self.domain_password_file.clone(),
-            domain_keytab: self.domain_keytab.clone(),
-        };
-        domain.credentials().map(Some)
+        let given = credentials(
+            self.domain_user.as_deref(),
+            self.domain_password_file.as_deref(),
+            self.domain_keytab.as_deref(),
+        );
+        given.map(Some)
     }
 }
 
 /// Runs `crossrealm doctor`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let mut report = diagnose::run(&args.options(context)).await;
+    let mut report = diagnose::run(args.options(context)).await;
     for result in report.checks.iter_mut().chain(&mut report.cause) {
         let hint = result.refusal.as_ref().and_then(hints::api::of_refusal);
         result.next = hint.or(result.next.take());
@@ -115,8 +115,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Some(cause) => {
             let next = cause.next.unwrap_or_default();
             Err(
-                Failure::new(printable(&format!("{}: {}", cause.id, cause.seen)))
-                    .hint(printable(&next)),
+                Failure::new(one_line(&format!("{}: {}", cause.id, cause.seen)))
+                    .hint(one_line(&next)),
             )
         }
     }
@@ -127,7 +127,7 @@ fn print(report: &Report, context: &Context) -> Result<(), Failure> {
         let value = serde_json::to_value(report).map_err(|error| {
             Failure::new(format!("cannot turn the findings into JSON: {error}"))
         })?;
-        return write_stdout(&format!("{value:#}\n"));
+        return write_stdout(&json_text(&value));
     }
     write_stdout(&text(report))
 }
@@ -153,7 +153,7 @@ fn text(report: &Report) -> String {
         out += "The trust is not set up yet. What it needs:\n\n";
         for result in &report.checks {
             if let Some(row) = result.prerequisite {
-                out += &printable(&format!(
+                out += &one_line(&format!(
                     "{:8} {row}: {}",
                     word(result.verdict),
                     result.seen
@@ -165,7 +165,7 @@ fn text(report: &Report) -> String {
     }
     out.push('\n');
     for result in &report.checks {
-        out += &printable(&format!(
+        out += &one_line(&format!(
             "{:8} {:17} {}: {}",
             word(result.verdict),
             result.id,
@@ -176,7 +176,7 @@ fn text(report: &Report) -> String {
         if result.verdict == Verdict::Failed {
             out += &format!("         {:17} why:  {}\n", "", result.why);
             let next = result.next.as_deref().unwrap_or_default();
-            out += &printable(&format!("         {:17} next: {next}", ""));
+            out += &one_line(&format!("         {:17} next: {next}", ""));
             out.push('\n');
             let page = result.page.as_deref().unwrap_or_default();
             out += &format!("         {:17} page: {page}\n", "");

@@ -2,7 +2,9 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::hints;
 use crate::output::{Column, column, millisecond_time_column};
+use crate::terminal::say;
 use crossrealm_api::{Client, ClientError, Event, EventQuery, MAX_PAGE};
 use crossrealm_os::clock;
 use std::time::Duration;
@@ -35,6 +37,7 @@ const COLUMNS: &[Column] = &[
     millisecond_time_column("At", "/at_ms"),
     column("Outcome", "/outcome"),
     column("Action", "/action"),
+    column("ActorKind", "/actor_kind"),
     column("Actor", "/actor"),
     column("User", "/user"),
     column("Target", "/target"),
@@ -75,7 +78,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                     context.output.line(event, COLUMNS)?;
                 }
             }
-            Err(error) if error.is_transient() => eprintln!("warning: {error}; trying again"),
+            Err(error) if error.is_transient() => say!("warning: {error}; trying again"),
             Err(error) => return Err(error.into()),
         }
     }
@@ -89,10 +92,14 @@ async fn fetch(
 ) -> Result<Vec<Event>, ClientError> {
     let mut all = Vec::new();
     loop {
-        let page = match tenant {
+        let mut page = match tenant {
             Some(tenant) => client.events(tenant, query).await?,
             None => client.installation_events(query).await?,
         };
+        for event in &mut page {
+            let hint = hints::reason::of_reason(&event.reason);
+            event.hint = hint.map(str::to_owned).or(event.hint.take());
+        }
         let full = query.after.is_some() && page.len() >= PAGE;
         query.after = page.last().map(|last| last.sequence).or(query.after);
         all.extend(page);

@@ -4,9 +4,10 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::hints;
 use crate::input_file::token_in;
-use crate::output::write_stdout;
+use crate::terminal::{say, write_stdout};
 use clap::Subcommand;
 use crossrealm_api::Client;
+use crossrealm_api::DismissalKey;
 use crossrealm_files::{FilesError, Listen, Options, Progress, SealKey};
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,7 +30,7 @@ pub(crate) struct Serve {
     /// Storage account; may be given more than once, with one `--listen` for each in the same order
     #[arg(long = "account", value_name = "NAME", required = true)]
     accounts: Vec<String>,
-    /// Directory with the host token of each account in a file `NAME.token`, instead of one token for all
+    /// Directory with the host token of each account in a file `NAME.token`, for several accounts
     #[arg(long, value_name = "DIR", conflicts_with = "token_file")]
     host_tokens: Option<PathBuf>,
     /// Data directory; the files of a share are in DIR/ACCOUNT/shares/SHARE and are never deleted
@@ -53,11 +54,7 @@ pub(crate) struct Serve {
 
 impl From<FilesError> for Failure {
     fn from(error: FilesError) -> Self {
-        let hint = match &error {
-            FilesError::Api(error) => hints::api::of_client_error(error),
-            other => other.hint(),
-        };
-        Self::new(error.to_string()).maybe_hint(hint)
+        Self::new(error.to_string()).maybe_hint(hints::server::of_files(&error))
     }
 }
 
@@ -118,7 +115,7 @@ async fn until_all_ended(
         match error {
             FilesError::Terminated { ref account, .. } if !running.is_empty() => {
                 dismissed.push(format!("`{account}`"));
-                eprintln!("{}", Failure::from(error));
+                say!("{}", Failure::from(error));
             }
             error => {
                 stopping.send_replace(true);
@@ -183,6 +180,7 @@ fn hosts(serve: Serve, context: &Context) -> Result<Vec<(Client, Options)>, Fail
             snapshots: snapshots.clone(),
             name: name.clone(),
             seal_key: SealKey::of_token(&token),
+            dismissal_key: DismissalKey::of_token(&token),
             worker: vec![program.clone().into(), "files".into(), "inside".into()],
             account,
         };

@@ -2,7 +2,9 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::hints;
 use crate::output::{Column, column};
+use crate::terminal::say;
 use crossrealm_cloud::{InitError, InitOptions};
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -50,7 +52,7 @@ const COLUMNS: &[Column] = &[
 
 impl From<InitError> for Failure {
     fn from(error: InitError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint())
+        Self::new(error.to_string()).maybe_hint(hints::server::of_init(&error))
     }
 }
 
@@ -77,15 +79,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         ca: report.ca,
     };
     context.output.record(&created, COLUMNS)?;
-    eprintln!(
+    say!(
         "\nnext: `crossrealm serve --config {}`, and in another terminal\n  export CROSSREALM_SERVER={}\n  export CROSSREALM_TOKEN=\"$(cat {})\"",
         created.config.display(),
         created.url,
         created.admin_token.display(),
     );
     if let Some(ca) = &created.ca {
-        eprintln!("  export CROSSREALM_CA={}", ca.display());
+        say!("  export CROSSREALM_CA={}", ca.display());
     }
-    eprintln!("  crossrealm tenant create NAME");
+    say!("  crossrealm tenant create NAME");
     Ok(())
 }

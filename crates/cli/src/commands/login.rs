@@ -4,6 +4,7 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, time_column};
+use crate::terminal::say;
 use crate::{prompt, session};
 use crossrealm_api::{EnrolmentBegin, EnrolmentFinish, SecretText, Session, SignIn};
 use serde::Serialize;
@@ -18,6 +19,9 @@ pub(crate) struct Args {
     /// Administrator that signs in [default: prompted for]
     #[arg(long, value_name = "UPN")]
     user: Option<String>,
+    /// The tenant of an administrator of one tenant
+    #[arg(long, value_name = "TENANT")]
+    only: Option<String>,
     /// First sign-in, with the enrolment code of `crossrealm admin create` or `reset`: choose a password, pair an authenticator
     #[arg(long)]
     enrol: bool,
@@ -50,40 +54,43 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         false => {
             let wanted = SignIn {
                 upn,
+                tenant: args.only,
                 password: secret("Password")?,
                 code: secret("Code of the authenticator")?,
             };
             client.sign_in(&wanted).await?
         }
-        true => enrol(context, upn).await?,
+        true => enrol(context, upn, args.only).await?,
     };
     let path = session::store(context.server()?, &session)?;
-    eprintln!(
+    say!(
         "signed in; the session is stored in `{}`; `crossrealm logout` ends it",
         path.display()
     );
     if context.token_is_given() {
-        eprintln!(
+        say!(
             "warning: `CROSSREALM_TOKEN` or `--token-file` is given, and takes precedence over the session"
         );
     }
     show(context, &session)
 }
 
-async fn enrol(context: &Context, upn: String) -> Result<Session, Failure> {
+async fn enrol(context: &Context, upn: String, tenant: Option<String>) -> Result<Session, Failure> {
     let client = context.anonymous_client()?;
     let begin = EnrolmentBegin {
         upn: upn.clone(),
+        tenant: tenant.clone(),
         enrolment_code: secret("Enrolment code")?,
     };
     let begun = client.begin_enrolment(&begin).await?;
-    eprintln!(
+    say!(
         "Add this to your authenticator app (as a QR code or by its `secret`); it is not shown again:"
     );
-    eprintln!("{}", begun.otpauth_uri.expose());
+    say!("{}", begun.otpauth_uri.expose());
     let password = prompt::new_secret("New password (at least 12 characters)")?;
     let finish = EnrolmentFinish {
         upn,
+        tenant,
         enrolment_code: begin.enrolment_code,
         password: SecretText::new(password.as_str()),
         code: secret("Code of the authenticator")?,
@@ -101,8 +108,8 @@ pub(crate) async fn end(context: &Context) -> Result<(), Failure> {
     }
     ended?;
     match given {
-        true => eprintln!("the token was revoked"),
-        false => eprintln!("signed out"),
+        true => say!("the token was revoked"),
+        false => say!("signed out"),
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::init::DEFAULT_DIR;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::hints;
 use crossrealm_cloud::ServeError;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ pub(crate) struct Args {
 
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
-        Self::new(error.to_string()).maybe_hint(error.hint())
+        Self::new(error.to_string()).maybe_hint(hints::server::of_serve(&error))
     }
 }
 

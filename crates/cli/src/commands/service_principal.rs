@@ -1,10 +1,11 @@
 //! `crossrealm service-principal`: Kerberos services of a tenant that are not storage accounts.
 
-use super::storage_account::{key_slot, keys};
+use super::storage_account::keys;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keytab;
 use crate::output::{Column, column, shown, time_column};
+use crate::terminal::say;
 use clap::Subcommand;
 use crossrealm_api::{RotateKey, ServicePrincipalCreate};
 use crossrealm_types::KeySlot;
@@ -35,7 +36,7 @@ pub(crate) enum Args {
         /// Service principal name, `class/host`
         spn: String,
         /// The key to replace
-        #[arg(long, value_parser = key_slot())]
+        #[arg(long)]
         key: KeySlot,
     },
     /// Write the service's keys as an MIT keytab
@@ -77,7 +78,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Args::Delete { spn } => {
             client.delete_service_principal(tenant, &spn).await?;
-            eprintln!("deleted service principal `{spn}`");
+            say!("deleted service principal `{spn}`");
             Ok(())
         }
         Args::RotateKey { spn, key } => {

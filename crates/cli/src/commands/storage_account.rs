@@ -1,19 +1,20 @@
 //! `crossrealm storage-account`: named SMB endpoints with two Kerberos keys each.
 
 use super::share::quota;
+use crate::commands::share;
+use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keytab;
 use crate::output;
-use crate::output::{Column, Format, column, shown, time_column, write_stdout};
+use crate::output::{Column, Format, column, shown, time_column};
+use crate::terminal::{say, write_stdout};
 use crate::token_file::write_or_revoke;
 use clap::Subcommand;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use crossrealm_api::{
-    Host, HostTokenCreate, HostTokenCreated, RotateAccountKey, StorageAccount,
-    StorageAccountCreate, StorageAccountDelete,
+    Client, Host, HostTokenCreate, HostTokenCreated, RotateAccountKey, StorageAccountDelete,
 };
-use crossrealm_types::KeySlot;
+use crossrealm_types::{KeySlot, StorageAccount, StorageAccountCreate};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,9 @@ pub(crate) enum Args {
         /// Name of the account
         name: String,
     },
+    /// Add and remove the account's other host names
+    #[command(subcommand)]
+    Alias(AliasArgs),
     /// Delete a storage account that has no shares, and its keys; files on its host are kept
     Delete {
         /// Name of the account
@@ -44,13 +48,15 @@ pub(crate) enum Args {
         /// Delete its shares too; their files on the host are kept all the same
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// Replace one of the two keys; the other one stays valid
     RotateKey {
         /// Name of the account
         name: String,
         /// The key to replace
-        #[arg(long, value_parser = key_slot())]
+        #[arg(long)]
         key: KeySlot,
         /// Rotate although a host lacks the key that will encrypt tickets; tickets fail there until the host has fetched it
         #[arg(long)]
@@ -95,13 +101,25 @@ pub(crate) enum Args {
     },
 }
 
-/// One of the two keys, on the command line.
-pub(super) fn key_slot() -> impl TypedValueParser<Value = KeySlot> {
-    PossibleValuesParser::new([
-        PossibleValue::new("kerb1").help("The first key"),
-        PossibleValue::new("kerb2").help("The second key"),
-    ])
-    .try_map(|word| word.parse::<KeySlot>())
+/// What can be done with aliases.
+#[derive(Subcommand, Debug)]
+pub(crate) enum AliasArgs {
+    /// Add a host name; a name outside the tenant's top-level names needs a global administrator
+    Add {
+        /// Name of the account
+        name: String,
+        /// DNS name
+        #[arg(value_name = "HOST")]
+        alias: String,
+    },
+    /// Remove a host name; tickets for it are refused from then on
+    Remove {
+        /// Name of the account
+        name: String,
+        /// DNS name
+        #[arg(value_name = "HOST")]
+        alias: String,
+    },
 }
 
 const LIST: &[Column] = &[
@@ -222,6 +240,32 @@ fn hosts(hosts: &Value) -> String {
     shown.collect::<Vec<_>>().join("; ")
 }
 
+/// What is lost with an account; an error where the account is not deleted without `--force`.
+async fn losses(
+    client: &Client,
+    tenant: &str,
+    name: &str,
+    force: bool,
+) -> Result<Vec<String>, Failure> {
+    let account = client.storage_account(tenant, name).await?;
+    let shares = client.shares(tenant, name).await?;
+    if !force && !shares.is_empty() {
+        let failure = Failure::new(format!("`{name}` has {} shares", shares.len()));
+        return Err(failure.hint("`--force` deletes them too"));
+    }
+    let tokens = client.host_tokens(tenant, name).await?;
+    let mut lost = vec![format!(
+        "the storage account `{name}` and its keys: nobody gets tickets for `{}`",
+        account.host
+    )];
+    let aliases = account.aliases.iter();
+    lost.extend(aliases.map(|alias| format!("its alias `{alias}`")));
+    let valid = tokens.iter().filter(|token| token.revoked_at.is_none());
+    lost.extend(valid.map(|token| format!("the host token `{}`", token.name)));
+    lost.extend(shares.iter().flat_map(share::losses));
+    Ok(lost)
+}
+
 /// Runs `crossrealm storage-account`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
@@ -244,10 +288,29 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let hosts = client.hosts(tenant, &name).await?;
             context.output.record(&Shown { account, hosts }, SHOWN)
         }
-        Args::Delete { name, force } => {
+        Args::Alias(AliasArgs::Add { name, alias }) => {
+            let account = client.add_alias(tenant, &name, &alias).await?;
+            context.output.record(&account, RECORD)
+        }
+        Args::Alias(AliasArgs::Remove { name, alias }) => {
+            client.remove_alias(tenant, &name, &alias).await?;
+            say!("removed alias `{alias}` of storage account `{name}`");
+            Ok(())
+        }
+        Args::Delete {
+            name,
+            force,
+            consent,
+        } => {
+            let question = consent.question(context.output);
+            if question.is_put()
+                && !question.is_consented(&losses(&client, tenant, &name, force).await?)
+            {
+                return question.not_consented();
+            }
             let how = StorageAccountDelete { with_shares: force };
             client.delete_storage_account(tenant, &name, &how).await?;
-            eprintln!("deleted storage account `{name}`; files on its host were kept");
+            say!("deleted storage account `{name}`; files on its host were kept");
             Ok(())
         }
         Args::RotateKey { name, key, force } => {
@@ -256,7 +319,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 .rotate_storage_account_key(tenant, &name, &rotate)
                 .await?;
             for warning in &rotated.warnings {
-                eprintln!("warning: {warning}");
+                say!("warning: {warning}");
             }
             context.output.record(&rotated, RECORD)
         }
@@ -295,7 +358,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             client
                 .revoke_host_token(tenant, &name, &id.to_string())
                 .await?;
-            eprintln!("revoked; a host of `{name}` that uses this token stops serving");
+            say!("revoked; a host of `{name}` that uses this token stops serving");
             Ok(())
         }
     }
@@ -315,12 +378,12 @@ fn show_token(
 ) -> Result<(), Failure> {
     match (out, context.output) {
         (Some(path), _) => {
-            eprintln!("wrote `{}`", path.display());
+            say!("wrote `{}`", path.display());
             context.output.record(&created.host_token, TOKENS)
         }
         (None, Format::Json) => context.output.record(created, TOKENS),
         (None, Format::Table) => {
-            eprintln!("token `{}`, shown this once:", created.host_token.id);
+            say!("token `{}`, shown this once:", created.host_token.id);
             write_stdout(&format!("{}\n", created.token.expose()))
         }
     }

@@ -1,10 +1,12 @@
 //! `crossrealm tenant`: the organisations that the service serves.
 
+use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, time_column};
+use crate::terminal::say;
 use clap::Subcommand;
-use crossrealm_api::{TenantCreate, TenantPolicy};
+use crossrealm_api::{Client, Page, PageQuery, RotateRealmKey, TenantCreate, TenantPolicy};
 
 /// What can be done with tenants.
 #[derive(Subcommand, Debug)]
@@ -36,6 +38,14 @@ pub(crate) enum Args {
         #[arg(long, value_name = "true|false", required = true)]
         allow_low_rids: Option<bool>,
     },
+    /// Give the tenant's realm a new key for its ticket-granting tickets; tickets of the earlier keys stay good until they end
+    RotateKey {
+        /// Name, domain or id of the tenant
+        name: String,
+        /// The earlier keys may be known to somebody: delete them now. Every ticket-granting ticket of the realm ends
+        #[arg(long)]
+        compromised: bool,
+    },
     /// List the tenants
     List,
     /// Show a tenant
@@ -47,6 +57,8 @@ pub(crate) enum Args {
     Delete {
         /// Name, domain or id of the tenant
         name: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
 }
 
@@ -55,6 +67,13 @@ const LIST: &[Column] = &[
     column("Domain", "/domain"),
     column("Realm", "/realm"),
     column("Id", "/id"),
+];
+
+const KEY: &[Column] = &[
+    column("Realm", "/realm"),
+    column("Kvno", "/kvno"),
+    time_column("EncryptsFrom", "/encrypts_from"),
+    time_column("PreviousUntil", "/previous_until"),
 ];
 
 const RECORD: &[Column] = &[
@@ -69,6 +88,37 @@ const RECORD: &[Column] = &[
     column("AllowLowRids", "/allow_low_rids"),
     time_column("CreatedAt", "/created_at"),
 ];
+
+/// What is lost with a tenant; an error where it is not deleted before other things are.
+async fn losses(client: &Client, name: &str) -> Result<Vec<String>, Failure> {
+    let tenant = client.tenant(name).await?;
+    let accounts = client.storage_accounts(name).await?.len();
+    let principals = client.service_principals(name).await?.len();
+    let trusts = client.trusts(name).await?.len();
+    if accounts + principals + trusts > 0 {
+        let failure = Failure::new(format!(
+            "`{name}` has {accounts} storage accounts, {principals} service principals and {trusts} trusts"
+        ));
+        return Err(failure.hint("delete these first"));
+    }
+    let page = PageQuery::default();
+    let users = client.users(name, &page).await?;
+    let groups = client.groups(name, &page).await?;
+    Ok(vec![
+        format!(
+            "the tenant `{}` and its realm `{}`",
+            tenant.name, tenant.realm
+        ),
+        format!("its {} users and {} groups", count(&users), count(&groups)),
+        "its administrators and their sessions, its connectors, and its events".to_owned(),
+    ])
+}
+
+/// How many records there are, as far as the first page shows.
+fn count<T>(page: &Page<T>) -> String {
+    let or_more = if page.next.is_some() { " or more" } else { "" };
+    format!("{}{or_more}", page.items.len())
+}
 
 /// Runs `crossrealm tenant`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -100,6 +150,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let tenant = client.set_tenant_policy(&name, &policy).await?;
             context.output.record(&tenant, RECORD)
         }
+        Args::RotateKey { name, compromised } => {
+            let wanted = RotateRealmKey { compromised };
+            let key = client.rotate_realm_key(&name, &wanted).await?;
+            context.output.record(&key, KEY)
+        }
         Args::List => {
             let tenants = client.tenants().await?;
             context.output.list(
@@ -109,9 +164,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             )
         }
         Args::Show { name } => context.output.record(&client.tenant(&name).await?, RECORD),
-        Args::Delete { name } => {
+        Args::Delete { name, consent } => {
+            let question = consent.question(context.output);
+            if question.is_put() && !question.is_consented(&losses(&client, &name).await?) {
+                return question.not_consented();
+            }
             client.delete_tenant(&name).await?;
-            eprintln!("deleted tenant `{name}`");
+            say!("deleted tenant `{name}`");
             Ok(())
         }
     }

@@ -3,10 +3,12 @@
 use crate::failure::Failure;
 use crate::hints;
 use crate::output::Format;
+use crate::terminal::say;
 use crossrealm_agent::error::AgentError;
 use crossrealm_agent::finding::Finding;
 use crossrealm_onprem::kerberos_server::replication::{Partner, Seen, WAIT};
 use serde::Serialize;
+use serde_json::json;
 
 /// A finding of the preflight.
 #[derive(Debug, Serialize)]
@@ -26,12 +28,6 @@ impl From<&Finding> for FindingView {
     }
 }
 
-#[derive(Serialize)]
-struct FindingsView {
-    findings: Vec<FindingView>,
-    notes: Vec<FindingView>,
-}
-
 /// Findings, as they are printed.
 pub(crate) fn finding_views(findings: &[Finding]) -> Vec<FindingView> {
     findings.iter().map(FindingView::from).collect()
@@ -41,12 +37,12 @@ pub(crate) fn finding_views(findings: &[Finding]) -> Vec<FindingView> {
 pub(crate) fn failure(error: &AgentError, format: Format) -> Failure {
     if let AgentError::Blocked(found) = error {
         for note in &found.notes {
-            eprintln!("note: {note}");
+            say!("note: {note}");
         }
-        let view = FindingsView {
-            findings: finding_views(&found.findings),
-            notes: finding_views(&found.notes),
-        };
+        let view = json!({
+            "findings": finding_views(&found.findings),
+            "notes": finding_views(&found.notes),
+        });
         if format == Format::Json
             && let Err(failure) = format.record(&view, &[])
         {
@@ -68,23 +64,23 @@ pub(crate) struct PartnerView {
 }
 
 /// The other domain controllers, as they are printed; those that do not see the change are named on stderr.
-pub(crate) fn partner_views(partners: Vec<Partner>) -> Vec<PartnerView> {
-    let views: Vec<PartnerView> = partners.into_iter().map(PartnerView::from).collect();
+pub(crate) fn partner_views(partners: &[Partner]) -> Vec<PartnerView> {
+    let views: Vec<PartnerView> = partners.iter().map(PartnerView::from).collect();
     for note in views.iter().filter_map(PartnerView::note) {
-        eprintln!("{note}");
+        say!("{note}");
     }
     views
 }
 
-impl From<Partner> for PartnerView {
-    fn from(partner: Partner) -> Self {
-        let (state, detail) = match partner.seen {
+impl From<&Partner> for PartnerView {
+    fn from(partner: &Partner) -> Self {
+        let (state, detail) = match &partner.seen {
             Seen::Same => ("same", None),
             Seen::Lags(names) => ("lags", Some(names.join("; "))),
-            Seen::Silent(reason) => ("silent", Some(reason)),
+            Seen::Silent(reason) => ("silent", Some(reason.clone())),
         };
         Self {
-            host: partner.host,
+            host: partner.host.clone(),
             state,
             detail,
         }
@@ -116,7 +112,7 @@ mod tests {
     #[test]
     fn only_controllers_that_do_not_see_the_change_are_named() {
         let of = |seen| {
-            PartnerView::from(Partner {
+            PartnerView::from(&Partner {
                 host: "dc2.corp.contoso.com".to_owned(),
                 seen,
             })

@@ -1,14 +1,16 @@
 //! `crossrealm trusted-domain-object`: the trust alone, without the Kerberos server object.
 
 use crate::commands::trust_output::{PartnerView, partner_views};
+use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::output::{Column, column};
 use crate::progress::Console;
+use crate::terminal::say;
 use clap::Subcommand;
 use crossrealm_agent::records::require_global_administrator;
-use crossrealm_agent::trust::removal;
+use crossrealm_agent::trust::removal::{self, TrustRemoved};
 use serde::Serialize;
 
 /// What can be done with the trusted domain object.
@@ -18,16 +20,17 @@ pub(crate) enum Args {
     Remove {
         #[command(flatten)]
         domain: DomainArgs,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
 }
 
 /// What is printed.
 #[derive(Debug, Serialize)]
 struct View {
-    domain: String,
+    #[serde(flatten)]
+    removed: TrustRemoved,
     realm: String,
-    removed_from_ad: bool,
-    removed_from_tenant: bool,
     replication: Vec<PartnerView>,
 }
 
@@ -41,26 +44,33 @@ const COLUMNS: &[Column] = &[
 /// Runs `crossrealm trusted-domain-object`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args {
-        Args::Remove { domain } => remove(&domain, context).await,
+        Args::Remove { domain, consent } => remove(&domain, consent, context).await,
     }
 }
 
-async fn remove(domain: &DomainArgs, context: &Context) -> Result<(), Failure> {
+async fn remove(
+    domain: &DomainArgs,
+    consent: ConsentArgs,
+    context: &Context,
+) -> Result<(), Failure> {
     let client = context.client()?;
     require_global_administrator(&client).await?;
     let tenant = client.tenant(context.tenant()?).await?;
     let credentials = domain.credentials()?;
     let target = domain.target(&credentials);
-    let removed = removal::remove(&client, &tenant, &target, &Console::new()).await?;
-    let view = View {
-        domain: removed.domain,
-        realm: tenant.realm,
-        removed_from_ad: removed.from_ad,
-        removed_from_tenant: removed.from_tenant,
-        replication: partner_views(removed.replication),
+    let question = consent.question(context.output);
+    let consent = |steps: &[String]| question.is_consented(steps);
+    let removed = removal::remove(&client, &tenant, &target, &consent, &Console::new()).await?;
+    let Some(removed) = removed else {
+        return question.not_consented();
     };
-    if !view.removed_from_ad && !view.removed_from_tenant {
-        eprintln!("nothing to remove: neither AD nor the tenant holds the trust");
+    let view = View {
+        realm: tenant.realm,
+        replication: partner_views(&removed.replication),
+        removed,
+    };
+    if !view.removed.removed_from_ad && !view.removed.removed_from_tenant {
+        say!("nothing to remove: neither AD nor the tenant holds the trust");
     }
     context.output.record(&view, COLUMNS)
 }

@@ -8,6 +8,18 @@ const ROTATION: &str = "a connector may rotate the trust key of its domain if it
 pub(crate) fn of_client_error(error: &ClientError) -> Option<String> {
     match error {
         ClientError::Refused(refusal) => of_refusal(refusal).or_else(|| error.hint()),
+        ClientError::BadUrl { .. } => Some(
+            "give it as `https://login.cloud.example`, by `--server` or `CROSSREALM_SERVER`".into(),
+        ),
+        ClientError::BadCa { .. } => Some(
+            "give the `tls/ca.pem` that `crossrealm init` wrote, by `--ca` or `CROSSREALM_CA`".into(),
+        ),
+        ClientError::Untrusted { .. } => Some(
+            "a server with a private CA is trusted by `--ca FILE` or `CROSSREALM_CA`; call it by a name its certificate holds".into(),
+        ),
+        ClientError::Unreachable { .. } => Some(
+            "check that `crossrealm serve` runs there, the name resolves to it, and no firewall is between".into(),
+        ),
         _ => error.hint(),
     }
 }
@@ -19,20 +31,28 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
     let domain = details.domain.as_deref().unwrap_or("DOMAIN");
     let text = match refusal.code {
         Code::Unauthenticated => {
-            "sign in with `crossrealm login`, or give a token by `CROSSREALM_TOKEN`; `crossrealm init` left the first one in `admin.token`"
+            "sign in with `crossrealm login`, or give a token by `--token-file FILE` or `CROSSREALM_TOKEN`: `crossrealm init` wrote the first administrator's to `admin.token`, `crossrealm connector create` makes a sync agent's, `crossrealm storage-account host-token` an SMB host's"
         }
         Code::Forbidden if details.needs_trust_rotation => ROTATION,
         Code::Forbidden => {
             "ask an administrator with that role to do it, or to give you a token with it"
         }
         Code::Overloaded => "try again in a moment",
-        Code::TenantNotFound => return list("tenant list"),
+        Code::TenantNotFound => return list("crossrealm tenant list"),
         Code::TenantNotEmpty => "delete its storage accounts, service principals and trusts first",
         Code::TrustSidMismatch | Code::DomainSidMismatch => {
             "check that the domain controller is one of the domain that was registered; a domain that was set up anew under the old name needs a new tenant"
         }
+        Code::FlatNameMismatch => {
+            return Some(format!(
+                "if AD renamed the domain, `crossrealm kerberos-server set --domain {domain}` records its new flat name"
+            ));
+        }
         Code::TrustVersionUnknown => {
             "prepare the trust again and confirm the version that it names"
+        }
+        Code::TooManyRealmKeys => {
+            "wait until the oldest has ended; keys that were stolen end at once: `crossrealm tenant rotate-key TENANT --compromised`"
         }
         Code::TrustNotActive => "run `crossrealm kerberos-server set --setup-cloud-trust`",
         Code::DomainNotFound => {
@@ -47,7 +67,7 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
         }
         Code::UserIsHybrid => "delete it in AD; the next sync deletes it here",
         Code::PrincipalAmbiguous => "name it by its UPN or SID",
-        Code::StorageAccountNotFound => return list("storage-account list"),
+        Code::StorageAccountNotFound => return list("crossrealm storage-account list"),
         Code::AccountHasShares => {
             "delete its shares first, or all of it by `--force`; files on its hosts stay either way"
         }
@@ -57,26 +77,61 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
                 "a host fetches a new key within seconds: try again when `crossrealm storage-account show {account}` shows kvno {kvno} there; a host that has not reported for a minute and a half no longer counts; `--force` rotates now, and new tickets fail there until the host has the key"
             ));
         }
-        Code::ShareNotFound | Code::GrantNotFound => {
-            return list(&format!("share list {account}"));
+        Code::TooManyAliases => "remove those that no client uses any more",
+        Code::AliasNotFound => {
+            return Some(format!(
+                "`crossrealm storage-account show {account}` shows its aliases"
+            ));
         }
-        Code::ServicePrincipalNotFound => return list("service-principal list"),
+        Code::NameReserved | Code::NameOfOtherTenant => {
+            "choose a name below the tenant's own domain or top-level names, as `crossrealm tenant show` shows them"
+        }
+        Code::NameInAdDomain => {
+            "choose a name outside AD's domains: users ask their domain controllers for names at or below those"
+        }
+        Code::NameOutsideTenant => {
+            "choose a name below the tenant's top-level names, or ask a global administrator to add it"
+        }
+        Code::AdDomainCoversName => return Some(covering(details.name.as_deref())),
+        Code::SpnOfStorageAccounts => {
+            let host = details.name.as_deref().unwrap_or("HOST");
+            return Some(format!(
+                "`crossrealm storage-account alias add ACCOUNT {host}` lets a storage account answer at this name"
+            ));
+        }
+        Code::ShareNotFound | Code::GrantNotFound => {
+            return list(&format!("crossrealm share list {account}"));
+        }
+        Code::ServicePrincipalNotFound => return list("crossrealm service-principal list"),
         Code::HostTokenNotFound => {
-            return list(&format!("storage-account host-tokens {account}"));
+            return list(&format!("crossrealm storage-account host-tokens {account}"));
         }
         Code::TooManyHostTokens => "revoke those that no host uses any more",
+        Code::HostTokenBound => {
+            return Some(format!(
+                "each host needs a token of its own: `crossrealm storage-account host-token {account} --for HOST`"
+            ));
+        }
+        Code::HostNameTaken => {
+            return Some(format!(
+                "revoke the token that the host had before: `crossrealm storage-account host-tokens {account}`, `crossrealm storage-account revoke-host-token {account} ID`"
+            ));
+        }
         Code::TooManyHosts => "hosts that are silent for a week are forgotten",
         Code::SignInRefused => {
-            "wait for the authenticator's next code; who has not enrolled yet runs `crossrealm login --enrol`; `crossrealm admin reset UPN` by another administrator lets one enrol again"
+            "wait for the authenticator's next code; an administrator of one tenant adds `--only TENANT`; who has not enrolled yet runs `crossrealm login --enrol`; `crossrealm admin reset UPN` by another administrator lets one enrol again"
         }
         Code::SignInLocked => {
             "another administrator lets the account start afresh with `crossrealm admin reset UPN`"
         }
-        Code::AdministratorNotFound => return list("admin list"),
+        Code::AdministratorAmbiguous => {
+            "name the tenant, as `crossrealm admin list` shows it: `crossrealm admin reset UPN --only TENANT`"
+        }
+        Code::AdministratorNotFound => return list("crossrealm admin list"),
         Code::LastAdministrator => {
             "let another global administrator of the installation enrol first: `crossrealm admin create UPN --role global-administrator`"
         }
-        Code::ConnectorNotFound => return list("connector list"),
+        Code::ConnectorNotFound => return list("crossrealm connector list"),
         Code::ConnectorExists => {
             return Some(format!(
                 "`crossrealm connector revoke --domain {domain}` ends it and its token; then make another"
@@ -85,7 +140,13 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
         Code::TooManyDeletions => {
             let deletions = details.deletions.unwrap_or_default();
             return Some(format!(
-                "look at `crossrealm sync plan --domain {domain}`; if it is right, run `crossrealm sync once` with `--accept-deletions {deletions}` or more"
+                "look at `crossrealm sync plan --domain {domain}`; if it is right, an administrator allows it for one run: `crossrealm sync allow-deletions {deletions} --domain {domain}`"
+            ));
+        }
+        Code::DeletionsNotAllowed => {
+            let deletions = details.deletions.unwrap_or_default();
+            return Some(format!(
+                "leave out `--accept-deletions`; an administrator allows it for one run: `crossrealm sync allow-deletions {deletions} --domain {domain}`"
             ));
         }
         Code::LeaseLost => "wait for its end; its lease ends within 300 s if it has died",
@@ -102,6 +163,7 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
         | Code::TrustNotFound
         | Code::KerberosServerNotFound
         | Code::DomainSidTaken
+        | Code::FlatNameTaken
         | Code::UserExists
         | Code::StorageAccountExists
         | Code::ShareExists
@@ -118,8 +180,18 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
     Some(text.to_owned())
 }
 
+fn covering(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!(
+            "AD would answer for `{name}`: remove the alias or service principal that has it, then register the domain"
+        ),
+        None => "an administrator of the installation must have the other tenant release the name"
+            .to_owned(),
+    }
+}
+
 fn list(command: &str) -> Option<String> {
-    Some(format!("`crossrealm {command}` shows those there are"))
+    Some(format!("`{command}` shows those there are"))
 }
 
 fn identities(lists: &str) -> Option<String> {
@@ -151,7 +223,7 @@ mod tests {
             deletions: Some(51),
             ..ErrorDetails::default()
         };
-        assert!(hint(Code::TooManyDeletions, domain()).contains("--accept-deletions 51"));
+        assert!(hint(Code::TooManyDeletions, domain()).contains("allow-deletions 51"));
         let unknown = hint(Code::DomainNotFound, domain());
         assert!(unknown.contains("kerberos-server set --domain corp.contoso.com"));
         let account = || ErrorDetails {
@@ -162,6 +234,14 @@ mod tests {
         assert!(hint(Code::ShareNotFound, account()).contains("share list acct1"));
         let lacking = hint(Code::HostLacksKey, account());
         assert!(lacking.contains("kvno 3") && lacking.contains("--force"));
+        let named = || ErrorDetails {
+            name: Some("files.contoso.com".into()),
+            ..ErrorDetails::default()
+        };
+        let smb = hint(Code::SpnOfStorageAccounts, named());
+        assert!(smb.contains("storage-account alias add ACCOUNT files.contoso.com"));
+        let covered = hint(Code::AdDomainCoversName, named());
+        assert!(covered.contains("`files.contoso.com`"));
     }
 
     #[test]

@@ -1,6 +1,14 @@
-//! The next step after a failure of the agent, in commands and options of this program.
+//! The next step after a failure, in commands and options of this program. The other crates know none of them: their errors
+//! are typed, and say what to do where that needs no command.
 
 pub(crate) mod api;
+mod onprem;
+pub(crate) mod reason;
+pub(crate) mod server;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use onprem::{of_onprem, of_scope, of_skip};
 
 use crossrealm_agent::error::AgentError;
 use crossrealm_agent::finding::Finding;
@@ -12,13 +20,13 @@ pub(crate) fn of_error(error: &AgentError) -> Option<String> {
         AgentError::Service(error) | AgentError::NotAudited { source: error, .. } => {
             return api::of_client_error(error);
         }
-        AgentError::Onprem(error) => return error.hint(),
-        AgentError::GroupPolicy(error) => return error.hint(),
-        AgentError::Lsa(error) => error.hint()?,
-        AgentError::Netlogon(error) => error.hint()?,
-        AgentError::TrustStep(error) => error.hint()?,
-        AgentError::TrustRefused(refusal) => return Some(refusal.hint()),
-        AgentError::ObjectRefused(refusal) => return Some(refusal.hint()),
+        AgentError::Onprem(error) => return of_onprem(error),
+        AgentError::GroupPolicy(error) => return onprem::of_gpo(error),
+        AgentError::Lsa(error) => onprem::of_lsa(error)?,
+        AgentError::Netlogon(error) => onprem::of_netlogon(error)?,
+        AgentError::TrustStep(error) => onprem::of_trust_step(error)?,
+        AgentError::TrustRefused(refusal) => return Some(onprem::of_trust_refusal(refusal)),
+        AgentError::ObjectRefused(refusal) => return Some(refusal.hint().to_owned()),
         AgentError::Step { source, .. } => return of_error(source),
         AgentError::MissingRight { right, .. } => {
             return Some(format!(
@@ -27,7 +35,7 @@ pub(crate) fn of_error(error: &AgentError) -> Option<String> {
         }
         AgentError::TooManyDeletions { losses, .. } => {
             return Some(format!(
-                "check it with `crossrealm sync plan`; if it is right, run `crossrealm sync once` with `--accept-deletions {losses}`"
+                "check it with `crossrealm sync plan`; if it is right, an administrator runs `crossrealm sync once` with `--accept-deletions {losses}`, or allows it to the connector for one run with `crossrealm sync allow-deletions {losses}`"
             ));
         }
         AgentError::NotGlobalAdministrator { .. } => {
@@ -44,13 +52,13 @@ pub(crate) fn of_error(error: &AgentError) -> Option<String> {
             "run it again in a few minutes; nothing was confirmed to the tenant"
         }
         AgentError::NoKeyAccepted { .. } => {
-            "an administrator sets the trust up again with `crossrealm kerberos-server set --setup-cloud-trust`"
+            "set the trust up again, as an administrator of AD and of the service, with `crossrealm kerberos-server set --setup-cloud-trust`"
         }
         AgentError::ObjectNotVisible { .. } => "run it again",
         AgentError::NoAccount(_) => {
             "give its account name (sAMAccountName), e.g. `--apply-to Workstations`"
         }
-        AgentError::Blocked(_) | AgentError::BadSid(_) => return None,
+        AgentError::Blocked(_) => return None,
     };
     Some(text.to_owned())
 }
@@ -58,8 +66,8 @@ pub(crate) fn of_error(error: &AgentError) -> Option<String> {
 /// The next step after a finding of a preflight.
 pub(crate) fn of_finding(finding: &Finding) -> Option<String> {
     let text = match finding {
-        Finding::Unreachable(error) => return error.hint(),
-        Finding::Trust(refusal) => return Some(refusal.hint()),
+        Finding::Unreachable(error) => return of_onprem(error),
+        Finding::Trust(refusal) => return Some(onprem::of_trust_refusal(refusal)),
         Finding::NotPrimary {
             primary: Some(primary),
             ..
@@ -75,7 +83,7 @@ pub(crate) fn of_finding(finding: &Finding) -> Option<String> {
         Finding::ForestLevel => "raise the forest functional level",
         Finding::DomainLevel => "raise the domain functional level",
         Finding::AccountNameTaken { .. } => {
-            "rename or delete the account if nothing uses it, else create the tenant with another flat name"
+            "rename or delete the account if nothing uses it, else create a tenant of another name: its flat name differs"
         }
         Finding::Shadowed { .. } => "take the name away where the tenant is meant: `setspn -D`",
         Finding::YoungKey { .. } => "`--force` rotates it now",

@@ -158,6 +158,43 @@ fn windows_files_hold_the_settings_and_undo_files_remove_them() {
     assert_eq!(all[parameters]["NoRevocationCheck"], 1);
 }
 
+/// F16: what somebody else wrote is kept beside what replaces it; what this command wrote is replaced.
+#[test]
+fn f16_a_file_of_somebody_else_is_kept() {
+    let cloud = Cloud::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let out = path("x.conf");
+    let write = |more: &[&str]| {
+        let args = ["client", "config", "--format", "krb5.conf", "--out"];
+        let args = [&args[..], &[out.to_str().unwrap()], more].concat();
+        let output = cloud.command(&args).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), stderr)
+    };
+    let kept = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+    for (content, name) in [
+        ("[realms]\n", "x.conf.orig1"),
+        ("[libdefaults]\n", "x.conf.orig2"),
+    ] {
+        std::fs::write(&out, content).unwrap();
+        let (code, said) = write(&[]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(
+            said.contains("kept the file that was there as") && said.contains(name),
+            "{said}"
+        );
+        assert_eq!(kept(name), content);
+    }
+    assert_eq!(write(&["--map-hosts"]).0, Some(0));
+    assert!(!path("x.conf.orig3").exists());
+    std::fs::remove_file(&out).unwrap();
+    std::fs::create_dir(&out).unwrap();
+    let (code, said) = write(&[]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("it is no regular file"), "{said}");
+}
+
 #[test]
 fn only_a_krb5_conf_of_ours_is_deleted() {
     let cloud = Cloud::start();

@@ -1,8 +1,8 @@
 //! The cloud-side commands against a running service: what they do, what they refuse, and that text and JSON hold the same values.
 
 use super::common::{Cloud, PATIENCE};
-use crossrealm_api::{IdentityChange, SyncedIdentity};
-use crossrealm_types::{IdentityKind, IdentityState};
+use crossrealm_api::IdentityChange;
+use crossrealm_types::{IdentityKind, IdentityState, SyncedIdentity};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -472,9 +472,11 @@ fn a_connector_token_is_shown_once_and_revoked() {
 /// A user or group of `corp.contoso.com`.
 fn synced(number: u32, kind: IdentityKind, name: &str) -> SyncedIdentity {
     SyncedIdentity {
-        object_guid: format!("11111111-1111-1111-1111-{number:012}"),
+        object_guid: format!("11111111-1111-1111-1111-{number:012}")
+            .parse()
+            .unwrap(),
         kind,
-        sid: format!("S-1-5-21-1-2-3-{}", 1000 + number),
+        sid: format!("S-1-5-21-1-2-3-{}", 1000 + number).parse().unwrap(),
         account_name: name.into(),
         upn: match kind {
             IdentityKind::User => format!("{name}@corp.contoso.com"),
@@ -496,9 +498,16 @@ fn a_user_is_shown_with_sources_and_group_paths() {
         identity: synced(number, kind, name),
     };
     let member = |group: u32, member: u32| IdentityChange::Members {
-        object_guid: format!("11111111-1111-1111-1111-{group:012}"),
-        add: vec![format!("11111111-1111-1111-1111-{member:012}")],
+        object_guid: format!("11111111-1111-1111-1111-{group:012}")
+            .parse()
+            .unwrap(),
+        add: vec![
+            format!("11111111-1111-1111-1111-{member:012}")
+                .parse()
+                .unwrap(),
+        ],
         remove: vec![],
+        elsewhere: None,
     };
     let result = cloud.sync(vec![
         upsert(1, IdentityKind::User, "alice"),

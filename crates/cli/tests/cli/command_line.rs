@@ -52,6 +52,28 @@ fn the_worker_process_is_a_hidden_command() {
     assert!(text.contains("serve") && !text.contains("inside"), "{text}");
 }
 
+/// F15: what the environment gives is not shown as required.
+#[test]
+fn f15_the_usage_of_an_error_is_that_of_the_help() {
+    let wrong = crossrealm_with_environment(&["share", "list"]);
+    let help = crossrealm_with_environment(&["share", "list", "--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let usage = help
+        .lines()
+        .find(|line| line.starts_with("Usage: "))
+        .unwrap();
+    assert_eq!(usage, "Usage: crossrealm share list [OPTIONS] <ACCOUNT>");
+    assert!(stderr(&wrong).contains(usage), "{}", stderr(&wrong));
+    assert_eq!(wrong.status.code(), Some(2));
+}
+
+fn crossrealm_with_environment(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crossrealm"));
+    command.env("CROSSREALM_SERVER", "https://login.cloud.example");
+    command.env("CROSSREALM_TENANT", "contoso");
+    command.args(args).output().unwrap()
+}
+
 #[test]
 fn wrong_usage_is_exit_code_2() {
     for args in [
@@ -192,10 +214,10 @@ fn init_creates_an_installation_and_a_second_init_changes_nothing() {
         dir.to_str().unwrap(),
     ];
     // A value that is wrong leaves nothing that the right one would trip over.
-    for (option, value) in [
-        ("--base-domain", "not a domain"),
-        ("--store", "mysql:x"),
-        ("--store", "sqlite:/no/such/folder/x.db"),
+    for (option, what, value) in [
+        ("--base-domain", "base domain", "not a domain"),
+        ("--store", "database URL", "mysql:x"),
+        ("--store", "database URL", "sqlite:/no/such/folder/x.db"),
     ] {
         let mut wrong = args.to_vec();
         match option {
@@ -204,7 +226,7 @@ fn init_creates_an_installation_and_a_second_init_changes_nothing() {
         }
         let output = crossrealm(&wrong);
         assert_eq!(output.status.code(), Some(1));
-        let message = format!("error: `{option} {value}` is not valid");
+        let message = format!("error: invalid {what} `{value}`: ");
         assert!(stderr(&output).contains(&message), "{}", stderr(&output));
         assert!(!dir.exists(), "{option} {value}");
     }

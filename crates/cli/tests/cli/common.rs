@@ -1,8 +1,8 @@
 //! A running service for the tests of the binary.
 
-use crossrealm_api::{
-    ApplyIdentities, ApplyIdentitiesResult, Client, IdentityChange, SecretText, SyncDomain,
-};
+use crossrealm_api::{Client, IdentityChange, SecretText, SyncDomain};
+use crossrealm_testkit::trusted_tenant::sync_run;
+use crossrealm_types::ApplyIdentitiesResult;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -64,11 +64,39 @@ impl Cloud {
         command
     }
 
+    /// The binary with these arguments, as the SMB host of an account, whose token is created once.
+    pub(crate) fn host_command(&self, account: &str, args: &[&str]) -> Command {
+        let file = self.folder.path().join(format!("{account}.token"));
+        if !file.exists() {
+            let out = file.to_str().unwrap();
+            self.ok(&["storage-account", "host-token", account, "--out", out]);
+        }
+        let token = fs::read_to_string(file).unwrap();
+        let mut command = self.command(args);
+        command.env("CROSSREALM_TOKEN", token.trim());
+        command
+    }
+
     /// Runs the binary with these arguments, which must succeed.
     pub(crate) fn ok(&self, args: &[&str]) -> Output {
         let output = self.command(args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
         output
+    }
+
+    /// A file in the folder of the installation.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("xr").join(name)
+    }
+
+    /// Stops the service in good order, so that its database is one file.
+    pub(crate) fn stop(&self) {
+        let pid = self.service.id();
+        let ended = crossrealm_programs::shell(&format!("kill -TERM {pid}")).status();
+        assert!(ended.unwrap().success());
+        until("the service has ended", || {
+            !self.path("crossrealm.db-wal").exists()
+        });
     }
 
     /// Stops the service, lets `meanwhile` happen, and starts it again.
@@ -90,17 +118,12 @@ impl Cloud {
 
     /// Writes what a sync agent of the domain `corp.contoso.com` would, so that the tenant records the domain.
     pub(crate) fn sync(&self, changes: Vec<IdentityChange>) -> ApplyIdentitiesResult {
-        let wanted = ApplyIdentities {
-            run_id: "99999999-9999-9999-9999-999999999999".into(),
-            domain: SyncDomain {
-                dns_name: "corp.contoso.com".into(),
-                flat_name: "CORP".into(),
-                sid: "S-1-5-21-1-2-3".into(),
-            },
-            changes,
-            last: true,
-            ..ApplyIdentities::default()
+        let domain = SyncDomain {
+            dns_name: "corp.contoso.com".into(),
+            flat_name: "CORP".into(),
+            sid: "S-1-5-21-1-2-3".parse().unwrap(),
         };
+        let wanted = sync_run(domain, changes);
         let client = self.client();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime

@@ -1,9 +1,15 @@
 //! The binary as a person or script meets it, alone and against a running service.
+#![allow(
+    clippy::disallowed_macros,
+    reason = "the output of tests goes to who runs them"
+)]
 
 mod client_config;
 mod cloud_commands;
 mod command_line;
 mod common;
+mod consent;
 mod postgres;
 mod sign_in;
 mod smb_host;
+mod store_faults;

@@ -23,7 +23,10 @@ impl Host {
     fn start(cloud: &Cloud) -> Self {
         let port = free_port();
         let mut child = cloud
-            .command(&["files", "serve", "--account", "acct1", "--listen"])
+            .host_command(
+                "acct1",
+                &["files", "serve", "--account", "acct1", "--listen"],
+            )
             .arg(format!("127.0.0.1:{port}"))
             .arg("--data")
             .arg(cloud.data())
@@ -156,7 +159,8 @@ fn can_run() -> bool {
 
 /// `files serve` for the account with these folders and this address.
 fn serve(cloud: &Cloud, data: &Path, listen: &str) -> Command {
-    let mut command = cloud.command(&["files", "serve", "--account", "acct1", "--listen", listen]);
+    let args = ["files", "serve", "--account", "acct1", "--listen", listen];
+    let mut command = cloud.host_command("acct1", &args);
     command.arg("--data").arg(data);
     command
 }
@@ -240,7 +244,7 @@ fn a_host_that_cannot_serve_reports_the_reason() {
     expect(
         stranger,
         &[
-            "stopped serving",
+            "does not accept this host for storage account `acct1`",
             "unknown, has ended or was revoked",
             "host-token acct1",
         ],
@@ -251,7 +255,7 @@ fn a_host_that_cannot_serve_reports_the_reason() {
     other.env("CROSSREALM_TOKEN", String::from_utf8(token).unwrap().trim());
     expect(other, &["is the host of storage account `acct2`"]);
     let no_account = cloud.command(&["files", "serve", "--account", "nosuch"]);
-    expect(no_account, &["no storage account `nosuch`"]);
+    expect(no_account, &["the token of an SMB host"]);
     let bad = cloud.command(&["files", "serve", "--account", "../../x"]);
     expect(bad, &["is not the name of a storage account"]);
     let two = ["files", "serve", "--account", "acct1", "--account", "acct2"];
@@ -346,17 +350,7 @@ fn a_host_follows_its_account_and_leaves_no_process() {
     });
 
     // A second host on the same state is refused.
-    let second = cloud
-        .command(&[
-            "files",
-            "serve",
-            "--account",
-            "acct1",
-            "--listen",
-            "127.0.0.1:1",
-        ])
-        .arg("--data")
-        .arg(cloud.data())
+    let second = serve(&cloud, &cloud.data(), "127.0.0.1:1")
         .output()
         .unwrap();
     assert_eq!(second.status.code(), Some(1));
@@ -422,4 +416,63 @@ fn a_host_follows_its_account_and_leaves_no_process() {
     cloud.ok(&["storage-account", "delete", "acct1"]);
     assert_eq!(host.child.wait().unwrap().code(), Some(1));
     assert!(share.join("precious").exists());
+}
+
+/// R3: a service that was started on another database does not know the host's token, and neither does an older or an empty
+/// one. The host serves on and keeps its copy; it ends when the installation it knows has revoked its token.
+#[test]
+fn a_host_is_not_dismissed_by_a_service_that_does_not_know_it() {
+    if !can_run() {
+        return;
+    }
+    let mut cloud = Cloud::start();
+    let mut host = Host::start(&cloud);
+    let copy = state(&cloud, "last-state.sealed");
+    until("the state is cached", || copy.exists());
+    // Another installation's database under the same certificate: the master key goes with the database.
+    let files = ["crossrealm.db", "master.key"];
+    let other = Cloud::start();
+    other.stop();
+    let aside = |cloud: &Cloud, name: &str| cloud.path(&format!("{name}.aside"));
+    cloud.away(|cloud| {
+        // The service was killed: its write-ahead log goes with its database.
+        fs::rename(cloud.path("crossrealm.db-wal"), aside(cloud, "wal")).unwrap();
+        let _ = fs::remove_file(cloud.path("crossrealm.db-shm"));
+        for name in files {
+            fs::rename(cloud.path(name), aside(cloud, name)).unwrap();
+            fs::copy(other.path(name), cloud.path(name)).unwrap();
+        }
+    });
+    // Far more than the two answers that end a host.
+    std::thread::sleep(std::time::Duration::from_secs(10));
+    assert!(host.child.try_wait().unwrap().is_none(), "it was dismissed");
+    assert!(copy.exists() && reachable(host.port));
+    // It also starts with its copy.
+    host.child.kill().unwrap();
+    host.child.wait().unwrap();
+    let mut host = Host::start(&cloud);
+    let conf = state(&cloud, "smb.conf");
+    cloud.away(|cloud| {
+        for name in files {
+            fs::rename(aside(cloud, name), cloud.path(name)).unwrap();
+        }
+        let _ = fs::remove_file(cloud.path("crossrealm.db-shm"));
+        fs::rename(aside(cloud, "wal"), cloud.path("crossrealm.db-wal")).unwrap();
+    });
+    cloud.ok(&["share", "create", "acct1/afterwards"]);
+    until("the host follows its service again", || {
+        sections(&conf).contains(&"[afterwards]".to_owned())
+    });
+    let revoked = cloud.client();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let tokens = revoked.host_tokens("contoso", "acct1").await.unwrap();
+        let id = tokens[0].id.to_string();
+        revoked
+            .revoke_host_token("contoso", "acct1", &id)
+            .await
+            .unwrap();
+    });
+    assert_eq!(host.child.wait().unwrap().code(), Some(1));
+    assert!(!copy.exists());
 }

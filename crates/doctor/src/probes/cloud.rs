@@ -14,7 +14,7 @@ use crossrealm_os::clock::now_s;
 const EXPIRES_SOON_S: i64 = 21 * 24 * 3600;
 
 /// Whether the service and the tenant are known.
-pub(super) fn settings(facts: &Facts<'_>) -> Finding {
+pub(super) fn settings(facts: &Facts) -> Finding {
     let service = match &facts.service {
         Some(service) => service,
         None if facts.options.server.is_some() => {
@@ -35,7 +35,7 @@ pub(super) fn settings(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the environment sets a web proxy that would be used for the service.
-pub(super) fn stray_proxy(facts: &Facts<'_>) -> Finding {
+pub(super) fn stray_proxy(facts: &Facts) -> Finding {
     let service = need!(&facts.service, "the service is not known");
     let variable = |name: &str| {
         let upper = name.to_uppercase();
@@ -78,7 +78,7 @@ pub(super) fn stray_proxy(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the service's name resolves.
-pub(super) async fn dns_login(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn dns_login(facts: &mut Facts) -> Finding {
     let service = need!(&facts.service, "the service is not known");
     match resolve(&service.host, service.port).await {
         Ok(address) => {
@@ -91,7 +91,7 @@ pub(super) async fn dns_login(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether the service's port answers.
-pub(super) async fn port_login(facts: &Facts<'_>) -> Finding {
+pub(super) async fn port_login(facts: &Facts) -> Finding {
     let address = need!(facts.service_address, "the service's address is not known");
     match connect(address).await {
         Ok(()) => passed(format!("TCP {address} answers")),
@@ -100,7 +100,7 @@ pub(super) async fn port_login(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the service's certificate is trusted and valid for its name, and when it expires.
-pub(super) async fn tls_login(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn tls_login(facts: &mut Facts) -> Finding {
     let (server, whose) = match facts.https_server() {
         Ok(server) => server,
         Err(error @ ProbeError::NoServiceAddress) => return skipped(error.to_string()),
@@ -127,14 +127,14 @@ pub(super) async fn tls_login(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether the clocks agree.
-pub(super) async fn clock_cloud(facts: &Facts<'_>) -> Finding {
+pub(super) async fn clock_cloud(facts: &Facts) -> Finding {
     let response = try_or_fail!(healthz(facts).await);
     let date = need!(response.date, "the service's response has no date");
     skew("the cloud's clock", date - now_s())
 }
 
 /// Whether the service reports that its database answers.
-pub(super) async fn service_health(facts: &Facts<'_>) -> Finding {
+pub(super) async fn service_health(facts: &Facts) -> Finding {
     match healthz(facts).await {
         Ok(response) if response.status == 200 => passed("the service reports that it is healthy"),
         Ok(response) => failed(format!(
@@ -146,7 +146,7 @@ pub(super) async fn service_health(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the API accepts the token.
-pub(super) async fn api_token(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn api_token(facts: &mut Facts) -> Finding {
     let client = need!(
         facts.api_client(),
         "no token was given; with `--token-file FILE` the tenant's records are compared"
@@ -163,7 +163,7 @@ pub(super) async fn api_token(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether the tenant exists.
-pub(super) async fn tenant(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn tenant(facts: &mut Facts) -> Finding {
     let client = need!(&facts.client, "there is no token");
     let name = need!(facts.tenant_name(), "no tenant is given");
     match client.client_config(&name).await {
@@ -182,6 +182,6 @@ pub(super) async fn tenant(facts: &mut Facts<'_>) -> Finding {
     }
 }
 
-async fn healthz(facts: &Facts<'_>) -> Result<Response, ProbeError> {
+async fn healthz(facts: &Facts) -> Result<Response, ProbeError> {
     facts.https_server()?.0.get("/healthz").await
 }

@@ -1,8 +1,9 @@
 //! The domain controller, and the objects in AD: every user of the domain can read all of them.
 
 use super::clock::skew;
+use crate::error::ProbeError;
 use crate::facts::{DirectoryTrust, Facts, NO_DIRECTORY, NO_SHARE};
-use crate::finding::{Finding, failed, failed_with, need, passed, skipped, try_or_fail};
+use crate::finding::{Finding, failed, failed_with, need, passed, quoted, skipped, try_or_fail};
 use crate::net::{connect, resolve};
 use crossrealm_krb::client::{AsExchange, ClientStep, Secret};
 use crossrealm_krb::messages::{self, KrbError, name_type};
@@ -11,8 +12,8 @@ use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::dc::{self, Choice, DomainController};
 use crossrealm_onprem::error::OnpremError;
 use crossrealm_onprem::kdc;
-use crossrealm_onprem::kerberos_server::preflight;
-use crossrealm_onprem::ldap::{Entry, Filter, Ldap, Search};
+use crossrealm_onprem::kerberos_server::{self, preflight};
+use crossrealm_onprem::ldap::{self, Entry, Filter, Search};
 use crossrealm_onprem::lsa::{
     ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, ENCTYPES_AES, TYPE_UPLEVEL,
 };
@@ -31,7 +32,7 @@ const MAX_RECORDS: usize = 4000;
 const IN_CLOUD: &str = "this computer is in the cloud, which does not connect to AD";
 
 /// Whether a domain controller is found.
-pub(super) async fn dns_dc(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn dns_dc(facts: &mut Facts) -> Finding {
     if facts.is_in_the_cloud() && facts.options.dc.is_none() {
         return skipped(IN_CLOUD);
     }
@@ -68,7 +69,7 @@ pub(super) async fn dns_dc(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether one of its ports answers. Without `--domain` this is not an administration host, and only needs Kerberos.
-pub(super) async fn port_dc(facts: &mut Facts<'_>, port: u16) -> Finding {
+pub(super) async fn port_dc(facts: &mut Facts, port: u16) -> Finding {
     let (host, address) = need!(facts.dc.clone(), "no domain controller is known");
     match connect(SocketAddr::new(address, port)).await {
         Ok(()) => {
@@ -85,7 +86,7 @@ pub(super) async fn port_dc(facts: &mut Facts<'_>, port: u16) -> Finding {
 }
 
 /// Whether the clocks agree: every error reply of a KDC contains its time (RFC 4120 §5.9.1).
-pub(super) async fn clock_dc(facts: &Facts<'_>) -> Finding {
+pub(super) async fn clock_dc(facts: &Facts) -> Finding {
     let (host, address) = need!(facts.dc.clone(), "no domain controller is known");
     let realm = need!(facts.domain(), "no domain is known").to_uppercase();
     let name = facts
@@ -94,33 +95,27 @@ pub(super) async fn clock_dc(facts: &Facts<'_>) -> Finding {
         .and_then(|cache| cache.principal.components().first().cloned());
     let name = name.unwrap_or_else(|| "crossrealm-doctor".to_owned());
     let exchange = async {
-        let client = Principal::new(name_type::PRINCIPAL, [name], &realm)
-            .map_err(|error| error.to_string())?;
+        let client = Principal::new(name_type::PRINCIPAL, [name], &realm);
+        let client = client.map_err(ProbeError::other)?;
         let mut request = AsExchange::new(client, Secret::Password(Zeroizing::new(String::new())));
-        let step = request
-            .begin(since_epoch(), &mut OsRandom)
-            .map_err(|error| error.to_string())?;
-        let ClientStep::Send(request) = step else {
-            return Err("no request was made".to_owned());
+        let step = request.begin(since_epoch(), &mut OsRandom);
+        let ClientStep::Send(request) = step.map_err(ProbeError::other)? else {
+            return Err(ProbeError::other("no request was made"));
         };
         let address = SocketAddr::new(address, KERBEROS);
-        kdc::ask_one(&host, address, &request.message)
-            .await
-            .map_err(|error| error.to_string())
+        let reply = kdc::ask_one(&host, address, &request.message).await;
+        reply.map_err(ProbeError::other)
     };
-    match exchange.await {
-        Err(error) => failed(error),
-        Ok(reply) => match messages::decode::<KrbError>(&reply) {
-            Ok(error) => skew("the domain controller's clock", error.stime.0 - now_s()),
-            Err(_) => skipped("its reply contains no time"),
-        },
+    match messages::decode::<KrbError>(&try_or_fail!(exchange.await)) {
+        Ok(error) => skew("the domain controller's clock", error.stime.0 - now_s()),
+        Err(_) => skipped("its reply contains no time"),
     }
 }
 
 /// The domain's functional level, which the rootDSE shows to anonymous clients.
-pub(super) async fn functional_level(facts: &Facts<'_>) -> Finding {
+pub(super) async fn functional_level(facts: &Facts) -> Finding {
     let (host, _) = need!(facts.dc.clone(), "no domain controller is known");
-    if !facts.dc_ports.contains(&dc::LDAP_PORT) {
+    if !facts.dc_ports.contains(&ldap::PORT) {
         return skipped("LDAP does not answer");
     }
     let domain = need!(facts.domain(), "no domain is known");
@@ -149,9 +144,9 @@ pub(super) async fn functional_level(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether AD can be read, with the given credentials or the current tickets.
-pub(super) async fn directory(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn directory(facts: &mut Facts) -> Finding {
     let (host, _) = need!(facts.dc.clone(), "no domain controller is known");
-    if !facts.dc_ports.contains(&dc::LDAP_PORT) {
+    if !facts.dc_ports.contains(&ldap::PORT) {
         return skipped("LDAP does not answer");
     }
     let domain = need!(facts.domain(), "no domain is known");
@@ -169,14 +164,12 @@ pub(super) async fn directory(facts: &mut Facts<'_>) -> Finding {
     let session = match Session::open(&domain, &Choice::Named(host), credentials).await {
         Ok(session) => session,
         Err(error) => {
-            let next = error
-                .hint()
-                .unwrap_or_else(|| "check the credentials".to_owned());
+            let next = error.hint().unwrap_or("check the credentials");
             return failed_with(error, next);
         }
     };
     let seen = format!("`{}` reads `{}`", session.client(), session.dc().host);
-    let ldap = Ldap::connect(&session).await;
+    let ldap = session.ldap().await;
     facts.session = Some(session);
     match ldap {
         Ok(ldap) => {
@@ -192,7 +185,7 @@ pub(super) async fn directory(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether AD has a trusted domain object of the tenant's realm, of the right kind and with the tenant's SID.
-pub(super) async fn tdo(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn tdo(facts: &mut Facts) -> Finding {
     let realm = need!(facts.realm.clone(), "the tenant's realm is not known");
     let ldap = need!(facts.ldap.as_mut(), NO_DIRECTORY);
     let root = facts.session.as_ref().map(|session| &session.dc().root_dse);
@@ -213,19 +206,15 @@ pub(super) async fn tdo(facts: &mut Facts<'_>) -> Finding {
     ];
     let search = Search::subtree(&base, filter, &attributes);
     let found = try_or_fail!(ldap.search(&search).await);
+    let microsoft = try_or_fail!(kerberos_server::microsoft_account(ldap).await);
     let trusts = found.iter().map(trust);
     let (own, others): (Vec<_>, Vec<_>) =
         trusts.partition(|trust| trust.partner.eq_ignore_ascii_case(&realm));
-    let other_names: Vec<String> = others
-        .iter()
-        .map(|trust| format!("`{}`", trust.partner))
-        .collect();
     facts.other_trusts = others;
     let Some(own) = own.into_iter().next() else {
-        let others = if other_names.is_empty() {
-            "none".to_owned()
-        } else {
-            other_names.join(", ")
+        let others = match facts.other_trusts.as_slice() {
+            [] => "none".to_owned(),
+            others => quoted(others.iter().map(|trust| &trust.partner)),
         };
         return failed(format!(
             "AD has no trust with `{realm}`; its trusts: {others}"
@@ -243,14 +232,22 @@ pub(super) async fn tdo(facts: &mut Facts<'_>) -> Finding {
     match (wanted, sid) {
         (Some(wanted), sid) if sid.as_ref() != Some(&wanted) => failed(format!(
             "the trust with `{realm}` is of another tenant: its SID is {}, the tenant's is {wanted}",
-            sid.as_deref().unwrap_or("not set")
+            sid.map_or_else(|| "not set".to_owned(), |sid| sid.to_string())
         )),
-        _ => passed(format!("inbound, forest-transitive, with `{realm}`")),
+        _ => {
+            let beside = microsoft.map(|dn| {
+                format!("; `{dn}` belongs to Microsoft Entra Kerberos and is never changed")
+            });
+            let beside = beside.unwrap_or_default();
+            passed(format!(
+                "inbound, forest-transitive, with `{realm}`{beside}"
+            ))
+        }
     }
 }
 
 /// Whether the trust allows AES.
-pub(super) fn tdo_etypes(facts: &Facts<'_>) -> Finding {
+pub(super) fn tdo_etypes(facts: &Facts) -> Finding {
     let tdo = need!(&facts.tdo, NO_DIRECTORY);
     match tdo.enctypes {
         0 => failed("`msDS-SupportedEncryptionTypes` of the trust is not set, which means RC4"),
@@ -262,7 +259,7 @@ pub(super) fn tdo_etypes(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the trust's top-level names cover the hosts, and are enabled.
-pub(super) fn top_level_names(facts: &Facts<'_>) -> Finding {
+pub(super) fn top_level_names(facts: &Facts) -> Finding {
     let tdo = need!(&facts.tdo, NO_DIRECTORY);
     let wanted = facts.wanted_names();
     if wanted.is_empty() {
@@ -275,11 +272,7 @@ pub(super) fn top_level_names(facts: &Facts<'_>) -> Finding {
             .realm_of(host)
             .is_some_and(|value| value.value.eq_ignore_ascii_case(realm))
     };
-    let names: Vec<String> = tdo
-        .names
-        .iter()
-        .map(|(name, _)| format!("`{name}`"))
-        .collect();
+    let names = quoted(tdo.names.iter().map(|(name, _)| name));
     for host in &wanted {
         let covering: Vec<_> = tdo
             .names
@@ -290,8 +283,7 @@ pub(super) fn top_level_names(facts: &Facts<'_>) -> Finding {
             [] if mapped(host) => {}
             [] => {
                 return failed(format!(
-                    "`{host}` is below none of the trust's top-level names ({})",
-                    names.join(", ")
+                    "`{host}` is below none of the trust's top-level names ({names})"
                 ));
             }
             all if all.iter().all(|(_, flags)| *flags != 0) => {
@@ -300,15 +292,11 @@ pub(super) fn top_level_names(facts: &Facts<'_>) -> Finding {
             _ => {}
         }
     }
-    passed(format!(
-        "{} covers `{}`",
-        names.join(", "),
-        wanted.join("`, `")
-    ))
+    passed(format!("{names} covers {}", quoted(&wanted)))
 }
 
 /// Whether another trust claims a name that overlaps the tenant's.
-pub(super) fn collisions(facts: &Facts<'_>) -> Finding {
+pub(super) fn collisions(facts: &Facts) -> Finding {
     let tdo = need!(&facts.tdo, NO_DIRECTORY);
     for other in &facts.other_trusts {
         for (name, _) in &other.names {
@@ -327,7 +315,7 @@ pub(super) fn collisions(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether a service principal name in AD takes precedence over the share.
-pub(super) async fn spn_shadow(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn spn_shadow(facts: &mut Facts) -> Finding {
     let wanted = facts.wanted_names();
     let ldap = need!(facts.ldap.as_mut(), NO_DIRECTORY);
     if wanted.is_empty() {
@@ -337,8 +325,8 @@ pub(super) async fn spn_shadow(facts: &mut Facts<'_>) -> Finding {
         Err(error) => failed(error),
         Ok(found) => match found.first() {
             None => passed(format!(
-                "no service principal name in AD covers `{}`",
-                wanted.join("`, `")
+                "no service principal name in AD covers {}",
+                quoted(&wanted)
             )),
             Some(first) => failed_with(
                 format!(
@@ -357,7 +345,7 @@ fn trust(entry: &Entry) -> DirectoryTrust {
     DirectoryTrust {
         partner: text("trustPartner"),
         flat_name: text("flatName"),
-        sid: entry.sid("securityIdentifier").map(|sid| sid.to_string()),
+        sid: entry.sid("securityIdentifier"),
         kind: (
             number("trustDirection"),
             number("trustType"),

@@ -12,7 +12,7 @@ use crate::facts::Facts;
 use crate::finding::{Finding, failed};
 
 /// Runs the probe of a check.
-pub(crate) async fn run(id: &str, facts: &mut Facts<'_>) -> Finding {
+pub(crate) async fn run(id: &str, facts: &mut Facts) -> Finding {
     match id {
         "settings" => cloud::settings(facts),
         "stray-proxy" => cloud::stray_proxy(facts),
@@ -49,7 +49,7 @@ pub(crate) async fn run(id: &str, facts: &mut Facts<'_>) -> Finding {
         "trust-keys" => records::trust_keys(facts).await,
         "sync" => records::sync(facts).await,
         "user-synced" => records::user_synced(facts).await,
-        "user-enabled" => records::user_enabled(facts),
+        "user-enabled" => records::user_enabled(facts).await,
         "user-sid" => records::user_sid(facts).await,
         "group-count" => records::group_count(facts),
         "storage-account" => records::storage_account(facts).await,

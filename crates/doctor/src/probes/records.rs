@@ -1,12 +1,16 @@
 //! The tenant's records: trust, sync, user, account, role, SMB hosts. They need a token.
 
 use crate::facts::{Facts, NO_DIRECTORY, NO_RECORDS, NO_SHARE, NO_USER};
-use crate::finding::{Failed, Finding, failed, failed_with, need, passed, skipped, try_or_fail};
+use crate::finding::{
+    Failed, Finding, failed, failed_with, need, passed, quoted, skipped, try_or_fail,
+};
 use crossrealm_api::{ClientError, Code, ShareAccessQuery};
-use crossrealm_onprem::ldap::{Filter, Search};
+use crossrealm_onprem::ldap::{Entry, Filter, Search};
 use crossrealm_onprem::trust::is_at_or_below;
 use crossrealm_os::clock::now_s;
-use crossrealm_types::{IdentitySource, IdentityState, TrustKeyState, TrustState};
+use crossrealm_types::{
+    IdentitySource, IdentityState, Sid, SyncFailure, TrustKeyState, TrustState,
+};
 
 /// The most groups in a ticket.
 const MAX_GROUPS: usize = 1010;
@@ -16,7 +20,7 @@ const SKEW_S: i64 = 300;
 const STALE_S: i64 = 24 * 3600;
 
 /// The finding of a failed API call: skipped, where the token's role does not permit it.
-fn api_error(error: &ClientError) -> Finding {
+fn api_error(error: ClientError) -> Finding {
     match error.code() {
         Some(Code::Forbidden) => skipped("the token's role does not permit this request"),
         _ => Finding::Failed(Failed {
@@ -24,19 +28,16 @@ fn api_error(error: &ClientError) -> Finding {
             next: error
                 .hint()
                 .or_else(|| Some("look at the log of `crossrealm serve`".to_owned())),
-            refusal: error.refusal().cloned(),
+            refusal: error.refusal().cloned().map(Box::new),
             ..Failed::default()
         }),
     }
 }
 
 /// Whether the tenant holds a confirmed key of the trust with the domain.
-pub(super) async fn trust_record(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn trust_record(facts: &mut Facts) -> Finding {
     let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
-    let trusts = match client.trusts(&tenant).await {
-        Ok(trusts) => trusts,
-        Err(error) => return api_error(&error),
-    };
+    let trusts = try_or_fail!(client.trusts(&tenant).await, api_error);
     let domain = facts.domain();
     // A child domain uses the trust of its forest's root.
     let covers = |trust_domain: &str| {
@@ -45,62 +46,35 @@ pub(super) async fn trust_record(facts: &mut Facts<'_>) -> Finding {
             .is_none_or(|domain| is_at_or_below(domain, trust_domain))
     };
     let Some(trust) = trusts.iter().find(|trust| covers(&trust.domain)) else {
+        let domain = domain.as_deref().unwrap_or("any domain");
+        return failed(format!("the tenant has no trust with `{domain}`"));
+    };
+    let (domain, keys) = (&trust.domain, &trust.keys);
+    if trust.state == TrustState::Pending {
         return failed(format!(
-            "the tenant has no trust with `{}`",
-            domain.unwrap_or_else(|| "any domain".to_owned())
+            "the set-up of the trust with `{domain}` is incomplete"
         ));
-    };
-    let pending = trust
-        .keys
-        .iter()
-        .any(|key| key.state == TrustKeyState::Pending);
-    let seen = match (trust.state, pending) {
-        (TrustState::Pending, _) => {
-            return failed(format!(
-                "the set-up of the trust with `{}` is incomplete",
-                trust.domain
-            ));
-        }
-        (TrustState::Active, true) => {
-            return failed(format!(
-                "a rotation of the key of `{}` is incomplete",
-                trust.domain
-            ));
-        }
-        (TrustState::Active, false) => trust.keys.first().map(|key| key.version),
-    };
-    let last_used = trust
-        .keys
-        .iter()
-        .filter(|key| key.last_seen_at.is_some())
-        .max_by_key(|key| key.last_seen_at);
-    let used = match last_used {
+    }
+    if keys.iter().any(|key| key.state == TrustKeyState::Pending) {
+        return failed(format!("a rotation of the key of `{domain}` is incomplete"));
+    }
+    let used = keys.iter().filter(|key| key.last_seen_at.is_some());
+    let used = match used.max_by_key(|key| key.last_seen_at) {
         Some(key) => format!("the last referral used version {}", key.version),
         None => "no referral has arrived yet".to_owned(),
     };
-    let seen = format!(
-        "version {} of the key of `{}` is current; {used}",
-        seen.unwrap_or_default(),
-        trust.domain
-    );
+    let version = keys.first().map_or(0, |key| key.version);
+    let seen = format!("version {version} of the key of `{domain}` is current; {used}");
     facts.trust = Some(trust.clone());
     passed(seen)
 }
 
 /// Whether AD's key was set when the tenant created its current one: AD never discloses the key itself.
-pub(super) async fn trust_keys(facts: &mut Facts<'_>) -> Finding {
-    let current = facts.trust.as_ref().and_then(|trust| {
-        trust
-            .keys
-            .iter()
-            .find(|key| key.state == TrustKeyState::Current)
-            .cloned()
-    });
-    let current = need!(current, NO_RECORDS);
-    let flat_name = need!(
-        facts.tdo.as_ref().map(|tdo| tdo.flat_name.clone()),
-        NO_DIRECTORY
-    );
+pub(super) async fn trust_keys(facts: &mut Facts) -> Finding {
+    let mut keys = facts.trust.iter().flat_map(|trust| &trust.keys);
+    let current = keys.find(|key| key.state == TrustKeyState::Current);
+    let current = need!(current.cloned(), NO_RECORDS);
+    let flat_name = need!(&facts.tdo, NO_DIRECTORY).flat_name.clone();
     let ldap = need!(facts.ldap.as_mut(), NO_DIRECTORY);
     let base = ldap.base().to_owned();
     let filter = Filter::Equality("sAMAccountName".to_owned(), format!("{flat_name}$"));
@@ -131,34 +105,37 @@ pub(super) async fn trust_keys(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether the domain is synchronized, and how long ago.
-pub(super) async fn sync(facts: &Facts<'_>) -> Finding {
+pub(super) async fn sync(facts: &Facts) -> Finding {
     let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
     let domain = need!(facts.domain(), "no domain is known; give `--domain DOMAIN`");
-    match client.sync_state(&tenant, &domain).await {
-        Ok(state) => match state.last_success_at {
-            None => failed(format!("`{domain}` was never synchronized")),
-            Some(at) => {
-                let ago = span(now_s() - at);
-                let old = if now_s() - at > STALE_S {
-                    ": later changes in AD are missing"
-                } else {
-                    ""
-                };
-                passed(format!(
-                    "{} users and {} groups of `{domain}`, {ago} ago{old}",
-                    state.users, state.groups
-                ))
-            }
-        },
+    let state = match client.sync_state(&tenant, &domain).await {
         Err(error) if error.code() == Some(Code::DomainNotFound) => {
-            failed(format!("the tenant has no domain `{domain}`"))
+            return failed(format!("the tenant has no domain `{domain}`"));
         }
-        Err(error) => api_error(&error),
+        state => try_or_fail!(state, api_error),
+    };
+    let Some(at) = state.last_success_at else {
+        return failed(format!("`{domain}` was never synchronized"));
+    };
+    if let Some(exceeding) = exceeding(&state.failures) {
+        return failed_with(
+            exceeding,
+            "correct these objects in AD, then: crossrealm sync once",
+        );
     }
+    let (users, groups, age_s) = (state.users, state.groups, now_s() - at);
+    let old = match age_s > STALE_S {
+        true => ": later changes in AD are missing",
+        false => "",
+    };
+    let ago = span(age_s);
+    passed(format!(
+        "{users} users and {groups} groups of `{domain}`, {ago} ago{old}"
+    ))
 }
 
 /// Whether the tenant has the user, as a user of AD.
-pub(super) async fn user_synced(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn user_synced(facts: &mut Facts) -> Finding {
     let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
     let name = need!(facts.user_name(), NO_USER);
     let mut found = client.user(&tenant, &name).await;
@@ -187,16 +164,22 @@ pub(super) async fn user_synced(facts: &mut Facts<'_>) -> Finding {
         Err(error) if error.code() == Some(Code::UserNotFound) => {
             failed(format!("the tenant has no user `{name}`"))
         }
-        Err(error) => api_error(&error),
+        Err(error) => api_error(error),
     }
 }
 
-/// Whether the user is enabled.
-pub(super) fn user_enabled(facts: &Facts<'_>) -> Finding {
-    let details = need!(&facts.user, facts.why_no_user());
+/// Whether the user is enabled, in AD too where that can be read.
+pub(super) async fn user_enabled(facts: &mut Facts) -> Finding {
+    let details = need!(&facts.user, facts.why_no_user()).clone();
     let upn = &details.user.upn;
     match details.user.state {
-        IdentityState::Enabled => passed(format!("`{upn}` is enabled")),
+        IdentityState::Enabled => match disabled_in_ad(facts, &details.user.sid).await {
+            Some(why) => failed_with(
+                format!("`{upn}` {why} in AD, and is still enabled in the tenant"),
+                "crossrealm sync once; if it refuses the user, `crossrealm sync status --domain DOMAIN` names the reason",
+            ),
+            None => passed(format!("`{upn}` is enabled")),
+        },
         IdentityState::Deleted => failed_with(
             format!("`{upn}` was deleted"),
             "restore the user in AD, then: crossrealm sync once",
@@ -211,27 +194,54 @@ pub(super) fn user_enabled(facts: &Facts<'_>) -> Finding {
     }
 }
 
+/// Why the user with this SID may not sign in to AD; `None` if they may, or if that cannot be read.
+async fn disabled_in_ad(facts: &mut Facts, sid: &Sid) -> Option<&'static str> {
+    let ldap = facts.ldap.as_mut()?;
+    let base = ldap.base().to_owned();
+    let filter = Filter::Equality("objectSid".to_owned(), sid.to_string());
+    let search = Search::subtree(&base, filter, &["userAccountControl", "accountExpires"]);
+    let found = ldap.search(&search).await.ok()?;
+    why_disabled(found.first()?, now_s())
+}
+
+/// Why AD refuses the user of an entry at a time, [MS-ADTS] 2.2.16 and 2.3.
+fn why_disabled(entry: &Entry, now_s: i64) -> Option<&'static str> {
+    const ACCOUNT_DISABLED: u32 = 2;
+    let control = entry.flags("userAccountControl").unwrap_or_default();
+    if control & ACCOUNT_DISABLED != 0 {
+        return Some("is disabled");
+    }
+    let expires_at = entry.file_time("accountExpires");
+    expires_at
+        .is_some_and(|at| at <= now_s)
+        .then_some("has expired")
+}
+
+/// The names of those that the tenant may grant more than AD does.
+fn exceeding(failures: &[SyncFailure]) -> Option<String> {
+    let names = failures.iter().filter(|one| one.exceeds);
+    let names: Vec<String> = names
+        .map(|one| format!("`{}` ({})", one.name, one.reason))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the tenant may grant more than AD, whose values cannot be read, to {}",
+            names.join(", ")
+        )
+    })
+}
+
 /// Whether the name has the same SID in AD and in the tenant, and that SID the same user.
-pub(super) async fn user_sid(facts: &mut Facts<'_>) -> Finding {
-    let user = need!(
-        facts.user.as_ref().map(|details| details.user.clone()),
-        facts.why_no_user()
-    );
-    let (client, tenant) = need!(
-        facts
-            .tenant_api()
-            .map(|(client, tenant)| (client.clone(), tenant)),
-        NO_RECORDS
-    );
+pub(super) async fn user_sid(facts: &mut Facts) -> Finding {
+    let user = need!(&facts.user, facts.why_no_user()).user.clone();
+    let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
+    let client = client.clone();
     let ldap = need!(facts.ldap.as_mut(), NO_DIRECTORY);
     let base = ldap.base().to_owned();
     let filter = Filter::Equality("sAMAccountName".to_owned(), user.account_name.clone());
     let search = Search::subtree(&base, filter, &["objectSid"]);
     let found = try_or_fail!(ldap.search(&search).await);
-    let in_ad = found
-        .first()
-        .and_then(|entry| entry.sid("objectSid"))
-        .map(|sid| sid.to_string());
+    let in_ad = found.first().and_then(|entry| entry.sid("objectSid"));
     match in_ad {
         None => {
             return failed(format!(
@@ -247,7 +257,7 @@ pub(super) async fn user_sid(facts: &mut Facts<'_>) -> Finding {
         }
         Some(_) => {}
     }
-    match client.user(&tenant, &user.sid).await {
+    match client.user(&tenant, &user.sid.to_string()).await {
         Ok(back) if back.user.upn == user.upn => passed(format!(
             "`{}` is {} in AD and in the tenant",
             user.account_name, user.sid
@@ -256,12 +266,12 @@ pub(super) async fn user_sid(facts: &mut Facts<'_>) -> Finding {
             "{} is `{}` in the tenant, not `{}`",
             user.sid, back.user.upn, user.upn
         )),
-        Err(error) => api_error(&error),
+        Err(error) => api_error(error),
     }
 }
 
 /// Whether the user's groups fit into a ticket.
-pub(super) fn group_count(facts: &Facts<'_>) -> Finding {
+pub(super) fn group_count(facts: &Facts) -> Finding {
     let details = need!(&facts.user, facts.why_no_user());
     let count = details.effective_groups.len();
     match count {
@@ -274,7 +284,7 @@ pub(super) fn group_count(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the storage account and the share exist.
-pub(super) async fn storage_account(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn storage_account(facts: &mut Facts) -> Finding {
     let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
     let Some(wanted) = &facts.options.share else {
         return match client.storage_accounts(&tenant).await {
@@ -282,14 +292,8 @@ pub(super) async fn storage_account(facts: &mut Facts<'_>) -> Finding {
                 "the tenant has none",
                 "crossrealm storage-account create NAME",
             ),
-            Ok(accounts) => {
-                let names: Vec<String> = accounts
-                    .iter()
-                    .map(|account| format!("`{}`", account.name))
-                    .collect();
-                passed(names.join(", "))
-            }
-            Err(error) => api_error(&error),
+            Ok(accounts) => passed(quoted(accounts.iter().map(|account| &account.name))),
+            Err(error) => api_error(error),
         };
     };
     let account = match client.storage_account(&tenant, &wanted.account).await {
@@ -297,7 +301,7 @@ pub(super) async fn storage_account(facts: &mut Facts<'_>) -> Finding {
         Err(error) if error.code() == Some(Code::StorageAccountNotFound) => {
             return failed(error);
         }
-        Err(error) => return api_error(&error),
+        Err(error) => return api_error(error),
     };
     let share = client.share(&tenant, &wanted.account, &wanted.name).await;
     let seen = format!("`{}` at `{}`", account.name, account.host);
@@ -308,66 +312,45 @@ pub(super) async fn storage_account(facts: &mut Facts<'_>) -> Finding {
         .clone()
         .unwrap_or_else(|| account.host.clone());
     let is_known = names.clone().any(|name| name.eq_ignore_ascii_case(&alias));
-    let known: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    let known = quoted(names);
     facts.account = Some(account);
     if !is_known {
         return failed_with(
-            format!(
-                "the account answers to {}, not to `{alias}`",
-                known.join(", ")
-            ),
+            format!("the account answers to {known}, not to `{alias}`"),
             format!("use one of them, or create the account again with `--alias {alias}`"),
         );
     }
     match share {
         Ok(_) => passed(seen),
         Err(error) if error.code() == Some(Code::ShareNotFound) => failed(error),
-        Err(error) => api_error(&error),
+        Err(error) => api_error(error),
     }
 }
 
 /// Whether the user has a role on the share.
-pub(super) async fn role(facts: &Facts<'_>) -> Finding {
+pub(super) async fn role(facts: &Facts) -> Finding {
     let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
     let share = need!(&facts.options.share, NO_SHARE);
     let user = need!(&facts.user, facts.why_no_user());
-    let access = client
-        .share_access(
-            &tenant,
-            &share.account,
-            &share.name,
-            &ShareAccessQuery {
-                user: user.user.sid.clone(),
-            },
-        )
-        .await;
-    let upn = &user.user.upn;
-    match access {
-        Ok(access) => match access.effective {
-            Some(role) => passed(format!(
-                "`{upn}` is {role} of `{}/{}`",
-                share.account, share.name
-            )),
-            None => failed_with(
-                format!("`{upn}` has no role on `{}/{}`", share.account, share.name),
-                format!(
-                    "crossrealm share grant {}/{} --to {upn} --role reader",
-                    share.account, share.name
-                ),
-            ),
-        },
-        Err(error) => api_error(&error),
+    let (account, name, upn) = (&share.account, &share.name, &user.user.upn);
+    let query = ShareAccessQuery {
+        user: user.user.sid.to_string(),
+    };
+    let access = client.share_access(&tenant, account, name, &query).await;
+    match try_or_fail!(access, api_error).effective {
+        Some(role) => passed(format!("`{upn}` is {role} of `{account}/{name}`")),
+        None => failed_with(
+            format!("`{upn}` has no role on `{account}/{name}`"),
+            format!("crossrealm share grant {account}/{name} --to {upn} --role reader"),
+        ),
     }
 }
 
 /// Whether the SMB hosts of the account report that they serve.
-pub(super) async fn host_health(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn host_health(facts: &mut Facts) -> Finding {
     let (client, tenant) = need!(facts.tenant_api(), NO_RECORDS);
     let share = need!(&facts.options.share, NO_SHARE);
-    let hosts = match client.hosts(&tenant, &share.account).await {
-        Ok(hosts) => hosts,
-        Err(error) => return api_error(&error),
-    };
+    let hosts = try_or_fail!(client.hosts(&tenant, &share.account).await, api_error);
     let reporting: Vec<_> = hosts.iter().filter(|host| !host.silent).collect();
     if let Some(unhealthy) = reporting
         .iter()
@@ -402,7 +385,7 @@ pub(super) async fn host_health(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether the SMB hosts have the key that the ticket is encrypted with.
-pub(super) fn host_keytab(facts: &Facts<'_>) -> Finding {
+pub(super) fn host_keytab(facts: &Facts) -> Finding {
     let kvno = need!(facts.ticket_kvno(), "there is no ticket");
     if facts.host_kvnos.is_empty() {
         return skipped("no SMB host has reported the versions of its keys");

@@ -11,7 +11,7 @@ use crossrealm_onprem::smb::share::{Stage, open_root};
 const NO_TICKET: &str = "there is no ticket for the share";
 
 /// Whether the name of the SMB host resolves.
-pub(super) async fn dns_share(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn dns_share(facts: &mut Facts) -> Finding {
     let host = need!(facts.share_host(), NO_SHARE);
     if facts.places.as_slice() == [Place::Cloud] {
         return skipped("this computer runs the service, which does not connect to the SMB host");
@@ -26,7 +26,7 @@ pub(super) async fn dns_share(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether the SMB host accepts TCP connections.
-pub(super) async fn port_share(facts: &Facts<'_>) -> Finding {
+pub(super) async fn port_share(facts: &Facts) -> Finding {
     let address = need!(facts.share_address, NO_SHARE);
     match connect(address).await {
         Ok(()) => passed(format!("TCP {address} answers")),
@@ -35,7 +35,7 @@ pub(super) async fn port_share(facts: &Facts<'_>) -> Finding {
 }
 
 /// Opens the share with the ticket, as far as possible. This check and the next two report how far.
-pub(super) async fn smb_session(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn smb_session(facts: &mut Facts) -> Finding {
     let share = need!(facts.options.share.clone(), NO_SHARE);
     let host = need!(facts.share_host(), NO_SHARE);
     let address = need!(facts.share_address, NO_SHARE);
@@ -54,7 +54,7 @@ pub(super) async fn smb_session(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether the share's permissions let the user connect.
-pub(super) fn smb_share(facts: &Facts<'_>) -> Finding {
+pub(super) fn smb_share(facts: &Facts) -> Finding {
     let share = need!(&facts.options.share, NO_SHARE);
     match need!(&facts.share_opened, NO_TICKET) {
         Err(error) if error.stage == Stage::Share => {
@@ -65,7 +65,7 @@ pub(super) fn smb_share(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the root directory's own permissions let the user open it.
-pub(super) fn file_acl(facts: &Facts<'_>) -> Finding {
+pub(super) fn file_acl(facts: &Facts) -> Finding {
     let share = need!(&facts.options.share, NO_SHARE);
     let host = facts.share_host().unwrap_or_default();
     match need!(&facts.share_opened, NO_TICKET) {

@@ -20,7 +20,7 @@ use crossrealm_os::clock::{now_s, since_epoch};
 const NO_TGT: &str = "the user has no tickets here; sign in with `kinit`";
 
 /// Whether a user is signed in to the domain.
-pub(super) async fn tgt(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn tgt(facts: &mut Facts) -> Finding {
     if facts.is_in_the_cloud() {
         return skipped("users do not sign in to the domain here");
     }
@@ -53,7 +53,7 @@ pub(super) async fn tgt(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether the ticket-granting ticket is still valid.
-pub(super) fn tgt_valid(facts: &Facts<'_>) -> Finding {
+pub(super) fn tgt_valid(facts: &Facts) -> Finding {
     let tgt = need!(&facts.tgt, NO_TGT);
     let left = tgt.end_time - now_s();
     if left <= 0 {
@@ -77,7 +77,7 @@ pub(super) fn tgt_valid(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the sign-in uses AES: for the session key and for the ticket.
-pub(super) fn tgt_etype(facts: &Facts<'_>) -> Finding {
+pub(super) fn tgt_etype(facts: &Facts) -> Finding {
     let cache = need!(&facts.cache, NO_TGT);
     let Some(tgt) = &facts.tgt else {
         return failed(format!(
@@ -98,7 +98,7 @@ pub(super) fn tgt_etype(facts: &Facts<'_>) -> Finding {
 }
 
 /// Requests the share's ticket from the domain controller, which should answer with a referral to the tenant.
-pub(super) async fn referral(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn referral(facts: &mut Facts) -> Finding {
     let host = need!(facts.share_host(), NO_SHARE);
     let own = facts.tgt.clone();
     let signed_in = facts.session.as_ref().map(|session| session.tgt().clone());
@@ -155,7 +155,7 @@ pub(super) async fn referral(facts: &mut Facts<'_>) -> Finding {
 }
 
 /// Whether the referral is encrypted with AES.
-pub(super) fn referral_etype(facts: &Facts<'_>) -> Finding {
+pub(super) fn referral_etype(facts: &Facts) -> Finding {
     let (exchange, _) = need!(&facts.exchange, "there is no referral");
     let referral = need!(exchange.referrals().last(), "there is no referral");
     match ticket_etype(referral) {
@@ -168,7 +168,7 @@ pub(super) fn referral_etype(facts: &Facts<'_>) -> Finding {
 }
 
 /// Sends the referral to the tenant's KDC through the KDC proxy.
-pub(super) async fn service_ticket(facts: &mut Facts<'_>) -> Finding {
+pub(super) async fn service_ticket(facts: &mut Facts) -> Finding {
     if facts.tgt.is_none() {
         return skipped(NO_TGT);
     }
@@ -233,7 +233,7 @@ fn refused(code: i32, text: &str) -> Finding {
 }
 
 async fn exchange_with_kdc_proxy(
-    facts: &Facts<'_>,
+    facts: &Facts,
     url: &str,
     message: &[u8],
     realm: &str,
@@ -241,35 +241,38 @@ async fn exchange_with_kdc_proxy(
     let (anchors, _) = facts.trust_anchors()?;
     let server = server_of(url, anchors).await?;
     let path = url.splitn(4, '/').nth(3).unwrap_or_default();
-    let body = kkdcp::wrap_request(message, realm).map_err(ProbeError::kerberos)?;
+    let body = kkdcp::wrap_request(message, realm).map_err(ProbeError::other)?;
     let response = server.post(&format!("/{path}"), &body).await?;
     match response.status {
-        200 => kkdcp::open_reply(&response.body).map_err(ProbeError::kerberos),
-        status => Err(ProbeError::HttpStatus(status)),
+        200 => kkdcp::open_reply(&response.body).map_err(ProbeError::other),
+        status => Err(ProbeError::Other(format!(
+            "the KDC proxy returns HTTP {status}"
+        ))),
     }
 }
 
 /// Whether the ticket is encrypted with the account's active key.
-pub(super) fn ticket_kvno(facts: &Facts<'_>) -> Finding {
+pub(super) fn ticket_kvno(facts: &Facts) -> Finding {
     let ticket = need!(&facts.ticket, "there is no ticket");
     let kvno = try_or_fail!(decoded(ticket)).enc_part.kvno();
     let account = need!(&facts.account, NO_RECORDS);
     let key = need!(
-        account.keys.iter().find(|key| key.seals),
+        account.keys.iter().find(|key| key.encrypts),
         "the account has no active key"
     );
     if kvno != Some(key.kvno) {
-        let shown = kvno.map_or("none".to_owned(), |kvno| kvno.to_string());
         return failed(format!(
-            "the ticket has key version {shown}, the account's active key has {} ({})",
-            key.kvno, key.name
+            "the ticket has key version {}, the account's active key has {} ({})",
+            shown(kvno),
+            key.kvno,
+            key.slot
         ));
     }
-    passed(format!("version {} ({})", key.kvno, key.name))
+    passed(format!("version {} ({})", key.kvno, key.slot))
 }
 
 /// Whether the given keytab decrypts the ticket.
-pub(super) fn keytab(facts: &Facts<'_>) -> Finding {
+pub(super) fn keytab(facts: &Facts) -> Finding {
     let path = need!(
         &facts.options.keytab,
         "no keytab is given; give `--keytab FILE`"
@@ -284,36 +287,23 @@ pub(super) fn keytab(facts: &Facts<'_>) -> Finding {
         .iter()
         .filter(|entry| entry.principal.matches(&ticket.server))
         .collect();
+    let (file, server, sealed) = (path.display(), &ticket.server, &decoded.enc_part);
     if of_service.is_empty() {
-        return failed(format!(
-            "`{}` holds no key of `{}`",
-            path.display(),
-            ticket.server
-        ));
+        return failed(format!("`{file}` holds no key of `{server}`"));
     }
-    let decrypting = of_service.iter().find(|entry| {
-        decoded
-            .enc_part
-            .decrypt(&entry.key, key_usage::TICKET)
-            .is_ok()
-    });
-    let versions: Vec<String> = of_service
-        .iter()
-        .map(|entry| entry.kvno.to_string())
-        .collect();
-    match decrypting {
-        Some(entry) => passed(format!("version {} decrypts it", entry.kvno)),
-        None => failed(format!(
-            "`{}` holds versions {} of `{}`; none decrypts the ticket, which has {}",
-            path.display(),
-            versions.join(", "),
-            ticket.server,
-            decoded
-                .enc_part
-                .kvno()
-                .map_or("none".to_owned(), |kvno| kvno.to_string())
-        )),
+    let decrypts = |key| sealed.decrypt(key, key_usage::TICKET).is_ok();
+    if let Some(entry) = of_service.iter().find(|entry| decrypts(&entry.key)) {
+        return passed(format!("version {} decrypts it", entry.kvno));
     }
+    let versions: Vec<String> = of_service.iter().map(|e| e.kvno.to_string()).collect();
+    let (held, wanted) = (versions.join(", "), shown(sealed.kvno()));
+    failed(format!(
+        "`{file}` holds versions {held} of `{server}`; none decrypts the ticket, which has {wanted}"
+    ))
+}
+
+fn shown(kvno: Option<u32>) -> String {
+    kvno.map_or("none".to_owned(), |kvno| kvno.to_string())
 }
 
 fn ticket_etype(credential: &Credential) -> Result<i32, ProbeError> {
@@ -321,7 +311,7 @@ fn ticket_etype(credential: &Credential) -> Result<i32, ProbeError> {
 }
 
 fn decoded(credential: &Credential) -> Result<Ticket, ProbeError> {
-    messages::decode(&credential.ticket).map_err(ProbeError::kerberos)
+    messages::decode(&credential.ticket).map_err(ProbeError::other)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ const NO_WORKSTATION: &str =
     "this is not a workstation: its Kerberos is not configured for a tenant";
 
 /// Whether MIT Kerberos can speak HTTPS.
-pub(super) fn client_system(facts: &Facts<'_>) -> Finding {
+pub(super) fn client_system(facts: &Facts) -> Finding {
     let system = std::env::consts::OS;
     if !facts.is_workstation() {
         return skipped(format!("this is not a workstation ({system})"));
@@ -45,7 +45,7 @@ pub(super) fn client_system(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether this computer is a member of the domain.
-pub(super) fn joined(facts: &Facts<'_>) -> Finding {
+pub(super) fn joined(facts: &Facts) -> Finding {
     let Ok(bytes) = read_bounded(Path::new(HOST_KEYTAB), MAX_KEYTAB_LEN) else {
         return skipped(format!(
             "not joined, or `{HOST_KEYTAB}` is readable by root only; only Windows must be joined"
@@ -75,7 +75,7 @@ pub(super) fn joined(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether krb5.conf has the tenant's realm, and which file sets it.
-pub(super) fn krb5_conf(facts: &Facts<'_>) -> Finding {
+pub(super) fn krb5_conf(facts: &Facts) -> Finding {
     if !facts.is_workstation() {
         return skipped(NO_WORKSTATION);
     }
@@ -113,7 +113,7 @@ pub(super) fn krb5_conf(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the URL of the KDC proxy has the right form and tenant.
-pub(super) fn proxy_string(facts: &Facts<'_>) -> Finding {
+pub(super) fn proxy_string(facts: &Facts) -> Finding {
     let (realm, value) = need!(facts.kdc_proxy(), NO_WORKSTATION);
     let text = &value.value;
     let place = &value.place;
@@ -166,7 +166,7 @@ pub(super) fn proxy_string(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the Kerberos library trusts the service's certificate.
-pub(super) async fn http_anchors(facts: &Facts<'_>) -> Finding {
+pub(super) async fn http_anchors(facts: &Facts) -> Finding {
     let (_, value) = need!(facts.kdc_proxy(), NO_WORKSTATION);
     let (anchors, whose) = try_or_fail!(facts.kerberos_trust_anchors());
     let server = try_or_fail!(server_of(&value.value, anchors).await);
@@ -179,7 +179,7 @@ pub(super) async fn http_anchors(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether a KDC proxy answers at the configured URL: it answers an empty request with an empty response.
-pub(super) async fn kdc_proxy(facts: &Facts<'_>) -> Finding {
+pub(super) async fn kdc_proxy(facts: &Facts) -> Finding {
     let (_, value) = need!(facts.kdc_proxy(), NO_WORKSTATION);
     let (anchors, _) = try_or_fail!(facts.trust_anchors());
     let server = try_or_fail!(server_of(&value.value, anchors).await);
@@ -198,7 +198,7 @@ pub(super) async fn kdc_proxy(facts: &Facts<'_>) -> Finding {
 }
 
 /// Whether the share's host is mapped to the tenant's realm, or left to the domain controller's referral.
-pub(super) fn realm_mapping(facts: &Facts<'_>) -> Finding {
+pub(super) fn realm_mapping(facts: &Facts) -> Finding {
     let (realm, _) = need!(facts.kdc_proxy(), NO_WORKSTATION);
     let host = need!(facts.share_host(), NO_SHARE);
     let covered = facts.cloud.as_ref().is_none_or(|cloud| {

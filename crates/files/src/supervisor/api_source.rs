@@ -1,14 +1,16 @@
 //! The API as the supervisor uses it: polls the account's state and reports the host's.
 
-use super::state_cache::{Confirmed, StateCache};
+use super::state_cache::{Confirmed, MAX_AGE_S, StateCache};
 use crate::error::FilesError;
 use crate::tools;
-use crossrealm_api::{Client, ClientError, Code, HostReport, HostState, HostStateAnswer};
+use crossrealm_api::{Client, ClientError, Code, DismissalKey, HostState, HostStateAnswer};
+use crossrealm_types::HostReport;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
+use uuid::Uuid;
 
 /// How long the server may hold a request until the state changes, in seconds.
 const LONG_POLL_S: u64 = 10;
@@ -16,6 +18,11 @@ const LONG_POLL_S: u64 = 10;
 const PAUSE: Duration = Duration::from_millis(200);
 /// The pause while the API is unreachable.
 const UNREACHABLE_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often a fault of the API is logged that does not pass by itself.
+const LOG_INTERVAL: Duration = Duration::from_secs(600);
+/// How long a state is served that the API does not confirm: as long as the cached one may be used.
+const MAX_UNCONFIRMED: Duration = Duration::from_secs(MAX_AGE_S.unsigned_abs());
 
 /// The longest pause between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(30);
@@ -28,6 +35,7 @@ pub(super) struct ApiSource {
     pub(super) tenant: String,
     pub(super) account: String,
     pub(super) cache: StateCache,
+    pub(super) dismissal_key: DismissalKey,
 }
 
 impl ApiSource {
@@ -42,32 +50,29 @@ impl ApiSource {
         }
     }
 
-    /// Sends every new state to `states` and caches it. Returns only when the service ends this host.
+    /// Sends every new state to `states` and caches it. Returns only when the service ends this host, or has not confirmed its
+    /// state for as long as it may be served.
     ///
-    /// While the API is unreachable, the last state stays in effect, so that users continue to work. A deleted account or a
-    /// revoked token ends the host, because an administrator decided that; the cached state is then deleted too. Such an
-    /// answer must arrive twice in a row to take effect.
+    /// While the API is unreachable, the last state stays in effect, so that users continue to work; also while it does not
+    /// know this host, since an empty or an older database says that too. A deleted account or a revoked token ends the
+    /// host, because an administrator decided that; the cached state is then deleted too. Such an answer must be proven
+    /// ([`Dismissal`](crossrealm_api::Dismissal)) and arrive twice in a row to take effect.
     pub(super) async fn follow(
         &self,
         mut etag: Option<String>,
         states: &watch::Sender<Box<HostState>>,
     ) -> FilesError {
-        let mut unreachable = false;
+        let mut unreachable = Unreachable::default();
         let mut termination_seen = false;
         let mut confirmed = Confirmed::now();
+        let mut last_answer = Instant::now();
         loop {
-            tokio::time::sleep(if unreachable {
-                UNREACHABLE_PAUSE
-            } else {
-                PAUSE
-            })
-            .await;
+            tokio::time::sleep(unreachable.pause()).await;
             match self.request(etag.as_deref()).await {
                 Ok(answer) => {
                     termination_seen = false;
-                    if std::mem::take(&mut unreachable) {
-                        info!("the API answers again");
-                    }
+                    last_answer = Instant::now();
+                    unreachable.ended();
                     let mut save = confirmed.is_due();
                     if let HostStateAnswer::State { etag: tag, state } = answer {
                         etag = tag;
@@ -82,19 +87,30 @@ impl ApiSource {
                         confirmed = Confirmed::now();
                     }
                 }
-                Err(error) if is_termination(&error) => {
+                Err(error) if self.is_dismissal(&error, states.borrow().installation) => {
                     if std::mem::replace(&mut termination_seen, true) {
                         return self.terminated(error);
                     }
                 }
                 Err(error) => {
                     termination_seen = false;
-                    if !std::mem::replace(&mut unreachable, true) {
-                        log_unreachable(&error);
-                    }
+                    unreachable.log(&error);
                 }
             }
+            if last_answer.elapsed() > MAX_UNCONFIRMED {
+                return FilesError::Unconfirmed {
+                    account: self.account.clone(),
+                };
+            }
         }
+    }
+
+    /// Whether the installation that this host knows ends it: its token was revoked, with its account or alone.
+    pub(super) fn is_dismissal(&self, error: &ClientError, known: Option<Uuid>) -> bool {
+        let dismissal = error
+            .refusal()
+            .and_then(|refusal| refusal.details.dismissal.as_ref());
+        dismissal.is_some_and(|dismissal| dismissal.is_proven(&self.dismissal_key, known))
     }
 
     /// Caches a state that the API has just confirmed.
@@ -160,19 +176,6 @@ impl ApiSource {
     }
 }
 
-/// Whether the service ends this host: the account was deleted or its token revoked.
-pub(super) fn is_termination(error: &ClientError) -> bool {
-    matches!(
-        error.code(),
-        Some(
-            Code::StorageAccountNotFound
-                | Code::TenantNotFound
-                | Code::Unauthenticated
-                | Code::Forbidden
-        )
-    )
-}
-
 /// The size of a directory's file system and its free space, in bytes.
 async fn disk(directory: &Path) -> Option<(u64, u64)> {
     let args = [
@@ -186,10 +189,51 @@ async fn disk(directory: &Path) -> Option<(u64, u64)> {
     Some((next()?, next()?))
 }
 
-fn log_unreachable(error: &ClientError) {
-    if error.is_transient() {
-        warn!("{error}; serving on by what was known last");
-    } else {
-        error!("{error}; serving on by what was known last, without further changes");
+/// The API does not answer, or answers nothing that this host can use.
+#[derive(Default)]
+struct Unreachable {
+    /// When it was logged last, and whether for a fault that passes by itself.
+    logged: Option<(Instant, bool)>,
+}
+
+impl Unreachable {
+    fn pause(&self) -> Duration {
+        match self.logged {
+            Some(_) => UNREACHABLE_PAUSE,
+            None => PAUSE,
+        }
+    }
+
+    /// Logs why, when it begins; what does not pass by itself also every so often while it lasts.
+    fn log(&mut self, error: &ClientError) {
+        let passes = error.is_transient();
+        let is_due = match self.logged {
+            None => true,
+            Some((at, did_pass)) => !passes && (did_pass || at.elapsed() >= LOG_INTERVAL),
+        };
+        if !is_due {
+            return;
+        }
+        self.logged = Some((Instant::now(), passes));
+        match error.code() {
+            _ if passes => {
+                warn!("{error}; serving on by what was known last, for at most 7 days");
+            }
+            Some(
+                Code::Unauthenticated
+                | Code::Forbidden
+                | Code::StorageAccountNotFound
+                | Code::TenantNotFound,
+            ) => error!(
+                "the service does not know this host, and does not prove that it revoked its token: {error}; serving on by what was known last, for at most 7 days; if the service was restored from a backup, create a new token for the host"
+            ),
+            _ => error!("{error}; serving on by what was known last, without further changes"),
+        }
+    }
+
+    fn ended(&mut self) {
+        if self.logged.take().is_some() {
+            info!("the API answers again");
+        }
     }
 }

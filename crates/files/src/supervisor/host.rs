@@ -2,7 +2,8 @@
 
 use super::options::Options;
 use crate::paths::HostPaths;
-use crossrealm_api::{HostReport, HostState};
+use crossrealm_api::HostState;
+use crossrealm_types::HostReport;
 use std::path::PathBuf;
 use tokio::sync::watch;
 

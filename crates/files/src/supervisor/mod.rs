@@ -13,8 +13,9 @@ mod worker_process;
 use crate::check;
 use crate::error::FilesError;
 use crate::paths::HostPaths;
-use api_source::{ApiSource, is_termination};
-use crossrealm_api::{Client, HostReport, HostState};
+use api_source::ApiSource;
+use crossrealm_api::{Client, HostState};
+use crossrealm_types::HostReport;
 use host::Host;
 use preflight::StateLock;
 use state_cache::StateCache;
@@ -53,6 +54,7 @@ pub async fn serve(
         tenant: options.tenant.clone(),
         account: options.account.clone(),
         cache: StateCache::new(&paths.state, options.seal_key.clone()),
+        dismissal_key: options.dismissal_key.clone(),
     };
     let mut stop = pin!(stop);
     let (state, etag) = tokio::select! {
@@ -98,21 +100,31 @@ pub async fn serve(
     Ok(())
 }
 
-/// The first state: the API's; while the API is unreachable, the cached one.
+/// The first state: the API's; the cached one while the API is unreachable, or does not know this host and does not prove
+/// that it dismisses it.
 async fn first_state(source: &ApiSource) -> Result<(Box<HostState>, Option<String>), FilesError> {
     let error = match source.first().await {
-        Err(FilesError::Api(error)) if error.is_transient() => error,
-        Err(FilesError::Api(error)) if is_termination(&error) => {
-            return Err(source.terminated(error));
-        }
+        Err(FilesError::Api(error)) => error,
         answer => return answer,
     };
-    match source.cache.load(&source.tenant, &source.account) {
-        Ok(Some(state)) => {
+    let cached = source.cache.load(&source.tenant, &source.account);
+    let known = cached.as_ref().ok().and_then(Option::as_ref);
+    let known = known.and_then(|state| state.installation);
+    if source.is_dismissal(&error, known) {
+        return Err(source.terminated(error));
+    }
+    let is_refused = error.refusal().is_some() && !error.is_transient();
+    match cached {
+        Ok(Some(state)) if is_refused || error.is_transient() => {
             warn!("{error}; starting with the cached state");
             Ok((state, None))
         }
-        Ok(None) => Err(FilesError::NoState {
+        _ if is_refused => Err(FilesError::NotAccepted {
+            account: source.account.clone(),
+            error,
+        }),
+        _ if !error.is_transient() => Err(FilesError::Api(error)),
+        Ok(_) => Err(FilesError::NoState {
             api: error,
             why: "no state of the account is cached here".into(),
         }),

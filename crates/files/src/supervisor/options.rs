@@ -2,6 +2,7 @@
 
 use super::state_cache::SealKey;
 use crate::listen::Listen;
+use crossrealm_api::DismissalKey;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -24,6 +25,8 @@ pub struct Options {
     pub name: String,
     /// The key that the cached state is sealed with.
     pub seal_key: SealKey,
+    /// What the service proves by that it dismisses this host.
+    pub dismissal_key: DismissalKey,
     /// The command that runs [`crate::worker::run`]: the program and its arguments.
     pub worker: Vec<OsString>,
 }

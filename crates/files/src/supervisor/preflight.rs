@@ -163,7 +163,7 @@ mod tests {
         claim(folder.path(), ours).unwrap();
         let error = claim(folder.path(), theirs).unwrap_err();
         assert!(error.to_string().contains(ours), "{error}");
-        assert!(error.hint().unwrap().contains("--data"));
+        assert!(error.hint().unwrap().contains("data directory"));
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) fn check(
             return Err(bad(
                 path,
                 "it is not a directory",
-                "give the directory itself by `--snapshots`".into(),
+                "give the directory itself".into(),
             ));
         }
     }

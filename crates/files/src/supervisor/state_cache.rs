@@ -29,7 +29,7 @@ const NONCE_LEN: usize = 12;
 /// The version of the file format.
 const FORMAT: u32 = 1;
 /// How long a state is usable after its last confirmation, in seconds: a week.
-const MAX_AGE_S: i64 = 7 * 86_400;
+pub(super) const MAX_AGE_S: i64 = 7 * 86_400;
 /// How far ahead of this machine's clock a confirmation may be, in seconds.
 const MAX_AHEAD_S: i64 = 3_600;
 /// How often an unchanged state is confirmed again, in seconds.

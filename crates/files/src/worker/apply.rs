@@ -61,7 +61,7 @@ impl Host {
             Path::new(SMB_CONF),
             smbconf::render(&bare, &serving)?.as_bytes(),
         )?;
-        samba::run("net", &["setdomainsid", &state.tenant.sid]).await?;
+        samba::run("net", &["setdomainsid", &state.tenant.sid.to_string()]).await?;
         Ok(Self {
             serving,
             running: false,

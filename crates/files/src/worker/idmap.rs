@@ -57,7 +57,7 @@ fn wanted(state: &HostState, problems: &mut Vec<String>) -> Vec<Range> {
     let mut all = vec![
         (0, "ALLOC".to_owned(), 0),
         (1, "S-1-5-32".to_owned(), 0),
-        (2, state.tenant.sid.clone(), 0),
+        (2, state.tenant.sid.to_string(), 0),
         (LAST, "S-1-5-21-0-0-0".to_owned(), 0),
     ];
     for domain in &state.domains {
@@ -66,7 +66,7 @@ fn wanted(state: &HostState, problems: &mut Vec<String>) -> Vec<Range> {
             .and_then(|number| number.checked_mul(PER_DOMAIN)?.checked_add(FIRST))
             .filter(|first| first + PER_DOMAIN <= LAST);
         match first {
-            Some(first) => all.extend((0..PER_DOMAIN).map(|i| (first + i, domain.sid.clone(), i))),
+            Some(first) => all.extend((0..PER_DOMAIN).map(|i| (first + i, domain.sid.to_string(), i))),
             None => problems.push(format!(
                 "domain `{}` has no reserved range of local ids: other hosts may map its users to other ids",
                 domain.dns_name
@@ -103,7 +103,7 @@ mod tests {
         HostDomain {
             dns_name: "corp.contoso.com".into(),
             flat_name: "CORP".into(),
-            sid: sid.into(),
+            sid: sid.parse().unwrap(),
             id_range,
         }
     }

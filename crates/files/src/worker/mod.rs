@@ -18,7 +18,7 @@ mod sessions;
 use crate::error::FilesError;
 use crate::ipc::{Health, Order, WorkerReport};
 use crate::listen::Listen;
-use crate::smbconf::Serving;
+use crate::smbconf::{self, Serving};
 use apply::Host;
 use crossrealm_api::HostState;
 use daemons::{Daemon, Daemons};
@@ -53,7 +53,7 @@ async fn serve() -> Result<(), FilesError> {
     else {
         return Err(FilesError::BadState {
             what: "no order".into(),
-            reason: "only `crossrealm files serve` starts this command".into(),
+            reason: "only the supervisor of an SMB host starts the worker".into(),
         });
     };
     namespace::enter(&shares, &state, snapshots.as_deref()).await?;
@@ -61,6 +61,7 @@ async fn serve() -> Result<(), FilesError> {
     let serving = Serving {
         listen,
         snapshots: snapshots.is_some(),
+        max_processes: smbconf::fitting_processes(total_memory()),
     };
     let Some(Order::Serve(first)) = orders.next().await? else {
         return Ok(());
@@ -165,4 +166,10 @@ async fn apply(
         }
         Err(error) => Err(error),
     }
+}
+
+/// The machine's memory, in bytes.
+fn total_memory() -> u64 {
+    let system = rustix::system::sysinfo();
+    system.totalram.saturating_mul(system.mem_unit.into())
 }

@@ -3,7 +3,7 @@
 use crate::error::FilesError;
 use crate::paths::SMB_CONF;
 use crate::tools;
-use crossrealm_api::{HostSession, MAX_REPORTED_SESSIONS};
+use crossrealm_types::{HostSession, MAX_REPORTED_SESSIONS};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,9 +6,9 @@ use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::hints;
 use crate::output::{Column, Format, column, time_column};
-use crossrealm_agent::kerberos_server::inspect::{Inspection, is_of_tenant};
-use crossrealm_api::{Tenant, Trust};
-use crossrealm_types::TrustState;
+use crate::terminal::say;
+use crossrealm_agent::kerberos_server::inspect::Inspection;
+use crossrealm_types::{Sid, Trust, TrustKey};
 use serde::Serialize;
 
 /// The arguments of `kerberos-server get`.
@@ -39,6 +39,8 @@ struct View {
     trusted_domain_object: Option<TdoView>,
     cloud_trust: Option<Trust>,
     tickets_last_arrived: Option<Arrived>,
+    /// Objects of Microsoft Entra Kerberos, which this product never changes.
+    microsoft_objects: Vec<String>,
     findings: Vec<String>,
 }
 
@@ -47,7 +49,7 @@ struct View {
 struct TdoView {
     name: String,
     flat_name: String,
-    sid: Option<String>,
+    sid: Option<Sid>,
     direction: u32,
     r#type: u32,
     attributes: u32,
@@ -88,16 +90,21 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let tenant = client.tenant(context.tenant()?).await?;
     let credentials = args.domain.credentials()?;
     let target = args.domain.target(&credentials);
-    let view = view(Inspection::read(&client, &tenant, &target).await?, &tenant);
+    let inspection = Inspection::read(&client, &tenant, &target).await?;
+    let trust_display = inspection.trust_display(&tenant);
+    let view = view(inspection, trust_display);
     if context.output == Format::Table {
+        for dn in &view.microsoft_objects {
+            say!("note: `{dn}` belongs to Microsoft Entra Kerberos and is never changed");
+        }
         for finding in &view.findings {
-            eprintln!("note: {finding}");
+            say!("note: {finding}");
         }
     }
     context.output.record(&view, COLUMNS)
 }
 
-fn view(inspection: Inspection, tenant: &Tenant) -> View {
+fn view(inspection: Inspection, trust_display: Option<String>) -> View {
     let Inspection {
         object,
         recorded_object: recorded,
@@ -106,18 +113,13 @@ fn view(inspection: Inspection, tenant: &Tenant) -> View {
         recorded_trust,
         ..
     } = inspection;
-    let is_active = recorded_trust
-        .as_ref()
-        .is_some_and(|trust| trust.state == TrustState::Active);
-    let displayed = trust
-        .as_ref()
-        .filter(|own| is_active && is_of_tenant(own, tenant));
-    let user = object.user.as_ref().filter(|user| user.number.is_some());
+    let user = object.user.as_ref().filter(|user| user.is_ours);
+    let computer = object.computer.as_ref().filter(|found| found.is_ours);
     let recorded = recorded.as_ref();
     View {
         id: user.and_then(|user| user.number),
         user_account: user.map(|_| object.user_dn.clone()),
-        computer_account: object.computer.as_ref().map(|_| object.computer_dn.clone()),
+        computer_account: computer.map(|_| object.computer_dn.clone()),
         display_name: user.map(|user| user.account_name.clone()),
         domain_dns_name: user.map(|_| inspection.domain.clone()),
         key_version: user.map(|user| user.key_version),
@@ -128,18 +130,14 @@ fn view(inspection: Inspection, tenant: &Tenant) -> View {
         cloud_id: recorded.map(|recorded| recorded.id),
         cloud_key_version: recorded.map(|recorded| recorded.key_version),
         cloud_key_updated_on: recorded.map(|recorded| recorded.key_updated_at),
-        cloud_trust_display: displayed.map(|own| {
-            format!(
-                "Crossrealm.Kdc.TrustDisplay: {} ({})",
-                own.name,
-                own.top_level_names.join(", ")
-            )
-        }),
-        tickets_last_arrived: recorded_trust.as_ref().and_then(last_arrived),
+        cloud_trust_display: trust_display,
+        tickets_last_arrived: recorded_trust
+            .as_ref()
+            .and_then(|trust| last_arrived(&trust.keys)),
         trusted_domain_object: trust.map(|own| TdoView {
             name: own.name,
             flat_name: own.flat_name,
-            sid: own.sid.map(|sid| sid.to_string()),
+            sid: own.sid,
             direction: own.direction,
             r#type: own.kind,
             attributes: own.attributes,
@@ -149,6 +147,7 @@ fn view(inspection: Inspection, tenant: &Tenant) -> View {
             key_updated_on: trust_key.and_then(|key| key.updated_at),
         }),
         cloud_trust: recorded_trust,
+        microsoft_objects: object.microsoft,
         findings: inspection
             .differences
             .iter()
@@ -157,8 +156,8 @@ fn view(inspection: Inspection, tenant: &Tenant) -> View {
     }
 }
 
-fn last_arrived(trust: &Trust) -> Option<Arrived> {
-    let seen = trust.keys.iter().filter_map(|key| {
+fn last_arrived(keys: &[TrustKey]) -> Option<Arrived> {
+    let seen = keys.iter().filter_map(|key| {
         Some(Arrived {
             key_version: key.version,
             at: key.last_seen_at?,
@@ -172,61 +171,20 @@ fn last_arrived(trust: &Trust) -> Option<Arrived> {
 mod tests {
     use super::*;
     use crossrealm_agent::kerberos_server::inspect::Difference;
-    use crossrealm_api::{KerberosServer, TrustKey};
     use crossrealm_onprem::kerberos_server::{Object, RevealGroups, User};
-    use crossrealm_onprem::trust::Tdo;
-    use crossrealm_types::TrustKeyState;
-    use serde_json::json;
-
-    fn tenant() -> Tenant {
-        serde_json::from_value(json!({
-            "id": "0f8fad5b-d9cb-469f-a165-70867728950e", "name": "contoso",
-            "domain": "contoso.cloud.example", "realm": "KERBEROS.CONTOSO.CLOUD.EXAMPLE",
-            "flat_name": "CONTOSO-KRB", "sid": "S-1-5-21-1-2-3",
-            "top_level_names": ["contoso.cloud.example"],
-            "kdc_proxy_url": "https://login.cloud.example:443/x/kerberos", "created_at": 1,
-        }))
-        .unwrap()
-    }
-
-    fn trust(state: TrustState) -> Trust {
-        Trust {
-            domain: "corp.contoso.com".to_owned(),
-            realm: "CORP.CONTOSO.COM".to_owned(),
-            flat_name: "CORP".to_owned(),
-            sid: "S-1-5-21-9-9-9".to_owned(),
-            state,
-            top_level_names: vec!["contoso.cloud.example".to_owned()],
-            created_at: 1,
-            confirmed_at: None,
-            removal_begun_at: None,
-            keys: Vec::new(),
-        }
-    }
-
-    fn tdo() -> Tdo {
-        Tdo {
-            name: "KERBEROS.CONTOSO.CLOUD.EXAMPLE".to_owned(),
-            flat_name: "CONTOSO-KRB".to_owned(),
-            sid: Some("S-1-5-21-1-2-3".parse().unwrap()),
-            direction: 1,
-            kind: 2,
-            attributes: 8,
-            enctypes: Some(0x18),
-            top_level_names: vec!["contoso.cloud.example".to_owned()],
-            only_names: true,
-        }
-    }
+    use crossrealm_types::{AdObject, KerberosServer, TrustKeyState};
+    use uuid::Uuid;
 
     fn nothing() -> Inspection {
         Inspection {
             domain: "corp.contoso.com".to_owned(),
             object: Object {
-                user_dn: "CN=krbtgt_AzureAD,CN=Users,DC=corp".to_owned(),
+                user_dn: "CN=krbtgt_Crossrealm,CN=Users,DC=corp".to_owned(),
                 user: None,
-                computer_dn: "CN=AzureADKerberos,OU=Domain Controllers,DC=corp".to_owned(),
+                computer_dn: "CN=CrossrealmKerberos,OU=Domain Controllers,DC=corp".to_owned(),
                 computer: None,
                 groups: RevealGroups::default(),
+                microsoft: Vec::new(),
             },
             recorded_object: None,
             trust: None,
@@ -239,7 +197,13 @@ mod tests {
     #[test]
     fn both_sides_of_the_object_are_shown() {
         let mut inspection = nothing();
+        let object = AdObject {
+            guid: Uuid::nil(),
+            sid: "S-1-5-21-9-9-9-1000".parse().unwrap(),
+        };
         inspection.object.user = Some(User {
+            object: object.clone(),
+            is_ours: true,
             account_name: "krbtgt_56754".to_owned(),
             number: Some(56754),
             flags: 0x202,
@@ -255,8 +219,10 @@ mod tests {
             key_updated_at: 1_700_000_000,
             recorded_at: 1,
             removal_begun_at: None,
+            account: Some(object),
+            computer: None,
         });
-        let view = view(inspection, &tenant());
+        let view = view(inspection, None);
         assert_eq!((view.id, view.cloud_id), (Some(56754), Some(56754)));
         assert_eq!(
             view.key_updated_from.as_deref(),
@@ -267,7 +233,7 @@ mod tests {
 
     #[test]
     fn an_empty_domain_has_no_values_and_no_findings() {
-        let view = view(nothing(), &tenant());
+        let view = view(nothing(), None);
         assert_eq!(view.domain_dns_name, None);
         assert_eq!(view.cloud_trust_display, None);
         assert_eq!(view.findings, Vec::<String>::new());
@@ -278,31 +244,11 @@ mod tests {
         let mut inspection = nothing();
         inspection.differences = vec![Difference::TrustPending];
         assert_eq!(
-            view(inspection, &tenant()).findings,
+            view(inspection, None).findings,
             [
                 "the trust is half set up: run `crossrealm kerberos-server set --setup-cloud-trust` to finish"
             ]
         );
-    }
-
-    #[test]
-    fn a_trust_is_displayed_once_it_is_confirmed_and_the_tenants_own() {
-        let mut foreign = tdo();
-        foreign.sid = Some("S-1-5-21-4-4-4".parse().unwrap());
-        let display = |own, recorded| {
-            let mut inspection = nothing();
-            (inspection.trust, inspection.recorded_trust) = (own, recorded);
-            view(inspection, &tenant()).cloud_trust_display
-        };
-        let (active, pending) = (trust(TrustState::Active), trust(TrustState::Pending));
-        assert_eq!(
-            display(Some(tdo()), Some(active.clone())).unwrap(),
-            "Crossrealm.Kdc.TrustDisplay: KERBEROS.CONTOSO.CLOUD.EXAMPLE (contoso.cloud.example)"
-        );
-        assert_eq!(display(Some(tdo()), Some(pending)), None);
-        assert_eq!(display(Some(foreign), Some(active.clone())), None);
-        assert_eq!(display(None, Some(active)), None);
-        assert_eq!(display(Some(tdo()), None), None);
     }
 
     #[test]
@@ -315,13 +261,12 @@ mod tests {
             retires_at: None,
             last_seen_at,
         };
-        let mut trust = trust(TrustState::Active);
-        trust.keys = vec![key(3, None), key(2, Some(20)), key(1, Some(10))];
+        let mut keys = vec![key(3, None), key(2, Some(20)), key(1, Some(10))];
         let (key_version, at) = (2, 20);
-        assert_eq!(last_arrived(&trust), Some(Arrived { key_version, at }));
-        trust.keys[2].last_seen_at = Some(30);
-        assert_eq!(last_arrived(&trust).unwrap().key_version, 1);
-        trust.keys.truncate(1);
-        assert_eq!(last_arrived(&trust), None);
+        assert_eq!(last_arrived(&keys), Some(Arrived { key_version, at }));
+        keys[2].last_seen_at = Some(30);
+        assert_eq!(last_arrived(&keys).unwrap().key_version, 1);
+        keys.truncate(1);
+        assert_eq!(last_arrived(&keys), None);
     }
 }

@@ -1,12 +1,14 @@
 //! `kerberos-server remove`: the trust, the Kerberos server object, and what the tenant has recorded of them.
 
 use crate::commands::trust_output::{PartnerView, failure, partner_views};
+use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::output::{Column, column};
 use crate::progress::Console;
-use crossrealm_agent::kerberos_server::remove::remove;
+use crate::terminal::say;
+use crossrealm_agent::kerberos_server::remove::{RemoveOptions, RemoveReport, remove};
 use crossrealm_agent::records::require_global_administrator;
 use serde::Serialize;
 
@@ -18,16 +20,15 @@ pub(crate) struct Args {
     /// Remove the service account although AD trusts other tenants, which share it
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    consent: ConsentArgs,
 }
 
 /// What is printed.
 #[derive(Debug, Serialize)]
 struct View {
-    domain: String,
-    removed_from_ad: bool,
-    removed_from_tenant: bool,
-    /// The realms of the other tenants for which the service account is kept.
-    kept_for: Vec<String>,
+    #[serde(flatten)]
+    removed: RemoveReport,
     replication: Vec<PartnerView>,
 }
 
@@ -45,17 +46,23 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let tenant = client.tenant(context.tenant()?).await?;
     let credentials = args.domain.credentials()?;
     let target = args.domain.target(&credentials);
-    let removed = remove(&client, &tenant, &target, args.force, &Console::new()).await;
-    let removed = removed.map_err(|error| failure(&error, context.output))?;
-    let view = View {
-        domain: removed.domain,
-        removed_from_ad: removed.removed_from_ad,
-        removed_from_tenant: removed.removed_from_tenant,
-        kept_for: removed.kept_for,
-        replication: partner_views(removed.replication),
+    let question = args.consent.question(context.output);
+    let options = RemoveOptions {
+        force: args.force,
+        consent: &|steps| question.is_consented(steps),
     };
-    if !view.removed_from_ad && !view.removed_from_tenant {
-        eprintln!("nothing to remove: neither AD nor the tenant holds anything of this tenant");
+    let removed = remove(&client, &tenant, &target, &options, &Console::new()).await;
+    let removed = removed.map_err(|error| failure(&error, context.output))?;
+    let Some(removed) = removed else {
+        return question.not_consented();
+    };
+    let replication = partner_views(&removed.replication);
+    if !removed.removed_from_ad && !removed.removed_from_tenant {
+        say!("nothing to remove: neither AD nor the tenant holds anything of this tenant");
     }
+    let view = View {
+        removed,
+        replication,
+    };
     context.output.record(&view, COLUMNS)
 }

@@ -6,8 +6,9 @@ use crate::commands::trust_output::{
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
-use crate::output::{Column, Format, column, write_stdout};
+use crate::output::{Column, Format, column};
 use crate::progress::Console;
+use crate::terminal::{say, write_stdout};
 use crossrealm_agent::error::AgentError;
 use crossrealm_agent::kerberos_server::preflight::Environment;
 use crossrealm_agent::kerberos_server::set::{SetOptions, SetReport, set};
@@ -28,6 +29,10 @@ pub(crate) struct Args {
     /// Rotate keys younger than 24 hours too
     #[arg(long, requires = "rotate_server_key")]
     force: bool,
+    /// The trust key may be known to somebody: give AD two new ones, at any age, so that it no longer holds the known one; refuse it
+    /// from then on, and the tickets of the tenant's realm that were issued with it
+    #[arg(long, requires_all = ["setup_cloud_trust", "rotate_server_key"])]
+    compromised: bool,
     /// DNS suffixes whose services AD refers to the tenant [default: those recorded, at first the tenant's]
     #[arg(
         long,
@@ -44,14 +49,9 @@ pub(crate) struct Args {
 /// What is printed.
 #[derive(Debug, Serialize)]
 struct View {
-    domain: String,
-    user_account: String,
-    realm: Option<String>,
-    top_level_names: Vec<String>,
-    key_version: Option<u32>,
-    changed: bool,
+    #[serde(flatten)]
+    done: SetReport,
     dry_run: bool,
-    steps: Vec<String>,
     notes: Vec<FindingView>,
     replication: Vec<PartnerView>,
 }
@@ -79,7 +79,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let options = SetOptions {
         trust: args.setup_cloud_trust,
         rotate: args.rotate_server_key,
-        force: args.force,
+        force: args.force || args.compromised,
+        compromised: args.compromised,
         top_level_names: args.top_level_names.as_deref(),
         dry_run: args.dry_run,
     };
@@ -93,22 +94,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         &progress,
     );
     let done = done.await.map_err(failed)?;
-    report(context.output, &view(done, args.dry_run))
-}
-
-fn view(done: SetReport, dry_run: bool) -> View {
-    View {
-        domain: done.domain,
-        user_account: done.user_account,
-        realm: done.realm,
-        top_level_names: done.top_level_names,
-        key_version: done.key_version,
-        changed: done.changed,
-        dry_run,
-        steps: done.steps,
+    let view = View {
+        dry_run: args.dry_run,
         notes: finding_views(&done.notes),
-        replication: partner_views(done.replication),
-    }
+        replication: partner_views(&done.replication),
+        done,
+    };
+    report(context.output, &view)
 }
 
 fn report(format: Format, view: &View) -> Result<(), Failure> {
@@ -116,16 +108,21 @@ fn report(format: Format, view: &View) -> Result<(), Failure> {
         return format.record(view, COLUMNS);
     }
     if view.dry_run {
-        let lines: String = view.steps.iter().map(|step| format!("{step}\n")).collect();
+        let lines: String = view
+            .done
+            .steps
+            .iter()
+            .map(|step| format!("{step}\n"))
+            .collect();
         write_stdout(&lines)?;
-        match view.steps.len() {
-            0 => eprintln!("nothing to change in AD"),
-            _ => eprintln!("nothing was changed (`--dry-run`)"),
+        match view.done.steps.len() {
+            0 => say!("nothing to change in AD"),
+            _ => say!("nothing was changed (`--dry-run`)"),
         }
         return Ok(());
     }
-    if !view.changed {
-        eprintln!("nothing to change: AD and the tenant agree");
+    if !view.done.changed {
+        say!("nothing to change: AD and the tenant agree");
     }
     format.record(view, COLUMNS)
 }

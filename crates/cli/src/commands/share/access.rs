@@ -8,7 +8,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, Format, column};
 use crossrealm_api::{ShareAccess, UserDetails};
-use crossrealm_files::Sid;
 use crossrealm_files::acl::disk::{OnDisk, SharePath};
 use crossrealm_files::acl::evaluate::{Token, applying, granted, is_owner};
 use crossrealm_files::acl::{mask, names};
@@ -70,9 +69,9 @@ pub(super) async fn of_file(
     let permissions = file.permissions()?;
     let user = context
         .client()?
-        .user(context.tenant()?, &access.user.sid)
+        .user(context.tenant()?, &access.user.sid.to_string())
         .await?;
-    let token = token(&user)?;
+    let token = token(user);
     let rights = granted(&permissions, &token);
     let above = match path.parent() {
         Some(parent) => granted(&OnDisk::open(&folder.root, &parent)?.permissions()?, &token),
@@ -103,7 +102,7 @@ pub(super) async fn of_file(
     let columns: Vec<Column> = ACCESS.iter().chain(FILE).copied().collect();
     context.output.record(&shown, &columns)?;
     if context.output == Format::Table {
-        crate::output::write_stdout("\n")?;
+        crate::terminal::write_stdout("\n")?;
         let nothing = "no entry of the file applies to the user";
         context.output.list(&shown.file.entries, ENTRIES, nothing)?;
     }
@@ -111,15 +110,7 @@ pub(super) async fn of_file(
 }
 
 /// The SIDs that a ticket of the user carries.
-fn token(user: &UserDetails) -> Result<Token, Failure> {
-    let sid = |text: &str| -> Result<Sid, Failure> {
-        text.parse().map_err(|_| {
-            Failure::new(format!(
-                "unusable answer from the service: `{text}` is not a SID"
-            ))
-        })
-    };
-    let groups = user.effective_groups.iter();
-    let groups: Result<Vec<Sid>, Failure> = groups.map(|group| sid(&group.group.sid)).collect();
-    Ok(Token::of(sid(&user.user.sid)?, groups?))
+fn token(user: UserDetails) -> Token {
+    let groups = user.effective_groups.into_iter();
+    Token::of(user.user.sid, groups.map(|group| group.group.sid))
 }

@@ -5,11 +5,12 @@ use super::folder::{Data, Named, Names, ShareFolder};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, Format, column};
+use crate::terminal::say;
 use clap::Args;
-use crossrealm_files::Sid;
 use crossrealm_files::acl::disk::{DiskError, OnDisk, SharePath};
 use crossrealm_files::acl::edit::{self, AclChange, EditError};
 use crossrealm_files::acl::{Entry, SecurityDescriptor, flag, names, sddl};
+use crossrealm_types::Sid;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -128,7 +129,7 @@ pub(super) struct ShownEntry {
     rights: String,
     applies_to: String,
     inherited: bool,
-    sid: String,
+    sid: Sid,
 }
 
 const RECORD: &[Column] = &[
@@ -187,14 +188,14 @@ pub(super) async fn run(args: Acl, context: &Context) -> Result<(), Failure> {
         }
         if args.propagate {
             let changed = propagate(&folder, &path, &after, Write::Yes)?;
-            eprintln!("updated what {changed} files and folders below inherit");
+            say!("updated what {changed} files and folders below inherit");
         }
     } else if args.propagate {
         let changed = propagate(&folder, &path, &after, Write::No)?;
-        eprintln!("{changed} files and folders below would change");
+        say!("{changed} files and folders below would change");
     }
     if args.dry_run {
-        eprintln!("nothing was changed");
+        say!("nothing was changed");
     }
     print(&shown, context.output)
 }
@@ -383,7 +384,7 @@ fn existing<T>(found: Result<T, DiskError>) -> Result<Option<T>, Failure> {
         Ok(found) => Ok(Some(found)),
         Err(DiskError::NotFound(_)) => Ok(None),
         Err(error @ (DiskError::Link(_) | DiskError::Special(_) | DiskError::NoPermissions(_))) => {
-            eprintln!("skipped: {error}");
+            say!("skipped: {error}");
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -444,7 +445,7 @@ pub(super) fn shown_entry(entry: &Entry, names: &Names) -> ShownEntry {
 fn print(shown: &Shown, output: Format) -> Result<(), Failure> {
     output.record(shown, RECORD)?;
     if output == Format::Table {
-        crate::output::write_stdout("\n")?;
+        crate::terminal::write_stdout("\n")?;
         output.list(&shown.entries, ENTRIES, "no entries: nobody has access")?;
     }
     Ok(())

@@ -5,9 +5,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use clap::Args;
 use crossrealm_api::{Client, MAX_RESOLVED, ResolveNames};
-use crossrealm_files::Sid;
 use crossrealm_files::acl::disk::DiskError;
 use crossrealm_files::acl::names;
+use crossrealm_types::Sid;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub(crate) struct Data {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Named {
     /// The SID.
-    pub sid: String,
+    pub sid: Sid,
     /// `CORP\Sales`, a UPN, or `System`; empty where it is unknown.
     pub name: String,
 }
@@ -70,13 +70,13 @@ impl<'a> ShareFolder<'a> {
         let mut unknown = Vec::new();
         for sid in sids {
             match names::well_known(&sid) {
-                Some(name) => drop(names.insert(sid.to_string(), name.to_owned())),
-                None => unknown.push(sid.to_string()),
+                Some(name) => drop(names.insert(sid, name.to_owned())),
+                None => unknown.push(sid),
             }
         }
         for some in unknown.chunks(MAX_RESOLVED) {
             let asked = ResolveNames {
-                sids: some.to_vec(),
+                sids: some.iter().map(ToString::to_string).collect(),
                 names: Vec::new(),
             };
             let answer = self
@@ -119,7 +119,7 @@ impl<'a> ShareFolder<'a> {
                 .await?;
             for text in some {
                 let found = answer.found.iter().find(|found| found.asked == *text);
-                let found = found.and_then(|found| found.sid.parse().ok());
+                let found = found.map(|found| found.sid.clone());
                 sids.insert(text.clone(), one(text, found)?);
             }
         }
@@ -142,14 +142,16 @@ fn one(text: &str, found: Option<Sid>) -> Result<Sid, Failure> {
 }
 
 /// Names by SID.
-pub(super) struct Names(BTreeMap<String, String>);
+pub(super) struct Names(BTreeMap<Sid, String>);
 
 impl Names {
     /// A SID with its name.
     pub(super) fn of(&self, sid: &Sid) -> Named {
-        let sid = sid.to_string();
-        let name = self.0.get(&sid).cloned().unwrap_or_default();
-        Named { sid, name }
+        let name = self.0.get(sid).cloned().unwrap_or_default();
+        Named {
+            sid: sid.clone(),
+            name,
+        }
     }
 }
 

@@ -5,12 +5,16 @@ mod acl;
 mod folder;
 pub(crate) mod quota;
 
+use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, column, shown, time_column};
-use clap::Subcommand;
+use crate::terminal::say;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use crossrealm_api::{DefaultPermission, GrantCreate, ShareAccessQuery, ShareCreate, ShareQuota};
+use clap::{Subcommand, ValueEnum as _};
+use crossrealm_api::{
+    DefaultPermission, GrantCreate, Share, ShareAccessQuery, ShareCreate, ShareQuota,
+};
 use crossrealm_types::ShareRole;
 use serde_json::Value;
 use std::fmt;
@@ -47,6 +51,8 @@ pub(crate) enum Args {
         /// The share
         #[arg(value_name = "ACCOUNT/SHARE")]
         share: ShareName,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// Grant a role to a user or group, replacing the one it has
     Grant {
@@ -57,7 +63,7 @@ pub(crate) enum Args {
         #[arg(long, value_name = "PRINCIPAL")]
         to: String,
         /// Role; the file's own ACL restricts it further
-        #[arg(long, value_parser = PossibleValuesParser::new(roles()).try_map(|word| word.parse::<ShareRole>()))]
+        #[arg(long)]
         role: ShareRole,
     },
     /// Revoke the role of a user or group
@@ -139,19 +145,12 @@ impl FromStr for ShareName {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DefaultRole(Option<ShareRole>);
 
-fn roles() -> [PossibleValue; 3] {
-    [
-        PossibleValue::new("reader").help("Read files and directories"),
-        PossibleValue::new("contributor").help("Read, write and delete"),
-        PossibleValue::new("elevated-contributor")
-            .help("Read, write, delete, and change permissions"),
-    ]
-}
-
 fn default_role() -> impl TypedValueParser<Value = DefaultRole> {
     let none = PossibleValue::new("none").help("No access without a grant");
-    PossibleValuesParser::new(roles().into_iter().chain([none]))
-        .map(|word| DefaultRole(word.parse().ok()))
+    let roles = ShareRole::ALL
+        .iter()
+        .filter_map(ShareRole::to_possible_value);
+    PossibleValuesParser::new(roles.chain([none])).map(|word| DefaultRole(word.parse().ok()))
 }
 
 const SHARES: &[Column] = &[
@@ -221,6 +220,17 @@ pub(super) fn path(groups: &Value) -> String {
     names.collect::<Vec<_>>().join(" > ")
 }
 
+/// What is lost with a share.
+pub(crate) fn losses(share: &Share) -> Vec<String> {
+    let name = format!("{}/{}", share.account, share.name);
+    let open = format!("the share `{name}`: open connections end; its files on the host are kept");
+    let grants = share.grants.iter().map(|grant| {
+        let role = grant.role;
+        format!("the role `{role}` of `{}` on `{name}`", grant.name)
+    });
+    std::iter::once(open).chain(grants).collect()
+}
+
 /// Runs `crossrealm share`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
@@ -256,13 +266,21 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 format!("no shares; `crossrealm share create {account}/NAME` creates one");
             context.output.list(&shares, LISTED, &nothing)
         }
-        Args::Delete { share } => {
+        Args::Delete { share, consent } => {
+            let question = consent.question(context.output);
+            if question.is_put() {
+                let found = client.share(tenant, &share.account, &share.share).await?;
+                if !question.is_consented(&losses(&found)) {
+                    return question.not_consented();
+                }
+            }
             client
                 .delete_share(tenant, &share.account, &share.share)
                 .await?;
-            eprintln!(
+            say!(
                 "deleted share `{}/{}`; its files on the host were kept",
-                share.account, share.share
+                share.account,
+                share.share
             );
             Ok(())
         }
@@ -277,9 +295,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             client
                 .revoke(tenant, &share.account, &share.share, &from)
                 .await?;
-            eprintln!(
+            say!(
                 "revoked the role of `{from}` on `{}/{}`",
-                share.account, share.share
+                share.account,
+                share.share
             );
             Ok(())
         }

@@ -1,7 +1,8 @@
 //! Quotas of shares: their text form, and their use as the hosts report it.
 
 use crate::output;
-use crossrealm_api::{Host, HostQuota, Share};
+use crossrealm_api::{Host, Share};
+use crossrealm_types::HostQuota;
 use serde::Serialize;
 use serde_json::Value;
 use std::str::FromStr;

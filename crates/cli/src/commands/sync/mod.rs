@@ -7,15 +7,18 @@ mod status;
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
-use crate::output::{Column, column, printable};
-use crate::progress::{Console, compared, left_out};
+use crate::output::{Column, column, time_column};
+use crate::progress::{Console, compared, left_out, normalized};
+use crate::sanitize::one_line;
+use crate::terminal::{self, say};
 use clap::Subcommand;
+use crossrealm_agent::comparison::{Comparison, SyncJob};
 use crossrealm_agent::connect::domain_name;
-use crossrealm_agent::sync::comparison::{Comparison, SyncJob};
 use crossrealm_agent::sync::once;
 use crossrealm_agent::sync::service::{self, ServiceOptions};
-use crossrealm_api::{ApplyIdentitiesResult, Client, RefusedChange, SyncFailure, SyncState};
+use crossrealm_api::{AllowDeletions, Client, SyncState};
 use crossrealm_onprem::sync::Scope;
+use crossrealm_types::{ApplyIdentitiesResult, RefusedChange, SyncFailure};
 use options::{SafetyArgs, ScopeArgs, age, interval};
 use serde::Serialize;
 use show::{PLANNED, planned, source};
@@ -61,6 +64,18 @@ pub(crate) enum Args {
         /// Full sync: compare everything, not only what changed since the last run
         #[arg(long)]
         full: bool,
+    },
+    /// Let one run of a domain's sync delete or disable more identities than the limit
+    AllowDeletions {
+        /// How many identities the run may delete or disable
+        #[arg(value_name = "N")]
+        deletions: u64,
+        /// DNS name of the AD domain
+        #[arg(long, value_name = "DOMAIN")]
+        domain: String,
+        /// How long the permit lasts: `10m`, `1h`, at most `24h`
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = interval)]
+        expires: Duration,
     },
     /// Show the last successful sync, and what failed, as the tenant recorded it
     Status {
@@ -138,8 +153,35 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let setup = Setup::new(&domain, &scope, context)?;
             plan(&setup, full, context).await
         }
+        Args::AllowDeletions {
+            deletions,
+            domain,
+            expires,
+        } => allow_deletions(deletions, &domain_name(&domain), expires, context).await,
         Args::Status { domain } => status::run(&domain_name(&domain), context).await,
     }
+}
+
+const PERMIT: &[Column] = &[
+    column("Deletions", "/deletions"),
+    time_column("ExpiresAt", "/expires_at"),
+];
+
+async fn allow_deletions(
+    deletions: u64,
+    domain: &str,
+    expires: Duration,
+    context: &Context,
+) -> Result<(), Failure> {
+    let wanted = AllowDeletions {
+        deletions,
+        expires_in_s: u32::try_from(expires.as_secs()).unwrap_or(u32::MAX),
+    };
+    let client = context.client()?;
+    let permit = client
+        .allow_deletions(context.tenant()?, domain, &wanted)
+        .await?;
+    context.output.record(&permit, PERMIT)
 }
 
 /// What the options say of a sync.
@@ -189,8 +231,12 @@ async fn sync_once(
     let job = setup.job(safety.accept_deletions);
     let (comparison, result) = once::sync(&job, &credentials, full, &Console::new()).await?;
     warn(&result);
-    eprint!("{}", left_out(&comparison.plan.skipped));
+    terminal::ask(&left_out(&comparison.plan.skipped));
+    terminal::ask(&normalized(&comparison.plan.normalized));
     let state = setup.client.sync_state(setup.tenant, &setup.name).await?;
+    for line in exceeding(&state.failures) {
+        say!("warning: {line}");
+    }
     let report = report(comparison, result, state, began);
     context.output.record(&report, REPORT)
 }
@@ -231,8 +277,9 @@ async fn serve(
 async fn plan(setup: &Setup<'_>, full: bool, context: &Context) -> Result<(), Failure> {
     let credentials = setup.domain.credentials()?;
     let comparison = once::plan(&setup.job(0), &credentials, full, &Console::new()).await?;
-    eprintln!("compared {}", compared(&comparison));
-    eprint!("{}", left_out(&comparison.plan.skipped));
+    say!("compared {}", compared(&comparison));
+    terminal::ask(&left_out(&comparison.plan.skipped));
+    terminal::ask(&normalized(&comparison.plan.normalized));
     context.output.list(
         &planned(&comparison),
         PLANNED,
@@ -240,12 +287,24 @@ async fn plan(setup: &Setup<'_>, full: bool, context: &Context) -> Result<(), Fa
     )
 }
 
+/// The objects that the tenant may grant more than AD does.
+fn exceeding(failures: &[SyncFailure]) -> impl Iterator<Item = String> {
+    let exceeding = failures.iter().filter(|one| one.exceeds);
+    exceeding.map(|one| {
+        format!(
+            "`{}` may have more rights in the tenant than in AD, where {}",
+            one_line(&one.name),
+            one_line(&one.reason)
+        )
+    })
+}
+
 fn warn(result: &ApplyIdentitiesResult) {
     for refused in &result.refused {
-        eprintln!(
+        say!(
             "warning: `{}` was refused: {} ({})",
-            printable(&refused.account_name),
-            printable(&refused.message),
+            one_line(&refused.account_name),
+            one_line(&refused.message),
             refused.code
         );
     }

@@ -1,6 +1,7 @@
 //! The options of `crossrealm sync`.
 
 use crate::failure::Failure;
+use crate::hints;
 use crossrealm_onprem::sync::{Scope, ScopeError, UserFilter};
 use std::time::Duration;
 
@@ -28,9 +29,8 @@ pub(crate) struct ScopeArgs {
 impl ScopeArgs {
     /// The scope.
     pub(crate) fn scope(&self) -> Result<Scope, Failure> {
-        let refused = |error: ScopeError| {
-            Failure::new(error.to_string()).maybe_hint(error.hint().map(str::to_owned))
-        };
+        let refused =
+            |error: ScopeError| Failure::new(error.to_string()).maybe_hint(hints::of_scope(&error));
         let filter = self.scope_filter.as_deref().map(UserFilter::parse);
         let scope = Scope {
             ous: self.scope_ou.clone(),
@@ -47,13 +47,11 @@ impl ScopeArgs {
 /// What a run may delete.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct SafetyArgs {
-    /// Let a run delete or disable up to N identities [default: a tenth of them within an hour, at least 10 and at most
-    /// 500]
+    /// Let a run delete or disable up to N identities, with an administrator's sign-in; for a connector see
+    /// `allow-deletions` [default: a tenth of them within an hour, at least 10 and at most 500]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub accept_deletions: usize,
 }
-
-impl SafetyArgs {}
 
 /// A time such as `30s`, `5m` or `1h`, from one second to one day.
 pub(super) fn interval(text: &str) -> Result<Duration, String> {

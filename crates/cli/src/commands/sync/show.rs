@@ -1,11 +1,12 @@
 //! The lines of `crossrealm sync plan`.
 
 use crate::output::{Column, column};
-use crossrealm_agent::sync::comparison::Comparison;
+use crossrealm_agent::comparison::Comparison;
 use crossrealm_onprem::sync::{Position, SyncPlan};
 use crossrealm_types::IdentityKind;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// One line of a plan.
 #[derive(Serialize)]
@@ -30,17 +31,15 @@ pub(super) fn planned(comparison: &Comparison) -> Vec<Planned> {
         IdentityKind::User => "user",
         IdentityKind::Group => "group",
     };
-    let names: BTreeMap<&str, &str> = comparison
+    let names: BTreeMap<Uuid, &str> = comparison
         .observed
         .present()
-        .map(|object| {
-            (
-                object.account.guid.as_str(),
-                object.account.account_name.as_str(),
-            )
-        })
+        .map(|object| (object.account.guid, object.account.account_name.as_str()))
         .collect();
-    let name_of = |guid: &String| (*names.get(guid.as_str()).unwrap_or(&guid.as_str())).to_owned();
+    let name_of = |guid: &Uuid| match names.get(guid) {
+        Some(name) => (*name).to_owned(),
+        None => guid.to_string(),
+    };
     let creates = plan.creates.iter().map(|account| Planned {
         action: "create",
         kind: kind(account.kind),
@@ -54,7 +53,7 @@ pub(super) fn planned(comparison: &Comparison) -> Vec<Planned> {
         detail: update.changed().join(", "),
     });
     let memberships = plan.memberships.iter().map(|membership| {
-        let signed = |sign: char, guids: &[String]| -> Vec<String> {
+        let signed = |sign: char, guids: &[Uuid]| -> Vec<String> {
             guids
                 .iter()
                 .map(|guid| format!("{sign}{}", name_of(guid)))

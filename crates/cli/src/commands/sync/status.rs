@@ -1,9 +1,12 @@
 //! `crossrealm sync status`: the last successful sync, and what failed.
 
+use super::exceeding;
 use super::show::source;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Column, column, printable, time_column};
+use crate::output::{Column, column, time_column};
+use crate::sanitize::one_line;
+use crate::terminal::say;
 use crossrealm_api::{Client, SyncState};
 use crossrealm_onprem::sync::Cursor;
 use serde::Serialize;
@@ -49,25 +52,31 @@ pub(super) async fn run(domain: &str, context: &Context) -> Result<(), Failure> 
     let client: Client = context.client()?;
     let state = client.sync_state(context.tenant()?, domain).await?;
     if state.last_success_at.is_none() {
-        eprintln!(
+        say!(
             "`{}` was never synchronized; run `crossrealm sync once`",
-            printable(domain)
+            one_line(domain)
         );
     }
+    if let Some(problem) = &state.problem {
+        say!("the last agent did not succeed: {}", one_line(problem));
+    }
     for one in &state.refusals {
-        eprintln!(
+        say!(
             "refused by the tenant: `{}`: {} ({})",
-            printable(&one.account_name),
-            printable(&one.message),
+            one_line(&one.account_name),
+            one_line(&one.message),
             one.code
         );
     }
-    for one in &state.failures {
-        eprintln!(
+    for one in state.failures.iter().filter(|one| !one.exceeds) {
+        say!(
             "not synchronized: `{}`: {}",
-            printable(&one.name),
-            printable(&one.reason)
+            one_line(&one.name),
+            one_line(&one.reason)
         );
+    }
+    for line in exceeding(&state.failures) {
+        say!("{line}");
     }
     let cursor = state.cursor.as_deref().and_then(Cursor::parse);
     let status = Status {

@@ -8,7 +8,7 @@ use crate::ipc::WorkerReport;
 use crate::paths::SHARES;
 use crate::worker::btrfs::{self, DirectoryKind, Usages};
 use crate::worker::reports;
-use crossrealm_api::{HostQuota, MAX_REPORTED_QUOTAS, QuotaHow};
+use crossrealm_types::{HostQuota, MAX_REPORTED_QUOTAS, QuotaHow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;

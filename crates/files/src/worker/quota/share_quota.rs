@@ -2,8 +2,8 @@
 
 use crate::error::FilesError;
 use crate::worker::btrfs::{self, Usage, Usages};
-use crossrealm_api::{HostQuota, QuotaHow};
 use crossrealm_os::clock;
+use crossrealm_types::{HostQuota, QuotaHow};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

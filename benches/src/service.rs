@@ -7,9 +7,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crossrealm_api::{Client, SecretText};
+use crossrealm_lab::PATIENCE;
 use crossrealm_programs::{built, command};
-
-const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running service. Everything in it is fresh.
 #[derive(Debug)]
@@ -135,7 +134,7 @@ fn addresses(child: &mut Child, log: &Path) -> Result<(SocketAddr, SocketAddr), 
             return Ok((*https, *kerberos));
         }
         let ended = child.try_wait().ok().flatten();
-        if ended.is_some() || began.elapsed() > START_LIMIT {
+        if ended.is_some() || began.elapsed() > PATIENCE {
             let _ = child.kill();
             let _ = child.wait();
             return Err(format!("the service did not start:\n{text}"));

@@ -1,8 +1,7 @@
 //! Every bench works: with very little to measure, each finds what it is there to find. Nothing is said about how fast.
 
-use crossrealm_lab::{Run, build_product, need, python};
+use crossrealm_lab::{PATIENCE, Run, build_product, need, python};
 use serde_json::Value;
-use std::time::Duration;
 
 #[test]
 fn every_bench_measures_something() {
@@ -13,7 +12,8 @@ fn every_bench_measures_something() {
     let mut run = Run::here(env!("CARGO_BIN_EXE_crossrealm-bench"))
         .args(["--smoke", "-o", "json"])
         .env("CROSSREALM_BIN", product)
-        .timeout(Duration::from_secs(300));
+        // Four benches with several programs each.
+        .timeout(PATIENCE * 5);
     for (name, value) in python::settings() {
         run = run.env(&name, value);
     }

@@ -2,11 +2,9 @@
 //! none of them is worth changing a machine for.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crossrealm_lab::{Failure, Run};
+use crossrealm_lab::{Failure, PATIENCE, Run};
 
-const LIMIT: Duration = Duration::from_secs(180);
 /// `$1` is the folder, the rest are packages.
 const SCRIPT: &str = "cd \"$1\" && shift && mkdir debs root && cd debs && \
     apt-get download -q -o APT::Sandbox::User=root \"$@\" && for deb in *.deb; do dpkg -x \"$deb\" ../root || exit 1; done";
@@ -31,7 +29,7 @@ pub(crate) fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf, Failure
         .args(["-c", SCRIPT, "sh"])
         .arg(&draft)
         .args(packages)
-        .timeout(LIMIT)
+        .timeout(PATIENCE)
         .ok();
     let moved = made.and_then(|_| Ok(std::fs::rename(&draft, &place)?));
     if let Err(failure) = moved {

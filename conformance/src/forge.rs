@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossrealm_lab::story::Story;
-use crossrealm_lab::{Failure, Place, Run};
+use crossrealm_lab::{Failure, PATIENCE, Place, Run};
 use serde::Deserialize;
 
 use crate::Options;
@@ -14,8 +14,6 @@ use crate::table::Row;
 /// Debian's own Python, which has Samba's library.
 const PYTHON: &str = "/usr/bin/python3";
 const LIMIT: Duration = Duration::from_secs(900);
-/// Events are written beside the path of a ticket.
-const EVENT_LIMIT: Duration = Duration::from_secs(60);
 
 /// A case as the forger played it.
 #[derive(Debug, Deserialize)]
@@ -164,8 +162,7 @@ fn events(story: &Story, tenant: &str, last: Option<&Asked>) -> Result<Vec<Event
         let mut events: Vec<Event> = serde_json::from_slice(&output.stdout)
             .map_err(|error| output.failure(&format!("was expected to print events: {error}")))?;
         events.retain(|event| event.kind == "ticket");
-        if last.is_none_or(|last| complaint(last, &events).is_none())
-            || began.elapsed() > EVENT_LIMIT
+        if last.is_none_or(|last| complaint(last, &events).is_none()) || began.elapsed() > PATIENCE
         {
             return Ok(events);
         }

@@ -13,6 +13,7 @@ use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::run::{Failure, Run, signal};
+use crate::wait::PATIENCE;
 
 const POLL: Duration = Duration::from_millis(20);
 const LOG_TAIL_BYTES: u64 = 6_000;
@@ -210,7 +211,7 @@ impl Drop for Service {
         while inits
             .iter()
             .any(|pid| Path::new(&format!("/proc/{pid}")).exists())
-            && began.elapsed() < Duration::from_secs(5)
+            && began.elapsed() < PATIENCE
         {
             std::thread::sleep(Duration::from_millis(2));
         }

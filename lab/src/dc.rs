@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::child::Service;
 use crate::run::{Failure, Run};
+use crate::wait::PATIENCE;
 
 /// The domain's DNS name.
 pub const DOMAIN: &str = "corp.contoso.com";
@@ -34,8 +35,6 @@ const USERS: &[(&str, &str, &str)] = &[
 const GROUPS: &[(&str, &str)] = &[("Sales", "alice,müller"), ("AllStaff", "Sales")];
 
 const PORTS: &[u16] = &[53, 88, 135, 389, 445, 464, 3268];
-const START_LIMIT: Duration = Duration::from_secs(60);
-const PROVISION_LIMIT: Duration = Duration::from_secs(180);
 /// One batch of a population: thousands of objects.
 const BATCH_LIMIT: Duration = Duration::from_secs(900);
 
@@ -88,7 +87,7 @@ pub(crate) fn serve(
         .arg(folder.join("etc/smb.conf"))
         .args(["-F", "--no-process-group"]);
     let mut service = Service::start(name, &samba, &folder.join("samba.out"))?;
-    service.wait_for_ports(PORTS, START_LIMIT)?;
+    service.wait_for_ports(PORTS, PATIENCE)?;
     Ok(service)
 }
 
@@ -112,7 +111,7 @@ pub(crate) fn join(folder: &Path, run: &dyn Fn(&str) -> Run) -> Result<(), Failu
         ])
         .arg(&empty)
         .env("PASSWD", ADMIN_PASSWORD)
-        .timeout(PROVISION_LIMIT)
+        .timeout(PATIENCE)
         .ok()?;
     std::fs::write(folder.join("etc/smb.conf"), smb_conf(folder, "DC2", QUICK))?;
     Ok(())
@@ -218,7 +217,7 @@ fn provision(folder: &Path, run: &dyn Fn(&str) -> Run) -> Result<(), Failure> {
             "-s",
         ])
         .arg(&empty)
-        .timeout(PROVISION_LIMIT)
+        .timeout(PATIENCE)
         .ok()?;
     std::fs::write(folder.join("etc/smb.conf"), smb_conf(folder, "DC1", ""))?;
     // What a running domain controller does some time after its start: it registers the names of its services.

@@ -9,13 +9,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::run::{Failure, Run, signal};
+use crate::wait::PATIENCE;
 
 /// What a pipe holds: 16 pages, pipe(7).
 const PIPE_BYTES: usize = 16 * PAGE_BYTES;
 /// What is written at once lies in one page, and lines that fit into what is left of it are put behind.
 const PAGE_BYTES: usize = 4096;
-/// How long a program may take to come to its step.
-const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Runs a command and kills it when it writes the line with this number (from 0) of those that it wrote in a whole
@@ -47,7 +46,7 @@ pub fn kill_at_line(run: &Run, whole: &[String], number: usize) -> Result<Vec<St
         if let Some(status) = child.try_wait()? {
             break Some(status);
         }
-        if is_blocked(child.id()) || began.elapsed() > LIMIT {
+        if is_blocked(child.id()) || began.elapsed() > PATIENCE {
             break None;
         }
         std::thread::sleep(POLL);
@@ -61,7 +60,7 @@ pub fn kill_at_line(run: &Run, whole: &[String], number: usize) -> Result<Vec<St
         .filter(|line| !line.is_empty())
         .map(str::to_owned)
         .collect();
-    if ended.is_none() && began.elapsed() <= LIMIT && reported.len() == number {
+    if ended.is_none() && began.elapsed() <= PATIENCE && reported.len() == number {
         return Ok(reported);
     }
     Err(Failure::new(format!(

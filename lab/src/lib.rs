@@ -34,5 +34,5 @@ pub use halt::kill_at_line;
 pub use net::Place;
 pub use product::{build_product, executables};
 pub use run::{Failure, Output, Run};
-pub use wait::until;
+pub use wait::{PATIENCE, until};
 pub use world::World;

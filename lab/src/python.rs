@@ -1,11 +1,9 @@
 //! Python programs that Debian does not carry: by pip, in a virtual environment of their own that is kept beside the build.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
+use crate::wait::PATIENCE;
 use crate::{Failure, Run, world};
-
-const LIMIT: Duration = Duration::from_secs(180);
 
 /// A virtual environment with some packages in it, or on the way to it.
 #[derive(Debug)]
@@ -29,7 +27,7 @@ impl Environment {
             Run::here("/usr/bin/python3")
                 .args(["-m", "venv", "--clear", "--system-site-packages"])
                 .arg(&environment.place)
-                .timeout(LIMIT)
+                .timeout(PATIENCE)
                 .ok()?;
         }
         Ok(environment)
@@ -47,7 +45,7 @@ impl Environment {
         let pip = Run::here(&python).args(["-m", "pip", "install", "--quiet"]);
         let pip = pip.args(["--no-deps", "--only-binary=:all:"]);
         let pip = settings().fold(pip, |pip, (name, value)| pip.env(&name, value));
-        pip.args(&self.packages).timeout(LIMIT).ok()?;
+        pip.args(&self.packages).timeout(PATIENCE).ok()?;
         std::fs::write(self.mark(), self.packages.join("\n"))?;
         Ok(python)
     }

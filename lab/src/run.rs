@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::wait::PATIENCE;
 use crossrealm_programs::PATH;
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(4);
 
 /// A step of the lab that went wrong, with its evidence.
@@ -87,7 +87,7 @@ impl Run {
             argv,
             env: Vec::new(),
             stdin: Vec::new(),
-            timeout: DEFAULT_TIMEOUT,
+            timeout: PATIENCE,
             home,
         }
     }

@@ -4,6 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::run::Failure;
 
+/// The most that anything may take on a busy machine: at a load of 30 on two cores a domain controller needs more than a minute
+/// to start. Nothing waits that long unless it fails.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
 const POLL: Duration = Duration::from_millis(100);
 
 /// Asks until there is an answer, and gives it.

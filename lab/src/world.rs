@@ -11,6 +11,7 @@ use crate::dc::{self, Population};
 use crate::need;
 use crate::net::{self, Network, Place};
 use crate::run::{Failure, Run};
+use crate::wait::PATIENCE;
 
 /// A running test world. Dropping it ends every process it started and removes everything it made.
 ///
@@ -92,7 +93,7 @@ impl World {
                 &self.path(Place::Client, "corp-krb5.conf"),
             ) {
                 Ok(_) => return Ok(()),
-                Err(failure) if began.elapsed() > Duration::from_secs(60) => {
+                Err(failure) if began.elapsed() > PATIENCE => {
                     return Err(failure.with(self.dc_log_tail()));
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),

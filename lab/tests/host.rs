@@ -5,13 +5,11 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossrealm_lab::story::{SERVER, Story, TENANT};
-use crossrealm_lab::{Failure, Output, Place, Run, Service, need, until};
+use crossrealm_lab::{Failure, Output, PATIENCE, Place, Run, Service, need, until};
 
-/// Patience for a loaded machine; what is measured is printed.
-const LIMIT: Duration = Duration::from_secs(60);
 const DESK: &str = "//acct1.file.contoso.cloud.example/desk";
 const MORE: &str = "//acct2.file.contoso.cloud.example/more";
 
@@ -144,8 +142,8 @@ impl Play {
             .args(["--account", "acct1", "--listen", "10.77.2.1:445"])
             .args(["--account", "acct2", "--listen", "10.77.2.1:1445"]);
         let mut host = self.story.world.service(Place::Cloud, "host", &run)?;
-        host.wait_for_line("serving acct1.file.contoso.cloud.example", LIMIT)?;
-        host.wait_for_line("serving acct2.file.contoso.cloud.example", LIMIT)?;
+        host.wait_for_line("serving acct1.file.contoso.cloud.example", PATIENCE)?;
+        host.wait_for_line("serving acct2.file.contoso.cloud.example", PATIENCE)?;
         self.host = Some(host);
         let put = self.put("alice", DESK, 445, b"first", "first.txt")?;
         put.ok()?;
@@ -310,18 +308,37 @@ impl Play {
             "a revoked role refused a new connection after {:.1} s",
             began.elapsed().as_secs_f64()
         );
-        let dropped = self.until("her open connection is ended", |play| {
-            play.goes_on("alice")?;
-            Ok(play.is_back("alice").then_some(()))
+        let late = |user: &str| {
+            let desk = self.disk.0.join("acct1/shares/desk");
+            desk.join(format!("{user}-late.txt"))
+        };
+        for user in ["alice", "bob"] {
+            fs::write(self.flag(user, "go"), "")?;
+        }
+        // The process of her connection is reached a moment after the host; from then on she writes nothing more.
+        let refusals = |mark| {
+            let log = alice.log_from(mark);
+            log.matches("NT_STATUS_NETWORK_NAME_DELETED").count()
+        };
+        let ended = self.until("her open connection is ended", |_| {
+            Ok((refusals(0) > 0).then_some(()))
         });
-        dropped?;
-        self.goes_on("bob")?;
-        self.until("bob went on", |play| Ok(play.is_back("bob").then_some(())))?;
-        let said = fs::read_to_string(alice.log())?;
-        assert!(said.contains("NT_STATUS_NETWORK_NAME_DELETED"), "{said}");
-        let desk = self.disk.0.join("acct1/shares/desk");
-        assert!(!desk.join("alice-late.txt").exists());
-        if !desk.join("bob-late.txt").exists() {
+        ended.map_err(|failure| failure.with(alice.log_tail()))?;
+        let _ = fs::remove_file(late("alice"));
+        let mark = alice.log_mark();
+        self.until("she tries again", |_| {
+            Ok((refusals(mark) >= 3).then_some(()))
+        })?;
+        self.until("bob writes", |_| Ok(late("bob").exists().then_some(())))?;
+        for (user, client) in [("alice", &alice), ("bob", &bob)] {
+            fs::write(self.flag(user, "stop"), "")?;
+            self.until("the client ends", |play| {
+                Ok(play.flag(user, "back").exists().then_some(()))
+            })
+            .map_err(|failure| failure.with(client.log_tail()))?;
+        }
+        assert!(!late("alice").exists(), "{}", alice.log_tail());
+        if bob.log_from(0).contains("NT_STATUS") {
             return Err(Failure::new("bob's connection was not left alone").with(bob.log_tail()));
         }
         self.admin(&[
@@ -338,15 +355,19 @@ impl Play {
         })
     }
 
-    /// A client of this user that has the share open and waits; then it writes a file by the same connection.
+    /// A client of this user that has the share open and waits; from `go` to `stop` it writes a file by the same connection
+    /// again and again.
     fn holds_open(&self, user: &str) -> Result<Service, Failure> {
         let world = &self.story.world;
         let file = world.write(Place::Client, "late.txt", "late")?;
         let script = format!(
-            "{{ echo ls; while [ ! -e {} ]; do sleep 0.05; done; echo put {} {user}-late.txt; }} | \"$@\"\ntouch {}\n",
-            self.flag(user, "go").display(),
-            file.display(),
-            self.flag(user, "back").display()
+            "{{ echo ls; while [ ! -e {go} ]; do sleep 0.05; done\n\
+             while [ ! -e {stop} ]; do echo put {file} {user}-late.txt; sleep 0.1; done; }} | stdbuf -oL \"$@\"\n\
+             touch {back}\n",
+            go = self.flag(user, "go").display(),
+            stop = self.flag(user, "stop").display(),
+            file = file.display(),
+            back = self.flag(user, "back").display()
         );
         let script = world.write(Place::Client, &format!("{user}-wait.sh"), script)?;
         let ccache = world.path(Place::Client, &format!("{user}.ccache"));
@@ -357,20 +378,6 @@ impl Play {
         world.service(Place::Client, &format!("{user} waits"), &run)
     }
 
-    fn goes_on(&self, user: &str) -> Result<(), Failure> {
-        // What was sent to smbd is done by its processes a moment later; a file that is written before that proves nothing.
-        self.until("the newest state is in effect", |play| {
-            Ok((play.shown("acct1")?["up_to_date"] == true).then_some(()))
-        })?;
-        std::thread::sleep(Duration::from_millis(500));
-        fs::write(self.flag(user, "go"), "")?;
-        Ok(())
-    }
-
-    fn is_back(&self, user: &str) -> bool {
-        self.flag(user, "back").exists()
-    }
-
     fn flag(&self, user: &str, what: &str) -> PathBuf {
         self.story
             .world
@@ -378,7 +385,13 @@ impl Play {
     }
 
     fn two_hosts_give_the_same_owners(&mut self) -> Result<(), Failure> {
-        let state = self.path("fs2-state");
+        let (state, token) = (self.path("fs2-state"), self.path("fs2.token"));
+        // A token reports for one host.
+        let run = self.story.crossrealm(Place::Admin);
+        run.args(["storage-account", "host-token", "acct1", "--for", "fs2"])
+            .arg("--out")
+            .arg(&token)
+            .ok()?;
         let run = self
             .without_token(Place::Cloud)
             .args([
@@ -394,10 +407,10 @@ impl Play {
             .arg("--state")
             .arg(state)
             .arg("--token-file")
-            .arg(self.path("tokens/acct1.token"))
+            .arg(token)
             .args(["--listen", "10.77.2.1:2445"]);
         let mut second = self.story.world.service(Place::Cloud, "second", &run)?;
-        second.wait_for_line("serving acct1", LIMIT)?;
+        second.wait_for_line("serving acct1", PATIENCE)?;
         // The second host meets strangers before it meets anybody of the domain.
         let smbd = self.smbd("smb ports = 2445")?.to_string();
         let stranger = Run::here("nsenter").args(["--mount", "--target", &smbd, "wbinfo"]);
@@ -431,7 +444,7 @@ impl Play {
         );
         self.second
             .take()
-            .map_or(Ok(()), |second| second.stop(LIMIT))?;
+            .map_or(Ok(()), |second| second.stop(PATIENCE))?;
         let shown = self.show("acct1")?;
         assert_eq!(shown["hosts"][1]["serving"], false, "it said goodbye");
         Ok(())
@@ -562,10 +575,11 @@ impl Play {
 
     fn revoke(&self, account: &str) -> Result<(), Failure> {
         let tokens = self.admin(&["-o", "json", "storage-account", "host-tokens", account])?;
-        let tokens = tokens.json()?;
-        let id = tokens[0]["id"].as_str().unwrap_or_default();
-        self.admin(&["storage-account", "revoke-host-token", account, id])
-            .map(drop)
+        for token in tokens.json()?.as_array().into_iter().flatten() {
+            let id = token["id"].as_str().unwrap_or_default();
+            self.admin(&["storage-account", "revoke-host-token", account, id])?;
+        }
+        Ok(())
     }
 
     /// Runs an administrator's command, which must succeed.
@@ -659,7 +673,7 @@ impl Play {
         what: &str,
         mut is: impl FnMut(&Self) -> Result<Option<T>, Failure>,
     ) -> Result<T, Failure> {
-        until(what, LIMIT, || is(self))
+        until(what, PATIENCE, || is(self))
     }
 
     fn with_logs(&self, failure: Failure) -> Failure {

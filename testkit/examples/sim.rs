@@ -1,6 +1,6 @@
 //! Plays the simulation for many seeds: `sim [--seeds N] [--first SEED] [--steps N]`. What `cargo xtask sim` runs.
 
-use crossrealm_testkit::simulation::{Tally, run};
+use crossrealm_testkit::simulation::{LifeCounts, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -34,12 +34,12 @@ fn options() -> Result<(u64, u64, u32), String> {
 }
 
 fn play(first: u64, seeds: u64, steps: u32) -> Result<(), String> {
-    let mut sum = Tally::default();
+    let mut sum = LifeCounts::default();
     for seed in first..first.saturating_add(seeds) {
-        let tally = run(seed, steps)?;
-        sum.issued += tally.issued;
-        sum.refused += tally.refused;
-        sum.dropped += tally.dropped;
+        let counts = run(seed, steps)?;
+        sum.issued += counts.issued;
+        sum.refused += counts.refused;
+        sum.dropped += counts.dropped;
     }
     println!(
         "{seeds} lives from seed {first}, {steps} exchanges each: {} issued, {} refused, {} dropped, every invariant held",

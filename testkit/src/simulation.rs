@@ -28,9 +28,9 @@ const AD_KEEPS_PREVIOUS_S: i64 = 3600;
 /// How long a retired key decrypts old tickets: the longest ticket life.
 const RETIRED_FOR_S: i64 = 36_000 + AD_KEEPS_PREVIOUS_S;
 
-/// What a life amounted to.
+/// The outcomes of a simulated life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct LifeCounts {
     /// Exchanges that ended in a ticket.
     pub issued: u32,
     /// Exchanges that ended in a refusal.
@@ -43,21 +43,21 @@ pub struct Tally {
 ///
 /// # Errors
 /// The invariant that broke, in words, with the step at which it did.
-pub fn run(seed: u64, steps: u32) -> Result<Tally, String> {
+pub fn run(seed: u64, steps: u32) -> Result<LifeCounts, String> {
     let mut life = Life::new(seed);
-    let mut tally = Tally::default();
+    let mut counts = LifeCounts::default();
     for step in 0..steps {
         life.something_happens();
         let outcome = life
             .one_exchange()
             .map_err(|e| format!("seed {seed}, step {step}: {e}"))?;
         match outcome {
-            TicketOutcome::Issued => tally.issued += 1,
-            TicketOutcome::Refused(_) => tally.refused += 1,
-            TicketOutcome::Dropped => tally.dropped += 1,
+            TicketOutcome::Issued => counts.issued += 1,
+            TicketOutcome::Refused(_) => counts.refused += 1,
+            TicketOutcome::Dropped => counts.dropped += 1,
         }
     }
-    Ok(tally)
+    Ok(counts)
 }
 
 /// SplitMix64: small, seeded, good enough to choose.
@@ -175,8 +175,8 @@ impl Life {
         let until = self.world.now.unix_s + RETIRED_FOR_S;
         for old in &mut self.world.trust.keys {
             old.state = match old.state {
-                KeyState::Current => KeyState::Previous,
-                KeyState::Previous => KeyState::Retired { until },
+                KeyState::Current => KeyState::Previous { until },
+                KeyState::Previous { until } => KeyState::Retired { until },
                 retired => retired,
             };
         }
@@ -224,8 +224,8 @@ impl Life {
     fn retire(&mut self) {
         let now = self.world.now.unix_s;
         self.world.trust.keys.retain(|k| match k.state {
-            KeyState::Retired { until } => until >= now - 7200,
-            _ => true,
+            KeyState::Previous { until } | KeyState::Retired { until } => until >= now - 7200,
+            KeyState::Current => true,
         });
     }
 
@@ -533,12 +533,12 @@ mod tests {
 
     #[test]
     fn forty_seeds_keep_every_invariant() {
-        let mut sum = Tally::default();
+        let mut sum = LifeCounts::default();
         for seed in 0..40 {
-            let tally = run(seed, 100).unwrap();
-            sum.issued += tally.issued;
-            sum.refused += tally.refused;
-            sum.dropped += tally.dropped;
+            let counts = run(seed, 100).unwrap();
+            sum.issued += counts.issued;
+            sum.refused += counts.refused;
+            sum.dropped += counts.dropped;
         }
         // The lives are worth something only if all three endings happen often.
         assert!(

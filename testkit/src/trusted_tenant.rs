@@ -3,13 +3,15 @@
 
 use crate::two_realms::{AD_REALM, TENANT_REALM, TwoRealms};
 use crossrealm_api::{
-    ApplyIdentities, Client, ClientError, IdentityChange, PrepareTrust, StorageAccountCreate,
-    SyncDomain, SyncedIdentity, TenantCreate,
+    ApplyIdentities, Client, ClientError, IdentityChange, SyncDomain, TenantCreate,
 };
 use crossrealm_kdc::Now;
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_os::clock;
-use crossrealm_types::{IdentityKind, IdentityState};
+use crossrealm_types::{
+    IdentityKind, IdentityState, PrepareTrust, StorageAccountCreate, SyncedIdentity,
+};
+use uuid::Uuid;
 
 /// The tenant.
 pub const TENANT: &str = "contoso";
@@ -65,9 +67,9 @@ pub fn trust_key(password: &str, enctype: Enctype) -> Key {
 pub fn alice(realms: &TwoRealms) -> SyncedIdentity {
     let alice = realms.identities.first().expect("alice is always there");
     SyncedIdentity {
-        object_guid: "11111111-1111-1111-1111-111111111111".into(),
+        object_guid: Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111),
         kind: IdentityKind::User,
-        sid: alice.sid.to_string(),
+        sid: alice.sid.clone(),
         account_name: alice.account_name.clone(),
         upn: alice.upn.clone(),
         display_name: alice.display_name.clone(),
@@ -91,25 +93,42 @@ pub async fn apply(
     realms: &TwoRealms,
     changes: Vec<IdentityChange>,
 ) -> Result<(), ClientError> {
-    let changes = ApplyIdentities {
-        run_id: "99999999-9999-9999-9999-999999999999".into(),
-        domain: sync_domain(realms),
-        changes,
-        last: true,
-        ..ApplyIdentities::default()
-    };
-    let result = admin.apply_identities(TENANT, DOMAIN, &changes).await?;
+    let run = sync_run(sync_domain(realms), changes);
+    let result = admin.apply_identities(TENANT, DOMAIN, &run).await?;
     assert_eq!(result.refused, [], "{result:?}");
     Ok(())
 }
 
+/// A sync run of one request with these changes.
+pub fn sync_run(domain: SyncDomain, changes: Vec<IdentityChange>) -> ApplyIdentities {
+    ApplyIdentities {
+        run_id: Uuid::from_u128(0x9999_9999_9999_9999_9999_9999_9999_9999),
+        domain,
+        changes,
+        skipped: 0,
+        cursor: None,
+        last: true,
+        holder: None,
+        previous_cursor: None,
+        failures: Vec::new(),
+        failed: 0,
+        accept_deletions: None,
+        incremental: false,
+    }
+}
+
 /// The domain that [`apply`] writes for.
 pub fn sync_domain(realms: &TwoRealms) -> SyncDomain {
-    let domain = realms.trust.domains.first().expect("the forest's root");
+    let domain = realms
+        .trust
+        .forest
+        .domains
+        .first()
+        .expect("the forest's root");
     SyncDomain {
         dns_name: domain.dns_name.clone(),
         flat_name: domain.flat_name.clone(),
-        sid: domain.sid.to_string(),
+        sid: domain.sid.clone(),
     }
 }
 

@@ -14,8 +14,9 @@
 )]
 
 use crossrealm_kdc::{
-    Event, EventId, Exchange, ExchangeStep, ForestDomain, Identity, KeyState, Now, Policy, Records,
-    Service, ServiceKey, ServiceName, Tenant, TenantId, Trust, TrustKey, Wanted,
+    Event, EventId, Exchange, ExchangeStep, Forest, ForestDomain, Identity, KeyState, Now, Policy,
+    Records, Service, ServiceKey, ServiceName, Tenant, TenantId, Trust, TrustGeneration, TrustKey,
+    Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast::{self, FastReq};
@@ -137,12 +138,15 @@ impl TwoRealms {
             },
             trust: Trust {
                 realm: AD_REALM.into(),
-                domains: vec![ForestDomain {
-                    realm: AD_REALM.into(),
-                    dns_name: "corp.contoso.com".into(),
-                    flat_name: "CORP".into(),
-                    sid: domain_sid,
-                }],
+                forest: Forest {
+                    generation: TrustGeneration([9; 16]),
+                    domains: vec![ForestDomain {
+                        realm: AD_REALM.into(),
+                        dns_name: "corp.contoso.com".into(),
+                        flat_name: "CORP".into(),
+                        sid: domain_sid,
+                    }],
+                },
                 keys: vec![TrustKey {
                     version: 1,
                     state: KeyState::Current,
@@ -389,7 +393,7 @@ impl TwoRealms {
         match wanted {
             Wanted::Parties { issuer } => Records::Parties {
                 tenant: Arc::new(Tenant {
-                    forests: vec![self.trust.domains.clone()],
+                    forests: vec![self.trust.forest.clone()],
                     ..self.tenant.clone()
                 }),
                 trust: Some(&self.trust)

@@ -1,4 +1,5 @@
-//! Import circles: no module of the product may, by any chain of `use` paths, import itself.
+//! Import circles: no module of the product may, by any chain of `use` paths, import itself, and no top-level module of a crate,
+//! taken with all that lies below it, may either.
 //!
 //! A module here is a source file. Its imports are the private `use` declarations and the paths that begin with `crate` or `super` outside
 //! test code, each resolved to the deepest file that it names: `use crate::sync::apply::upsert` imports `sync/apply.rs`. A re-export (`pub use`) is no import of the module that
@@ -32,11 +33,9 @@ pub(crate) fn run() -> Outcome {
     let mut found = Vec::new();
     for (name, files) in &crates {
         let imports = read(&Path::new("crates").join(name).join("src"), files)?;
-        found.extend(
-            circles(&imports)
-                .iter()
-                .map(|circle| format!("{name}: {}", show(circle))),
-        );
+        let mut all = circles(&imports);
+        all.extend(circles(&top_level(&imports)));
+        found.extend(all.iter().map(|circle| format!("{name}: {}", show(circle))));
     }
     if found.is_empty() {
         Ok(())
@@ -84,6 +83,19 @@ fn module_of(file: &Path) -> Module {
         module.pop();
     }
     module
+}
+
+/// The imports between the top-level modules: a folder imports what any of its files does. The crate's root, which declares them
+/// all, is left out.
+fn top_level(imports: &Imports) -> Imports {
+    let top = |module: &Module| module.iter().take(1).cloned().collect::<Module>();
+    let mut folders = Imports::new();
+    for (module, targets) in imports.iter().filter(|(module, _)| !module.is_empty()) {
+        let others = targets.iter().map(top);
+        let others = others.filter(|other| !other.is_empty() && *other != top(module));
+        folders.entry(top(module)).or_default().extend(others);
+    }
+    folders
 }
 
 /// What the names that a module re-exports stand for, as paths from the crate's root.
@@ -343,6 +355,20 @@ mod tests {
             ("a/child.rs", "use super::A; pub fn helper(_: A) {}"),
         ];
         assert_eq!(shown(&texts), ["a → a::child → a"]);
+    }
+
+    #[test]
+    fn folders_whose_files_import_each_other_are_a_circle() {
+        let texts = [
+            ("lib.rs", "mod a; mod b;"),
+            ("a/one.rs", "use crate::b::two::B;"),
+            ("a/other.rs", "pub struct A;"),
+            ("b/two.rs", "pub struct B;"),
+            ("b/three.rs", "use crate::a::other::A;"),
+        ];
+        assert!(shown(&texts).is_empty());
+        let folders = top_level(&graph(&texts));
+        assert_eq!(show(&circles(&folders)[0]), "a → b → a");
     }
 
     #[test]

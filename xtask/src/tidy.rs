@@ -1,6 +1,7 @@
 //! Habits that a compiler does not check: no unfinished marks, files of a readable length, every package in ARCHITECTURE.md,
-//! links that lead somewhere, and the words of STYLE.md.
+//! links that lead somewhere, the words of STYLE.md, and commands named where no caller can type them.
 
+mod commands;
 mod links;
 mod words;
 
@@ -49,6 +50,9 @@ pub(crate) fn run() -> Outcome {
             found.extend(complaints(file, text));
         }
         found.extend(words::complaints(file, text));
+        if is_product(file) {
+            found.extend(commands::complaints(file, text));
+        }
     }
     found.extend(links::complaints(&texts, |path| {
         process::root().join(path).exists()

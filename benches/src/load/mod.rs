@@ -104,7 +104,7 @@ async fn measure(
     );
     report.add(
         Line::new(
-            "the same for one more group",
+            "the same for each of the groups",
             Unit::Seconds,
             kept(|f| f.deep_each),
         )

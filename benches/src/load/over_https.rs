@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use crossrealm_api::{
-    ApplyIdentities, ConnectorCreate, IdentityChange, PageQuery, SyncDomain, SyncedIdentity,
-    TenantCreate,
+    ApplyIdentities, ConnectorCreate, IdentityChange, PageQuery, SyncDomain, TenantCreate,
 };
-use crossrealm_types::{IdentityKind, IdentityState};
+use crossrealm_testkit::trusted_tenant::sync_run;
+use crossrealm_types::{IdentityKind, IdentityState, SyncedIdentity};
 
 use super::People;
 use crate::service::Service;
+use uuid::Uuid;
 
 const TENANT: &str = "contoso";
 const DOMAIN: &str = "corp.contoso.com";
@@ -121,10 +122,12 @@ pub(super) async fn load(product: &Path, people: People) -> Result<Found, String
     })
 }
 
-fn object_guid(n: u32) -> String {
+fn object_guid(n: u32) -> Uuid {
     // Scattered, as those of AD are.
     let high = n.wrapping_mul(2_654_435_761);
     format!("{high:08x}-1111-4111-8111-{n:012x}")
+        .parse()
+        .expect("a GUID")
 }
 
 fn object(n: u32, people: People) -> IdentityChange {
@@ -137,7 +140,7 @@ fn object(n: u32, people: People) -> IdentityChange {
         identity: SyncedIdentity {
             object_guid: object_guid(n),
             kind,
-            sid: format!("{SID}-{}", 1000 + n),
+            sid: format!("{SID}-{}", 1000 + n).parse().expect("a SID"),
             account_name: format!("account{n}"),
             upn,
             display_name: format!("Account number {n} of Contoso"),
@@ -152,7 +155,7 @@ fn object(n: u32, people: People) -> IdentityChange {
 
 /// The members of the `n`th group: some users, and the group behind it, in chains of ten.
 fn members(n: u32, people: People) -> IdentityChange {
-    let mut add: Vec<String> = (0..MEMBERS)
+    let mut add: Vec<Uuid> = (0..MEMBERS)
         .map(|k| object_guid((n * MEMBERS + k) % people.users))
         .collect();
     if n % 10 != 9 && n + 1 < people.groups {
@@ -162,18 +165,18 @@ fn members(n: u32, people: People) -> IdentityChange {
         object_guid: object_guid(people.users + n),
         add,
         remove: Vec::new(),
+        elsewhere: None,
     }
 }
 
 fn request(changes: Vec<IdentityChange>) -> ApplyIdentities {
+    let domain = SyncDomain {
+        dns_name: DOMAIN.into(),
+        flat_name: "CORP".into(),
+        sid: SID.parse().expect("a SID"),
+    };
     ApplyIdentities {
-        run_id: "99999999-9999-9999-9999-999999999999".into(),
-        domain: SyncDomain {
-            dns_name: DOMAIN.into(),
-            flat_name: "CORP".into(),
-            sid: SID.into(),
-        },
-        changes,
-        ..ApplyIdentities::default()
+        last: false,
+        ..sync_run(domain, changes)
     }
 }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossrealm_directory::{
-    Actor, ApplyIdentities, Directory, IdentityChange, MasterKey, NewDomain, NewTenant,
-    SyncedIdentity, Uuid,
+    Actor, ApplyIdentities, Directory, IdentityChange, InstallationNames, MasterKey, NewDomain,
+    NewTenant, Uuid,
 };
 use crossrealm_kdc::{Identity, Lookups, Records, ServiceName, TenantId, Wanted};
-use crossrealm_types::{IdentityKind, IdentityState, Sid};
+use crossrealm_types::{IdentityKind, IdentityState, Sid, SyncedIdentity};
 
 use super::People;
 
@@ -48,7 +48,7 @@ pub(super) struct Found {
 pub(super) async fn load(people: People, depth: u32, count: bool) -> Result<Found, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let url = format!("sqlite:{}", folder.path().join("directory.db").display());
-    let directory = Directory::open(&url, MasterKey::from_bytes([7; 32])).await;
+    let directory = Directory::create(&url, MasterKey::from_bytes([7; 32]), names()).await;
     let directory = directory.map_err(|error| error.to_string())?;
     let tenant = directory
         .create_tenant(&actor(), NewTenant::named("contoso", "cloud.example"))
@@ -99,6 +99,7 @@ pub(super) async fn load(people: People, depth: u32, count: bool) -> Result<Foun
             group: guid(people.users + middle),
             add: Vec::new(),
             remove: vec![guid(people.users + middle + 1)],
+            elsewhere: None,
         }])
         .await?;
     let cut = began.elapsed().as_secs_f64();
@@ -118,7 +119,7 @@ pub(super) async fn load(people: People, depth: u32, count: bool) -> Result<Foun
     Ok(Found {
         made,
         deep,
-        deep_each: (deep - ordinary).max(0.0) / groups as f64,
+        deep_each: deep / groups as f64,
         ordinary,
         again,
         cut,
@@ -195,10 +196,11 @@ impl Store {
             group: guid(people.users + middle),
             add: vec![guid(people.users + middle + 1)],
             remove: Vec::new(),
+            elsewhere: None,
         }])
         .await?;
         let url = format!("sqlite:{}", folder.path().join("directory.db").display());
-        let other = Directory::open(&url, MasterKey::from_bytes([7; 32])).await;
+        let other = Directory::open(&url, MasterKey::from_bytes([7; 32]), names()).await;
         let fresh = Self {
             directory: other.map_err(|error| error.to_string())?,
             tenant: self.tenant,
@@ -306,12 +308,14 @@ fn members(n: u32, people: People, depth: u32) -> IdentityChange {
         group: guid(people.users + n),
         add,
         remove: Vec::new(),
+        elsewhere: None,
     }
 }
 
+fn names() -> InstallationNames {
+    InstallationNames::new("cloud.example", "login.cloud.example")
+}
+
 fn actor() -> Actor {
-    Actor {
-        name: "bench".to_owned(),
-        address: None,
-    }
+    Actor::local("bench")
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crossrealm_lab::PATIENCE;
 use crossrealm_lab::python::Environment;
 use crossrealm_testkit::two_realms::TENANT_REALM;
 
@@ -18,7 +19,6 @@ const PACKAGES: [&str; 4] = [
     "dnspython==2.9.2",
     "pyasn1==0.6.5",
 ];
-const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Threads of each worker process. Workers are as many as processors, and all of their threads together more than the
 /// requests that are under way at once: a kept connection never waits for another.
@@ -90,7 +90,7 @@ impl KdcProxy {
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
             let ended = proxy.child.try_wait().ok().flatten();
-            if ended.is_some() || began.elapsed() > START_LIMIT {
+            if ended.is_some() || began.elapsed() > PATIENCE {
                 let text = std::fs::read_to_string(&log).unwrap_or_default();
                 return Err(format!("kdcproxy did not start:\n{text}"));
             }

@@ -12,7 +12,9 @@ use crossrealm_krb::messages::{
 };
 use crossrealm_krb::pac::Pac;
 use crossrealm_lab::story::{Account, CLOUD_REALM, SPN, Story};
-use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Output, Place, REALM, Run, Service, World};
+use crossrealm_lab::{
+    ADMIN_PASSWORD, DOMAIN, Failure, Output, PATIENCE, Place, REALM, Run, Service, World,
+};
 
 use crate::Size;
 use crate::report::{Line, Report, Samples, Unit};
@@ -28,8 +30,6 @@ const EVERYBODY: &str = "(|(&(objectClass=user)(!(objectClass=computer)))(object
 const PAGE: u32 = 1_000;
 /// How long one program may take.
 const LIMIT: Duration = Duration::from_secs(600);
-/// How long a change is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The promise: a change is in the next ticket after two seconds at most, with an interval of one second.
 const PROMISED_DELAY_S: f64 = 2.0;
 

@@ -6,11 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_lab::PATIENCE;
 use crossrealm_testkit::two_realms::{AD_REALM, SHARE_HOST, TENANT_REALM};
 
 use crate::process;
 
-const START_LIMIT: Duration = Duration::from_secs(20);
 const SHARED: &str = "what-both-realms-know-1";
 const SERVICE: &str = "what-the-service-knows-1";
 
@@ -70,7 +70,7 @@ impl Mit {
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
             let ended = mit.child.try_wait().ok().flatten();
-            if ended.is_some() || began.elapsed() > START_LIMIT {
+            if ended.is_some() || began.elapsed() > PATIENCE {
                 return Err("krb5kdc does not answer".to_owned());
             }
             std::thread::sleep(Duration::from_millis(20));

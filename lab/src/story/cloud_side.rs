@@ -1,11 +1,12 @@
 //! The first half of the story: an administrator sets up the cloud, the trust, the sync and the share.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{CLOUD_REALM, FILES_HOST, Story, TENANT};
 use crate::net::Place;
 use crate::run::{Failure, Output};
+use crate::wait::PATIENCE;
 
 const FIELDS: [&str; 14] = [
     "Id",
@@ -265,14 +266,12 @@ pub(super) fn share_is_granted(story: &mut Story) -> Result<(), Failure> {
 pub(super) fn files_serve(story: &mut Story) -> Result<(), Failure> {
     let began = Instant::now();
     let data = story.world.path(Place::Cloud, "files");
-    let run = story
-        .crossrealm(Place::Cloud)
-        .args(["files", "serve", "--account", "acct1", "--data"])
-        .arg(data);
+    let run = story.files_serve("acct1", "files")?;
+    let run = run.arg("--data").arg(data);
     let mut service = story
         .world
         .service(Place::Cloud, "crossrealm files serve", &run)?;
-    service.wait_for_ports(&[445], Duration::from_secs(60))?;
+    service.wait_for_ports(&[445], PATIENCE)?;
     story.files = Some(service);
     story.account.fact(
         "cloud",

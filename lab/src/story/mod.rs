@@ -19,6 +19,7 @@ use crate::child::Service;
 use crate::net::Place;
 use crate::product::build_product;
 use crate::run::{Failure, Output, Run};
+use crate::wait::PATIENCE;
 use crate::world::World;
 
 /// The tenant's name.
@@ -33,9 +34,6 @@ pub const FILES_HOST: &str = "acct1.file.contoso.cloud.example";
 pub const SPN: &str = "cifs/acct1.file.contoso.cloud.example";
 /// The share as smbclient names it.
 pub const SHARE: &str = "//acct1.file.contoso.cloud.example/projects";
-
-const EVENT_LIMIT: Duration = Duration::from_secs(60);
-const SERVE_LIMIT: Duration = Duration::from_secs(60);
 
 /// What makes a service with a tenant, before anything is said to Active Directory.
 pub const TENANT_STEPS: &[&str] = &["the_wall", "init_and_serve", "tenant_create"];
@@ -162,6 +160,23 @@ impl Story {
             .env("CROSSREALM_TOKEN", &self.token)
     }
 
+    /// `crossrealm files serve` for an account, with the token of this host, which is created once.
+    ///
+    /// # Errors
+    /// When the token cannot be created.
+    pub fn files_serve(&self, account: &str, host: &str) -> Result<Run, Failure> {
+        let name = format!("{account}-{host}.token");
+        let token = self.world.path(Place::Cloud, &name);
+        if !token.exists() {
+            let words = ["storage-account", "host-token", account, "--for", host];
+            let make = self.crossrealm(Place::Cloud).args(words);
+            make.arg("--out").arg(&token).ok()?;
+        }
+        let run = self.crossrealm(Place::Cloud).env("CROSSREALM_TOKEN", "");
+        let run = run.arg("--token-file").arg(token);
+        Ok(run.args(["files", "serve", "--account", account]))
+    }
+
     /// The product's command without any of its settings.
     pub fn bare(&self, place: Place) -> Run {
         self.world.at(place, &self.binary)
@@ -244,7 +259,7 @@ impl Story {
             {
                 return Ok(event.clone());
             }
-            if began.elapsed() > EVENT_LIMIT {
+            if began.elapsed() > PATIENCE {
                 return Err(output.failure(&format!(
                     "was expected to show a refusal with the reason `{reason}` behind {mark}"
                 )));
@@ -315,7 +330,7 @@ impl Story {
             .arg(self.cloud_folder().join("crossrealm.toml"));
         let run = change(run);
         let mut service = self.world.service(Place::Cloud, "crossrealm serve", &run)?;
-        service.wait_for_ports(&[443], SERVE_LIMIT)?;
+        service.wait_for_ports(&[443], PATIENCE)?;
         self.cloud = Some(service);
         Ok(began.elapsed())
     }

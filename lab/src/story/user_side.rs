@@ -6,9 +6,7 @@ use super::trace::{Trace, Watch};
 use super::{CLOUD_REALM, SHARE, SPN, Story};
 use crate::net::Place;
 use crate::run::{Failure, Output, Run};
-
-/// A change of a role or a user is seen everywhere within two seconds; the rest is patience for a loaded machine.
-const CHANGE_LIMIT: Duration = Duration::from_secs(60);
+use crate::wait::PATIENCE;
 
 pub(super) fn client_config(story: &mut Story) -> Result<(), Failure> {
     let conf = story.krb5_conf();
@@ -187,7 +185,7 @@ fn tell_reason(story: &Story, reason: &str, mark: i64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A `kvno` or `kinit` that must end with exit code 1, within [`CHANGE_LIMIT`]: caches may take two seconds to see a change.
+/// A `kvno` or `kinit` that must end with exit code 1, within [`PATIENCE`]: caches may take two seconds to see a change.
 fn refused_ticket(story: &mut Story, asks: &str, run: &Run) -> Result<Output, Failure> {
     let began = Instant::now();
     loop {
@@ -196,7 +194,7 @@ fn refused_ticket(story: &mut Story, asks: &str, run: &Run) -> Result<Output, Fa
             story.account.hop("cloud", asks, &output);
             return Ok(output);
         }
-        if began.elapsed() > CHANGE_LIMIT {
+        if began.elapsed() > PATIENCE {
             return Err(output.failure("was expected to be refused"));
         }
         std::thread::sleep(Duration::from_millis(500));
@@ -267,7 +265,7 @@ pub(super) fn revoke(story: &mut Story) -> Result<(), Failure> {
             );
             return Ok(());
         }
-        if began.elapsed() > CHANGE_LIMIT {
+        if began.elapsed() > PATIENCE {
             return Err(output
                 .failure("was expected to be refused: NT_STATUS_ACCESS_DENIED at tree connect"));
         }
@@ -294,7 +292,7 @@ pub(super) fn grant_again(story: &mut Story) -> Result<(), Failure> {
             story.account.hop("cloud", "alice is back", &output);
             return output.says("plan.bin").map(drop);
         }
-        if began.elapsed() > CHANGE_LIMIT {
+        if began.elapsed() > PATIENCE {
             return Err(output.failure("was expected to be allowed again"));
         }
         std::thread::sleep(Duration::from_millis(200));

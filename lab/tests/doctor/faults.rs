@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crossrealm_lab::story::CLOUD_REALM;
-use crossrealm_lab::{Failure, Place, REALM, Run, USER_PASSWORD};
+use crossrealm_lab::{Failure, PATIENCE, Place, REALM, Run, USER_PASSWORD};
 
 use crate::play::{AD, Fault, HOST, Play, principal};
 
@@ -541,7 +541,7 @@ fn wrong_keytab(play: &mut Play) -> Broken {
 
 fn files_down(play: &mut Play) -> Broken {
     if let Some(files) = play.story.files.take() {
-        files.stop(Duration::from_secs(60))?;
+        files.stop(PATIENCE)?;
     }
     Ok(play.doctor("alice"))
 }
@@ -564,7 +564,7 @@ fn hosts_are_well(play: &Play) -> Mended {
         if !all.is_empty() && all.iter().all(well) {
             return Ok(());
         }
-        if began.elapsed() > Duration::from_secs(60) {
+        if began.elapsed() > PATIENCE {
             return Err(output.failure("was expected to show hosts that serve"));
         }
         std::thread::sleep(Duration::from_millis(200));
@@ -590,7 +590,7 @@ fn signal(play: &mut Play, name: &str) -> Mended {
 
 fn cloud_down(play: &mut Play) -> Broken {
     if let Some(cloud) = play.story.cloud.take() {
-        cloud.stop(Duration::from_secs(60))?;
+        cloud.stop(PATIENCE)?;
     }
     Ok(play.doctor("alice"))
 }
@@ -607,7 +607,7 @@ fn cloud_up(play: &mut Play) -> Mended {
             .ok()
         {
             Ok(_) => return hosts_are_well(play),
-            Err(failure) if began.elapsed() > Duration::from_secs(60) => return Err(failure),
+            Err(failure) if began.elapsed() > PATIENCE => return Err(failure),
             Err(_) => std::thread::sleep(Duration::from_millis(200)),
         }
     }

@@ -244,8 +244,8 @@ fn killed(scene: &mut Scene) -> Result<(), Failure> {
 
 /// A host of its own state; with another service than the true one where given.
 fn host(scene: &Scene, name: &str, server: Option<&str>) -> Result<Service, Failure> {
-    let run = scene.story.crossrealm(Place::Cloud);
-    let run = run.args(["files", "serve", "--account", "acct1", "--name", "killed"]);
+    let run = scene.story.files_serve("acct1", "killed")?;
+    let run = run.args(["--name", "killed"]);
     let run = run.arg("--listen").arg(format!("10.77.2.1:{KILLED_PORT}"));
     let run = run.arg("--data").arg(scene.data());
     let run = run

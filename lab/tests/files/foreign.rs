@@ -6,10 +6,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use crossrealm_lab::story::{CLOUD_REALM, FILES_HOST};
-use crossrealm_lab::{Failure, Place, Run, Service};
+use crossrealm_lab::{Failure, PATIENCE, Place, Run, Service};
 
 use super::Test;
 use super::scene::{CHANGE_LIMIT, Scene};
@@ -128,7 +127,7 @@ fn start(scene: &Scene, folder: &Path, keytab: &Path) -> Result<Service, Failure
         .world
         .service(Place::Cloud, "plain smbd", &run)?;
     let port = PORT.parse().unwrap_or_default();
-    server.wait_for_ports(&[port], Duration::from_secs(60))?;
+    server.wait_for_ports(&[port], PATIENCE)?;
     Ok(server)
 }
 

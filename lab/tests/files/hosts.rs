@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossrealm_lab::story::FILES_HOST;
-use crossrealm_lab::{Failure, Place, Service};
+use crossrealm_lab::{Failure, PATIENCE, Place, Service};
 
 use super::Test;
 use super::permissions;
@@ -144,8 +144,8 @@ pub(super) fn second_host(
     scene: &mut Scene,
     done: impl FnOnce(&Scene) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let run = scene.story.crossrealm(Place::Cloud);
-    let run = run.args(["files", "serve", "--account", "acct1", "--name", "second"]);
+    let run = scene.story.files_serve("acct1", "second")?;
+    let run = run.args(["--name", "second"]);
     let run = run.arg("--listen").arg(format!("10.77.2.1:{SECOND}"));
     let run = run.arg("--data").arg(scene.data());
     let run = run
@@ -155,12 +155,9 @@ pub(super) fn second_host(
         .story
         .world
         .service(Place::Cloud, "second host", &run)?;
-    second.wait_for_ports(
-        &[SECOND.parse().unwrap_or_default()],
-        Duration::from_secs(90),
-    )?;
+    second.wait_for_ports(&[SECOND.parse().unwrap_or_default()], PATIENCE)?;
     let outcome = done(scene).map_err(|failure| failure.with(second.log_tail()));
-    let stopped = second.stop(Duration::from_secs(60));
+    let stopped = second.stop(PATIENCE);
     outcome.and(stopped)
 }
 

@@ -3,6 +3,7 @@
 
 mod changes;
 mod clients;
+mod compromise;
 mod foreign;
 mod hosts;
 mod many;
@@ -32,6 +33,7 @@ const TESTS: &[&[(&str, Test)]] = &[
     rotation::TESTS,
     hosts::TESTS,
     changes::TESTS,
+    compromise::TESTS,
     revoked_users::TESTS,
     reduced_roles::TESTS,
     mistakes::TESTS,

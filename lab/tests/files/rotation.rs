@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossrealm_lab::story::SPN;
-use crossrealm_lab::{Failure, Output, Place, Run, Service};
+use crossrealm_lab::{Failure, Output, PATIENCE, Place, Run, Service};
 use serde_json::Value;
 
 use super::Test;
@@ -194,8 +194,8 @@ fn quickly(scene: &Scene, writers: &mut [Service]) -> Result<(), Failure> {
 
 /// A second host is stopped, so that no key reaches it, and it still counts as one that serves.
 fn held_back(scene: &mut Scene) -> Result<(), Failure> {
-    let run = scene.story.crossrealm(Place::Cloud);
-    let run = run.args(["files", "serve", "--account", "acct1", "--name", "held"]);
+    let run = scene.story.files_serve("acct1", "held")?;
+    let run = run.args(["--name", "held"]);
     let run = run.arg("--listen").arg(format!("10.77.2.1:{HELD_PORT}"));
     let run = run.arg("--data").arg(scene.data());
     let run = run
@@ -205,7 +205,7 @@ fn held_back(scene: &mut Scene) -> Result<(), Failure> {
     host.wait_for_line("serving acct1", CHANGE_LIMIT)?;
     let outcome = beside_a_held_host(scene, &host).map_err(|failure| failure.with(host.log_tail()));
     host.signal("CONT");
-    let stopped = host.stop(Duration::from_secs(60));
+    let stopped = host.stop(PATIENCE);
     outcome.and(stopped)
 }
 

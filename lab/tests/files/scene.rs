@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crossrealm_lab::story::{FILES_HOST, SPN, Story};
-use crossrealm_lab::{Failure, Output, Place, Run, until};
+use crossrealm_lab::{Failure, Output, PATIENCE, Place, Run, until};
 
 /// A change is seen within two seconds; the rest is patience for a loaded machine.
-pub(crate) const CHANGE_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const CHANGE_LIMIT: Duration = PATIENCE;
 /// Who comes with a ticket. alice is in Sales, which is in AllStaff; bob is in neither.
 const PEOPLE: [&str; 2] = ["alice", "bob"];
 

@@ -6,9 +6,8 @@
 //! that nothing but the encryption keeps a test from passing on the host, where the list says so.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use crossrealm_lab::{Failure, Output, Run};
+use crossrealm_lab::{Failure, Output, PATIENCE, Run};
 
 use super::Test;
 use super::scene::Scene;
@@ -16,7 +15,6 @@ use super::scene::Scene;
 /// Name and test.
 pub(crate) const TESTS: &[(&str, Test)] = &[("smbtorture_ends_as_listed", on_the_host)];
 
-const LIMIT: Duration = Duration::from_secs(240);
 const SHARE: &str = "torture";
 
 /// How a test ends: a piece of its last words; nothing where it passes.
@@ -178,7 +176,7 @@ fn ends_as_listed(
         println!("this smbtorture has no {name}");
     }
     let names = listed.iter().map(|(name, _, _)| *name);
-    let output = run.clone().args(names).timeout(LIMIT).output()?;
+    let output = run.clone().args(names).timeout(PATIENCE).output()?;
     let ended = outcomes(&output);
     let mut wrong = Vec::new();
     let mut passed = 0;

@@ -93,7 +93,7 @@ impl Forest {
 
     /// What AD holds of the trust and the Kerberos server object, by the number of its last change.
     fn changes(&self) -> Result<Vec<String>, Failure> {
-        let filter = "(|(objectClass=trustedDomain)(cn=krbtgt_AzureAD)(cn=AzureADKerberos)(sAMAccountName=CONTOSO*$))";
+        let filter = "(|(objectClass=trustedDomain)(cn=krbtgt_Crossrealm)(cn=CrossrealmKerberos)(sAMAccountName=CONTOSO*$))";
         let output = self.story.world.ldbsearch(filter, &["uSNChanged"]).ok()?;
         let out = output.out();
         let lines = out.lines().filter(|line| line.starts_with("uSNChanged: "));

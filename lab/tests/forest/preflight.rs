@@ -1,15 +1,14 @@
 //! Each finding of the preflight, on the real domain controller where it can be made there.
 
-use std::time::Duration;
-
 use crossrealm_lab::story::CLOUD_REALM;
-use crossrealm_lab::{ADMIN_PASSWORD, Clock, DOMAIN, Failure, Place, Run, Service, USER_PASSWORD};
+use crossrealm_lab::{
+    ADMIN_PASSWORD, Clock, DOMAIN, Failure, PATIENCE, Place, Run, Service, USER_PASSWORD,
+};
 
 use crate::{Forest, GET, JSON, SET, WHOLE, script};
 
 /// Where the stand-ins for domain controllers listen: the client's address in the company's network.
 const STAND_IN: &str = "10.77.1.2";
-const START_LIMIT: Duration = Duration::from_secs(60);
 /// Ten minutes: more than Kerberos allows.
 const SHIFT_S: i64 = 600;
 
@@ -66,7 +65,7 @@ impl Forest {
             "error: the top-level name `contoso.cloud.example` overlaps `eu.contoso.cloud.example` of the trust with `OTHER.EXAMPLE`".to_owned(),
             format!("hint: name it with `--dc dc1.{DOMAIN}`, or leave `--dc` away"),
             "hint: use a member of Domain Admins".to_owned(),
-            "hint: create the tenant with another flat name".to_owned(),
+            "hint: create a tenant of another name: its flat name differs".to_owned(),
             "hint: choose `--top-level-names`".to_owned(),
         ] {
             refused.says(&finding)?;
@@ -154,7 +153,7 @@ impl Forest {
             .args([STAND_IN, kind, last]);
         let name = format!("stand-in {kind}");
         let mut service = self.story.world.service(Place::Client, &name, &run)?;
-        service.wait_for_line("ready", START_LIMIT)?;
+        service.wait_for_line("ready", PATIENCE)?;
         Ok(service)
     }
 
@@ -260,7 +259,7 @@ impl Forest {
             .story
             .world
             .service(Place::Cloud, "serve off", &serve)?;
-        service.wait_for_ports(&[443], START_LIMIT)?;
+        service.wait_for_ports(&[443], PATIENCE)?;
         let refused = self.run(&[WHOLE, &["--dry-run"]])?.refused(1)?;
         refused
             .says("error: the clock of the service is ")?

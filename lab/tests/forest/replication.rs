@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Place};
+use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, PATIENCE, Place};
 
 use crate::{Forest, JSON, SET, WHOLE, only, values};
-
-const REPLICATION_LIMIT: Duration = Duration::from_secs(60);
 
 impl Forest {
     pub(crate) fn replication(&mut self) -> Result<(), Failure> {
@@ -27,7 +25,7 @@ impl Forest {
             if values(&output, "objectGUID").is_empty() != wanted {
                 return Ok(());
             }
-            if began.elapsed() > REPLICATION_LIMIT {
+            if began.elapsed() > PATIENCE {
                 return Err(output.failure("the second domain controller does not follow"));
             }
             std::thread::sleep(Duration::from_millis(300));
@@ -55,8 +53,8 @@ impl Forest {
         for (filter, attribute) in [
             ("(objectClass=trustedDomain)", "trustAuthIncoming"),
             ("(objectClass=trustedDomain)", "msDS-TrustForestTrustInfo"),
-            ("(cn=krbtgt_AzureAD)", "pwdLastSet"),
-            ("(cn=AzureADKerberos)", "msDS-KrbTgtLink"),
+            ("(cn=krbtgt_Crossrealm)", "pwdLastSet"),
+            ("(cn=CrossrealmKerberos)", "msDS-KrbTgtLink"),
         ] {
             // The stored bytes as they are: folded base64 or text.
             let first = self.story.world.ldbsearch(filter, &[attribute]).ok()?;
@@ -122,7 +120,7 @@ impl Forest {
             .ok()?;
         assert_eq!(rotated.json()?["replication"][0]["state"], "silent");
         let version = only(
-            self.ad("(cn=krbtgt_AzureAD)", "msDS-KeyVersionNumber")?,
+            self.ad("(cn=krbtgt_Crossrealm)", "msDS-KeyVersionNumber")?,
             "key",
         )?;
         assert_eq!(self.get()?["key_version"].to_string(), version);

@@ -24,8 +24,8 @@ const FIELDS: &[&str] = &[
     "CloudTrustDisplay",
 ];
 const TDO: &str = "(objectClass=trustedDomain)";
-const COMPUTER: &str = "(cn=AzureADKerberos)";
-const USER: &str = "(cn=krbtgt_AzureAD)";
+const COMPUTER: &str = "(cn=CrossrealmKerberos)";
+const USER: &str = "(cn=krbtgt_Crossrealm)";
 
 impl Forest {
     pub(crate) fn nothing_is_shown_of_a_fresh_domain(&self) -> Result<(), Failure> {

@@ -5,10 +5,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crossrealm_lab::story::{SHARE, SPN, Story};
-use crossrealm_lab::{Clock, Failure, Output, Place, Run, Service, need, until};
+use crossrealm_lab::{Clock, Failure, Output, PATIENCE, Place, Run, Service, need, until};
 
-/// Patience for a loaded machine.
-const LIMIT: Duration = Duration::from_secs(60);
 /// How fast the host's clock runs while the service is away, and how long that takes.
 const TIMES: u64 = 60;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -60,13 +58,13 @@ impl Play {
 
     fn an_hour_passes_without_the_service(&mut self) -> Result<(), Failure> {
         let mut host = self.start_host("host", 0)?;
-        host.wait_for_line("serving acct1", LIMIT)?;
+        host.wait_for_line("serving acct1", PATIENCE)?;
         self.until("alice is served", |play| Ok(play.ls()?.code == Some(0)))?;
         let stop = self.story.world.path(Place::Client, "stop-writing");
         let writer = self.writes_on(&stop)?;
         self.stop_cloud()?;
         let mark = host.log_mark();
-        host.wait_for_line("serving on by what was known last", LIMIT)?;
+        host.wait_for_line("serving on by what was known last", PATIENCE)?;
         self.clock.runs(TIMES)?;
         let began = Instant::now();
         while began.elapsed() * u32::try_from(TIMES).unwrap_or(1) < HOUR {
@@ -129,7 +127,9 @@ impl Play {
 
     /// The copy was confirmed an hour ahead of everybody else's clock, by the host's.
     fn a_copy_is_good_for_a_week(&mut self) -> Result<(), Failure> {
-        self.host.take().map_or(Ok(()), |host| host.stop(LIMIT))?;
+        self.host
+            .take()
+            .map_or(Ok(()), |host| host.stop(PATIENCE))?;
         self.stop_cloud()?;
         let mut late = self.start_host("late host", 7 * DAY_S + 2 * HOUR_S)?;
         let code = self.ended(&mut late)?;
@@ -138,28 +138,29 @@ impl Play {
             return Err(Failure::new(format!("it ended with code {code}")).with(log));
         }
         let mut host = self.start_host("host of the last day", 7 * DAY_S - HOUR_S)?;
-        host.wait_for_line("serving acct1", LIMIT)?;
+        host.wait_for_line("serving acct1", PATIENCE)?;
         let after = SHARE.replace("projects", "afterwards");
         let ls = self.smb(&after, "ls");
         self.until("the share is served from the copy", |_| {
             Ok(ls.output()?.code == Some(0))
         })?;
-        host.stop(LIMIT)
+        host.stop(PATIENCE)
     }
 
     /// A host whose clocks begin so far ahead.
     fn start_host(&self, name: &str, ahead_s: i64) -> Result<Service, Failure> {
         self.clock.is_ahead(ahead_s, ahead_s)?;
-        let run = self.story.crossrealm(Place::Cloud);
-        let run = run.args(["files", "serve", "--account", "acct1", "--data"]);
-        let run = run.arg(self.story.world.path(Place::Cloud, "files"));
+        let run = self.story.files_serve("acct1", "files")?;
+        let run = run
+            .arg("--data")
+            .arg(self.story.world.path(Place::Cloud, "files"));
         let run = self.clock.of(run);
         self.story.world.service(Place::Cloud, name, &run)
     }
 
     fn stop_cloud(&mut self) -> Result<(), Failure> {
         let cloud = self.story.cloud.take();
-        cloud.map_or(Ok(()), |cloud| cloud.stop(LIMIT))
+        cloud.map_or(Ok(()), |cloud| cloud.stop(PATIENCE))
     }
 
     /// A session of alice that writes without pause.
@@ -172,7 +173,7 @@ impl Play {
         let run = run.arg(stop).arg(local).arg(SHARE);
         let run = run.arg(world.path(Place::Client, "alice.ccache"));
         let mut writer = world.service(Place::Client, "writer", &run)?;
-        writer.wait_for_line("putting file", LIMIT)?;
+        writer.wait_for_line("putting file", PATIENCE)?;
         Ok(writer)
     }
 
@@ -194,7 +195,7 @@ impl Play {
     }
 
     fn ended(&self, service: &mut Service) -> Result<i32, Failure> {
-        let ended = until("the host ends", LIMIT, || Ok(service.ended()));
+        let ended = until("the host ends", PATIENCE, || Ok(service.ended()));
         ended.map_err(|failure| failure.with(service.log_tail()))
     }
 
@@ -203,7 +204,7 @@ impl Play {
         what: &str,
         holds: impl Fn(&Self) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
-        until(what, LIMIT, || Ok(holds(self)?.then_some(())))
+        until(what, PATIENCE, || Ok(holds(self)?.then_some(())))
     }
 
     fn with_logs(&self, failure: Failure) -> Failure {

@@ -1,10 +1,10 @@
 //! Mistaken and hostile input, and accidents: each gets its own clear answer, and the service goes on for everybody else.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossrealm_lab::story::{CLOUD_REALM, SPN, STEPS, Story};
-use crossrealm_lab::{Failure, Place, Run, USER_PASSWORD};
+use crossrealm_lab::{Failure, PATIENCE, Place, Run, USER_PASSWORD};
 
 use super::oracle::{der, forge, kkdcp, kvno_forged, post, send};
 
@@ -253,7 +253,7 @@ fn unreachable_dc(story: &mut Story) -> Result<(), Failure> {
         output.says("error: cannot connect to `10.77.1.250` port 389 (LDAP): ")?;
         let next = "run this on-premises, on a computer that reaches the domain controller on TCP ports 88, 389 and 445";
         output.says_line(&format!("hint: {next}"))?;
-        if began.elapsed() > Duration::from_secs(60) {
+        if began.elapsed() > PATIENCE {
             return Err(output.failure("was expected to give up within 30 s"));
         }
     }
@@ -364,7 +364,7 @@ fn taken_port(story: &mut Story) -> Result<(), Failure> {
         .arg("serve")
         .arg("--config")
         .arg(config);
-    let output = serve.timeout(Duration::from_secs(60)).refused(1)?;
+    let output = serve.timeout(PATIENCE).refused(1)?;
     output.says_line("error: cannot listen on `0.0.0.0:443`: the address is in use")?;
     output.says("hint: another program listens there").map(drop)
 }
@@ -392,7 +392,7 @@ fn copy(story: &Story, name: &str) -> Result<(PathBuf, Run), Failure> {
         .arg("serve")
         .arg("--config")
         .arg(config)
-        .timeout(Duration::from_secs(60));
+        .timeout(PATIENCE);
     Ok((folder, serve))
 }
 
@@ -502,10 +502,8 @@ fn second_init(story: &mut Story) -> Result<(), Failure> {
 }
 
 fn second_files_serve(story: &mut Story) -> Result<(), Failure> {
-    let serve = story
-        .crossrealm(Place::Cloud)
-        .args(["files", "serve", "--account", "acct1"]);
-    let serve = serve.timeout(Duration::from_secs(60));
+    let serve = story.files_serve("acct1", "files")?;
+    let serve = serve.timeout(PATIENCE);
     let same = serve
         .clone()
         .arg("--data")
@@ -582,5 +580,5 @@ fn services_stop(story: &mut Story) -> Result<(), Failure> {
     services
         .into_iter()
         .flatten()
-        .try_for_each(|service| service.stop(Duration::from_secs(60)))
+        .try_for_each(|service| service.stop(PATIENCE))
 }

@@ -1,10 +1,9 @@
 //! Independent hands: raw HTTP over TLS, DER by a few lines, and Samba's own code to rewrite tickets.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crossrealm_lab::story::{CLOUD_REALM, Story};
-use crossrealm_lab::{Failure, Output, Place, Run};
+use crossrealm_lab::{Failure, Output, PATIENCE, Place, Run};
 
 /// What came back over HTTP.
 pub(crate) struct Reply {
@@ -44,7 +43,7 @@ pub(crate) fn send(story: &Story, request: &[u8]) -> Result<Reply, Failure> {
     let output = run
         .arg(story.ca())
         .stdin(request)
-        .timeout(Duration::from_secs(60))
+        .timeout(PATIENCE)
         .output()?;
     let head = output.out().lines().next().unwrap_or_default().to_owned();
     let status = head

@@ -5,10 +5,9 @@
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crossrealm_lab::story::{CLOUD_REALM, Story};
-use crossrealm_lab::{Failure, Output, Place, REALM, Run, Service};
+use crossrealm_lab::{Failure, Output, PATIENCE, Place, REALM, Run, Service};
 
 type Test = fn(&mut Story) -> Result<(), Failure>;
 
@@ -36,7 +35,7 @@ fn psql(story: &mut Story) -> Result<(), Failure> {
         .and_then(|()| disabled_mallory_gets_no_ticket(story))
         .map_err(|failure| failure.with(database.log_tail()));
     // Gently, also after a failure: a killed server would leave its shared memory behind.
-    let stopped = database.stop(Duration::from_secs(60));
+    let stopped = database.stop(PATIENCE);
     used.and(stopped)
 }
 
@@ -67,7 +66,7 @@ fn start(story: &Story) -> Result<Service, Failure> {
         .env("KRB5_CONFIG", "/dev/null")
         .env("KRB5RCACHEDIR", &folder);
     let mut server = story.world.service(Place::Cloud, "postgresql", &server)?;
-    server.wait_for_line("ready to accept connections", Duration::from_secs(60))?;
+    server.wait_for_line("ready to accept connections", PATIENCE)?;
     let role = as_postgres(story, "psql").arg("-h").arg(&folder);
     role.args(["-d", "postgres", "-c", "create role alice login"])
         .ok()?;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossrealm_lab::story::{CLOUD_REALM, SPN, Story};
 use crossrealm_lab::{
-    DOMAIN, Failure, Output, Place, REALM, Run, Service, USER_PASSWORD, need, until,
+    DOMAIN, Failure, Output, PATIENCE, Place, REALM, Run, Service, USER_PASSWORD, need, until,
 };
 use serde_json::{Value, json};
 
 pub(super) const BASE: &str = "DC=corp,DC=contoso,DC=com";
 /// How long anything may take on a loaded machine before it counts as not happening.
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = PATIENCE;
 /// What a run says that did not compare everything.
 pub(super) const BY_CHANGES: &str = "what changed since the last run";
 /// "Replicating Directory Changes", [MS-ADTS] 5.1.3.2.1.

@@ -265,13 +265,13 @@ impl Play {
         let nowhere = ["once", "--scope-ou", &format!("OU=Nowhere,{BASE}")];
         self.sync(&nowhere)
             .refused(1)?
-            .says(&format!("no `OU=Nowhere,{BASE}`, which `--scope-ou` names"))?;
+            .says(&format!("no organizational unit `OU=Nowhere,{BASE}`"))?;
         self.sync(&["once", "--scope-ou", "Berlin"])
             .refused(1)?
             .says("hint: give the whole DN")?;
         self.sync(&["once", "--scope-group", "Nobodies"])
             .refused(1)?
-            .says("no `Nobodies`, which `--scope-group` names")?;
+            .says("no group `Nobodies`")?;
         assert_eq!(names(self)?, ["cgroesse"]);
 
         self.once(&["--scope-group", "AllStaff", "--accept-deletions", "100"])?;
@@ -302,7 +302,7 @@ impl Play {
             "dn: CN=Alice Archer,CN=Users,{BASE}\nchangetype: modify\nreplace: mail\nmail: a.archer@contoso.example\n\n"
         ))?;
         let mapped = self.once_with_log(&["--upn-attribute", "mail"])?;
-        mapped.says("`--upn-attribute` is missing")?;
+        mapped.says("the UPN is missing or unusable; `--upn-attribute`")?;
         self.admin(&["user", "show", "a.archer@contoso.example"])
             .ok()?;
         self.once(&[])?;

@@ -52,8 +52,9 @@ impl Play {
             .map_err(|failure| failure.with(service.log_tail()))?;
         let klist = self.with_tickets(self.story.world.at(Place::Admin, "klist"));
         let klist = klist.arg("-s");
-        std::thread::sleep(Duration::from_secs(100));
+        // On a busy machine they may have ended by the time that this sleep is over.
         let mark = service.log_mark();
+        std::thread::sleep(Duration::from_secs(100));
         self.until(|_| Ok(klist.output()?.code != Some(0)))?;
         self.logs(&service, mark, "hold no valid ticket-granting ticket")?;
         self.logs(&service, mark, "hint: sign in with `kinit`")?;

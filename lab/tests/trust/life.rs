@@ -1,16 +1,12 @@
 //! Made, repaired, rotated by rule and under load, removed, and shared with another tenant.
 
-use std::time::Duration;
-
 use crossrealm_lab::story::{CLOUD_REALM, SPN};
-use crossrealm_lab::{DOMAIN, Failure, Place, REALM};
+use crossrealm_lab::{DOMAIN, Failure, PATIENCE, Place, REALM};
 
 use crate::{COMPUTER, Play, REMOVE, REMOVE_TRUST, ROTATE, SET, TRUST, USER, WHOLE, value};
 
 /// How many clients fetch tickets while the keys change.
 const CLIENTS: usize = 8;
-/// The most a round of rotations may take on a loaded machine.
-const LOAD_LIMIT: Duration = Duration::from_secs(120);
 
 impl Play {
     pub(crate) fn life(&mut self) -> Result<(), Failure> {
@@ -23,6 +19,7 @@ impl Play {
         self.keys_that_differ_are_reported()?;
         self.the_servers_key_alone_is_rotated()?;
         self.no_ticket_fails_while_keys_rotate()?;
+        self.what_would_be_removed_is_shown()?;
         self.the_trust_alone_is_removed()?;
         self.what_two_tenants_share_stays_until_the_last_goes()
     }
@@ -36,7 +33,7 @@ impl Play {
         let search = self
             .story
             .world
-            .ldbsearch("(cn=krbtgt_AzureAD)", &attributes);
+            .ldbsearch("(cn=krbtgt_Crossrealm)", &attributes);
         let user = search.ok()?;
         user.says_line("userAccountControl: 514")?;
         let number = value(&user, "msDS-SecondaryKrbTgtNumber")?;
@@ -45,12 +42,12 @@ impl Play {
         let search = self
             .story
             .world
-            .ldbsearch("(cn=AzureADKerberos)", &attributes);
+            .ldbsearch("(cn=CrossrealmKerberos)", &attributes);
         let computer = search.ok()?;
         computer
             .says_line("userAccountControl: 83890176")?
             .says_line("primaryGroupID: 521")?
-            .says("msDS-KrbTgtLink: CN=krbtgt_AzureAD,CN=Users")?;
+            .says("msDS-KrbTgtLink: CN=krbtgt_Crossrealm,CN=Users")?;
         let get = self.get()?;
         assert_eq!(get.json()?["id"].to_string(), number);
         assert_eq!(get.json()?["cloud_id"].to_string(), number);
@@ -120,10 +117,9 @@ impl Play {
     }
 
     fn what_was_lost_is_made_again(&self) -> Result<(), Failure> {
-        let database = self.story.world.dc_folder().join("private/sam.ldb");
-        let delete = self.story.world.at(Place::Onprem, "ldbdel").arg("-H");
-        let dn = "CN=AzureADKerberos,OU=Domain Controllers,DC=corp,DC=contoso,DC=com";
-        delete.arg(database).arg(dn).ok()?;
+        let dn = "CN=CrossrealmKerberos,OU=Domain Controllers,DC=corp,DC=contoso,DC=com";
+        let deleted = format!("dn: {dn}\nchangetype: delete\n");
+        self.story.world.ldbmodify(&deleted).ok()?;
         self.get()?.says("create the computer")?;
         self.admin(SET)?.ok()?;
         self.the_object_is_in_ad()
@@ -202,7 +198,7 @@ impl Play {
         std::fs::write(&stop, "")?;
         let mut fetched = 0;
         for client in &mut clients {
-            client.wait_for_line("done", LOAD_LIMIT)?;
+            client.wait_for_line("done", PATIENCE)?;
             let log = client.log_from(0);
             if log.contains("FAILED") {
                 return Err(Failure::new(format!(
@@ -219,6 +215,23 @@ impl Play {
         // Three keys later, with the referral of the first.
         let other = format!("cifs/acct2.file.contoso.cloud.example@{CLOUD_REALM}");
         self.story.user("early", "kvno").arg(other).ok()?;
+        self.nothing_is_left_to_do()
+    }
+
+    /// F20: nothing is changed by a dry run of either removal.
+    fn what_would_be_removed_is_shown(&self) -> Result<(), Failure> {
+        let before = self.changes()?;
+        let dry = |words: &[&str]| self.admin(&[words, &["--dry-run"]].concat())?.ok();
+        dry(REMOVE_TRUST)?
+            .says("delete the trust and its keys from the tenant")?
+            .says("nothing was changed")?
+            .does_not_say("krbtgt_Crossrealm")?;
+        dry(REMOVE)?
+            .says("delete the account `CN=krbtgt_Crossrealm,CN=Users")?
+            .says("delete the computer `CN=CrossrealmKerberos,OU=Domain Controllers")?
+            .says("delete the record of the Kerberos server object from the tenant")?
+            .says("nothing was changed")?;
+        assert_eq!(before, self.changes()?, "nothing may change in AD");
         self.nothing_is_left_to_do()
     }
 

@@ -6,6 +6,7 @@
 
 mod kill;
 mod life;
+mod microsoft;
 mod rights;
 mod unattended;
 
@@ -25,8 +26,8 @@ const REMOVE: &[&str] = &["kerberos-server", "remove"];
 const REMOVE_TRUST: &[&str] = &["trusted-domain-object", "remove"];
 /// Where AD has the trust and the two objects.
 const TRUST: &str = "(objectClass=trustedDomain)";
-const USER: &str = "(cn=krbtgt_AzureAD)";
-const COMPUTER: &str = "(cn=AzureADKerberos)";
+const USER: &str = "(cn=krbtgt_Crossrealm)";
+const COMPUTER: &str = "(cn=CrossrealmKerberos)";
 
 #[test]
 fn a_trust_is_created_rotated_and_removed() {
@@ -59,8 +60,9 @@ impl Play {
 
     /// One world for all of it; each part leaves the trust as it found it: whole.
     fn all(&mut self) -> Result<(), Failure> {
-        let parts: [(&str, Part); 4] = [
+        let parts: [(&str, Part); 5] = [
             ("life", Self::life),
+            ("microsoft", Self::beside_microsoft),
             ("unattended", Self::unattended),
             ("rights", Self::rights),
             ("kill", Self::kill),
@@ -200,12 +202,10 @@ impl Play {
         value: &str,
         control: &str,
     ) -> Result<(), Failure> {
-        let world = &self.story.world;
-        let modify = world.at(Place::Onprem, "ldbmodify").arg("-H");
-        let modify = modify.arg(world.dc_folder().join("private/sam.ldb"));
         let change =
             format!("dn: {dn}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n");
-        modify.arg(control).stdin(change).ok().map(drop)
+        let modify = self.story.world.ldbmodify(&change).arg(control);
+        modify.ok().map(drop)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Who may do what: roles of the service, rights in AD, and the audit of every change.
 
-use crossrealm_lab::story::TENANT;
 use crossrealm_lab::{DOMAIN, Failure, Place, USER_PASSWORD};
 use serde_json::Value;
+use std::path::PathBuf;
 
 use crate::{Play, REMOVE, REMOVE_TRUST, ROTATE, SET, TRUST, USER, WHOLE, value};
 
@@ -36,16 +36,12 @@ impl Play {
 
     fn another_role_is_refused_before_ad_is_touched(&self) -> Result<(), Failure> {
         let before = self.changes()?;
-        for (role, scope) in [
-            ("reader", ""),
-            ("storage-administrator", ""),
-            ("hybrid-identity-administrator", ""),
-            ("connector", DOMAIN),
-            ("host", "acct1"),
-        ] {
-            let token = self.token(role, scope)?;
+        self.connector(&["--allow-trust-rotation"])?;
+        for file in [self.token_file(), self.host_token()?] {
+            let token = std::fs::read_to_string(file)?;
+            let token = token.trim();
             for words in [WHOLE, ROTATE, REMOVE, REMOVE_TRUST] {
-                let run = self.admin(words)?.env("CROSSREALM_TOKEN", &token);
+                let run = self.admin(words)?.env("CROSSREALM_TOKEN", token);
                 run.refused(1)?
                     .says("may not change trusts")?
                     .says("hint: use the token of a global administrator")?;
@@ -55,18 +51,18 @@ impl Play {
         Ok(())
     }
 
-    /// A token of a role, put into the store by the test's own hand: the only role with a token yet is the first one's.
-    fn token(&self, role: &str, scope: &str) -> Result<String, Failure> {
-        let token = format!("xr_{:0>64}", role.len());
-        let hash = "import hashlib, sys\nprint(hashlib.sha256(sys.argv[1].encode()).hexdigest())";
-        let hash = crossrealm_lab::Run::here("python3").args(["-c", hash, &token]);
-        let hash = hash.ok()?.out();
-        self.sql(&format!(
-            "INSERT INTO tokens (id, tenant_id, hash, role, scope, name, created_at)
-             SELECT randomblob(16), id, X'{}', '{role}', '{scope}', '{role}', 1 FROM tenants WHERE name = '{TENANT}'",
-            hash.trim()
-        ))?;
-        Ok(token)
+    /// The file with a token of an SMB host.
+    fn host_token(&self) -> Result<PathBuf, Failure> {
+        let file = self.story.world.path(Place::Admin, "host.token");
+        let admin = || {
+            self.story
+                .crossrealm(Place::Admin)
+                .args(["storage-account"])
+        };
+        admin().args(["create", "rights1"]).ok()?;
+        let create = admin().args(["host-token", "rights1", "--for", "fs1", "--out"]);
+        create.arg(&file).ok()?;
+        Ok(file)
     }
 
     fn an_account_that_may_not_reset_the_password_is_reported(&self) -> Result<(), Failure> {
@@ -75,7 +71,7 @@ impl Play {
         let refused = self.as_user(DELEGATE, rotate)?.refused(1)?;
         refused
             .says("Reset Password")?
-            .says("CN=krbtgt_AzureAD,CN=Users")?
+            .says("CN=krbtgt_Crossrealm,CN=Users")?
             .says("hint: ")?;
         assert_eq!(
             (account, before),
@@ -95,7 +91,7 @@ impl Play {
 
     /// With this one right; the trust key needs none, for the trust's own account gives it to AD.
     fn who_may_reset_the_password_rotates(&self) -> Result<(), Failure> {
-        let account = format!("CN=krbtgt_AzureAD,CN=Users,{BASE}");
+        let account = format!("CN=krbtgt_Crossrealm,CN=Users,{BASE}");
         self.delegate(&account, &format!("OA;;CR;{RESET_PASSWORD};;"))?;
         let before = (self.account_version()?, self.trust_version()?);
         self.as_user(DELEGATE, ROTATE)?.ok()?;
@@ -122,7 +118,7 @@ impl Play {
 
     fn the_object_is_removed_and_made_by_delegation(&self) -> Result<(), Failure> {
         let refused = self.as_user(DELEGATE, REMOVE)?.refused(1)?;
-        refused.says("lacks the right `Delete` on `CN=AzureADKerberos,OU=Domain Controllers")?;
+        refused.says("lacks the right `Delete` on `CN=CrossrealmKerberos,OU=Domain Controllers")?;
         let computers = format!("OU=Domain Controllers,{BASE}");
         self.delegate(&computers, &format!("OA;;CCDC;{CLASS_COMPUTER};;"))?;
         self.delegate(BASE, &format!("OA;;CR;{INSTALL_REPLICA};;"))?;

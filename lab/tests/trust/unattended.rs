@@ -1,16 +1,16 @@
 //! The rotation of the trust key with nobody at a keyboard, as an account of AD that may nothing but sign in.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use crossrealm_lab::{DOMAIN, Failure, Place, Run, Service, USER_PASSWORD, kill_at_line, until};
+use crossrealm_lab::{
+    DOMAIN, Failure, PATIENCE, Place, Run, Service, USER_PASSWORD, kill_at_line, until,
+};
 
 use crate::{Play, WHOLE, value};
 
 /// What an agent logs when it has rotated the key, and when it could not.
 const ROTATED: &str = "trust key rotated";
 const NOT_ROTATED: &str = "the trust key was not rotated, next try in 60 s";
-const PATIENCE: Duration = Duration::from_secs(90);
 /// An account without a group of its own.
 const AGENT: &str = "svc-sync";
 
@@ -26,7 +26,7 @@ impl Play {
     }
 
     /// The agents' token from now on: that of the domain's connector, made anew.
-    fn connector(&self, rights: &[&str]) -> Result<(), Failure> {
+    pub(crate) fn connector(&self, rights: &[&str]) -> Result<(), Failure> {
         let admin = || self.story.crossrealm(Place::Admin).args(["connector"]);
         // At first there is none.
         admin().args(["revoke", "--domain", DOMAIN]).output()?;
@@ -35,7 +35,7 @@ impl Play {
         create.ok().map(drop)
     }
 
-    fn token_file(&self) -> PathBuf {
+    pub(crate) fn token_file(&self) -> PathBuf {
         self.story.world.path(Place::Admin, "connector.token")
     }
 

@@ -430,7 +430,7 @@ fn a_host_without_the_tool_serves_and_says_so(scene: &mut Scene) -> Result<(), F
     scene.admin(&["share", "set-quota", "acct1/small", "--quota", "none"])?;
     scene.admin(&["share", "set-quota", "acct1/free", "--quota", "1GiB"])?;
     let data = scene.disk.at.clone();
-    let whole = scene.server("acct1", &data, 445);
+    let whole = scene.server("acct1", &data, 445)?;
     // The same command where the tool is not to be found.
     let hidden = scene.without_btrfs(&whole);
     scene.start("acct1", &hidden)?;

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossrealm_lab::story::Story;
-use crossrealm_lab::{Failure, Output, Place, Run, Service, until};
+use crossrealm_lab::{Failure, Output, PATIENCE, Place, Run, Service, until};
 use serde_json::Value;
 
 use super::snapshots;
 
 /// Patience for a loaded machine; what is measured is printed.
-pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = PATIENCE;
 const PEOPLE: [&str; 2] = ["alice", "bob"];
 /// The loop device's size: sparse, so that only what is written takes space.
 const BTRFS_SIZE: &str = "6G";
@@ -110,7 +110,7 @@ impl Scene {
             ("acct1", btrfs, 445, scene.snapshots()),
             ("acct2", scene.ordinary(), 1445, scene.ordinary_snapshots()),
         ] {
-            let run = scene.server(account, &data, port);
+            let run = scene.server(account, &data, port)?;
             let run = run.arg("--snapshots").arg(snapshots);
             scene.start(account, &run)?;
         }
@@ -142,14 +142,18 @@ impl Scene {
     }
 
     /// The command that serves an account.
-    pub(crate) fn server(&self, account: &str, data: &Path, port: u16) -> Run {
-        let run = self.story.crossrealm(Place::Cloud);
-        run.args(["files", "serve", "--account", account, "--listen"])
+    ///
+    /// # Errors
+    /// When its token cannot be created.
+    pub(crate) fn server(&self, account: &str, data: &Path, port: u16) -> Result<Run, Failure> {
+        let run = self.story.files_serve(account, "files")?;
+        Ok(run
+            .arg("--listen")
             .arg(format!("10.77.2.1:{port}"))
             .arg("--data")
             .arg(data)
             .arg("--state")
-            .arg(self.path(&format!("state-{account}")))
+            .arg(self.path(&format!("state-{account}"))))
     }
 
     /// A command where the program `btrfs` is not to be found. Other programs meet it as ever: the mount is in the name space
@@ -175,7 +179,7 @@ impl Scene {
     pub(crate) fn stop(&mut self, account: &str) -> Result<(), Failure> {
         let at = self.hosts.iter().position(|host| host.name() == account);
         let at = at.ok_or_else(|| Failure::new(format!("no host of {account} runs")))?;
-        self.hosts.remove(at).stop(Duration::from_secs(60))
+        self.hosts.remove(at).stop(PATIENCE)
     }
 
     /// What the hosts of an account wrote.

@@ -55,7 +55,7 @@ fn folders_that_cannot_be_are_refused(scene: &Scene) -> Result<(), Failure> {
             "acct1` cannot be served: No such file",
             "install -d -m 755",
         ),
-        (file, "it is not a directory", "--snapshots"),
+        (file, "it is not a directory", "give the directory itself"),
         (open, "local users can enter it", "chmod 700"),
         (closed, "smbd cannot read it", "chmod 755"),
         (
@@ -64,15 +64,8 @@ fn folders_that_cannot_be_are_refused(scene: &Scene) -> Result<(), Failure> {
             "outside the data directory",
         ),
     ] {
-        let run = scene.story.crossrealm(Place::Cloud);
-        let run = run.args([
-            "files",
-            "serve",
-            "--account",
-            "acct1",
-            "--listen",
-            "10.77.2.1:2445",
-        ]);
+        let run = scene.story.files_serve("acct1", "files")?;
+        let run = run.args(["--listen", "10.77.2.1:2445"]);
         let run = run.arg("--data").arg(&data);
         // The folder of the shares is made open to smbd at each start, and is closed by the one above.
         if folder.ends_with("shares") {

@@ -63,7 +63,7 @@ pub(super) fn sid(text: &str) -> Sid {
 impl World {
     pub(super) fn new() -> Self {
         let mut realms = TwoRealms::new();
-        realms.trust.domains.push(ForestDomain {
+        realms.trust.forest.domains.push(ForestDomain {
             realm: CHILD_REALM.into(),
             dns_name: CHILD_REALM.to_lowercase(),
             flat_name: "CHILD".into(),
@@ -72,7 +72,7 @@ impl World {
         let now_s = realms.now.unix_s;
         let retired = |until| KeyState::Retired { until };
         for (version, state, byte) in [
-            (4, KeyState::Previous, 12),
+            (4, KeyState::Previous { until: now_s + 600 }, 12),
             (3, retired(now_s - 1), 13),
             (2, retired(now_s + 600), 14),
         ] {

@@ -14,10 +14,7 @@ const SCRIPT: &str = "cd \"$1\" && shift && mkdir debs root && cd debs && \
 /// # Errors
 /// When they cannot be downloaded or unpacked.
 pub(crate) fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf, Failure> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let cache = target
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))
-        .join("lab-cache");
+    let cache = cache_folder();
     let place = cache.join(format!("aside-{name}"));
     if place.join("root").is_dir() {
         return Ok(place.join("root"));
@@ -37,6 +34,14 @@ pub(crate) fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf, Failure
         return Err(failure);
     }
     Ok(place.join("root"))
+}
+
+/// Where what was made once is kept, beside the build.
+pub(crate) fn cache_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))
+        .join("lab-cache")
 }
 
 /// The folders with shared libraries in an unpacked root, as `LD_LIBRARY_PATH` takes them.

@@ -1,5 +1,5 @@
-//! Clients that nobody here wrote: MIT's and Heimdal's tools, impacket, Java's own Kerberos, each on its own way to the
-//! service. Those that Debian cannot install beside the lab's packages are unpacked aside; one that cannot be had is skipped
+//! Clients that nobody here wrote: MIT's and Heimdal's tools, impacket, Java's own Kerberos, gokrb5 and curl, each on its own way
+//! to the service. Those that Debian cannot install beside the lab's packages are unpacked aside; one that cannot be had is skipped
 //! and says so.
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crossrealm_programs::find;
 
 use crate::scene::{self, Scene};
 use crate::table::Row;
-use crate::{Options, aside};
+use crate::{Options, aside, web};
 
 const CLOUD: &str = "10.77.2.1";
 const ONPREM: &str = "10.77.1.1";
@@ -45,7 +45,7 @@ const IMPACKET: &[&str] = &[
 ];
 
 /// What a client brought home, or why it could not even set out.
-enum Outcome {
+pub(crate) enum Outcome {
     Got(String),
     Skipped(String),
 }
@@ -174,6 +174,30 @@ const VISITS: &[(&str, &str, &str, Visit)] = &[
         "a token for the service",
         java,
     ),
+    (
+        "a web page, the server takes any key",
+        "curl, to Apache's mod_auth_gssapi",
+        web::THE_PAGE,
+        |scene| web::curl_to_apache(scene, false),
+    ),
+    (
+        "a web page, GssapiAcceptorName picks the key",
+        "curl, to Apache's mod_auth_gssapi",
+        web::THE_PAGE,
+        |scene| web::curl_to_apache(scene, true),
+    ),
+    (
+        "a web page, the server checks the PAC",
+        "curl, to gokrb5",
+        web::THE_PAGE,
+        web::curl_to_gokrb5,
+    ),
+    (
+        "a web page, tickets by port 88, AD refers",
+        "gokrb5, to Apache's mod_auth_gssapi",
+        "the page, as alice",
+        web::gokrb5_to_apache,
+    ),
 ];
 
 /// Lets each client try.
@@ -218,7 +242,7 @@ fn row(scene: &Scene, case: &str, client: &str, expected: &str, visit: Visit) ->
 }
 
 /// The workstation's own configuration, with or without a line that names the realm of the share's host.
-fn proxy_conf(scene: &Scene, domain_realm: bool) -> Result<PathBuf, Failure> {
+pub(crate) fn proxy_conf(scene: &Scene, domain_realm: bool) -> Result<PathBuf, Failure> {
     let mut text = std::fs::read_to_string(scene.story.krb5_conf())?;
     if domain_realm {
         text += &format!("\n[domain_realm]\n    {DOMAIN_REALM}\n");
@@ -230,7 +254,11 @@ fn proxy_conf(scene: &Scene, domain_realm: bool) -> Result<PathBuf, Failure> {
 }
 
 /// A configuration that knows both realms by address, over TCP.
-fn port_88_conf(scene: &Scene, prefix: &str, domain_realm: bool) -> Result<PathBuf, Failure> {
+pub(crate) fn port_88_conf(
+    scene: &Scene,
+    prefix: &str,
+    domain_realm: bool,
+) -> Result<PathBuf, Failure> {
     let mut text = format!(
         "[libdefaults]\n default_realm = {REALM}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
          dns_canonicalize_hostname = false\n rdns = false\n udp_preference_limit = 1\n[realms]\n \
@@ -246,7 +274,7 @@ fn port_88_conf(scene: &Scene, prefix: &str, domain_realm: bool) -> Result<PathB
 }
 
 /// A copy of alice's cache: her sign-in and the referral.
-fn cache(scene: &Scene) -> Result<PathBuf, Failure> {
+pub(crate) fn cache(scene: &Scene) -> Result<PathBuf, Failure> {
     let world = &scene.story.world;
     world.write(
         Place::Client,
@@ -255,7 +283,7 @@ fn cache(scene: &Scene) -> Result<PathBuf, Failure> {
     )
 }
 
-fn client(scene: &Scene, program: impl AsRef<std::ffi::OsStr>, conf: &Path) -> Run {
+pub(crate) fn client(scene: &Scene, program: impl AsRef<std::ffi::OsStr>, conf: &Path) -> Run {
     scene.story.world.as_user(
         scene.story.world.at(Place::Client, program),
         "visit.ccache",

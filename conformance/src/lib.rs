@@ -12,6 +12,7 @@ mod clients;
 mod forge;
 mod scene;
 mod table;
+mod web;
 
 pub use scene::Scene;
 pub use table::Row;

@@ -25,6 +25,10 @@ const ALIAS: &str = "files.contoso.com";
 /// A service that is no storage account.
 const DATABASE: &str = "postgres/db.contoso.cloud.example";
 
+/// The hosts of the web servers; `HTTP/…` is their service.
+pub(crate) const APACHE_HOST: &str = "web.contoso.cloud.example";
+pub(crate) const GOKRB5_HOST: &str = "go.contoso.cloud.example";
+
 /// Users whose referrals are at hand, and what is special about them.
 const USERS: &[&str] = &["alice", "bob", "müller", "mallory", "erin", "crowd"];
 /// Born after the last sync.
@@ -180,15 +184,23 @@ fn prepare(story: &mut Story) -> Result<(Value, Value), Failure> {
     Ok((secrets, shown["user"]["sid"].clone()))
 }
 
-/// Another storage account with a host name beyond the tenant's domain, another kind of service, and everybody's keytab.
+/// Another storage account with a host name beyond the tenant's domain, other kinds of services, and everybody's keytab.
 fn services(story: &Story) -> Result<(), Failure> {
     let admin = |words: &[&str]| story.crossrealm(Place::Admin).args(words);
     admin(&["storage-account", "create", "acct2", "--alias", ALIAS]).ok()?;
-    admin(&["service-principal", "create", DATABASE]).ok()?;
+    let web = [APACHE_HOST, GOKRB5_HOST].map(|host| format!("HTTP/{host}"));
+    for service in [DATABASE, &web[0], &web[1]] {
+        admin(&["service-principal", "create", service]).ok()?;
+    }
+    for host in [APACHE_HOST, GOKRB5_HOST] {
+        story.world.add_cloud_host(host)?;
+    }
     for (kind, name, file) in [
         ("storage-account", "acct1", "acct1.keytab"),
         ("storage-account", "acct2", "acct2.keytab"),
         ("service-principal", DATABASE, "postgres.keytab"),
+        ("service-principal", &web[0], "web.keytab"),
+        ("service-principal", &web[1], "go.keytab"),
     ] {
         let keytab = story.world.path(Place::Client, file);
         admin(&[kind, "keytab", name, "--out"]).arg(keytab).ok()?;

@@ -5,6 +5,7 @@
 
 /// Debian packages and their programs that are used. `cargo xtask setup` installs all of them.
 pub const PROGRAMS: &[(&str, &[&str])] = &[
+    ("apache2-bin", &["apache2"]),
     ("apt", &["apt-config", "apt-get"]),
     ("attr", &["getfattr", "setfattr"]),
     ("bash", &["bash"]),
@@ -47,10 +48,13 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
     ("dash", &["sh"]),
     ("debootstrap", &["debootstrap"]),
     ("dpkg", &["dpkg"]),
+    ("e2fsprogs", &["mkfs.ext4", "tune2fs"]),
     ("g++", &["c++"]),
     ("gcc", &["cc"]),
     ("git", &["git"]),
+    ("golang-go", &["go"]),
     ("grep", &["grep"]),
+    ("heimdal-kcm", &["kcm"]),
     ("iproute2", &["ip"]),
     ("kmod", &["modprobe"]),
     ("krb5-admin-server", &["kadmin.local"]),
@@ -62,6 +66,8 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
     ("ldap-utils", &["ldapsearch"]),
     ("ldb-tools", &["ldbadd", "ldbdel", "ldbmodify", "ldbsearch"]),
     ("mount", &["losetup", "mount", "umount"]),
+    ("openssh-client", &["ssh", "ssh-keygen"]),
+    ("openssh-server", &["sshd"]),
     ("openssl", &["openssl"]),
     ("postgresql", &["initdb", "pg_ctl", "postgres", "psql"]),
     ("procps", &["kill", "pkill"]),
@@ -96,6 +102,10 @@ pub const OPTIONAL: &[(&str, &[&str])] = &[("default-jdk-headless", &["java", "j
 /// Parts of packages that are no programs: shared libraries and plugins, by their path below a library folder.
 pub const LIBRARIES: &[(&str, &str)] = &[
     ("krb5-k5tls", "krb5/plugins/tls/k5tls.so"),
+    (
+        "libapache2-mod-auth-gssapi",
+        "apache2/modules/mod_auth_gssapi.so",
+    ),
     ("libnss-winbind", "libnss_winbind.so.2"),
     ("libsasl2-modules-gssapi-mit", "sasl2/libgssapiv2.so"),
     ("samba-dsdb-modules", "samba/ldb/samba_dsdb.so"),
@@ -103,14 +113,21 @@ pub const LIBRARIES: &[(&str, &str)] = &[
 ];
 
 /// Data files of packages.
-pub const FILES: &[(&str, &str)] = &[(
-    "samba-ad-provision",
-    "/usr/share/samba/setup/provision.ldif",
-)];
+pub const FILES: &[(&str, &str)] = &[
+    (
+        "golang-github-jcmturner-gokrb5.v8-dev",
+        "/usr/share/gocode/src/github.com/jcmturner/gokrb5/v8/spnego/http.go",
+    ),
+    (
+        "samba-ad-provision",
+        "/usr/share/samba/setup/provision.ldif",
+    ),
+];
 
 /// Modules of Debian's Python that scripts import, beside its standard library.
 pub const MODULES: &[(&str, &[&str])] = &[
     ("python3-cryptography", &["cryptography"]),
+    ("python3-gssapi", &["gssapi"]),
     ("python3-ldb", &["ldb"]),
     ("python3-pyasn1", &["pyasn1"]),
     ("python3-samba", &["samba", "samba.tests.krb5.kcrypto"]),
@@ -119,6 +136,8 @@ pub const MODULES: &[(&str, &[&str])] = &[
 
 /// Calls that show that a program starts, where `--version` does not: arguments, and the exit code.
 pub const PROBES: &[(&str, &[&str], i32)] = &[
+    ("apache2", &["-v"], 0),
+    ("go", &["version"], 0),
     ("ip", &["-V"], 0),
     ("kadmin.local", &["--version"], 1),
     ("kdb5_util", &["--version"], 1),
@@ -129,8 +148,14 @@ pub const PROBES: &[(&str, &[&str], i32)] = &[
     ("krb5kdc", &["--version"], 1),
     ("kvno", &["--version"], 1),
     ("ldapsearch", &["-VV"], 0),
+    ("mkfs.ext4", &["-V"], 0),
     ("openssl", &["version"], 0),
     ("samba_spnupdate", &["--help"], 0),
+    ("ssh", &["-V"], 0),
+    ("ssh-keygen", &["-?"], 1),
+    ("sshd", &["-V"], 0),
+    // It has no call that prints something and succeeds.
+    ("tune2fs", &[], 1),
 ];
 
 /// Programs whose arguments name another program.

@@ -1,27 +1,34 @@
-//! A client that is not Samba's: impacket, by pip in an environment of its own, with a ticket of MIT's cache.
+//! Clients that are not Samba's: impacket and smbprotocol, by pip in environments of their own, with tickets of MIT's cache.
 
 use std::path::{Path, PathBuf};
 
 use crossrealm_lab::python::Environment;
-use crossrealm_lab::story::FILES_HOST;
+use crossrealm_lab::story::{CLOUD_REALM, FILES_HOST};
 use crossrealm_lab::{Failure, Run};
 
 use super::Test;
 use super::scene::Scene;
 
 /// Name and test.
-pub(crate) const TESTS: &[(&str, Test)] =
-    &[("impacket_opens_a_share_with_a_ticket_of_mit", impacket)];
+pub(crate) const TESTS: &[(&str, Test)] = &[
+    ("impacket_opens_a_share_with_a_ticket_of_mit", impacket),
+    ("smbprotocol_opens_a_share_through_the_trust", smbprotocol),
+];
 
 /// As it was when these tests were written.
-const PACKAGES: [&str; 3] = ["impacket==0.13.1", "pycryptodomex", "six==1.17.0"];
+const IMPACKET: [&str; 3] = ["impacket==0.13.1", "pycryptodomex", "six==1.17.0"];
+const SMBPROTOCOL: [&str; 2] = ["smbprotocol==1.17.0", "pyspnego==0.12.4"];
 
 /// A Python with impacket; `None` where pip cannot reach its index, which is said.
 pub(crate) fn python() -> Result<Option<PathBuf>, Failure> {
-    match Environment::new("impacket", &PACKAGES)?.python() {
+    python_with("impacket", &IMPACKET)
+}
+
+fn python_with(name: &str, packages: &[&'static str]) -> Result<Option<PathBuf>, Failure> {
+    match Environment::new(name, packages)?.python() {
         Ok(python) => Ok(Some(python)),
         Err(failure) => {
-            eprintln!("\n*** SKIPPED, NOTHING WAS TESTED: impacket cannot be had: {failure} ***\n");
+            eprintln!("\n*** SKIPPED, NOTHING WAS TESTED: {name} cannot be had: {failure} ***\n");
             Ok(None)
         }
     }
@@ -29,7 +36,11 @@ pub(crate) fn python() -> Result<Option<PathBuf>, Failure> {
 
 /// impacket for a user, on a share.
 pub(crate) fn client(scene: &Scene, python: &Path, user: &str, share: &str) -> Run {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracles/smb_impacket.py");
+    scripted(scene, python, "oracles/smb_impacket.py", user, share)
+}
+
+fn scripted(scene: &Scene, python: &Path, script: &str, user: &str, share: &str) -> Run {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     let run = scene.story.user(user, &python.display().to_string());
     run.args(["-B", "-W", "ignore"])
         .arg(script)
@@ -69,4 +80,39 @@ fn impacket(scene: &mut Scene) -> Result<(), Failure> {
     })?;
     let bob = client(scene, &python, "bob", share).arg("x.bin");
     bob.ok()?.says_line("deleted True").map(drop)
+}
+
+/// The cache holds the sign-in alone: smbprotocol, by MIT's library, finds the tenant and gets the ticket itself.
+fn smbprotocol(scene: &mut Scene) -> Result<(), Failure> {
+    let Some(python) = python_with("smbprotocol", &SMBPROTOCOL)? else {
+        return Ok(());
+    };
+    let share = "smbprotocol";
+    scene.share(share)?;
+    scene.grant(share, "Sales", "contributor")?;
+    scene.until_served("alice", share)?;
+    let world = &scene.story.world;
+    world.kinit("alice", "alice.ccache", &scene.story.krb5_conf())?;
+    let client = || scripted(scene, &python, "oracles/smb_smbprotocol.py", "alice", share);
+    let output = client().arg("ü name.bin").ok()?;
+    for fact in [
+        "dialect 0x311",
+        "encrypted True",
+        "read back True",
+        "listed True",
+        "deleted True",
+    ] {
+        output.says_line(fact)?;
+    }
+    let tickets = scene.story.user("alice", "klist").ok()?;
+    tickets.says(&format!("cifs/{FILES_HOST}@{CLOUD_REALM}"))?;
+    scene
+        .admin(&["share", "revoke", "acct1/smbprotocol", "--from", "Sales"])
+        .ok()?;
+    let what = "was expected to be refused";
+    scene
+        .until(&client().arg("x.bin"), what, |output| {
+            output.code == Some(1) && output.both().contains("STATUS_ACCESS_DENIED")
+        })
+        .map(drop)
 }

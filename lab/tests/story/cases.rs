@@ -6,9 +6,8 @@ use std::time::Instant;
 use crossrealm_lab::story::{CLOUD_REALM, SPN, STEPS, Story};
 use crossrealm_lab::{Failure, PATIENCE, Place, Run, USER_PASSWORD};
 
+use super::Test;
 use super::oracle::{der, forge, kkdcp, kvno_forged, post, send};
-
-type Test = fn(&mut Story) -> Result<(), Failure>;
 
 /// Name and test; they run in this order.
 pub(crate) const TESTS: &[(&str, Test)] = &[

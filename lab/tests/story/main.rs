@@ -6,6 +6,7 @@
 mod cases;
 mod oracle;
 mod postgres;
+mod ssh;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -13,6 +14,8 @@ use std::sync::Mutex;
 use crossrealm_lab::story::{Account, STEPS, Story};
 use crossrealm_lab::{Failure, build_product, need};
 use libtest_mimic::{Arguments, Failed, Trial};
+
+type Test = fn(&mut Story) -> Result<(), Failure>;
 
 /// The one world, and how far it has come.
 struct Stage {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     // Other services first: the last of the cases stop what they need.
     let cases = postgres::TESTS
         .iter()
+        .chain(ssh::TESTS)
         .chain(cases::TESTS)
         .map(|(name, test)| {
             Trial::test(format!("case_{name}"), move || {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crossrealm_lab::story::{CLOUD_REALM, Story};
 use crossrealm_lab::{Failure, Output, PATIENCE, Place, REALM, Run, Service};
 
-type Test = fn(&mut Story) -> Result<(), Failure>;
+use super::Test;
 
 /// Name and test.
 pub(crate) const TESTS: &[(&str, Test)] =

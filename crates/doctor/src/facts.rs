@@ -7,11 +7,11 @@ use crate::krb5_conf::{Krb5Conf, Value};
 use crate::net::{host_and_port, is_local, resolve};
 use crate::options::{Options, Share};
 use crossrealm_api::{Client, ClientConfig, UserDetails};
-use crossrealm_krb::ccache::{Ccache, MAX_CCACHE_LEN};
+use crossrealm_krb::ccache::Ccache;
 use crossrealm_krb::client::{Request, TgsExchange};
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::messages::{self, Ticket};
-use crossrealm_onprem::credentials::current_ccache;
+use crossrealm_onprem::ccache::{CacheError, CacheName};
 use crossrealm_onprem::ldap::Ldap;
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::smb::PORT;
@@ -152,7 +152,7 @@ impl Facts {
             return;
         }
         let has_kerberos = self.kdc_proxy().is_some()
-            || current_ccache().is_ok_and(|path| path.exists())
+            || has_tickets()
             || std::env::var_os("KRB5_CONFIG").is_some();
         if has_kerberos {
             self.places.push(Place::Workstation);
@@ -359,14 +359,18 @@ impl Facts {
         }
     }
 
-    /// Reads the credential cache.
-    pub(crate) fn read_cache(&mut self) -> Result<PathBuf, ProbeError> {
-        let path = current_ccache().map_err(ProbeError::other)?;
-        let bytes = read_bounded(&path, MAX_CCACHE_LEN)?;
-        let cache = Ccache::from_bytes(&bytes).map_err(|error| ProbeError::file(&path, error))?;
-        self.cache = Some(cache);
-        Ok(path)
+    /// Reads the credential cache; returns its name.
+    pub(crate) fn read_cache(&mut self) -> Result<CacheName, CacheError> {
+        let name = CacheName::current()?;
+        self.cache = Some(name.read()?);
+        Ok(name)
     }
+}
+
+/// Whether this user has a credential cache, be it unreadable.
+fn has_tickets() -> bool {
+    let read = CacheName::current().map(|name| name.read());
+    read.is_ok_and(|cache| !matches!(cache, Err(CacheError::NoTickets(_))))
 }
 
 fn anchors_in(path: &Path) -> Result<(TrustAnchors, String), ProbeError> {

@@ -74,13 +74,40 @@ impl Ccache {
             if count > MAX_CREDENTIALS {
                 return Err(CcacheError::TooLarge);
             }
-            match read_credential(&mut cursor).ok_or(CcacheError::Damaged)? {
-                Entry::Ticket(credential) => cache.credentials.push(*credential),
-                Entry::NotUnderstood => cache.skipped += 1,
-                Entry::Config => {}
-            }
+            cache.add(read_credential(&mut cursor).ok_or(CcacheError::Damaged)?);
         }
         Ok(cache)
+    }
+
+    /// Puts a cache together from parts in the file's format, as the kernel's keyrings and daemons of KCM hold them: the client's
+    /// name, and each entry alone.
+    pub fn from_parts<B: AsRef<[u8]>>(
+        principal: &[u8],
+        entries: &[B],
+    ) -> Result<Self, CcacheError> {
+        if entries.len() > MAX_CREDENTIALS {
+            return Err(CcacheError::TooLarge);
+        }
+        let principal = whole(principal, read_name)
+            .and_then(Name::principal)
+            .ok_or(CcacheError::Damaged)?;
+        let mut cache = Self {
+            principal,
+            credentials: Vec::new(),
+            skipped: 0,
+        };
+        for entry in entries {
+            cache.add(whole(entry.as_ref(), read_credential).ok_or(CcacheError::Damaged)?);
+        }
+        Ok(cache)
+    }
+
+    fn add(&mut self, entry: Entry) {
+        match entry {
+            Entry::Ticket(credential) => self.credentials.push(*credential),
+            Entry::NotUnderstood => self.skipped += 1,
+            Entry::Config => {}
+        }
     }
 
     /// The bytes of the file. They hold session keys: keep the file's mode at 0600, or Samba and MIT refuse it.
@@ -107,6 +134,12 @@ enum Entry {
     Ticket(Box<Credential>),
     NotUnderstood,
     Config,
+}
+
+/// What bytes hold, and nothing behind it.
+fn whole<'a, T>(bytes: &'a [u8], read: impl FnOnce(&mut Cursor<'a>) -> Option<T>) -> Option<T> {
+    let mut cursor = Cursor::new(bytes);
+    read(&mut cursor).filter(|_| cursor.is_empty())
 }
 
 /// A name as it lies in the file: configuration entries break the rules for principals.
@@ -291,6 +324,35 @@ mod tests {
             1_700_036_000
         );
         assert!(read.tgt("OTHER").is_none());
+    }
+
+    /// F8: the parts of a keyring or of KCM are the same cache; parts that are cut off, or have something behind them, are none.
+    #[test]
+    fn parts_make_the_same_cache() {
+        let cache = cache();
+        let mut principal = Vec::new();
+        write_principal(&mut principal, &cache.principal).unwrap();
+        let entry = |credential: &Credential| {
+            let mut bytes = Vec::new();
+            write_credential(&mut bytes, credential).unwrap();
+            bytes
+        };
+        let entries: Vec<Vec<u8>> = cache.credentials.iter().map(entry).collect();
+        let read = Ccache::from_parts(&principal, &entries).unwrap();
+        assert_eq!(read.to_bytes().unwrap(), cache.to_bytes().unwrap());
+        let damaged = |principal: &[u8], entry: &[u8]| {
+            Ccache::from_parts(principal, &[entry]).unwrap_err() == CcacheError::Damaged
+        };
+        let first = &entries[0];
+        assert!((0..first.len()).all(|cut| damaged(&principal, &first[..cut])));
+        assert!((0..principal.len()).all(|cut| damaged(&principal[..cut], first)));
+        assert!(damaged(&principal, &[&first[..], &[0]].concat()));
+        assert!(damaged(&[&principal[..], &[0]].concat(), first));
+        let many = vec![Vec::<u8>::new(); MAX_CREDENTIALS + 1];
+        assert_eq!(
+            Ccache::from_parts(&principal, &many).unwrap_err(),
+            CcacheError::TooLarge
+        );
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! Credentials for a domain: a password, a keytab, or the caller's current tickets.
 
+use crate::ccache::{CacheName, read_bounded};
 use crate::error::{CredentialsError, OnpremError};
 use crate::kdc::Kdcs;
-use crossrealm_krb::ccache::{Ccache, MAX_CCACHE_LEN};
 use crossrealm_krb::client::{ClientError, Secret};
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::keytab::{Keytab, MAX_KEYTAB_LEN};
 use crossrealm_krb::messages::name_type;
 use crossrealm_krb::principal::Principal;
 use crossrealm_os::clock::since_epoch;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -35,7 +34,7 @@ pub enum DomainCredentials {
     },
     /// The caller's current tickets.
     Ccache {
-        /// The file; `None` for the one that `KRB5CCNAME` names, or the system's default.
+        /// The file; `None` for the cache that `KRB5CCNAME` names, of whichever kind, or the system's default.
         path: Option<PathBuf>,
     },
 }
@@ -47,7 +46,7 @@ impl DomainCredentials {
             Self::Password { user, password } => {
                 Zeroizing::new([user.as_bytes(), b"\0", password.as_bytes()].concat())
             }
-            Self::Keytab { path, .. } => read(path, MAX_KEYTAB_LEN, "keytab").unwrap_or_default(),
+            Self::Keytab { path, .. } => read_keytab(path).unwrap_or_default(),
             // No attempt to sign in is made with tickets.
             Self::Ccache { .. } => Zeroizing::default(),
         }
@@ -100,7 +99,7 @@ fn from_keytab(
     user: Option<&str>,
     realm: &str,
 ) -> Result<(Principal, Secret), OnpremError> {
-    let bytes = read(path, MAX_KEYTAB_LEN, "keytab")?;
+    let bytes = read_keytab(path)?;
     let keytab = Keytab::from_bytes(&bytes).map_err(|source| CredentialsError::Keytab {
         path: path.to_owned(),
         source,
@@ -126,20 +125,11 @@ fn from_keytab(
 }
 
 fn from_ccache(path: Option<&Path>) -> Result<Credential, CredentialsError> {
-    let path = match path {
-        Some(path) => path.to_owned(),
-        None => current_ccache()?,
+    let name = match path {
+        Some(path) => CacheName::file(path),
+        None => CacheName::current()?,
     };
-    let bytes = match read(&path, MAX_CCACHE_LEN, "credential cache") {
-        Err(CredentialsError::Unreadable { source, .. })
-            if source.kind() == io::ErrorKind::NotFound =>
-        {
-            return Err(CredentialsError::NoTickets(path));
-        }
-        other => other?,
-    };
-    let cache =
-        Ccache::from_bytes(&bytes).map_err(|source| CredentialsError::Ccache { path, source })?;
+    let cache = name.read()?;
     let now_s = i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX);
     cache
         .tgt(cache.principal.realm())
@@ -148,45 +138,12 @@ fn from_ccache(path: Option<&Path>) -> Result<Credential, CredentialsError> {
         .ok_or(CredentialsError::NoTgt(cache.principal))
 }
 
-/// The caller's credential cache: the file that `KRB5CCNAME` names, or the traditional default.
-///
-/// # Errors
-/// If `KRB5CCNAME` names a cache that is not a file.
-pub fn current_ccache() -> Result<PathBuf, CredentialsError> {
-    default_ccache(std::env::var("KRB5CCNAME").ok().as_deref())
-}
-
-fn default_ccache(name: Option<&str>) -> Result<PathBuf, CredentialsError> {
-    match name.map(|name| name.split_once(':').unwrap_or(("FILE", name))) {
-        Some(("FILE", path)) if !path.is_empty() => Ok(PathBuf::from(path)),
-        Some((kind, _)) if kind != "FILE" => Err(CredentialsError::CacheType(kind.to_owned())),
-        _ => {
-            use std::os::unix::fs::MetadataExt;
-            // `/proc/self` belongs to the caller; asking the C library for the user id would need unsafe code.
-            let uid = std::fs::metadata("/proc/self")
-                .map(|own| own.uid())
-                .unwrap_or_default();
-            Ok(PathBuf::from(format!("/tmp/krb5cc_{uid}")))
-        }
-    }
-}
-
-/// Reads at most `limit` + 1 bytes: from the extra byte the parser of the format sees that the file is too long.
-fn read(
-    path: &Path,
-    limit: usize,
-    what: &'static str,
-) -> Result<Zeroizing<Vec<u8>>, CredentialsError> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    std::fs::File::open(path)
-        .and_then(|file| file.take(bound).read_to_end(&mut bytes))
-        .map_err(|source| CredentialsError::Unreadable {
-            what,
-            path: path.to_owned(),
-            source,
-        })?;
-    Ok(bytes)
+fn read_keytab(path: &Path) -> Result<Zeroizing<Vec<u8>>, CredentialsError> {
+    read_bounded(path, MAX_KEYTAB_LEN).map_err(|source| CredentialsError::Unreadable {
+        what: "keytab",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -222,26 +179,5 @@ mod tests {
         );
         assert!(client("", "R").is_err());
         assert!(client("@corp", "CORP").is_err());
-    }
-
-    #[test]
-    fn where_the_cache_is() {
-        assert_eq!(
-            default_ccache(Some("FILE:/x/y")).unwrap(),
-            PathBuf::from("/x/y")
-        );
-        assert_eq!(default_ccache(Some("/x/y")).unwrap(), PathBuf::from("/x/y"));
-        assert!(matches!(
-            default_ccache(Some("KEYRING:persistent:0")),
-            Err(CredentialsError::CacheType(_))
-        ));
-        assert!(default_ccache(None).unwrap().starts_with("/tmp"));
-    }
-
-    #[test]
-    fn a_missing_cache_says_what_to_do() {
-        let error = from_ccache(Some(Path::new("/nonexistent/cc"))).unwrap_err();
-        assert!(matches!(error, CredentialsError::NoTickets(_)));
-        assert!(error.hint().unwrap().contains("kinit"));
     }
 }

@@ -5,6 +5,7 @@
 //! trusted domain object, and returns what it read to its caller. It never connects to the cloud and never stores a
 //! credential.
 
+pub mod ccache;
 pub mod credentials;
 pub mod dc;
 pub mod error;

@@ -3,6 +3,7 @@
 //! All of them share one world, so they run in order on one thread; asking for a later one by name plays what it needs
 //! first. Without root or packages every one of them is reported as ignored, with the reason.
 
+mod caches;
 mod cases;
 mod oracle;
 mod postgres;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let cases = postgres::TESTS
         .iter()
         .chain(ssh::TESTS)
+        .chain(caches::TESTS)
         .chain(cases::TESTS)
         .map(|(name, test)| {
             Trial::test(format!("case_{name}"), move || {

@@ -1,5 +1,6 @@
 //! The next step after a failure in AD.
 
+use crossrealm_onprem::ccache::CacheError;
 use crossrealm_onprem::error::{CredentialsError, OnpremError};
 use crossrealm_onprem::gpo::GpoError;
 use crossrealm_onprem::lsa::LsaError;
@@ -19,8 +20,10 @@ pub(crate) fn of_onprem(error: &OnpremError) -> Option<String> {
         OnpremError::OtherDomain { found, .. } => {
             return Some(format!("give `--domain {found}` or another `--dc HOST`"));
         }
-        OnpremError::Credentials(CredentialsError::NoTickets(_) | CredentialsError::NoTgt(_)) => {
-            "sign in with `kinit`, or give `--domain-user user@corp.contoso.com` or `--domain-keytab FILE`"
+        OnpremError::Credentials(
+            CredentialsError::Cache(CacheError::NoTickets(_)) | CredentialsError::NoTgt(_),
+        ) => {
+            "sign in with `kinit`, or give `--domain-user user@corp.contoso.com` or `--domain-keytab FILE`; if `klist` shows tickets, set `KRB5CCNAME` to the cache that it names"
         }
         other => other.hint()?,
     };

@@ -11,7 +11,7 @@ use crossrealm_krb::keytab::{Keytab, MAX_KEYTAB_LEN};
 use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{self, KrbError, Ticket, key_usage, name_type};
 use crossrealm_krb::principal::Principal;
-use crossrealm_onprem::credentials::current_ccache;
+use crossrealm_onprem::ccache::CacheError;
 use crossrealm_onprem::kdc::Kdcs;
 use crossrealm_onprem::random::OsRandom;
 use crossrealm_os::clock::{now_s, since_epoch};
@@ -24,32 +24,32 @@ pub(super) async fn tgt(facts: &mut Facts) -> Finding {
     if facts.is_in_the_cloud() {
         return skipped("users do not sign in to the domain here");
     }
-    if let Err(error) = current_ccache() {
-        return skipped(format!("{error}; {}", error.hint().unwrap_or_default()));
-    }
-    let path = match facts.read_cache() {
-        Ok(path) => path,
-        Err(error)
+    let name = match facts.read_cache() {
+        Ok(name) => name,
+        Err(error @ CacheError::NoTickets(_))
             if facts.is_workstation() && !facts.places.contains(&Place::AdministrationHost) =>
         {
-            return failed(format!("there are no Kerberos tickets ({error})"));
+            return failed(error);
         }
-        Err(error) => return skipped(format!("there are no tickets here ({error})")),
+        Err(error @ CacheError::NoTickets(_)) => {
+            return skipped(format!("there are no tickets here ({error})"));
+        }
+        Err(error) => {
+            let next = error.hint();
+            return failed_with(error, next);
+        }
     };
     let cache = need!(&facts.cache, NO_TGT);
     let who = cache.principal.clone();
     let tgt = cache.tgt(who.realm()).cloned();
     if tgt.is_none() && cache.skipped == 0 {
         return failed_with(
-            format!(
-                "`{}` holds no ticket-granting ticket of `{who}`",
-                path.display()
-            ),
+            format!("`{name}` holds no ticket-granting ticket of `{who}`"),
             format!("kinit {who}"),
         );
     }
     facts.tgt = tgt;
-    passed(format!("`{who}`, in `{}`", path.display()))
+    passed(format!("`{who}`, in `{name}`"))
 }
 
 /// Whether the ticket-granting ticket is still valid.

@@ -4,7 +4,7 @@ mod ldap;
 
 pub use ldap::LdapError;
 
-use crossrealm_krb::ccache::CcacheError;
+use crate::ccache::{CacheError, SIGN_IN};
 use crossrealm_krb::client::ClientError;
 use crossrealm_krb::gss::GssError;
 use crossrealm_krb::keytab::KeytabError;
@@ -155,9 +155,6 @@ pub enum CredentialsError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// There is no credential cache.
-    #[error("there are no Kerberos tickets: `{0}` does not exist")]
-    NoTickets(PathBuf),
     /// The keytab's content is unusable.
     #[error("keytab `{path}`: {source}")]
     Keytab {
@@ -166,14 +163,9 @@ pub enum CredentialsError {
         /// The cause.
         source: KeytabError,
     },
-    /// The cache's content is unusable.
-    #[error("credential cache `{path}`: {source}")]
-    Ccache {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: CcacheError,
-    },
+    /// The credential cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// The keytab holds no AES key, or none of this realm.
     #[error("the keytab `{path}` holds no AES key of a principal in `{realm}`")]
     NothingUsable {
@@ -185,9 +177,6 @@ pub enum CredentialsError {
     /// The cache holds no ticket-granting ticket with enough lifetime left.
     #[error("the tickets of `{0}` hold no valid ticket-granting ticket")]
     NoTgt(Principal),
-    /// `KRB5CCNAME` names a kind of cache that is not a file.
-    #[error("credential caches of type `{0}` are not supported")]
-    CacheType(String),
     /// The user name is malformed.
     #[error("`{0}` is not a user name: expected `user@corp.contoso.com`")]
     BadUser(String),
@@ -197,10 +186,8 @@ impl CredentialsError {
     /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoTickets(_) | Self::NoTgt(_) => {
-                Some("sign in with `kinit`, or give a user of the domain or a keytab")
-            }
-            Self::CacheType(_) => Some("use a file: `export KRB5CCNAME=FILE:/path` before `kinit`"),
+            Self::Cache(error) => Some(error.hint()),
+            Self::NoTgt(_) => Some(SIGN_IN),
             Self::NothingUsable { .. } => {
                 Some("list it with `klist -ke`; export the key again with AES")
             }

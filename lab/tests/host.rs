@@ -231,12 +231,13 @@ impl Play {
             "..",
             "../../etc",
             "a/b",
+            // The share is called `desk`.
             "Desk",
             "-ab",
-            "a--b",
-            "ab",
+            "a%S",
+            "a  b",
             "x]",
-            "a b c",
+            "x:y",
             "a\nb",
         ] {
             let run = self.story.crossrealm(Place::Admin);

@@ -71,7 +71,7 @@ pub struct KeytabEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShareCreate {
-    /// Its name: 3 to 63 lower-case letters, digits and single inner hyphens.
+    /// Its name: 1 to 80 characters as SMB permits them, in the case that is kept. Names are compared without case.
     pub name: String,
     /// How much it may hold, 1 to 102,400 GiB; absent for no limit but the file system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

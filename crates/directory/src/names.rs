@@ -48,8 +48,14 @@ pub(crate) fn account_name(text: &str) -> Result<String> {
 }
 
 /// A share's name.
-pub(crate) fn share_name(text: &str) -> Result<String> {
-    parsed::<ShareName>("share name", text)
+pub(crate) fn share_name(text: &str) -> Result<ShareName> {
+    text.parse()
+        .map_err(|error: NameError| invalid("share name", text, error.expected))
+}
+
+/// What a share of this name is found by; what is no name finds none.
+pub(crate) fn share_key(text: &str) -> Option<String> {
+    text.parse().ok().map(|name: ShareName| name.key())
 }
 
 /// A quota in GiB: 1 to 102,400, the range of Azure Files.

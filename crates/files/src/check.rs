@@ -3,6 +3,7 @@
 use crate::error::FilesError;
 use crossrealm_api::{HostState, MAX_REFUSED_USERS};
 use crossrealm_types::{AccountName, NetbiosName, Realm, ShareName};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 /// The most shares of one account.
@@ -41,9 +42,12 @@ pub(crate) fn state(state: &HostState) -> Result<(), FilesError> {
     if state.shares.len() > MAX_SHARES {
         return Err(bad("an account", &format!("{} shares", state.shares.len())));
     }
+    let mut keys = BTreeSet::new();
     for share in &state.shares {
-        if !is_share_name(&share.name) {
-            return Err(bad("a share name", &share.name));
+        let key = share_key(&share.name).ok_or_else(|| bad("a share name", &share.name))?;
+        // Two shares would have one directory.
+        if !keys.insert(key) {
+            return Err(bad("a second share of this name", &share.name));
         }
         if share.grants.len() > MAX_GRANTS {
             return Err(bad("a share", &format!("{} grants", share.grants.len())));
@@ -95,9 +99,9 @@ pub(crate) fn is_account_name(name: &str) -> bool {
     is::<AccountName>(name)
 }
 
-/// Whether the text is the name of a share.
-pub(crate) fn is_share_name(name: &str) -> bool {
-    is::<ShareName>(name)
+/// What a share's name is compared by, and its directory called; `None` if the text is no share's name.
+pub(crate) fn share_key(name: &str) -> Option<String> {
+    name.parse().ok().map(|name: ShareName| name.key())
 }
 
 #[cfg(test)]
@@ -107,16 +111,29 @@ mod tests {
 
     #[test]
     fn a_share_name_cannot_leave_its_directory_or_line() {
-        for good in ["abc", "projects", "a-b-c", "2024"] {
-            assert!(is_share_name(good), "{good}");
-        }
-        let long = "a".repeat(64);
-        for bad in [
-            "", "ab", &long, "..", "../x", "a/b", "A-share", "-abc", "abc-", "a--b", "global]",
-            "a\nb", "a%u", "homes ", "ipc$", "möbel", ".abc",
+        for (good, directory) in [
+            ("abc", "abc"),
+            ("HR", "hr"),
+            ("Human Resources", "human resources"),
+            ("O\u{308}ffentlich", "öffentlich"),
+            ("$(reboot)", "$(reboot)"),
         ] {
-            assert!(!is_share_name(bad), "{bad}");
+            assert_eq!(share_key(good).unwrap(), directory);
         }
+        for bad in [
+            "", "..", "../x", "a/b", "-x", ".new-abc", "global]", "a\nb", "a%u", "homes ", "IPC$",
+        ] {
+            assert_eq!(share_key(bad), None, "{bad}");
+        }
+    }
+
+    /// F12: a state that gives two shares one directory is refused as a whole.
+    #[test]
+    fn shares_whose_names_differ_in_case_alone_are_refused() {
+        let state = |names: &[&str]| super::state(&crate::smbconf::tests::state(names));
+        assert!(state(&["HR", "it"]).is_ok());
+        let refused = state(&["HR", "hr"]).unwrap_err().to_string();
+        assert!(refused.contains("a second share"), "{refused}");
     }
 
     #[test]

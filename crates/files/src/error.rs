@@ -104,7 +104,7 @@ pub enum FilesError {
     BadAccountName(String),
     /// The text is not a share's name.
     #[error(
-        "`{0}` is not the name of a share: 3 to 63 lower-case letters, digits and single inner hyphens"
+        "`{0}` is not the name of a share: 1 to 80 characters, none of `\"\\/[]:|<>+=;,*?%`, and no name of Samba's"
     )]
     BadShareName(String),
     /// The cached state cannot be used.

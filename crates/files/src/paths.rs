@@ -6,12 +6,13 @@
 
 use crate::check;
 use crate::error::FilesError;
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// The default data directory.
 pub const DEFAULT_DATA: &str = "/var/lib/crossrealm/files";
 
-/// The directory of a share's files: `DATA/ACCOUNT/shares/SHARE`.
+/// The directory of a share's files: `DATA/ACCOUNT/shares/SHARE`, with the share's name in lower case.
 ///
 /// # Errors
 ///
@@ -20,10 +21,25 @@ pub fn share_folder(data: &Path, account: &str, share: &str) -> Result<PathBuf, 
     if !check::is_account_name(account) {
         return Err(FilesError::BadAccountName(account.to_owned()));
     }
-    if !check::is_share_name(share) {
-        return Err(FilesError::BadShareName(share.to_owned()));
+    let key = check::share_key(share).ok_or_else(|| FilesError::BadShareName(share.to_owned()))?;
+    Ok(HostPaths::new(data, None, account).shares.join(key))
+}
+
+/// What the directory of a share is called. The state was checked; of a name that is none, the directory is one that no share has.
+pub(crate) fn directory_name(share: &str) -> String {
+    check::share_key(share).unwrap_or_else(|| ".none".to_owned())
+}
+
+/// What the program is called that smbd runs for the size of a share: letters, digits and hyphens, for any name of a share. It
+/// is the directory's name where that has no other characters.
+pub(crate) fn program_name(share: &str) -> String {
+    let name = directory_name(share);
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    match name.bytes().all(is_plain) {
+        true => name,
+        // A dot is in no plain name.
+        false => format!("sha256.{}", hex::encode(Sha256::digest(name))),
     }
-    Ok(HostPaths::new(data, None, account).shares.join(share))
 }
 
 /// The directory for sockets that Samba is built with; `libnss_winbind` uses no other.
@@ -87,6 +103,18 @@ impl HostPaths {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// F12: no character of a share's name reaches a program's name, and no two shares have one program.
+    #[test]
+    fn programs_have_plain_names() {
+        assert_eq!(program_name("Projects"), "projects");
+        let (a, b) = (program_name("$(reboot) a"), program_name("$(reboot) b"));
+        assert_ne!(a, b);
+        assert!(
+            a.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+        );
+    }
 
     #[test]
     fn paths_are_reported_as_the_operator_knows_them() {

@@ -3,7 +3,9 @@
 use crate::check;
 use crate::error::FilesError;
 use crate::listen::Listen;
-use crate::paths::{HOST, KEYTAB, LOG, QUOTA_SIZES, RUN, SHARES, SNAPSHOTS};
+use crate::paths::{
+    HOST, KEYTAB, LOG, QUOTA_SIZES, RUN, SHARES, SNAPSHOTS, directory_name, program_name,
+};
 use crossrealm_api::{HostShare, HostState};
 
 /// `nsswitch.conf` of the host: users and groups are the machine's and those that winbindd learns from tickets. Host names are
@@ -66,13 +68,15 @@ pub(crate) fn render(state: &HostState, serving: &Serving) -> Result<String, Fil
         name, quota_gib, ..
     } in shares
     {
-        text += &format!("\n[{name}]\n    path = {SHARES}/{name}\n    read only = no\n");
+        let directory = directory_name(name);
+        text += &format!("\n[{name}]\n    path = {SHARES}/{directory}\n    read only = no\n");
         if quota_gib.is_some() {
+            let program = program_name(name);
             text +=
-                &format!("    dfree command = {QUOTA_SIZES}/{name}\n    dfree cache time = 3\n");
+                &format!("    dfree command = {QUOTA_SIZES}/{program}\n    dfree cache time = 3\n");
         }
         if serving.snapshots {
-            text += &previous_versions(name);
+            text += &previous_versions(&directory);
         }
     }
     Ok(text)
@@ -80,12 +84,12 @@ pub(crate) fn render(state: &HostState, serving: &Serving) -> Result<String, Fil
 
 /// The snapshots of a share as previous versions. They are outside the share, so that a user reaches them by their time only, and
 /// are searched for by absolute names only.
-fn previous_versions(share: &str) -> String {
+fn previous_versions(directory: &str) -> String {
     format!(
         "    vfs objects = shadow_copy2 acl_xattr
-    shadow:snapdir = {SNAPSHOTS}/{share}
-    shadow:basedir = {SHARES}/{share}
-    shadow:mountpoint = {SHARES}/{share}
+    shadow:snapdir = {SNAPSHOTS}/{directory}
+    shadow:basedir = {SHARES}/{directory}
+    shadow:mountpoint = {SHARES}/{directory}
     shadow:format = {}
     shadow:sort = desc
 ",
@@ -241,6 +245,14 @@ pub(crate) mod tests {
         assert_eq!(fitting_processes(4 << 30), 512);
         assert_eq!(fitting_processes(64 << 20), 64);
         assert_eq!(fitting_processes(u64::MAX), 16_384);
+    }
+
+    /// F12: the section has the name as it was created, paths the one without case.
+    #[test]
+    fn a_share_is_called_as_it_was_created() {
+        let text = render(&state(&["Human Resources"]), &Serving::default()).unwrap();
+        let section = "[Human Resources]\n    path = /run/samba/shares/human resources\n";
+        assert!(text.contains(section), "{text}");
     }
 
     #[test]

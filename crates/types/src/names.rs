@@ -4,9 +4,16 @@ use crate::text::serde_as_text;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
+use unicode_normalization::UnicodeNormalization;
 
-/// Share names that are sections of smbd's configuration.
-const RESERVED_SHARES: [&str; 4] = ["global", "homes", "printers", "ipc"];
+/// The longest name of a share, in units of UTF-16 ([MS-FSCC] 2.1.6).
+const MAX_SHARE_NAME: usize = 80;
+/// Names of shares that mean something else to Samba, which compares sections of its configuration without spaces.
+const RESERVED_SHARES: [&str; 7] = [
+    "global", "globals", "homes", "printers", "print$", "ipc$", "admin$",
+];
+/// What the name of a share may not contain: the characters of [MS-FSCC] 2.1.6, and `%`, which Samba replaces.
+const NOT_IN_SHARE_NAMES: &str = "\"\\/[]:|<>+=;,*?%";
 /// The longest user principal name, in characters (the limit of AD's `userPrincipalName`).
 pub const MAX_UPN: usize = 1024;
 
@@ -80,8 +87,9 @@ names! {
     TenantName, tenant_name, "expected 1 to 63 letters, digits and hyphens, no hyphen at either end";
     /// A storage account's name: 3 to 24 lower-case letters and digits.
     AccountName, account_name, "expected 3 to 24 lower-case letters and digits";
-    /// A share's name: 3 to 63 lower-case letters, digits and single inner hyphens.
-    ShareName, share_name, "expected 3 to 63 lower-case letters, digits and single hyphens, and none of `global`, `homes`, `printers`, `ipc`";
+    /// A share's name as SMB permits it: 1 to 80 characters, in the case given and in Unicode's normal form C. Names are the same if
+    /// their [keys](ShareName::key) are.
+    ShareName, share_name, "expected 1 to 80 characters, none of `\"\\/[]:|<>+=;,*?%`, no control or invisible characters, no space or dot at an end, no hyphen at the start, no two spaces in a row, and no name of Samba's (`global`, `homes`, `printers`, `print$`, `IPC$`, `ADMIN$`)";
     /// A DNS name of at least two labels, in lower case (RFC 1123 §2.1, RFC 1035 §2.3.4).
     DnsName, domain_name, "expected a DNS name such as `contoso.cloud.example`";
     /// A DNS name of at least one label, in lower case (RFC 1123 §2.1, RFC 1035 §2.3.4).
@@ -92,6 +100,24 @@ names! {
     NetbiosName, netbios_name, "expected 1 to 15 letters, digits and hyphens";
     /// A user principal name of AD: `name@suffix`, at most 1024 characters. AD admits spaces.
     Upn, upn, "expected `name@domain`";
+}
+
+impl ShareName {
+    /// What names of shares are compared by, without case; also the name of the share's directory on an SMB host. It is a share
+    /// name itself, its own key, and at most 240 bytes long.
+    pub fn key(&self) -> String {
+        self.chars().map(folded).nfc().collect()
+    }
+}
+
+/// The character without case: as Samba does, by its simple mappings, so that `ß` is not `ss`.
+fn folded(c: char) -> char {
+    fn single(mut mapped: impl Iterator<Item = char>) -> Option<char> {
+        mapped.next().filter(|_| mapped.next().is_none())
+    }
+    // By way of the upper case, the two small sigmas are the same.
+    let upper = single(c.to_uppercase()).unwrap_or(c);
+    single(upper.to_lowercase()).unwrap_or(upper)
 }
 
 /// Whether the text can be the `sAMAccountName` of a synchronized object: visible, without control characters.
@@ -123,12 +149,33 @@ fn account_name(text: &str) -> Option<String> {
 }
 
 fn share_name(text: &str) -> Option<String> {
-    let valid = text.len() >= 3
-        && is_label(text)
-        && !text.contains("--")
-        && !text.bytes().any(|b| b.is_ascii_uppercase())
-        && !RESERVED_SHARES.contains(&text);
-    valid.then(|| text.to_owned())
+    // Composing makes nothing longer; a longer text is not worth composing.
+    if text.len() > MAX_SHARE_NAME * 8 {
+        return None;
+    }
+    let name: String = text.nfc().collect();
+    let unspaced = name.replace(' ', "").to_lowercase();
+    let valid = (1..=MAX_SHARE_NAME).contains(&name.encode_utf16().count())
+        && name.chars().all(is_in_share_names)
+        // A directory would be hidden or another one, a program would take it for an option, Windows would cut it.
+        && !name.starts_with(['.', '-', ' '])
+        && !name.ends_with(['.', ' '])
+        // Samba reads one space.
+        && !name.contains("  ")
+        && !RESERVED_SHARES.contains(&unspaced.as_str());
+    valid.then_some(name)
+}
+
+fn is_in_share_names(c: char) -> bool {
+    let blank = c.is_whitespace() && c != ' ';
+    !c.is_control() && !blank && !is_invisible(c) && !NOT_IN_SHARE_NAMES.contains(c)
+}
+
+/// Whether the character shows nothing, or changes how others show: two names would look the same.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn host_name(text: &str) -> Option<String> {
@@ -257,24 +304,109 @@ mod tests {
     }
 
     #[test]
-    fn account_and_share_names_are_in_lower_case() {
+    fn account_names_are_in_lower_case() {
         assert!("acct1".parse::<AccountName>().is_ok());
         refuses::<AccountName>(&["ab", "Acct1", "acct-1", &"a".repeat(25), "../x", ""]);
-        assert!("projects-2".parse::<ShareName>().is_ok());
-        refuses::<ShareName>(&[
-            "ab",
-            "Projects",
+    }
+
+    /// F12: share names are those of SMB and Azure Files, but for what Samba cannot serve and what no directory can be called.
+    #[test]
+    fn share_names_are_those_of_smb() {
+        let long = "n".repeat(80);
+        let wide = "名".repeat(80);
+        for good in [
+            "HR",
+            "it",
+            "x",
+            "Public",
+            "projects-2",
             "a--b",
-            "-ab",
-            "../etc",
-            "global",
-            "homes",
-            "ipc$",
+            "Human Resources",
+            "Öffentlich",
+            "R&D (new)",
+            "it's",
+            "backup$",
+            "ipc",
+            "a.b",
+            "#1",
+            "$(id)",
+            "`id`",
+            &long,
+            &wide,
+        ] {
+            let name: ShareName = good.parse().unwrap_or_else(|_| panic!("{good}"));
+            assert_eq!(name.as_str(), good);
+            assert_eq!(name.key().parse::<ShareName>().unwrap().key(), name.key());
+            assert!(name.key().len() <= 240, "{good}");
+        }
+        let (too_long, too_wide) = ("n".repeat(81), "😀".repeat(41));
+        refuses::<ShareName>(&[
+            "",
+            " ",
+            "a ",
+            " a",
+            "a  b",
+            ".",
+            "..",
+            ".new-x",
+            "a.",
+            "-x",
             "a/b",
             "a\\b",
-            "a b",
-            &"a".repeat(64),
+            "../etc",
+            "a:b",
+            "a*",
+            "a?",
+            "a%S",
+            "a\"b",
+            "a<b",
+            "a>b",
+            "a|b",
+            "[a]",
+            "a;b",
+            "a=b",
+            "a,b",
+            "a+b",
+            "a\nb",
+            "a\0",
+            "a\u{7f}",
+            "a\u{85}b",
+            "a\u{a0}b",
+            "a\u{200b}",
+            "a\u{202e}b",
+            "a\u{feff}",
+            "global",
+            "Global",
+            "GLO BALS",
+            "homes",
+            "Printers",
+            "print$",
+            "IPC$",
+            "Admin$",
+            &too_long,
+            &too_wide,
+            &"a\u{301}".repeat(10_000),
         ]);
+    }
+
+    #[test]
+    fn share_names_are_compared_without_case_and_composition() {
+        let key = |text: &str| text.parse::<ShareName>().unwrap().key();
+        for (a, b) in [
+            ("HR", "hr"),
+            ("ÖFFENTLICH", "O\u{308}ffentlich"),
+            ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+            ("Иван", "ИВАН"),
+            // The sign of Kelvin, and Angstrom's.
+            ("\u{212a}", "k"),
+            ("\u{212b}", "å"),
+        ] {
+            assert_eq!(key(a), key(b), "{a} {b}");
+        }
+        assert_ne!(key("straße"), key("strasse"));
+        assert_ne!(key("a b"), key("ab"));
+        // What was a name before is its own key: directories and rows of older versions stay where they are.
+        assert_eq!(key("projects-2"), "projects-2");
     }
 
     #[test]

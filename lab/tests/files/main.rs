@@ -9,6 +9,7 @@ mod hosts;
 mod many;
 mod matrix;
 mod mistakes;
+mod names;
 mod permissions;
 mod reduced_roles;
 mod revoked_users;
@@ -30,6 +31,7 @@ const TESTS: &[&[(&str, Test)]] = &[
     matrix::TESTS,
     permissions::TESTS,
     clients::TESTS,
+    names::TESTS,
     rotation::TESTS,
     hosts::TESTS,
     changes::TESTS,

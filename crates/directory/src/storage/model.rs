@@ -9,7 +9,7 @@ use std::fmt;
 pub struct Share {
     /// The storage account.
     pub account: String,
-    /// Its name, lower case.
+    /// Its name, as it was created.
     pub name: String,
     /// Its quota in GiB; `None` if only the file system limits it.
     pub quota_gib: Option<u32>,
@@ -17,6 +17,16 @@ pub struct Share {
     pub created_at: i64,
     /// The roles granted on it, by the name of the identity.
     pub grants: Vec<Grant>,
+}
+
+impl Share {
+    /// Which share it is, as it was created.
+    pub(crate) fn path(&self) -> SharePath<'_> {
+        SharePath {
+            account: &self.account,
+            share: &self.name,
+        }
+    }
 }
 
 /// Which share is meant.

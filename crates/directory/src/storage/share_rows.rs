@@ -23,7 +23,7 @@ pub(crate) async fn load_shares(
     account_id: Uuid,
     account: &str,
 ) -> Result<Vec<Share>> {
-    let rows = sql("SELECT id, name, created_at, quota_gib FROM shares WHERE account_id = $1 AND removed_at IS NULL ORDER BY name")
+    let rows = sql("SELECT id, name, spelling, created_at, quota_gib FROM shares WHERE account_id = $1 AND removed_at IS NULL ORDER BY name")
         .bind(uuid_blob(account_id))
         .fetch_all(&mut *conn)
         .await?;
@@ -46,12 +46,19 @@ pub(crate) async fn load_share(
     path: SharePath<'_>,
 ) -> Result<(Uuid, Share)> {
     let (owner, _) = load_account(conn, sealer, tenant, path.account).await?;
-    let row = sql("SELECT id, name, created_at, quota_gib FROM shares
-                   WHERE account_id = $1 AND name = $2 AND removed_at IS NULL")
-    .bind(uuid_blob(owner.id))
-    .bind(names::shown(path.share))
-    .fetch_optional(&mut *conn)
-    .await?;
+    let row = match names::share_key(path.share) {
+        Some(key) => {
+            sql(
+                "SELECT id, name, spelling, created_at, quota_gib FROM shares
+                 WHERE account_id = $1 AND name = $2 AND removed_at IS NULL",
+            )
+            .bind(uuid_blob(owner.id))
+            .bind(key)
+            .fetch_optional(&mut *conn)
+            .await?
+        }
+        None => None,
+    };
     let Some(row) = row else {
         let shown = format!("{}/{}", path.account, names::shown(path.share));
         return Err(DirectoryError::not_found(RecordKind::Share, shown));
@@ -67,9 +74,13 @@ pub(crate) async fn load_share(
 fn share(row: &AnyRow, account: &str) -> Result<Share> {
     let quota: Option<i64> = col(row, "quota_gib")?;
     let quota = quota.map(u32::try_from).transpose();
+    let spelling: String = col(row, "spelling")?;
     Ok(Share {
         account: account.to_owned(),
-        name: col(row, "name")?,
+        name: match spelling.is_empty() {
+            true => col(row, "name")?,
+            false => spelling,
+        },
         quota_gib: quota.map_err(|_| DirectoryError::damaged("quota_gib", "out of range"))?,
         created_at: col(row, "created_at")?,
         grants: Vec::new(),

@@ -29,30 +29,32 @@ impl Directory {
         quota_gib: Option<u32>,
     ) -> Result<Share> {
         let name = names::share_name(path.share)?;
+        let key = name.key();
         let quota_gib = quota_gib.map(names::quota_gib).transpose()?;
         let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
         let (owner, _) = load_account(&mut tx, self.sealer(), &tenant_info, path.account).await?;
         let made = Share {
             account: path.account.to_owned(),
-            name,
+            name: name.into(),
             quota_gib,
             created_at: now_s(),
             grants: Vec::new(),
         };
         let done = sql(
-            "INSERT INTO shares (id, account_id, name, created_at, quota_gib) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (account_id, name) DO UPDATE SET created_at = $4, removed_at = NULL, quota_gib = $5
+            "INSERT INTO shares (id, account_id, name, spelling, created_at, quota_gib) VALUES ($1, $2, $3, $6, $4, $5)
+             ON CONFLICT (account_id, name) DO UPDATE SET created_at = $4, removed_at = NULL, quota_gib = $5, spelling = $6
              WHERE shares.removed_at IS NOT NULL",
         )
         .bind(uuid_blob(random_uuid()?))
         .bind(uuid_blob(owner.id))
-        .bind(made.name.as_str())
+        .bind(key)
         .bind(made.created_at)
         .bind(quota_gib.map(i64::from))
+        .bind(made.name.as_str())
         .execute(&mut *tx)
         .await?;
-        let target = path.to_string();
+        let target = made.path().to_string();
         if done.rows_affected() == 0 {
             return Err(DirectoryError::exists(RecordKind::Share, target));
         }
@@ -84,7 +86,7 @@ impl Directory {
             .execute(&mut *tx)
             .await?;
         let words = |gib: Option<u32>| gib.map_or("none".to_owned(), |gib| format!("{gib} GiB"));
-        let target = path.to_string();
+        let target = found.path().to_string();
         let detail = format!("{}, was {}", words(quota_gib), words(before));
         tx.audit("share.set-quota", &target, &detail).await?;
         tx.commit().await?;
@@ -117,7 +119,7 @@ impl Directory {
     ) -> Result<()> {
         let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (id, _) = load_share(&mut tx, self.sealer(), &tenant_info, path).await?;
+        let (id, found) = load_share(&mut tx, self.sealer(), &tenant_info, path).await?;
         sql("DELETE FROM grants WHERE share_id = $1")
             .bind(uuid_blob(id))
             .execute(&mut *tx)
@@ -127,7 +129,7 @@ impl Directory {
             .bind(now_s())
             .execute(&mut *tx)
             .await?;
-        let target = path.to_string();
+        let target = found.path().to_string();
         tx.audit("share.delete", &target, "").await?;
         tx.commit().await
     }
@@ -143,7 +145,7 @@ impl Directory {
     ) -> Result<Grant> {
         let mut tx = self.change(by, tenant, ChangeScope::Configuration).await?;
         let tenant_info = load_tenant(&mut tx, tenant).await?;
-        let (id, _) = load_share(&mut tx, self.sealer(), &tenant_info, path).await?;
+        let (id, found) = load_share(&mut tx, self.sealer(), &tenant_info, path).await?;
         let info = find_identity(&mut tx, tenant, principal, None).await?;
         if info.state == IdentityState::Deleted {
             return Err(DirectoryError::not_found(RecordKind::Identity, principal));
@@ -164,7 +166,7 @@ impl Directory {
             .bind(self.sealer().rows().tag(&row))
             .execute(&mut *tx)
             .await?;
-        audit_grant(&mut tx, by, tenant, "share.grant", path, &grant).await?;
+        audit_grant(&mut tx, by, tenant, "share.grant", found.path(), &grant).await?;
         tx.commit().await?;
         Ok(grant)
     }
@@ -183,7 +185,7 @@ impl Directory {
         let info = find_identity(&mut tx, tenant, principal, None).await?;
         let grant = share
             .grants
-            .into_iter()
+            .iter()
             .find(|grant| grant.identity.guid == info.guid)
             .ok_or_else(|| {
                 DirectoryError::not_found(RecordKind::Grant, format!("{path} to {principal}"))
@@ -193,7 +195,7 @@ impl Directory {
             .bind(uuid_blob(info.guid))
             .execute(&mut *tx)
             .await?;
-        audit_grant(&mut tx, by, tenant, "share.revoke", path, &grant).await?;
+        audit_grant(&mut tx, by, tenant, "share.revoke", share.path(), grant).await?;
         tx.commit().await
     }
 }

@@ -3,8 +3,8 @@
 use crate::support::assert_fails;
 use crate::support::{World, apply, by, guid, members, path, people, rid_sid};
 use crossrealm_directory::{
-    AccessReason, Directory, DirectoryError, IdentityChange, NameScope, NewCloudIdentity,
-    RecordKind, Via,
+    AccessReason, Directory, DirectoryError, EventFilter, IdentityChange, NameScope,
+    NewCloudIdentity, RecordKind, Via,
 };
 use crossrealm_kdc::TenantId;
 use crossrealm_types::{IdentityKind, ShareRole, StorageAccountCreate};
@@ -222,15 +222,11 @@ async fn grants_on_missing_shares_or_to_missing_users_are_refused() {
             .await,
         DirectoryError::NotFound { .. }
     );
-    for (account, share) in [
-        ("acct1", "x\0y"),
-        ("acct1\0", "projects"),
-        ("acct1", "PROJECTS"),
-    ] {
+    for (account, share) in [("acct1", "x\0y"), ("acct1\0", "projects"), ("acct1", "..")] {
         let nowhere = d.share(tenant, path(account, share)).await;
         assert_fails!(nowhere, DirectoryError::NotFound { .. });
     }
-    for bad in ["..", "../../etc", "a/b", "global", "C$", "a\0b"] {
+    for bad in ["..", "../../etc", "a/b", "global", "IPC$", "a\0b"] {
         assert_fails!(
             d.create_share(&by(), tenant, path("acct1", bad), None)
                 .await,
@@ -278,4 +274,55 @@ async fn a_recreated_share_has_no_old_grants() {
             .grants,
         []
     );
+}
+
+/// F12: a share keeps the name that it is created with, is found in any case and composition, and is unique among all of them.
+#[tokio::test]
+async fn shares_keep_their_spelling_and_are_found_without_case() {
+    let world = World::new().await;
+    let tenant = share(&world).await;
+    let d = &world.directory;
+    let create = async |name| {
+        d.create_share(&by(), tenant, path("acct1", name), None)
+            .await
+    };
+    for name in ["HR", "Human Resources", "O\u{308}ffentlich"] {
+        create(name).await.unwrap();
+    }
+    let names = async || -> Vec<String> {
+        let shares = d.shares(tenant, "acct1").await.unwrap();
+        shares.into_iter().map(|share| share.name).collect()
+    };
+    assert_eq!(
+        names().await,
+        ["HR", "Human Resources", "projects", "Öffentlich"]
+    );
+    for other in ["hr", "Hr", "HUMAN resources", "ÖFFENTLICH", "Projects"] {
+        assert_fails!(create(other).await, DirectoryError::Exists { .. });
+        d.share(tenant, path("acct1", other)).await.unwrap();
+    }
+    let granted = path("acct1", "öffentlich");
+    d.grant(&by(), tenant, granted, "alice", ShareRole::Reader)
+        .await
+        .unwrap();
+    d.delete_share(&by(), tenant, path("acct1", "hr"))
+        .await
+        .unwrap();
+    let again = create("hR").await.unwrap();
+    assert_eq!(again.name, "hR");
+    assert_eq!(
+        names().await,
+        ["hR", "Human Resources", "projects", "Öffentlich"]
+    );
+    // The events name the share, not what was typed.
+    let filter = EventFilter {
+        tenant: Some(tenant),
+        limit: 50,
+        ..EventFilter::default()
+    };
+    let events = d.events(&filter).await.unwrap();
+    let granted = events
+        .iter()
+        .find(|event| event.event.action == "share.grant");
+    assert_eq!(granted.unwrap().event.target, "acct1/Öffentlich");
 }

@@ -12,7 +12,8 @@ use tracing::warn;
 /// A name of the form [`SNAPSHOT_FORMAT`]; `0` stands for any digit.
 const EXAMPLE: &[u8] = b"@GMT-0000.00.00-00.00.00";
 
-/// The directory with the snapshots of an account's shares: those of share `s` are in `DIRECTORY/ACCOUNT/s/`.
+/// The directory with the snapshots of an account's shares: those of share `s` are in `DIRECTORY/ACCOUNT/s/`, the name in
+/// lower case.
 ///
 /// # Errors
 ///

@@ -10,7 +10,7 @@ use super::quota::Quotas;
 use super::{samba, sessions};
 use crate::check;
 use crate::error::FilesError;
-use crate::paths::{KEYTAB, SHARES, SMB_CONF};
+use crate::paths::{KEYTAB, SHARES, SMB_CONF, directory_name};
 use crate::smbconf::Serving;
 use crate::{file, share_permissions, smbconf};
 use crossrealm_api::{HostDomain, HostState};
@@ -217,7 +217,7 @@ where
 
 /// Creates the directory of a share, where it is missing, and sets the share's permissions.
 async fn create(share: &str, sddl: &str) -> Result<(), FilesError> {
-    let path = Path::new(SHARES).join(share);
+    let path = Path::new(SHARES).join(directory_name(share));
     match fs::symlink_metadata(&path) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => {
@@ -235,7 +235,7 @@ async fn create(share: &str, sddl: &str) -> Result<(), FilesError> {
 
 /// Creates a directory under a temporary name and renames it once it has its permissions, so that it never exists without them.
 async fn create_directory(share: &str, path: &Path) -> Result<(), FilesError> {
-    let fresh = Path::new(SHARES).join(format!(".new-{share}"));
+    let fresh = Path::new(SHARES).join(format!(".new-{}", directory_name(share)));
     let failed = |error: io::Error| FilesError::file("create", &fresh, &error);
     // An interrupted attempt leaves an empty directory; anything else is not ours to delete.
     match fs::remove_dir(&fresh) {

@@ -101,7 +101,7 @@ fn load_limited_shares() -> BTreeSet<String> {
         .and_then(|json| serde_json::from_slice(&json).ok());
     let mut known: BTreeSet<String> = known.unwrap_or_default();
     // A deleted share keeps its directory, and that its limit.
-    known.retain(|share| check::is_share_name(share) && share_directory(share).is_dir());
+    known.retain(|share| check::share_key(share).is_some() && share_directory(share).is_dir());
     known
 }
 

@@ -12,7 +12,7 @@ use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, RootCertStore};
+use rustls::{CertificateError, RootCertStore, SignatureAlgorithm};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -113,7 +113,20 @@ impl Renewal {
         }
         if self.checked.is_none_or(|at| at.elapsed() >= DAY) {
             self.checked = Some(Instant::now());
+            self.warn_of_rsa();
             self.check();
+        }
+    }
+
+    /// Logs that a client of TLS 1.2 may find no suite: Windows Server 2012 R2 offers AES-GCM with ECDHE for ECDSA keys alone, and
+    /// `rustls` has no other suites for that version.
+    fn warn_of_rsa(&self) {
+        if self.current.get().key.algorithm() == SignatureAlgorithm::RSA {
+            tracing::warn!(
+                certificate = %self.tls.certificate.display(),
+                hint = "have a certificate issued for a key of ECDSA P-256 and put both there; they are taken into use without a restart",
+                "the server's certificate has an RSA key: Windows Server 2012 R2 and Windows 8.1 share no cipher suite with this service then"
+            );
         }
     }
 

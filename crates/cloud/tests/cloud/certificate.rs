@@ -239,3 +239,39 @@ async fn a_certificate_of_another_authority_is_reloaded_and_never_changed() {
     assert_eq!(of_file(&service, "login.pem"), second);
     service.end().await;
 }
+
+/// F10: Windows Server 2012 R2 has no cipher suite of this service for an RSA key; the log says so, and what to put there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_rsa_key_is_warned_of() {
+    log();
+    let service = Service::start().await;
+    let folder = service.path("tls");
+    let of_this = |text: &str| is_logged(&service, text);
+    let authority = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-noenc",
+        "-keyout",
+        "other.key",
+        "-out",
+        "other.pem",
+        "-subj",
+        "/CN=Another authority",
+        "-days",
+        "100",
+    ];
+    openssl(&folder, &authority);
+    // The key that `init` made is of ECDSA, also in a certificate that an RSA key signed.
+    issue(&service, "other", "login.key", "99");
+    let ecdsa = of_file(&service, "new.pem");
+    put(&service, "new.pem", "login.pem");
+    until("the certificate is reloaded", || served(&service) == ecdsa).await;
+    assert!(!of_this("has an RSA key"));
+    openssl(&folder, &["genrsa", "-out", "rsa.key", "2048"]);
+    issue(&service, "other", "rsa.key", "99");
+    put(&service, "rsa.key", "login.key");
+    put(&service, "new.pem", "login.pem");
+    until("the warning is logged", || of_this("has an RSA key")).await;
+}

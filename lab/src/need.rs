@@ -49,17 +49,17 @@ pub fn skipped() -> bool {
     true
 }
 
-/// Whether a test of Btrfs must be skipped, since the kernel has neither it nor loop devices to put it on, which no package
+/// Whether a test of this file system, on a loop device, must be skipped, since the kernel lacks one of both, which no package
 /// brings; reports it on standard error.
-pub fn skipped_without_btrfs() -> bool {
+pub fn skipped_without(file_system: &str) -> bool {
     let kernel = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    let has_btrfs = kernel.split_whitespace().any(|word| word == "btrfs") || load("btrfs");
+    let is_there = kernel.split_whitespace().any(|word| word == file_system) || load(file_system);
     let has_loop = Path::new("/dev/loop-control").exists() || load("loop");
-    if has_btrfs && has_loop {
+    if is_there && has_loop {
         return false;
     }
     eprintln!(
-        "\n*** SKIPPED, NOTHING WAS TESTED: the kernel has no Btrfs or no loop devices ***\n"
+        "\n*** SKIPPED, NOTHING WAS TESTED: the kernel has no {file_system} or no loop devices ***\n"
     );
     true
 }

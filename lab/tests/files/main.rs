@@ -4,6 +4,7 @@
 mod changes;
 mod clients;
 mod compromise;
+mod ext4;
 mod foreign;
 mod hosts;
 mod many;
@@ -32,6 +33,7 @@ const TESTS: &[&[(&str, Test)]] = &[
     permissions::TESTS,
     clients::TESTS,
     names::TESTS,
+    ext4::TESTS,
     rotation::TESTS,
     hosts::TESTS,
     changes::TESTS,

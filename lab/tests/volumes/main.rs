@@ -11,7 +11,7 @@ use scene::Scene;
 
 #[test]
 fn quotas_and_snapshots_work_on_btrfs_and_are_refused_elsewhere() {
-    if need::skipped() || need::skipped_without_btrfs() {
+    if need::skipped() || need::skipped_without("btrfs") {
         return;
     }
     if let Err(failure) = Scene::set().and_then(|mut scene| {

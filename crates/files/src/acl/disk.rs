@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const ATTRIBUTE: &str = "security.NTACL";
 /// The largest value of an extended attribute in Linux.
 const MAX_ATTRIBUTE: usize = 64 << 10;
+/// The type of an ext4 file system, as `statfs` returns it (also of ext2 and ext3, which have the same limit).
+const EXT4: fs::FsWord = 0xef53;
 /// The offset of the descriptor in version 3 of Samba's `xattr_NTACL`: after version and kind (2 bytes each), two references
 /// (4 each), the kind of the hash (2), the hash (64), and 2 bytes of padding.
 const V3_AT: usize = 80;
@@ -54,6 +56,22 @@ pub enum DiskError {
     /// The attribute has another version.
     #[error("`{0}` has permissions in an unknown format")]
     Version(String),
+    /// The file system keeps no attribute of this size, although it has space.
+    #[error(
+        "cannot write the permissions of `{path}`: {entries} entries are {bytes} bytes, and the file system keeps {limit} of extended attributes for a file ({reason})"
+    )]
+    NoRoom {
+        /// Of which file.
+        path: String,
+        /// How many entries the permissions have.
+        entries: usize,
+        /// The size of the attribute.
+        bytes: usize,
+        /// How much the file system keeps, in words.
+        limit: &'static str,
+        /// The system's error.
+        reason: String,
+    },
     /// The system refuses.
     #[error("cannot {verb} `{path}`: {reason}")]
     System {
@@ -188,7 +206,31 @@ impl OnDisk {
         let value = attribute(descriptor).map_err(|reason| self.damaged(reason))?;
         fs::fsetxattr(&self.file, ATTRIBUTE, &value, XattrFlags::empty())
             .and_then(|()| fs::fsync(&self.file))
-            .map_err(|error| system("write the permissions of", &self.path.shown(), error))
+            .map_err(|error| match error {
+                Errno::NOSPC | Errno::TOOBIG if self.has_space() => {
+                    self.no_room(descriptor, value.len(), error)
+                }
+                error => system("write the permissions of", &self.path.shown(), error),
+            })
+    }
+
+    /// Whether the file system has space for data: the error of a full one is that of an attribute which is too large for ext4.
+    fn has_space(&self) -> bool {
+        fs::fstatvfs(&self.file).is_ok_and(|disk| disk.f_bavail > 0 && disk.f_favail > 0)
+    }
+
+    fn no_room(&self, descriptor: &SecurityDescriptor, bytes: usize, error: Errno) -> DiskError {
+        let kind = fs::fstatfs(&self.file).map(|disk| disk.f_type);
+        DiskError::NoRoom {
+            path: self.path.shown(),
+            entries: descriptor.dacl.as_ref().map_or(0, Vec::len),
+            bytes,
+            limit: match kind {
+                Ok(EXT4) => "one block (4 KiB on ext4)",
+                _ => "less",
+            },
+            reason: std::io::Error::from(error).to_string(),
+        }
     }
 
     /// The paths of the children of this directory, in no order.

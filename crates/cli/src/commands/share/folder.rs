@@ -171,6 +171,9 @@ impl From<DiskError> for Failure {
             DiskError::System { reason, .. } if reason.contains("(os error 13)") => {
                 "run it with `sudo`: only root may access the files of shares"
             }
+            DiskError::NoRoom { .. } => {
+                "name groups in place of users; or keep the data on XFS or Btrfs, or on an ext4 with the feature `ea_inode` (`tune2fs -O ea_inode DEVICE` while it is not mounted)"
+            }
             DiskError::Damaged { .. } | DiskError::Version(_) => "`--sddl` replaces it",
             DiskError::Special(_) | DiskError::System { .. } => {
                 return Self::new(error.to_string());

@@ -9,7 +9,7 @@ use crate::journal::Journal;
 use crossrealm_api::{PreparedTrust, SecretText};
 use crossrealm_onprem::nrpc::{self, TrustAccount};
 use crossrealm_onprem::session::Session;
-use crossrealm_onprem::trust::{KeyMatch, VerifyError, decrypts};
+use crossrealm_onprem::trust::{KeyMatch, TrustRealms, VerifyError, decrypts};
 use crossrealm_os::clock;
 
 /// The trust key of one trust at one domain controller.
@@ -72,8 +72,12 @@ impl KeyUpdate<'_> {
             .await
             .map_err(|error| self.no_referral(error.to_string()))?;
         let ad_realm = self.session.dc().realm();
+        let realms = TrustRealms {
+            ad: &ad_realm,
+            tenant: self.realm,
+        };
         let try_one = |secret: &SecretText| {
-            match decrypts(&referral.ticket, secret.expose(), &ad_realm, self.realm) {
+            match decrypts(&referral.ticket, secret.expose(), realms) {
                 // RC4 until the encryption types are set: says nothing about the key.
                 Err(VerifyError::WeakEnctype(_)) => Ok(KeyMatch::Untried),
                 other => other.map_err(|error| self.no_referral(error.to_string())),

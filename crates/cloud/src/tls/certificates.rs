@@ -48,15 +48,21 @@ pub(crate) fn generate(
     })
 }
 
-/// A new certificate for the server's key, by the authority that [`generate`] made. All are PEM.
+/// The keys of an authority and of a server, PEM.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    pub(crate) ca: &'a str,
+    pub(crate) server: &'a str,
+}
+
+/// A new certificate for the server's key, PEM, by the authority that [`generate`] made.
 pub(crate) fn renew(
     base_domain: &str,
-    ca_key: &str,
-    server_key: &str,
+    keys: Keys<'_>,
     now: OffsetDateTime,
 ) -> Result<String, rcgen::Error> {
-    let issuer = Issuer::new(ca_params(base_domain, now), KeyPair::from_pem(ca_key)?);
-    server(base_domain, &KeyPair::from_pem(server_key)?, &issuer, now)
+    let issuer = Issuer::new(ca_params(base_domain, now), KeyPair::from_pem(keys.ca)?);
+    server(base_domain, &KeyPair::from_pem(keys.server)?, &issuer, now)
 }
 
 fn server(

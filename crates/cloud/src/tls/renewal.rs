@@ -193,7 +193,11 @@ impl Renewal {
         now: OffsetDateTime,
     ) -> Result<(), RenewError> {
         let (ca_key, key) = (secret(ca_key)?, secret(&self.tls.key)?);
-        let pem = certificates::renew(&self.base_domain, &ca_key, &key, now)?;
+        let keys = certificates::Keys {
+            ca: &ca_key,
+            server: &key,
+        };
+        let pem = certificates::renew(&self.base_domain, keys, now)?;
         let leaf = CertificateDer::from_pem_slice(pem.as_bytes());
         let leaf = leaf.map_err(|_| RenewError::OtherKey)?;
         verify(&leaf, ca, &self.host, now.unix_timestamp()).map_err(|_| RenewError::OtherKey)?;
@@ -296,11 +300,16 @@ mod tests {
         let options = InitOptions {
             dir: folder.to_owned(),
             base_domain: "cloud.example".into(),
+            tenant: None,
             store: "sqlite:crossrealm.db".into(),
             https_listen: "127.0.0.1:0".parse().unwrap(),
             kdc_listen: None,
         };
         Config::load(&init(&options).await.unwrap().config).unwrap()
+    }
+
+    fn keys<'a>(ca: &'a str, server: &'a str) -> certificates::Keys<'a> {
+        certificates::Keys { ca, server }
     }
 
     /// R8: a certificate that was renewed while the clock was two years ahead is not valid yet once the clock is right; it is
@@ -316,7 +325,7 @@ mod tests {
             read(&config.tls.key),
         );
         let ahead = now + time::Duration::days(730);
-        let early = certificates::renew("cloud.example", &ca_key, &key, ahead).unwrap();
+        let early = certificates::renew("cloud.example", keys(&ca_key, &key), ahead).unwrap();
         fs::write(&config.tls.certificate, early).unwrap();
 
         let current = tls::load(&config).unwrap().current;
@@ -349,7 +358,7 @@ mod tests {
         let key = fs::read_to_string(&config.tls.key).unwrap();
         let now = OffsetDateTime::now_utc();
         for (domain, is_taken) in [("other.example", false), ("cloud.example", true)] {
-            let pem = certificates::renew(domain, &ca_key, &key, now).unwrap();
+            let pem = certificates::renew(domain, keys(&ca_key, &key), now).unwrap();
             fs::write(&config.tls.certificate, pem).unwrap();
             renewal.look();
             assert_eq!(served.get().cert != before.cert, is_taken, "{domain}");

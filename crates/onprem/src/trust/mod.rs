@@ -20,7 +20,7 @@ pub use apply::{ApplyError, apply, observe};
 pub use mapping::{AdNames, MappingRefusal};
 pub use names::{NameError, is_at_or_below, overlap, top_level_names};
 pub use plan::{TrustRefusal, findings, plan, plan_removal};
-pub use verify::{VerifyError, decrypts, trust_key};
+pub use verify::{TrustRealms, VerifyError, decrypts};
 
 /// The view of one domain controller.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,44 +30,47 @@ pub enum VerifyError {
     Secret(#[from] CryptoError),
 }
 
+/// The two realms of a trust.
+#[derive(Clone, Copy, Debug)]
+pub struct TrustRealms<'a> {
+    /// The realm of AD, which trusts the tenant's.
+    pub ad: &'a str,
+    /// The tenant's realm.
+    pub tenant: &'a str,
+}
+
 /// The trust key: string-to-key of the trust password with the salt `UPPER(AD realm)` + `krbtgt` + `UPPER(tenant's realm)`
 /// ([MS-KILE] 3.1.1.2 for trusts) and the default iteration count.
-pub fn trust_key(
-    enctype: Enctype,
-    secret: &str,
-    ad_realm: &str,
-    tenant_realm: &str,
-) -> Result<Key, CryptoError> {
+fn trust_key(enctype: Enctype, secret: &str, realms: TrustRealms<'_>) -> Result<Key, CryptoError> {
     let salt = format!(
         "{}krbtgt{}",
-        ad_realm.to_uppercase(),
-        tenant_realm.to_uppercase()
+        realms.ad.to_uppercase(),
+        realms.tenant.to_uppercase()
     );
     Key::from_password(enctype, secret, &salt, None)
 }
 
-/// Whether `ticket` (a DER Ticket, RFC 4120 §5.3), a referral from `ad_realm` to `tenant_realm`, decrypts with the key derived
-/// from `secret`.
+/// Whether `ticket` (a DER Ticket, RFC 4120 §5.3), a referral from AD to the tenant, decrypts with the key derived from
+/// `secret`.
 pub fn decrypts(
     ticket: &[u8],
     secret: &str,
-    ad_realm: &str,
-    tenant_realm: &str,
+    realms: TrustRealms<'_>,
 ) -> Result<KeyMatch, VerifyError> {
     let ticket: Ticket = messages::decode(ticket).map_err(|_| VerifyError::Malformed)?;
-    let is_referral = ticket.realm.as_str().eq_ignore_ascii_case(ad_realm)
+    let is_referral = ticket.realm.as_str().eq_ignore_ascii_case(realms.ad)
         && ticket.sname.pair().is_some_and(|(service, realm)| {
-            service == "krbtgt" && realm.eq_ignore_ascii_case(tenant_realm)
+            service == "krbtgt" && realm.eq_ignore_ascii_case(realms.tenant)
         });
     if !is_referral {
         return Err(VerifyError::NotTheReferral {
             got: format!("{}@{}", ticket.sname, ticket.realm.as_str()),
-            wanted: format!("krbtgt/{tenant_realm}@{ad_realm}"),
+            wanted: format!("krbtgt/{}@{}", realms.tenant, realms.ad),
         });
     }
     let etype = ticket.enc_part.etype;
     let enctype = Enctype::from_number(etype).ok_or(VerifyError::WeakEnctype(etype))?;
-    let key = trust_key(enctype, secret, ad_realm, tenant_realm)?;
+    let key = trust_key(enctype, secret, realms)?;
     let Ok(plain) = ticket.enc_part.decrypt(&key, key_usage::TICKET) else {
         return Ok(KeyMatch::DoesNotDecrypt);
     };
@@ -87,9 +90,13 @@ mod tests {
     const AD: &str = "CORP.CONTOSO.COM";
     const TENANT: &str = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
 
+    fn realms<'a>(ad: &'a str, tenant: &'a str) -> TrustRealms<'a> {
+        TrustRealms { ad, tenant }
+    }
+
     fn referral(secret: &str, to: &str, change: impl FnOnce(&mut Ticket)) -> Vec<u8> {
         let mut random = |bytes: &mut [u8]| bytes.fill(7);
-        let key = trust_key(Enctype::Aes256Sha1, secret, AD, to).unwrap();
+        let key = trust_key(Enctype::Aes256Sha1, secret, realms(AD, to)).unwrap();
         let part = EncTicketPart {
             flags: KerberosFlags(0),
             key: EncryptionKey::from(&Key::generate(Enctype::Aes256Sha1, &mut random)),
@@ -121,17 +128,17 @@ mod tests {
     fn only_the_right_secret_decrypts_a_referral() {
         let ticket = referral("right", TENANT, |_| ());
         assert_eq!(
-            decrypts(&ticket, "right", AD, TENANT).unwrap(),
+            decrypts(&ticket, "right", realms(AD, TENANT)).unwrap(),
             KeyMatch::Decrypts
         );
         // names compare without case, the salt is always in upper case
         let lower = (AD.to_lowercase(), TENANT.to_lowercase());
         assert_eq!(
-            decrypts(&ticket, "right", &lower.0, &lower.1).unwrap(),
+            decrypts(&ticket, "right", realms(&lower.0, &lower.1)).unwrap(),
             KeyMatch::Decrypts
         );
         assert_eq!(
-            decrypts(&ticket, "wrong", AD, TENANT).unwrap(),
+            decrypts(&ticket, "wrong", realms(AD, TENANT)).unwrap(),
             KeyMatch::DoesNotDecrypt
         );
     }
@@ -140,16 +147,16 @@ mod tests {
     fn another_ticket_proves_nothing() {
         let elsewhere = referral("right", "OTHER.EXAMPLE", |_| ());
         assert!(matches!(
-            decrypts(&elsewhere, "right", AD, TENANT),
+            decrypts(&elsewhere, "right", realms(AD, TENANT)),
             Err(VerifyError::NotTheReferral { .. })
         ));
         let rc4 = referral("right", TENANT, |t| t.enc_part.etype = 23);
         assert!(matches!(
-            decrypts(&rc4, "right", AD, TENANT),
+            decrypts(&rc4, "right", realms(AD, TENANT)),
             Err(VerifyError::WeakEnctype(23))
         ));
         assert!(matches!(
-            decrypts(&[0x61, 0x03], "right", AD, TENANT),
+            decrypts(&[0x61, 0x03], "right", realms(AD, TENANT)),
             Err(VerifyError::Malformed)
         ));
     }

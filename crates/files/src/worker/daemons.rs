@@ -10,7 +10,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::process::Child;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// How long a daemon may take to answer after its start.
 const START: Duration = Duration::from_secs(30);
@@ -18,6 +20,12 @@ const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(4);
 /// The pause between two attempts to reach it.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a running daemon is probed.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long it may take to answer.
+const PROBE: Duration = Duration::from_secs(10);
+/// After this many probes in a row without an answer it hangs.
+const MAX_UNANSWERED: u32 = 3;
 /// After more deaths of winbindd than this within [`WINDOW`] it is not restarted.
 const MAX_DEATHS: usize = 5;
 /// See [`MAX_DEATHS`].
@@ -35,6 +43,8 @@ pub(super) struct Daemons {
     winbindd: Child,
     smbd: Child,
     deaths: VecDeque<Instant>,
+    hung: mpsc::Receiver<Daemon>,
+    _probes: JoinSet<()>,
 }
 
 impl Daemon {
@@ -59,6 +69,16 @@ impl Daemon {
             .process_group(0)
             .spawn()
             .map_err(|error| self.failed(&error.to_string()))
+    }
+
+    /// Whether its main process answers. The kernel accepts connections for a process that is stopped, so that a connection
+    /// proves nothing.
+    async fn answers(self) -> bool {
+        let ping = match self {
+            Self::Winbindd => tools::run("wbinfo", &["--ping"]),
+            Self::Smbd => tools::run("smbcontrol", &["--configfile", SMB_CONF, "smbd", "ping"]),
+        };
+        matches!(timeout(PROBE, ping).await, Ok(Ok(_)))
     }
 
     fn failed(self, reason: &str) -> FilesError {
@@ -90,18 +110,35 @@ impl Daemons {
             TcpStream::connect(listen.reachable_at()).await.is_ok()
         })
         .await?;
+        let (report, hung) = mpsc::channel(1);
+        let mut probes = JoinSet::new();
+        for daemon in [Daemon::Winbindd, Daemon::Smbd] {
+            probes.spawn(probe(daemon, report.clone()));
+        }
         Ok(Self {
             winbindd,
             smbd,
             deaths: VecDeque::new(),
+            hung,
+            _probes: probes,
         })
     }
 
-    /// Waits until either daemon ends.
+    /// Waits until either daemon ends, or hangs and was killed.
     pub(super) async fn death(&mut self) -> (Daemon, FilesError) {
         let (daemon, status) = tokio::select! {
             status = self.winbindd.wait() => (Daemon::Winbindd, status),
             status = self.smbd.wait() => (Daemon::Smbd, status),
+            Some(daemon) = self.hung.recv() => {
+                let child = match daemon {
+                    Daemon::Winbindd => &mut self.winbindd,
+                    Daemon::Smbd => &mut self.smbd,
+                };
+                // A stopped process takes no other signal.
+                let _ = child.kill().await;
+                let reason = format!("it answered none of {MAX_UNANSWERED} probes and was killed");
+                return (daemon, daemon.failed(&reason));
+            }
         };
         (daemon, daemon.ended(status))
     }
@@ -116,6 +153,8 @@ impl Daemons {
             return Err(error);
         }
         self.winbindd = start_winbindd().await?;
+        // What was said of the one before does not count for this one.
+        while self.hung.try_recv().is_ok() {}
         Ok(())
     }
 
@@ -129,6 +168,26 @@ impl Daemons {
             let args = ["--configfile", SMB_CONF, daemon.name(), "shutdown"];
             let request = tools::run("smbcontrol", &args);
             let _ = timeout(STOP, async { (request.await.is_ok(), child.wait().await) }).await;
+        }
+    }
+}
+
+/// Reports a daemon whenever it hangs.
+async fn probe(daemon: Daemon, hung: mpsc::Sender<Daemon>) {
+    let mut ticks = interval(PROBE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unanswered = 0;
+    loop {
+        ticks.tick().await;
+        unanswered = match daemon.answers().await {
+            true => 0,
+            false => unanswered + 1,
+        };
+        if unanswered == MAX_UNANSWERED {
+            unanswered = 0;
+            if hung.send(daemon).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -52,6 +52,8 @@ pub(crate) const SHARES: &str = "/run/samba/shares";
 pub(crate) const SNAPSHOTS: &str = "/run/samba/snapshots";
 /// The configuration of every Samba program.
 pub(crate) const SMB_CONF: &str = "/run/samba/host/smb.conf";
+/// The next configuration, with shares that have no permissions yet: smbd does not read it.
+pub(crate) const NEXT_SMB_CONF: &str = "/run/samba/host/next.smb.conf";
 /// The account's keys: on a tmpfs, so that they are never on disk.
 pub(crate) const KEYTAB: &str = "/run/samba/keytab";
 /// The sizes of shares with a quota: one program per share, which smbd runs.

@@ -10,7 +10,7 @@ use super::quota::Quotas;
 use super::{samba, sessions};
 use crate::check;
 use crate::error::FilesError;
-use crate::paths::{KEYTAB, SHARES, SMB_CONF, directory_name};
+use crate::paths::{KEYTAB, NEXT_SMB_CONF, SHARES, SMB_CONF, directory_name};
 use crate::smbconf::Serving;
 use crate::{file, share_permissions, smbconf};
 use crossrealm_api::{HostDomain, HostState};
@@ -115,6 +115,10 @@ impl Host {
             .into_iter()
             .partition(|(share, sddl)| self.permissions.get(share) == Some(sddl));
         let mut failed = Vec::new();
+        if !other.is_empty() {
+            let next = smbconf::render(&state, &self.serving)?;
+            file::replace(Path::new(NEXT_SMB_CONF), next.as_bytes())?;
+        }
         for (share, sddl, done) in self.create_all(other).await {
             match done {
                 Ok(()) => drop(effective.insert(share, sddl)),
@@ -227,8 +231,9 @@ async fn create(share: &str, sddl: &str) -> Result<(), FilesError> {
         Err(error) if error.kind() == ErrorKind::NotFound => create_directory(share, &path).await?,
         Err(error) => return Err(FilesError::file("read", &path, &error)),
     }
-    // `--force`: the share is not in the configuration yet.
-    samba::run("sharesec", &["--force", share, "--setsddl", sddl])
+    // Samba 4.22 sets no permissions of a share that is in no configuration, with `--force` neither.
+    let args = [share, "--setsddl", sddl];
+    samba::run_with(NEXT_SMB_CONF, "sharesec", &args)
         .await
         .map(drop)
 }

@@ -10,7 +10,16 @@ use crate::tools;
 ///
 /// [`FilesError::Program`] where it fails.
 pub(super) async fn run(program: &str, args: &[&str]) -> Result<String, FilesError> {
-    let mut all = vec!["--configfile", SMB_CONF];
+    run_with(SMB_CONF, program, args).await
+}
+
+/// The same with another configuration.
+pub(super) async fn run_with(
+    configuration: &str,
+    program: &str,
+    args: &[&str],
+) -> Result<String, FilesError> {
+    let mut all = vec!["--configfile", configuration];
     if program == "samba-tool" {
         // `samba-tool` takes options after the subcommand.
         all.splice(0..0, args.iter().copied());

@@ -109,6 +109,7 @@ impl Play {
         self.a_role_taken_away_ends_that_users_connection_alone()?;
         self.two_hosts_give_the_same_owners()?;
         self.smbd_killed_in_mid_write_loses_nothing_that_was_acknowledged()?;
+        self.r9_daemons_that_hang_are_replaced()?;
         self.a_full_disk_spoils_nothing()?;
         self.a_revoked_host_stops()
     }
@@ -386,7 +387,7 @@ impl Play {
     }
 
     fn two_hosts_give_the_same_owners(&mut self) -> Result<(), Failure> {
-        let (state, token) = (self.path("fs2-state"), self.path("fs2.token"));
+        let (data, token) = (self.path("fs2-files"), self.path("fs2.token"));
         // A token reports for one host.
         let run = self.story.crossrealm(Place::Admin);
         run.args(["storage-account", "host-token", "acct1", "--for", "fs2"])
@@ -404,9 +405,7 @@ impl Play {
                 "acct1",
                 "--data",
             ])
-            .arg(&self.disk.0)
-            .arg("--state")
-            .arg(state)
+            .arg(&data)
             .arg("--token-file")
             .arg(token)
             .args(["--listen", "10.77.2.1:2445"]);
@@ -422,8 +421,11 @@ impl Play {
         self.put("bob", DESK, 2445, b"b", "bob2.txt")?.ok()?;
         self.put("alice", DESK, 2445, b"a", "alice2.txt")?.ok()?;
         self.put("alice", DESK, 445, b"a", "alice1.txt")?.ok()?;
-        let desk = self.disk.0.join("acct1/shares/desk");
-        let owner = |file: &str| fs::metadata(desk.join(file)).map(|meta| (meta.uid(), meta.gid()));
+        let desks = [&self.disk.0, &data].map(|data| data.join("acct1/shares/desk"));
+        let owner = |file: &str| {
+            let desk = &desks[usize::from(file.contains('2'))];
+            fs::metadata(desk.join(file)).map(|meta| (meta.uid(), meta.gid()))
+        };
         assert_eq!(owner("alice1.txt")?, owner("alice2.txt")?);
         let sid = self.story.world.sid_of("alice")?;
         let rid: u32 = sid
@@ -505,6 +507,31 @@ impl Play {
             Ok((host["smbd_restarts"] == 1 && host["serving"] == true).then_some(host))
         })?;
         assert_eq!(host["problem"], serde_json::Value::Null);
+        Ok(())
+    }
+
+    /// R9: a stopped smbd, whose connections the kernel goes on accepting, and a stopped winbindd.
+    fn r9_daemons_that_hang_are_replaced(&self) -> Result<(), Failure> {
+        let before = self.shown("acct1")?;
+        let restarts = |host: &serde_json::Value, daemon: &str| host[daemon].as_u64().unwrap_or(0);
+        for (daemon, field) in [("winbindd", "winbindd_restarts"), ("smbd", "smbd_restarts")] {
+            let pid = self.daemon(daemon, "smb ports = 445")?;
+            Run::here("kill").args(["-STOP", &pid.to_string()]).ok()?;
+            let began = Instant::now();
+            self.until("the daemon is replaced", |play| {
+                let now = play.shown("acct1")?;
+                let replaced = restarts(&now, field) > restarts(&before, field);
+                Ok((replaced && now["serving"] == true).then_some(()))
+            })?;
+            println!(
+                "{daemon} was replaced {:.1} s after it was stopped",
+                began.elapsed().as_secs_f64()
+            );
+            self.until("it serves", |play| {
+                let get = play.smb("alice", DESK, 445, "get first.txt -").output()?;
+                Ok((get.code == Some(0)).then_some(()))
+            })?;
+        }
         Ok(())
     }
 
@@ -642,6 +669,11 @@ impl Play {
 
     /// The first smbd whose own configuration, in its own namespace, has this line, and whose parent is no smbd.
     fn smbd(&self, line: &str) -> Result<u32, Failure> {
+        self.daemon("smbd", line)
+    }
+
+    /// The main process of a daemon of the host whose `smb.conf` has this line.
+    fn daemon(&self, name: &str, line: &str) -> Result<u32, Failure> {
         let comm = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         let parent = |pid: u32| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -655,14 +687,14 @@ impl Play {
         let pids = fs::read_dir("/proc")?
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let data = self.disk.0.display().to_string();
+        let scratch = self.story.world.scratch().display().to_string();
         let found = pids
-            .filter(|pid| comm(*pid).trim() == "smbd" && comm(parent(*pid)).trim() != "smbd")
+            .filter(|pid| comm(*pid).trim() == name && comm(parent(*pid)).trim() != name)
             .find(|pid| {
                 let conf = fs::read_to_string(format!("/proc/{pid}/root/run/samba/host/smb.conf"));
                 let mounts =
                     fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-                mounts.contains(&data)
+                mounts.contains(&scratch)
                     && conf.is_ok_and(|conf| conf.lines().any(|own| own.trim() == line))
             });
         found.ok_or_else(|| Failure::new(format!("no smbd with `{line}` runs")))

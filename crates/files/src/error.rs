@@ -49,10 +49,10 @@ pub enum FilesError {
         /// The system's error.
         reason: String,
     },
-    /// Another host process uses this state directory.
+    /// Another host serves the files in this directory, or uses it for its state.
     #[error("another `files serve` already uses `{}`", path.display())]
     AlreadyRunning {
-        /// The state directory.
+        /// The directory.
         path: PathBuf,
     },
     /// The directory contains the files of another tenant's account.
@@ -205,7 +205,7 @@ impl FilesError {
                 Some("choose an address of this machine; `ip address` lists them".into())
             }
             Self::AlreadyRunning { .. } => {
-                Some("stop it first, or give this one its own state directory".into())
+                Some("stop it first, or give this one directories of its own for data and state".into())
             }
             Self::OtherTenant { .. } => Some("each tenant needs its own data directory: choose another one".into()),
             Self::BadSnapshots { hint, .. } => Some(hint.clone()),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crossrealm_lab::{Failure, Place, Run};
 
 use super::Test;
-use super::hosts::{SECOND, ended, second_host, writes};
+use super::hosts::{SECOND, ended, second_data, second_host, writes};
 use super::revoked_users::sync;
 use super::scene::Scene;
 
@@ -23,7 +23,8 @@ fn mounted(scene: &mut Scene) -> Result<(), Failure> {
     let share = "mounted";
     scene.share(share)?;
     scene.until_served("bob", share)?;
-    let folder = scene.on_disk(share, "");
+    let folder = second_data(scene).join("acct1/shares").join(share);
+    fs::create_dir_all(&folder)?;
     let mount = Run::here("mount").args(["-t", "tmpfs", "-o", "mode=0777", "crossrealm-lab"]);
     mount.arg(&folder).ok()?;
     let outcome = second_host(scene, |scene| {

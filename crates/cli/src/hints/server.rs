@@ -55,7 +55,7 @@ pub(crate) fn of_files(error: &FilesError) -> Option<String> {
             "`--listen` takes an address of this machine; `ip address` lists them"
         }
         FilesError::AlreadyRunning { .. } => {
-            "stop it first, or give this one its own directory with `--state`"
+            "stop it first, or give this one directories of its own with `--data` and `--state`"
         }
         FilesError::OtherTenant { .. } => {
             "each tenant needs its own directory: choose another one with `--data`"

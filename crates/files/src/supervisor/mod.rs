@@ -17,7 +17,7 @@ use api_source::ApiSource;
 use crossrealm_api::{Client, HostState};
 use crossrealm_types::HostReport;
 use host::Host;
-use preflight::StateLock;
+use preflight::HostLocks;
 use state_cache::StateCache;
 use std::future::Future;
 use std::pin::pin;
@@ -63,7 +63,7 @@ pub async fn serve(
     };
     check::state_of(&state, &options.account)?;
     let tenant = state.tenant.id.to_string();
-    let _lock: StateLock = preflight::directories(&paths, &tenant)?;
+    let _locks: HostLocks = preflight::directories(&paths, &tenant)?;
     let snapshots = options.snapshots.as_deref();
     let snapshots =
         snapshots.map(|directory| snapshots::check(directory, &options.account, &paths));

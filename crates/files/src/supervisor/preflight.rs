@@ -12,9 +12,14 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Held while the host runs, so that no second host uses the same state.
-pub(super) struct StateLock(
-    #[allow(dead_code, reason = "held for its lock, which is released with it")] File,
+/// Held while the host runs, so that no second host serves the same files or uses the same state. Two hosts would both grant
+/// what only one may: exclusive opens, leases, deletions.
+pub(super) struct HostLocks(
+    #[allow(
+        dead_code,
+        reason = "held for their locks, which are released with them"
+    )]
+    [File; 2],
 );
 
 /// Checks that this process is root and that every program is installed.
@@ -42,13 +47,14 @@ pub(super) fn port(listen: Listen) -> Result<(), FilesError> {
     }
 }
 
-/// Creates the directories and the fixed files, and takes the lock of the state.
+/// Creates the directories and the fixed files, and takes the locks of the data and the state.
 ///
 /// `tenant` is the id of the account's tenant. Accounts of two tenants may have the same name, and the files of one must never
 /// be served to users of the other; so a file in the directory records the tenant.
-pub(super) fn directories(paths: &HostPaths, tenant: &str) -> Result<StateLock, FilesError> {
+pub(super) fn directories(paths: &HostPaths, tenant: &str) -> Result<HostLocks, FilesError> {
     directory(&paths.account, 0o700)?;
     claim(&paths.account, tenant)?;
+    let data = lock(&paths.account)?;
     directory(&paths.shares, 0o755)?;
     directory(&paths.state, 0o700)?;
     for name in STATE_DIRECTORIES {
@@ -56,7 +62,7 @@ pub(super) fn directories(paths: &HostPaths, tenant: &str) -> Result<StateLock, 
     }
     // The mount point of the host's own `/run/samba`; where Samba never ran it is missing.
     create_directory(Path::new(RUN))?;
-    let lock = lock(&paths.state)?;
+    let state = lock(&paths.state)?;
     for (name, text) in [
         ("nsswitch.conf", NSSWITCH_CONF),
         ("resolv.conf", RESOLV_CONF),
@@ -68,7 +74,7 @@ pub(super) fn directories(paths: &HostPaths, tenant: &str) -> Result<StateLock, 
             .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)))
             .map_err(|error| FilesError::file("write", &path, &error))?;
     }
-    Ok(lock)
+    Ok(HostLocks([data, state]))
 }
 
 /// Checks that the files of an account below `data` belong to this tenant (by its id). Files that no host ever served belong
@@ -123,13 +129,14 @@ fn directory(path: &Path, mode: u32) -> Result<(), FilesError> {
         .map_err(|error| FilesError::file("set the permissions of", path, &error))
 }
 
-fn lock(state: &Path) -> Result<StateLock, FilesError> {
-    let path = state.join("in-use");
+/// Takes the lock of a directory. Between machines it is as good as that of the file system, by `flock(2)`.
+fn lock(directory: &Path) -> Result<File, FilesError> {
+    let path = directory.join("in-use");
     let file = File::create(&path).map_err(|error| FilesError::file("create", &path, &error))?;
     match file.try_lock() {
-        Ok(()) => Ok(StateLock(file)),
+        Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(FilesError::AlreadyRunning {
-            path: state.to_owned(),
+            path: directory.to_owned(),
         }),
         Err(TryLockError::Error(error)) => Err(FilesError::file("lock", &path, &error)),
     }
@@ -167,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_host_on_the_same_state_is_refused() {
+    fn a_second_host_in_the_same_directory_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let first = lock(folder.path()).unwrap();
         assert!(matches!(

@@ -31,7 +31,7 @@ pub use administrators::{
     Administrator, AdministratorCreate, AdministratorEnrolment, AdministratorQuery, EnrolmentBegin,
     EnrolmentBegun, EnrolmentFinish, Session, SignIn,
 };
-pub use client::{Client, ClientError, Refusal};
+pub use client::{Authority, Client, ClientError, Fingerprint, InvalidFingerprint, Refusal};
 pub use dismissal::{Dismissal, DismissalKey};
 pub use endpoint::HostStateAnswer;
 pub use error::{Code, ErrorBody, ErrorDetails};

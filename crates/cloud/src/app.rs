@@ -4,6 +4,7 @@ use crate::audit::Audit;
 use crate::config::Config;
 use crate::limits::event_budget::EventBudget;
 use crate::limits::{ConcurrencyLimit, sender};
+use crate::public_configs::PublicConfigs;
 use crate::realms::Realms;
 use crossrealm_directory::Directory;
 use crossrealm_kdc::TenantId;
@@ -23,6 +24,8 @@ pub(crate) struct AppState {
     pub(crate) audit: Audit,
     /// Bounds the rate of events of unauthenticated senders.
     pub(crate) event_budget: EventBudget,
+    /// What clients are configured with, for callers without a token.
+    pub(crate) public_configs: PublicConfigs,
     /// For Kerberos over TCP and UDP.
     pub(crate) realms: Realms,
     /// Connections over HTTPS on which a client has sent something, by their senders: they take three times the memory of

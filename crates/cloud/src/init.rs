@@ -3,11 +3,11 @@
 use crate::config::{Config, Limits, Tls, resolve_store};
 use crate::tls::certificates;
 use crossrealm_directory::{
-    Actor, Directory, DirectoryError, InstallationNames, MasterKey, MasterKeyError, NewToken,
-    TokenRole, check_new_store, shown_store_url,
+    Actor, Directory, DirectoryError, MasterKey, MasterKeyError, NewTenant, NewToken, TokenRole,
+    check_new_store, shown_store_url,
 };
 use crossrealm_os::clock;
-use crossrealm_types::AdministratorRole;
+use crossrealm_types::{AdministratorRole, TenantName};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -34,6 +34,8 @@ pub struct InitOptions {
     pub dir: PathBuf,
     /// The DNS domain that the operator owns.
     pub base_domain: String,
+    /// The name of the first tenant, if one is created.
+    pub tenant: Option<TenantName>,
     /// The database: `sqlite:PATH`, relative to `dir`; or `postgres://USER@HOST/DATABASE` without a password, which exists and
     /// is empty.
     pub store: String,
@@ -50,6 +52,8 @@ pub struct InitReport {
     pub config: PathBuf,
     /// The bootstrap token, mode 0600.
     pub admin_token: PathBuf,
+    /// The master key, mode 0600.
+    pub master_key: PathBuf,
     /// The private CA that clients must trust; `None` with a certificate of the operator's.
     pub ca: Option<PathBuf>,
     /// The URL of the service.
@@ -169,7 +173,10 @@ pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
     }
     let master_key = MasterKey::create(&dir.join(MASTER_KEY))?;
     let store = resolve_store(&config.store, dir);
-    let token = first_token(&store, master_key, config.names()).await?;
+    let directory = Directory::create(&store, master_key, config.names()).await?;
+    let filled = fill(&directory, options.tenant.as_ref(), &config.base_domain).await;
+    directory.close().await;
+    let token = filled?;
     write_new(
         &dir.join(ADMIN_TOKEN),
         0o600,
@@ -183,6 +190,7 @@ pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
     Ok(InitReport {
         config: dir.join(CONFIG),
         admin_token: dir.join(ADMIN_TOKEN),
+        master_key: dir.join(MASTER_KEY),
         ca: config.tls.ca.as_ref().map(|ca| dir.join(ca)),
         url: match config.https_listen.port() {
             443 => format!("https://{}", config.login_host()),
@@ -284,21 +292,24 @@ fn write_certificates(dir: &Path, base_domain: &str) -> Result<(), InitError> {
     write_new(&dir.join(CA), 0o644, made.ca.as_bytes())
 }
 
-async fn first_token(
-    store: &str,
-    master_key: MasterKey,
-    names: InstallationNames,
-) -> Result<Zeroizing<String>, InitError> {
-    let directory = Directory::create(store, master_key, names).await?;
+/// Creates the bootstrap token, which is returned, and the first tenant.
+async fn fill(
+    directory: &Directory,
+    tenant: Option<&TenantName>,
+    base_domain: &str,
+) -> Result<Zeroizing<String>, DirectoryError> {
+    let init = Actor::local("init");
+    if let Some(name) = tenant {
+        let tenant = NewTenant::named(name.as_str(), base_domain);
+        directory.create_tenant(&init, tenant).await?;
+    }
     let token = NewToken {
         tenant: None,
         role: TokenRole::Administrator(AdministratorRole::GlobalAdministrator),
         name: "bootstrap".into(),
         expires_at: Some(clock::now_s() + FIRST_TOKEN_LIFE_S),
     };
-    let made = directory.create_token(&Actor::local("init"), token).await;
-    directory.close().await;
-    Ok(made?.0)
+    Ok(directory.create_token(&init, token).await?.0)
 }
 
 fn make_dir(path: &Path) -> Result<(), InitError> {

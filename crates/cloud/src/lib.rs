@@ -18,6 +18,7 @@ mod http;
 mod init;
 mod kerberos;
 mod limits;
+mod public_configs;
 mod realms;
 mod recover;
 mod rest;

@@ -11,6 +11,7 @@ use crate::limits::{
     ConcurrencyLimit, LARGE_BODIES, LARGE_BODIES_PER_ADDRESS, SHED_CONNECTIONS, SIGN_INS,
     SIGN_INS_PER_ADDRESS, bodies_of,
 };
+use crate::public_configs::PublicConfigs;
 use crate::realms::Realms;
 use crate::router::router;
 use crate::store_watch::{self, Heartbeats};
@@ -179,6 +180,7 @@ impl Server {
             directory,
             audit,
             event_budget: EventBudget::default(),
+            public_configs: PublicConfigs::default(),
             realms: Realms::default(),
             ending,
         });

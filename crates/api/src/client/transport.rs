@@ -62,23 +62,34 @@ impl Client {
         token: Option<SecretText>,
         ca_pem: Option<&[u8]>,
     ) -> Result<Self, ClientError> {
-        let base = parse_server(server)?;
-        let authorization = token.as_ref().map(bearer).transpose()?;
-        let mut builder = reqwest::Client::builder()
-            .https_only(true)
-            .redirect(redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(CONNECT_TIMEOUT_S))
-            .user_agent(concat!("crossrealm/", env!("CARGO_PKG_VERSION")));
+        let mut builder = builder();
         if let Some(pem) = ca_pem {
             builder = builder.tls_certs_only(certificates(pem)?);
         }
+        Self::with(builder, server, token)
+    }
+
+    /// A client that believes any certificate. It sends no token, and what it receives proves nothing by itself.
+    pub(super) fn unverified(server: &str) -> Result<Self, ClientError> {
+        Self::with(
+            builder().tls_danger_accept_invalid_certs(true),
+            server,
+            None,
+        )
+    }
+
+    fn with(
+        builder: reqwest::ClientBuilder,
+        server: &str,
+        token: Option<SecretText>,
+    ) -> Result<Self, ClientError> {
         let http = builder.build().map_err(|error| ClientError::BadCa {
             reason: error.to_string(),
         })?;
         Ok(Self {
             http,
-            base,
-            authorization,
+            base: parse_server(server)?,
+            authorization: token.as_ref().map(bearer).transpose()?,
         })
     }
 
@@ -113,6 +124,15 @@ impl Client {
             limit_s: CALL_TIMEOUT_S,
         }
     }
+}
+
+/// What all clients have in common.
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .https_only(true)
+        .redirect(redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(CONNECT_TIMEOUT_S))
+        .user_agent(concat!("crossrealm/", env!("CARGO_PKG_VERSION")))
 }
 
 impl std::fmt::Debug for Client {

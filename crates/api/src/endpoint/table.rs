@@ -81,6 +81,9 @@ endpoints! {
     /// Everything that a client's configuration is made from.
     ShowClientConfig READ GET "/api/v1/tenants/{tenant}/client-config"
         fn client_config(tenant) -> ClientConfig;
+    /// The part of a client's configuration that a workstation needs: hosts that a referral leads to are left out.
+    ShowPublicClientConfig PUBLIC GET "/api/v1/tenants/{tenant}/client-config/public"
+        fn public_client_config(tenant) -> ClientConfig;
     /// Events in the order of recording.
     ///
     /// To follow them, ask again with the last one's `sequence` as `after`.

@@ -9,7 +9,7 @@ use crossrealm_directory::{DirectoryError, RecordKind, Refusal, StoreFault};
 use std::sync::Arc;
 
 /// A refusal.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     body: Box<ErrorBody>,
     fault: Option<String>,

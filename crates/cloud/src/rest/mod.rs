@@ -7,6 +7,7 @@
 mod access;
 mod administrators;
 mod body;
+mod client_config;
 mod connectors;
 mod convert;
 mod domains;
@@ -32,6 +33,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use client_config::*;
 use connectors::*;
 use crossrealm_api::{OPENAPI_PATH, endpoint};
 use crossrealm_directory::StoreFault;

@@ -1,18 +1,15 @@
-//! Tenants, their events, and what their clients' configuration is made from.
+//! Tenants and their events.
 
 use super::access::{Caller, InTenant};
 use super::convert;
-use super::error::{ApiError, refused};
+use super::error::ApiError;
 use super::route::Input;
 use crate::app::{App, AppState};
 use crossrealm_api::endpoint;
-use crossrealm_api::{AdRealm, ClientConfig, Code, Event, Page, RealmKey, Tenant, UnmappedHost};
+use crossrealm_api::{Code, Event, Page, RealmKey, Tenant};
 use crossrealm_directory::{self as directory, NewTenant, TenantInfo};
 use crossrealm_kdc::{Policy, Reason, TenantId};
 use crossrealm_types::IdentityKind;
-
-/// The most services whose hosts a client's configuration lists.
-const MAX_HOSTS: usize = 10_000;
 
 /// [`endpoint::CreateTenant`]
 pub(crate) async fn create_tenant(
@@ -130,71 +127,6 @@ pub(crate) async fn delete_tenant(
     Ok(())
 }
 
-/// [`endpoint::ShowClientConfig`]
-pub(crate) async fn client_config(
-    app: App,
-    at: InTenant<endpoint::ShowClientConfig>,
-    _: Input<endpoint::ShowClientConfig>,
-) -> Result<ClientConfig, ApiError> {
-    let ad_realms = app.directory.domains(at.id()).await?;
-    let mut hosts = hosts(&app, &at.tenant).await?;
-    let unmapped = app.directory.unmappable_hosts(at.id(), &hosts).await?;
-    hosts.retain(|host| !unmapped.iter().any(|(refused, _)| refused == host));
-    let tenant = view(&app, at.tenant);
-    Ok(ClientConfig {
-        kdc_proxy_url: tenant.kdc_proxy_url.clone(),
-        tenant,
-        ca_pem: app.ca_pem.clone(),
-        ad_realms: ad_realms
-            .into_iter()
-            .map(|domain| AdRealm {
-                realm: domain.realm,
-                dns_name: domain.dns_name,
-                flat_name: domain.flat_name,
-                sid: domain.sid,
-            })
-            .collect(),
-        hosts,
-        unmapped_hosts: unmapped
-            .into_iter()
-            .map(|(host, refusal)| UnmappedHost {
-                host,
-                reason: refused(&refusal),
-                message: refusal.to_string(),
-            })
-            .collect(),
-    })
-}
-
-async fn hosts(app: &AppState, tenant: &TenantInfo) -> Result<Vec<String>, ApiError> {
-    let mut hosts = Vec::new();
-    let mut page = directory::Page::first();
-    while hosts.len() < MAX_HOSTS {
-        let accounts = app.directory.storage_accounts(tenant.id, &page).await?;
-        for account in accounts.items {
-            hosts.push(account.host);
-            hosts.extend(account.aliases);
-        }
-        page.after = accounts.next;
-        if page.after.is_none() {
-            break;
-        }
-    }
-    page = directory::Page::first();
-    while hosts.len() < MAX_HOSTS {
-        let services = app.directory.service_principals(tenant.id, &page).await?;
-        let host = |spn: &str| spn.split_once('/').map(|(_, host)| host.to_owned());
-        hosts.extend(services.items.iter().filter_map(|s| host(&s.spn)));
-        page.after = services.next;
-        if page.after.is_none() {
-            break;
-        }
-    }
-    hosts.sort();
-    hosts.dedup();
-    Ok(hosts)
-}
-
 /// [`endpoint::Events`]
 pub(crate) async fn events(
     app: App,
@@ -253,7 +185,8 @@ pub(crate) fn event(recorded: directory::Event) -> Event {
     }
 }
 
-fn view(app: &AppState, tenant: TenantInfo) -> Tenant {
+/// How the API shows a tenant.
+pub(super) fn view(app: &AppState, tenant: TenantInfo) -> Tenant {
     let url = app.config.kdc_proxy_url(&tenant.id.to_string());
     convert::tenant(tenant, url)
 }

@@ -49,6 +49,7 @@ pub(crate) fn options(dir: &Path) -> InitOptions {
     InitOptions {
         dir: dir.to_owned(),
         base_domain: "cloud.example".into(),
+        tenant: None,
         store: "sqlite:crossrealm.db".into(),
         https_listen: "127.0.0.1:0".parse().unwrap(),
         kdc_listen: Some("127.0.0.1:0".parse().unwrap()),

@@ -5,8 +5,9 @@
 //! [`Command::run`].
 
 use crate::commands::{
-    admin, client, connector, doctor, events, files, group, init, kerberos_server, login, serve,
-    service_principal, share, storage_account, sync, tenant, trusted_domain_object, user,
+    admin, client, connect, connector, context as contexts, doctor, events, files, group, init,
+    kerberos_server, login, serve, service_principal, share, storage_account, sync, tenant,
+    trusted_domain_object, user,
 };
 use crate::context::{Context, Global};
 use crate::failure::Failure;
@@ -51,6 +52,11 @@ fn with_plain_usage(mut error: clap::Error) -> clap::Error {
 enum Command {
     /// Create an installation: configuration, database, certificates and the first administrator's token
     Init(init::Args),
+    /// Verify a service, and remember it with its private CA and a tenant: later commands use them
+    Connect(connect::Args),
+    /// Manage the contexts that `connect` remembered
+    #[command(subcommand)]
+    Context(contexts::Args),
     /// Sign in as an administrator, with password and one-time code; later commands use the session
     Login(login::Args),
     /// Revoke the token of `--token-file` or `CROSSREALM_TOKEN`; without one, end the session of `login`
@@ -118,6 +124,8 @@ impl Command {
         match self {
             Self::Init(args) => init::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
+            Self::Connect(args) => connect::run(args, context).await,
+            Self::Context(args) => contexts::run(args, context),
             Self::Login(args) => login::run(args, context).await,
             Self::Logout => login::end(context).await,
             Self::Admin(args) => admin::run(args, context).await,

@@ -1,18 +1,19 @@
 //! What every command is given: how to reach the service, the tenant, and the format of the output.
 
+use crate::contexts::{ContextName, Contexts, Remembered, address};
 use crate::failure::Failure;
 use crate::hints;
-use crate::input_file::{read_bounded, token_in};
+use crate::input_file::{MAX_CA_BYTES, read_bounded, token_in};
+use crate::join_file::JoinFile;
 use crate::output::Format;
 use crate::session;
+use crate::terminal::say;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use crossrealm_api::{Client, ClientError, SecretText};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use zeroize::Zeroizing;
-
-/// A bundle of public authorities has some 200 KiB.
-const MAX_CA_BYTES: usize = 1 << 20;
 
 /// The options that every command takes.
 #[derive(Args, Clone, Debug)]
@@ -28,6 +29,15 @@ pub(crate) struct Global {
         value_name = "FORM"
     )]
     pub output: Format,
+    /// Context of `crossrealm connect` that gives the service, its CA and the tenant [default: the last one]
+    #[arg(
+        long,
+        global = true,
+        env = "CROSSREALM_CONTEXT",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    pub context: Option<ContextName>,
     /// Address of the service, e.g. `https://login.cloud.example`
     #[arg(
         long,
@@ -62,11 +72,14 @@ pub(crate) struct Global {
     pub token_file: Option<PathBuf>,
 }
 
-/// What a command runs with.
+/// What a command runs with. An option of the command line or its environment variable takes precedence over the context, and
+/// a join file over both.
 pub(crate) struct Context {
     /// The format of the output; all data goes through it.
     pub output: Format,
     global: Global,
+    joined: Option<JoinFile>,
+    remembered: OnceLock<Option<Remembered>>,
 }
 
 impl Context {
@@ -78,14 +91,42 @@ impl Context {
         Self {
             output: global.output,
             global,
+            joined: None,
+            remembered: OnceLock::new(),
         }
     }
 
-    /// The tenant that was given.
+    /// The same run with what a join file says.
+    pub(crate) fn joined(&self, file: JoinFile) -> Self {
+        Self {
+            output: self.output,
+            global: self.global.clone(),
+            joined: Some(file),
+            remembered: OnceLock::new(),
+        }
+    }
+
+    /// The tenant to work on.
     pub(crate) fn tenant(&self) -> Result<&str, Failure> {
-        self.global.tenant.as_deref().ok_or_else(|| {
-            Failure::new("no tenant given").hint("give `--tenant NAME` or set `CROSSREALM_TENANT`")
-        })
+        if let Some(joined) = &self.joined {
+            return Ok(&joined.tenant);
+        }
+        if let Some(tenant) = &self.global.tenant {
+            return Ok(tenant);
+        }
+        let remembered = self.remembered_server()?;
+        remembered
+            .and_then(|remembered| remembered.tenant.as_deref())
+            .ok_or_else(|| {
+                Failure::new("no tenant given").hint(
+                    "give `--tenant NAME`, set `CROSSREALM_TENANT`, or let `crossrealm connect URL --tenant NAME` remember it",
+                )
+            })
+    }
+
+    /// The tenant that was given for this run alone.
+    pub(crate) fn given_tenant(&self) -> Option<&str> {
+        self.global.tenant.as_deref()
     }
 
     /// A client of the service's API.
@@ -114,7 +155,7 @@ impl Context {
         Client::new(self.server()?, token, ca.as_deref()).map_err(|error| {
             match (&error, self.ca_path()) {
                 // The client got the file's bytes and cannot name the file.
-                (ClientError::BadCa { reason }, Some(path)) => Failure::new(format!(
+                (ClientError::BadCa { reason }, Ok(Some(path))) => Failure::new(format!(
                     "the CA file `{}` holds no usable PEM certificate: {reason}",
                     path.display()
                 ))
@@ -126,34 +167,89 @@ impl Context {
 
     /// The address of the service.
     pub(crate) fn server(&self) -> Result<&str, Failure> {
-        self.global.server.as_deref().ok_or_else(|| {
-            Failure::new("no service given")
-                .hint("give `--server https://login.BASE-DOMAIN` or set `CROSSREALM_SERVER`")
-        })
-    }
-
-    /// The private CA of the service in PEM, where one was given.
-    pub(crate) fn ca_pem(&self) -> Result<Option<Vec<u8>>, Failure> {
-        match &self.global.ca {
-            Some(path) => read_bounded(path, MAX_CA_BYTES, "CA").map(Some),
-            None => Ok(None),
+        if let Some(joined) = &self.joined {
+            return Ok(&joined.server);
         }
+        if let Some(server) = &self.global.server {
+            return Ok(server);
+        }
+        let remembered = self.remembered()?;
+        remembered
+            .map(|remembered| remembered.server.as_str())
+            .ok_or_else(|| {
+                Failure::new("no service given").hint(
+                    "`crossrealm connect https://login.BASE-DOMAIN` remembers one; or give `--server URL` or set `CROSSREALM_SERVER`",
+                )
+            })
     }
 
-    /// The file with the private CA of the service, where one was given.
-    pub(crate) fn ca_path(&self) -> Option<&Path> {
-        self.global.ca.as_deref()
+    /// The private CA of the service in PEM, where it has one.
+    pub(crate) fn ca_pem(&self) -> Result<Option<Vec<u8>>, Failure> {
+        if let Some(joined) = &self.joined {
+            return Ok(joined.ca_pem.clone().map(String::into_bytes));
+        }
+        let path = self.ca_path()?;
+        path.map(|path| read_bounded(path, MAX_CA_BYTES, "CA"))
+            .transpose()
+    }
+
+    /// The file with the private CA of the service, where there is one.
+    pub(crate) fn ca_path(&self) -> Result<Option<&Path>, Failure> {
+        if let Some(given) = &self.global.ca {
+            return Ok(Some(given));
+        }
+        let remembered = self.remembered_server()?;
+        Ok(remembered.and_then(|remembered| remembered.ca.as_deref()))
     }
 
     /// The API token: from `--token-file`, else from the environment, else of the session of `crossrealm login`.
     pub(crate) fn token(&self) -> Result<SecretText, Failure> {
+        if let Some(joined) = &self.joined {
+            return Ok(joined.token.clone());
+        }
+        match self.given_token()? {
+            Some(token) => Ok(token),
+            None => session::token(self.server()?),
+        }
+    }
+
+    /// The token that was given for this run alone.
+    pub(crate) fn given_token(&self) -> Result<Option<SecretText>, Failure> {
         if let Some(path) = &self.global.token_file {
-            return token_in(path);
+            return token_in(path).map(Some);
         }
         let text = Zeroizing::new(std::env::var("CROSSREALM_TOKEN").unwrap_or_default());
-        match text.trim() {
-            "" => session::token(self.server()?),
-            token => Ok(SecretText::new(token)),
+        let text = Some(text.trim()).filter(|text| !text.is_empty());
+        Ok(text.map(SecretText::new))
+    }
+
+    /// Names the command that usually follows, for people.
+    pub(crate) fn suggest(&self, command: &str) {
+        if self.output == Format::Table {
+            say!("next: `{command}`");
         }
+    }
+
+    /// What `crossrealm connect` remembered, if it concerns the service of this run.
+    fn remembered_server(&self) -> Result<Option<&Remembered>, Failure> {
+        let remembered = self.remembered()?;
+        Ok(remembered.filter(|remembered| {
+            let given = self.global.server.as_deref();
+            given.is_none_or(|given| address(given) == remembered.server)
+        }))
+    }
+
+    /// The context that was chosen, else the current one.
+    fn remembered(&self) -> Result<Option<&Remembered>, Failure> {
+        if let Some(known) = self.remembered.get() {
+            return Ok(known.as_ref());
+        }
+        let all = Contexts::load()?;
+        let chosen = match (&self.global.context, &all.current) {
+            (Some(name), _) => Some(all.named(name)?.clone()),
+            (None, Some(current)) => all.contexts.get(current).cloned(),
+            (None, None) => None,
+        };
+        Ok(self.remembered.get_or_init(|| chosen).as_ref())
     }
 }

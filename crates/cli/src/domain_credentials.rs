@@ -24,6 +24,14 @@ pub(crate) struct DomainArgs {
     /// DNS name of the AD domain
     #[arg(long, value_name = "DOMAIN")]
     pub domain: String,
+    #[command(flatten)]
+    pub sign_in: SignInArgs,
+}
+
+/// The options for a domain controller and who signs in there.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Domain options")]
+pub(crate) struct SignInArgs {
     /// Host name of the domain controller [default: found by DNS]
     #[arg(long, value_name = "HOST")]
     pub dc: Option<String>,
@@ -47,15 +55,17 @@ pub(crate) struct DomainArgs {
 }
 
 impl DomainArgs {
-    /// The domain, and who signs in: `credentials` are those of [`Self::credentials`].
+    /// The domain, and who signs in: `credentials` are those of [`SignInArgs::credentials`].
     pub(crate) fn target<'a>(&'a self, credentials: &'a DomainCredentials) -> DomainTarget<'a> {
         DomainTarget {
             domain: &self.domain,
-            dc: self.dc.as_deref(),
+            dc: self.sign_in.dc.as_deref(),
             credentials,
         }
     }
+}
 
+impl SignInArgs {
     /// The credentials of the account that signs in.
     pub(crate) fn credentials(&self) -> Result<DomainCredentials, Failure> {
         credentials(
@@ -157,8 +167,7 @@ mod tests {
 
     #[test]
     fn a_keytab_takes_precedence_and_no_user_means_the_current_tickets() {
-        let mut args = DomainArgs {
-            domain: "corp.contoso.com".to_owned(),
+        let mut args = SignInArgs {
             dc: None,
             domain_user: None,
             domain_password_file: None,

@@ -22,6 +22,13 @@ impl Failure {
         }
     }
 
+    /// The same failure with what was done about it.
+    #[must_use]
+    pub(crate) fn and(mut self, done: &str) -> Self {
+        self.message += &format!("; {done}");
+        self
+    }
+
     /// The same failure with the next step.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

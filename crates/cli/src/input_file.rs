@@ -6,6 +6,8 @@ use std::io::Read;
 use std::path::Path;
 use zeroize::Zeroizing;
 
+/// A bundle of public authorities has some 200 KiB.
+pub(crate) const MAX_CA_BYTES: usize = 1 << 20;
 /// A token is short; a longer file was given by mistake.
 const MAX_TOKEN_BYTES: usize = 4096;
 

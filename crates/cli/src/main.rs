@@ -1,19 +1,22 @@
 //! `crossrealm`, the one binary: commands for the people who run and use a cloud trust.
 //!
 //! This crate parses the command line, prompts, calls the other crates and prints what they return. It decides nothing about
-//! tickets and keeps no state but the administrator's session. It talks to the service through [`crossrealm_api`] alone; only
+//! tickets and keeps no state but contexts and the administrator's session. It talks to the service through [`crossrealm_api`] alone; only
 //! `init` and `serve`, which *are* the service, use `crossrealm-cloud`. Data goes to stdout, everything else to stderr. The
 //! exit code is 0 if the work is done, 1 if it was refused or failed, 2 for wrong usage.
 
 mod cli;
 mod client_config;
 mod commands;
+mod config_dir;
 mod consent;
 mod context;
+mod contexts;
 mod domain_credentials;
 mod failure;
 mod hints;
 mod input_file;
+mod join_file;
 mod keytab;
 mod output;
 mod progress;
@@ -24,6 +27,7 @@ mod sanitize;
 mod session;
 mod terminal;
 mod token_file;
+mod trust_anchor;
 
 use std::process::ExitCode;
 

@@ -1,14 +1,14 @@
 //! The session of `crossrealm login`: one file per service below the user's configuration directory, readable by the user
 //! alone. Its token expires by itself.
 
+use crate::config_dir;
+use crate::contexts::address;
 use crate::failure::Failure;
 use crate::input_file::read_bounded;
 use crossrealm_api::{SecretText, Session};
 use crossrealm_os::clock::now_s;
-use crossrealm_os::file;
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
@@ -19,37 +19,40 @@ const MAX_FILE_BYTES: usize = 16 * 1024;
 struct StoredSession {
     server: String,
     upn: String,
-    expires_at: i64,
+    /// In Unix seconds; absent for a token that was given, whose end the service alone knows.
+    expires_at: Option<i64>,
     token: SecretText,
 }
 
 /// Stores a session at the service `server`, replacing an older one. Returns the file.
 pub(crate) fn store(server: &str, session: &Session) -> Result<PathBuf, Failure> {
-    let path = path(server)?;
-    let failed = |error: std::io::Error| {
-        Failure::new(format!(
-            "cannot write the session file `{}`: {error}",
-            path.display()
-        ))
-    };
-    let stored = StoredSession {
+    write(&StoredSession {
         server: server.to_owned(),
         upn: session.upn.clone(),
-        expires_at: session.expires_at,
+        expires_at: Some(session.expires_at),
         token: session.token.clone(),
-    };
-    let text =
-        Zeroizing::new(serde_json::to_vec(&stored).map_err(|error| {
-            Failure::new(format!("cannot encode the session as JSON: {error}"))
-        })?);
-    if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(failed)?;
-    }
-    file::replace(&path, &text, 0o600).map_err(failed)?;
+    })
+}
+
+/// Stores a token that was given as the session at the service `server`; `name` is what the service calls its holder.
+pub(crate) fn store_token(
+    server: &str,
+    name: &str,
+    token: &SecretText,
+) -> Result<PathBuf, Failure> {
+    write(&StoredSession {
+        server: server.to_owned(),
+        upn: name.to_owned(),
+        expires_at: None,
+        token: token.clone(),
+    })
+}
+
+fn write(session: &StoredSession) -> Result<PathBuf, Failure> {
+    let path = path(&session.server)?;
+    let failed = |error| Failure::new(format!("cannot encode the session as JSON: {error}"));
+    let text = Zeroizing::new(serde_json::to_vec(session).map_err(failed)?);
+    config_dir::write(&path, &text, "session")?;
     Ok(path)
 }
 
@@ -66,7 +69,7 @@ pub(crate) fn token(server: &str) -> Result<SecretText, Failure> {
     let stored: StoredSession = serde_json::from_slice(&bytes).map_err(|_| {
         Failure::new(format!("`{}` is not a session file", path.display())).hint(again)
     })?;
-    if stored.server != server {
+    if address(&stored.server) != address(server) {
         let reason = format!(
             "`{}` is a session at the service `{}`",
             path.display(),
@@ -74,7 +77,7 @@ pub(crate) fn token(server: &str) -> Result<SecretText, Failure> {
         );
         return Err(Failure::new(reason).hint(again));
     }
-    if stored.expires_at <= now_s() {
+    if stored.expires_at.is_some_and(|end| end <= now_s()) {
         return Err(
             Failure::new(format!("the session of `{}` has expired", stored.upn)).hint(again),
         );
@@ -96,10 +99,6 @@ pub(crate) fn delete(server: &str) -> Result<(), Failure> {
 
 /// The file of a service: its address with everything but letters, digits, dots and hyphens replaced.
 fn path(server: &str) -> Result<PathBuf, Failure> {
-    let folder = folder().ok_or_else(|| {
-        Failure::new("no directory for the session")
-            .hint("set `XDG_CONFIG_HOME` or `HOME`, or give a token in `CROSSREALM_TOKEN`")
-    })?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     let name: String = server
         .trim_start_matches("https://")
@@ -108,16 +107,5 @@ fn path(server: &str) -> Result<PathBuf, Failure> {
         .map(|c| if plain(c) { c } else { '_' })
         .take(200)
         .collect();
-    Ok(folder
-        .join("crossrealm")
-        .join(format!("session-{name}.json")))
-}
-
-/// The user's configuration directory (XDG Base Directory Specification).
-fn folder() -> Option<PathBuf> {
-    let set = |name: &str| {
-        let path = PathBuf::from(std::env::var_os(name)?);
-        path.is_absolute().then_some(path)
-    };
-    set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))
+    config_dir::path(&format!("session-{name}.json"))
 }

@@ -8,6 +8,7 @@ pub(crate) mod krb5;
 pub(crate) mod preg;
 pub(crate) mod reg;
 pub(crate) mod settings;
+pub(crate) mod system;
 
 use crate::failure::Failure;
 use crate::terminal::say;

@@ -2,13 +2,17 @@
 
 use crate::client_config::krb5::{self, KdcOf};
 use crate::client_config::settings::{ClientOptions, settings};
-use crate::client_config::{CheckedConfig, intune, preg, private_ca_notes, reg, warn_of_unmapped};
+use crate::client_config::{
+    CheckedConfig, intune, preg, private_ca_notes, reg, system, warn_of_unmapped,
+};
 use crate::commands::deploy_gpo;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input_file::read_bounded;
 use crate::terminal::{say, write_bytes, write_stdout};
+use crate::trust_anchor::FingerprintArgs;
 use clap::{Subcommand, ValueEnum};
+use crossrealm_api::{Client, ClientConfig};
 use crossrealm_onprem::trust::AdNames;
 use crossrealm_os::file::replace;
 use std::fmt::Display;
@@ -35,15 +39,21 @@ pub(crate) enum Args {
 #[derive(clap::Args, Debug)]
 pub(crate) struct Config {
     /// Format to write
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, default_value = "krb5.conf")]
     format: ConfigFormat,
     /// File to write (for `gpo`: directory); a private CA is written beside it [default: stdout]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
+    /// Configure this machine: write /etc/krb5.conf.d/crossrealm.conf, and include that directory in /etc/krb5.conf, which Debian's
+    /// does not by itself
+    #[arg(long, conflicts_with = "out")]
+    install: bool,
+    #[command(flatten)]
+    fingerprint: FingerprintArgs,
     /// Domain controller of the AD domain, by name or address, for `krb5.conf` [default: found by DNS]
     #[arg(long, value_name = "HOST")]
     dc: Option<String>,
-    /// Map all of the tenant's hosts to its realm, for clients whose KDC sends no referrals
+    /// Map all of the tenant's hosts to its realm, for clients whose KDC sends no referrals; needs the token of an administrator
     ///
     /// Hosts outside the tenant's top-level names are always mapped: no referral leads to them.
     #[arg(long)]
@@ -76,10 +86,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Args::Config(args) => args,
         Args::DeployGpo(args) => return deploy_gpo::run(args, context).await,
     };
-    if args.undo && args.format == ConfigFormat::Krb5Conf {
-        return remove_krb5(args.out.as_deref());
+    if args.install && args.format != ConfigFormat::Krb5Conf {
+        return Err(Failure::new("`--install` configures Linux, by `krb5.conf`")
+            .hint("leave out `--format`, or write a file with `--out PATH`"));
     }
-    let config = context.client()?.client_config(context.tenant()?).await?;
+    if args.undo && args.format == ConfigFormat::Krb5Conf {
+        return remove_krb5(args.krb5_path().as_deref());
+    }
+    let config = fetch(&args, context).await?;
     let (config, refused) = CheckedConfig::new(config, AdNames::default())?;
     warn_of_unmapped(&config, &refused);
     if config.ad_realms.is_empty() && !args.undo {
@@ -101,7 +115,27 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
+/// What the tenant's clients are configured with. Only the hosts that every client finds by a referral need a token.
+async fn fetch(args: &Config, context: &Context) -> Result<ClientConfig, Failure> {
+    let tenant = context.tenant()?;
+    if args.map_hosts {
+        return Ok(context.client()?.client_config(tenant).await?);
+    }
+    let server = context.server()?;
+    let ca = args.fingerprint.ca_pem(server, context).await?;
+    let client = Client::new(server, None, ca.as_deref().map(str::as_bytes))?;
+    Ok(client.public_client_config(tenant).await?)
+}
+
 impl Config {
+    /// The `krb5.conf` to write or delete.
+    fn krb5_path(&self) -> Option<PathBuf> {
+        match self.install {
+            true => Some(Path::new(system::DROP_INS).join("crossrealm.conf")),
+            false => self.out.clone(),
+        }
+    }
+
     fn options(&self) -> ClientOptions {
         ClientOptions {
             map_hosts: self.map_hosts,
@@ -111,16 +145,40 @@ impl Config {
 }
 
 fn krb5_conf(config: &CheckedConfig, args: Config, context: &Context) -> Result<(), Failure> {
+    let path = args.krb5_path();
     let kdc = args.dc.map_or(KdcOf::Dns, KdcOf::Host);
-    let Some(out) = args.out else {
+    let Some(out) = path else {
         return print(config, &kdc, args.map_hosts, context);
     };
+    if args.install {
+        system::make_drop_ins()?;
+    }
     let out = absolute(&out)?;
     let ca_path = ca_beside(&out);
     let anchor = config.ca_pem.as_ref().map(|_| ca_path.as_path());
     let text = krb5::render(config, &kdc, args.map_hosts, anchor)?;
     write_ca(config, &ca_path)?;
-    write(&out, text.as_bytes())
+    write(&out, text.as_bytes())?;
+    if args.install {
+        include_drop_ins()?;
+    }
+    if let [realm, ..] = config.ad_realms.as_slice() {
+        context.suggest(&format!("kinit USER@{}", realm.realm));
+    }
+    Ok(())
+}
+
+/// Lets the system's `krb5.conf` include the directory of drop-ins; the file that was there is kept beside it.
+fn include_drop_ins() -> Result<(), Failure> {
+    let path = Path::new(system::CONFIG);
+    let present = match path.exists() {
+        true => read_bounded(path, MAX_CONFIG_BYTES, "configuration")?,
+        false => Vec::new(),
+    };
+    match system::with_drop_ins(&present) {
+        Some(text) => write(path, &text),
+        None => Ok(()),
+    }
 }
 
 /// Deletes what `--out` wrote, and no other file.
@@ -265,7 +323,7 @@ fn print(
     map_hosts: bool,
     context: &Context,
 ) -> Result<(), Failure> {
-    let given = context.ca_path().map(std::path::absolute).transpose();
+    let given = context.ca_path()?.map(std::path::absolute).transpose();
     let given = given.map_err(|error| {
         Failure::new(format!("cannot resolve the path of the CA file: {error}"))
     })?;

@@ -2,13 +2,14 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::join_file::Member;
 use crate::output::{Column, column, time_column};
 use crate::terminal::say;
-use crate::token_file::write_or_revoke;
+use crate::token_file::TokenFileArgs;
 use clap::Subcommand;
 use crossrealm_api::{ConnectorCreate, ConnectorCreated};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// What can be done with connectors.
 #[derive(Subcommand, Debug)]
@@ -21,9 +22,8 @@ pub(crate) enum Args {
         /// Let the token rotate the trust key of the domain too
         #[arg(long)]
         allow_trust_rotation: bool,
-        /// File for the token, readable by its owner alone, instead of printing it; it is shown only once
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
+        #[command(flatten)]
+        file: TokenFileArgs,
     },
     /// List the connectors
     List,
@@ -57,7 +57,7 @@ struct Shown<'a> {
     rotate_trust: bool,
     created_at: i64,
     token: Option<&'a str>,
-    token_file: Option<PathBuf>,
+    token_file: Option<&'a Path>,
 }
 
 /// Runs `crossrealm connector`.
@@ -67,18 +67,26 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Args::Create {
             domain,
             allow_trust_rotation,
-            out,
+            file,
         } => {
             let wanted = ConnectorCreate {
                 domain,
                 rotate_trust: allow_trust_rotation,
             };
             let created = client.create_connector(tenant, &wanted).await?;
-            if let Some(path) = &out {
-                let revoke = client.delete_connector(tenant, &created.connector.domain);
-                write_or_revoke(&created.token, path, revoke).await?;
+            let domain = &created.connector.domain;
+            let member = Member::SyncAgent(domain.clone());
+            let revoke = client.delete_connector(tenant, domain);
+            file.write_or_revoke(&created.token, member, context, revoke)
+                .await?;
+            show(&created, &file, context)?;
+            if let Some(path) = file.join() {
+                context.suggest(&format!(
+                    "crossrealm sync run --join {} --domain-user USER",
+                    path.display()
+                ));
             }
-            show(&created, out, context)
+            Ok(())
         }
         Args::List => context.output.list(
             &client.connectors(tenant).await?,
@@ -96,15 +104,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 /// Shows the new connector; without a file the token too.
 fn show(
     created: &ConnectorCreated,
-    out: Option<PathBuf>,
+    file: &TokenFileArgs,
     context: &Context,
 ) -> Result<(), Failure> {
     let shown = Shown {
         domain: &created.connector.domain,
         rotate_trust: created.connector.rotate_trust,
         created_at: created.connector.created_at,
-        token: out.is_none().then_some(created.token.expose()),
-        token_file: out,
+        token: file.path().is_none().then_some(created.token.expose()),
+        token_file: file.path(),
     };
     context.output.record(&shown, CREATED)
 }

@@ -67,7 +67,7 @@ const COLUMNS: &[Column] = &[
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let config = client.client_config(context.tenant()?).await?;
-    let credentials = args.domain.credentials()?;
+    let credentials = args.domain.sign_in.credentials()?;
     let session = args.domain.target(&credentials).sign_in().await?;
     let tenant = config.tenant.clone();
     let mut policy = GroupPolicy::open(&tenant, session, args.link.as_deref()).await?;

@@ -83,7 +83,7 @@ impl Args {
             credentials,
             server: context.server().ok().map(str::to_owned),
             tenant: context.tenant().ok().map(str::to_owned),
-            ca: context.ca_path().map(ToOwned::to_owned),
+            ca: context.ca_path().ok().flatten().map(ToOwned::to_owned),
             token: context.token().ok(),
         }
     }

@@ -4,10 +4,10 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::hints;
 use crate::input_file::token_in;
+use crate::join_file::JoinFile;
 use crate::terminal::{say, write_stdout};
 use clap::Subcommand;
-use crossrealm_api::Client;
-use crossrealm_api::DismissalKey;
+use crossrealm_api::{Client, DismissalKey, SecretText};
 use crossrealm_files::{FilesError, Listen, Options, Progress, SealKey};
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,8 +28,16 @@ pub(crate) enum Args {
 #[derive(clap::Args, Debug)]
 pub(crate) struct Serve {
     /// Storage account; may be given more than once, with one `--listen` for each in the same order
-    #[arg(long = "account", value_name = "NAME", required = true)]
+    #[arg(
+        long = "account",
+        value_name = "NAME",
+        required_unless_present = "join"
+    )]
     accounts: Vec<String>,
+    /// Join file of `crossrealm storage-account host-token`, in place of `--account`, a token and the options for the service; may
+    /// be given more than once
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["accounts", "host_tokens", "token_file"])]
+    join: Vec<PathBuf>,
     /// Directory with the host token of each account in a file `NAME.token`, for several accounts
     #[arg(long, value_name = "DIR", conflicts_with = "token_file")]
     host_tokens: Option<PathBuf>,
@@ -135,21 +143,22 @@ async fn until_all_ended(
 
 /// What to serve, and with which client: one item for each account.
 fn hosts(serve: Serve, context: &Context) -> Result<Vec<(Client, Options)>, Failure> {
-    let count = serve.accounts.len();
+    let served = served(&serve, context)?;
+    let count = served.len();
     let several = count > 1;
     if several && serve.listen.len() != count {
         return Err(Failure::new(format!(
             "{count} accounts need {count} addresses, and {} were given",
             serve.listen.len()
         ))
-        .hint("give one `--listen ADDR` for each `--account`, in the same order"));
+        .hint("give one `--listen ADDR` for each `--account` or `--join`, in the same order"));
     }
     if serve.listen.len() > count {
         return Err(Failure::new("one account listens on one address")
             .hint("leave `--listen` out to listen on every address of the machine"));
     }
-    for (at, account) in serve.accounts.iter().enumerate() {
-        if serve.accounts[..at].contains(account) {
+    for (at, Served { account, .. }) in served.iter().enumerate() {
+        if served[..at].iter().any(|before| before.account == *account) {
             return Err(Failure::new(format!("account `{account}` is given twice")));
         }
     }
@@ -164,13 +173,15 @@ fn hosts(serve: Serve, context: &Context) -> Result<Vec<(Client, Options)>, Fail
     };
     let mut listen = serve.listen.into_iter();
     let mut hosts = Vec::new();
-    for account in serve.accounts {
-        let token = match &serve.host_tokens {
-            Some(folder) => token_in(&folder.join(format!("{account}.token")))?,
-            None => context.token()?,
-        };
+    for one in served {
+        let Served {
+            account,
+            tenant,
+            token,
+            client,
+        } = one;
         let options = Options {
-            tenant: context.tenant()?.to_owned(),
+            tenant,
             data: data.clone(),
             state: match (&state, several) {
                 (Some(folder), true) => Some(folder.join(&account)),
@@ -184,9 +195,46 @@ fn hosts(serve: Serve, context: &Context) -> Result<Vec<(Client, Options)>, Fail
             worker: vec![program.clone().into(), "files".into(), "inside".into()],
             account,
         };
-        hosts.push((context.client_with(token)?, options));
+        hosts.push((client, options));
     }
     Ok(hosts)
+}
+
+/// An account to serve, and how to reach its tenant.
+struct Served {
+    account: String,
+    tenant: String,
+    token: SecretText,
+    client: Client,
+}
+
+/// The accounts of the join files, or those that are named.
+fn served(serve: &Serve, context: &Context) -> Result<Vec<Served>, Failure> {
+    let mut served = Vec::new();
+    for path in &serve.join {
+        let file = JoinFile::read(path)?;
+        let account = file.account(path)?.to_owned();
+        let context = context.joined(file);
+        served.push(Served {
+            account,
+            tenant: context.tenant()?.to_owned(),
+            token: context.token()?,
+            client: context.client()?,
+        });
+    }
+    for account in &serve.accounts {
+        let token = match &serve.host_tokens {
+            Some(folder) => token_in(&folder.join(format!("{account}.token")))?,
+            None => context.token()?,
+        };
+        served.push(Served {
+            account: account.clone(),
+            tenant: context.tenant()?.to_owned(),
+            client: context.client_with(token.clone())?,
+            token,
+        });
+    }
+    Ok(served)
 }
 
 /// The host name of the machine, with what the service takes as a name.

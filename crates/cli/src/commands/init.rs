@@ -3,12 +3,15 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::hints;
+use crate::input_file::{MAX_CA_BYTES, read_bounded};
 use crate::output::{Column, column};
 use crate::terminal::say;
+use crossrealm_api::Authority;
 use crossrealm_cloud::{InitError, InitOptions};
+use crossrealm_types::{NameError, TenantName};
 use serde::Serialize;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The default directory of an installation.
 pub(crate) const DEFAULT_DIR: &str = "/var/lib/crossrealm";
@@ -22,6 +25,9 @@ pub(crate) struct Args {
     /// DNS domain that you own; the service answers at login.BASE-DOMAIN
     #[arg(long, value_name = "D")]
     base_domain: String,
+    /// Create this tenant too
+    #[arg(long, value_name = "NAME", value_parser = tenant_name)]
+    tenant: Option<String>,
     /// Database: `sqlite:PATH`, relative to DIR; or `postgres://USER@HOST/DATABASE`, with the password in the file that
     /// PGPASSFILE names
     #[arg(long, value_name = "URL", default_value = "sqlite:crossrealm.db")]
@@ -40,14 +46,21 @@ struct Created {
     url: String,
     config: PathBuf,
     admin_token: PathBuf,
+    master_key: PathBuf,
     ca: Option<PathBuf>,
+    /// The SHA-256 fingerprint of the private CA.
+    ca_fingerprint: Option<String>,
+    tenant: Option<String>,
 }
 
 const COLUMNS: &[Column] = &[
     column("Url", "/url"),
     column("Config", "/config"),
     column("AdminToken", "/admin_token"),
+    column("MasterKey", "/master_key"),
     column("Ca", "/ca"),
+    column("CaFingerprint", "/ca_fingerprint"),
+    column("Tenant", "/tenant"),
 ];
 
 impl From<InitError> for Failure {
@@ -67,6 +80,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let report = crossrealm_cloud::init(&InitOptions {
         dir,
         base_domain: args.base_domain,
+        tenant: args.tenant.as_deref().and_then(|name| name.parse().ok()),
         store: args.store,
         https_listen: args.https_listen,
         kdc_listen: args.kdc_listen,
@@ -76,18 +90,41 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         url: report.url,
         config: report.config,
         admin_token: report.admin_token,
+        master_key: report.master_key,
+        ca_fingerprint: report.ca.as_deref().map(fingerprint).transpose()?,
         ca: report.ca,
+        tenant: args.tenant,
     };
     context.output.record(&created, COLUMNS)?;
     say!(
-        "\nnext: `crossrealm serve --config {}`, and in another terminal\n  export CROSSREALM_SERVER={}\n  export CROSSREALM_TOKEN=\"$(cat {})\"",
-        created.config.display(),
-        created.url,
-        created.admin_token.display(),
+        "keep a copy of `{}` elsewhere: without it the database cannot be read",
+        created.master_key.display()
     );
-    if let Some(ca) = &created.ca {
-        say!("  export CROSSREALM_CA={}", ca.display());
-    }
-    say!("  crossrealm tenant create NAME");
+    context.suggest(
+        &match created.config == Path::new(DEFAULT_DIR).join("crossrealm.toml") {
+            true => "crossrealm serve".to_owned(),
+            false => format!("crossrealm serve --config {}", created.config.display()),
+        },
+    );
+    let fingerprint = created.ca_fingerprint.as_deref();
+    let fingerprint = fingerprint.map_or_else(String::new, |f| format!(" --fingerprint {f}"));
+    context.suggest(&format!(
+        "crossrealm connect {}{fingerprint} --token-file {}",
+        created.url,
+        created.admin_token.display()
+    ));
     Ok(())
+}
+
+/// The name of a tenant, checked. It stays text: the option replaces the global one of the same name, which the environment may
+/// set.
+fn tenant_name(text: &str) -> Result<String, NameError> {
+    text.parse::<TenantName>().map(|name| name.to_string())
+}
+
+/// The fingerprint of the CA in a file.
+fn fingerprint(ca: &Path) -> Result<String, Failure> {
+    let pem = read_bounded(ca, MAX_CA_BYTES, "CA")?;
+    let authority = Authority::from_pem(String::from_utf8_lossy(&pem))?;
+    Ok(authority.fingerprint.to_string())
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod admin;
 pub(crate) mod client;
+pub(crate) mod connect;
 pub(crate) mod connector;
+pub(crate) mod context;
 pub(crate) mod deploy_gpo;
 pub(crate) mod doctor;
 pub(crate) mod events;

@@ -5,11 +5,12 @@ use crate::commands::share;
 use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::join_file::Member;
 use crate::keytab;
 use crate::output;
 use crate::output::{Column, Format, column, shown, time_column};
 use crate::terminal::{say, write_stdout};
-use crate::token_file::write_or_revoke;
+use crate::token_file::TokenFileArgs;
 use clap::Subcommand;
 use crossrealm_api::{
     Client, Host, HostTokenCreate, HostTokenCreated, RotateAccountKey, StorageAccountDelete,
@@ -30,6 +31,9 @@ pub(crate) enum Args {
         /// Additional host name of the account; may be given more than once
         #[arg(long = "alias", value_name = "HOST")]
         aliases: Vec<String>,
+        /// Create a token for its first host too, in a join file for `files serve`
+        #[arg(long, value_name = "FILE")]
+        join: Option<PathBuf>,
     },
     /// List the storage accounts
     List,
@@ -82,9 +86,8 @@ pub(crate) enum Args {
         /// Name of the token, e.g. that of the machine; shown in lists and events
         #[arg(long = "for", value_name = "HOST", default_value = "")]
         host: String,
-        /// File for the token, readable by its owner alone, instead of printing it
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
+        #[command(flatten)]
+        file: TokenFileArgs,
     },
     /// List the tokens of the account's hosts
     HostTokens {
@@ -270,10 +273,25 @@ async fn losses(
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
     match args {
-        Args::Create { name, aliases } => {
+        Args::Create {
+            name,
+            aliases,
+            join,
+        } => {
             let account = StorageAccountCreate { name, aliases };
             let account = client.create_storage_account(tenant, &account).await?;
-            context.output.record(&account, RECORD)
+            if let Some(path) = join {
+                let file = TokenFileArgs::join_file(path);
+                let token = host_token(&account.name, "", &file, context);
+                let without = format!("storage account `{}` was created without it", account.name);
+                token.await.map_err(|failure| failure.and(&without))?;
+            }
+            context.output.record(&account, RECORD)?;
+            let account = &account.name;
+            context.suggest(&format!(
+                "crossrealm share create {account}/SHARE --to PRINCIPAL --role ROLE"
+            ));
+            Ok(())
         }
         Args::List => {
             let accounts = client.storage_accounts(tenant).await?;
@@ -333,20 +351,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 "no host has reported; `crossrealm files serve --account NAME` starts one";
             context.output.list(&hosts, HOSTS, nothing)
         }
-        Args::HostToken { name, host, out } => {
-            let host = if host.is_empty() {
-                format!("host of {name}")
-            } else {
-                host
-            };
-            let new = HostTokenCreate { name: host };
-            let created = client.create_host_token(tenant, &name, &new).await?;
-            if let Some(path) = &out {
-                let id = created.host_token.id.to_string();
-                let revoke = client.revoke_host_token(tenant, &name, &id);
-                write_or_revoke(&created.token, path, revoke).await?;
+        Args::HostToken { name, host, file } => {
+            let created = host_token(&name, &host, &file, context).await?;
+            show_token(&created, file.path(), context)?;
+            if let Some(path) = file.join() {
+                context.suggest(&format!("crossrealm files serve --join {}", path.display()));
             }
-            show_token(&created, out.as_deref(), context)
+            Ok(())
         }
         Args::HostTokens { name } => {
             let tokens = client.host_tokens(tenant, &name).await?;
@@ -368,6 +379,28 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn token_id(text: &str) -> Result<Uuid, String> {
     text.parse()
         .map_err(|_| "expected an id, as `host-tokens` shows it".into())
+}
+
+/// Creates a token for a host, in a file where one is wanted. Without a name it is named after the account.
+async fn host_token(
+    account: &str,
+    host: &str,
+    file: &TokenFileArgs,
+    context: &Context,
+) -> Result<HostTokenCreated, Failure> {
+    let (client, tenant) = (context.client()?, context.tenant()?);
+    let name = match host {
+        "" => format!("host of {account}"),
+        host => host.to_owned(),
+    };
+    let new = HostTokenCreate { name };
+    let created = client.create_host_token(tenant, account, &new).await?;
+    let id = created.host_token.id.to_string();
+    let revoke = client.revoke_host_token(tenant, account, &id);
+    let member = Member::SmbHost(account.to_owned());
+    file.write_or_revoke(&created.token, member, context, revoke)
+        .await?;
+    Ok(created)
 }
 
 /// Shows the new token's record; without a file the token too, alone on stdout.

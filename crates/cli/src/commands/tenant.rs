@@ -2,6 +2,7 @@
 
 use crate::consent::ConsentArgs;
 use crate::context::Context;
+use crate::contexts::Contexts;
 use crate::failure::Failure;
 use crate::output::{Column, column, time_column};
 use crate::terminal::say;
@@ -140,7 +141,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 allow_low_rids,
             };
             let tenant = client.create_tenant(&wanted).await?;
-            context.output.record(&tenant, RECORD)
+            context.output.record(&tenant, RECORD)?;
+            if Contexts::load()?.remember_tenant(context.server()?, &tenant.name)? {
+                say!("the current context is for `{}` from now on", tenant.name);
+            }
+            context.suggest(
+                "crossrealm kerberos-server set --domain DOMAIN --domain-user USER --setup-cloud-trust",
+            );
+            Ok(())
         }
         Args::Policy {
             name,

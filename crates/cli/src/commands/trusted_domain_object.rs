@@ -56,7 +56,7 @@ async fn remove(
     let client = context.client()?;
     require_global_administrator(&client).await?;
     let tenant = client.tenant(context.tenant()?).await?;
-    let credentials = domain.credentials()?;
+    let credentials = domain.sign_in.credentials()?;
     let target = domain.target(&credentials);
     let question = consent.question(context.output);
     let consent = |steps: &[String]| question.is_consented(steps);

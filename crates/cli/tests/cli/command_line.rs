@@ -4,9 +4,10 @@ use std::process::{Command, Output};
 
 fn crossrealm(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crossrealm"));
-    for name in ["SERVER", "TENANT", "TOKEN", "CA", "LOG"] {
+    for name in ["SERVER", "TENANT", "TOKEN", "CA", "LOG", "CONTEXT"] {
         command.env_remove(format!("CROSSREALM_{name}"));
     }
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.args(args).output().unwrap()
 }
 
@@ -117,7 +118,11 @@ fn wrong_usage_is_exit_code_2() {
 
 #[test]
 fn missing_options_are_named() {
-    let server = &["--server", "https://127.0.0.1:9"];
+    assert_fails(
+        &["tenant", "list"],
+        "no service given",
+        "`crossrealm connect https://login.BASE-DOMAIN` remembers one",
+    );
     assert_fails(&["tenant", "list"], "no service given", "give `--server ");
     assert_fails(
         &[&["tenant", "list"], &server[..]].concat(),

@@ -84,6 +84,11 @@ impl Cloud {
         output
     }
 
+    /// The address of the service.
+    pub(crate) fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
     /// A file in the folder of the installation.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("xr").join(name)

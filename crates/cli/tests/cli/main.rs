@@ -9,6 +9,7 @@ mod cloud_commands;
 mod command_line;
 mod common;
 mod consent;
+mod contexts;
 mod postgres;
 mod sign_in;
 mod smb_host;

@@ -88,7 +88,7 @@ const COLUMNS: &[Column] = &[
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let tenant = client.tenant(context.tenant()?).await?;
-    let credentials = args.domain.credentials()?;
+    let credentials = args.domain.sign_in.credentials()?;
     let target = args.domain.target(&credentials);
     let inspection = Inspection::read(&client, &tenant, &target).await?;
     let trust_display = inspection.trust_display(&tenant);

@@ -44,7 +44,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     require_global_administrator(&client).await?;
     let tenant = client.tenant(context.tenant()?).await?;
-    let credentials = args.domain.credentials()?;
+    let credentials = args.domain.sign_in.credentials()?;
     let target = args.domain.target(&credentials);
     let question = args.consent.question(context.output);
     let options = RemoveOptions {

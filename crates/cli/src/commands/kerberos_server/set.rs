@@ -71,11 +71,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     require_global_administrator(&client).await?;
     let tenant = client.tenant(context.tenant()?).await?;
     let failed = |error: AgentError| failure(&error, context.output);
-    let (domain, dc) = (&args.domain.domain, args.domain.dc.as_deref());
+    let (domain, dc) = (&args.domain.domain, args.domain.sign_in.dc.as_deref());
     let environment = Environment::inspect(domain, dc, &client, args.setup_cloud_trust)
         .await
         .map_err(failed)?;
-    let credentials = args.domain.credentials()?;
+    let credentials = args.domain.sign_in.credentials()?;
     let options = SetOptions {
         trust: args.setup_cloud_trust,
         rotate: args.rotate_server_key,
@@ -100,7 +100,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         replication: partner_views(&done.replication),
         done,
     };
-    report(context.output, &view)
+    report(context.output, &view)?;
+    if args.setup_cloud_trust && !args.dry_run {
+        context.suggest(&format!(
+            "crossrealm sync once --domain {domain} --domain-user USER"
+        ));
+    }
+    Ok(())
 }
 
 fn report(format: Format, view: &View) -> Result<(), Failure> {

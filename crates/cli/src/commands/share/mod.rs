@@ -13,7 +13,7 @@ use crate::terminal::say;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Subcommand, ValueEnum as _};
 use crossrealm_api::{
-    DefaultPermission, GrantCreate, Share, ShareAccessQuery, ShareCreate, ShareQuota,
+    Client, DefaultPermission, GrantCreate, Share, ShareAccessQuery, ShareCreate, ShareQuota,
 };
 use crossrealm_types::ShareRole;
 use serde_json::Value;
@@ -31,6 +31,12 @@ pub(crate) enum Args {
         /// Quota, e.g. `100GiB`: 1GiB to 102400GiB [default: none]
         #[arg(long, value_name = "SIZE")]
         quota: Option<quota::Quota>,
+        /// Grant a role on it to this user or group: a UPN, an account or group name, or a SID
+        #[arg(long, value_name = "PRINCIPAL", requires = "role")]
+        to: Option<String>,
+        /// The role to grant
+        #[arg(long, requires = "to")]
+        role: Option<ShareRole>,
     },
     /// Set the quota of a share
     SetQuota {
@@ -231,17 +237,51 @@ pub(crate) fn losses(share: &Share) -> Vec<String> {
     std::iter::once(open).chain(grants).collect()
 }
 
+/// Creates a share, with its first grant where one is wanted.
+async fn create(
+    client: &Client,
+    tenant: &str,
+    share: &ShareName,
+    quota: Option<quota::Quota>,
+    grant: Option<GrantCreate>,
+    context: &Context,
+) -> Result<(), Failure> {
+    let account = &share.account;
+    let wanted = ShareCreate {
+        name: share.share.clone(),
+        quota_gib: quota.map(|quota| quota.gib),
+    };
+    let mut created = client.create_share(tenant, account, &wanted).await?;
+    let next = match grant {
+        None => {
+            let name = &created.name;
+            format!("crossrealm share grant {account}/{name} --to PRINCIPAL --role ROLE")
+        }
+        Some(grant) => {
+            let granted = client.grant(tenant, account, &created.name, &grant).await;
+            let without = format!("the share `{share}` was created without the grant");
+            let granted = granted.map_err(|error| Failure::from(error).and(&without))?;
+            created.grants.push(granted);
+            format!("crossrealm storage-account host-token {account} --join FILE")
+        }
+    };
+    context.output.record(&created, SHARES)?;
+    context.suggest(&next);
+    Ok(())
+}
+
 /// Runs `crossrealm share`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
     match args {
-        Args::Create { share, quota } => {
-            let wanted = ShareCreate {
-                name: share.share,
-                quota_gib: quota.map(|quota| quota.gib),
-            };
-            let share = client.create_share(tenant, &share.account, &wanted).await?;
-            context.output.record(&share, SHARES)
+        Args::Create {
+            share,
+            quota,
+            to,
+            role,
+        } => {
+            let grant = to.zip(role).map(|(to, role)| GrantCreate { to, role });
+            create(&client, tenant, &share, quota, grant, context).await
         }
         Args::SetQuota { share, quota } => {
             let gib = quota.0.map(|quota| quota.gib);
@@ -289,7 +329,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let grant = client
                 .grant(tenant, &share.account, &share.share, &wanted)
                 .await?;
-            context.output.record(&grant, GRANT)
+            context.output.record(&grant, GRANT)?;
+            context.suggest(&format!(
+                "crossrealm storage-account host-token {} --join FILE",
+                share.account
+            ));
+            Ok(())
         }
         Args::Revoke { share, from } => {
             client

@@ -5,8 +5,9 @@ mod show;
 mod status;
 
 use crate::context::Context;
-use crate::domain_credentials::DomainArgs;
+use crate::domain_credentials::SignInArgs;
 use crate::failure::Failure;
+use crate::join_file::JoinFile;
 use crate::output::{Column, column, time_column};
 use crate::progress::{Console, compared, left_out, normalized};
 use crate::sanitize::one_line;
@@ -19,7 +20,7 @@ use crossrealm_agent::sync::service::{self, ServiceOptions};
 use crossrealm_api::{AllowDeletions, Client, SyncState};
 use crossrealm_onprem::sync::Scope;
 use crossrealm_types::{ApplyIdentitiesResult, RefusedChange, SyncFailure};
-use options::{SafetyArgs, ScopeArgs, age, interval};
+use options::{SafetyArgs, ScopeArgs, SyncedDomainArgs, age, interval};
 use serde::Serialize;
 use show::{PLANNED, planned, source};
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ pub(crate) enum Args {
     /// Synchronize once
     Once {
         #[command(flatten)]
-        domain: DomainArgs,
+        domain: SyncedDomainArgs,
         #[command(flatten)]
         scope: ScopeArgs,
         #[command(flatten)]
@@ -43,7 +44,7 @@ pub(crate) enum Args {
     /// Synchronize repeatedly until stopped
     Run {
         #[command(flatten)]
-        domain: DomainArgs,
+        domain: SyncedDomainArgs,
         #[command(flatten)]
         scope: ScopeArgs,
         #[command(flatten)]
@@ -58,7 +59,7 @@ pub(crate) enum Args {
     /// Show what a sync would change, and change nothing
     Plan {
         #[command(flatten)]
-        domain: DomainArgs,
+        domain: SyncedDomainArgs,
         #[command(flatten)]
         scope: ScopeArgs,
         /// Full sync: compare everything, not only what changed since the last run
@@ -133,7 +134,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             full,
         } => {
             let setup = Setup::new(&domain, &scope, context)?;
-            sync_once(&setup, safety, full, context).await
+            sync_once(&setup, safety, full, context).await?;
+            context.suggest("crossrealm storage-account create NAME");
+            Ok(())
         }
         Args::Run {
             domain,
@@ -187,33 +190,44 @@ async fn allow_deletions(
 /// What the options say of a sync.
 struct Setup<'a> {
     client: Client,
-    tenant: &'a str,
+    tenant: String,
     name: String,
-    domain: &'a DomainArgs,
+    sign_in: &'a SignInArgs,
     scope: Scope,
 }
 
 impl<'a> Setup<'a> {
     fn new(
-        domain: &'a DomainArgs,
+        args: &'a SyncedDomainArgs,
         scope: &ScopeArgs,
-        context: &'a Context,
+        context: &Context,
     ) -> Result<Self, Failure> {
+        let scope = scope.scope()?;
+        let joined;
+        let (context, domain) = match &args.join {
+            None => (context, args.domain.clone().unwrap_or_default()),
+            Some(path) => {
+                let file = JoinFile::read(path)?;
+                let domain = file.domain(path)?.to_owned();
+                joined = context.joined(file);
+                (&joined, domain)
+            }
+        };
         Ok(Self {
-            scope: scope.scope()?,
+            scope,
             client: context.client()?,
-            tenant: context.tenant()?,
-            name: domain_name(&domain.domain),
-            domain,
+            tenant: context.tenant()?.to_owned(),
+            name: domain_name(&domain),
+            sign_in: &args.sign_in,
         })
     }
 
     fn job(&self, accept_deletions: usize) -> SyncJob<'_> {
         SyncJob {
             client: &self.client,
-            tenant: self.tenant,
+            tenant: &self.tenant,
             domain: &self.name,
-            dc: self.domain.dc.as_deref(),
+            dc: self.sign_in.dc.as_deref(),
             scope: &self.scope,
             accept_deletions,
         }
@@ -226,14 +240,14 @@ async fn sync_once(
     full: bool,
     context: &Context,
 ) -> Result<(), Failure> {
-    let credentials = setup.domain.credentials()?;
+    let credentials = setup.sign_in.credentials()?;
     let began = Instant::now();
     let job = setup.job(safety.accept_deletions);
     let (comparison, result) = once::sync(&job, &credentials, full, &Console::new()).await?;
     warn(&result);
     terminal::ask(&left_out(&comparison.plan.skipped));
     terminal::ask(&normalized(&comparison.plan.normalized));
-    let state = setup.client.sync_state(setup.tenant, &setup.name).await?;
+    let state = setup.client.sync_state(&setup.tenant, &setup.name).await?;
     for line in exceeding(&state.failures) {
         say!("warning: {line}");
     }
@@ -251,15 +265,15 @@ async fn serve(
     let cannot = |error| Failure::new(format!("cannot wait for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let credentials = setup.domain.credentials()?;
+    let credentials = setup.sign_in.credentials()?;
     let options = ServiceOptions {
         job: setup.job(safety.accept_deletions),
         interval,
         rotate_trust_every,
         reload_credentials: &|| {
             // A person at a terminal is not prompted again.
-            setup.domain.domain_password_file.as_ref()?;
-            let read = setup.domain.credentials();
+            setup.sign_in.domain_password_file.as_ref()?;
+            let read = setup.sign_in.credentials();
             read.map_err(|failure| tracing::error!("{failure}")).ok()
         },
     };
@@ -275,7 +289,7 @@ async fn serve(
 }
 
 async fn plan(setup: &Setup<'_>, full: bool, context: &Context) -> Result<(), Failure> {
-    let credentials = setup.domain.credentials()?;
+    let credentials = setup.sign_in.credentials()?;
     let comparison = once::plan(&setup.job(0), &credentials, full, &Console::new()).await?;
     say!("compared {}", compared(&comparison));
     terminal::ask(&left_out(&comparison.plan.skipped));

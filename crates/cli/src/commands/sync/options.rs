@@ -1,9 +1,25 @@
 //! The options of `crossrealm sync`.
 
+use crate::domain_credentials::SignInArgs;
 use crate::failure::Failure;
 use crate::hints;
 use crossrealm_onprem::sync::{Scope, ScopeError, UserFilter};
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// Which AD domain is synchronized to which tenant.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Domain options")]
+pub(crate) struct SyncedDomainArgs {
+    /// DNS name of the AD domain
+    #[arg(long, value_name = "DOMAIN", required_unless_present = "join")]
+    pub domain: Option<String>,
+    /// Join file of `crossrealm connector create`, in place of `--domain`, a token and the options for the service
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["domain", "token_file"])]
+    pub join: Option<PathBuf>,
+    #[command(flatten)]
+    pub sign_in: SignInArgs,
+}
 
 /// Which users and groups are synchronized.
 #[derive(clap::Args, Clone, Debug)]

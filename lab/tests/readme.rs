@@ -1,0 +1,178 @@
+//! The installation of the README, by its own commands: read out of it, and typed on four machines that know nothing yet.
+//!
+//! Each machine has `/etc` and `/var/lib` of its own, so that every default path is the real one. What a person brings from one
+//! machine to another is copied; nothing else is told. The file that the user wrote is looked for on the SMB host's disk.
+
+use std::path::{Path, PathBuf};
+
+use crossrealm_lab::{
+    ADMIN_PASSWORD, Failure, Output, PATIENCE, Place, Run, Service, USER_PASSWORD, World,
+    build_product, need,
+};
+
+const README: &str = include_str!("../../README.md");
+/// The most commands that a first share may take (F24).
+const MOST_COMMANDS: usize = 12;
+
+/// Gives a machine directories of its own above those of the host, and keeps the names that it resolves.
+const OWN_DIRECTORIES: &str = r#"
+disk=$1 names=/etc/netns/$2; shift 2
+mkdir -p $disk/names $disk/etc $disk/etc.work $disk/lib $disk/lib.work || exit 71
+mount --bind $names $disk/names || exit 71
+mount -t overlay overlay -o lowerdir=/etc,upperdir=$disk/etc,workdir=$disk/etc.work /etc || exit 71
+mount -t overlay overlay -o lowerdir=/var/lib,upperdir=$disk/lib,workdir=$disk/lib.work /var/lib || exit 71
+mount --bind $disk/names/hosts /etc/hosts && mount --bind $disk/names/resolv.conf /etc/resolv.conf || exit 71
+exec "$@"
+"#;
+
+/// What the user writes.
+const REPORT: &str = "the report of a user of AD\n";
+
+/// F24: from installed packages to a file written by a domain user, by the README alone.
+#[test]
+fn f24_the_readme_leads_to_a_written_file() {
+    if need::skipped() {
+        return;
+    }
+    if let Err(failure) = play() {
+        panic!("{failure}");
+    }
+}
+
+fn play() -> Result<(), Failure> {
+    let [service, admin, host, workstation] = installation()?;
+    let typed = [&service, &admin, &host, &workstation];
+    let count: usize = typed.iter().map(|commands| commands.len()).sum();
+    if count > MOST_COMMANDS {
+        return Err(Failure::new(format!("the README takes {count} commands")));
+    }
+    let world = World::start()?;
+    world.add_cloud_host("acct1.file.contoso.cloud.example")?;
+    let played = Machines {
+        product: build_product()?,
+        world: &world,
+    };
+    let [init, serve] = &service[..] else {
+        return Err(Failure::new("the service takes other commands"));
+    };
+    let told = played.run("service", init)?;
+    let fingerprint = value(&told, "CaFingerprint")?;
+    let _service = played.start("service", serve, 443)?;
+    played.bring("service", "lib/crossrealm/admin.token", "admin")?;
+    for command in &admin {
+        played.run("admin", &command.replace("FINGERPRINT", &fingerprint))?;
+    }
+    played.bring("admin", "home/acct1.join", "smb-host")?;
+    let [serve] = &host[..] else {
+        return Err(Failure::new("the SMB host takes other commands"));
+    };
+    let _host = played.start("smb-host", serve, 445)?;
+    std::fs::create_dir_all(played.disk("workstation").join("home"))?;
+    std::fs::write(played.disk("workstation").join("home/report.txt"), REPORT)?;
+    for command in &workstation {
+        played.run("workstation", &command.replace("FINGERPRINT", &fingerprint))?;
+    }
+    let written = "lib/crossrealm/files/acct1/shares/projects/report.txt";
+    match std::fs::read_to_string(played.disk("smb-host").join(written)) {
+        Ok(content) if content == REPORT => Ok(()),
+        other => Err(Failure::new(format!(
+            "the user's file on the host is {other:?}"
+        ))),
+    }
+}
+
+/// The commands of the README's installation, for each machine in its order.
+fn installation() -> Result<[Vec<String>; 4], Failure> {
+    let (_, section) = README
+        .split_once("\n## A first installation\n")
+        .ok_or_else(|| Failure::new("the README has no first installation"))?;
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let blocks: Vec<Vec<String>> = section
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .map(|block| block.lines().skip(1).map(str::to_owned).collect())
+        .collect();
+    let count = blocks.len();
+    blocks
+        .try_into()
+        .map_err(|_| Failure::new(format!("the README has commands for {count} machines")))
+}
+
+/// The value of a line `Name : value`.
+fn value(output: &Output, name: &str) -> Result<String, Failure> {
+    let text = output.out();
+    let lines = text.lines().filter_map(|line| line.split_once(':'));
+    let mut values = lines.filter(|(found, _)| found.trim() == name);
+    let value = values.next().map(|(_, value)| value.trim().to_owned());
+    value.ok_or_else(|| output.failure(&format!("was expected to print `{name}`")))
+}
+
+/// The four machines: two in the cloud, each alone on its address for what it serves.
+struct Machines<'a> {
+    product: PathBuf,
+    world: &'a World,
+}
+
+impl Machines<'_> {
+    fn place(machine: &str) -> Place {
+        match machine {
+            "admin" => Place::Admin,
+            "workstation" => Place::Client,
+            _ => Place::Cloud,
+        }
+    }
+
+    /// What the machine keeps: `etc`, `lib` (`/var/lib`) and its user's `home`.
+    fn disk(&self, machine: &str) -> PathBuf {
+        self.world.path(Self::place(machine), machine)
+    }
+
+    /// A command line as a person types it, in the user's home.
+    fn typed(&self, machine: &str, line: &str) -> Result<Run, Failure> {
+        let (place, disk) = (Self::place(machine), self.disk(machine));
+        let home = disk.join("home");
+        std::fs::create_dir_all(&home)?;
+        let programs = self.product.parent().unwrap_or(Path::new("/"));
+        let inherited = std::env::var("PATH").unwrap_or_default();
+        let run = self
+            .world
+            .at(place, "sh")
+            .args(["-c", OWN_DIRECTORIES, "machine"])
+            .arg(&disk)
+            .arg(self.world.namespace(place))
+            .args(["sh", "-c", &format!("cd ~ && exec {line}")])
+            .env("HOME", &home)
+            .env("PATH", format!("{}:{inherited}", programs.display()))
+            .env(
+                "KRB5CCNAME",
+                format!("FILE:{}", home.join("ccache").display()),
+            )
+            .env("CROSSREALM_DOMAIN_PASSWORD", ADMIN_PASSWORD)
+            .stdin(format!("{USER_PASSWORD}\n"));
+        Ok(run)
+    }
+
+    /// Types a command line that must succeed.
+    fn run(&self, machine: &str, line: &str) -> Result<Output, Failure> {
+        self.typed(machine, line)?.ok()
+    }
+
+    /// Starts a service by its command line, and waits until it listens.
+    fn start(&self, machine: &str, line: &str, port: u16) -> Result<Service, Failure> {
+        let run = self.typed(machine, line)?;
+        let mut service = self.world.service(Self::place(machine), machine, &run)?;
+        service.wait_for_ports(&[port], PATIENCE)?;
+        Ok(service)
+    }
+
+    /// Copies a file to the home of another machine's user, with the same name.
+    fn bring(&self, from: &str, file: &str, to: &str) -> Result<(), Failure> {
+        let source = self.disk(from).join(file);
+        let home = self.disk(to).join("home");
+        std::fs::create_dir_all(&home)?;
+        let name = source.file_name().unwrap_or_default();
+        std::fs::copy(&source, home.join(name))?;
+        Ok(())
+    }
+}

@@ -1,7 +1,7 @@
 //! The installation of the README, by its own commands: read out of it, and typed on four machines that know nothing yet.
 //!
 //! Each machine has `/etc` and `/var/lib` of its own, so that every default path is the real one. What a person brings from one
-//! machine to another is copied; nothing else is told. The file that the user wrote is looked for on the SMB host's disk.
+//! machine to another is copied, and nothing else. The file that the user wrote is looked for on the SMB host's disk.
 
 use std::path::{Path, PathBuf};
 
@@ -55,8 +55,8 @@ fn play() -> Result<(), Failure> {
     let [init, serve] = &service[..] else {
         return Err(Failure::new("the service takes other commands"));
     };
-    let told = played.run("service", init)?;
-    let fingerprint = value(&told, "CaFingerprint")?;
+    let printed = played.run("service", init)?;
+    let fingerprint = value(&printed, "CaFingerprint")?;
     let _service = played.start("service", serve, 443)?;
     played.bring("service", "lib/crossrealm/admin.token", "admin")?;
     for command in &admin {

@@ -4,7 +4,7 @@ use crate::contexts::{ContextName, Contexts, Remembered, address};
 use crate::failure::Failure;
 use crate::hints;
 use crate::input_file::{MAX_CA_BYTES, read_bounded, token_in};
-use crate::join_file::JoinFile;
+use crate::join_file::{self, JoinFile, Member};
 use crate::output::Format;
 use crate::session;
 use crate::terminal::say;
@@ -104,6 +104,23 @@ impl Context {
             joined: Some(file),
             remembered: OnceLock::new(),
         }
+    }
+
+    /// What the holder of `token` needs to reach the tenant of this run.
+    pub(crate) fn join_file(
+        &self,
+        member: Member,
+        token: &SecretText,
+    ) -> Result<JoinFile, Failure> {
+        let pem = self.ca_pem()?.map(String::from_utf8).transpose();
+        Ok(JoinFile {
+            join: join_file::VERSION,
+            server: address(self.server()?),
+            ca_pem: pem.map_err(|_| Failure::new("the CA of the service is not PEM"))?,
+            tenant: self.tenant()?.to_owned(),
+            member,
+            token: token.clone(),
+        })
     }
 
     /// The tenant to work on.

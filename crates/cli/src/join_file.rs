@@ -1,7 +1,5 @@
 //! Join files: all that a sync agent or an SMB host needs to reach its tenant, in one file for its owner alone.
 
-use crate::context::Context;
-use crate::contexts::address;
 use crate::failure::Failure;
 use crate::input_file::read_bounded;
 use crossrealm_api::SecretText;
@@ -11,27 +9,27 @@ use zeroize::Zeroizing;
 
 const MAX_FILE_BYTES: usize = 64 * 1024;
 /// The version of the format.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The content of a join file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JoinFile {
-    /// The version of the format.
-    join: u32,
+    /// The version of the format, [`VERSION`].
+    pub join: u32,
     /// The address of the service.
     pub server: String,
     /// The private CA that issued the service's certificate, PEM; absent where it is public.
     pub ca_pem: Option<String>,
     /// Name, domain or id of the tenant.
     pub tenant: String,
-    /// Whom the token is for.
+    /// The holder of the token.
     pub member: Member,
     /// The token.
     pub token: SecretText,
 }
 
-/// Whom a join file is for.
+/// The holder of a join file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Member {
@@ -42,24 +40,6 @@ pub(crate) enum Member {
 }
 
 impl JoinFile {
-    /// What `member` needs to reach the tenant of `context` with its token.
-    pub(crate) fn new(
-        context: &Context,
-        member: Member,
-        token: &SecretText,
-    ) -> Result<Self, Failure> {
-        let pem = context.ca_pem()?.map(String::from_utf8).transpose();
-        let ca_pem = pem.map_err(|_| Failure::new("the CA of the service is not UTF-8"))?;
-        Ok(Self {
-            join: VERSION,
-            server: address(context.server()?),
-            ca_pem,
-            tenant: context.tenant()?.to_owned(),
-            member,
-            token: token.clone(),
-        })
-    }
-
     /// The bytes of the file.
     pub(crate) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let failed = |error| Failure::new(format!("cannot encode the join file as JSON: {error}"));

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::join_file::{JoinFile, Member};
+use crate::join_file::Member;
 use crossrealm_api::{ClientError, SecretText};
 use crossrealm_os::file::replace;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,9 @@ impl TokenFileArgs {
             return Ok(());
         };
         let bytes = match self.join {
-            Some(_) => JoinFile::new(context, member, token).and_then(|file| file.encode()),
+            Some(_) => context
+                .join_file(member, token)
+                .and_then(|file| file.encode()),
             None => Ok(Zeroizing::new(format!("{}\n", token.expose()).into_bytes())),
         };
         let written = bytes.and_then(|bytes| {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A machine that was told nothing: no variable is set, and the user has no file.
+/// A machine without any setting: no variable, and no file of the user.
 struct Machine(tempfile::TempDir);
 
 impl Machine {

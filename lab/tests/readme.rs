@@ -3,7 +3,7 @@
 //! Each machine has `/etc` and `/var/lib` of its own, so that every default path is the real one. What a person brings from one
 //! machine to another is copied, and nothing else. The file that the user wrote is looked for on the SMB host's disk.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crossrealm_lab::{
     ADMIN_PASSWORD, Failure, Output, PATIENCE, Place, Run, Service, USER_PASSWORD, World,
@@ -99,6 +99,16 @@ fn installation() -> Result<[Vec<String>; 4], Failure> {
         .map_err(|_| Failure::new(format!("the README has commands for {count} machines")))
 }
 
+/// The words of a command line, as a shell splits them: by blanks, but for those between single quotes.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    let words = parts.flat_map(|(number, part)| match number % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
+}
+
 /// The value of a line `Name : value`.
 fn value(output: &Output, name: &str) -> Result<String, Failure> {
     let text = output.out();
@@ -133,17 +143,20 @@ impl Machines<'_> {
         let (place, disk) = (Self::place(machine), self.disk(machine));
         let home = disk.join("home");
         std::fs::create_dir_all(&home)?;
-        let programs = self.product.parent().unwrap_or(Path::new("/"));
-        let inherited = std::env::var("PATH").unwrap_or_default();
+        let mut words = words(line);
+        if words.first().is_some_and(|program| program == "crossrealm") {
+            words[0] = self.product.display().to_string();
+        }
         let run = self
             .world
             .at(place, "sh")
             .args(["-c", OWN_DIRECTORIES, "machine"])
             .arg(&disk)
             .arg(self.world.namespace(place))
-            .args(["sh", "-c", &format!("cd ~ && exec {line}")])
+            .args(["env", "--chdir"])
+            .arg(&home)
+            .args(words)
             .env("HOME", &home)
-            .env("PATH", format!("{}:{inherited}", programs.display()))
             .env(
                 "KRB5CCNAME",
                 format!("FILE:{}", home.join("ccache").display()),

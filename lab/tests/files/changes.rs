@@ -116,15 +116,21 @@ fn add_domain(scene: &Scene) -> Result<(), Failure> {
 
 /// A program among the files that the host's own winbindd sees.
 fn inside_host(scene: &Scene, program: &str) -> Result<Run, Failure> {
-    let data = scene.data().display().to_string();
     let pids = fs::read_dir("/proc")?
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let read = |pid: u32, file: &str| {
         fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
     };
+    let scratch = scene.story.world.scratch().display().to_string();
+    // Other hosts of the test listen elsewhere; theirs may be about to end.
     let mut winbindds = pids.filter(|pid| {
-        read(*pid, "comm").trim() == "winbindd" && read(*pid, "mountinfo").contains(&data)
+        let of_the_world = read(*pid, "mountinfo").contains(&scratch);
+        let configuration = read(*pid, "root/run/samba/host/smb.conf");
+        let mut lines = configuration.lines().map(str::trim);
+        read(*pid, "comm").trim() == "winbindd"
+            && of_the_world
+            && lines.any(|line| line == "smb ports = 445")
     });
     let pid = winbindds
         .next()
@@ -247,7 +253,8 @@ fn host(scene: &Scene, name: &str, server: Option<&str>) -> Result<Service, Fail
     let run = scene.story.files_serve("acct1", "killed")?;
     let run = run.args(["--name", "killed"]);
     let run = run.arg("--listen").arg(format!("10.77.2.1:{KILLED_PORT}"));
-    let run = run.arg("--data").arg(scene.data());
+    let data = scene.story.world.path(Place::Cloud, "killed-files");
+    let run = run.arg("--data").arg(data);
     let run = run
         .arg("--state")
         .arg(scene.story.world.path(Place::Cloud, "killed-host"));

@@ -197,10 +197,9 @@ fn held_back(scene: &mut Scene) -> Result<(), Failure> {
     let run = scene.story.files_serve("acct1", "held")?;
     let run = run.args(["--name", "held"]);
     let run = run.arg("--listen").arg(format!("10.77.2.1:{HELD_PORT}"));
-    let run = run.arg("--data").arg(scene.data());
     let run = run
-        .arg("--state")
-        .arg(scene.story.world.path(Place::Cloud, "held-host"));
+        .arg("--data")
+        .arg(scene.story.world.path(Place::Cloud, "held-files"));
     let mut host = scene.story.world.service(Place::Cloud, "held host", &run)?;
     host.wait_for_line("serving acct1", CHANGE_LIMIT)?;
     let outcome = beside_a_held_host(scene, &host).map_err(|failure| failure.with(host.log_tail()));

@@ -21,13 +21,13 @@ const VERSION: [u8; 2] = [2, 0];
 /// An entry's identifier, in bytes.
 const UUID_LEN: usize = 16;
 
-/// The operations that read.
+/// The operations that read: `KCM_OP_GET_…`.
 #[derive(Clone, Copy, Debug)]
 enum Operation {
-    GetPrincipal = 8,
-    GetCredUuidList = 9,
-    GetCredByUuid = 10,
-    GetDefaultCache = 20,
+    Principal = 8,
+    CredUuidList = 9,
+    CredByUuid = 10,
+    DefaultCache = 20,
 }
 
 /// What the daemon answers where there is no such cache: `KRB5_CC_NOTFOUND`, `KRB5_CC_END`, `KRB5_FCC_NOFILE`.
@@ -38,17 +38,17 @@ pub(super) fn read(socket: &Path, name: Option<&str>) -> io::Result<Parts> {
     let mut daemon = Daemon::connect(socket)?;
     let name = match name {
         Some(name) => terminated(name.as_bytes()),
-        None => terminated(&daemon.call(Operation::GetDefaultCache, &[])?),
+        None => terminated(&daemon.call(Operation::DefaultCache, &[])?),
     };
-    let principal = daemon.call(Operation::GetPrincipal, &name)?;
-    let uuids = daemon.call(Operation::GetCredUuidList, &name)?;
+    let principal = daemon.call(Operation::Principal, &name)?;
+    let uuids = daemon.call(Operation::CredUuidList, &name)?;
     if uuids.len() > MAX_CREDENTIALS * UUID_LEN {
         return Err(garbled("lists too many tickets"));
     }
     let mut entries = Vec::new();
     let mut total = 0;
     for uuid in uuids.chunks(UUID_LEN) {
-        let entry = daemon.call(Operation::GetCredByUuid, &[&name, uuid].concat())?;
+        let entry = daemon.call(Operation::CredByUuid, &[&name, uuid].concat())?;
         total += entry.len();
         if total > MAX_CCACHE_LEN {
             return Err(garbled("holds too large a cache"));

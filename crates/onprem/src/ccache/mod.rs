@@ -26,7 +26,8 @@ const MAX_PRIMARY_BYTES: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheName {
     text: String,
-    place: Place,
+    // Boxed, since errors carry names.
+    place: Box<Place>,
 }
 
 /// Where a cache is.
@@ -78,7 +79,7 @@ impl CacheError {
             Self::Type(_) => {
                 "FILE, DIR, KEYRING and KCM are read: `export KRB5CCNAME=FILE:/path` before `kinit`"
             }
-            Self::Unreadable { cache, .. } if matches!(cache.place, Place::Kcm(_)) => {
+            Self::Unreadable { cache, .. } if matches!(*cache.place, Place::Kcm(_)) => {
                 "start the daemon of KCM (`systemctl start sssd-kcm.socket`), or use a file: `export KRB5CCNAME=FILE:/path` before `kinit`"
             }
             Self::Unreadable { .. } | Self::Damaged { .. } => {
@@ -104,7 +105,7 @@ impl CacheName {
     pub fn file(path: &Path) -> Self {
         Self {
             text: path.display().to_string(),
-            place: Place::File(path.to_owned()),
+            place: Box::new(Place::File(path.to_owned())),
         }
     }
 
@@ -131,8 +132,10 @@ impl CacheName {
             ("KEYRING", rest) => Place::Keyring(KeyringName::parse(rest)),
             (kind, _) => return Err(CacheError::Type(kind.to_owned())),
         };
-        let text = name.to_owned();
-        Ok(Self { text, place })
+        Ok(Self {
+            text: name.to_owned(),
+            place: Box::new(place),
+        })
     }
 
     /// Reads the cache.
@@ -141,7 +144,7 @@ impl CacheName {
     /// `NoTickets` if there is none, `Unreadable` with the reason of the operating system or the daemon, or `Damaged` if what is
     /// there is no cache.
     pub fn read(&self) -> Result<Ccache, CacheError> {
-        let cache = match &self.place {
+        let cache = match &*self.place {
             Place::File(path) => read_file(path).map(|bytes| Ccache::from_bytes(&bytes)),
             Place::Folder(folder) => primary_of(folder)
                 .and_then(|path| read_file(&path))
@@ -209,7 +212,7 @@ mod tests {
     use crossrealm_krb::principal::Principal;
 
     fn place(name: &str) -> Place {
-        CacheName::parse(name).unwrap().place
+        *CacheName::parse(name).unwrap().place
     }
 
     #[test]

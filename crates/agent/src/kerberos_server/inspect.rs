@@ -8,9 +8,15 @@ use crossrealm_api::{Client, Tenant};
 use crossrealm_onprem::kerberos_server::{
     Object, ObjectRefusal, ObjectStep, TrustKey, plan, trust_key,
 };
-use crossrealm_onprem::lsa::ENCTYPES_AES;
-use crossrealm_onprem::trust::{Observed, Tdo, TrustStep, Wanted, observe, plan as plan_trust};
-use crossrealm_types::{KerberosServer, Trust, TrustKeyState, TrustState};
+use crossrealm_onprem::ldap::Ldap;
+use crossrealm_onprem::lsa::{ENCTYPES_AES, Lsa};
+use crossrealm_onprem::rpc::LsaPipe;
+use crossrealm_onprem::session::Session;
+use crossrealm_onprem::trust::{
+    self, Observed, Tdo, TrustDifference, TrustStep, Wanted, observe, plan as plan_trust,
+    record_difference,
+};
+use crossrealm_types::{KerberosServer, Trust, TrustState};
 
 /// What both sides hold.
 #[derive(Debug)]
@@ -69,24 +75,9 @@ pub enum Difference {
         /// The recorded version.
         recorded_version: u32,
     },
-    /// The trust of the realm's name has another SID.
-    #[error("AD holds a trust with `{0}` that is not this tenant's: its SID is another")]
-    ForeignTrust(String),
-    /// A removal of the trust has not ended.
-    #[error("the removal of the trust is half done")]
-    TrustRemovalBegun,
-    /// The tenant has a trust key, but AD has no trust with this realm.
-    #[error("the tenant holds a trust key, but AD holds no trust with `{0}`")]
-    TrustMissing(String),
-    /// AD has a trust with this realm, but the tenant has no key.
-    #[error("AD holds a trust with `{0}`, but the tenant has no key for it")]
-    TrustNotRecorded(String),
-    /// The trust was prepared, never confirmed.
-    #[error("the trust is half set up")]
-    TrustPending,
-    /// A rotation of the trust key has not ended.
-    #[error("the rotation of the trust key is half done")]
-    RotationPending,
+    /// The trust or its key.
+    #[error(transparent)]
+    Trust(TrustDifference),
     /// The trust is not as it was recorded: what has to be done.
     #[error("to do: {0}")]
     TrustStep(TrustStep),
@@ -126,7 +117,7 @@ impl Inspection {
             differences.extend(trust_steps(observed.clone(), tenant, trust));
         }
         let (own, recorded) = (observed.own.as_ref(), recorded_trust.as_ref());
-        differences.extend(compare_trust(tenant, own, recorded));
+        differences.extend(compare_trust(tenant, own, trust_key, recorded));
         Ok(Self {
             domain,
             object: object.seen,
@@ -149,6 +140,31 @@ impl Inspection {
             own.top_level_names.join(", ")
         ))
     }
+}
+
+/// Where the trust and the tenant's record of it differ, for a run that does not change it.
+pub(crate) async fn trust_difference(
+    client: &Client,
+    tenant: &Tenant,
+    session: &Session,
+    lsa: &mut Lsa<LsaPipe>,
+    ldap: &mut Ldap,
+) -> Result<Option<Difference>, AgentError> {
+    let own = observe(lsa, &tenant.realm).await?.own;
+    let recorded = records::trust(client, &tenant.id.to_string(), &session.dc().domain).await?;
+    let key = trust_key(ldap, &tenant.flat_name).await?;
+    Ok(compare_trust(tenant, own.as_ref(), key, recorded.as_ref()))
+}
+
+fn compare_trust(
+    tenant: &Tenant,
+    own: Option<&Tdo>,
+    key: Option<TrustKey>,
+    recorded: Option<&Trust>,
+) -> Option<Difference> {
+    let set_at = key.and_then(|key| key.updated_at);
+    let found = trust::trust_difference(&tenant.realm, &tenant.sid, own, set_at, recorded);
+    found.map(Difference::Trust)
 }
 
 /// Where the Kerberos server object and the tenant's record of it differ.
@@ -183,41 +199,15 @@ fn compare_object(seen: &Object, recorded: Option<&KerberosServer>) -> Vec<Diffe
     found
 }
 
-/// Where the trust and the tenant's record of it differ.
-fn compare_trust(tenant: &Tenant, own: Option<&Tdo>, recorded: Option<&Trust>) -> Vec<Difference> {
-    let realm = || tenant.realm.clone();
-    if own.is_some_and(|own| !is_of_tenant(own, tenant)) {
-        return vec![Difference::ForeignTrust(realm())];
-    }
-    if recorded.is_some_and(|trust| trust.removal_begun_at.is_some()) {
-        return vec![Difference::TrustRemovalBegun];
-    }
-    let found = match (own, recorded) {
-        (None, None) => None,
-        (None, Some(_)) => Some(Difference::TrustMissing(realm())),
-        (Some(_), None) => Some(Difference::TrustNotRecorded(realm())),
-        (Some(_), Some(trust)) if trust.state == TrustState::Pending => {
-            Some(Difference::TrustPending)
-        }
-        (Some(_), Some(trust)) => has_pending_key(trust).then_some(Difference::RotationPending),
-    };
-    found.into_iter().collect()
-}
-
 /// Whether the trust in AD has this tenant's SID.
 fn is_of_tenant(own: &Tdo, tenant: &Tenant) -> bool {
     own.sid.as_ref() == Some(&tenant.sid)
 }
 
-fn has_pending_key(trust: &Trust) -> bool {
-    let mut states = trust.keys.iter().map(|key| key.state);
-    states.any(|state| state == TrustKeyState::Pending)
-}
-
 /// What AD holds of a finished trust otherwise than the tenant recorded it.
 fn trust_steps(mut observed: Observed, tenant: &Tenant, trust: &Trust) -> Vec<Difference> {
-    let is_finished = trust.state == TrustState::Active && !has_pending_key(trust);
-    if !is_finished || observed.own.is_none() {
+    // An incomplete change is reported itself.
+    if record_difference(trust).is_some() || observed.own.is_none() {
         return Vec::new();
     }
     let wanted = Wanted {
@@ -240,7 +230,7 @@ mod tests {
     use crossrealm_onprem::kerberos_server::{Computer, RevealGroups, User};
     use crossrealm_onprem::lsa::DomainInfo;
     use crossrealm_onprem::trust::KeyMatch;
-    use crossrealm_types::{AdObject, TrustKey as RecordedKey};
+    use crossrealm_types::AdObject;
     use serde_json::json;
     use uuid::Uuid;
 
@@ -363,26 +353,6 @@ mod tests {
     }
 
     #[test]
-    fn a_pending_key_beside_a_current_one_is_a_rotation_that_has_not_ended() {
-        let key = |version, state| RecordedKey {
-            version,
-            state,
-            created_at: 1,
-            confirmed_at: None,
-            retires_at: None,
-            last_seen_at: None,
-        };
-        let mut trust = trust(TrustState::Active);
-        trust.keys = vec![
-            key(2, TrustKeyState::Pending),
-            key(1, TrustKeyState::Current),
-        ];
-        let found = compare_trust(&tenant(), Some(&tdo()), Some(&trust));
-        assert_eq!(found, [Difference::RotationPending]);
-        assert!(found[0].to_string().contains("half done"));
-    }
-
-    #[test]
     fn what_ad_holds_otherwise_is_to_do() {
         let observed = |tdo| Observed {
             domain: DomainInfo {
@@ -436,36 +406,5 @@ mod tests {
         assert_eq!(display(Some(foreign), Some(active.clone())), None);
         assert_eq!(display(None, Some(active)), None);
         assert_eq!(display(Some(tdo()), None), None);
-    }
-
-    #[test]
-    fn a_complete_trust_and_none_at_all_do_not_differ() {
-        let active = trust(TrustState::Active);
-        assert_eq!(compare_trust(&tenant(), Some(&tdo()), Some(&active)), []);
-        assert_eq!(compare_trust(&tenant(), None, None), []);
-    }
-
-    #[test]
-    fn a_trust_on_one_side_alone_differs() {
-        let (active, pending) = (trust(TrustState::Active), trust(TrustState::Pending));
-        let mut foreign = tdo();
-        foreign.sid = Some("S-1-5-21-4-4-4".parse().unwrap());
-        let realm = tenant().realm;
-        for (own, recorded, wanted) in [
-            (None, Some(&active), Difference::TrustMissing(realm.clone())),
-            (
-                Some(tdo()),
-                None,
-                Difference::TrustNotRecorded(realm.clone()),
-            ),
-            (Some(tdo()), Some(&pending), Difference::TrustPending),
-            (
-                Some(foreign),
-                Some(&active),
-                Difference::ForeignTrust(realm.clone()),
-            ),
-        ] {
-            assert_eq!(compare_trust(&tenant(), own.as_ref(), recorded), [wanted]);
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! Everything is read and every blocking finding is reported before the first change. A run that is killed anywhere is finished by
 //! the next.
 
+use super::inspect::{self, Difference};
 use super::object::ObjectSetup;
 use super::preflight::{self, Environment};
 use crate::error::AgentError;
@@ -15,7 +16,7 @@ use crate::{connect, records, replication};
 use crossrealm_api::{Client, Tenant};
 use crossrealm_onprem::credentials::DomainCredentials;
 use crossrealm_onprem::kerberos_server::replication::Partner;
-use crossrealm_onprem::kerberos_server::{ObjectStep, plan};
+use crossrealm_onprem::kerberos_server::{ObjectStep, plan, trust_key};
 use crossrealm_onprem::session::Session;
 use serde::Serialize;
 
@@ -56,6 +57,9 @@ pub struct SetReport {
     /// What the preflight found that does not block the change.
     #[serde(skip)]
     pub notes: Vec<Finding>,
+    /// Where the trust differs, if it was not to be set up or repaired.
+    #[serde(skip)]
+    pub trust_difference: Option<Difference>,
     /// What the other domain controllers see of the change.
     #[serde(skip)]
     pub replication: Vec<Partner>,
@@ -79,12 +83,20 @@ pub async fn set(
     let known = records::kerberos_server(client, &id, &session.dc().domain).await?;
     let mut object = ObjectSetup::open(&session, known).await?;
     let domain = lsa.domain().await?;
+    let mut trust_difference = None;
     let trust = match options.trust {
         true => {
             let names = options.top_level_names;
-            Some(TrustSetup::open(client, tenant, &session, &mut lsa, names).await?)
+            let key = trust_key(&mut object.ldap, &tenant.flat_name).await?;
+            let set_at = key.and_then(|key| key.updated_at);
+            Some(TrustSetup::open(client, tenant, &session, &mut lsa, names, set_at).await?)
         }
-        false => None,
+        false => {
+            let ldap = &mut object.ldap;
+            trust_difference =
+                inspect::trust_difference(client, tenant, &session, &mut lsa, ldap).await?;
+            None
+        }
     };
     let rotation = Rotation::of(options, &object, trust.as_ref());
     let steps = plan(&object.seen, rotation.object)?;
@@ -107,11 +119,14 @@ pub async fn set(
         changed: false,
         steps: steps.iter().map(ToString::to_string).collect(),
         notes: preflight::passed(found, progress)?,
+        trust_difference,
         replication: Vec::new(),
     };
     if options.dry_run {
         if let Some(trust) = &trust {
-            report.steps.extend(trust.planned_steps(rotation.trust)?);
+            report
+                .steps
+                .extend(trust.planned_steps(rotation.gives_key(trust))?);
             if options.compromised {
                 report
                     .steps
@@ -123,18 +138,18 @@ pub async fn set(
     // The pending version is what shows the next run that this one began.
     let journal = Journal::new(client, &id, &session, progress);
     let prepared = match &trust {
-        Some(trust) => Some(trust.prepare(rotation.trust, progress).await?),
+        Some(trust) => Some(trust.prepare(rotation.gives_key(trust), progress).await?),
         None => None,
     };
     object.apply(&steps, &journal).await?;
     let recorded = object.record(client, &id, &domain, &journal).await?;
     report.changed = recorded || !steps.is_empty();
-    if let (Some(trust), Some(prepared)) = (trust, &prepared) {
+    if let (Some(trust), Some(prepared)) = (trust, prepared) {
         let TrustChange {
             version,
             steps,
             changed,
-        } = trust.finish(prepared, &journal).await?;
+        } = trust.finish(prepared, &journal, progress).await?;
         report.key_version = Some(version);
         report.steps.extend(steps);
         report.changed |= changed;
@@ -180,6 +195,11 @@ impl Rotation {
         }
     }
 
+    /// Whether AD gets a new trust key: as it was asked for, or because AD has another one than the tenant.
+    fn gives_key(&self, trust: &TrustSetup<'_>) -> bool {
+        self.trust || trust.has_other_key()
+    }
+
     /// The keys that are too young to be rotated.
     fn too_young(&self, object: &ObjectSetup, trust: Option<&TrustSetup<'_>>) -> Vec<Finding> {
         let mut found = Vec::new();
@@ -193,7 +213,7 @@ impl Rotation {
                 made_at,
             ));
         }
-        if let (true, Some(trust)) = (self.trust, trust) {
+        if let (true, Some(trust)) = (self.trust, trust.filter(|trust| !trust.has_other_key())) {
             found.extend(preflight::too_young("the trust key", trust.confirmed_at()));
         }
         found

@@ -14,7 +14,8 @@ use crossrealm_onprem::lsa::{ENCTYPES_AES, Lsa};
 use crossrealm_onprem::rpc::LsaPipe;
 use crossrealm_onprem::session::Session;
 use crossrealm_onprem::trust::{
-    KeyMatch, Observed, TrustRefusal, TrustStep, Wanted, apply, observe, plan, top_level_names,
+    KeyMatch, Observed, TrustDifference, TrustRefusal, TrustStep, Wanted, apply, key_difference,
+    observe, plan, top_level_names,
 };
 use crossrealm_os::clock;
 use crossrealm_types::{PrepareTrust, Trust, TrustKeyState};
@@ -30,6 +31,8 @@ pub(crate) struct TrustSetup<'a> {
     session: &'a Session,
     lsa: &'a mut Lsa<LsaPipe>,
     recorded: Option<Trust>,
+    /// How AD's key was judged to be another one than the tenant's, before it is tried.
+    key_difference: Option<TrustDifference>,
     /// What AD should hold.
     pub(crate) wanted: Wanted,
     /// What AD holds.
@@ -47,19 +50,29 @@ pub(crate) struct TrustChange {
 }
 
 impl<'a> TrustSetup<'a> {
-    /// Reads both sides. Without `names` the recorded top-level names are wanted, at first the tenant's.
+    /// Reads both sides. Without `names` the recorded top-level names are wanted, at first the tenant's. `key_set_at` is when AD
+    /// got the trust key it has (Unix seconds), for the caller who wants it judged.
     pub(crate) async fn open(
         client: &'a Client,
         tenant: &'a Tenant,
         session: &'a Session,
         lsa: &'a mut Lsa<LsaPipe>,
         names: Option<&[String]>,
+        key_set_at: Option<i64>,
     ) -> Result<Self, AgentError> {
         let mut observed = observe(lsa, &tenant.realm).await?;
         let id = tenant.id.to_string();
         let recorded = records::trust(client, &id, &session.dc().domain).await?;
         if recorded.is_none() {
             observed.key = KeyMatch::NoSecret;
+        }
+        let key_difference = match (&recorded, &observed.own) {
+            (Some(trust), Some(_)) => key_set_at.and_then(|at| key_difference(trust, at)),
+            _ => None,
+        };
+        // For about an hour a referral that the tenant can decrypt proves nothing: AD still encrypts with its previous key.
+        if matches!(key_difference, Some(TrustDifference::NewerKey { .. })) {
+            observed.key = KeyMatch::DoesNotDecrypt;
         }
         let names = names
             .map(<[String]>::to_vec)
@@ -80,6 +93,7 @@ impl<'a> TrustSetup<'a> {
             session,
             lsa,
             recorded,
+            key_difference,
             wanted,
             observed,
         })
@@ -107,6 +121,11 @@ impl<'a> TrustSetup<'a> {
         pending.filter(|_| has_current).map(|key| key.created_at)
     }
 
+    /// Whether AD has another key than the tenant believes: it gets a new one, at any age.
+    pub(crate) fn has_other_key(&self) -> bool {
+        self.key_difference.is_some()
+    }
+
     /// Whether the tenant had this version of the trust key before the run.
     pub(crate) fn knew(&self, version: u32) -> bool {
         let recorded = self.recorded.as_ref();
@@ -120,7 +139,8 @@ impl<'a> TrustSetup<'a> {
     }
 
     /// Asks the tenant for the trust password: the pending or the current one, or a new one where it has none or `rotate`
-    /// asks for it.
+    /// asks for it. A trust that is created, for the first time or again, gets a new one too: what AD is given is always a version
+    /// that is confirmed afterwards, and the time of the confirmation shows a key that AD got from elsewhere.
     pub(crate) async fn prepare(
         &self,
         rotate: bool,
@@ -132,8 +152,7 @@ impl<'a> TrustSetup<'a> {
             flat_name: domain.flat_name.clone(),
             sid: domain.sid.clone(),
             top_level_names: self.wanted.top_level_names.clone(),
-            // Where AD holds no trust there is nothing to rotate: it is made with the newest password.
-            rotate: rotate && self.observed.own.is_some(),
+            rotate: rotate || plan(&self.observed, &self.wanted).is_ok_and(|steps| creates(&steps)),
         };
         let (tenant, domain) = (self.tenant.id.to_string(), &self.session.dc().domain);
         let prepared = self.client.prepare_trust(&tenant, domain, &request).await?;
@@ -148,11 +167,12 @@ impl<'a> TrustSetup<'a> {
     /// Brings AD in line, verifies that a fresh referral decrypts, and confirms to the tenant.
     pub(crate) async fn finish(
         mut self,
-        prepared: &PreparedTrust,
+        mut prepared: PreparedTrust,
         journal: &Journal<'_>,
+        progress: &dyn Progress,
     ) -> Result<TrustChange, AgentError> {
-        let steps = self.converge(prepared, journal).await?;
-        let recorded = self.confirm(prepared, journal).await?;
+        let steps = self.converge(&mut prepared, journal, progress).await?;
+        let recorded = self.confirm(&prepared, journal).await?;
         Ok(TrustChange {
             version: prepared.version,
             changed: recorded || !steps.is_empty(),
@@ -162,24 +182,36 @@ impl<'a> TrustSetup<'a> {
 
     async fn converge(
         &mut self,
-        prepared: &PreparedTrust,
+        prepared: &mut PreparedTrust,
         journal: &Journal<'_>,
+        progress: &dyn Progress,
     ) -> Result<Vec<String>, AgentError> {
-        let update = KeyUpdate {
-            session: self.session,
-            realm: &self.wanted.realm,
-            prepared,
-            journal,
-        };
+        let (session, realm) = (self.session, self.wanted.realm.clone());
         let mut done = Vec::new();
         let mut has_newest = false;
-        if self.observed.own.is_some() && self.recorded.is_some() {
+        let is_judged = self.observed.key == KeyMatch::DoesNotDecrypt;
+        if self.observed.own.is_some() && self.recorded.is_some() && !is_judged {
+            let update = KeyUpdate {
+                session,
+                realm: &realm,
+                prepared,
+                journal,
+            };
             let verified = update.verify().await;
             (self.observed.key, has_newest) = verified.unwrap_or((KeyMatch::Untried, false));
         }
         for _ in 0..MAX_ROUNDS {
             let steps = plan(&self.observed, &self.wanted)?;
             let is_new = creates(&steps);
+            if is_new && prepared.state == TrustKeyState::Current {
+                *prepared = self.prepare(true, progress).await?;
+            }
+            let update = KeyUpdate {
+                session,
+                realm: &realm,
+                prepared,
+                journal,
+            };
             for step in steps {
                 let secret = prepared.secret.expose();
                 let work = apply(self.lsa, &step, secret, clock::since_epoch().as_secs());

@@ -63,10 +63,11 @@ impl StolenKey<'_> {
         let mut completed = Vec::new();
         for _ in 0..MAX_ROUNDS {
             let (client, lsa) = (self.client, &mut *self.lsa);
-            let trust = TrustSetup::open(client, self.tenant, self.session, lsa, None).await?;
+            let trust =
+                TrustSetup::open(client, self.tenant, self.session, lsa, None, None).await?;
             let prepared = trust.prepare(true, self.progress).await?;
             let is_new = !trust.knew(prepared.version);
-            let mut done = trust.finish(&prepared, self.journal).await?;
+            let mut done = trust.finish(prepared, self.journal, self.progress).await?;
             if is_new {
                 done.steps.splice(0..0, completed);
                 return Ok(done);

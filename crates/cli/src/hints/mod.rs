@@ -13,6 +13,7 @@ pub(crate) use onprem::{of_onprem, of_scope, of_skip};
 use crossrealm_agent::error::AgentError;
 use crossrealm_agent::finding::Finding;
 use crossrealm_agent::kerberos_server::inspect::Difference;
+use crossrealm_onprem::trust::TrustDifference;
 
 /// The next step, where one is known.
 pub(crate) fn of_error(error: &AgentError) -> Option<String> {
@@ -99,7 +100,7 @@ pub(crate) fn with_remedy(difference: &Difference) -> String {
     const SET: &str = "run `crossrealm kerberos-server set`";
     const SET_TRUST: &str = "run `crossrealm kerberos-server set --setup-cloud-trust`";
     let remedy = match difference {
-        Difference::ObjectRefused(_) | Difference::ForeignTrust(_) => {
+        Difference::ObjectRefused(_) | Difference::Trust(TrustDifference::Foreign(_)) => {
             return difference.to_string();
         }
         Difference::ObjectRemovalBegun => {
@@ -111,13 +112,17 @@ pub(crate) fn with_remedy(difference: &Difference) -> String {
         | Difference::ObjectNotRecorded
         | Difference::ObjectKeyTime { .. }
         | Difference::ObjectKeyVersion { .. } => SET.to_owned(),
-        Difference::TrustRemovalBegun => format!(
+        Difference::Trust(TrustDifference::RemovalBegun) => format!(
             "run `crossrealm trusted-domain-object remove` to finish it, or to keep it {SET_TRUST}"
         ),
-        Difference::TrustMissing(_)
-        | Difference::TrustNotRecorded(_)
+        Difference::Trust(
+            TrustDifference::Missing(_)
+            | TrustDifference::NotRecorded(_)
+            | TrustDifference::OlderKey { .. }
+            | TrustDifference::NewerKey { .. },
+        )
         | Difference::TrustStep(_) => SET_TRUST.to_owned(),
-        Difference::TrustPending | Difference::RotationPending => {
+        Difference::Trust(TrustDifference::Pending | TrustDifference::RotationPending) => {
             format!("{SET_TRUST} to finish")
         }
     };

@@ -2,12 +2,13 @@
 //!
 //! [`observe`] reads, [`mod@plan`] is a pure decision, [`mod@apply`] carries it out, and [`decrypts`] verifies it: the proof
 //! is a fresh referral of the domain controller that the trust key decrypts. A run works with one domain controller. If it is
-//! killed, the next run completes it.
+//! killed, the next run completes it. [`trust_difference`] compares what AD holds with what the tenant recorded.
 //!
 //! The trusts of other realms are read, for collisions, and never changed. The trust password comes from the caller, and is
 //! neither stored nor shown.
 
 mod apply;
+mod judgement;
 mod mapping;
 mod names;
 mod plan;
@@ -17,6 +18,7 @@ use crate::lsa::{ATTRIBUTE_FOREST_TRANSITIVE, DIRECTION_INBOUND, DomainInfo, TYP
 use crossrealm_types::Sid;
 
 pub use apply::{ApplyError, apply, observe};
+pub use judgement::{TrustDifference, key_difference, record_difference, trust_difference};
 pub use mapping::{AdNames, MappingRefusal};
 pub use names::{NameError, is_at_or_below, overlap, top_level_names};
 pub use plan::{TrustRefusal, findings, plan, plan_removal};

@@ -172,6 +172,7 @@ mod tests {
     use super::*;
     use crossrealm_agent::kerberos_server::inspect::Difference;
     use crossrealm_onprem::kerberos_server::{Object, RevealGroups, User};
+    use crossrealm_onprem::trust::TrustDifference;
     use crossrealm_types::{AdObject, KerberosServer, TrustKeyState};
     use uuid::Uuid;
 
@@ -242,7 +243,7 @@ mod tests {
     #[test]
     fn a_difference_is_shown_with_the_command_that_repairs_it() {
         let mut inspection = nothing();
-        inspection.differences = vec![Difference::TrustPending];
+        inspection.differences = vec![Difference::Trust(TrustDifference::Pending)];
         assert_eq!(
             view(inspection, None).findings,
             [

@@ -6,6 +6,7 @@ use crate::commands::trust_output::{
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
+use crate::hints;
 use crate::output::{Column, Format, column};
 use crate::progress::Console;
 use crate::terminal::{say, write_stdout};
@@ -53,6 +54,8 @@ struct View {
     done: SetReport,
     dry_run: bool,
     notes: Vec<FindingView>,
+    /// Where the trust differs, if it was not to be set up or repaired.
+    trust_finding: Option<String>,
     replication: Vec<PartnerView>,
 }
 
@@ -98,6 +101,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         dry_run: args.dry_run,
         notes: finding_views(&done.notes),
         replication: partner_views(&done.replication),
+        trust_finding: done.trust_difference.as_ref().map(hints::with_remedy),
         done,
     };
     report(context.output, &view)?;
@@ -113,6 +117,9 @@ fn report(format: Format, view: &View) -> Result<(), Failure> {
     if format == Format::Json {
         return format.record(view, COLUMNS);
     }
+    if let Some(finding) = &view.trust_finding {
+        say!("note: {finding}");
+    }
     if view.dry_run {
         let lines: String = view
             .done
@@ -127,8 +134,12 @@ fn report(format: Format, view: &View) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    if !view.done.changed {
-        say!("nothing to change: AD and the tenant agree");
+    match (&view.done.realm, view.done.changed) {
+        (Some(_), false) => say!("nothing to change: AD and the tenant agree"),
+        (None, false) => {
+            say!("nothing to change: AD and the tenant agree on the Kerberos server object");
+        }
+        (_, true) => {}
     }
     format.record(view, COLUMNS)
 }

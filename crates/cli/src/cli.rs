@@ -130,7 +130,7 @@ impl Command {
             Self::Logout => login::end(context).await,
             Self::Admin(args) => admin::run(args, context).await,
             Self::Tenant(args) => tenant::run(args, context).await,
-            Self::KerberosServer(args) => kerberos_server::run(args, context).await,
+            Self::KerberosServer(args) => Box::pin(kerberos_server::run(args, context)).await,
             Self::Sync(args) => sync::run(args, context).await,
             Self::TrustedDomainObject(args) => trusted_domain_object::run(args, context).await,
             Self::Connector(args) => connector::run(args, context).await,

@@ -171,27 +171,32 @@ impl Play {
         run.arg(store).arg(statement).ok().map(drop)
     }
 
-    /// Makes the trust's keys some days older (or younger), as the tenant recorded them.
+    /// Makes the trust's keys some days older (or younger), on both sides: as the tenant recorded them, and as AD shows when it got
+    /// the one that it has. A key whose two times differ is another one.
     fn age_trust_key(&self, days: i64) -> Result<(), Failure> {
-        self.sql(&format!(
-            "UPDATE trust_secrets SET confirmed_at = confirmed_at - 86400 * ({days})"
-        ))
+        let age = |column| format!("{column} = {column} - 86400 * ({days})");
+        let (created, confirmed) = (age("created_at"), age("confirmed_at"));
+        self.sql(&format!("UPDATE trust_secrets SET {created}, {confirmed}"))?;
+        self.age_in_ad("(sAMAccountName=CONTOSO-KRB$)", days)
     }
 
     /// Makes the service account's key some days older in AD, which nobody but its own database tool may do.
-    fn age_account_key(&self, days: u64) -> Result<(), Failure> {
-        const BYPASS_PASSWORD_LAST_SET: &str = "--controls=local_oid:1.3.6.1.4.1.7165.4.3.20:0";
+    fn age_account_key(&self, days: i64) -> Result<(), Failure> {
+        self.age_in_ad(USER, days)
+    }
+
+    fn age_in_ad(&self, filter: &str, days: i64) -> Result<(), Failure> {
+        /// Samba's controls that let `pwdLastSet` be written, and let an account of a trust be changed.
+        const CONTROLS: &str =
+            "--controls=local_oid:1.3.6.1.4.1.7165.4.3.20:0,local_oid:1.3.6.1.4.1.7165.4.3.23:0";
+        /// FILETIME units in a day.
+        const DAY: i64 = 24 * 3600 * 10_000_000;
         let world = &self.story.world;
-        let search = world.ldbsearch(USER, &["pwdLastSet"]).ok()?;
-        let set: u64 = value(&search, "pwdLastSet")?.parse().unwrap_or_default();
-        let aged = set.saturating_sub(days * 24 * 3600 * 10_000_000);
+        let search = world.ldbsearch(filter, &["pwdLastSet"]).ok()?;
+        let set: i64 = value(&search, "pwdLastSet")?.parse().unwrap_or_default();
+        let aged = set - days * DAY;
         let dn = value(&search, "dn")?;
-        self.ldbmodify(
-            &dn,
-            "pwdLastSet",
-            &aged.to_string(),
-            BYPASS_PASSWORD_LAST_SET,
-        )
+        self.ldbmodify(&dn, "pwdLastSet", &aged.to_string(), CONTROLS)
     }
 
     /// Replaces an attribute in AD, beside the domain controller.

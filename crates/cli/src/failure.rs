@@ -11,6 +11,7 @@ use std::fmt;
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
+    is_shown: bool,
 }
 
 impl Failure {
@@ -19,6 +20,7 @@ impl Failure {
         Self {
             message: message.into(),
             hint: None,
+            is_shown: false,
         }
     }
 
@@ -27,6 +29,19 @@ impl Failure {
     pub(crate) fn and(mut self, done: &str) -> Self {
         self.message += &format!("; {done}");
         self
+    }
+
+    /// A failure that the command's output has shown: the exit code is 1, and nothing more is printed.
+    pub(crate) fn already_shown() -> Self {
+        Self {
+            is_shown: true,
+            ..Self::new("")
+        }
+    }
+
+    /// Whether the command's output has shown it.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.is_shown
     }
 
     /// The same failure with the next step.

@@ -36,7 +36,9 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            terminal::say!("{failure}");
+            if !failure.is_shown() {
+                terminal::say!("{failure}");
+            }
             ExitCode::FAILURE
         }
     }

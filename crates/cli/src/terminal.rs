@@ -30,6 +30,65 @@ pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// How a piece of text stands out on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    Plain,
+    Good,
+    Bad,
+    Notable,
+    Faint,
+}
+
+impl Style {
+    /// The parameter of its Select Graphic Rendition sequence (ECMA-48 8.3.117).
+    fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Good => Some("1;32"),
+            Self::Bad => Some("1;31"),
+            Self::Notable => Some("1;33"),
+            Self::Faint => Some("2"),
+        }
+    }
+}
+
+/// Text in pieces that stand out. The sequences for the terminal are put around text that was made harmless.
+#[derive(Debug, Default)]
+pub(crate) struct StyledText {
+    pieces: Vec<(Style, String)>,
+}
+
+impl StyledText {
+    /// Adds a piece of a line; what would end the line is replaced.
+    pub(crate) fn add(&mut self, style: Style, text: &str) {
+        self.pieces.push((style, one_line(text)));
+    }
+
+    /// Adds the rest of a line.
+    pub(crate) fn end_line(&mut self, text: &str) {
+        self.pieces.push((Style::Plain, one_line(text) + "\n"));
+    }
+
+    /// The text, with colours or without.
+    pub(crate) fn render(&self, has_colours: bool) -> String {
+        let shown = self.pieces.iter().map(|(style, text)| match style.code() {
+            Some(code) if has_colours => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            _ => text.clone(),
+        });
+        shown.collect()
+    }
+}
+
+/// Writes text to stdout, in colours if that is a terminal whose user did not decline them (`NO_COLOR`, no-color.org).
+#[allow(clippy::disallowed_methods, reason = "the one way to stdout")]
+pub(crate) fn write_styled(text: &StyledText) -> Result<(), Failure> {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let has_colours = io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb;
+    write_bytes(text.render(has_colours).as_bytes())
+}
+
 /// Writes a line to stderr, in one write: a program that follows the output sees whole lines. See [`say!`].
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     raw_stderr(&(lines(&text.to_string()) + "\n"));
@@ -70,5 +129,22 @@ impl Write for Log {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S14, F13: text of others brings no sequence of its own, and has none where there are no colours.
+    #[test]
+    fn s14_colours_stand_around_harmless_text() {
+        let mut text = StyledText::default();
+        text.add(Style::Bad, "a\u{1b}[2J\nb");
+        text.end_line("\u{9b}2J");
+        assert_eq!(text.render(false), "a\u{fffd}[2J\u{fffd}b\u{fffd}2J\n");
+        let coloured = text.render(true);
+        assert!(coloured.starts_with("\u{1b}[1;31ma\u{fffd}[2J"));
+        assert_eq!(coloured.matches('\u{1b}').count(), 2);
     }
 }

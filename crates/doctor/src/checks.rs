@@ -23,52 +23,61 @@ macro_rules! checks {
 }
 
 checks! {
-    "settings", "the service and the tenant are known", needs [],
+    "krb5-files", "Kerberos can read its configuration", needs [],
+        why "a file that is missing or malformed makes every program that uses the Kerberos library fail",
+        next "correct the file";
+    "settings", "the service and the tenant are known", needs ["krb5-files"],
         why "without the service's address nothing in the cloud can be checked",
-        next "give `--server https://login.BASE-DOMAIN --tenant NAME`, or create the workstation's configuration: `crossrealm client config --format krb5.conf`";
-    "stray-proxy", "no web proxy is used for the service", needs ["settings"],
-        why "a web proxy in the environment receives the requests for the service",
-        next "unset `https_proxy`, `http_proxy` and `all_proxy`, or add the service to `no_proxy`";
+        next "give `--server https://login.BASE-DOMAIN --tenant NAME`, or configure this computer as a workstation: `crossrealm client config --format krb5.conf`";
     "dns-login", "the service's name resolves", needs ["settings"],
         why "clients find the KDC proxy by this name",
         next "add the name to DNS (or to `/etc/hosts`) with the address of the cloud";
     "port-login", "the service answers on its port", needs ["dns-login"],
         why "clients get tickets from the KDC proxy over HTTPS",
         next "check that `crossrealm serve` runs and that firewalls allow TCP 443";
-    "tls-login", "the service's certificate is valid and trusted", needs ["port-login"],
+    "tls-login", "the service's certificate is valid and trusted", needs ["port-login"], row "The service runs, and this computer reaches it",
         why "clients send tickets only to a service whose certificate they trust",
         next "renew the certificate in `tls/`, or trust its certificate authority: `--ca ca.pem`";
+    "stray-proxy", "no web proxy is set for the service", needs ["tls-login"],
+        why "a web proxy in the environment receives the requests of other programs for the service; Kerberos uses none",
+        next "add the service to `no_proxy`";
     "clock-cloud", "the clock agrees with the cloud's", needs ["tls-login"],
         why "Kerberos refuses tickets where clocks differ by more than five minutes",
         next "set the clock: `timedatectl set-ntp true`, or `chronyc makestep`";
     "service-health", "the service is healthy", needs ["tls-login"],
         why "a service whose database does not answer issues no tickets",
         next "read the log of `crossrealm serve`";
-    "api-token", "the API accepts the token", needs ["stray-proxy", "tls-login"],
+    "api-token", "the API accepts the token", needs ["tls-login", "service-health"],
         why "with a token the tenant's records can be compared with what is observed",
         next "give the token of an administrator (the role `reader` is enough): `--token-file FILE`";
-    "tenant", "the tenant exists", needs ["api-token"], row "A tenant",
+    "tenant", "the tenant exists", needs ["api-token"], row "A tenant in the service",
         why "every ticket and share belongs to a tenant",
         next "`crossrealm tenant list` lists the tenants; `crossrealm tenant create NAME` creates one";
-    "client-system", "this computer's Kerberos can use a KDC proxy", needs [], row "A client system that can use a KDC proxy (Windows 10, Windows Server 2012, MIT Kerberos, or newer)",
+    "client-system", "this computer's Kerberos can use a KDC proxy", needs ["krb5-files"], row "Clients that can use a KDC proxy: from Windows 10 or Windows Server 2012 on, or with MIT Kerberos and its plug-in for HTTPS",
         why "MIT Kerberos needs a plug-in for HTTPS, which is a separate package on Debian",
         next "apt-get install krb5-k5tls";
-    "krb5-conf", "the Kerberos configuration names the tenant", needs ["settings"],
+    "realm-case", "realms are written as Kerberos compares them", needs ["settings"],
+        why "MIT Kerberos distinguishes realms by their case, and those of AD and of tenants are in upper case",
+        next "write the realm in upper case";
+    "krb5-conf", "the Kerberos configuration names the tenant", needs ["realm-case"],
         why "without it the client cannot follow the referral: it does not know the tenant's KDC",
-        next "crossrealm client config --format krb5.conf --out /etc/krb5.conf.d/crossrealm.conf";
+        next "crossrealm client config --format krb5.conf --out /etc/krb5.conf.d/crossrealm.conf; and let `/etc/krb5.conf` begin with the line: includedir /etc/krb5.conf.d";
+    "enctypes", "Kerberos may use AES", needs ["krb5-files"],
+        why "AD and the tenant encrypt with AES (types 17 and 18); a client that does not accept it gets no ticket",
+        next "remove `permitted_enctypes`, `default_tgs_enctypes` and `default_tkt_enctypes` from krb5.conf";
     "proxy-string", "the URL of the KDC proxy is correct", needs ["krb5-conf"],
         why "with a wrong URL the client does not reach the KDC proxy of its tenant",
         next "create the configuration again: `crossrealm client config --format krb5.conf --out …`";
     "http-anchors", "the configured certificate authority is that of the service", needs ["proxy-string", "tls-login"],
         why "the Kerberos library trusts the certificate authority in `http_anchors`, not the one given to this command",
         next "create the configuration again: `crossrealm client config --format krb5.conf --out …` writes the right certificate next to it";
-    "kdc-proxy", "the KDC proxy answers at that URL", needs ["proxy-string", "tls-login"],
+    "kdc-proxy", "the KDC proxy answers at that URL", needs ["proxy-string", "http-anchors"],
         why "the service answers only at the URL of a tenant that exists",
         next "compare the URL with `crossrealm tenant show NAME`, and create the configuration again";
     "realm-mapping", "hosts are mapped to the right realm", needs ["krb5-conf"],
         why "a `[domain_realm]` line takes precedence over the domain controller's referral",
         next "remove the line from `[domain_realm]`, or create the configuration again with `--map-hosts`";
-    "dns-dc", "a domain controller is found", needs [],
+    "dns-dc", "a domain controller is found", needs ["krb5-files"],
         why "a domain controller issues the sign-in ticket and the referral",
         next "use the domain's DNS servers on this computer, or give a domain controller with `--dc HOST`";
     "port-dc-88", "a domain controller answers Kerberos (TCP 88)", needs ["dns-dc"],
@@ -83,10 +92,10 @@ checks! {
     "clock-dc", "the clock agrees with the domain controller's", needs ["port-dc-88", "clock-cloud"],
         why "Kerberos refuses tickets where clocks differ by more than five minutes",
         next "set the clocks: `timedatectl set-ntp true` here, `w32tm /resync` on the domain controller";
-    "functional-level", "the domain's functional level is sufficient", needs ["port-dc-389"], row "The domain's functional level (Microsoft Entra Kerberos requires Windows Server 2012 or higher)",
+    "functional-level", "the domain's functional level is sufficient", needs ["port-dc-389"], row "The domain's functional level is Windows Server 2012 or newer; 2008 has AES and suffices here",
         why "AES keys need Windows Server 2008; Microsoft Entra Kerberos requires 2012",
         next "raise the domain functional level";
-    "joined", "this computer is joined to the domain", needs [], row "The client is joined to AD",
+    "joined", "this computer is joined to the domain", needs [], row "Windows clients are joined to the domain; others need not be",
         why "Windows signs in to the domain only when it is joined; Linux and macOS need not be joined",
         next "`dsregcmd /status` on Windows; `realm join` on Linux, if you want it joined";
     "tgt", "the user is signed in to the domain", needs ["port-dc-88"],
@@ -95,7 +104,7 @@ checks! {
     "tgt-valid", "the sign-in has not expired", needs ["tgt", "clock-cloud", "clock-dc"],
         why "an expired ticket-granting ticket is refused; long sessions let it expire without a warning",
         next "kinit USER@REALM";
-    "tgt-etype", "the sign-in uses AES", needs ["tgt"],
+    "tgt-etype", "the sign-in uses AES", needs ["tgt", "enctypes"],
         why "only AES is accepted; RC4 and DES are refused everywhere",
         next "remove `permitted_enctypes`, `default_tkt_enctypes` and `allow_weak_crypto` from krb5.conf, reset the user's password, and sign in again";
     "directory", "AD can be read", needs ["tgt-valid", "tgt-etype", "port-dc-389"],
@@ -116,13 +125,13 @@ checks! {
     "spn-shadow", "AD has no service principal name of the share's host", needs ["directory"],
         why "a service principal name in AD takes precedence over the trust: AD issues the ticket itself, and the SMB host cannot decrypt it",
         next "setspn -D SPN ACCOUNT";
-    "trust-record", "the tenant has the trust key", needs ["tenant"],
+    "trust-record", "the tenant has the trust key", needs ["tenant", "dns-dc"],
         why "the tenant decrypts referrals with a trust key that was confirmed to be in AD",
         next "crossrealm kerberos-server set --setup-cloud-trust --domain DOMAIN --domain-user ADMINISTRATOR";
     "trust-keys", "both sides have the same version of the trust key", needs ["trust-record", "tdo"],
         why "with an outdated key every ticket is refused; after such a rotation, users of Microsoft Entra Kerberos wait for a day",
         next "crossrealm kerberos-server set --setup-cloud-trust --domain DOMAIN --domain-user ADMINISTRATOR";
-    "sync", "users are synchronized", needs ["tenant"], row "The sync of users and groups is in place",
+    "sync", "users are synchronized", needs ["tenant", "dns-dc"], row "Users and groups of AD are synchronized to the tenant",
         why "only users that the tenant has get tickets",
         next "crossrealm sync once --domain DOMAIN --domain-user READER";
     "user-synced", "the user is synchronized", needs ["tenant"],
@@ -137,7 +146,7 @@ checks! {
     "group-count", "the user's groups fit into a ticket", needs ["user-synced"],
         why "a ticket contains at most 1,010 groups, and never only some of the user's groups",
         next "remove the user from groups, then: crossrealm sync once";
-    "storage-account", "the storage account and the share exist", needs ["tenant"], row "A storage account",
+    "storage-account", "the storage account and the share exist", needs ["tenant"], row "A storage account in the tenant",
         why "the service issues tickets only for the host names of its storage accounts",
         next "`crossrealm storage-account list` and `crossrealm share list ACCOUNT` list them";
     "role", "the user has a role on the share", needs ["storage-account", "user-enabled", "user-sid"],

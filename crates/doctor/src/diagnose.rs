@@ -32,6 +32,10 @@ pub struct Report {
     pub places: Vec<Place>,
     /// Which checks were made.
     pub mode: Mode,
+    /// The user who was checked, where one is known.
+    pub user: Option<String>,
+    /// The share that was checked, where one was given.
+    pub share: Option<String>,
     /// The first failed check: the cause of what follows.
     pub cause: Option<CheckResult>,
     /// Every check, in order.
@@ -44,6 +48,8 @@ impl Report {
         Self {
             places,
             mode,
+            user: None,
+            share: None,
             cause: examination.cause().cloned(),
             checks: examination.into_results(),
         }
@@ -68,11 +74,22 @@ pub async fn run(options: Options) -> Report {
         examination.record(check, finding);
         examination.fill_placeholders(&facts.placeholders());
     }
-    Report::new(facts.places, mode, examination)
+    let user = facts.user_name();
+    let share = facts.options.share.as_ref();
+    let share = share.map(|share| format!("{}/{}", share.account, share.name));
+    Report {
+        user,
+        share,
+        ..Report::new(facts.places, mode, examination)
+    }
 }
 
-/// The prerequisites, where a domain was named that the tenant has no trust with; otherwise every check.
+/// The prerequisites, where nothing is configured yet, or a domain was named that the tenant has no trust with; otherwise every
+/// check.
 async fn mode(facts: &Facts) -> Mode {
+    if facts.is_unconfigured() {
+        return Mode::Prerequisites;
+    }
     let (Some(domain), None) = (&facts.options.domain, &facts.options.share) else {
         return Mode::TicketPath;
     };
@@ -88,12 +105,12 @@ async fn mode(facts: &Facts) -> Mode {
 /// Whether a check is a row of the table of prerequisites, or one that such a row needs.
 fn is_prerequisite(check: &Check) -> bool {
     let needed = [
+        "krb5-files",
         "settings",
-        "stray-proxy",
         "dns-login",
         "port-login",
-        "tls-login",
         "clock-cloud",
+        "service-health",
         "api-token",
         "dns-dc",
         "port-dc-88",

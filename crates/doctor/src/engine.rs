@@ -30,6 +30,8 @@ pub struct Check {
 pub enum Verdict {
     /// It passed.
     Passed,
+    /// It passed, but something should be looked at.
+    Noted,
     /// It failed.
     Failed,
     /// It was not made.
@@ -49,7 +51,7 @@ pub struct CheckResult {
     pub seen: String,
     /// Why it matters.
     pub why: &'static str,
-    /// What to do next; of a failure.
+    /// What to do next; of a failure or a note.
     pub next: Option<String>,
     /// The failed check that this one needs.
     pub because: Option<&'static str>,
@@ -113,6 +115,9 @@ impl Examination {
         };
         match finding {
             Finding::Passed(seen) => result.seen = seen,
+            Finding::Noted { seen, next } => {
+                (result.verdict, result.seen, result.next) = (Verdict::Noted, seen, Some(next));
+            }
             Finding::Skipped(why) => {
                 (result.verdict, result.seen) = (Verdict::Skipped, why);
             }

@@ -1,7 +1,10 @@
 //! The facts: what is known of the user, this computer and the tenant. Each probe adds some; later probes build on them.
 
-use crate::environment::Place;
+use crate::anchor;
+use crate::bounded::{MAX_CA_BYTES, read_bounded};
+use crate::environment::{Place, served_here};
 use crate::error::ProbeError;
+use crate::finding::quoted;
 use crate::https::{Server, TrustAnchors};
 use crate::krb5_conf::{Krb5Conf, Value};
 use crate::net::{host_and_port, is_local, resolve};
@@ -17,12 +20,8 @@ use crossrealm_onprem::session::Session;
 use crossrealm_onprem::smb::PORT;
 use crossrealm_onprem::smb::share::ShareError;
 use crossrealm_types::{Sid, StorageAccount, Trust};
-use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-
-/// A bundle of public authorities has some 200 KiB.
-const MAX_CA_BYTES: usize = 1 << 20;
+use std::path::Path;
 
 /// Why a check of the tenant's records is skipped.
 pub(crate) const NO_RECORDS: &str =
@@ -106,21 +105,36 @@ impl Facts {
             ..Self::default()
         };
         facts.service = facts.configured_service();
-        facts.realm = facts.kdc_proxy().map(|(realm, _)| realm.to_owned());
+        facts.realm = facts
+            .configured_proxy()
+            .map(|(realm, _)| realm.to_uppercase());
         facts
     }
 
-    /// The tenant's realm and its KDC proxy in krb5.conf; before the tenant is known, the first realm with a KDC proxy.
+    /// The tenant's realm and its KDC proxy, as Kerberos reads them in krb5.conf. Of several tenants it is the one that was given,
+    /// before that is known the first one.
     pub(crate) fn kdc_proxy(&self) -> Option<(&str, &Value)> {
         let all = self.conf.kdc_proxies();
-        let named = self.cloud.as_ref().map(|cloud| cloud.tenant.realm.as_str());
-        let ours = all
-            .iter()
-            .find(|(realm, _)| named.is_some_and(|named| realm.eq_ignore_ascii_case(named)));
-        match named {
-            Some(_) => ours.copied(),
-            None => all.first().copied(),
+        if let Some(cloud) = &self.cloud {
+            let named = &cloud.tenant.realm;
+            let ours = |(realm, _): &&(&str, &Value)| realm.eq_ignore_ascii_case(named);
+            return all.iter().find(ours).copied();
         }
+        let given = self.options.tenant.as_deref();
+        let ours = |(realm, value): &&(&str, &Value)| {
+            given.is_some_and(|tenant| is_of_tenant(realm, &value.value, tenant))
+        };
+        let only = || (all.len() == 1 || given.is_none()).then(|| all.first());
+        all.iter().find(ours).or_else(|| only().flatten()).copied()
+    }
+
+    /// The same, also of a file that Kerberos does not read: its author meant this tenant.
+    fn configured_proxy(&self) -> Option<(&str, &Value)> {
+        let left_out = self.conf.left_out.first();
+        self.kdc_proxy().or_else(|| {
+            let (realm, value) = &left_out?.proxy;
+            Some((realm.as_str(), value))
+        })
     }
 
     fn configured_service(&self) -> Option<Service> {
@@ -129,29 +143,33 @@ impl Facts {
             let source = "`--server` or `CROSSREALM_SERVER`".to_owned();
             return Some(Service { host, port, source });
         }
-        let (_, value) = self.kdc_proxy()?;
+        // All tenants of one configuration are mostly of one service: with a token it says which is meant.
+        let first = self.conf.kdc_proxies().first().copied();
+        let (_, value) = self.configured_proxy().or(first)?;
         let (host, port) = host_and_port(&value.value)?;
         let source = value.place.clone();
         Some(Service { host, port, source })
     }
 
-    /// Detects which parts this computer plays: the service and the SMB host have the addresses that their names resolve to.
+    /// Detects which parts this computer plays: the service and the SMB host run here, or have the addresses that their names
+    /// resolve to.
     pub(crate) async fn detect_places(&mut self) {
-        self.places.clear();
+        self.places = served_here();
         if let Some(service) = &self.service
             && is_local(&service.host, service.port).await
         {
-            self.places.push(Place::Cloud);
+            self.add_place(Place::Cloud);
         }
         if let Some(host) = self.share_host()
             && is_local(&host, PORT).await
         {
-            self.places.push(Place::SmbHost);
+            self.add_place(Place::SmbHost);
         }
         if !self.places.is_empty() {
             return;
         }
-        let has_kerberos = self.kdc_proxy().is_some()
+        let has_kerberos = self.configured_proxy().is_some()
+            || !self.conf.faults.is_empty()
             || has_tickets()
             || std::env::var_os("KRB5_CONFIG").is_some();
         if has_kerberos {
@@ -160,6 +178,17 @@ impl Facts {
         if self.options.domain.is_some() {
             self.places.push(Place::AdministrationHost);
         }
+    }
+
+    fn add_place(&mut self, place: Place) {
+        if !self.places.contains(&place) {
+            self.places.push(place);
+        }
+    }
+
+    /// Whether neither options nor configuration name a service.
+    pub(crate) fn is_unconfigured(&self) -> bool {
+        self.service.is_none() && self.options.server.is_none() && self.conf.faults.is_empty()
     }
 
     /// Whether this computer runs the service or the SMB host, which need no domain controller.
@@ -179,12 +208,8 @@ impl Facts {
         if let Some(tenant) = &self.options.tenant {
             return Some(tenant.clone());
         }
-        let (_, value) = self.kdc_proxy()?;
-        let path = value.value.splitn(4, '/').nth(3)?;
-        path.split('/')
-            .next()
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
+        let (_, value) = self.configured_proxy()?;
+        tenant_in(&value.value).map(str::to_owned)
     }
 
     /// The version of the key that the ticket for the share is encrypted with.
@@ -302,20 +327,34 @@ impl Facts {
 
     /// The authorities that the Kerberos library verifies the KDC proxy with, and what to call them.
     pub(crate) fn kerberos_trust_anchors(&self) -> Result<(TrustAnchors, String), ProbeError> {
-        match self.http_anchors() {
-            Some(path) => anchors_in(&path),
-            None => Ok((
-                TrustAnchors::system()?,
-                "this computer's certificate authorities".to_owned(),
-            )),
+        let named = self.http_anchors();
+        if named.is_empty() {
+            let system = "this computer's certificate authorities".to_owned();
+            return Ok((TrustAnchors::system()?, system));
         }
+        let mut pem = Vec::new();
+        for value in &named {
+            pem.extend(anchor::read(&value.value, &value.place)?);
+            pem.push(b'\n');
+        }
+        let names = named.iter().map(|value| &value.value);
+        let anchors = TrustAnchors::from_pem(&pem).map_err(|error| {
+            ProbeError::Other(format!(
+                "{} ({}): {error}",
+                quoted(names.clone()),
+                place(&named)
+            ))
+        })?;
+        Ok((anchors, quoted(names)))
     }
 
-    /// The file that `http_anchors` names.
-    fn http_anchors(&self) -> Option<PathBuf> {
-        let (realm, _) = self.kdc_proxy()?;
-        let value = &self.conf.first(&["realms", realm, "http_anchors"])?.value;
-        Some(PathBuf::from(value.strip_prefix("FILE:").unwrap_or(value)))
+    /// The values of `http_anchors` beside the tenant's KDC proxy: the Kerberos library trusts all of them.
+    pub(crate) fn http_anchors(&self) -> Vec<&Value> {
+        match (self.kdc_proxy(), self.conf.left_out.first()) {
+            (Some((realm, _)), _) => self.conf.all(&["realms", realm, "http_anchors"]),
+            (None, Some(left_out)) => left_out.anchors.iter().collect(),
+            (None, None) => Vec::new(),
+        }
     }
 
     /// The service's HTTPS server, and what to call the authorities that it is verified with.
@@ -330,7 +369,7 @@ impl Facts {
         Ok((server, whose))
     }
 
-    /// A client of the API, where there is a token.
+    /// A client of the API, where there is a token. It connects directly, as Kerberos does.
     pub(crate) fn api_client(&self) -> Option<Result<Client, String>> {
         let token = self.options.token.clone()?;
         let service = self.service.as_ref()?;
@@ -338,11 +377,16 @@ impl Facts {
             Some(server) => server.clone(),
             None => format!("https://{}:{}", service.host, service.port),
         };
-        let given = self.options.ca.as_deref();
-        let pem = given
-            .and_then(|path| read_bounded(path, MAX_CA_BYTES).ok())
-            .or_else(|| read_bounded(&self.http_anchors()?, MAX_CA_BYTES).ok());
-        Some(Client::new(&server, Some(token), pem.as_deref()).map_err(|error| error.to_string()))
+        let pem = match &self.options.ca {
+            Some(path) => read_bounded(path, MAX_CA_BYTES).ok(),
+            None => {
+                let named = self.http_anchors();
+                let first = named.first();
+                first.and_then(|value| anchor::read(&value.value, &value.place).ok())
+            }
+        };
+        let client = Client::without_web_proxy(&server, Some(token), pem.as_deref());
+        Some(client.map_err(|error| error.to_string()))
     }
 
     /// The API client and the tenant's id, once both are known.
@@ -373,6 +417,27 @@ fn has_tickets() -> bool {
     read.is_ok_and(|cache| !matches!(cache, Err(CacheError::NoTickets(_))))
 }
 
+/// The tenant in the URL of a KDC proxy: its id or domain.
+pub(crate) fn tenant_in(url: &str) -> Option<&str> {
+    let path = url.splitn(4, '/').nth(3)?;
+    path.split('/').next().filter(|name| !name.is_empty())
+}
+
+/// Whether the realm and URL of a KDC proxy are those of a tenant that was given by id, domain or name. A tenant's realm is
+/// `KERBEROS.` and its domain unless it was chosen otherwise, and the domain begins with its name.
+fn is_of_tenant(realm: &str, url: &str, tenant: &str) -> bool {
+    let realm = realm.to_ascii_lowercase();
+    let tenant = tenant.to_ascii_lowercase();
+    let domain = realm.strip_prefix("kerberos.").unwrap_or(&realm);
+    let is_in_url = tenant_in(url).is_some_and(|name| name.eq_ignore_ascii_case(&tenant));
+    is_in_url || realm == tenant || domain.split('.').next() == Some(&tenant) || domain == tenant
+}
+
+fn place(values: &[&Value]) -> String {
+    let places: Vec<&str> = values.iter().map(|value| value.place.as_str()).collect();
+    places.join(", ")
+}
+
 fn anchors_in(path: &Path) -> Result<(TrustAnchors, String), ProbeError> {
     let pem = read_bounded(path, MAX_CA_BYTES)?;
     let anchors = TrustAnchors::from_pem(&pem).map_err(|error| ProbeError::file(path, error))?;
@@ -393,12 +458,30 @@ pub(crate) async fn server_of(url: &str, anchors: TrustAnchors) -> Result<Server
     })
 }
 
-/// A file, up to `limit` bytes.
-pub(crate) fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, ProbeError> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    std::fs::File::open(path)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|error| ProbeError::file(path, error))?;
-    Ok(bytes)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F13: of two tenants in one configuration the given one is meant.
+    #[test]
+    fn f13_a_tenant_is_found_by_id_domain_or_name() {
+        let realm = "KERBEROS.CONTOSO.CLOUD.EXAMPLE";
+        let url = "https://login.cloud.example:443/0f8fad5b-d9cb-469f-a165-70867728950e/kerberos";
+        for tenant in [
+            "0F8FAD5B-d9cb-469f-a165-70867728950e",
+            "contoso.cloud.example",
+            "Contoso",
+            realm,
+        ] {
+            assert!(is_of_tenant(realm, url, tenant), "{tenant}");
+        }
+        for other in ["second", "cloud.example", "kerberos", ""] {
+            assert!(!is_of_tenant(realm, url, other), "{other}");
+        }
+        assert!(is_of_tenant(
+            "TENANT.EXAMPLE",
+            "https://x/y/kerberos",
+            "tenant.example"
+        ));
+    }
 }

@@ -8,6 +8,13 @@ use std::fmt::Display;
 pub enum Finding {
     /// The check passed; what was observed.
     Passed(String),
+    /// The check passed, but something should be looked at; it explains no failure.
+    Noted {
+        /// What was observed.
+        seen: String,
+        /// The next step.
+        next: String,
+    },
     /// The check failed.
     Failed(Failed),
     /// The check could not be made; why, and what would make it possible.
@@ -30,6 +37,12 @@ pub struct Failed {
 /// The check passed.
 pub fn passed(seen: impl Into<String>) -> Finding {
     Finding::Passed(seen.into())
+}
+
+/// The check passed, but something should be looked at.
+pub fn noted(seen: impl Into<String>, next: impl Into<String>) -> Finding {
+    let (seen, next) = (seen.into(), next.into());
+    Finding::Noted { seen, next }
 }
 
 /// The check failed; the check's own next step applies.

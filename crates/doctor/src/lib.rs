@@ -10,8 +10,11 @@
 //! probe is bounded in time. The next steps in the checks name `crossrealm` commands: an administrator reads them at the
 //! command line.
 
+mod anchor;
+mod bounded;
 pub mod checks;
 pub mod diagnose;
+mod enctypes;
 pub mod engine;
 mod environment;
 mod error;

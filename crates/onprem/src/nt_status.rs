@@ -1,4 +1,4 @@
-//! The NTSTATUS values ([MS-ERREF] 2.3.1) that calls about a trust return.
+//! The NTSTATUS values ([MS-ERREF] 2.3.1) that calls about a trust and the opening of a share return.
 
 use std::fmt;
 
@@ -31,6 +31,8 @@ impl NtStatus {
     pub const ACCOUNT_DISABLED: Self = Self(0xC000_0072);
     /// The SID cannot be used here.
     pub const INVALID_SID: Self = Self(0xC000_0078);
+    /// The server has no share of that name.
+    pub const BAD_NETWORK_NAME: Self = Self(0xC000_00CC);
     /// The server does not implement the call.
     pub const NOT_SUPPORTED: Self = Self(0xC000_00BB);
     /// The call is not possible in the server's state.
@@ -67,6 +69,7 @@ impl NtStatus {
             Self::PASSWORD_EXPIRED => "PASSWORD_EXPIRED",
             Self::ACCOUNT_DISABLED => "ACCOUNT_DISABLED",
             Self::INVALID_SID => "INVALID_SID",
+            Self::BAD_NETWORK_NAME => "BAD_NETWORK_NAME",
             Self::NOT_SUPPORTED => "NOT_SUPPORTED",
             Self::INVALID_SERVER_STATE => "INVALID_SERVER_STATE",
             Self::INVALID_DOMAIN_STATE => "INVALID_DOMAIN_STATE",

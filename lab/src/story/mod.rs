@@ -182,6 +182,11 @@ impl Story {
         self.world.at(place, &self.binary)
     }
 
+    /// The product's binary.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// The tenant administrator's command with the credentials of the domain's administrator.
     ///
     /// # Errors

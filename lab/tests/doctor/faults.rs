@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crossrealm_lab::story::CLOUD_REALM;
 use crossrealm_lab::{Failure, PATIENCE, Place, REALM, Run, USER_PASSWORD};
 
-use crate::play::{AD, Fault, HOST, Play, principal};
+use crate::conf::replaced_value;
+use crate::play::{AD, Fault, HOST, Play, SHARE, principal};
 
 const DC: &str = "10.77.1.1";
 const CLOUD: &str = "10.77.2.1";
@@ -31,7 +32,6 @@ macro_rules! faults {
 }
 
 faults! {
-    "a stray proxy", "stray-proxy", "", |play| Ok(play.doctor("alice").env("HTTPS_PROXY", "http://proxy.corp.contoso.com:3128")), nothing;
     "the service's name is gone from the DNS", "dns-login", "", |play| without_host(play, "login.cloud.example"), hosts_again;
     "the share's name is gone from the DNS", "dns-share", "", |play| without_host(play, HOST), hosts_again;
     "the service's port is blocked", "port-login", "", |play| blocked(play, CLOUD, 443), |play| open(play, CLOUD, 443);
@@ -45,15 +45,14 @@ faults! {
     "the computer's clock is ten minutes ahead", "clock-cloud", "", |play| skewed(play, 600), nothing;
     "the computer's clock is ten minutes behind", "clock-cloud", "", |play| skewed(play, -600), nothing;
     "the token is none", "api-token", "", |play| Ok(play.doctor("alice").env("CROSSREALM_TOKEN", "nonsense")), nothing;
-    "the tenant's name is wrong", "tenant", "", |play| Ok(play.doctor("alice").env("CROSSREALM_TENANT", "second")), nothing;
+    "the tenant's name is wrong", "tenant", "", |play| Ok(play.doctor("alice").env("CROSSREALM_TENANT", "fourth")), nothing;
     "krb5.conf does not know the tenant", "krb5-conf", "", |play| play.with_conf(|text| text.replace(CLOUD_REALM, "KERBEROS.ELSEWHERE.EXAMPLE").replace("kdc = https", "admin_server = https")), nothing;
-    "krb5.conf names a file that is not there", "krb5-conf", "", |play| play.with_conf(|text| format!("include /nonexistent/krb5.conf\n{text}")), nothing;
     "the KDC proxy's address has no https", "proxy-string", "", |play| play.with_conf(|text| text.replace("kdc = https://", "kdc = http://")), nothing;
     "the KDC proxy's address lacks its end", "proxy-string", "", |play| play.with_conf(|text| text.replace("/kerberos\n", "/\n")), nothing;
     "krb5.conf names another tenant's id", "proxy-string", "", |play| play.with_conf(other_tenant), nothing;
     "krb5.conf names a tenant that is not there, and there is no token", "kdc-proxy", "", |play| Ok(play.bare_doctor("alice").env("KRB5_CONFIG", play.edited(other_tenant)?)), nothing;
     "krb5.conf trusts another authority", "http-anchors", "", |play| { let other = other_authority(play)?; play.with_conf(|text| replaced_value(&text, "http_anchors", &format!("FILE:{}", other.display()))) }, nothing;
-    "hosts are mapped to the wrong realm", "realm-mapping", "", |play| play.with_conf(|text| text.replace("[domain_realm]\n", &format!("[domain_realm]\n .cloud.example = {REALM}\n"))), nothing;
+    "hosts are mapped to the wrong realm", "realm-mapping", "", |play| play.with_conf(|text| text.replace("[domain_realm]\n", "[domain_realm]\n .cloud.example = OTHER.EXAMPLE\n")), nothing;
     "the domain controller's name is wrong", "dns-dc", "", |play| Ok(play.doctor("alice").args(["--dc", "dc9.corp.contoso.com"])), nothing;
     "nobody is signed in", "tgt", "", |play| Ok(play.doctor("nobody")), nothing;
     "the sign-in has expired", "tgt-valid", "", expired_sign_in, nothing;
@@ -84,6 +83,38 @@ faults! {
     "the folder's permissions keep the user out", "file-acl", "", |play| { permissions(play, 0o700)?; Ok(play.doctor("alice")) }, |play| permissions(play, 0o777);
     "the keytab is of another key", "keytab", "", wrong_keytab, nothing;
     "smbd does not run", "port-share", "", files_down, files_up;
+    "the given authority's file is not there", "tls-login", "", |play| Ok(play.doctor("alice").env("CROSSREALM_CA", "/nonexistent/ca.pem")), nothing;
+    "the given authority's file holds no certificate", "tls-login", "", |play| Ok(play.doctor("alice").env("CROSSREALM_CA", "/etc/hostname")), nothing;
+    "the service's address is not one of HTTPS", "settings", "", |play| Ok(at_server(play, "http://login.cloud.example")), nothing;
+    "the service's address has another name", "dns-login", "", |play| Ok(at_server(play, "https://logon.cloud.example")), nothing;
+    "the service's address has another port", "port-login", "", |play| Ok(at_server(play, "https://login.cloud.example:8443")), nothing;
+    "the service's address is that of the SMB host", "tls-login", "", |play| Ok(at_server(play, "https://login.cloud.example:445")), nothing;
+    "the service's name leads to another computer", "port-login", "", |play| moved_host(play, "login.cloud.example"), hosts_again;
+    "the share's name leads to another computer", "smb-session", "", |play| moved_host(play, HOST), hosts_again;
+    "the credential cache is damaged", "tgt", "", |play| with_cache(play, b"\x05\x04nonsense"), nothing;
+    "the credential cache is empty", "tgt", "", |play| with_cache(play, b""), nothing;
+    "the tickets do not include the sign-in", "tgt", "", without_sign_in, nothing;
+    "the domain controller is another computer", "port-dc-88", "", |play| Ok(play.doctor("alice").args(["--dc", "login.cloud.example"])), nothing;
+    "the domain's name is wrong", "dns-dc", "", |play| Ok(play.doctor("alice").args(["--domain", "other.example"])), nothing;
+    "the password that AD is read with is wrong", "directory", "", wrong_password, nothing;
+    "the keytab that AD is read with is not there", "directory", "", |play| Ok(play.doctor("alice").args(["--domain", AD, "--domain-keytab", "/nonexistent/reader.keytab"])), nothing;
+    "there is no such user", "user-synced", "", |play| Ok(play.doctor("alice").args(["--user", "nobody@corp.contoso.com"])), nothing;
+    "the user is one of the cloud alone", "user-synced", "", cloud_only, nothing;
+    "the keytab is not there", "keytab", "", |play| Ok(play.doctor("alice").args(["--keytab", "/nonexistent/acct1.keytab"])), nothing;
+    "the keytab is none", "keytab", "", |play| Ok(play.doctor("alice").args(["--keytab", "/etc/hostname"])), nothing;
+    "the keytab is of another service", "keytab", "", |play| made_keytab(play, &format!("HTTP/{HOST}")), nothing;
+    "there is no such account", "storage-account", "", |play| Ok(play.doctor_for("alice", "acct9/projects")), nothing;
+    "F13: the share's name is wrong, and there is no token", "smb-share", "", |play| Ok(play.bare_doctor_for("alice", "acct1/projcts")), nothing;
+    "no top-level name covers the host, and there is no token", "top-level-names", "", |play| Ok(play.bare_doctor("alice").args(["--host", "files.elsewhere.example"])), nothing;
+    "the trust is not forest-transitive", "tdo", "", |play| changed_trust(play, "trustAttributes: 0"), |play| changed_trust(play, "trustAttributes: 8").map(drop);
+    "the trust has the other direction", "tdo", "", |play| changed_trust(play, "trustDirection: 2"), |play| changed_trust(play, "trustDirection: 1").map(drop);
+    "the trust is of another tenant", "tdo", "", |play| changed_trust(play, "securityIdentifier: S-1-5-21-7-7-7"), own_sid;
+    "the trust's encryption types are not set", "tdo-etypes", "", |play| changed_trust(play, "msDS-SupportedEncryptionTypes: 0"), |play| changed_trust(play, "msDS-SupportedEncryptionTypes: 24").map(drop);
+    "AD has a computer of the share's name", "spn-shadow", "", |play| named_spn(play, "add", "HOST"), |play| named_spn(play, "delete", "HOST").map(drop);
+    "the removal of the trust is half done", "trust-record", "", |play| { api(play, "POST", "trusts/corp.contoso.com/removal", "")?; Ok(play.doctor("alice")) }, |play| api(play, "DELETE", "trusts/corp.contoso.com/removal", "").map(drop);
+    "the user was disabled in AD, and the tenant does not know", "user-enabled", "", |play| from_admin(play, "svc-sync"), nothing;
+    "the user's account expired in AD, and the tenant does not know", "user-enabled", "", |play| { changed_user(play, "accountExpires: 132223104000000000")?; from_admin(play, "alice") }, |play| changed_user(play, "accountExpires: 0");
+    "the service's database is gone", "service-health", "", database_gone, database_again;
     "the service hangs", "tls-login", "", |play| { signal(play, "STOP")?; Ok(play.doctor("alice")) }, |play| signal(play, "CONT");
     "the service does not run", "port-login", "", cloud_down, cloud_up;
 }
@@ -139,6 +170,19 @@ fn without_host(play: &mut Play, name: &str) -> Broken {
         .collect();
     std::fs::write(&file, rest.join("\n") + "\n")?;
     Ok(play.doctor("alice"))
+}
+
+/// Lets a name lead to the domain controller, keeping what was there.
+fn moved_host(play: &mut Play, name: &str) -> Broken {
+    let doctor = without_host(play, name)?;
+    let file = hosts_file(play);
+    let text = std::fs::read_to_string(&file)?;
+    std::fs::write(&file, format!("{text}{DC} {name}\n"))?;
+    Ok(doctor)
+}
+
+fn at_server(play: &Play, url: &str) -> Run {
+    play.doctor("alice").env("CROSSREALM_SERVER", url)
 }
 
 fn hosts_again(play: &mut Play) -> Mended {
@@ -267,16 +311,6 @@ fn other_tenant(text: String) -> String {
     format!("{before}{marker}00000000-0000-4000-8000-000000000000/{rest}")
 }
 
-fn replaced_value(text: &str, name: &str, value: &str) -> String {
-    let lines = text
-        .lines()
-        .map(|line| match line.trim_start().starts_with(name) {
-            true => format!("        {name} = {value}\n"),
-            false => format!("{line}\n"),
-        });
-    lines.collect()
-}
-
 // --- sign-ins
 
 fn expired_sign_in(play: &mut Play) -> Broken {
@@ -307,6 +341,50 @@ fn weak_sign_in(play: &mut Play) -> Broken {
     let kinit = kinit.stdin(format!("{USER_PASSWORD}\n"));
     play.story.world.as_user(kinit, "weak.ccache", &conf).ok()?;
     Ok(play.doctor("weak"))
+}
+
+fn with_cache(play: &mut Play, content: &[u8]) -> Broken {
+    play.story
+        .world
+        .write(Place::Client, "damaged.ccache", content)?;
+    Ok(play.doctor("damaged"))
+}
+
+/// A ticket for a service alone, without the ticket-granting ticket.
+fn without_sign_in(play: &mut Play) -> Broken {
+    let kinit = play.story.world.at(Place::Client, "kinit");
+    let kinit = kinit
+        .args(["-S", "ldap/dc1.corp.contoso.com"])
+        .arg(principal("alice"));
+    let kinit = kinit.stdin(format!("{USER_PASSWORD}\n"));
+    let conf = play.story.krb5_conf();
+    play.story
+        .world
+        .as_user(kinit, "service.ccache", &conf)
+        .ok()?;
+    Ok(play.doctor("service"))
+}
+
+fn wrong_password(play: &mut Play) -> Broken {
+    let file = play
+        .story
+        .world
+        .write(Place::Client, "wrong.password", "wrong")?;
+    let words = [
+        "--domain",
+        AD,
+        "--domain-user",
+        "bob@corp.contoso.com",
+        "--domain-password-file",
+    ];
+    Ok(play.doctor("alice").args(words).arg(file))
+}
+
+/// The doctor of an administrator about somebody, who reads AD with credentials of its own.
+fn from_admin(play: &Play, user: &str) -> Broken {
+    let user = format!("{user}@corp.contoso.com");
+    let words = ["doctor", "-o", "json", "--share", SHARE, "--user", &user];
+    play.story.with_domain_admin(&words)
 }
 
 // --- the trust
@@ -379,8 +457,33 @@ fn no_collision(play: &mut Play) -> Mended {
         .map(drop)
 }
 
+fn own_sid(play: &mut Play) -> Mended {
+    let show = ["-o", "json", "tenant", "show", "contoso"];
+    let tenant = play
+        .story
+        .crossrealm(Place::Admin)
+        .args(show)
+        .ok()?
+        .json()?;
+    let sid = tenant["sid"].as_str().unwrap_or_default();
+    changed_trust(play, &format!("securityIdentifier: {sid}")).map(drop)
+}
+
+fn changed_user(play: &mut Play, value: &str) -> Mended {
+    let name = value.split(':').next().unwrap_or_default();
+    let dn = "CN=Alice Archer,CN=Users,DC=corp,DC=contoso,DC=com";
+    changed(
+        play,
+        &format!("dn: {dn}\nchangetype: modify\nreplace: {name}\n{value}\n"),
+    )
+}
+
 fn spn(play: &mut Play, verb: &str) -> Broken {
-    let name = format!("cifs/{HOST}");
+    named_spn(play, verb, "cifs")
+}
+
+fn named_spn(play: &mut Play, verb: &str, class: &str) -> Broken {
+    let name = format!("{class}/{HOST}");
     play.story
         .world
         .samba_tool(&["spn", verb, &name, "bob"])
@@ -526,9 +629,15 @@ fn permissions(play: &mut Play, mode: u32) -> Mended {
 
 /// A keytab with the right name and version, and a key of somebody's own.
 fn wrong_keytab(play: &mut Play) -> Broken {
+    made_keytab(play, &format!("cifs/{HOST}"))
+}
+
+fn made_keytab(play: &mut Play, service: &str) -> Broken {
     let keytab = play.story.world.path(Place::Client, "wrong.keytab");
+    // `ktutil` adds to a file that is there.
+    let _ = std::fs::remove_file(&keytab);
     let commands = format!(
-        "addent -password -p cifs/{HOST}@{CLOUD_REALM} -k 1 -e aes256-cts-hmac-sha1-96\nsecret\nwkt {}\nquit\n",
+        "addent -password -p {service}@{CLOUD_REALM} -k 1 -e aes256-cts-hmac-sha1-96\nsecret\nwkt {}\nquit\n",
         keytab.display()
     );
     play.story
@@ -537,6 +646,57 @@ fn wrong_keytab(play: &mut Play) -> Broken {
         .stdin(commands)
         .ok()?;
     Ok(play.doctor("alice").arg("--keytab").arg(keytab))
+}
+
+fn cloud_only(play: &mut Play) -> Broken {
+    let upn = "guest@contoso.cloud.example";
+    let show = ["user", "show", upn];
+    if play
+        .story
+        .crossrealm(Place::Admin)
+        .args(show)
+        .output()?
+        .code
+        != Some(0)
+    {
+        let create = ["user", "create", upn];
+        play.story.crossrealm(Place::Admin).args(create).ok()?;
+    }
+    Ok(play.doctor("alice").args(["--user", upn]))
+}
+
+/// Takes the database's file away from the running service, which notices with its next heartbeat.
+fn database_gone(play: &mut Play) -> Broken {
+    let file = play.story.cloud_folder().join("crossrealm.db");
+    std::fs::rename(&file, file.with_extension("gone"))?;
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        let curl = play.story.world.at(Place::Client, "curl").args([
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+        ]);
+        let curl = curl.arg("--cacert").arg(play.story.ca());
+        if curl
+            .arg("https://login.cloud.example/healthz")
+            .output()?
+            .out()
+            == "503"
+        {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(play.doctor("alice"))
+}
+
+fn database_again(play: &mut Play) -> Mended {
+    let file = play.story.cloud_folder().join("crossrealm.db");
+    std::fs::rename(file.with_extension("gone"), &file)?;
+    cloud_down(play)?;
+    cloud_up(play)
 }
 
 fn files_down(play: &mut Play) -> Broken {

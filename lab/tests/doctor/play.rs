@@ -3,10 +3,12 @@
 use crossrealm_lab::story::{Account, FILES_HOST, Story, TENANT_STEPS, TRUST_STEPS};
 use crossrealm_lab::{DOMAIN, Failure, Output, Place, REALM, Run, USER_PASSWORD, build_product};
 use serde_json::Value;
+
+use crate::faults::FAULTS;
 use std::path::{Path, PathBuf};
 
 /// The share that should open.
-const SHARE: &str = "acct1/projects";
+pub(crate) const SHARE: &str = "acct1/projects";
 /// What the doctor cannot look at on a workstation without more options.
 const UNSEEN: [&str; 1] = ["joined"];
 
@@ -38,27 +40,44 @@ impl Play {
         Ok(Self { story, keytab })
     }
 
-    /// Before there is a trust, the doctor prints the table of prerequisites.
+    /// F13: before there is a trust, the doctor prints the table of prerequisites.
     pub(crate) fn prerequisites_before_set_up(&self) -> Result<(), Failure> {
         let doctor = |form: &str| self.story.with_domain_admin(&["doctor", "-o", form]);
         let table = doctor("table")?.refused(1)?;
         for row in [
-            "A tenant: `contoso`",
-            "The domain's functional level",
-            "A storage account: the tenant has none",
-            "The sync of users and groups",
+            "there    A tenant in the service",
+            "there    The domain's functional level",
+            "missing  A storage account in the tenant\n         the tenant has none",
+            "missing  Users and groups of AD",
         ] {
             table.says(row)?;
         }
         table
-            .says("The trust is not set up yet")?
+            .says("NOT SET UP: ")?
             .says("crossrealm storage-account create NAME")?;
         let json = doctor("json")?.refused(1)?.json()?;
         assert_eq!(json["mode"], "prerequisites");
         assert_eq!(verdict(&json, "functional-level"), "passed");
         assert_eq!(verdict(&json, "port-dc-445"), "passed");
         assert_eq!(verdict(&json, "sync"), "failed");
-        Ok(())
+        self.nothing_is_configured_yet()
+    }
+
+    /// F13: a computer that knows no service shows the same table, and no list of what was skipped.
+    fn nothing_is_configured_yet(&self) -> Result<(), Failure> {
+        let bare = self.story.bare(Place::Client).args(["doctor"]);
+        let bare = bare.env("KRB5CCNAME", "FILE:/nonexistent");
+        let output = bare.env("KRB5_CONFIG", "/dev/null").refused(1)?;
+        output
+            .says("NOT SET UP: ")?
+            .says("unknown  A tenant in the service\n")?
+            .says("give `--server https://login.BASE-DOMAIN")?
+            .does_not_say("skipped")?
+            .does_not_say("error:")?;
+        match output.out().lines().count() {
+            ..=25 => Ok(()),
+            _ => Err(output.failure("was expected to fit a screen")),
+        }
     }
 
     /// The story up to a configured workstation where alice, and others, are signed in.
@@ -85,9 +104,12 @@ impl Play {
         self.sync()?;
         tool(&["user", "enable", "mallory"])?;
         tool(&["user", "disable", "svc-sync"])?;
-        self.story
-            .world
-            .add_cloud_host("acct9.file.contoso.cloud.example")?;
+        for name in [
+            "acct9.file.contoso.cloud.example",
+            "files.elsewhere.example",
+        ] {
+            self.story.world.add_cloud_host(name)?;
+        }
         // Ghost is made anew behind the sync's back, and dana came after it.
         tool(&["user", "delete", "ghost"])?;
         tool(&["user", "create", "ghost", USER_PASSWORD])?;
@@ -305,7 +327,7 @@ impl Play {
         }
         let cloud = self.story.crossrealm(Place::Cloud).args(&words).ok()?;
         let json = cloud.json()?;
-        assert_eq!(json["places"], serde_json::json!(["cloud"]));
+        assert_eq!(json["places"], serde_json::json!(["cloud", "file-host"]));
         for (id, wanted) in [
             ("dns-dc", "skipped"),
             ("service-health", "passed"),
@@ -316,7 +338,22 @@ impl Play {
                 return Err(cloud.failure(&format!("was expected to have `{id}` {wanted}")));
             }
         }
+        self.the_cloud_is_no_workstation()?;
         self.the_file_host(&words)
+    }
+
+    /// F13: the computer of the service is known by what runs on it, also without a setting that names the service, and with
+    /// tickets and a Kerberos configuration of somebody.
+    fn the_cloud_is_no_workstation(&self) -> Result<(), Failure> {
+        let bare = self.story.bare(Place::Cloud).args(["doctor"]);
+        let bare = self
+            .story
+            .world
+            .as_user(bare, "alice.ccache", &self.story.krb5_conf());
+        bare.output()?
+            .says("Checked on the computer of the service")?
+            .does_not_say("workstation")
+            .map(drop)
     }
 
     /// Where the share's own name leads to this machine, it serves the share.
@@ -348,6 +385,29 @@ impl Play {
         Ok(())
     }
 
+    /// Expects that the doctor finds nothing, and that MIT's own client gets the ticket.
+    pub(crate) fn is_harmless(&self, doctor: &Run, conf: &Path) -> Result<(), Failure> {
+        let output = doctor.ok()?;
+        match verdict(&output.json()?, "file-acl") {
+            "passed" => self.witness(conf)?.ok().map(drop),
+            _ => Err(output.failure("was expected to open the share")),
+        }
+    }
+
+    /// MIT's `kvno` for the share, with this configuration and a sign-in that holds no other ticket.
+    pub(crate) fn witness(&self, conf: &Path) -> Result<Run, Failure> {
+        let path = |name: &str| self.story.world.path(Place::Client, name);
+        if !path("plain.ccache").exists() {
+            let own = self.story.krb5_conf();
+            self.story.world.kinit("alice", "plain.ccache", &own)?;
+        }
+        std::fs::copy(path("plain.ccache"), path("witness.ccache"))?;
+        // By service and host, as programs ask for it: only then `[domain_realm]` counts.
+        let kvno = self.story.world.at(Place::Client, "kvno");
+        let kvno = kvno.args(["-S", "cifs", HOST]);
+        Ok(self.story.world.as_user(kvno, "witness.ccache", conf))
+    }
+
     /// Breaks, asks, mends; it is mended in any case.
     pub(crate) fn try_fault(&mut self, fault: &Fault) -> Result<(), Failure> {
         let mark = self.story.event_mark();
@@ -367,38 +427,44 @@ impl Play {
 
 /// Expects that the doctor names exactly this fault, and says what to do.
 fn named(fault: &Fault, output: &Output) -> Result<(), Failure> {
-    let json = output.json()?;
-    let cause = &json["cause"];
-    if output.code != Some(1) || cause["id"] != fault.cause {
-        return Err(output.failure(&format!("was expected to name `{}` first", fault.cause)));
-    }
-    let failed: Vec<_> = checks(&json)
-        .filter(|check| check["verdict"] == "failed")
-        .collect();
-    if failed.len() != 1 {
-        return Err(output.failure(&format!("was expected to name `{}` alone", fault.cause)));
-    }
+    let cause = cause_alone(fault.cause, output)?;
     let text = |field: &str| cause[field].as_str().unwrap_or_default().to_owned();
-    if text("seen").is_empty() || text("why").is_empty() || text("next").is_empty() {
-        return Err(output.failure("was expected to say what, why, and what next"));
-    }
-    if ["DOMAIN ", "ACCOUNT/SHARE", "--user USER"]
-        .iter()
-        .any(|blank| text("next").contains(blank))
-    {
-        return Err(output.failure("was expected to fill in what is known"));
-    }
     if text("reason") != fault.reason {
         return Err(output.failure(&format!(
             "was expected to give the reason `{}`",
             fault.reason
         )));
     }
+    Ok(())
+}
+
+/// Expects that the doctor names this check first and alone, and says what to do. Returns the cause.
+pub(crate) fn cause_alone(id: &str, output: &Output) -> Result<Value, Failure> {
+    let json = output.json()?;
+    let cause = &json["cause"];
+    if output.code != Some(1) || cause["id"] != id {
+        return Err(output.failure(&format!("was expected to name `{id}` first")));
+    }
+    let failed: Vec<_> = checks(&json)
+        .filter(|check| check["verdict"] == "failed")
+        .collect();
+    if failed.len() != 1 {
+        return Err(output.failure(&format!("was expected to name `{id}` alone")));
+    }
+    let text = |field: &str| cause[field].as_str().unwrap_or_default().to_owned();
+    if text("seen").is_empty() || text("why").is_empty() || text("next").is_empty() {
+        return Err(output.failure("was expected to say what, why, and what next"));
+    }
+    if ["DOMAIN ", "ACCOUNT/SHARE", "--user USER", "docs/"]
+        .iter()
+        .any(|blank| text("next").contains(blank))
+    {
+        return Err(output.failure("was expected to fill in what is known"));
+    }
     page_is_there(&text("page")).map_err(|missing| output.failure(&missing))?;
-    output
-        .says(&format!("error: {}: ", fault.cause))?
-        .says("hint: ")
-        .map(drop)
+    // What is printed as data is not repeated.
+    output.does_not_say("error: ")?;
+    Ok(cause.clone())
 }
 
 /// Whether the page that the doctor names exists, with its section.
@@ -420,6 +486,13 @@ fn page_is_there(page: &str) -> Result<(), String> {
 
 fn checks(json: &Value) -> impl Iterator<Item = &Value> {
     json["checks"].as_array().into_iter().flatten()
+}
+
+/// The faults to try: all, or the one of this name.
+pub(crate) fn chosen(only: Option<&str>) -> impl Iterator<Item = &'static Fault> {
+    FAULTS
+        .iter()
+        .filter(move |fault| only.is_none_or(|only| fault.name == only))
 }
 
 /// How a check ended.

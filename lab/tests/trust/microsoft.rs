@@ -63,7 +63,7 @@ impl Play {
     }
 
     fn the_doctor_names_them(&self) -> Result<(), Failure> {
-        let doctor = self.admin(&["doctor"])?.output()?;
+        let doctor = self.admin(&["doctor", "--all"])?.output()?;
         doctor
             .says("`CN=krbtgt_AzureAD,CN=Users")?
             .says("belongs to Microsoft Entra Kerberos and is never changed")

@@ -62,7 +62,28 @@ impl Client {
         token: Option<SecretText>,
         ca_pem: Option<&[u8]>,
     ) -> Result<Self, ClientError> {
-        let mut builder = builder();
+        Self::build(builder(), server, token, ca_pem)
+    }
+
+    /// The same, but the client connects to the server itself, also if the environment names a web proxy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::new`].
+    pub fn without_web_proxy(
+        server: &str,
+        token: Option<SecretText>,
+        ca_pem: Option<&[u8]>,
+    ) -> Result<Self, ClientError> {
+        Self::build(builder().no_proxy(), server, token, ca_pem)
+    }
+
+    fn build(
+        mut builder: reqwest::ClientBuilder,
+        server: &str,
+        token: Option<SecretText>,
+        ca_pem: Option<&[u8]>,
+    ) -> Result<Self, ClientError> {
         if let Some(pem) = ca_pem {
             builder = builder.tls_certs_only(certificates(pem)?);
         }

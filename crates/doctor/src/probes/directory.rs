@@ -1,6 +1,7 @@
 //! The domain controller, and the objects in AD: every user of the domain can read all of them.
 
 use super::clock::skew;
+use super::workstation::section_of;
 use crate::error::ProbeError;
 use crate::facts::{DirectoryTrust, Facts, NO_DIRECTORY, NO_SHARE};
 use crate::finding::{Finding, failed, failed_with, need, passed, quoted, skipped, try_or_fail};
@@ -39,13 +40,34 @@ pub(super) async fn dns_dc(facts: &mut Facts) -> Finding {
     // The tickets name the domain; another check reports that there are none.
     let _ = facts.read_cache();
     let domain = need!(facts.domain(), "no domain is known; give `--domain DOMAIN`");
-    let configured = facts.conf.first(&["realms", &domain, "kdc"]).map(|value| {
+    let kdc = &["realms", &domain.to_uppercase(), "kdc"];
+    let configured = facts.conf.first(kdc).map(|value| {
         let host = value
             .value
             .rsplit_once(':')
             .map_or(value.value.as_str(), |(host, _)| host);
         host.to_owned()
     });
+    if configured.is_none()
+        && facts.options.dc.is_none()
+        && facts.is_workstation()
+        && facts.conf.flag(&["libdefaults", "dns_lookup_kdc"]) == Some(false)
+    {
+        let realm = domain.to_uppercase();
+        let misspelled = facts.conf.section_in_other_case(&realm);
+        return match misspelled.map(|value| (section_of(value), &value.place)) {
+            Some((name, place)) => failed_with(
+                format!("the section of {place} is named `{name}`, the realm is `{realm}`"),
+                format!("write the realm as `{realm}` there: {place}"),
+            ),
+            None => failed_with(
+                format!(
+                    "krb5.conf names no KDC of `{domain}`, and `dns_lookup_kdc = false` in it forbids to look for one"
+                ),
+                "remove `dns_lookup_kdc`, or add a `kdc` line to the section of the realm",
+            ),
+        };
+    }
     let (hosts, source) = match (&facts.options.dc, configured) {
         (Some(host), _) => (vec![host.clone()], "`--dc`"),
         (None, Some(host)) => (vec![host], "krb5.conf"),
@@ -114,7 +136,10 @@ pub(super) async fn clock_dc(facts: &Facts) -> Finding {
 
 /// The domain's functional level, which the rootDSE shows to anonymous clients.
 pub(super) async fn functional_level(facts: &Facts) -> Finding {
-    let (host, _) = need!(facts.dc.clone(), "no domain controller is known");
+    let (host, _) = need!(
+        facts.dc.clone(),
+        "no domain controller is known; give `--domain DOMAIN`"
+    );
     if !facts.dc_ports.contains(&ldap::PORT) {
         return skipped("LDAP does not answer");
     }

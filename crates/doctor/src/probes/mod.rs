@@ -14,17 +14,20 @@ use crate::finding::{Finding, failed};
 /// Runs the probe of a check.
 pub(crate) async fn run(id: &str, facts: &mut Facts) -> Finding {
     match id {
+        "krb5-files" => workstation::krb5_files(facts),
         "settings" => cloud::settings(facts),
-        "stray-proxy" => cloud::stray_proxy(facts),
         "dns-login" => cloud::dns_login(facts).await,
         "port-login" => cloud::port_login(facts).await,
         "tls-login" => cloud::tls_login(facts).await,
+        "stray-proxy" => cloud::stray_proxy(facts),
         "clock-cloud" => cloud::clock_cloud(facts).await,
         "service-health" => cloud::service_health(facts).await,
         "api-token" => cloud::api_token(facts).await,
         "tenant" => cloud::tenant(facts).await,
         "client-system" => workstation::client_system(facts),
+        "realm-case" => workstation::realm_case(facts),
         "krb5-conf" => workstation::krb5_conf(facts),
+        "enctypes" => workstation::enctypes(facts),
         "proxy-string" => workstation::proxy_string(facts),
         "http-anchors" => workstation::http_anchors(facts).await,
         "kdc-proxy" => workstation::kdc_proxy(facts).await,

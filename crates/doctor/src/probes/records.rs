@@ -2,20 +2,17 @@
 
 use crate::facts::{Facts, NO_DIRECTORY, NO_RECORDS, NO_SHARE, NO_USER};
 use crate::finding::{
-    Failed, Finding, failed, failed_with, need, passed, quoted, skipped, try_or_fail,
+    Failed, Finding, failed, failed_with, need, noted, passed, quoted, skipped, try_or_fail,
 };
 use crossrealm_api::{ClientError, Code, ShareAccessQuery};
+use crossrealm_onprem::kerberos_server::trust_key;
 use crossrealm_onprem::ldap::{Entry, Filter, Search};
-use crossrealm_onprem::trust::is_at_or_below;
+use crossrealm_onprem::trust::{is_at_or_below, key_difference, record_difference};
 use crossrealm_os::clock::now_s;
-use crossrealm_types::{
-    IdentitySource, IdentityState, Sid, SyncFailure, TrustKeyState, TrustState,
-};
+use crossrealm_types::{IdentitySource, IdentityState, Sid, SyncFailure};
 
 /// The most groups in a ticket.
 const MAX_GROUPS: usize = 1010;
-/// The permitted difference between the clocks of AD and the tenant, in seconds.
-const SKEW_S: i64 = 300;
 /// A sync that is older is reported, in seconds: a day.
 const STALE_S: i64 = 24 * 3600;
 
@@ -50,13 +47,8 @@ pub(super) async fn trust_record(facts: &mut Facts) -> Finding {
         return failed(format!("the tenant has no trust with `{domain}`"));
     };
     let (domain, keys) = (&trust.domain, &trust.keys);
-    if trust.state == TrustState::Pending {
-        return failed(format!(
-            "the set-up of the trust with `{domain}` is incomplete"
-        ));
-    }
-    if keys.iter().any(|key| key.state == TrustKeyState::Pending) {
-        return failed(format!("a rotation of the key of `{domain}` is incomplete"));
+    if let Some(difference) = record_difference(trust) {
+        return failed(format!("`{domain}`: {difference}"));
     }
     let used = keys.iter().filter(|key| key.last_seen_at.is_some());
     let used = match used.max_by_key(|key| key.last_seen_at) {
@@ -71,37 +63,16 @@ pub(super) async fn trust_record(facts: &mut Facts) -> Finding {
 
 /// Whether AD's key was set when the tenant created its current one: AD never discloses the key itself.
 pub(super) async fn trust_keys(facts: &mut Facts) -> Finding {
-    let mut keys = facts.trust.iter().flat_map(|trust| &trust.keys);
-    let current = keys.find(|key| key.state == TrustKeyState::Current);
-    let current = need!(current.cloned(), NO_RECORDS);
+    let trust = need!(&facts.trust, NO_RECORDS);
     let flat_name = need!(&facts.tdo, NO_DIRECTORY).flat_name.clone();
     let ldap = need!(facts.ldap.as_mut(), NO_DIRECTORY);
-    let base = ldap.base().to_owned();
-    let filter = Filter::Equality("sAMAccountName".to_owned(), format!("{flat_name}$"));
-    let search = Search::subtree(&base, filter, &["pwdLastSet"]);
-    let found = try_or_fail!(ldap.search(&search).await);
-    let set_at = found
-        .first()
-        .and_then(|entry| entry.file_time("pwdLastSet"));
+    let key = try_or_fail!(trust_key(ldap, &flat_name).await);
+    let set_at = key.and_then(|key| key.updated_at);
     let set_at = need!(set_at, "AD does not disclose the trust's account");
-    let version = current.version;
-    if set_at + SKEW_S < current.created_at {
-        return failed(format!(
-            "AD's key was set {} before the tenant created version {version}",
-            span(current.created_at - set_at)
-        ));
+    match key_difference(trust, set_at) {
+        Some(difference) => failed(difference),
+        None => passed("AD's key was set when the tenant created its current version"),
     }
-    if let Some(confirmed) = current.confirmed_at
-        && set_at > confirmed + SKEW_S
-    {
-        return failed(format!(
-            "AD's key was changed {} after version {version} was confirmed",
-            span(set_at - confirmed)
-        ));
-    }
-    passed(format!(
-        "AD's key was set when the tenant created version {version}"
-    ))
 }
 
 /// Whether the domain is synchronized, and how long ago.
@@ -124,14 +95,17 @@ pub(super) async fn sync(facts: &Facts) -> Finding {
         );
     }
     let (users, groups, age_s) = (state.users, state.groups, now_s() - at);
-    let old = match age_s > STALE_S {
-        true => ": later changes in AD are missing",
-        false => "",
-    };
-    let ago = span(age_s);
-    passed(format!(
-        "{users} users and {groups} groups of `{domain}`, {ago} ago{old}"
-    ))
+    let seen = format!(
+        "{users} users and {groups} groups of `{domain}`, {} ago",
+        span(age_s)
+    );
+    match age_s > STALE_S {
+        true => noted(
+            format!("{seen}: later changes in AD are missing"),
+            "`crossrealm sync status --domain DOMAIN` shows which agent should run",
+        ),
+        false => passed(seen),
+    }
 }
 
 /// Whether the tenant has the user, as a user of AD.

@@ -21,6 +21,10 @@ pub(super) async fn dns_share(facts: &mut Facts) -> Finding {
             facts.share_address = Some(address);
             passed(format!("`{host}` is {}", address.ip()))
         }
+        // No client is here.
+        Err(error) if facts.is_in_the_cloud() => skipped(format!(
+            "`{host}` does not resolve on this computer ({error}), which needs it for nothing"
+        )),
         Err(error) => failed(format!("`{host}` does not resolve: {error}")),
     }
 }
@@ -57,6 +61,13 @@ pub(super) async fn smb_session(facts: &mut Facts) -> Finding {
 pub(super) fn smb_share(facts: &Facts) -> Finding {
     let share = need!(&facts.options.share, NO_SHARE);
     match need!(&facts.share_opened, NO_TICKET) {
+        Err(error) if error.stage == Stage::Share && error.is_no_such_share() => failed_with(
+            format!("the SMB host has no share `{}`", share.name),
+            format!(
+                "check the share's name: `crossrealm share list {}` lists those of the account",
+                share.account
+            ),
+        ),
         Err(error) if error.stage == Stage::Share => {
             failed(format!("`{}` is refused: {}", share.name, error.reason()))
         }

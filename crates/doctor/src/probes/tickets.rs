@@ -1,8 +1,9 @@
 //! The tickets: sign-in, referral, service ticket, and whether the service can decrypt it.
 
+use crate::bounded::read_bounded;
 use crate::environment::Place;
 use crate::error::ProbeError;
-use crate::facts::{Facts, NO_RECORDS, NO_SHARE, read_bounded, server_of};
+use crate::facts::{Facts, NO_RECORDS, NO_SHARE, server_of};
 use crate::finding::{Failed, Finding, failed, failed_with, need, passed, skipped, try_or_fail};
 use crossrealm_krb::client::{ClientError, ClientStep, TgsExchange};
 use crossrealm_krb::credential::Credential;
@@ -222,13 +223,31 @@ fn refused(code: i32, text: &str) -> Finding {
     });
     Finding::Failed(Failed {
         seen: format!("refused: {text} (Kerberos error {code})"),
-        next: known.map(|reason| {
-            format!(
-                "read docs/reference/refusal-reasons.md#{reason}; `crossrealm events` shows the refused request"
-            )
-        }),
+        next: known.and_then(after_reason).map(str::to_owned),
         reason: known.map(str::to_owned),
         ..Failed::default()
+    })
+}
+
+/// What mends a refusal for this reason, where a command or a setting of the caller does.
+fn after_reason(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "service-unknown" => {
+            "check the account's name, or `--host`: `crossrealm storage-account list` lists the accounts"
+        }
+        "identity-not-synced" => {
+            "crossrealm sync once --domain DOMAIN --domain-user READER, and check that the user is in the scope of the sync"
+        }
+        "identity-disabled" | "identity-deleted" => {
+            "enable or restore the user in AD, then: crossrealm sync once"
+        }
+        "too-many-groups" => "remove the user from groups, then: crossrealm sync once",
+        "ticket-integrity" | "issuer-not-trusted" => {
+            "crossrealm kerberos-server set --setup-cloud-trust --domain DOMAIN --domain-user ADMINISTRATOR"
+        }
+        "clock-skew" => "set the clocks by NTP: here, on the domain controller, of the service",
+        "enctype-not-supported" => "remove settings of encryption types from krb5.conf",
+        _ => return None,
     })
 }
 

@@ -37,11 +37,21 @@ impl ShareError {
     /// The cause, in words that fit any SMB server.
     pub fn reason(&self) -> String {
         match &self.source {
-            SmbError::Refused { status, .. } => format!("{} ({status})", status.meaning()),
+            SmbError::Refused { status, .. } => match *status {
+                NtStatus::ACCESS_DENIED => format!("access is denied ({status})"),
+                NtStatus::BAD_NETWORK_NAME => format!("there is no such share ({status})"),
+                NtStatus::LOGON_FAILURE => format!("the ticket is not accepted ({status})"),
+                other => other.to_string(),
+            },
             SmbError::Authentication(reason) => reason.clone(),
             SmbError::TimedOut(what) => format!("no answer in time: {what}"),
             other => other.to_string(),
         }
+    }
+
+    /// Whether the server has no share of that name.
+    pub fn is_no_such_share(&self) -> bool {
+        self.status() == Some(NtStatus::BAD_NETWORK_NAME)
     }
 
     /// The status that the server returned, if it returned one.

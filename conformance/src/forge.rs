@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossrealm_lab::story::Story;
 use crossrealm_lab::{Failure, PATIENCE, Place, Run};
+use crossrealm_types::Timestamp;
 use serde::Deserialize;
 
 use crate::Options;
@@ -53,7 +54,7 @@ struct Left {
 #[derive(Debug, Clone, Deserialize)]
 struct Event {
     id: Option<String>,
-    at_ms: i64,
+    at: Timestamp,
     kind: String,
     outcome: String,
     reason: String,
@@ -126,7 +127,7 @@ fn row(played: Played, events: &[Event], honest_events: &[Event]) -> Row {
 
 /// What is wrong with the events of a request: the last must be the one that the client got, those before it belong to preparations.
 fn complaint(asked: &Asked, events: &[Event]) -> Option<String> {
-    let during = |event: &&Event| (asked.from_ms..=asked.to_ms).contains(&event.at_ms);
+    let during = |event: &&Event| (asked.from_ms..=asked.to_ms).contains(&event.at.unix_ms());
     let last = events.iter().rfind(during);
     match (&asked.event, last) {
         (None, None) => None,
@@ -189,7 +190,7 @@ mod tests {
         let outcome = "refused".into();
         Event {
             id: Some("a1".into()),
-            at_ms,
+            at: Timestamp::from_unix_ms(at_ms),
             kind: "ticket".into(),
             outcome,
             reason: reason.into(),

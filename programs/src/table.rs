@@ -24,6 +24,7 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
             "dirname",
             "env",
             "head",
+            "install",
             "ln",
             "mkdir",
             "mkfifo",
@@ -70,7 +71,18 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
     ("openssh-client", &["ssh", "ssh-keygen"]),
     ("openssh-server", &["sshd"]),
     ("openssl", &["openssl"]),
-    ("postgresql", &["initdb", "pg_ctl", "postgres", "psql"]),
+    (
+        "postgresql",
+        &[
+            "createdb",
+            "initdb",
+            "pg_ctl",
+            "pg_dump",
+            "pg_restore",
+            "postgres",
+            "psql",
+        ],
+    ),
     ("procps", &["kill", "pkill"]),
     ("python3", &["python3"]),
     (
@@ -82,6 +94,8 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
     ("samba-testsuite", &["ndrdump", "smbtorture"]),
     ("sed", &["sed"]),
     ("smbclient", &["smbcacls", "smbclient"]),
+    ("sqlite3", &["sqlite3"]),
+    ("tar", &["tar"]),
     (
         "util-linux",
         &[

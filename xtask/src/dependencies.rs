@@ -119,7 +119,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "crossrealm-conformance",
-        &["crossrealm-lab", "crossrealm-programs"],
+        &["crossrealm-lab", "crossrealm-programs", "crossrealm-types"],
     ),
     (
         "xtask",

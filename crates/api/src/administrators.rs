@@ -1,7 +1,7 @@
 //! Administrators: who they are, how they enrol, how they sign in.
 
 use crate::SecretText;
-use crossrealm_types::AdministratorRole;
+use crossrealm_types::{AdministratorRole, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -34,16 +34,16 @@ pub struct Administrator {
     #[serde(default)]
     pub tenant_name: Option<String>,
     /// When they were created, Unix seconds.
-    pub created_at: i64,
+    pub created_at: Timestamp,
     /// When they enrolled, Unix seconds; absent until they do.
     #[serde(default)]
-    pub enrolled_at: Option<i64>,
+    pub enrolled_at: Option<Timestamp>,
     /// Until when their enrolment code can be used, Unix seconds; absent once they enrolled.
     #[serde(default)]
-    pub code_expires_at: Option<i64>,
+    pub code_expires_at: Option<Timestamp>,
     /// When they signed in last, Unix seconds.
     #[serde(default)]
-    pub signed_in_at: Option<i64>,
+    pub signed_in_at: Option<Timestamp>,
 }
 
 /// Which administrator of a name.
@@ -129,5 +129,5 @@ pub struct Session {
     #[serde(default)]
     pub tenant: Option<Uuid>,
     /// When the session ends, Unix seconds.
-    pub expires_at: i64,
+    pub expires_at: Timestamp,
 }

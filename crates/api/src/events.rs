@@ -1,6 +1,6 @@
 //! The audit trail: every ticket request and every change.
 
-use crossrealm_types::{ActorKind, EventKind, EventOutcome};
+use crossrealm_types::{ActorKind, EventKind, EventOutcome, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ pub struct Event {
     /// The id that the refusal carried to the client; absent where the client got none.
     #[serde(default)]
     pub id: Option<String>,
-    /// When, in Unix milliseconds.
-    pub at_ms: i64,
+    /// When.
+    pub at: Timestamp,
     /// What kind of thing happened.
     pub kind: EventKind,
     /// How it ended.
@@ -51,9 +51,21 @@ pub struct EventQuery {
     /// Only events recorded after the one with this `sequence`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<i64>,
-    /// Only events at or after this time, Unix milliseconds.
+    /// Only events at or after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since_ms: Option<i64>,
+    pub since: Option<Timestamp>,
+    /// Only events before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Only the event with this id, which a refusal carried to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Only events of what was refused, with an answer or without one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
+    /// Only events of this action, such as `share.grant`; with a dot at the end, such as `share.`, all that begin so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// Only events that concern this user: a UPN, an account name or a SID; or, of a user who is not known, the name that
     /// the client sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

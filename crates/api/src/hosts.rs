@@ -1,7 +1,7 @@
 //! SMB hosts of storage accounts: their tokens, and the names they may ask for.
 
 use crate::SecretText;
-use crossrealm_types::{HostReport, HostToken, IdentityKind, Sid};
+use crossrealm_types::{HostReport, HostToken, IdentityKind, Sid, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ pub struct Host {
     /// Its name.
     pub name: String,
     /// When it reported last.
-    pub reported_at: i64,
+    pub reported_at: Timestamp,
     /// Whether its last report is older than that of any host that runs.
     pub silent: bool,
     /// Whether the state in effect is the newest one; absent before the first one.

@@ -3,7 +3,7 @@
 use crate::Page;
 use crossrealm_types::{
     DisabledReason, IdentityKind, IdentitySource, IdentityState, LeaseHolder, RefusedChange, Sid,
-    SyncFailure, SyncedIdentity,
+    SyncFailure, SyncedIdentity, Timestamp,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ pub struct AttributeOrigin {
     /// The AD domain it was synced from; for a cloud-only identity the tenant's domain.
     pub source: String,
     /// When it was last changed here.
-    pub changed_at: i64,
+    pub changed_at: Timestamp,
     /// The name of the token that wrote it.
     pub changed_by: String,
     /// The run of the sync agent, where it was one.
@@ -144,7 +144,7 @@ pub struct SyncState {
     pub cursor: Option<String>,
     /// The id of the last run that ended well.
     pub last_run_id: Option<Uuid>,
-    /// When it ended.
+    /// When it ended, Unix seconds.
     pub last_success_at: Option<i64>,
     /// Users of the domain that are not deleted.
     pub users: u64,
@@ -193,8 +193,8 @@ pub struct AllowDeletions {
 pub struct DeletionPermit {
     /// How many identities the run may delete or disable.
     pub deletions: u64,
-    /// When it ends, Unix seconds.
-    pub expires_at: i64,
+    /// When it ends.
+    pub expires_at: Timestamp,
 }
 
 /// Takes or renews the sync lease of the domain, so that one
@@ -215,7 +215,7 @@ pub struct SyncLease {
     pub granted: bool,
     /// The agent that holds it.
     pub holder: String,
-    /// When it ends unless it is renewed, by the server's clock.
+    /// When it ends unless it is renewed, by the server's clock, Unix seconds.
     pub expires_at: i64,
 }
 

@@ -4,8 +4,11 @@
 //! SMB host) share these types, so that neither can drift. This crate decides nothing, stores nothing and knows no
 //! database: it defines what is sent under [`BASE_PATH`], and sends it. Data comes from and goes to HTTPS, as JSON.
 //!
-//! Conventions: SIDs are text (`S-1-…`), ids are UUIDs in lower case, a field `…_at` is a time in Unix seconds and is
+//! Conventions: SIDs are text (`S-1-…`), ids are UUIDs in lower case, a time is a [`crossrealm_types::Timestamp`] (RFC 3339) and is
 //! absent (`null`) where there is none yet, `…_s` is a length in seconds. `{tenant}` in a path is its name, domain or id.
+//!
+//! What SMB hosts and sync agents of earlier versions read or write keeps its form: the state and the report of a host, the sync
+//! of a domain, the record of a trust and its rotation have times in Unix seconds.
 
 mod administrators;
 mod client;
@@ -22,6 +25,7 @@ mod paths;
 mod reference;
 mod secret;
 mod services;
+mod status;
 mod storage;
 mod tenants;
 mod tokens;
@@ -50,11 +54,15 @@ pub use openapi::{OPENAPI_PATH, openapi};
 pub use paths::{BASE_PATH, encode_segment};
 pub use secret::{Base64Secret, SecretText};
 pub use services::ServicePrincipalCreate;
+pub use status::{
+    AccountStatus, Attention, AttentionCode, DomainStatus, HostStatus, MAX_STATUS_ACCOUNTS,
+    ServiceStatus, Severity, TenantStatus, TrustStatus,
+};
 pub use storage::{
     AccessReason, AccessVia, DefaultPermission, Grant, GrantCreate, HostAccount, HostDomain,
     HostShare, HostState, HostStateQuery, HostTenant, Keytab, KeytabEntry, MAX_REFUSED_USERS,
-    RotateAccountKey, RotateKey, RotatedAccount, Share, ShareAccess, ShareAccessQuery, ShareCreate,
-    ShareQuota, StorageAccountDelete,
+    OpenShare, RotateAccountKey, RotateKey, RotatedAccount, Share, ShareAccess, ShareAccessQuery,
+    ShareCreate, ShareQuota, StorageAccountDelete,
 };
 pub use tenants::{
     AdRealm, CaCertificate, ClientConfig, Health, RealmKey, RotateRealmKey, Tenant, TenantCreate,

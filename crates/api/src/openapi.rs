@@ -12,8 +12,9 @@ pub const OPENAPI_PATH: &str = "/openapi.json";
 
 const ABOUT: &str = "\
 The REST API of Crossrealm. Names in a path are percent-encoded as one segment (RFC 3986 §3.3); `{tenant}` is the name, \
-domain or id of a tenant. SIDs are text (`S-1-…`), ids are UUIDs, a field `…_at` is a time in Unix seconds, `…_s` a length \
-in seconds.\n\n\
+domain or id of a tenant. SIDs are text (`S-1-…`), ids are UUIDs, a time is written as RFC 3339 in UTC to the millisecond and \
+read in any form of RFC 3339, `…_s` is a length in seconds. What SMB hosts and sync agents of earlier versions read and write \
+has times in Unix seconds, as the schemas say: reports of hosts, the sync of a domain, trusts and their rotation.\n\n\
 Every answer carries `X-Request-Id`. Every answer that is not a success has the body `ErrorBody`, whose `code` is for \
 programs and never renamed; a client must accept codes and fields that it does not know. A path that is no endpoint is \
 answered with 404 and `endpoint_not_found`, a method that the endpoint does not have with 405 and `method_not_allowed`.";

@@ -2,7 +2,9 @@
 
 use crate::identities::is_zero;
 use crate::{Base64Secret, Identity, IdentityRef};
-use crossrealm_types::{IdentityKind, KeySlot, ReducedRole, ShareRole, Sid, StorageAccount};
+use crossrealm_types::{
+    IdentityKind, KeySlot, ReducedRole, ShareRole, Sid, StorageAccount, Timestamp,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -102,7 +104,7 @@ pub struct Share {
     /// The roles granted on it.
     pub grants: Vec<Grant>,
     /// When it was created.
-    pub created_at: i64,
+    pub created_at: Timestamp,
 }
 
 /// A permission on a share, given to a user or group.
@@ -145,6 +147,20 @@ pub struct ShareAccess {
     #[serde(default)]
     pub effective: Option<ShareRole>,
     /// Every role that applies, the highest first; also for a user who may not sign in.
+    pub reasons: Vec<AccessReason>,
+}
+
+/// A share on which a role applies to a user, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OpenShare {
+    /// Its storage account.
+    pub account: String,
+    /// Its name.
+    pub share: String,
+    /// What the user may do; absent where the user may not sign in. The file's own ACL restricts it further.
+    #[serde(default)]
+    pub effective: Option<ShareRole>,
+    /// Every role that applies, the highest first.
     pub reasons: Vec<AccessReason>,
 }
 

@@ -1,7 +1,7 @@
 //! Tenants, and what a client must know to reach one.
 
 use crate::Code;
-use crossrealm_types::Sid;
+use crossrealm_types::{Sid, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -56,10 +56,10 @@ pub struct RealmKey {
     /// The version of the key.
     pub kvno: u32,
     /// From when it encrypts TGTs: when every node has it.
-    pub encrypts_from: i64,
+    pub encrypts_from: Timestamp,
     /// Until when the earlier keys decrypt TGTs; absent where they never do again.
     #[serde(default)]
-    pub previous_until: Option<i64>,
+    pub previous_until: Option<Timestamp>,
 }
 
 /// A tenant.
@@ -85,7 +85,7 @@ pub struct Tenant {
     #[serde(default)]
     pub allow_low_rids: bool,
     /// When it was created.
-    pub created_at: i64,
+    pub created_at: Timestamp,
 }
 
 /// Everything that a client's configuration is made from.

@@ -1,7 +1,7 @@
 //! Tokens and connectors.
 
 use crate::SecretText;
-use crossrealm_types::{AdministratorRole, Connector};
+use crossrealm_types::{AdministratorRole, Connector, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -31,6 +31,9 @@ pub struct WhoAmI {
     /// The only tenant it is valid for; absent where it is valid for all.
     #[serde(default)]
     pub tenant: Option<Uuid>,
+    /// When it ends; absent where it does not end by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// The only AD domain a connector may write.
     #[serde(default)]
     pub domain: Option<String>,

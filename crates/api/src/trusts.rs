@@ -1,7 +1,7 @@
 //! The trust between a tenant and an AD domain, as the tenant records it.
 
 use crate::SecretText;
-use crossrealm_types::{AdObject, Sid, TrustKeyState};
+use crossrealm_types::{AdObject, Sid, Timestamp, TrustKeyState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ pub struct RecordKerberosServer {
     /// See `KerberosServer::key_version`.
     pub key_version: u32,
     /// See `KerberosServer::key_updated_at`.
-    pub key_updated_at: i64,
+    pub key_updated_at: Timestamp,
     /// The account.
     #[serde(default)]
     pub account: Option<AdObject>,
@@ -77,7 +77,7 @@ pub struct RetireTrustKeys {
 /// The answer to `RotateTrust`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrustRotation {
-    /// When the rotation is or was due.
+    /// When the rotation is or was due, Unix seconds.
     pub due_at: i64,
     /// What AD is to be given; absent where nothing is to be done. The rotation ends with
     /// [`ConfirmTrustRotation`].
@@ -86,7 +86,7 @@ pub struct TrustRotation {
     /// Which other agent is at it.
     #[serde(default)]
     pub held_by: Option<String>,
-    /// Until when the other agent has the rotation to itself.
+    /// Until when the other agent has the rotation to itself, Unix seconds.
     #[serde(default)]
     pub held_until: Option<i64>,
     /// The tenant's realm: the name of the trust in AD.

@@ -5,14 +5,19 @@
 //! [`Command::run`].
 
 use crate::commands::{
-    admin, client, connect, connector, context as contexts, doctor, events, files, group, init,
-    kerberos_server, login, serve, service_principal, share, storage_account, sync, tenant,
-    trusted_domain_object, user,
+    access, admin, client, connect, connector, context as contexts, doctor, events, files, group,
+    init, kerberos_server, login, serve, service_principal, share, status, storage_account, sync,
+    tenant, trusted_domain_object, user, whoami,
 };
 use crate::context::{Context, Global};
 use crate::failure::Failure;
+use crate::hints::caller::{self, Caller};
+use crate::output::Format;
+use crate::sanitize::one_line;
+use crate::terminal::say;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use std::ffi::OsString;
 
 /// A cloud trust for Active Directory: its users open file shares in the cloud.
 #[derive(Parser, Debug)]
@@ -27,8 +32,44 @@ pub(crate) struct Cli {
 impl Cli {
     /// The command line of this process; ends it with exit code 2 for wrong usage, 0 for help.
     pub(crate) fn parse_or_exit() -> Self {
-        Self::try_parse().unwrap_or_else(|error| with_plain_usage(error).exit())
+        Self::try_parse().unwrap_or_else(|error| {
+            let error = with_plain_usage(error);
+            if error.use_stderr() && wants_json(std::env::args_os().skip(1)) {
+                // The parser's message without its own `error: `, and without the usage.
+                let message = error.render().to_string();
+                let message = message.split("\n\nUsage:").next().unwrap_or_default();
+                let message = message.trim_start_matches("error: ").trim();
+                let failure = Failure::usage(one_line(&message.replace('\n', " ")));
+                say!("{}", failure.json_line());
+                std::process::exit(error.exit_code());
+            }
+            error.exit()
+        })
     }
+
+    /// The format of the output.
+    pub(crate) fn format(&self) -> Format {
+        self.global.output
+    }
+}
+
+/// Whether arguments that the parser refused ask for JSON.
+fn wants_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    while let Some(argument) = arguments.next() {
+        let value = match argument.as_str() {
+            "-o" | "--output" => arguments.next(),
+            "--" => return false,
+            other => ["--output=", "-o=", "-o"]
+                .iter()
+                .find_map(|prefix| other.strip_prefix(prefix))
+                .map(str::to_owned),
+        };
+        if let Some(value) = value {
+            return value == "json";
+        }
+    }
+    false
 }
 
 /// The error with the usage of its command. The parser's own shows what was given as if it were required, also what came from
@@ -61,6 +102,10 @@ enum Command {
     Login(login::Args),
     /// Revoke the token of `--token-file` or `CROSSREALM_TOKEN`; without one, end the session of `login`
     Logout,
+    /// Show who the token of this command line is, and until when
+    Whoami,
+    /// Show a tenant on one screen: service, trust, sync, SMB hosts, certificate, and what needs a person
+    Status,
     /// Manage administrators and their roles
     #[command(subcommand)]
     Admin(admin::Args),
@@ -96,6 +141,9 @@ enum Command {
     /// Manage shares, their quotas, grants and permissions
     #[command(subcommand)]
     Share(share::Args),
+    /// Show who may open a share, and what a user may open
+    #[command(subcommand)]
+    Access(access::Args),
     /// Run the SMB host of a storage account
     #[command(subcommand)]
     Files(files::Args),
@@ -120,7 +168,18 @@ impl Cli {
 }
 
 impl Command {
+    /// Whose token the command sends.
+    fn caller(&self) -> Caller {
+        match self {
+            Self::Sync(sync::Args::Run { .. }) => Caller::SyncAgent,
+            Self::Sync(_) => Caller::AdministratorOrSyncAgent,
+            Self::Files(_) => Caller::SmbHost,
+            _ => Caller::Administrator,
+        }
+    }
+
     async fn run(self, context: &Context) -> Result<(), Failure> {
+        caller::set(self.caller());
         match self {
             Self::Init(args) => init::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,
@@ -128,6 +187,9 @@ impl Command {
             Self::Context(args) => contexts::run(args, context),
             Self::Login(args) => login::run(args, context).await,
             Self::Logout => login::end(context).await,
+            Self::Whoami => whoami::run(context).await,
+            Self::Status => status::run(context).await,
+            Self::Access(args) => access::run(args, context).await,
             Self::Admin(args) => admin::run(args, context).await,
             Self::Tenant(args) => tenant::run(args, context).await,
             Self::KerberosServer(args) => Box::pin(kerberos_server::run(args, context)).await,

@@ -1,9 +1,10 @@
 //! `crossrealm`, the one binary: commands for the people who run and use a cloud trust.
 //!
 //! This crate parses the command line, prompts, calls the other crates and prints what they return. It decides nothing about
-//! tickets and keeps no state but contexts and the administrator's session. It talks to the service through [`crossrealm_api`] alone; only
-//! `init` and `serve`, which *are* the service, use `crossrealm-cloud`. Data goes to stdout, everything else to stderr. The
-//! exit code is 0 if the work is done, 1 if it was refused or failed, 2 for wrong usage.
+//! tickets and keeps no state but contexts and the administrator's session. It talks to the service through [`crossrealm_api`]
+//! alone; only `init` and `serve`, which *are* the service, use `crossrealm-cloud`. Data goes to stdout, everything else to
+//! stderr, where with `-o json` the last line of a failed command is a JSON object. The exit code is 0 if the work is done, 1 if
+//! it was refused or failed, 2 for wrong usage.
 
 mod cli;
 mod client_config;
@@ -25,19 +26,24 @@ mod prompt;
 mod reference;
 mod sanitize;
 mod session;
+mod table;
 mod terminal;
 mod token_file;
 mod trust_anchor;
 
+use output::Format;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse_or_exit();
+    let format = cli.format();
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !failure.is_shown() {
-                terminal::say!("{failure}");
+            match format {
+                _ if failure.is_shown() => {}
+                Format::Table => terminal::say!("{failure}"),
+                Format::Json => terminal::say!("{}", failure.json_line()),
             }
             ExitCode::FAILURE
         }

@@ -3,15 +3,17 @@
 //! A command passes the value that the API returned and names its columns by JSON pointer (RFC 6901). Both formats are
 //! rendered from that one value, so that a table cannot show anything that the JSON does not. All data goes to stdout,
 //! nothing else does; a reader that closes the pipe (`| head`) ends the command without an error.
+//!
+//! In JSON a list is an array, and every time is a [`Timestamp`]: RFC 3339 in UTC, to the millisecond. Tables show times to the
+//! second, and fit the terminal ([`crate::table`]).
 
 use crate::failure::Failure;
 use crate::sanitize::{escaped_json, one_line};
-use crate::terminal::{say, write_stdout};
-use comfy_table::presets;
-use comfy_table::{ContentArrangement, Table};
-use serde::Serialize;
-use serde_json::Value;
-use time::format_description::well_known::Rfc3339;
+use crate::table;
+use crate::terminal::{say, stdout_width, write_stdout};
+use crossrealm_types::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 /// The format of the output: aligned columns or `Name : value` lines, or one JSON document (for
 /// `events --follow`: one per line).
@@ -35,22 +37,9 @@ pub(crate) const fn column(heading: &'static str, pointer: &'static str) -> Colu
     shown(heading, pointer, plain)
 }
 
-/// A column with a time in Unix seconds, shown as RFC 3339 in UTC.
+/// A column with a time, shown as RFC 3339 in UTC to the second.
 pub(crate) const fn time_column(heading: &'static str, pointer: &'static str) -> Column {
     shown(heading, pointer, time)
-}
-
-/// A column with a time in Unix milliseconds, shown as RFC 3339 in UTC to the second.
-pub(crate) const fn millisecond_time_column(
-    heading: &'static str,
-    pointer: &'static str,
-) -> Column {
-    shown(heading, pointer, |value| {
-        value
-            .as_i64()
-            .map(|ms| rfc3339(ms.div_euclid(1000)))
-            .unwrap_or_default()
-    })
 }
 
 /// A column whose value is shown by `show`, which must add nothing to the value.
@@ -101,7 +90,7 @@ impl Format {
             Self::Table => {
                 let cells = columns.iter().map(|c| c.cell(&value));
                 let cells: Vec<String> = cells.filter(|cell| !cell.is_empty()).collect();
-                cells.join("  ") + "\n"
+                table::paragraph(&cells.join("  "), stdout_width())
             }
         })
     }
@@ -135,24 +124,25 @@ impl Format {
         write_stdout(&text)
     }
 
+    /// Prints what a command did that leaves no object to show: a sentence, or a JSON object.
+    pub(crate) fn done(self, done: &Done<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Json => write_stdout(&json_text(&done.json())),
+            Self::Table => write_stdout(&done.text(stdout_width())),
+        }
+    }
+
     /// A list as [`Format::list`] prints it.
     pub(crate) fn render_list(self, value: &Value, columns: &[Column]) -> String {
         match self {
             Self::Json => json_text(value),
             Self::Table => {
-                let mut table = Table::new();
-                table
-                    .load_style(presets::NOTHING)
-                    .set_content_arrangement(ContentArrangement::Disabled)
-                    .set_header(columns.iter().map(|c| c.heading.to_uppercase()));
-                for item in value.as_array().into_iter().flatten() {
-                    table.add_row(columns.iter().map(|c| c.cell(item)));
-                }
-                let lines = table.lines().map(|line| {
-                    let line = line.trim_end();
-                    line.strip_prefix(' ').unwrap_or(line).to_owned() + "\n"
-                });
-                lines.collect()
+                let headings: Vec<String> = columns.iter().map(|c| c.heading.to_owned()).collect();
+                let items = value.as_array().into_iter().flatten();
+                let rows: Vec<Vec<String>> = items
+                    .map(|item| columns.iter().map(|c| c.cell(item)).collect())
+                    .collect();
+                table::list(&headings, &rows, stdout_width())
             }
         }
     }
@@ -161,14 +151,92 @@ impl Format {
         match self {
             Self::Json => json_text(value),
             Self::Table => {
-                let width = columns.iter().map(|c| c.heading.len()).max().unwrap_or(0);
-                let lines = columns.iter().map(|c| {
-                    let line = format!("{:width$} : {}", c.heading, c.cell(value));
-                    line.trim_end().to_owned() + "\n"
-                });
-                lines.collect()
+                let lines: Vec<(String, String)> = columns
+                    .iter()
+                    .map(|c| (c.heading.to_owned(), c.cell(value)))
+                    .collect();
+                table::record(&lines, stdout_width())
             }
         }
+    }
+}
+
+/// What a command did that leaves no object to show.
+#[derive(Clone, Debug)]
+pub(crate) struct Done<'a> {
+    /// `deleted`, `removed` or `revoked`.
+    pub action: &'static str,
+    /// What kind of object it was done to: `share`, `host token`.
+    pub object: &'static str,
+    /// Its name or id.
+    pub name: &'a str,
+    /// What it was on: the share of a grant, the account of an alias.
+    pub on: Option<&'a str>,
+    /// What follows from it, as a clause.
+    pub effect: &'static str,
+}
+
+impl Done<'_> {
+    fn json(&self) -> Value {
+        json!({
+            "action": self.action,
+            "object": self.object,
+            "name": self.name,
+            "on": self.on,
+            "effect": Some(self.effect).filter(|effect| !effect.is_empty()),
+        })
+    }
+
+    fn text(&self, width: Option<usize>) -> String {
+        let (name, on) = (one_line(self.name), self.on.map(one_line));
+        let mut text = format!("{} {} `{name}`", self.action, self.object);
+        if let Some(on) = on {
+            text += &format!(" on `{on}`");
+        }
+        if !self.effect.is_empty() {
+            text += &format!("; {}", self.effect);
+        }
+        table::paragraph(&text, width)
+    }
+}
+
+/// Fields with times in Unix seconds, in what SMB hosts and sync agents of earlier versions read and write too; their form
+/// cannot change on the wire.
+const UNIX_SECONDS: &[&str] = &[
+    "confirmed_at",
+    "created_at",
+    "expires_at",
+    "full_since",
+    "last_seen_at",
+    "last_success_at",
+    "removal_begun_at",
+    "retires_at",
+];
+
+/// Serializes a value of that kind with RFC 3339 in place of Unix seconds, for `serialize_with`.
+pub(crate) fn with_times<T: Serialize, S: Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut value = serde_json::to_value(value).map_err(serde::ser::Error::custom)?;
+    replace_times(&mut value);
+    value.serialize(serializer)
+}
+
+fn replace_times(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(replace_times),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field.as_i64() {
+                    Some(at) if UNIX_SECONDS.contains(&name.as_str()) => {
+                        *field = json!(Timestamp::from_unix(at));
+                    }
+                    _ => replace_times(field),
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -191,16 +259,21 @@ impl Column {
     }
 }
 
-/// A time in Unix seconds as RFC 3339.
+/// A time to the second.
 pub(crate) fn time(value: &Value) -> String {
-    value.as_i64().map(rfc3339).unwrap_or_default()
+    let at = value
+        .as_str()
+        .and_then(|text| text.parse::<Timestamp>().ok());
+    at.map(to_the_second).unwrap_or_default()
 }
 
-fn rfc3339(seconds: i64) -> String {
-    time::OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|at| at.format(&Rfc3339).ok())
-        .unwrap_or_default()
+/// A time to the second, as RFC 3339.
+pub(crate) fn to_the_second(at: Timestamp) -> String {
+    let text = at.to_string();
+    match text.rsplit_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => text,
+    }
 }
 
 /// A value as text: empty for `null`, `yes` or `no`, items separated by commas.
@@ -245,10 +318,52 @@ mod tests {
     #[test]
     fn a_record_is_one_line_per_value_and_null_is_empty() {
         let item = json!({"name": "contoso", "aliases": null, "on": 3});
-        assert_eq!(time(&json!(1_700_000_000)), "2023-11-14T22:13:20Z");
+        assert_eq!(
+            time(&json!("2023-11-14T22:13:20.500Z")),
+            "2023-11-14T22:13:20Z"
+        );
         assert_eq!(
             Format::Table.render_record(&item, COLUMNS),
             "Name    : contoso\nAliases :\nOn      : 3\n"
+        );
+    }
+
+    /// F18: what hosts and agents read keeps its form on the wire, and is printed as every other time.
+    #[test]
+    fn f18_numbers_of_the_wire_are_printed_as_times() {
+        #[derive(Serialize)]
+        struct View {
+            #[serde(serialize_with = "with_times")]
+            trust: Value,
+        }
+        let keys = json!([{"version": 1, "created_at": 1, "retires_at": null}]);
+        let trust = json!({"domain": "x", "created_at": 1_700_000_000, "keys": keys});
+        let shown = serde_json::to_value(View { trust }).unwrap();
+        assert_eq!(shown["trust"]["created_at"], "2023-11-14T22:13:20.000Z");
+        assert_eq!(
+            shown["trust"]["keys"],
+            json!([{"version": 1, "created_at": "1970-01-01T00:00:01.000Z", "retires_at": null}])
+        );
+    }
+
+    /// F18: a deletion is reported in both formats.
+    #[test]
+    fn f18_what_was_done_is_a_sentence_or_an_object() {
+        let done = Done {
+            action: "removed",
+            object: "alias",
+            name: "files.contoso.com",
+            on: Some("acct1"),
+            effect: "tickets for it are refused from now on",
+        };
+        assert_eq!(
+            done.text(None),
+            "removed alias `files.contoso.com` on `acct1`; tickets for it are refused from now on\n"
+        );
+        let json = done.json();
+        assert_eq!(
+            (&json["action"], &json["object"], &json["on"]),
+            (&json!("removed"), &json!("alias"), &json!("acct1"))
         );
     }
 

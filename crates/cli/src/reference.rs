@@ -17,6 +17,18 @@ const INTRODUCTION: &str = "\
 Data goes to standard output, everything else to standard error. The exit code is 0 if the work is done, 1 if it was refused or
 failed (`error:` says what failed, `hint:` names the next step), and 2 for wrong usage. No option takes a secret as its value:
 passwords, tokens and codes come from a prompt, a file or the environment.
+
+For people, lists fit the terminal: columns that do not fit beside the others stand below their row. Without a terminal each row
+is one line; `COLUMNS` sets a width.
+
+For programs, `-o json` prints one JSON value:
+
+- A list is an array. What a command did that leaves no object to show, such as a deletion, is an object with `action`, `object`,
+  `name`, `on` and `effect`.
+- Every time is RFC 3339 in UTC to the millisecond, such as `2026-01-31T08:30:00.000Z`.
+- If the command fails, standard output has no data, but for `findings` and `notes` of a preflight, and the last line of standard
+  error is an object with `code`, `message`, `hint` (or `null`) and `details`. The code is that of the service's refusal
+  ([API](api.md)), `usage` for wrong usage, or a word such as `unreachable` and `failed`. Notes and warnings stand before it.
 ";
 
 fn page() -> String {

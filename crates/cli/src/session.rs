@@ -29,7 +29,7 @@ pub(crate) fn store(server: &str, session: &Session) -> Result<PathBuf, Failure>
     write(&StoredSession {
         server: server.to_owned(),
         upn: session.upn.clone(),
-        expires_at: Some(session.expires_at),
+        expires_at: Some(session.expires_at.unix()),
         token: session.token.clone(),
     })
 }

@@ -6,6 +6,9 @@ use crate::sanitize::{lines, one_line};
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
+/// The least width that text is laid out for, in columns.
+const MIN_WIDTH: usize = 20;
+
 /// Writes a line to stderr: the arguments of `format!`.
 macro_rules! say {
     ($($argument:tt)*) => {
@@ -102,6 +105,19 @@ pub(crate) fn ask(text: &str) {
 /// Shows a status in the terminal's current line, in place of the one before.
 pub(crate) fn overwrite(status: &str) {
     raw_stderr(&format!("\r\u{1b}[K{}", one_line(status)));
+}
+
+/// The width of the terminal that stdout is, in columns; `None` where it is none. `COLUMNS` takes precedence.
+#[allow(clippy::disallowed_methods, reason = "the one way to stdout")]
+pub(crate) fn stdout_width() -> Option<usize> {
+    let set = std::env::var("COLUMNS").ok();
+    let set = set.and_then(|columns| columns.trim().parse::<usize>().ok());
+    let width = set.or_else(|| {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col))
+    });
+    // A terminal that does not know its width says 0.
+    width.filter(|width| *width >= MIN_WIDTH)
 }
 
 /// Whether stderr is a terminal.

@@ -6,6 +6,7 @@ use crate::limits::event_budget::EventBudget;
 use crate::limits::{ConcurrencyLimit, sender};
 use crate::public_configs::PublicConfigs;
 use crate::realms::Realms;
+use crate::tls::Current;
 use crossrealm_directory::Directory;
 use crossrealm_kdc::TenantId;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +21,8 @@ pub(crate) struct AppState {
     pub(crate) config: Config,
     /// The private authority that clients must trust, PEM.
     pub(crate) ca_pem: Option<String>,
+    /// The certificate that new connections get.
+    pub(crate) certificate: Arc<Current>,
     pub(crate) directory: Directory,
     pub(crate) audit: Audit,
     /// Bounds the rate of events of unauthenticated senders.

@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::serve::ServeError;
 use crossrealm_directory::{Directory, MasterKey};
+use crossrealm_types::Timestamp;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -13,8 +14,8 @@ pub struct Recovered {
     pub upn: String,
     /// The code to enrol with, shown once.
     pub enrolment_code: Zeroizing<String>,
-    /// Until when it works, Unix seconds.
-    pub code_expires_at: Option<i64>,
+    /// Until when it works.
+    pub code_expires_at: Option<Timestamp>,
 }
 
 /// Resets the credentials of a global administrator of the installation of this configuration file, or creates one.
@@ -36,6 +37,6 @@ pub async fn recover(config: &Path, upn: &str) -> Result<Recovered, ServeError> 
     Ok(Recovered {
         upn: info.upn,
         enrolment_code,
-        code_expires_at: info.code_expires_at,
+        code_expires_at: info.code_expires_at.map(Timestamp::from_unix),
     })
 }

@@ -156,7 +156,7 @@ impl Server {
         let directory = Directory::open(&config.store, master_key, config.names()).await?;
         let heartbeats = Heartbeats::recall(&directory, &config.master_key).await;
         let (audit, writer) = Audit::start(directory.clone());
-        let renewal_task = Renewal::new(&config, served.current);
+        let renewal_task = Renewal::new(&config, Arc::clone(&served.current));
         let (end, ending) = watch::channel(false);
         let limits = &config.limits;
         let app = Arc::new(AppState {
@@ -177,6 +177,7 @@ impl Server {
             sign_ins: ConcurrencyLimit::new(SIGN_INS, SIGN_INS_PER_ADDRESS),
             config,
             ca_pem: served.ca_pem,
+            certificate: served.current,
             directory,
             audit,
             event_budget: EventBudget::default(),

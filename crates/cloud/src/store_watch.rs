@@ -88,7 +88,7 @@ pub(crate) async fn keep(
             if let Err(error) = directory.check_pages().await {
                 tracing::error!(
                     %error,
-                    hint = "restore the database from a backup (docs/guide/operations.md)",
+                    hint = "restore the database from a backup, as the page *Back up and restore* of the guide shows",
                     "the database did not pass the check of its pages"
                 );
             }

@@ -608,13 +608,13 @@ impl DirectoryError {
         match self {
             Self::Open { hint, .. } => hint.as_deref(),
             Self::StoreReplaced { .. } => Some(
-                "put the file back, or restore a backup, and restart the service (docs/guide/operations.md)",
+                "put the file back, or restore a backup, as the page *Back up and restore* of the guide shows, and restart the service",
             ),
             Self::StoreEmpty { .. } => Some(
-                "restore it from your backup (docs/guide/operations.md), or correct `store` in the configuration; only a new installation fills an empty database",
+                "restore it from your backup, as the page *Back up and restore* of the guide shows, or correct `store` in the configuration; only a new installation fills an empty database",
             ),
             Self::StoreInUse { .. } => Some(
-                "for a second node copy the data folder of the first one instead of making another installation (docs/guide/operations.md); otherwise create another database",
+                "for a second node copy the data folder of the first one instead of making another installation, as the page *Operations* of the guide shows; otherwise create another database",
             ),
             Self::MasterKey(error) => error.hint(),
             _ => None,

@@ -65,6 +65,7 @@ pub use random::RandomError;
 pub use sealing::error::SealError;
 pub use sealing::master_key::{MasterKey, MasterKeyError};
 pub use service_keys::{KeytabMaterial, RealmKeyRotation};
+pub use storage::access_lists::OpenShare;
 pub use storage::effective_access::{AccessReason, ShareAccess, Via};
 pub use storage::model::{Grant, Share, SharePath};
 pub use store_fault::StoreFault;

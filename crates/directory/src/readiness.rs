@@ -68,7 +68,7 @@ impl Directory {
         if lost > 0 {
             tracing::error!(
                 lost,
-                hint = "a full sync of each domain ends this; compare the keys of the trusts (docs/guide/operations.md)",
+                hint = "a full sync of each domain ends this; compare the keys of the trusts, as the page *Back up and restore* of the guide shows",
                 "the database went back in time: it lacks what was written to it"
             );
         }

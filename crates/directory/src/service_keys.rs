@@ -4,7 +4,7 @@
 //! *other* slot encrypt (every host holds it already) and keeps the replaced key until the last ticket it encrypted has
 //! expired, so that no ticket fails.
 
-use crate::db::columns::{col, col_u32, col_word, tenant_blob, uuid_blob};
+use crate::db::columns::{col, col_time, col_time_of, col_u32, col_word, tenant_blob, uuid_blob};
 use crate::db::statement::{Statement, sql};
 use crate::error::{DirectoryError, Refusal, Result};
 use crate::random::random;
@@ -13,7 +13,7 @@ use crate::tenant_info::TenantInfo;
 use crossrealm_kdc::{ServiceKey, TenantId};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_os::clock::now_s;
-use crossrealm_types::{KerberosKey, KeySlot, UnknownWord};
+use crossrealm_types::{KerberosKey, KeySlot, Timestamp, UnknownWord};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use std::str::FromStr;
@@ -202,7 +202,11 @@ pub(crate) async fn rotate_realm_key(
     }
     let in_use = key_infos(conn, &owner).await?;
     if in_use.len() >= MAX_REALM_KEYS {
-        let ends = in_use.iter().filter_map(|key| key.retires_at).min();
+        let ends = in_use
+            .iter()
+            .filter_map(|key| key.retires_at)
+            .map(Timestamp::unix)
+            .min();
         return Err(Refusal::TooManyRealmKeys {
             tenant: realm.name.clone(),
             most: MAX_REALM_KEYS,
@@ -285,8 +289,8 @@ pub(crate) async fn key_infos(conn: &mut AnyConnection, owner: &Owner) -> Result
             slot: col_word(row, "slot")?,
             kvno: col_u32(row, "kvno")?,
             encrypts: col::<i64>(row, "sealing")? != 0,
-            created_at: col(row, "created_at")?,
-            retires_at: col(row, "retires_at")?,
+            created_at: col_time(row, "created_at")?,
+            retires_at: col_time_of(row, "retires_at")?,
         })
     };
     rows(conn, owner).await?.iter().map(info).collect()

@@ -91,7 +91,7 @@ pub struct HostQuota {
     /// What to do about that, where it is known.
     #[serde(default)]
     pub hint: Option<String>,
-    /// Since when it has been full, as observed by this host; absent where it is not.
+    /// Since when it has been full, as observed by this host, Unix seconds; absent where it is not.
     #[serde(default)]
     pub full_since: Option<i64>,
 }

@@ -17,6 +17,7 @@ mod records;
 mod sid;
 mod sync;
 mod text;
+mod timestamp;
 mod vocabulary;
 
 pub use host_report::{
@@ -36,6 +37,7 @@ pub use sync::{
     ApplyIdentitiesResult, LeaseHolder, MAX_CHANGES, MAX_FAILURES, MAX_MEMBER_CHANGES,
     RefusedChange, SyncFailure, SyncedIdentity,
 };
+pub use timestamp::{Timestamp, TimestampError};
 pub use vocabulary::{
     ActorKind, AdStepPhase, AdministratorRole, DisabledReason, EventKind, EventOutcome,
     IdentityKind, IdentitySource, IdentityState, KeySlot, RefusedChangeCode, ShareRole,

@@ -1,6 +1,6 @@
 //! Records that the directory keeps and the API shows as they are, and what creates them. Their JSON is that of the API.
 
-use crate::{AdStepPhase, KeySlot, ShareRole, Sid, TrustKeyState, TrustState};
+use crate::{AdStepPhase, KeySlot, ShareRole, Sid, Timestamp, TrustKeyState, TrustState};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ pub struct PrepareTrust {
     pub rotate: bool,
 }
 
-/// The record of one trust. Holds no secret.
+/// The record of one trust. Holds no secret. Its times are Unix seconds, as sync agents of earlier versions read them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Trust {
@@ -52,7 +52,7 @@ pub struct Trust {
     pub keys: Vec<TrustKey>,
 }
 
-/// One version of a trust key. Holds no secret.
+/// One version of a trust key. Holds no secret. Its times are Unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrustKey {
@@ -119,12 +119,12 @@ pub struct KerberosServer {
     /// The version of its key (`msDS-KeyVersionNumber`).
     pub key_version: u32,
     /// When the key was generated.
-    pub key_updated_at: i64,
+    pub key_updated_at: Timestamp,
     /// When this was recorded.
-    pub recorded_at: i64,
+    pub recorded_at: Timestamp,
     /// When a removal was begun that has not ended.
     #[serde(default)]
-    pub removal_begun_at: Option<i64>,
+    pub removal_begun_at: Option<Timestamp>,
     /// The account; `None` where a version before 0.3 recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AdObject>,
@@ -154,10 +154,10 @@ pub struct Connector {
     #[serde(default)]
     pub rotate_trust: bool,
     /// When it was registered.
-    pub created_at: i64,
+    pub created_at: Timestamp,
     /// When a sync of the domain last ended well.
     #[serde(default)]
-    pub last_success_at: Option<i64>,
+    pub last_success_at: Option<Timestamp>,
 }
 
 /// A new account.
@@ -188,7 +188,7 @@ pub struct StorageAccount {
     /// Its keys, the one that encrypts new tickets first.
     pub keys: Vec<KerberosKey>,
     /// When it was created.
-    pub created_at: i64,
+    pub created_at: Timestamp,
 }
 
 /// A Kerberos key without its secret.
@@ -204,10 +204,10 @@ pub struct KerberosKey {
     #[serde(rename = "seals")]
     pub encrypts: bool,
     /// When it was generated.
-    pub created_at: i64,
+    pub created_at: Timestamp,
     /// Where it was replaced: the last second in which a ticket encrypted with it is valid.
     #[serde(default)]
-    pub retires_at: Option<i64>,
+    pub retires_at: Option<Timestamp>,
 }
 
 /// A service principal. Holds no secret.
@@ -219,7 +219,7 @@ pub struct ServicePrincipal {
     /// Its keys, the one that encrypts new tickets first.
     pub keys: Vec<KerberosKey>,
     /// When it was created.
-    pub created_at: i64,
+    pub created_at: Timestamp,
 }
 
 /// A user's role on a share that was higher when a ticket was issued that may still be valid.
@@ -244,8 +244,8 @@ pub struct HostToken {
     /// Its owner.
     pub name: String,
     /// When it was created.
-    pub created_at: i64,
+    pub created_at: Timestamp,
     /// When it was revoked.
     #[serde(default)]
-    pub revoked_at: Option<i64>,
+    pub revoked_at: Option<Timestamp>,
 }

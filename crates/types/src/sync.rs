@@ -76,7 +76,7 @@ pub struct RefusedChange {
 pub struct LeaseHolder {
     /// Its name for itself.
     pub holder: String,
-    /// When its lease ends unless it renews it.
+    /// When its lease ends unless it renews it, Unix seconds.
     pub expires_at: i64,
 }
 

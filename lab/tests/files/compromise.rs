@@ -20,6 +20,8 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 ];
 
 const SHARE: &str = "stolen";
+/// The form of every time in JSON.
+const FORM: &str = "2026-01-31T08:30:00.000Z";
 const API: &str = "https://login.cloud.example/api/v1";
 
 /// Enrols with the code of `$1`, as `$2`, by the API at `$3` with the authority `$4`; prints the session's token.
@@ -114,14 +116,19 @@ fn realm_key(scene: &mut Scene) -> Result<(), Failure> {
     // An ordinary rotation fails no ticket, neither before the new key encrypts nor after.
     let rotated = scene.admin(&["-o", "json", "tenant", "rotate-key", "contoso"]);
     let rotated = rotated.ok()?.json()?;
-    let from = rotated["encrypts_from"].as_u64();
+    let from = rotated["encrypts_from"].as_str().unwrap_or_default();
+    if from.len() != FORM.len() {
+        return Err(Failure::new(format!("not a time: {rotated}")));
+    }
     thief.tgt_is_served()?;
     until("the new key to encrypt", PATIENCE, || {
-        let now = std::time::UNIX_EPOCH
-            .elapsed()
-            .unwrap_or_default()
-            .as_secs();
-        Ok((Some(now) > from).then_some(()))
+        let date = crossrealm_programs::command("date")
+            .args(["--utc", "+%Y-%m-%dT%H:%M:%S.000Z"])
+            .output()
+            .map_err(|error| Failure::new(format!("date: {error}")))?;
+        // Times of one form sort as their texts do.
+        let now = String::from_utf8_lossy(&date.stdout).trim().to_owned();
+        Ok((now.as_str() > from).then_some(()))
     })?;
     thief.tgt_is_served()?;
     let later = Thief::begin(scene, "thief-realm-later")?;

@@ -82,9 +82,9 @@ impl Forest {
         let arrived = &get["tickets_last_arrived"];
         let seen = get["cloud_trust"]["keys"].as_array().into_iter().flatten();
         let newest = seen
-            .filter(|key| key["last_seen_at"].is_number())
+            .filter(|key| key["last_seen_at"].is_string())
             // Two versions can arrive in the same second; the view then names the newer one.
-            .max_by_key(|key| (key["last_seen_at"].as_i64(), key["version"].as_i64()));
+            .max_by_key(|key| (key["last_seen_at"].as_str(), key["version"].as_i64()));
         let Some(newest) = newest else {
             return Err(Failure::new(format!("no ticket arrived: {get}")));
         };

@@ -230,7 +230,7 @@ mod tests {
     use crossrealm_onprem::kerberos_server::{Computer, RevealGroups, User};
     use crossrealm_onprem::lsa::DomainInfo;
     use crossrealm_onprem::trust::KeyMatch;
-    use crossrealm_types::AdObject;
+    use crossrealm_types::{AdObject, Timestamp};
     use serde_json::json;
     use uuid::Uuid;
 
@@ -315,8 +315,8 @@ mod tests {
             id: 56754,
             display_name: "krbtgt_56754".to_owned(),
             key_version: 2,
-            key_updated_at: 1_700_000_000,
-            recorded_at: 1,
+            key_updated_at: Timestamp::from_unix(1_700_000_000),
+            recorded_at: Timestamp::from_unix(1),
             removal_begun_at: None,
             account: Some(ad_object()),
             computer: Some(ad_object()),

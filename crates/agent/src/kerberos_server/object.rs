@@ -8,7 +8,7 @@ use crossrealm_onprem::kerberos_server::{self, Object, ObjectStep, User};
 use crossrealm_onprem::ldap::Ldap;
 use crossrealm_onprem::lsa::DomainInfo;
 use crossrealm_onprem::session::Session;
-use crossrealm_types::{AdObject, KerberosServer};
+use crossrealm_types::{AdObject, KerberosServer, Timestamp};
 
 /// The object as it is, and the connection to change it by.
 pub(crate) struct ObjectSetup {
@@ -85,7 +85,7 @@ impl ObjectSetup {
             id,
             display_name: user.account_name.clone(),
             key_version: user.key_version,
-            key_updated_at: user.key_updated_at.unwrap_or_default(),
+            key_updated_at: updated_at(user),
             account: Some(user.object.clone()),
             computer: self.computer(),
         };
@@ -148,5 +148,9 @@ pub(crate) fn agrees(user: &User, known: &KerberosServer) -> bool {
     user.number == Some(known.id)
         && user.account_name == known.display_name
         && user.key_version == known.key_version
-        && user.key_updated_at.unwrap_or_default() == known.key_updated_at
+        && updated_at(user) == known.key_updated_at
+}
+
+fn updated_at(user: &User) -> Timestamp {
+    Timestamp::from_unix(user.key_updated_at.unwrap_or_default())
 }

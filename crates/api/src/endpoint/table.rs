@@ -70,6 +70,9 @@ endpoints! {
     /// Deletes a tenant that holds no storage account, service principal or trust.
     DeleteTenant MANAGE_TENANTS DELETE "/api/v1/tenants/{tenant}"
         fn delete_tenant(tenant) -> 204 ();
+    /// The state of the tenant and of the service on one page, and what needs a person.
+    ShowTenantStatus READ GET "/api/v1/tenants/{tenant}/status"
+        fn tenant_status(tenant) -> TenantStatus;
     /// Changes what a tenant allows.
     SetTenantPolicy MANAGE_TENANTS PUT "/api/v1/tenants/{tenant}/policy"
         fn set_tenant_policy(tenant; body: TenantPolicy) -> Tenant;
@@ -190,6 +193,9 @@ endpoints! {
     /// Deletes a cloud-only user.
     DeleteUser MANAGE_IDENTITIES DELETE "/api/v1/tenants/{tenant}/users/{user}"
         fn delete_user(tenant, user) -> 204 ();
+    /// The shares on which a role applies to a user, and why.
+    UserShares READ GET "/api/v1/tenants/{tenant}/users/{user}/shares"
+        pages user_shares(tenant, user) -> OpenShare;
     /// One page of the groups of a tenant.
     Groups READ GET "/api/v1/tenants/{tenant}/groups"
         fn groups(tenant; query: PageQuery) -> Page<Identity>;
@@ -262,6 +268,9 @@ endpoints! {
     /// All shares of a storage account, with their grants.
     Shares READ GET "/api/v1/tenants/{tenant}/storage-accounts/{account}/shares"
         list shares(tenant, account) -> Share;
+    /// The shares of all storage accounts of a tenant, with their grants.
+    TenantShares READ GET "/api/v1/tenants/{tenant}/shares"
+        pages tenant_shares(tenant) -> Share;
     /// A share with its grants.
     ShowShare READ GET "/api/v1/tenants/{tenant}/storage-accounts/{account}/shares/{share}"
         fn share(tenant, account, share) -> Share;
@@ -277,6 +286,9 @@ endpoints! {
     /// Revokes the role of a user or group on a share.
     RevokeRole MANAGE_STORAGE DELETE "/api/v1/tenants/{tenant}/storage-accounts/{account}/shares/{share}/grants/{principal}"
         fn revoke(tenant, account, share, principal) -> 204 ();
+    /// The users who may open a share, what they may do, and why; at most 200 in a page.
+    ShareUsers READ GET "/api/v1/tenants/{tenant}/storage-accounts/{account}/shares/{share}/users"
+        pages share_users(tenant, account, share) -> ShareAccess;
     /// What a user may do on a share, and why.
     ShowShareAccess READ GET "/api/v1/tenants/{tenant}/storage-accounts/{account}/shares/{share}/access"
         fn share_access(tenant, account, share; query: ShareAccessQuery) -> ShareAccess;

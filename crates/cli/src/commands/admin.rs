@@ -3,11 +3,11 @@
 use super::init::DEFAULT_DIR;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Column, column, time_column};
+use crate::output::{Column, Done, column, time_column};
 use crate::terminal::say;
 use clap::Subcommand;
 use crossrealm_api::{AdministratorCreate, AdministratorEnrolment, AdministratorQuery};
-use crossrealm_types::AdministratorRole;
+use crossrealm_types::{AdministratorRole, Timestamp};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -97,10 +97,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             show(context, &reset)
         }
         Args::Remove { upn, only } => {
-            let which = AdministratorQuery { tenant: only };
+            let which = AdministratorQuery {
+                tenant: only.clone(),
+            };
             client()?.remove_administrator(&upn, &which).await?;
-            say!("removed administrator `{upn}`; their sessions have ended");
-            Ok(())
+            context.output.done(&Done {
+                action: "removed",
+                object: "administrator",
+                name: &upn,
+                on: only.as_deref(),
+                effect: "their sessions have ended",
+            })
         }
     }
 }
@@ -110,7 +117,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 struct Recovered {
     upn: String,
     enrolment_code: String,
-    code_expires_at: Option<i64>,
+    code_expires_at: Option<Timestamp>,
 }
 
 const RECOVERED: &[Column] = &[

@@ -3,11 +3,11 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::join_file::Member;
-use crate::output::{Column, column, time_column};
-use crate::terminal::say;
+use crate::output::{Column, Done, column, time_column};
 use crate::token_file::TokenFileArgs;
 use clap::Subcommand;
 use crossrealm_api::{ConnectorCreate, ConnectorCreated};
+use crossrealm_types::Timestamp;
 use serde::Serialize;
 use std::path::Path;
 
@@ -55,7 +55,7 @@ const CREATED: &[Column] = &[
 struct Shown<'a> {
     domain: &'a str,
     rotate_trust: bool,
-    created_at: i64,
+    created_at: Timestamp,
     token: Option<&'a str>,
     token_file: Option<&'a Path>,
 }
@@ -95,8 +95,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         ),
         Args::Revoke { domain } => {
             client.delete_connector(tenant, &domain).await?;
-            say!("revoked the connector of `{domain}`; its token is refused from now on");
-            Ok(())
+            context.output.done(&Done {
+                action: "revoked",
+                object: "connector",
+                name: &domain,
+                on: None,
+                effect: "its token is refused from now on",
+            })
         }
     }
 }

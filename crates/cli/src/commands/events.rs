@@ -3,13 +3,12 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::hints;
-use crate::output::{Column, column, millisecond_time_column};
+use crate::output::{Column, column, time_column};
 use crate::terminal::say;
 use crossrealm_api::{Client, ClientError, Event, EventQuery, MAX_PAGE};
 use crossrealm_os::clock;
+use crossrealm_types::Timestamp;
 use std::time::Duration;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// The length of a full page.
 const PAGE: usize = 1000;
@@ -20,8 +19,20 @@ const POLL: Duration = Duration::from_secs(1);
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Events since this time: `15m`, `2h`, `3d` ago, an RFC 3339 time or Unix seconds [default: the newest 1000]
-    #[arg(long, value_name = "T", value_parser = since)]
-    since: Option<i64>,
+    #[arg(long, value_name = "T", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Events before this time, given as for `--since`
+    #[arg(long, value_name = "T", value_parser = moment, conflicts_with = "follow")]
+    until: Option<Timestamp>,
+    /// The event with this id, as a client's log or trace shows it
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Only what was refused, with or without an answer
+    #[arg(long)]
+    refused: bool,
+    /// Only this action, e.g. `share.grant`; with a dot at the end, e.g. `share.`, all that begin so
+    #[arg(long, value_name = "ACTION")]
+    action: Option<String>,
     /// Events of this user or administrator: a UPN, an account name or a SID
     #[arg(long, value_name = "UPN")]
     user: Option<String>,
@@ -34,7 +45,7 @@ pub(crate) struct Args {
 }
 
 const COLUMNS: &[Column] = &[
-    millisecond_time_column("At", "/at_ms"),
+    time_column("At", "/at"),
     column("Outcome", "/outcome"),
     column("Action", "/action"),
     column("ActorKind", "/actor_kind"),
@@ -58,8 +69,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let mut query = EventQuery {
         // With a sequence number to start from the server returns the oldest first, so that no event is missed however many there are.
         after: args.since.map(|_| 0),
-        since_ms: args.since.map(|seconds| seconds.saturating_mul(1000)),
+        since: args.since,
+        until: args.until,
         user: args.user,
+        id: args.id,
+        refused: args.refused,
+        action: args.action,
         limit: Some(MAX_PAGE),
     };
     let events = fetch(&client, tenant, &mut query).await?;
@@ -109,18 +124,19 @@ async fn fetch(
     }
 }
 
-/// A time as given to `--since`, in Unix seconds.
-fn since(text: &str) -> Result<i64, String> {
-    since_at(text, clock::now_s())
+/// A time as given to `--since`.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    moment_at(text, clock::now_s())
+        .map(Timestamp::from_unix)
         .ok_or_else(|| "expected e.g. `15m`, `2h`, `3d`, an RFC 3339 time or Unix seconds".into())
 }
 
-fn since_at(text: &str, now: i64) -> Option<i64> {
+fn moment_at(text: &str, now: i64) -> Option<i64> {
     if let Ok(seconds) = text.parse::<i64>() {
         return (seconds >= 0).then_some(seconds);
     }
-    if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Some(at.unix_timestamp());
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Some(at.unix());
     }
     let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit_s: i64 = match unit {
@@ -136,13 +152,13 @@ fn since_at(text: &str, now: i64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::since_at;
+    use super::moment_at;
     use crate::output::Format;
     use serde_json::json;
 
     #[test]
     fn a_refusal_is_shown_with_its_id_and_hint() {
-        let event = json!({"at_ms": 0, "outcome": "refused", "reason": "clock-skew", "id": "4f0c", "hint": "set the clock"});
+        let event = json!({"at": "1970-01-01T00:00:00.000Z", "outcome": "refused", "reason": "clock-skew", "id": "4f0c", "hint": "set the clock"});
         let table = Format::Table.render_list(&json!([event]), super::COLUMNS);
         assert!(table.trim_end().ends_with("4f0c  set the clock"), "{table}");
     }
@@ -154,12 +170,12 @@ mod tests {
 
     #[test]
     fn times_are_parsed_in_every_format() {
-        assert_eq!(since_at("15m", 10_000), Some(9_100));
-        assert_eq!(since_at("3d", 1_000_000), Some(740_800));
-        assert_eq!(since_at("1700000000", 0), Some(1_700_000_000));
-        assert_eq!(since_at("2023-11-14T22:13:20Z", 0), Some(1_700_000_000));
+        assert_eq!(moment_at("15m", 10_000), Some(9_100));
+        assert_eq!(moment_at("3d", 1_000_000), Some(740_800));
+        assert_eq!(moment_at("1700000000", 0), Some(1_700_000_000));
+        assert_eq!(moment_at("2023-11-14T22:13:20Z", 0), Some(1_700_000_000));
         for bad in ["", "m", "-5m", "5 weeks", "ä", "-1", "99999999999d"] {
-            assert_eq!(since_at(bad, 0), None, "{bad}");
+            assert_eq!(moment_at(bad, 0), None, "{bad}");
         }
     }
 }

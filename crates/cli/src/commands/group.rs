@@ -5,7 +5,10 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, Section, column};
 use clap::Subcommand;
-use crossrealm_api::{Client, GroupDetails, Identity, PageQuery};
+use crossrealm_api::{
+    AttributeOrigin, Client, EffectiveGroup, GroupDetails, Identity, IdentityRef, PageQuery,
+};
+use serde::Serialize;
 
 /// What can be done with groups.
 #[derive(Subcommand, Debug)]
@@ -33,13 +36,35 @@ const DETAILS: &[Column] = &[
 
 const MEMBERS: Section = Section {
     heading: "Members",
-    pointer: "/members/items",
+    pointer: "/members",
     columns: &[
         column("Member", "/name"),
         column("Kind", "/kind"),
         column("Sid", "/sid"),
     ],
 };
+
+/// A group with all its members.
+#[derive(Serialize)]
+struct Shown {
+    group: Identity,
+    origins: Vec<AttributeOrigin>,
+    effective_groups: Vec<EffectiveGroup>,
+    more_groups: u64,
+    members: Vec<IdentityRef>,
+}
+
+impl From<GroupDetails> for Shown {
+    fn from(details: GroupDetails) -> Self {
+        Self {
+            group: details.group,
+            origins: details.origins,
+            effective_groups: details.effective_groups,
+            more_groups: details.more_groups,
+            members: details.members.items,
+        }
+    }
+}
 
 /// Runs `crossrealm group`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -54,7 +79,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             )
         }
         Args::Show { group } => {
-            let group = whole_group(&client, tenant, &group).await?;
+            let group = Shown::from(whole_group(&client, tenant, &group).await?);
             context
                 .output
                 .report(&group, DETAILS, &[ORIGINS, MEMBERS, GROUPS])

@@ -3,10 +3,11 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Column, column, time_column};
+use crate::output::{Column, Done, column, time_column};
 use crate::terminal::say;
 use crate::{prompt, session};
 use crossrealm_api::{EnrolmentBegin, EnrolmentFinish, SecretText, Session, SignIn};
+use crossrealm_types::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -33,7 +34,7 @@ struct Shown<'a> {
     upn: &'a str,
     role: &'a str,
     tenant: Option<Uuid>,
-    expires_at: i64,
+    expires_at: Timestamp,
 }
 
 const RECORD: &[Column] = &[
@@ -107,11 +108,17 @@ pub(crate) async fn end(context: &Context) -> Result<(), Failure> {
         session::delete(context.server()?)?;
     }
     ended?;
-    match given {
-        true => say!("the token was revoked"),
-        false => say!("signed out"),
-    }
-    Ok(())
+    let (object, name) = match given {
+        true => ("token", context.server()?),
+        false => ("session", context.server()?),
+    };
+    context.output.done(&Done {
+        action: "revoked",
+        object,
+        name,
+        on: None,
+        effect: "it is refused from now on",
+    })
 }
 
 fn secret(question: &str) -> Result<SecretText, Failure> {

@@ -4,8 +4,7 @@ use super::storage_account::keys;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keytab;
-use crate::output::{Column, column, shown, time_column};
-use crate::terminal::say;
+use crate::output::{Column, Done, column, shown, time_column};
 use clap::Subcommand;
 use crossrealm_api::{RotateKey, ServicePrincipalCreate};
 use crossrealm_types::KeySlot;
@@ -78,8 +77,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Args::Delete { spn } => {
             client.delete_service_principal(tenant, &spn).await?;
-            say!("deleted service principal `{spn}`");
-            Ok(())
+            context.output.done(&Done {
+                action: "deleted",
+                object: "service principal",
+                name: &spn,
+                on: None,
+                effect: "its keys are gone, and tickets for it are refused from now on",
+            })
         }
         Args::RotateKey { spn, key } => {
             let service = client

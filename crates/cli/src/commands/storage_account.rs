@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::join_file::Member;
 use crate::keytab;
 use crate::output;
-use crate::output::{Column, Format, column, shown, time_column};
+use crate::output::{Column, Done, Format, column, shown, time_column};
 use crate::terminal::{say, write_stdout};
 use crate::token_file::TokenFileArgs;
 use clap::Subcommand;
@@ -156,8 +156,13 @@ const SHOWN: &[Column] = &[
 struct Shown {
     #[serde(flatten)]
     account: StorageAccount,
+    #[serde(serialize_with = "output::with_times")]
     hosts: Vec<Host>,
 }
+
+/// A host, with the times of its report.
+#[derive(Serialize)]
+struct ShownHost(#[serde(serialize_with = "output::with_times")] Host);
 
 const HOSTS: &[Column] = &[
     column("Name", "/name"),
@@ -312,8 +317,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
         Args::Alias(AliasArgs::Remove { name, alias }) => {
             client.remove_alias(tenant, &name, &alias).await?;
-            say!("removed alias `{alias}` of storage account `{name}`");
-            Ok(())
+            context.output.done(&Done {
+                action: "removed",
+                object: "alias",
+                name: &alias,
+                on: Some(&name),
+                effect: "tickets for it are refused from now on",
+            })
         }
         Args::Delete {
             name,
@@ -328,8 +338,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             }
             let how = StorageAccountDelete { with_shares: force };
             client.delete_storage_account(tenant, &name, &how).await?;
-            say!("deleted storage account `{name}`; files on its host were kept");
-            Ok(())
+            context.output.done(&Done {
+                action: "deleted",
+                object: "storage account",
+                name: &name,
+                on: None,
+                effect: "files on its hosts are kept",
+            })
         }
         Args::RotateKey { name, key, force } => {
             let rotate = RotateAccountKey { key, force };
@@ -349,6 +364,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let hosts = client.hosts(tenant, &name).await?;
             let nothing =
                 "no host has reported; `crossrealm files serve --account NAME` starts one";
+            let hosts: Vec<ShownHost> = hosts.into_iter().map(ShownHost).collect();
             context.output.list(&hosts, HOSTS, nothing)
         }
         Args::HostToken { name, host, file } => {
@@ -366,11 +382,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.output.list(&tokens, TOKENS, nothing)
         }
         Args::RevokeHostToken { name, id } => {
-            client
-                .revoke_host_token(tenant, &name, &id.to_string())
-                .await?;
-            say!("revoked; a host of `{name}` that uses this token stops serving");
-            Ok(())
+            let id = id.to_string();
+            client.revoke_host_token(tenant, &name, &id).await?;
+            context.output.done(&Done {
+                action: "revoked",
+                object: "host token",
+                name: &id,
+                on: Some(&name),
+                effect: "a host that uses it stops serving",
+            })
         }
     }
 }

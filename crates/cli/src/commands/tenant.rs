@@ -4,10 +4,11 @@ use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::contexts::Contexts;
 use crate::failure::Failure;
-use crate::output::{Column, column, time_column};
+use crate::output::{Column, Done, column, time_column};
 use crate::terminal::say;
 use clap::Subcommand;
 use crossrealm_api::{Client, Page, PageQuery, RotateRealmKey, TenantCreate, TenantPolicy};
+use serde::Serialize;
 
 /// What can be done with tenants.
 #[derive(Subcommand, Debug)]
@@ -30,13 +31,13 @@ pub(crate) enum Args {
         #[arg(long)]
         allow_low_rids: bool,
     },
-    /// Change the policy of a tenant
+    /// Show the policy of a tenant, or change it
     Policy {
         /// Name, domain or id of the tenant
         name: String,
         /// Whether AD's built-in accounts (RID below 1000, such as Administrator) get tickets if a connector writes them;
         /// `crossrealm sync` leaves them out
-        #[arg(long, value_name = "true|false", required = true)]
+        #[arg(long, value_name = "true|false")]
         allow_low_rids: Option<bool>,
     },
     /// Give the tenant's realm a new key for its ticket-granting tickets; tickets of the earlier keys stay good until they end
@@ -68,6 +69,18 @@ const LIST: &[Column] = &[
     column("Domain", "/domain"),
     column("Realm", "/realm"),
     column("Id", "/id"),
+];
+
+/// The policy of a tenant.
+#[derive(Serialize)]
+struct Policy<'a> {
+    tenant: &'a str,
+    allow_low_rids: bool,
+}
+
+const POLICY: &[Column] = &[
+    column("Tenant", "/tenant"),
+    column("AllowLowRids", "/allow_low_rids"),
 ];
 
 const KEY: &[Column] = &[
@@ -154,9 +167,18 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             name,
             allow_low_rids,
         } => {
-            let policy = TenantPolicy { allow_low_rids };
-            let tenant = client.set_tenant_policy(&name, &policy).await?;
-            context.output.record(&tenant, RECORD)
+            let tenant = match allow_low_rids {
+                None => client.tenant(&name).await?,
+                Some(_) => {
+                    let policy = TenantPolicy { allow_low_rids };
+                    client.set_tenant_policy(&name, &policy).await?
+                }
+            };
+            let shown = Policy {
+                tenant: &tenant.name,
+                allow_low_rids: tenant.allow_low_rids,
+            };
+            context.output.record(&shown, POLICY)
         }
         Args::RotateKey { name, compromised } => {
             let wanted = RotateRealmKey { compromised };
@@ -178,8 +200,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 return question.not_consented();
             }
             client.delete_tenant(&name).await?;
-            say!("deleted tenant `{name}`");
-            Ok(())
+            context.output.done(&Done {
+                action: "deleted",
+                object: "tenant",
+                name: &name,
+                on: None,
+                effect: "",
+            })
         }
     }
 }

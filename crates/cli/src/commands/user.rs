@@ -1,11 +1,12 @@
 //! `crossrealm user`: the users of a tenant, synced from AD or cloud-only.
 
 use super::share::path;
+use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Column, Section, column, shown, time_column};
+use crate::output::{Column, Done, Section, column, shown, time_column};
 use clap::Subcommand;
-use crossrealm_api::{Client, Identity, PageQuery, UserCreate};
+use crossrealm_api::{AccessVia, Client, Identity, PageQuery, UserCreate};
 use serde_json::Value;
 
 /// What can be done with users.
@@ -18,6 +19,13 @@ pub(crate) enum Args {
         /// Display name
         #[arg(long, default_value = "", hide_default_value = true)]
         display_name: String,
+    },
+    /// Delete a cloud-only user; a user of AD is deleted there
+    Delete {
+        /// UPN, account name or SID of the user
+        user: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// List the users
     List,
@@ -101,6 +109,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let user = client.create_user(tenant, &user).await?;
             context.output.record(&user, IDENTITIES)
         }
+        Args::Delete { user, consent } => {
+            let question = consent.question(context.output);
+            if question.is_put() && !question.is_consented(&losses(&client, tenant, &user).await?) {
+                return question.not_consented();
+            }
+            client.delete_user(tenant, &user).await?;
+            context.output.done(&Done {
+                action: "deleted",
+                object: "user",
+                name: &user,
+                on: None,
+                effect: "their grants are gone",
+            })
+        }
         Args::List => {
             let users = all_users(&client, tenant).await?;
             context.output.list(
@@ -114,6 +136,22 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             context.output.report(&user, DETAILS, &[ORIGINS, GROUPS])
         }
     }
+}
+
+/// What is lost with a user.
+async fn losses(client: &Client, tenant: &str, user: &str) -> Result<Vec<String>, Failure> {
+    let found = client.user(tenant, user).await?.user;
+    let shares = client.user_shares(tenant, user).await?;
+    let direct = shares.iter().filter_map(|share| {
+        let mut reasons = share.reasons.iter();
+        let own = reasons.find(|reason| reason.via == AccessVia::Direct)?;
+        Some(format!(
+            "the role `{}` of `{}` on `{}/{}`",
+            own.role, found.upn, share.account, share.share
+        ))
+    });
+    let all = std::iter::once(format!("the user `{}`", found.upn)).chain(direct);
+    Ok(all.collect())
 }
 
 async fn all_users(client: &Client, tenant: &str) -> Result<Vec<Identity>, Failure> {

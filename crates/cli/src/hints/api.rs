@@ -1,5 +1,6 @@
 //! The next step after a refusal of the service, in commands and options of this program.
 
+use super::caller;
 use crossrealm_api::{ClientError, Code, Refusal};
 
 const ROTATION: &str = "a connector may rotate the trust key of its domain if it was created with `--allow-trust-rotation`";
@@ -30,9 +31,7 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
     let account = details.account.as_deref().unwrap_or("ACCOUNT");
     let domain = details.domain.as_deref().unwrap_or("DOMAIN");
     let text = match refusal.code {
-        Code::Unauthenticated => {
-            "sign in with `crossrealm login`, or give a token by `--token-file FILE` or `CROSSREALM_TOKEN`: `crossrealm init` wrote the first administrator's to `admin.token`, `crossrealm connector create` makes a sync agent's, `crossrealm storage-account host-token` an SMB host's"
-        }
+        Code::Unauthenticated => return Some(caller::current().new_token().to_owned()),
         Code::Forbidden if details.needs_trust_rotation => ROTATION,
         Code::Forbidden => {
             "ask an administrator with that role to do it, or to give you a token with it"

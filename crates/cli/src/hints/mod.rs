@@ -2,9 +2,11 @@
 //! are typed, and say what to do where that needs no command.
 
 pub(crate) mod api;
+pub(crate) mod caller;
 mod onprem;
 pub(crate) mod reason;
 pub(crate) mod server;
+pub(crate) mod status;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +33,7 @@ pub(crate) fn of_error(error: &AgentError) -> Option<String> {
         AgentError::Step { source, .. } => return of_error(source),
         AgentError::MissingRight { right, .. } => {
             return Some(format!(
-                "the account needs the right {right}; `docs/guide/trust.md` shows how to delegate it"
+                "the account needs the right {right}; the page *Set up the trust* of the guide shows how to delegate it"
             ));
         }
         AgentError::TooManyDeletions { losses, .. } => {
@@ -89,7 +91,7 @@ pub(crate) fn of_finding(finding: &Finding) -> Option<String> {
         Finding::Shadowed { .. } => "take the name away where the tenant is meant: `setspn -D`",
         Finding::YoungKey { .. } => "`--force` rotates it now",
         Finding::MissingRight(_) => {
-            "use a member of Domain Admins or Enterprise Admins of the forest's root domain, or delegate the right as `docs/guide/trust.md` shows"
+            "use a member of Domain Admins or Enterprise Admins of the forest's root domain, or delegate the right as the page *Set up the trust* of the guide shows"
         }
     };
     Some(text.to_owned())

@@ -1,8 +1,10 @@
 //! Every command and option that this program's texts name exists: what a hint says can be typed.
 
+use super::caller::Caller;
 use crate::cli::Cli;
 use clap::error::ErrorKind;
 use clap::{Command, CommandFactory, Parser};
+use crossrealm_api::{Attention, AttentionCode, Code, ErrorDetails, Refusal, Severity};
 use std::path::{Path, PathBuf};
 
 /// The files whose string literals name commands: this crate's and the checks of the diagnosis.
@@ -91,6 +93,178 @@ fn options(text: &str) -> impl Iterator<Item = &str> {
         rest.split(|c: char| c != '-' && !c.is_ascii_lowercase())
             .next()
     })
+}
+
+/// The sources of the product, whose string literals a user may read.
+fn product() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|e| e.unwrap().path().join("src"))
+        .collect();
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    let is_test = |path: &PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        name.ends_with("tests") || path.components().any(|part| part.as_os_str() == "tests")
+    };
+    // They write the documents.
+    let writes_documents = |path: &PathBuf| {
+        let name = path.file_name().unwrap();
+        name == "reference.rs" || name == "openapi.rs"
+    };
+    files.retain(|path| {
+        path.extension().is_some_and(|e| e == "rs") && !is_test(path) && !writes_documents(path)
+    });
+    files
+}
+
+/// F15: no text names a file of the documentation, which is not installed: a page is named by its title.
+#[test]
+fn f15_no_text_names_a_file_of_the_documentation() {
+    let files = product();
+    assert!(files.len() > 250, "{}", files.len());
+    let mut wrong = Vec::new();
+    // The field `page` of the diagnosis is a place in the repository, and its own tests look for it there.
+    let is_of_the_diagnosis =
+        |file: &Path| file.components().any(|part| part.as_os_str() == "doctor");
+    for file in files.iter().filter(|file| !is_of_the_diagnosis(file)) {
+        let source = std::fs::read_to_string(file).unwrap();
+        let named = literals(&source)
+            .into_iter()
+            .filter(|text| text.contains("docs/"));
+        wrong.extend(named.map(|text| format!("{}: {text}", file.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// F15: the pages that texts name by their title are those of the documentation.
+#[test]
+fn f15_pages_that_texts_name_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide");
+    let first = |path: PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines()
+            .next()
+            .unwrap()
+            .trim_start_matches("# ")
+            .to_owned()
+    };
+    let pages = std::fs::read_dir(root).unwrap();
+    let titles: Vec<String> = pages.map(|page| first(page.unwrap().path())).collect();
+    let mut count = 0;
+    for file in product() {
+        let source = std::fs::read_to_string(&file).unwrap();
+        for text in literals(&source) {
+            for named in text.split("the page *").skip(1) {
+                let title = named.split('*').next().unwrap();
+                assert!(
+                    titles.iter().any(|known| known == title),
+                    "{}: no page `{title}`",
+                    file.display()
+                );
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 7, "{count}");
+}
+
+/// Every hint of every typed refusal, finding, attention and reason, with the objects that it names.
+fn all_hints() -> Vec<String> {
+    let details = ErrorDetails {
+        account: Some("acct1".into()),
+        domain: Some("corp.contoso.com".into()),
+        name: Some("files.contoso.com".into()),
+        kvno: Some(3),
+        deletions: Some(51),
+        ..ErrorDetails::default()
+    };
+    let refusals = Code::ALL.iter().flat_map(|code| {
+        [
+            details.clone(),
+            ErrorDetails {
+                needs_trust_rotation: true,
+                ..details.clone()
+            },
+        ]
+        .map(|details| Refusal {
+            status: code.status(),
+            code: *code,
+            message: String::new(),
+            details,
+            request_id: None,
+        })
+    });
+    let refusals = refusals.filter_map(|refusal| super::api::of_refusal(&refusal));
+    let attention = AttentionCode::ALL.iter().filter_map(|code| {
+        super::status::of_attention(&Attention {
+            severity: Severity::Failure,
+            code: *code,
+            object: "corp.contoso.com".into(),
+            message: String::new(),
+        })
+    });
+    let reasons = include_str!("../../../../docs/reference/refusal-reasons.md");
+    let reasons = reasons.lines().filter_map(|line| line.strip_prefix("## "));
+    let reasons = reasons
+        .filter_map(super::reason::of_reason)
+        .map(str::to_owned);
+    let checks = crossrealm_doctor::checks::CHECKS
+        .iter()
+        .map(|check| check.next.to_owned());
+    let callers = Caller::ALL
+        .iter()
+        .map(|caller| caller.new_token().to_owned());
+    refusals
+        .chain(attention)
+        .chain(reasons)
+        .chain(checks)
+        .chain(callers)
+        .collect()
+}
+
+/// F15: every command that a hint names for the caller to type is accepted as it stands, but for what the caller typed before.
+#[test]
+fn f15_every_hint_can_be_typed() {
+    let root = Cli::command();
+    let (mut count, mut wrong) = (0, Vec::new());
+    for hint in all_hints() {
+        for words in commands(&hint) {
+            count += 1;
+            wrong.extend(
+                is_accepted(&words)
+                    .err()
+                    .map(|error| format!("{hint}: {error}")),
+            );
+        }
+        let unknown = options(&hint).filter(|name| !has_option(&root, name));
+        wrong.extend(unknown.map(|name| format!("{hint}: no option `--{name}`")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 60, "{count}");
+}
+
+/// F15: the hint after an invalid token says where this caller gets another one: a machine does not sign in.
+#[test]
+fn f15_no_machine_is_sent_to_the_sign_in() {
+    let of = |caller: Caller| caller.new_token();
+    assert!(of(Caller::Administrator).contains("crossrealm login"));
+    for (machine, from) in [
+        (Caller::SyncAgent, "crossrealm connector create"),
+        (Caller::SmbHost, "crossrealm storage-account host-token"),
+    ] {
+        assert!(!of(machine).contains("login"), "{}", of(machine));
+        assert!(of(machine).contains(from), "{}", of(machine));
+    }
 }
 
 /// F15.

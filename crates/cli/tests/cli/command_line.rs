@@ -56,14 +56,17 @@ fn the_worker_process_is_a_hidden_command() {
 /// F15: what the environment gives is not shown as required.
 #[test]
 fn f15_the_usage_of_an_error_is_that_of_the_help() {
-    let wrong = crossrealm_with_environment(&["share", "list"]);
-    let help = crossrealm_with_environment(&["share", "list", "--help"]);
+    let wrong = crossrealm_with_environment(&["share", "show"]);
+    let help = crossrealm_with_environment(&["share", "show", "--help"]);
     let help = String::from_utf8(help.stdout).unwrap();
     let usage = help
         .lines()
         .find(|line| line.starts_with("Usage: "))
         .unwrap();
-    assert_eq!(usage, "Usage: crossrealm share list [OPTIONS] <ACCOUNT>");
+    assert_eq!(
+        usage,
+        "Usage: crossrealm share show [OPTIONS] <ACCOUNT/SHARE>"
+    );
     assert!(stderr(&wrong).contains(usage), "{}", stderr(&wrong));
     assert_eq!(wrong.status.code(), Some(2));
 }
@@ -231,7 +234,7 @@ fn init_creates_an_installation_and_a_second_init_changes_nothing() {
         }
         let output = crossrealm(&wrong);
         assert_eq!(output.status.code(), Some(1));
-        let message = format!("error: invalid {what} `{value}`: ");
+        let message = format!("invalid {what} `{value}`: ");
         assert!(stderr(&output).contains(&message), "{}", stderr(&output));
         assert!(!dir.exists(), "{option} {value}");
     }

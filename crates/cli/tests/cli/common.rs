@@ -114,11 +114,15 @@ impl Cloud {
 
     /// A client of the service's API, as its administrator.
     pub(crate) fn client(&self) -> Client {
-        let dir = self.folder.path().join("xr");
-        let token = fs::read_to_string(dir.join("admin.token")).unwrap();
-        let ca = fs::read(dir.join("tls/ca.pem")).unwrap();
+        let token = fs::read_to_string(self.path("admin.token")).unwrap();
+        self.client_of(SecretText::new(token.trim()))
+    }
+
+    /// A client of the service's API with this token.
+    pub(crate) fn client_of(&self, token: SecretText) -> Client {
+        let ca = fs::read(self.path("tls/ca.pem")).unwrap();
         let url = format!("https://127.0.0.1:{}", self.port);
-        Client::new(&url, Some(SecretText::new(token.trim())), Some(&ca)).unwrap()
+        Client::new(&url, Some(token), Some(&ca)).unwrap()
     }
 
     /// Writes what a sync agent of the domain `corp.contoso.com` would, so that the tenant records the domain.

@@ -4,13 +4,18 @@
     reason = "the output of tests goes to who runs them"
 )]
 
+mod backup;
 mod client_config;
 mod cloud_commands;
 mod command_line;
 mod common;
 mod consent;
 mod contexts;
+mod json_output;
+mod overview;
 mod postgres;
+#[path = "../../../directory/tests/directory/scratch_postgres.rs"]
+mod scratch_postgres;
 mod sign_in;
 mod smb_host;
 mod store_faults;

@@ -1,11 +1,8 @@
 //! The binary on PostgreSQL, as an operator sets it up: a password in a file, a connection that verifies the server, the
 //! errors of a wrong set-up; and a second node that goes on when the first one is killed.
 
-#[path = "../../../directory/tests/directory/scratch_postgres.rs"]
-mod scratch_postgres;
-
 use super::common::{free_port, reachable, until};
-use scratch_postgres::Server;
+use crate::scratch_postgres::Server;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

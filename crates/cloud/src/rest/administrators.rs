@@ -14,6 +14,7 @@ use crossrealm_directory::{
     self as directory, AdministratorInfo, ClaimedIdentity, DirectoryError, TokenInfo, TokenRole,
 };
 use crossrealm_kdc::TenantId;
+use crossrealm_types::Timestamp;
 use zeroize::Zeroizing;
 
 /// [`endpoint::CreateAdministrator`]
@@ -192,7 +193,7 @@ fn begun((token, info): directory::Session) -> Result<Session, ApiError> {
         role,
         upn: info.name,
         tenant: info.tenant.map(convert::uuid),
-        expires_at: info.expires_at.unwrap_or(info.created_at),
+        expires_at: Timestamp::from_unix(info.expires_at.unwrap_or(info.created_at)),
     })
 }
 
@@ -209,9 +210,9 @@ fn view(info: AdministratorInfo) -> Administrator {
         upn: info.upn,
         tenant: info.tenant.map(convert::uuid),
         tenant_name: info.tenant_name,
-        created_at: info.created_at,
-        enrolled_at: info.enrolled_at,
-        code_expires_at: info.code_expires_at,
-        signed_in_at: info.signed_in_at,
+        created_at: Timestamp::from_unix(info.created_at),
+        enrolled_at: info.enrolled_at.map(Timestamp::from_unix),
+        code_expires_at: info.code_expires_at.map(Timestamp::from_unix),
+        signed_in_at: info.signed_in_at.map(Timestamp::from_unix),
     }
 }

@@ -7,7 +7,7 @@ use super::route::Input;
 use crate::app::App;
 use crossrealm_api::endpoint;
 use crossrealm_api::{ConnectorCreated, Page, SecretText};
-use crossrealm_types::Connector;
+use crossrealm_types::{Connector, Timestamp};
 
 /// [`endpoint::Connectors`]
 pub(crate) async fn connectors(
@@ -37,7 +37,7 @@ pub(crate) async fn create_connector(
         connector: Connector {
             domain: wanted.domain.to_ascii_lowercase(),
             rotate_trust: wanted.rotate_trust,
-            created_at: info.created_at,
+            created_at: Timestamp::from_unix(info.created_at),
             last_success_at: None,
         },
         token: SecretText::new(token.as_str()),

@@ -7,6 +7,7 @@ use crossrealm_directory::Uuid;
 use crossrealm_kdc::TenantId;
 use crossrealm_krb::keytab::{Keytab, KeytabEntry};
 use crossrealm_krb::principal::Principal;
+use crossrealm_types::Timestamp;
 
 /// A GUID from its text.
 pub(crate) fn guid(text: &str) -> Result<Uuid, ApiError> {
@@ -60,7 +61,7 @@ pub(crate) fn tenant(tenant: directory::TenantInfo, kdc_proxy_url: String) -> ap
         top_level_names: tenant.top_level_names,
         kdc_proxy_url,
         allow_low_rids: tenant.policy.allow_low_rids,
-        created_at: tenant.created_at,
+        created_at: Timestamp::from_unix(tenant.created_at),
     }
 }
 
@@ -105,7 +106,7 @@ pub(crate) fn origins(identity: &directory::IdentityInfo) -> Vec<api::AttributeO
             all.push(api::AttributeOrigin {
                 attribute,
                 source: identity.domain_dns_name.clone(),
-                changed_at: origin.changed_at,
+                changed_at: Timestamp::from_unix(origin.changed_at),
                 changed_by: origin.changed_by.clone(),
                 run_id: origin.run_id,
             });

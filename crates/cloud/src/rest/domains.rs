@@ -11,7 +11,7 @@ use crossrealm_api::{
     IdentityChange, MemberElsewhere, Page, SyncLease, SyncState,
 };
 use crossrealm_directory::{self as directory, NewDomain, NewEvent, Uuid};
-use crossrealm_types::{ApplyIdentitiesResult, EventOutcome, Sid};
+use crossrealm_types::{ApplyIdentitiesResult, EventOutcome, Sid, Timestamp};
 use std::collections::HashMap;
 
 /// [`endpoint::DomainIdentities`]
@@ -142,7 +142,7 @@ pub(crate) async fn allow_deletions(
         .await?;
     Ok(DeletionPermit {
         deletions: permit.deletions,
-        expires_at: permit.expires_at,
+        expires_at: Timestamp::from_unix(permit.expires_at),
     })
 }
 

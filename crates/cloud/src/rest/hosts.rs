@@ -13,9 +13,8 @@ use crossrealm_api::{
 };
 use crossrealm_directory as directory;
 use crossrealm_types::{
-    HostToken, IdentityKind, IdentityState, MAX_REPORTED_QUOTAS, MAX_REPORTED_SESSIONS,
+    HostToken, IdentityKind, IdentityState, MAX_REPORTED_QUOTAS, MAX_REPORTED_SESSIONS, Timestamp,
 };
-
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -134,7 +133,7 @@ pub(crate) async fn hosts(
         let report = stored.report?;
         Some(Host {
             name: stored.host,
-            reported_at: stored.reported_at,
+            reported_at: Timestamp::from_unix(stored.reported_at),
             silent,
             up_to_date: report.state_version.as_ref().map(|own| *own == newest),
             report,

@@ -39,7 +39,7 @@ pub(crate) async fn record_kerberos_server(
         number: seen.id,
         display_name: seen.display_name,
         key_version: seen.key_version,
-        key_updated_at: seen.key_updated_at,
+        key_updated_at: seen.key_updated_at.unix(),
         account: seen.account,
         computer: seen.computer,
     };

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use crossrealm_api::endpoint;
 use crossrealm_api::{CaCertificate, Event, Health, Page, TokenKind, WhoAmI};
 use crossrealm_directory::{EventFilter, StoreFault, TokenRole};
+use crossrealm_types::Timestamp;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -81,12 +82,8 @@ pub(crate) async fn installation_events(
     Input { query, .. }: Input<endpoint::InstallationEvents>,
 ) -> Result<Page<Event>, ApiError> {
     let filter = EventFilter {
-        tenant: None,
         installation: true,
-        since_ms: query.since_ms,
-        user: query.user,
-        after: query.after,
-        limit: query.limit.unwrap_or(100),
+        ..tenants::event_filter(query)
     };
     let events = app.directory.events(&filter).await?;
     Ok(convert::complete(events, tenants::event))
@@ -104,6 +101,7 @@ pub(crate) async fn whoami(
         name: token.name,
         role: None,
         tenant: token.tenant.map(convert::uuid),
+        expires_at: token.expires_at.map(Timestamp::from_unix),
         domain: None,
         rotate_trust: false,
         account: None,

@@ -6,8 +6,9 @@ use super::error::ApiError;
 use super::route::Input;
 use crate::app::App;
 use crossrealm_api::endpoint;
-use crossrealm_api::{AccessReason, AccessVia, Grant, Page, Share, ShareAccess};
+use crossrealm_api::{AccessReason, AccessVia, Grant, OpenShare, Page, Share, ShareAccess};
 use crossrealm_directory::{self as directory, SharePath, Via};
+use crossrealm_types::Timestamp;
 
 /// [`endpoint::Shares`]
 pub(crate) async fn shares(
@@ -136,11 +137,15 @@ pub(crate) async fn share_access(
         .directory
         .share_access(at.id(), path(&account, &share), &of.user)
         .await?;
-    Ok(ShareAccess {
+    Ok(self::access(access))
+}
+
+fn access(access: directory::ShareAccess) -> ShareAccess {
+    ShareAccess {
         effective: access.role,
         user: convert::identity(access.user),
         reasons: access.reasons.into_iter().map(reason).collect(),
-    })
+    }
 }
 
 fn reason(reason: directory::AccessReason) -> AccessReason {
@@ -156,6 +161,55 @@ fn reason(reason: directory::AccessReason) -> AccessReason {
     }
 }
 
+/// [`endpoint::TenantShares`]
+pub(crate) async fn tenant_shares(
+    app: App,
+    at: InTenant<endpoint::TenantShares>,
+    Input { query, .. }: Input<endpoint::TenantShares>,
+) -> Result<Page<Share>, ApiError> {
+    let page = convert::page(query);
+    let shares = app.directory.tenant_shares(at.id(), &page).await?;
+    Ok(convert::paged(shares, view))
+}
+
+/// [`endpoint::ShareUsers`]
+pub(crate) async fn share_users(
+    app: App,
+    at: InTenant<endpoint::ShareUsers>,
+    Input {
+        path: [_, account, share],
+        query,
+        ..
+    }: Input<endpoint::ShareUsers>,
+) -> Result<Page<ShareAccess>, ApiError> {
+    let page = convert::page(query);
+    let users = app
+        .directory
+        .share_users(at.id(), path(&account, &share), &page)
+        .await?;
+    Ok(convert::paged(users, access))
+}
+
+/// [`endpoint::UserShares`]
+pub(crate) async fn user_shares(
+    app: App,
+    at: InTenant<endpoint::UserShares>,
+    Input {
+        path: [_, user],
+        query,
+        ..
+    }: Input<endpoint::UserShares>,
+) -> Result<Page<OpenShare>, ApiError> {
+    let page = convert::page(query);
+    let shares = app.directory.user_shares(at.id(), &user, &page).await?;
+    Ok(convert::paged(shares, |open| OpenShare {
+        account: open.account,
+        share: open.share,
+        effective: open.role,
+        reasons: open.reasons.into_iter().map(reason).collect(),
+    }))
+}
+
 fn path<'a>(account: &'a str, share: &'a str) -> SharePath<'a> {
     SharePath { account, share }
 }
@@ -166,6 +220,6 @@ fn view(share: directory::Share) -> Share {
         name: share.name,
         quota_gib: share.quota_gib,
         grants: share.grants.into_iter().map(convert::grant).collect(),
-        created_at: share.created_at,
+        created_at: Timestamp::from_unix(share.created_at),
     }
 }

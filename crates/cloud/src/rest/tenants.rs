@@ -6,10 +6,10 @@ use super::error::ApiError;
 use super::route::Input;
 use crate::app::{App, AppState};
 use crossrealm_api::endpoint;
-use crossrealm_api::{Code, Event, Page, RealmKey, Tenant};
+use crossrealm_api::{Code, Event, EventQuery, Page, RealmKey, Tenant};
 use crossrealm_directory::{self as directory, NewTenant, TenantInfo};
 use crossrealm_kdc::{Policy, Reason, TenantId};
-use crossrealm_types::IdentityKind;
+use crossrealm_types::{IdentityKind, Timestamp};
 
 /// [`endpoint::CreateTenant`]
 pub(crate) async fn create_tenant(
@@ -84,8 +84,8 @@ pub(crate) async fn rotate_realm_key(
     Ok(RealmKey {
         realm: at.tenant.realm,
         kvno: made.kvno,
-        encrypts_from: made.encrypts_from,
-        previous_until: made.previous_until,
+        encrypts_from: Timestamp::from_unix(made.encrypts_from),
+        previous_until: made.previous_until.map(Timestamp::from_unix),
     })
 }
 
@@ -133,20 +133,33 @@ pub(crate) async fn events(
     at: InTenant<endpoint::Events>,
     Input { query, .. }: Input<endpoint::Events>,
 ) -> Result<Page<Event>, ApiError> {
-    let user = match query.user {
+    let user = match query.user.clone() {
         Some(user) => Some(upn_of(&app, at.id(), user).await?),
         None => None,
     };
     let filter = directory::EventFilter {
         tenant: Some(at.id()),
-        installation: false,
-        since_ms: query.since_ms,
         user,
-        after: query.after,
-        limit: query.limit.unwrap_or(100),
+        ..event_filter(query)
     };
     let events = app.directory.events(&filter).await?;
     Ok(convert::complete(events, event))
+}
+
+/// The events that a query asks for, but for the tenant.
+pub(crate) fn event_filter(query: EventQuery) -> directory::EventFilter {
+    directory::EventFilter {
+        tenant: None,
+        installation: false,
+        since_ms: query.since.map(Timestamp::unix_ms),
+        until_ms: query.until.map(Timestamp::unix_ms),
+        user: query.user,
+        id: query.id,
+        refused: query.refused,
+        action: query.action,
+        after: query.after,
+        limit: query.limit.unwrap_or(100),
+    }
 }
 
 /// The name by which the events of a user are recorded: the UPN where the directory knows the user, else the given name.
@@ -171,7 +184,7 @@ pub(crate) fn event(recorded: directory::Event) -> Event {
         hint: reason.map(|r| r.hint().to_owned()),
         sequence: recorded.sequence,
         id: event.id,
-        at_ms: event.at_ms,
+        at: Timestamp::from_unix_ms(event.at_ms),
         kind: event.category,
         outcome: event.outcome,
         action: event.action,

@@ -230,7 +230,7 @@ fn verify(
 }
 
 /// When a certificate expires, Unix seconds, by any issuer: verification checks the time before the issuer.
-fn end(leaf: &CertificateDer<'_>, host: &ServerName<'_>) -> Option<i64> {
+pub(crate) fn end(leaf: &CertificateDer<'_>, host: &ServerName<'_>) -> Option<i64> {
     let far = i64::try_from(FAR_S).ok()?;
     match verify(leaf, leaf, host, far) {
         Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {

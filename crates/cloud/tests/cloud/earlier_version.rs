@@ -8,6 +8,7 @@ use crossrealm_krb::messages::{TgsRep, decode};
 use crossrealm_testkit::authenticator::Authenticator;
 use crossrealm_testkit::trusted_tenant;
 use crossrealm_testkit::two_realms::TwoRealms;
+use crossrealm_types::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::Permissions;
@@ -56,16 +57,23 @@ fn comparable(value: Value) -> Value {
             let kept = fields
                 .into_iter()
                 .filter(|(name, _)| !NOT_COMPARED.contains(&name.as_str()));
-            Value::Object(
-                kept.map(|(name, value)| (name, comparable(value)))
-                    .collect(),
-            )
+            Value::Object(kept.map(comparable_field).collect())
         }
         Value::Array(items) => {
             let kept = items.into_iter().filter(|item| !retires(item));
             Value::Array(kept.map(comparable).collect())
         }
         other => other,
+    }
+}
+
+/// F18: times that version 0.1.0 wrote as numbers, in seconds or in milliseconds, are those of now.
+fn comparable_field((name, value): (String, Value)) -> (String, Value) {
+    let text = |at: Timestamp| Value::String(at.to_string());
+    match value.as_i64() {
+        Some(ms) if name == "at_ms" => ("at".to_owned(), text(Timestamp::from_unix_ms(ms))),
+        Some(at) if name.ends_with("_at") => (name, text(Timestamp::from_unix(at))),
+        _ => (name, comparable(value)),
     }
 }
 

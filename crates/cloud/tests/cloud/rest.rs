@@ -11,7 +11,7 @@ use crossrealm_krb::keytab::Keytab;
 use crossrealm_testkit::trusted_tenant::sync_run;
 use crossrealm_types::{
     AdministratorRole, IdentityKind, IdentityState, KeySlot, PrepareTrust, ShareRole,
-    StorageAccountCreate, SyncedIdentity, TrustKeyState, TrustState,
+    StorageAccountCreate, SyncedIdentity, Timestamp, TrustKeyState, TrustState,
 };
 use std::time::{Duration, Instant};
 
@@ -698,7 +698,7 @@ async fn the_kerberos_server_object_is_recorded_shown_and_deleted() {
         id: 56754,
         display_name: "krbtgt_56754".into(),
         key_version: 2,
-        key_updated_at: 1_700_000_000,
+        key_updated_at: Timestamp::from_unix(1_700_000_000),
         account: None,
         computer: None,
     };

@@ -208,7 +208,7 @@ and other refusals. Beyond a rate per credential, refusals and tickets are count
 | field | content |
 |---|---|
 | `id` | the id in the client's error, for a refused ticket |
-| `at_ms` | when, in Unix milliseconds |
+| `at` | when, RFC 3339 in UTC |
 | `outcome` | `done`, `refused`, or `dropped`: not answered, since the request was not Kerberos |
 | `action` | one of the actions below |
 | `reason` | why it was refused: for tickets a [refusal reason](refusal-reasons.md) |

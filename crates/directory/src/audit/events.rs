@@ -94,8 +94,16 @@ pub struct EventFilter {
     pub installation: bool,
     /// Not older than this, Unix milliseconds.
     pub since_ms: Option<i64>,
+    /// Older than this, Unix milliseconds.
+    pub until_ms: Option<i64>,
     /// Concerning this user, compared case-insensitively.
     pub user: Option<String>,
+    /// With this id.
+    pub id: Option<String>,
+    /// Of what was refused, with an answer or without one.
+    pub refused: bool,
+    /// Of this action; with a dot at the end, of all that begin so.
+    pub action: Option<String>,
     /// Recorded after this `sequence`; to follow the events.
     pub after: Option<i64>,
     /// The most events wanted, 1 to 1000. Without `after` the newest are given; always in the order of recording.
@@ -197,16 +205,24 @@ impl Directory {
         let mut text = "SELECT sequence, id, at_ms, tenant_id, category, outcome, action, reason, actor_kind, actor, user_name,
             target, address, detail FROM events WHERE at_ms >= $1 AND sequence > $2"
             .to_owned();
+        let (first_action, last_action) = filter.action.as_deref().map(action_range).unzip();
         // Only the conditions in use are in the statement, so that the database can use its indexes.
         let mut next = 4;
-        for (column, wanted) in [
-            ("tenant_id", filter.tenant.is_some()),
-            ("user_key", filter.user.is_some()),
+        for (condition, wanted) in [
+            ("tenant_id =", filter.tenant.is_some()),
+            ("user_key =", filter.user.is_some()),
+            ("at_ms <", filter.until_ms.is_some()),
+            ("id =", filter.id.is_some()),
+            ("action >=", first_action.is_some()),
+            ("action <=", last_action.is_some()),
         ] {
             if wanted {
-                text.push_str(&format!(" AND {column} = ${next}"));
+                text.push_str(&format!(" AND {condition} ${next}"));
                 next += 1;
             }
+        }
+        if filter.refused {
+            text.push_str(" AND outcome <> 'done'");
         }
         if filter.installation {
             text.push_str(" AND tenant_id IS NULL");
@@ -226,6 +242,13 @@ impl Directory {
         if let Some(user) = &filter.user {
             statement = statement.bind(visible(user).to_lowercase());
         }
+        if let Some(until) = filter.until_ms {
+            statement = statement.bind(until);
+        }
+        let id = filter.id.as_deref().map(visible);
+        for text in [id, first_action, last_action].into_iter().flatten() {
+            statement = statement.bind(text);
+        }
         let rows = statement.fetch_all(self.readers()).await?;
         let mut events = rows.iter().map(event).collect::<Result<Vec<_>>>()?;
         if filter.after.is_none() {
@@ -233,6 +256,16 @@ impl Directory {
         }
         Ok(events)
     }
+}
+
+/// The first and the last action that a filter names. Actions are letters, hyphens and dots.
+fn action_range(wanted: &str) -> (String, String) {
+    let first = visible(wanted);
+    let last = match first.strip_suffix('.') {
+        Some(_) => format!("{first}~"),
+        None => first.clone(),
+    };
+    (first, last)
 }
 
 /// Records a change, in the transaction that makes it.

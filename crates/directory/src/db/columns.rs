@@ -2,7 +2,7 @@
 
 use crate::error::{DirectoryError, Result};
 use crossrealm_kdc::TenantId;
-use crossrealm_types::Sid;
+use crossrealm_types::{Sid, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Decode, Row, Type};
 use std::str::FromStr;
@@ -19,6 +19,16 @@ where
 /// A column that holds a number which fits `u32`: a version, a RID, a length in seconds.
 pub(crate) fn col_u32(row: &AnyRow, name: &str) -> Result<u32> {
     u32::try_from(col::<i64>(row, name)?).map_err(|_| DirectoryError::damaged(name, "out of range"))
+}
+
+/// A column that holds a time in Unix seconds.
+pub(crate) fn col_time(row: &AnyRow, name: &str) -> Result<Timestamp> {
+    col(row, name).map(Timestamp::from_unix)
+}
+
+/// A column that holds a time in Unix seconds, or nothing.
+pub(crate) fn col_time_of(row: &AnyRow, name: &str) -> Result<Option<Timestamp>> {
+    Ok(col::<Option<i64>>(row, name)?.map(Timestamp::from_unix))
 }
 
 /// A column that holds a UUID.

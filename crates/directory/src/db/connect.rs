@@ -166,7 +166,7 @@ fn foreign_log(url: &str, path: &Path, verdict: &str) -> DirectoryError {
             "with its write-ahead log `{path}-wal` it is not sound ({verdict}); nothing was changed"
         ),
         Some(
-            "if a backup was copied there: copy it there again and remove the files `-wal` and `-shm` beside it, which belong to the database before (docs/guide/operations.md); otherwise restore a backup",
+            "if a backup was copied there: copy it there again and remove the files `-wal` and `-shm` beside it, which belong to the database before; otherwise restore a backup, as the page *Back up and restore* of the guide shows",
         ),
     )
 }

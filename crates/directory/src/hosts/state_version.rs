@@ -12,7 +12,9 @@ use crate::storage::model::Grant;
 use crate::tenant_info::TenantInfo;
 use crate::tenants::domains::DomainInfo;
 use crossrealm_kdc::Policy;
-use crossrealm_types::{IdentityKind, KerberosKey, ReducedRole, ShareRole, StorageAccount};
+use crossrealm_types::{
+    IdentityKind, KerberosKey, ReducedRole, ShareRole, StorageAccount, Timestamp,
+};
 use sha2::{Digest, Sha256};
 
 /// The version of a state, regardless of its `version` field: 32 hexadecimal digits.
@@ -129,7 +131,7 @@ impl Encoder {
         self.text(host);
         self.texts(aliases);
         self.optional(*default_role, Self::role);
-        self.number(*created_at);
+        self.time(*created_at);
         self.list(keys, |encoder, key| {
             let KerberosKey {
                 slot,
@@ -141,8 +143,8 @@ impl Encoder {
             encoder.text(slot.as_str());
             encoder.number(*kvno);
             encoder.number(i64::from(*encrypts));
-            encoder.number(*created_at);
-            encoder.optional(*retires_at, Self::number);
+            encoder.time(*created_at);
+            encoder.optional(*retires_at, Self::time);
         });
     }
 
@@ -220,6 +222,11 @@ impl Encoder {
         self.number(*created_at);
     }
 
+    /// In seconds, as the versions of before encoded it.
+    fn time(&mut self, at: Timestamp) {
+        self.number(at.unix());
+    }
+
     fn role(&mut self, role: ShareRole) {
         self.text(role.as_str());
     }
@@ -258,12 +265,12 @@ mod tests {
                 host: "acct1.file.contoso.cloud.example".into(),
                 aliases: vec!["files.contoso.com".into()],
                 default_role: Some(ShareRole::Reader),
-                created_at: 2_000,
+                created_at: Timestamp::from_unix(2_000),
                 keys: vec![KerberosKey {
                     slot: KeySlot::Kerb1,
                     kvno: 1,
                     encrypts: true,
-                    created_at: 2_000,
+                    created_at: Timestamp::from_unix(2_000),
                     retires_at: None,
                 }],
             },
@@ -332,7 +339,7 @@ mod tests {
             |s| s.tenant.policy.allow_low_rids = true,
             |s| s.account.aliases.clear(),
             |s| s.account.default_role = None,
-            |s| s.account.keys[0].retires_at = Some(0),
+            |s| s.account.keys[0].retires_at = Some(Timestamp::from_unix(0)),
             |s| s.domains[0].flat_name.push('X'),
             |s| s.id_ranges.values_mut().for_each(|number| *number += 1),
             |s| s.keytab.principals.push(String::new()),

@@ -3,14 +3,14 @@
 use crate::administrators::tokens::{NewToken, TokenRole, hash};
 use crate::audit::events::Actor;
 use crate::db::change::ChangeScope;
-use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
+use crate::db::columns::{col, col_time, col_time_of, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result, kvnos};
 use crate::storage::account_rows::load_account;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
-use crossrealm_types::HostToken;
+use crossrealm_types::{HostToken, Timestamp};
 use sqlx::AnyConnection;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -53,7 +53,7 @@ impl Directory {
         let info = HostToken {
             id: info.id,
             name: info.name,
-            created_at: info.created_at,
+            created_at: Timestamp::from_unix(info.created_at),
             revoked_at: None,
         };
         Ok((token, info))
@@ -76,8 +76,8 @@ impl Directory {
                 Ok(HostToken {
                     id: col_uuid(row, "id")?,
                     name: col(row, "name")?,
-                    created_at: col(row, "created_at")?,
-                    revoked_at: col(row, "revoked_at")?,
+                    created_at: col_time(row, "created_at")?,
+                    revoked_at: col_time_of(row, "revoked_at")?,
                 })
             })
             .collect()

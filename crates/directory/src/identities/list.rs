@@ -102,7 +102,7 @@ impl Directory {
 }
 
 /// The GUID and name after which a page by name starts.
-fn place_of(page: &Page) -> Result<(Vec<u8>, String)> {
+pub(crate) fn place_of(page: &Page) -> Result<(Vec<u8>, String)> {
     let Some(after) = &page.after else {
         return Ok((Vec::new(), String::new()));
     };

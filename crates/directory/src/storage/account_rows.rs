@@ -1,6 +1,6 @@
 //! Storage accounts as the database has them.
 
-use crate::db::columns::{col, col_tenant, col_uuid, tenant_blob, uuid_blob};
+use crate::db::columns::{col, col_tenant, col_time, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::error::{DirectoryError, RecordKind, Result};
 use crate::sealing::row_tags::{RightsRow, RightsTable, RowTags};
@@ -100,7 +100,7 @@ pub(crate) async fn account_of(
         host,
         aliases,
         default_role,
-        created_at: col(row, "created_at")?,
+        created_at: col_time(row, "created_at")?,
         keys: service_keys::key_infos(conn, &owner).await?,
     };
     Ok((owner, account))

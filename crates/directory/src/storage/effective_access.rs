@@ -7,7 +7,7 @@ use crate::identities::group_paths::GroupWalk;
 use crate::identities::identity_ref::IdentityRef;
 use crate::identities::rows::IdentityInfo;
 use crate::storage::account_rows::load_account;
-use crate::storage::model::SharePath;
+use crate::storage::model::{Grant, SharePath};
 use crate::storage::share_rows::load_share;
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
@@ -63,28 +63,52 @@ impl Directory {
             load_account(&mut conn, self.sealer(), &tenant_info, path.account).await?;
         let (_, share) = load_share(&mut conn, self.sealer(), &tenant_info, path).await?;
         let user = find_identity(&mut conn, tenant, user, Some(IdentityKind::User)).await?;
-        let grants: HashMap<Uuid, ShareRole> = share
-            .grants
+        let rights = ShareRights::new(account_info.default_role, share.grants);
+        let walk = GroupWalk::from(&mut conn, tenant, &user).await?;
+        let reasons = rights.reasons(&user, &walk);
+        Ok(ShareAccess {
+            role: effective(&user, &reasons),
+            user,
+            reasons,
+        })
+    }
+}
+
+/// Who has which role on a share.
+pub(crate) struct ShareRights {
+    default_role: Option<ShareRole>,
+    granted: HashMap<Uuid, ShareRole>,
+}
+
+impl ShareRights {
+    pub(crate) fn new(default_role: Option<ShareRole>, grants: Vec<Grant>) -> Self {
+        let granted = grants
             .into_iter()
-            .map(|grant| (grant.identity.guid, grant.role))
-            .collect();
+            .map(|grant| (grant.identity.guid, grant.role));
+        Self {
+            default_role,
+            granted: granted.collect(),
+        }
+    }
+
+    /// Every role that applies to a user with these groups, the highest first.
+    pub(crate) fn reasons(&self, user: &IdentityInfo, walk: &GroupWalk) -> Vec<AccessReason> {
         let mut reasons = Vec::new();
-        if let Some(role) = account_info.default_role {
+        if let Some(role) = self.default_role {
             reasons.push(AccessReason {
                 role,
                 via: Via::Default,
             });
         }
-        if let Some(role) = grants.get(&user.guid) {
+        if let Some(role) = self.granted.get(&user.guid) {
             reasons.push(AccessReason {
                 role: *role,
                 via: Via::Direct,
             });
         }
-        let walk = GroupWalk::from(&mut conn, tenant, &user).await?;
         for index in walk.indices() {
-            let granted = walk.group(index).and_then(|group| grants.get(&group.guid));
-            if let Some(role) = granted {
+            let group = walk.group(index);
+            if let Some(role) = group.and_then(|group| self.granted.get(&group.guid)) {
                 let path = walk.path(index).into_iter().cloned().collect();
                 reasons.push(AccessReason {
                     role: *role,
@@ -93,12 +117,12 @@ impl Directory {
             }
         }
         reasons.sort_by_key(|reason| Reverse(reason.role));
-        let may_sign_in =
-            user.source == IdentitySource::Hybrid && user.state == IdentityState::Enabled;
-        Ok(ShareAccess {
-            role: reasons.first().map(|r| r.role).filter(|_| may_sign_in),
-            user,
-            reasons,
-        })
+        reasons
     }
+}
+
+/// The highest role that applies; `None` if none does or the user may not sign in.
+pub(crate) fn effective(user: &IdentityInfo, reasons: &[AccessReason]) -> Option<ShareRole> {
+    let may_sign_in = user.source == IdentitySource::Hybrid && user.state == IdentityState::Enabled;
+    reasons.first().map(|r| r.role).filter(|_| may_sign_in)
 }

@@ -1,5 +1,6 @@
 //! Storage accounts, shares, the roles granted on them, and other Kerberos services.
 
+pub(crate) mod access_lists;
 pub(crate) mod account_rows;
 pub(crate) mod accounts;
 pub(crate) mod effective_access;

@@ -3,7 +3,7 @@
 use crate::audit::events::Actor;
 use crate::claimed_names::NameScope;
 use crate::db::change::ChangeScope;
-use crate::db::columns::{col, col_uuid, tenant_blob, uuid_blob};
+use crate::db::columns::{col, col_time, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::{is_taken, sql};
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
@@ -191,7 +191,7 @@ async fn principal_of(
             true => col(row, "spn")?,
             false => spelling,
         },
-        created_at: col(row, "created_at")?,
+        created_at: col_time(row, "created_at")?,
         keys: service_keys::key_infos(conn, &owner).await?,
     };
     Ok((owner, principal))

@@ -71,7 +71,7 @@ pub(crate) async fn load_share(
 }
 
 /// A share without its grants.
-fn share(row: &AnyRow, account: &str) -> Result<Share> {
+pub(crate) fn share(row: &AnyRow, account: &str) -> Result<Share> {
     let quota: Option<i64> = col(row, "quota_gib")?;
     let quota = quota.map(u32::try_from).transpose();
     let spelling: String = col(row, "spelling")?;
@@ -117,7 +117,7 @@ pub(crate) async fn tag_grants(conn: &mut AnyConnection, rows: &RowTags) -> Resu
 
 /// The grants for which a condition on `$1` holds, to identities that are not deleted, by share; those of a share by name. A
 /// grant without its tag is left out.
-async fn load_grants(
+pub(crate) async fn load_grants(
     conn: &mut AnyConnection,
     tags: &RowTags,
     which: &str,

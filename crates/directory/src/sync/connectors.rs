@@ -4,7 +4,7 @@
 use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token, revoke_all};
 use crate::audit::events::Actor;
 use crate::db::change::{ChangeScope, lock_and_bump};
-use crate::db::columns::{col, tenant_blob};
+use crate::db::columns::{col, col_time, col_time_of, tenant_blob};
 use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
@@ -88,8 +88,8 @@ impl Directory {
             Ok(Connector {
                 domain: col(row, "scope")?,
                 rotate_trust: col::<i64>(row, "rotate_trust")? != 0,
-                created_at: col(row, "created_at")?,
-                last_success_at: col(row, "sync_success_at")?,
+                created_at: col_time(row, "created_at")?,
+                last_success_at: col_time_of(row, "sync_success_at")?,
             })
         };
         rows.iter().map(info).collect()

@@ -6,7 +6,9 @@
 
 use crate::audit::events::Actor;
 use crate::db::change::ChangeScope;
-use crate::db::columns::{col, col_sid, col_u32, col_uuid, tenant_blob, uuid_blob};
+use crate::db::columns::{
+    col, col_sid, col_time, col_time_of, col_u32, col_uuid, tenant_blob, uuid_blob,
+};
 use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Result};
@@ -163,9 +165,9 @@ async fn load(conn: &mut AnyConnection, tenant: TenantId, domain: &str) -> Resul
         id: col_u32(&row, "number")?,
         display_name: col(&row, "display_name")?,
         key_version: col_u32(&row, "key_version")?,
-        key_updated_at: col(&row, "key_updated_at")?,
-        recorded_at: col(&row, "recorded_at")?,
-        removal_begun_at: col(&row, "removal_begun_at")?,
+        key_updated_at: col_time(&row, "key_updated_at")?,
+        recorded_at: col_time(&row, "recorded_at")?,
+        removal_begun_at: col_time_of(&row, "removal_begun_at")?,
         account: ad_object(&row, "account_guid", "account_sid")?,
         computer: ad_object(&row, "computer_guid", "computer_sid")?,
     })

@@ -1,5 +1,6 @@
 //! The directory through its public interface, on real database files.
 
+mod access_lists;
 mod administrators;
 mod batches;
 mod changing_names;
@@ -8,6 +9,7 @@ mod closure;
 mod connect;
 mod connectors;
 mod deletion_guard;
+mod events;
 mod kdc_records;
 mod kerberos_servers;
 mod load;

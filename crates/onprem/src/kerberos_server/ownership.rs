@@ -137,7 +137,7 @@ fn is_our_computer(
 mod tests {
     use super::super::{COMPUTER_FLAGS, MICROSOFT_COMPUTER_NAME, USER_FLAGS};
     use super::*;
-    use crossrealm_types::AdObject;
+    use crossrealm_types::{AdObject, Timestamp};
 
     const BASE: &str = "DC=corp,DC=contoso,DC=com";
 
@@ -190,8 +190,8 @@ mod tests {
             id: user.seen.number.unwrap(),
             display_name: user.seen.account_name.clone(),
             key_version: 1,
-            key_updated_at: 1,
-            recorded_at: 1,
+            key_updated_at: Timestamp::default(),
+            recorded_at: Timestamp::default(),
             removal_begun_at: None,
             account: None,
             computer: None,

@@ -5,10 +5,10 @@ use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
 use crate::hints;
-use crate::output::{Column, Format, column, time_column};
+use crate::output::{Column, Format, column, time_column, with_times};
 use crate::terminal::say;
 use crossrealm_agent::kerberos_server::inspect::Inspection;
-use crossrealm_types::{Sid, Trust, TrustKey};
+use crossrealm_types::{Sid, Timestamp, Trust, TrustKey};
 use serde::Serialize;
 
 /// The arguments of `kerberos-server get`.
@@ -28,15 +28,16 @@ struct View {
     display_name: Option<String>,
     domain_dns_name: Option<String>,
     key_version: Option<u32>,
-    key_updated_on: Option<i64>,
+    key_updated_on: Option<Timestamp>,
     key_updated_from: Option<String>,
     cloud_display_name: Option<String>,
     cloud_domain_dns_name: Option<String>,
     cloud_id: Option<u32>,
     cloud_key_version: Option<u32>,
-    cloud_key_updated_on: Option<i64>,
+    cloud_key_updated_on: Option<Timestamp>,
     cloud_trust_display: Option<String>,
     trusted_domain_object: Option<TdoView>,
+    #[serde(serialize_with = "with_times")]
     cloud_trust: Option<Trust>,
     tickets_last_arrived: Option<Arrived>,
     /// Objects of Microsoft Entra Kerberos, which this product never changes.
@@ -57,14 +58,14 @@ struct TdoView {
     top_level_names: Vec<String>,
     /// AD's own count, which is not the tenant's.
     key_version: Option<u32>,
-    key_updated_on: Option<i64>,
+    key_updated_on: Option<Timestamp>,
 }
 
 /// The version of the trust key, by the tenant's count, with which tickets last arrived.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Arrived {
     key_version: u32,
-    at: i64,
+    at: Timestamp,
 }
 
 const COLUMNS: &[Column] = &[
@@ -123,7 +124,9 @@ fn view(inspection: Inspection, trust_display: Option<String>) -> View {
         display_name: user.map(|user| user.account_name.clone()),
         domain_dns_name: user.map(|_| inspection.domain.clone()),
         key_version: user.map(|user| user.key_version),
-        key_updated_on: user.and_then(|user| user.key_updated_at),
+        key_updated_on: user
+            .and_then(|user| user.key_updated_at)
+            .map(Timestamp::from_unix),
         key_updated_from: user.and_then(|user| user.key_updated_from.clone()),
         cloud_display_name: recorded.map(|recorded| recorded.display_name.clone()),
         cloud_domain_dns_name: recorded.map(|recorded| recorded.domain.clone()),
@@ -144,7 +147,9 @@ fn view(inspection: Inspection, trust_display: Option<String>) -> View {
             encryption_types: own.enctypes,
             top_level_names: own.top_level_names,
             key_version: trust_key.and_then(|key| key.version),
-            key_updated_on: trust_key.and_then(|key| key.updated_at),
+            key_updated_on: trust_key
+                .and_then(|key| key.updated_at)
+                .map(Timestamp::from_unix),
         }),
         cloud_trust: recorded_trust,
         microsoft_objects: object.microsoft,
@@ -160,7 +165,7 @@ fn last_arrived(keys: &[TrustKey]) -> Option<Arrived> {
     let seen = keys.iter().filter_map(|key| {
         Some(Arrived {
             key_version: key.version,
-            at: key.last_seen_at?,
+            at: Timestamp::from_unix(key.last_seen_at?),
         })
     });
     // Of two in the same second the newer version is meant.
@@ -217,8 +222,8 @@ mod tests {
             id: 56754,
             display_name: "krbtgt_56754".to_owned(),
             key_version: 2,
-            key_updated_at: 1_700_000_000,
-            recorded_at: 1,
+            key_updated_at: Timestamp::from_unix(1_700_000_000),
+            recorded_at: Timestamp::from_unix(1),
             removal_begun_at: None,
             account: Some(object),
             computer: None,
@@ -263,7 +268,7 @@ mod tests {
             last_seen_at,
         };
         let mut keys = vec![key(3, None), key(2, Some(20)), key(1, Some(10))];
-        let (key_version, at) = (2, 20);
+        let (key_version, at) = (2, Timestamp::from_unix(20));
         assert_eq!(last_arrived(&keys), Some(Arrived { key_version, at }));
         keys[2].last_seen_at = Some(30);
         assert_eq!(last_arrived(&keys).unwrap().key_version, 1);

@@ -8,8 +8,7 @@ pub(crate) mod quota;
 use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Column, column, shown, time_column};
-use crate::terminal::say;
+use crate::output::{Column, Done, Section, column, shown, time_column};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Subcommand, ValueEnum as _};
 use crossrealm_api::{
@@ -47,10 +46,16 @@ pub(crate) enum Args {
         #[arg(long, value_name = "SIZE|none")]
         quota: quota::QuotaOrNone,
     },
-    /// List the shares of a storage account, with the use of their quotas as its hosts report it
+    /// List the shares of a storage account, with the use of their quotas as its hosts report it, or those of all accounts
     List {
-        /// Name of the account
-        account: String,
+        /// Name of the account [default: all accounts]
+        account: Option<String>,
+    },
+    /// Show a share with its quota and its grants
+    Show {
+        /// The share
+        #[arg(value_name = "ACCOUNT/SHARE")]
+        share: ShareName,
     },
     /// Delete a share's record and grants; its files on the host are kept
     Delete {
@@ -176,6 +181,20 @@ const LISTED: &[Column] = &[
     shown("Use", "/quota_on_hosts", quota::on_hosts),
 ];
 
+const SHOWN: &[Column] = &[
+    column("Account", "/account"),
+    column("Share", "/name"),
+    shown("Quota", "/quota_gib", quota::gib),
+    time_column("CreatedAt", "/created_at"),
+    shown("Use", "/quota_on_hosts", quota::on_hosts),
+];
+
+const GRANTS: Section = Section {
+    heading: "Grants",
+    pointer: "/grants",
+    columns: GRANT,
+};
+
 const GRANT: &[Column] = &[
     column("Name", "/name"),
     column("Kind", "/kind"),
@@ -206,7 +225,7 @@ fn grants(grants: &Value) -> String {
 }
 
 /// Reasons as `contributor by Sales > AllStaff, reader by default`.
-fn reasons(reasons: &Value) -> String {
+pub(crate) fn reasons(reasons: &Value) -> String {
     let shown = reasons.as_array().into_iter().flatten().map(|reason| {
         let role = reason["role"].as_str().unwrap_or_default();
         let by = match reason["via"].as_str() {
@@ -224,6 +243,20 @@ pub(super) fn path(groups: &Value) -> String {
     let names = groups.as_array().into_iter().flatten();
     let names = names.filter_map(|group| group["name"].as_str());
     names.collect::<Vec<_>>().join(" > ")
+}
+
+/// Shares of an account with the use of their quotas; the hosts are asked only where a share has one.
+async fn with_use(
+    client: &Client,
+    tenant: &str,
+    account: &str,
+    shares: Vec<Share>,
+) -> Result<Vec<quota::WithUse>, Failure> {
+    let hosts = match shares.iter().any(|share| share.quota_gib.is_some()) {
+        true => client.hosts(tenant, account).await?,
+        false => Vec::new(),
+    };
+    Ok(quota::with_use(shares, &hosts))
 }
 
 /// What is lost with a share.
@@ -295,16 +328,33 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 .await?;
             context.output.record(&share, SHARES)
         }
-        Args::List { account } => {
+        Args::List {
+            account: Some(account),
+        } => {
             let shares = client.shares(tenant, &account).await?;
-            let hosts = match shares.iter().any(|share| share.quota_gib.is_some()) {
-                true => client.hosts(tenant, &account).await?,
-                false => Vec::new(),
-            };
-            let shares = quota::with_use(shares, &hosts);
+            let shares = with_use(&client, tenant, &account, shares).await?;
             let nothing =
                 format!("no shares; `crossrealm share create {account}/NAME` creates one");
             context.output.list(&shares, LISTED, &nothing)
+        }
+        Args::List { account: None } => {
+            let mut shares = Vec::new();
+            let all = client.tenant_shares(tenant).await?;
+            for of_account in all.chunk_by(|a, b| a.account == b.account) {
+                let account = of_account.first().map(|share| share.account.clone());
+                let account = account.unwrap_or_default();
+                shares.extend(with_use(&client, tenant, &account, of_account.to_vec()).await?);
+            }
+            let nothing = "no shares; `crossrealm share create ACCOUNT/SHARE` creates one";
+            context.output.list(&shares, LISTED, nothing)
+        }
+        Args::Show { share } => {
+            let found = client.share(tenant, &share.account, &share.share).await?;
+            let shown = with_use(&client, tenant, &share.account, vec![found]).await?;
+            match shown.first() {
+                Some(shown) => context.output.report(shown, SHOWN, &[GRANTS]),
+                None => Ok(()),
+            }
         }
         Args::Delete { share, consent } => {
             let question = consent.question(context.output);
@@ -317,12 +367,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             client
                 .delete_share(tenant, &share.account, &share.share)
                 .await?;
-            say!(
-                "deleted share `{}/{}`; its files on the host were kept",
-                share.account,
-                share.share
-            );
-            Ok(())
+            context.output.done(&Done {
+                action: "deleted",
+                object: "share",
+                name: &share.to_string(),
+                on: None,
+                effect: "its files on the hosts are kept",
+            })
         }
         Args::Grant { share, to, role } => {
             let wanted = GrantCreate { to, role };
@@ -340,12 +391,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             client
                 .revoke(tenant, &share.account, &share.share, &from)
                 .await?;
-            say!(
-                "revoked the role of `{from}` on `{}/{}`",
-                share.account,
-                share.share
-            );
-            Ok(())
+            context.output.done(&Done {
+                action: "revoked",
+                object: "grant",
+                name: &from,
+                on: Some(&share.to_string()),
+                effect: "",
+            })
         }
         Args::Access {
             share,

@@ -2,7 +2,7 @@
 
 use crate::output;
 use crossrealm_api::{Host, Share};
-use crossrealm_types::HostQuota;
+use crossrealm_types::{HostQuota, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use std::str::FromStr;
@@ -59,7 +59,7 @@ impl FromStr for QuotaOrNone {
 
 /// A share with the use of its quota on each host.
 #[derive(Serialize)]
-pub(super) struct WithUse {
+pub(crate) struct WithUse {
     #[serde(flatten)]
     share: Share,
     quota_on_hosts: Vec<OnHost>,
@@ -69,11 +69,11 @@ pub(super) struct WithUse {
 #[derive(Serialize)]
 struct OnHost {
     host: String,
-    /// When the host reported it, Unix seconds.
-    reported_at: i64,
+    /// When the host reported it.
+    reported_at: Timestamp,
     /// Whether the host has not reported for longer than a running host pauses.
     silent: bool,
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "output::with_times")]
     quota: HostQuota,
 }
 
@@ -206,7 +206,7 @@ mod tests {
     fn reports_are_shown_with_their_reason() {
         let report = json!([
             {"host": "fs1", "silent": false, "share": "a", "limit_bytes": 1u64 << 30, "used_bytes": (1u64 << 30) - 1,
-             "how": "enforced", "reason": null, "full_since": 1_700_000_000},
+             "how": "enforced", "reason": null, "full_since": "2023-11-14T22:13:20.000Z"},
             {"host": "fs2", "silent": true, "share": "a", "limit_bytes": 1u64 << 30, "used_bytes": null,
              "how": "shown-only", "reason": "ext4", "hint": "use Btrfs"},
         ]);

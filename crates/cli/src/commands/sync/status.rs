@@ -4,17 +4,18 @@ use super::exceeding;
 use super::show::source;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Column, column, time_column};
+use crate::output::{Column, column, time_column, with_times};
 use crate::sanitize::one_line;
 use crate::terminal::say;
 use crossrealm_api::{Client, SyncState};
 use crossrealm_onprem::sync::Cursor;
+use crossrealm_types::Timestamp;
 use serde::Serialize;
 
 /// The state of a sync, with what its cursor contains.
 #[derive(Serialize)]
 struct Status {
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "with_times")]
     state: SyncState,
     #[serde(rename = "bookmark")]
     cursor_view: Option<CursorView>,
@@ -25,9 +26,9 @@ struct Status {
 struct CursorView {
     controller: String,
     source: &'static str,
-    read_at: i64,
-    compared_at: i64,
-    next_turn_at: Option<i64>,
+    read_at: Timestamp,
+    compared_at: Timestamp,
+    next_turn_at: Option<Timestamp>,
     pending: usize,
 }
 
@@ -83,9 +84,9 @@ pub(super) async fn run(domain: &str, context: &Context) -> Result<(), Failure> 
         cursor_view: cursor.map(|cursor| CursorView {
             source: source(&cursor.position),
             controller: cursor.controller,
-            read_at: cursor.read_at,
-            compared_at: cursor.compared_at,
-            next_turn_at: cursor.turns_at,
+            read_at: Timestamp::from_unix(cursor.read_at),
+            compared_at: Timestamp::from_unix(cursor.compared_at),
+            next_turn_at: cursor.turns_at.map(Timestamp::from_unix),
             pending: cursor.pending.len(),
         }),
         state,

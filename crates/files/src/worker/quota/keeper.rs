@@ -110,7 +110,7 @@ impl Keeper {
                     QuotaHow::ShownOnly,
                     QuotaProblem::new(
                         "its directory is an ordinary one, and Btrfs limits only subvolumes",
-                        "docs/guide/smb-host.md shows how to move the files into a subvolume",
+                        "move the files into a subvolume, as the page *Run an SMB host* of the guide shows",
                     ),
                 ),
                 Ok(DirectoryKind::Subvolume) if !btrfs::is_installed() => (

@@ -206,6 +206,9 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
+/// A fingerprint in place of the reader's own.
+const FINGERPRINT: &str = "1f0c5b7de2a94c3386d0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6";
+
 #[test]
 fn the_commands_of_the_documents_are_accepted() {
     let mut count = 0;
@@ -224,6 +227,7 @@ fn the_commands_of_the_documents_are_accepted() {
                     .filter(|word| *word != "\u{2026}")
                     .map(|word| match word.as_str() {
                         "N" => "1",
+                        "FINGERPRINT" => FINGERPRINT,
                         word => word,
                     });
             count += 1;

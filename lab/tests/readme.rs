@@ -25,6 +25,11 @@ mount --bind $disk/names/hosts /etc/hosts && mount --bind $disk/names/resolv.con
 exec "$@"
 "#;
 
+/// The guide's commands for a sync agent, on a machine that knows nothing but its join file.
+const CONNECTOR: &str = "crossrealm connector create --domain corp.contoso.com --join sync.join";
+const AGENT: &str =
+    "crossrealm sync once --join sync.join --domain-user administrator@corp.contoso.com";
+
 /// What the user writes.
 const REPORT: &str = "the report of a user of AD\n";
 
@@ -72,6 +77,9 @@ fn play() -> Result<(), Failure> {
     for command in &workstation {
         played.run("workstation", &command.replace("FINGERPRINT", &fingerprint))?;
     }
+    played.run("admin", CONNECTOR)?;
+    played.bring("admin", "home/sync.join", "agent")?;
+    played.run("agent", AGENT)?;
     let written = "lib/crossrealm/files/acct1/shares/projects/report.txt";
     match std::fs::read_to_string(played.disk("smb-host").join(written)) {
         Ok(content) if content == REPORT => Ok(()),
@@ -118,7 +126,7 @@ fn value(output: &Output, name: &str) -> Result<String, Failure> {
     value.ok_or_else(|| output.failure(&format!("was expected to print `{name}`")))
 }
 
-/// The four machines: two in the cloud, each alone on its address for what it serves.
+/// The machines: two in the cloud, two of administrators, and a workstation.
 struct Machines<'a> {
     product: PathBuf,
     world: &'a World,
@@ -127,7 +135,7 @@ struct Machines<'a> {
 impl Machines<'_> {
     fn place(machine: &str) -> Place {
         match machine {
-            "admin" => Place::Admin,
+            "admin" | "agent" => Place::Admin,
             "workstation" => Place::Client,
             _ => Place::Cloud,
         }

@@ -60,7 +60,7 @@ pub struct CheckResult {
     /// The refusal of the service, for which the caller knows the next step best.
     #[serde(skip)]
     pub refusal: Option<Refusal>,
-    /// The documentation of the failure.
+    /// The documentation of the failure: the title of a page of the reference, and the section.
     pub page: Option<String>,
     /// The row of the table of prerequisites.
     #[serde(skip)]
@@ -126,8 +126,8 @@ impl Examination {
                 result.seen = failed.seen;
                 result.next = Some(failed.next.unwrap_or_else(|| check.next.to_owned()));
                 result.page = Some(match &failed.reason {
-                    Some(reason) => format!("docs/reference/refusal-reasons.md#{reason}"),
-                    None => format!("docs/reference/doctor-checks.md#{}", check.id),
+                    Some(reason) => format!("Refusal reasons: {reason}"),
+                    None => format!("Doctor checks: {}", check.id),
                 });
                 result.reason = failed.reason;
                 result.refusal = failed.refusal.map(|refusal| *refusal);
@@ -231,9 +231,6 @@ mod tests {
         };
         exam.record(&check("ticket", &[]), Finding::Failed(failed));
         let page = exam.cause().unwrap().page.as_deref();
-        assert_eq!(
-            page,
-            Some("docs/reference/refusal-reasons.md#identity-disabled")
-        );
+        assert_eq!(page, Some("Refusal reasons: identity-disabled"));
     }
 }

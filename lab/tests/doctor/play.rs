@@ -469,18 +469,20 @@ pub(crate) fn cause_alone(id: &str, output: &Output) -> Result<Value, Failure> {
 
 /// Whether the page that the doctor names exists, with its section.
 fn page_is_there(page: &str) -> Result<(), String> {
-    let (file, section) = page
-        .split_once('#')
+    let (title, section) = page
+        .split_once(": ")
         .ok_or_else(|| format!("`{page}` names no section"))?;
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .join(file);
-    let text = std::fs::read_to_string(path).map_err(|error| format!("`{page}`: {error}"))?;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference");
+    let files = std::fs::read_dir(folder).map_err(|error| format!("{folder}: {error}"))?;
+    let texts = files
+        .flatten()
+        .map(|file| std::fs::read_to_string(file.path()));
     let heading = format!("\n## {section}\n");
-    if text.contains(&heading) {
-        Ok(())
-    } else {
-        Err(format!("`{page}` has no such section"))
+    let is_meant = |text: &String| text.starts_with(&format!("# {title}\n"));
+    match texts.flatten().find(is_meant) {
+        Some(text) if text.contains(&heading) => Ok(()),
+        Some(_) => Err(format!("`{page}` has no such section")),
+        None => Err(format!("there is no page `{title}`")),
     }
 }
 

@@ -5,9 +5,9 @@ use crate::failure::Failure;
 use crate::hints;
 use crate::input_file::token_in;
 use crate::join_file::JoinFile;
-use crate::terminal::{say, write_stdout};
+use crate::terminal::{self, say, write_stdout};
 use clap::Subcommand;
-use crossrealm_api::{Client, DismissalKey, SecretText};
+use crossrealm_api::{Authority, Client, DismissalKey, SecretText};
 use crossrealm_files::{FilesError, Listen, Options, Progress, SealKey};
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -77,6 +77,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         };
         std::process::exit(code);
     };
+    let next = workstation_command(&serve, context)?;
     let hosts = hosts(serve, context)?;
     let stop = stop_signal()?;
     let (stopping, stopped) = watch::channel(false);
@@ -87,6 +88,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             // An end without a word is one too.
             let _ = stopped.wait_for(|stopping| *stopping).await;
         };
+        let next = next.clone();
+        let announce = move |progress| announce(progress, &next);
         running.spawn(crossrealm_files::serve(client, options, stop, announce));
     }
     until_all_ended(running, stop, &stopping).await
@@ -249,7 +252,28 @@ fn machine_name() -> String {
     }
 }
 
-fn announce(progress: Progress) {
+/// The command that configures a workstation for the shares of this host.
+fn workstation_command(serve: &Serve, context: &Context) -> Result<String, Failure> {
+    let joined = match serve.join.first() {
+        Some(path) => Some(context.joined(JoinFile::read(path)?)),
+        None => None,
+    };
+    let context = joined.as_ref().unwrap_or(context);
+    let fingerprint = match context.ca_pem()? {
+        // A bundle of several authorities has no fingerprint.
+        Some(pem) => Authority::from_pem(String::from_utf8_lossy(&pem)).map_or_else(
+            |_| String::new(),
+            |ca| format!(" --fingerprint {}", ca.fingerprint),
+        ),
+        None => String::new(),
+    };
+    let (server, tenant) = (context.server()?, context.tenant()?);
+    Ok(format!(
+        "crossrealm client config --install --server {server} --tenant {tenant}{fingerprint}"
+    ))
+}
+
+fn announce(progress: Progress, next: &str) {
     let Progress::Serving {
         host,
         listen,
@@ -264,6 +288,10 @@ fn announce(progress: Progress) {
         "serving {host} with {shares} on {}\n",
         listen.address()
     ));
+    // A service manager starts the host again and again; its log needs no advice.
+    if terminal::stderr_is_terminal() {
+        say!("next, on a workstation: `{next}`");
+    }
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {

@@ -48,7 +48,7 @@ pub(crate) fn of_files(error: &FilesError) -> Option<String> {
             if matches!(error.code(), Some(Code::Unauthenticated | Code::Forbidden)) =>
         {
             return Some(format!(
-                "if that was not intended, create a new token for the host: `crossrealm storage-account host-token {account} --out FILE`"
+                "if that was not intended, create a new token for the host: `crossrealm storage-account host-token {account} --join FILE`"
             ));
         }
         FilesError::CannotListen { .. } => {

@@ -29,7 +29,7 @@ pub(crate) fn of_attention(attention: &Attention) -> Option<String> {
             format!("`crossrealm sync status --domain {object}` says why")
         }
         AttentionCode::HostMissing => format!(
-            "`crossrealm storage-account host-token {account} --out FILE` creates the token that `crossrealm files serve` needs on the host"
+            "`crossrealm storage-account host-token {account} --join FILE` creates the file that `crossrealm files serve --join FILE` needs on the host"
         ),
         AttentionCode::HostSilent => {
             "see on the host whether `crossrealm files serve` runs and reaches the service".to_owned()

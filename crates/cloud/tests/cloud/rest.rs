@@ -523,6 +523,30 @@ async fn a_host_sees_a_change_within_two_seconds() {
     assert_eq!(state.shares[0].grants[0].name, "AllStaff");
 }
 
+/// F16: a workstation has no token. Anyone learns the hosts that no referral leads to, and no other.
+#[tokio::test]
+async fn f16_hosts_behind_a_referral_are_not_public() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let admin = &service.admin;
+    let account = StorageAccountCreate {
+        name: "acct1".into(),
+        aliases: vec!["files.contoso.com".into()],
+    };
+    admin
+        .create_storage_account("contoso", &account)
+        .await
+        .unwrap();
+    let anyone = service.client_without_token();
+    let public = anyone.public_client_config("contoso").await.unwrap();
+    assert_eq!(public.hosts, account.aliases);
+    let whole = admin.client_config("contoso").await.unwrap();
+    assert_eq!(whole.hosts.len(), 2);
+    assert_eq!(public.kdc_proxy_url, whole.kdc_proxy_url);
+    let none = anyone.public_client_config("fabrikam").await;
+    assert_eq!(code(none), Code::TenantNotFound);
+}
+
 #[tokio::test]
 async fn key_rotations_and_keytab_exports_are_recorded() {
     let service = Service::start().await;

@@ -4,11 +4,13 @@
 //! in `fuzz/fuzz_targets` are one line each; the ordinary tests here run the same functions over the committed seeds and
 //! over every input that once broke something. [`seeds::all`] makes the seeds.
 
+mod api;
 mod exchange;
 mod formats;
 mod gss;
 pub mod seeds;
 
+pub use api::api;
 pub use exchange::exchange;
 pub use formats::{ccache, keytab, kkdcp, messages, pac, security_descriptor};
 pub use gss::gss;
@@ -17,7 +19,8 @@ pub use gss::gss;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
+    ("api", api),
     ("ccache", ccache),
     ("exchange", exchange),
     ("gss", gss),

@@ -49,6 +49,7 @@ pub fn all() -> Vec<Seed> {
             bytes,
         }));
     };
+    add("api", api());
     add("ccache", vec![("one-ticket", ccache())]);
     add("exchange", exchange());
     add("gss", gss());
@@ -58,6 +59,35 @@ pub fn all() -> Vec<Seed> {
     add("pac", pacs());
     add("security_descriptor", security_descriptors());
     seeds
+}
+
+/// Requests and responses, as the documents of the API show them.
+fn api() -> Vec<(&'static str, Vec<u8>)> {
+    let guid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    let tenant = serde_json::json!({
+        "id": guid, "name": "contoso", "domain": "contoso.cloud.example", "realm": CLOUD,
+        "flat_name": "CONTOSO-KRB", "sid": "S-1-5-21-1-2-3", "top_level_names": ["contoso.cloud.example"],
+        "kdc_proxy_url": "https://login.cloud.example/x/kerberos", "allow_low_rids": false,
+        "created_at": "2026-01-31T23:59:59.000Z",
+    });
+    let identities = serde_json::json!({
+        "domain": {"dns_name": "corp.contoso.com", "flat_name": "CORP", "sid": "S-1-5-21-1-2-3"},
+        "changes": [{"change": "upsert", "object_guid": guid, "kind": "user", "sid": "S-1-5-21-1-2-3-1104",
+            "account_name": "alice", "upn": "alice@corp.contoso.com", "state": "enabled"}],
+    });
+    let page = serde_json::json!({"items": [{"name": "projects", "account": "acct1", "quota_gib": 100,
+        "grants": [{"name": "Sales", "kind": "group", "role": "contributor", "sid": "S-1-5-21-1-2-3-1105"}],
+        "created_at": 1_700_000_000}], "next": "acct1/projects"});
+    let refusal =
+        serde_json::json!({"code": "tenant_not_found", "message": "no tenant `x`", "details": {}});
+    [
+        ("tenant", tenant),
+        ("identities", identities),
+        ("shares", page),
+        ("refusal", refusal),
+    ]
+    .map(|(name, value)| (name, value.to_string().into_bytes()))
+    .into()
 }
 
 fn key(byte: u8) -> Key {

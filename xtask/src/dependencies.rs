@@ -99,6 +99,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "crossrealm-types",
             "crossrealm-krb",
             "crossrealm-kdc",
+            "crossrealm-api",
             "crossrealm-testkit",
         ],
     ),

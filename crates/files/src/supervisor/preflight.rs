@@ -6,8 +6,8 @@ use crate::listen::Listen;
 use crate::paths::{HostPaths, RUN, STATE_DIRECTORIES};
 use crate::smbconf::{KRB5_CONF, NSSWITCH_CONF, RESOLV_CONF};
 use crate::tools;
-use std::fs::{self, File, Permissions, TryLockError};
-use std::io::ErrorKind;
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -130,16 +130,32 @@ fn directory(path: &Path, mode: u32) -> Result<(), FilesError> {
 }
 
 /// Takes the lock of a directory. Between machines it is as good as that of the file system, by `flock(2)`.
+///
+/// The file is not open for writing, which would keep the file system from being remounted read-only, unless the lock needs
+/// it: NFS takes exclusive locks on such files only.
 fn lock(directory: &Path) -> Result<File, FilesError> {
     let path = directory.join("in-use");
-    let file = File::create(&path).map_err(|error| FilesError::file("create", &path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(FilesError::AlreadyRunning {
-            path: directory.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(FilesError::file("lock", &path, &error)),
+    let error = |what, error: &io::Error| FilesError::file(what, &path, error);
+    let writable = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|e| error("create", &e))?;
+    let read_only = File::open(&path).map_err(|e| error("open", &e))?;
+    let mut last = None;
+    for file in [read_only, writable] {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                return Err(FilesError::AlreadyRunning {
+                    path: directory.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(refused)) => last = Some(refused),
+        }
     }
+    let refused = last.unwrap_or_else(|| ErrorKind::Unsupported.into());
+    Err(error("lock", &refused))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ impl Forest {
     /// `get` without anything that says who asks.
     fn anonymous_get(&self) -> Run {
         let run = self.story.crossrealm(Place::Admin);
-        run.args(JSON).args(GET).args(["--domain", DOMAIN])
+        run.args(GET).args(["--domain", DOMAIN])
     }
 
     fn as_user(&self, user: &str) -> Run {
@@ -58,7 +58,6 @@ impl Forest {
             .env("KRB5CCNAME", format!("FILE:{ccache}"));
         let netbios = self.with_password("CORP\\Administrator", ADMIN_PASSWORD);
         let ways = [
-            self.prompted(&user, ADMIN_PASSWORD),
             from_file,
             self.with_password(&user, ADMIN_PASSWORD),
             netbios,
@@ -66,7 +65,8 @@ impl Forest {
             any_of_keytab,
             with_tickets.env("KRB5_CONFIG", conf),
         ];
-        for way in ways {
+        let ways = ways.into_iter().map(|way| way.args(JSON));
+        for way in ways.chain([self.prompted(&user, ADMIN_PASSWORD)]) {
             let output = way.ok()?;
             output
                 .says("\"findings\": []")?
@@ -80,7 +80,7 @@ impl Forest {
 
     /// A terminal at which the password is typed. `script` makes one.
     fn prompted(&self, user: &str, password: &str) -> Run {
-        let line = self.as_user(user).line();
+        let line = self.as_user(user).args(JSON).line();
         let script = self
             .story
             .with_settings(self.story.world.at(Place::Admin, "script"));
@@ -145,9 +145,9 @@ impl Forest {
             .says("hold no valid ticket-granting ticket")?
             .says("hint: sign in with `kinit`")?;
         self.anonymous_get()
-            .env("KRB5CCNAME", "KEYRING:persistent:0")
+            .env("KRB5CCNAME", "MEMORY:0")
             .refused(1)?
-            .says("credential caches of type `KEYRING` are not supported")?;
+            .says("credential caches of type `MEMORY` cannot be read")?;
         self.anonymous_get()
             .args(["--domain-keytab", "/nonexistent/keytab"])
             .refused(1)?

@@ -1,7 +1,7 @@
 //! What `get` shows, compared with Active Directory's own tools; and what `set` repairs.
 
 use crossrealm_lab::story::{CLOUD_REALM, SERVER};
-use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Output, Place};
+use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Output, Place, Run};
 use serde_json::Value;
 
 use crate::{Forest, GET, JSON, SET, WHOLE, only};
@@ -70,7 +70,7 @@ impl Forest {
         let name = one(USER, "sAMAccountName")?;
         let version = one(USER, "msDS-KeyVersionNumber")?;
         let ticks = one(USER, "pwdLastSet")?.parse::<i64>().unwrap_or_default();
-        let updated = (ticks / 10_000_000 - 11_644_473_600).to_string();
+        let updated = rfc_3339(ticks)?;
         let expected = [
             ("id", number.as_str()),
             ("user_account", &user),
@@ -141,7 +141,7 @@ impl Forest {
         assert_eq!(text(&shown["key_version"]), version);
         let ticks = only(self.ad(&account, "pwdLastSet")?, "pwdLastSet")?;
         let ticks = ticks.parse::<i64>().unwrap_or_default();
-        assert_eq!(shown["key_updated_on"], ticks / 10_000_000 - 11_644_473_600);
+        assert_eq!(text(&shown["key_updated_on"]), rfc_3339(ticks)?);
         let keys = &json["cloud_trust"]["keys"];
         assert!(
             keys[0]["version"].is_number() && keys[0]["state"] == "current",
@@ -341,4 +341,12 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// A time of AD, in units of 100 ns since 1601, as `date` writes it.
+fn rfc_3339(ticks: i64) -> Result<String, Failure> {
+    let unix_s = ticks / 10_000_000 - 11_644_473_600;
+    let form = "+%Y-%m-%dT%H:%M:%S.000Z";
+    let date = Run::here("date").args(["--utc", "--date", &format!("@{unix_s}"), form]);
+    Ok(date.ok()?.out().trim().to_owned())
 }

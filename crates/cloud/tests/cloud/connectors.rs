@@ -437,6 +437,7 @@ const WITH_ROTATION: &[(&str, &str)] = &[
 /// Endpoints without a token, with their response to an empty body.
 const OPEN: &[(&str, &str)] = &[
     ("get", "/ca"),
+    ("get", "/tenants/{tenant}/client-config/public"),
     ("post", "/sign-in"),
     ("post", "/sign-in/enrolment"),
     ("post", "/sign-in/enrolment/finish"),

@@ -225,7 +225,7 @@ fn beside_a_held_host(scene: &Scene, host: &Service) -> Result<(), Failure> {
     let waiting = "was expected to tell of the new key on one host";
     scene.until(&hosts, waiting, |output| holders(output, lacking) == 1)?;
     let refused = rotate(scene, "kerb1").refused(1)?;
-    refused.says("error: host `held` of storage account `acct1`")?;
+    refused.says("host `held` of storage account `acct1`")?;
     refused
         .says(&format!("not kvno {lacking}"))?
         .says("--force")?;

@@ -1,6 +1,7 @@
 //! What may change below a host that serves: a domain is added, a share is made again under its old name, the host is
 //! killed while it keeps a copy of its state.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -226,26 +227,36 @@ fn killed(scene: &mut Scene) -> Result<(), Failure> {
     scene.share("kills")?;
     scene.until_served("bob", "kills")?;
     let state = scene.story.world.path(Place::Cloud, "killed-host");
-    let fresh = state.join("last-state.new");
     let mut in_mid_write = 0;
     for round in 0..KILLS {
         let mut host = host(scene, &format!("killed {round}"), None)?;
         host.wait_for_line("serving acct1", CHANGE_LIMIT)?;
+        let before = drafts(&state);
+        let is_writing = || !drafts(&state).is_subset(&before);
         // Either as soon as a copy is being written, or at some moment.
         kill_below_changes(scene, host, || match round % 2 {
             0 => {
                 let began = Instant::now();
-                while !fresh.exists() && began.elapsed() < CHANGE_LIMIT {
+                while !is_writing() && began.elapsed() < CHANGE_LIMIT {
                     std::thread::yield_now();
                 }
             }
             _ => std::thread::sleep(Duration::from_millis(150 * round)),
         })?;
-        in_mid_write += u64::from(fresh.exists());
+        in_mid_write += u64::from(is_writing());
         starts_from_its_copy(scene, round)?;
     }
     println!("killed {KILLS} times, {in_mid_write} times with half a copy beside the whole one");
     Ok(())
+}
+
+/// The copies of a state that are being written: each has a name of its own until it takes the place of the whole one.
+fn drafts(state: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(state).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.starts_with(".last-state.sealed"))
+        .collect()
 }
 
 /// A host of its own state; with another service than the true one where given.

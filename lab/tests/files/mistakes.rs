@@ -67,15 +67,15 @@ const CASES: &[(&[&str], i32, &str)] = &[
         1,
         "error: no user `nobody`",
     ),
-    (&["share", "create", "acct1/ab"], 1, "`ab`"),
+    (&["share", "create", "acct1/a:b"], 1, "`a:b`"),
     (&["share", "create", "acct1/.."], 2, "`.` and `..`"),
     (
         &["share", "create", "acct1/..%2f..%2fetc"],
         1,
         "`..%2f..%2fetc`",
     ),
-    (&["share", "create", "acct1/C$"], 1, "`C$`"),
-    (&["share", "create", "acct1/a--b"], 1, "`a--b`"),
+    (&["share", "create", "acct1/IPC$"], 1, "`IPC$`"),
+    (&["share", "create", "acct1/a  b"], 1, "`a  b`"),
     (&["share", "create", "acct1/a\\b"], 1, "`a\\b`"),
     (&["share", "create", "acct1/global"], 1, "`global`"),
     (

@@ -114,7 +114,7 @@ pub(crate) async fn unmappable(
 }
 
 /// Whether `name` is `suffix` or a subdomain of it; both in lower case.
-pub(crate) fn is_at_or_below(name: &str, suffix: &str) -> bool {
+pub fn is_at_or_below(name: &str, suffix: &str) -> bool {
     name == suffix || lies_below(name, suffix)
 }
 

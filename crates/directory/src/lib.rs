@@ -43,7 +43,7 @@ pub use administrators::tokens::{NewToken, TokenInfo, TokenRole};
 pub use administrators::{AdministratorInfo, CODE_LIFE_S, Enrolment};
 pub use audit::events::{Actor, Event, EventFilter, NewEvent, TrustKeySeen};
 pub use caches::MAX_CACHED_BYTES;
-pub use claimed_names::{InstallationNames, NameScope};
+pub use claimed_names::{InstallationNames, NameScope, is_at_or_below};
 pub use db::connect::check_new_store;
 pub use db::health::UNWRITABLE_LIMIT;
 pub use db::url::{check_store_url, shown_store_url};

@@ -9,7 +9,7 @@ use super::route::Input;
 use super::tenants::view;
 use crate::app::{App, AppState};
 use crossrealm_api::{AdRealm, ClientConfig, UnmappedHost, endpoint};
-use crossrealm_directory::{Page, TenantInfo};
+use crossrealm_directory::{Page, TenantInfo, is_at_or_below};
 use crossrealm_kdc::TenantId;
 use std::sync::Arc;
 
@@ -46,12 +46,6 @@ fn public(mut config: ClientConfig) -> ClientConfig {
     config.hosts.retain(|host| !is_referred(host));
     config.unmapped_hosts.clear();
     config
-}
-
-/// Whether `name` is `suffix` or a subdomain of it; both in lower case.
-fn is_at_or_below(name: &str, suffix: &str) -> bool {
-    name.strip_suffix(suffix)
-        .is_some_and(|head| head.is_empty() || head.ends_with('.'))
 }
 
 async fn load(app: &AppState, tenant: TenantInfo) -> Result<ClientConfig, ApiError> {

@@ -2,8 +2,9 @@
 
 use crate::failure::Failure;
 use crate::output::Format;
+use crate::prompt;
 use crate::sanitize::one_line;
-use crate::terminal::{self, say, write_stdout};
+use crate::terminal::{say, write_stdout};
 use serde_json::json;
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
@@ -62,11 +63,7 @@ impl Question {
         match self.how {
             How::GoOn => true,
             How::DryRun => false,
-            How::Ask => {
-                terminal::ask(&format!("{}Type `yes` to go on: ", lines(lost)));
-                let mut answer = String::new();
-                std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == "yes"
-            }
+            How::Ask => prompt::is_confirmed(&format!("{}Type `yes` to go on: ", lines(lost))),
         }
     }
 

@@ -11,6 +11,17 @@ use zeroize::Zeroizing;
 /// The longest answer, in bytes.
 const MAX_ANSWER: u64 = 4096;
 
+/// Whether a person types `yes` to this question, at the terminal.
+pub(crate) fn is_confirmed(question: &str) -> bool {
+    terminal::ask(question);
+    let mut answer = String::new();
+    let read = std::io::stdin()
+        .lock()
+        .take(MAX_ANSWER)
+        .read_line(&mut answer);
+    read.is_ok() && answer.trim() == "yes"
+}
+
 /// Asks for a name.
 pub(crate) fn name(question: &str) -> Result<String, Failure> {
     if std::io::stdin().is_terminal() {

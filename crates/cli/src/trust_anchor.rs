@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::terminal;
+use crate::prompt;
 use crossrealm_api::{Authority, Client, ClientError, Fingerprint};
 use std::io::IsTerminal as _;
 
@@ -74,11 +74,10 @@ fn confirm(server: &str, authority: &Authority) -> Result<(), Failure> {
         ))
         .hint(format!("{COMPARE}, and give it by `--fingerprint`")));
     }
-    terminal::ask(&format!(
+    let question = format!(
         "The certificate of `{server}` is from a private CA with the SHA-256 fingerprint\n  {fingerprint}\nPlease {COMPARE}.\nType `yes` if they agree: "
-    ));
-    let mut answer = String::new();
-    match std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == "yes" {
+    );
+    match prompt::is_confirmed(&question) {
         true => Ok(()),
         false => Err(Failure::new(
             "the CA was not confirmed; nothing was changed",

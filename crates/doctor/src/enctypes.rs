@@ -1,6 +1,6 @@
 //! Lists of encryption types in krb5.conf, as MIT's library reads them.
 
-use crate::krb5_conf::{Krb5Conf, Value};
+use crossrealm_onprem::krb5_conf::{Krb5Conf, Value};
 
 /// The settings that restrict the encryption types of tickets and session keys.
 const SETTINGS: [&str; 3] = [

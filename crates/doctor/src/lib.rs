@@ -10,6 +10,8 @@
 //! probe is bounded in time. The next steps in the checks name `crossrealm` commands: an administrator reads them at the
 //! command line.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod anchor;
 mod bounded;
 pub mod checks;
@@ -21,7 +23,6 @@ mod error;
 mod facts;
 pub mod finding;
 mod https;
-mod krb5_conf;
 mod net;
 pub mod options;
 mod probes;

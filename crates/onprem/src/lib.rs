@@ -12,6 +12,7 @@ pub mod error;
 pub mod gpo;
 pub mod kdc;
 pub mod kerberos_server;
+pub mod krb5_conf;
 pub mod ldap;
 pub mod lsa;
 mod net;

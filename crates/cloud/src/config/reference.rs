@@ -36,7 +36,7 @@ const ENVIRONMENT: &str = "
 | `CROSSREALM_LOG` | every command | what is logged to standard error, e.g. `info,crossrealm_files=debug`; `info` if unset |
 | `PGPASSFILE` | `init`, `serve` | the file with the password of the PostgreSQL user |
 | `XDG_CONFIG_HOME` | `login`, `logout` and the commands that use the session | the folder of the session; `~/.config` if unset |
-| `KRB5CCNAME` | commands with domain options, `doctor` | the credential cache with the caller's tickets: `FILE:`, `DIR:`, `KEYRING:` or `KCM:` |
+| `KRB5CCNAME` | commands with domain options, `doctor` | the credential cache with the caller's tickets: `FILE:`, `DIR:`, `KEYRING:` or `KCM:`. Without it, `default_ccache_name` of krb5.conf |
 | `KRB5_CONFIG` | `doctor` | the Kerberos configuration files to check; `/etc/krb5.conf` if unset |
 ";
 

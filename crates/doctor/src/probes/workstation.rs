@@ -8,9 +8,9 @@ use crate::facts::{Facts, NO_SHARE, server_of};
 use crate::finding::{
     Finding, failed, failed_with, need, noted, passed, quoted, skipped, try_or_fail,
 };
-use crate::krb5_conf::{LeftOut, Value, is_in_other_case};
 use crate::net::{connect, host_and_port};
 use crossrealm_krb::keytab::{Keytab, MAX_KEYTAB_LEN};
+use crossrealm_onprem::krb5_conf::{LeftOut, Value, is_in_other_case};
 use crossrealm_onprem::trust::is_at_or_below;
 use std::path::{Path, PathBuf};
 

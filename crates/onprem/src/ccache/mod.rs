@@ -1,12 +1,15 @@
 //! The caller's credential cache, of every kind that MIT krb5 on Linux has: files, folders of files, the kernel's keyrings, and
 //! the daemon of KCM.
 //!
-//! Only reads: nothing is created, renewed or switched. The name is that of `KRB5CCNAME`, or the traditional file.
+//! Only reads: nothing is created, renewed or switched. The name is that of `KRB5CCNAME`, else that of krb5.conf, else the
+//! traditional file.
 
+mod defaults;
 mod kcm;
 mod keyring;
 mod parts;
 
+use crate::krb5_conf::Krb5Conf;
 use crossrealm_krb::ccache::{Ccache, CcacheError, MAX_CCACHE_LEN};
 use keyring::KeyringName;
 use parts::Parts;
@@ -36,8 +39,11 @@ enum Place {
     File(PathBuf),
     /// A folder, whose file `primary` names the cache.
     Folder(PathBuf),
-    /// A name that the daemon knows; `None` for its default.
-    Kcm(Option<String>),
+    /// A name that the daemon knows, `None` for its default; and where krb5.conf says that the daemon listens.
+    Kcm {
+        name: Option<String>,
+        socket: PathBuf,
+    },
     Keyring(KeyringName),
 }
 
@@ -63,9 +69,17 @@ pub enum CacheError {
         /// The cause.
         source: CcacheError,
     },
-    /// `KRB5CCNAME` names a kind of cache that cannot be read from outside, such as `MEMORY`, or none at all.
+    /// `KRB5CCNAME` or krb5.conf names a kind of cache that cannot be read from outside, such as `MEMORY`, or none at all.
     #[error("credential caches of type `{0}` cannot be read")]
     Type(String),
+    /// krb5.conf names the default cache by something that is not known here.
+    #[error("`default_ccache_name` of {place} holds `{parameter}`, which cannot be expanded here")]
+    Parameter {
+        /// The file and line.
+        place: String,
+        /// The parameter, such as `%{username}`.
+        parameter: String,
+    },
 }
 
 /// What a user without tickets can do.
@@ -76,10 +90,11 @@ impl CacheError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::NoTickets(_) => SIGN_IN,
+            Self::Parameter { .. } => "set `KRB5CCNAME` to the cache that `klist` names at its top",
             Self::Type(_) => {
                 "FILE, DIR, KEYRING and KCM are read: `export KRB5CCNAME=FILE:/path` before `kinit`"
             }
-            Self::Unreadable { cache, .. } if matches!(*cache.place, Place::Kcm(_)) => {
+            Self::Unreadable { cache, .. } if matches!(*cache.place, Place::Kcm { .. }) => {
                 "start the daemon of KCM (`systemctl start sssd-kcm.socket`), or use a file: `export KRB5CCNAME=FILE:/path` before `kinit`"
             }
             Self::Unreadable { .. } | Self::Damaged { .. } => {
@@ -90,14 +105,18 @@ impl CacheError {
 }
 
 impl CacheName {
-    /// The caller's cache: the one that `KRB5CCNAME` names, or the traditional file.
+    /// The caller's cache: the one that `KRB5CCNAME` names, else `default_ccache_name` of krb5.conf, else the traditional file.
     ///
     /// # Errors
-    /// If `KRB5CCNAME` names a kind of cache that cannot be read.
+    /// If what names the cache is of a kind that cannot be read, or has a parameter that cannot be expanded.
     pub fn current() -> Result<Self, CacheError> {
+        let conf = Krb5Conf::load();
         match std::env::var("KRB5CCNAME") {
-            Ok(name) if !name.is_empty() => Self::parse(&name),
-            _ => Ok(Self::traditional()),
+            Ok(name) if !name.is_empty() => Self::parse(&name, &conf),
+            _ => match defaults::cache_name(&conf)? {
+                Some(name) => Self::parse(&name, &conf),
+                None => Ok(Self::traditional()),
+            },
         }
     }
 
@@ -110,15 +129,11 @@ impl CacheName {
     }
 
     fn traditional() -> Self {
-        use std::os::unix::fs::MetadataExt;
-        // `/proc/self` belongs to the caller; asking the C library for the user id would need unsafe code.
-        let uid = std::fs::metadata("/proc/self")
-            .map(|own| own.uid())
-            .unwrap_or_default();
+        let uid = defaults::user_ids().real;
         Self::file(Path::new(&format!("/tmp/krb5cc_{uid}")))
     }
 
-    fn parse(name: &str) -> Result<Self, CacheError> {
+    fn parse(name: &str, conf: &Krb5Conf) -> Result<Self, CacheError> {
         let (kind, rest) = name.split_once(':').unwrap_or(("FILE", name));
         let place = match (kind, rest) {
             ("FILE", "") => return Ok(Self::traditional()),
@@ -128,7 +143,10 @@ impl CacheName {
                 Some(file) => Place::File(PathBuf::from(file)),
                 None => Place::Folder(PathBuf::from(rest)),
             },
-            ("KCM", rest) => Place::Kcm((!rest.is_empty()).then(|| rest.to_owned())),
+            ("KCM", rest) => Place::Kcm {
+                name: (!rest.is_empty()).then(|| rest.to_owned()),
+                socket: defaults::kcm_socket(conf),
+            },
             ("KEYRING", rest) => Place::Keyring(KeyringName::parse(rest)),
             (kind, _) => return Err(CacheError::Type(kind.to_owned())),
         };
@@ -149,7 +167,7 @@ impl CacheName {
             Place::Folder(folder) => primary_of(folder)
                 .and_then(|path| read_file(&path))
                 .map(|bytes| Ccache::from_bytes(&bytes)),
-            Place::Kcm(name) => kcm::read(Path::new(kcm::SOCKET), name.as_deref()).map(Parts::join),
+            Place::Kcm { name, socket } => kcm::read(socket, name.as_deref()).map(Parts::join),
             Place::Keyring(name) => keyring::read(name).map(Parts::join),
         };
         match cache {
@@ -211,8 +229,12 @@ mod tests {
     use super::*;
     use crossrealm_krb::principal::Principal;
 
+    fn parsed(name: &str) -> CacheName {
+        CacheName::parse(name, &Krb5Conf::default()).unwrap()
+    }
+
     fn place(name: &str) -> Place {
-        *CacheName::parse(name).unwrap().place
+        *parsed(name).place
     }
 
     #[test]
@@ -221,8 +243,9 @@ mod tests {
         assert_eq!(place("/x/y"), Place::File("/x/y".into()));
         assert_eq!(place("DIR:/x"), Place::Folder("/x".into()));
         assert_eq!(place("DIR::/x/tkt1"), Place::File("/x/tkt1".into()));
-        assert_eq!(place("KCM:"), Place::Kcm(None));
-        assert_eq!(place("KCM:0:17"), Place::Kcm(Some("0:17".into())));
+        for (text, known) in [("KCM:", None), ("KCM:0:17", Some("0:17".to_owned()))] {
+            assert!(matches!(place(text), Place::Kcm { name, .. } if name == known));
+        }
         assert!(matches!(place("KEYRING:persistent:0"), Place::Keyring(_)));
         assert!(
             CacheName::traditional()
@@ -230,7 +253,7 @@ mod tests {
                 .starts_with("/tmp/krb5cc_")
         );
         for kind in ["MEMORY", "API", "MSLSA", "file"] {
-            let refused = CacheName::parse(&format!("{kind}:x")).unwrap_err();
+            let refused = CacheName::parse(&format!("{kind}:x"), &Krb5Conf::default()).unwrap_err();
             assert!(matches!(&refused, CacheError::Type(given) if given == kind));
             assert!(refused.hint().contains("KRB5CCNAME"));
         }
@@ -243,7 +266,7 @@ mod tests {
             "DIR:/nonexistent",
             "KEYRING:session:crossrealm-none",
         ] {
-            let error = CacheName::parse(name).unwrap().read().unwrap_err();
+            let error = parsed(name).read().unwrap_err();
             assert!(matches!(error, CacheError::NoTickets(_)), "{error:?}");
             assert!(error.hint().contains("kinit"));
             assert!(error.to_string().contains(name), "{error}");
@@ -263,7 +286,7 @@ mod tests {
             let bytes = cache(user).to_bytes().unwrap();
             std::fs::write(folder.path().join(file), &bytes).unwrap();
         }
-        let name = CacheName::parse(&format!("DIR:{}", folder.path().display())).unwrap();
+        let name = parsed(&format!("DIR:{}", folder.path().display()));
         let who = || {
             name.read()
                 .map(|cache| cache.principal.components().concat())

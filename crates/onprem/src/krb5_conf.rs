@@ -17,46 +17,46 @@ const MAX_DEPTH: usize = 10;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Value {
+pub struct Value {
     /// Section, subsections, name.
-    pub(crate) path: Vec<String>,
+    pub path: Vec<String>,
     /// The value.
-    pub(crate) value: String,
+    pub value: String,
     /// The file and line that set it.
-    pub(crate) place: String,
+    pub place: String,
 }
 
 /// Why the library refuses the configuration, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub struct Fault {
     /// What is wrong, and where.
-    pub(crate) seen: String,
+    pub seen: String,
     /// The next step.
-    pub(crate) next: String,
+    pub next: String,
 }
 
 /// A file that names a KDC proxy, and that the library does not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LeftOut {
+pub struct LeftOut {
     /// The file.
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
     /// The realm and its KDC proxy.
-    pub(crate) proxy: (String, Value),
+    pub proxy: (String, Value),
     /// The values of `http_anchors` beside it.
-    pub(crate) anchors: Vec<Value>,
+    pub anchors: Vec<Value>,
     /// What would make the library read it.
-    pub(crate) next: String,
+    pub next: String,
 }
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Krb5Conf {
+pub struct Krb5Conf {
     /// The files that were read, in order.
-    pub(crate) files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
     /// What makes the library refuse the configuration.
-    pub(crate) faults: Vec<Fault>,
+    pub faults: Vec<Fault>,
     /// Drop-in files beside the main file that are not included.
-    pub(crate) left_out: Vec<LeftOut>,
+    pub left_out: Vec<LeftOut>,
     /// The directories of `includedir` lines.
     included: Vec<PathBuf>,
     values: Vec<Value>,
@@ -64,35 +64,40 @@ pub(crate) struct Krb5Conf {
 
 impl Krb5Conf {
     /// Loads what Kerberos in this process would use: the files that `KRB5_CONFIG` names, else the default file.
-    pub(crate) fn load() -> Self {
+    pub fn load() -> Self {
         let named = std::env::var_os("KRB5_CONFIG").filter(|value| !value.is_empty());
         let files: Vec<PathBuf> = match &named {
             Some(named) => std::env::split_paths(named).collect(),
             None => vec![PathBuf::from(DEFAULT_FILE)],
         };
+        Self::read_files(&files)
+    }
+
+    /// The configuration of these files, the first one foremost.
+    pub(crate) fn read_files(files: &[PathBuf]) -> Self {
         let mut conf = Self::default();
-        for file in &files {
+        for file in files {
             conf.read_main(file);
         }
-        for file in &files {
+        for file in files {
             conf.find_left_out(file);
         }
         conf
     }
 
     /// The values at this path, the effective one first.
-    pub(crate) fn all(&self, path: &[&str]) -> Vec<&Value> {
+    pub fn all(&self, path: &[&str]) -> Vec<&Value> {
         let matches = |value: &&Value| value.path == path;
         self.values.iter().filter(matches).collect()
     }
 
     /// The effective value.
-    pub(crate) fn first(&self, path: &[&str]) -> Option<&Value> {
+    pub fn first(&self, path: &[&str]) -> Option<&Value> {
         self.all(path).first().copied()
     }
 
     /// An effective value that means yes or no, as the library reads it.
-    pub(crate) fn flag(&self, path: &[&str]) -> Option<bool> {
+    pub fn flag(&self, path: &[&str]) -> Option<bool> {
         let text = self.first(path)?.value.to_ascii_lowercase();
         match text.as_str() {
             "y" | "yes" | "true" | "t" | "1" | "on" => Some(true),
@@ -102,7 +107,7 @@ impl Krb5Conf {
     }
 
     /// The realms whose `kdc` is an HTTPS URL, with the first such value.
-    pub(crate) fn kdc_proxies(&self) -> Vec<(&str, &Value)> {
+    pub fn kdc_proxies(&self) -> Vec<(&str, &Value)> {
         let mut proxies: Vec<(&str, &Value)> = Vec::new();
         for value in &self.values {
             if let [section, realm, name] = value.path.as_slice()
@@ -117,7 +122,7 @@ impl Krb5Conf {
     }
 
     /// The first value of a realm's section that is named as the realm, but in another case.
-    pub(crate) fn section_in_other_case(&self, realm: &str) -> Option<&Value> {
+    pub fn section_in_other_case(&self, realm: &str) -> Option<&Value> {
         self.values.iter().find(|value| {
             let section = value.path.first().map(String::as_str) == Some("realms");
             let named = value.path.get(1).filter(|_| value.path.len() > 2);
@@ -127,7 +132,7 @@ impl Krb5Conf {
 
     /// The realm that `[domain_realm]` maps a host to: its own line, else the longest suffix. The library looks for the host in
     /// lower case, so that a line in upper case has no effect.
-    pub(crate) fn realm_of(&self, host: &str) -> Option<&Value> {
+    pub fn realm_of(&self, host: &str) -> Option<&Value> {
         let host = host.to_ascii_lowercase();
         let mut rest = host.as_str();
         if let Some(own) = self.first(&["domain_realm", rest]) {
@@ -267,7 +272,7 @@ impl Krb5Conf {
 }
 
 /// Whether two names differ in nothing but their case.
-pub(crate) fn is_in_other_case(name: &str, other: &str) -> bool {
+pub fn is_in_other_case(name: &str, other: &str) -> bool {
     name != other && name.eq_ignore_ascii_case(other)
 }
 

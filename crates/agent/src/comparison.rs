@@ -45,13 +45,13 @@ impl Comparison {
     }
 
     /// Refuses a plan that deletes or disables more than is accepted: a tenth of the identities within an hour, or
-    /// what an administrator declares with this run or permitted in the tenant, where that is more. Counts the losses
+    /// what an administrator declares with this run or permitted in the tenant, where that is more. Counts the removals
     /// into the cursor.
     ///
     /// # Errors
     /// [`AgentError::TooManyDeletions`]; that the tenant cannot be read.
     pub async fn check_deletions(&mut self, job: &SyncJob<'_>) -> Result<(), AgentError> {
-        let recent = self.cursor.recent_losses();
+        let recent = self.cursor.recent_removals();
         let by_number = match is_accepted_by_number(&self.plan, recent, job.accept_deletions) {
             Err(AgentError::TooManyDeletions { .. }) => {
                 let state = job.client.sync_state(job.tenant, job.domain).await?;
@@ -60,29 +60,29 @@ impl Comparison {
             }
             decided => decided?,
         };
-        let losses = self.plan.losses();
-        if losses > 0 {
-            self.cursor.count_losses(losses, by_number);
+        let removals = self.plan.removals();
+        if removals > 0 {
+            self.cursor.count_removals(removals, by_number);
         }
         Ok(())
     }
 }
 
-/// Whether the plan's losses, with `recent` ones of the last hour, are accepted only by an administrator's number.
+/// Whether the plan's removals, with `recent` ones of the last hour, are accepted only by an administrator's number.
 fn is_accepted_by_number(
     plan: &SyncPlan,
     recent: usize,
     accept_deletions: usize,
 ) -> Result<bool, AgentError> {
-    let (losses, allowed) = (plan.losses() + recent, plan.allowed_losses());
-    if plan.losses() == 0 || losses <= allowed {
+    let (removals, allowed) = (plan.removals() + recent, plan.allowed_removals());
+    if plan.removals() == 0 || removals <= allowed {
         return Ok(false);
     }
-    if losses <= accept_deletions {
+    if removals <= accept_deletions {
         return Ok(true);
     }
     Err(AgentError::TooManyDeletions {
-        losses,
+        removals,
         recent,
         identities: plan.held + recent,
         accepted: allowed.max(accept_deletions),
@@ -120,11 +120,13 @@ mod tests {
             recent,
             accept_deletions,
         ) {
-            Err(error @ AgentError::TooManyDeletions { losses, .. }) => (losses, error.to_string()),
+            Err(error @ AgentError::TooManyDeletions { removals, .. }) => {
+                (removals, error.to_string())
+            }
             other => panic!("not refused: {other:?}"),
         };
-        let (losses, message) = refused(31, 0, 0);
-        assert_eq!(losses, 31);
+        let (removals, message) = refused(31, 0, 0);
+        assert_eq!(removals, 31);
         assert!(
             message.contains("31 of 300 identities, more than the 30"),
             "{message}"

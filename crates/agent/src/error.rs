@@ -86,12 +86,12 @@ pub enum AgentError {
     },
     /// A sync run would delete or disable more identities than accepted. Nothing was changed.
     #[error(
-        "this run would delete or disable {losses} of {identities} identities{}, more than the {accepted} that are accepted; nothing was changed",
+        "this run would delete or disable {removals} of {identities} identities{}, more than the {accepted} that are accepted; nothing was changed",
         earlier(*.recent)
     )]
     TooManyDeletions {
         /// How many it would be, those of the last hour included.
-        losses: usize,
+        removals: usize,
         /// How many of them were lost within the last hour.
         recent: usize,
         /// How many identities the tenant held an hour ago.

@@ -7,6 +7,8 @@
 //! options, prompts for nothing and prints nothing: it returns an [`error::AgentError`] and reports through
 //! [`progress::Progress`].
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod comparison;
 pub mod connect;
 pub mod error;

@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn too_many_deletions_get_the_hint_to_accept_their_number() {
         let refused = Failure::from(AgentError::TooManyDeletions {
-            losses: 31,
+            removals: 31,
             recent: 0,
             identities: 300,
             accepted: 30,

@@ -36,9 +36,9 @@ pub(crate) fn of_error(error: &AgentError) -> Option<String> {
                 "the account needs the right {right}; the page *Set up the trust* of the guide shows how to delegate it"
             ));
         }
-        AgentError::TooManyDeletions { losses, .. } => {
+        AgentError::TooManyDeletions { removals, .. } => {
             return Some(format!(
-                "check it with `crossrealm sync plan`; if it is right, an administrator runs `crossrealm sync once` with `--accept-deletions {losses}`, or allows it to the connector for one run with `crossrealm sync allow-deletions {losses}`"
+                "check it with `crossrealm sync plan`; if it is right, an administrator runs `crossrealm sync once` with `--accept-deletions {removals}`, or allows it to the connector for one run with `crossrealm sync allow-deletions {removals}`"
             ));
         }
         AgentError::NotGlobalAdministrator { .. } => {

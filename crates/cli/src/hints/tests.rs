@@ -55,7 +55,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 /// A value for a placeholder of a format string, and for one that stands for a number.
 fn placeholder(word: &str) -> String {
     match word {
-        "N" | "{deletions}" | "{losses}" => "1".to_owned(),
+        "N" | "{deletions}" | "{removals}" => "1".to_owned(),
         "ACCOUNT/SHARE" | "{}/{}" => "acct1/docs".to_owned(),
         "ROLE" => "reader".to_owned(),
         "ID" => "00000000-0000-0000-0000-000000000001".to_owned(),
@@ -315,7 +315,7 @@ fn a_command_that_does_not_exist_is_found() {
     assert_eq!(found.len(), 1);
     assert!(is_accepted(&found[0]).is_err());
     assert!(is_accepted(&commands("crossrealm synch once")[0]).is_err());
-    let words = commands("`crossrealm sync once` with `--accept-deletions {losses}`");
+    let words = commands("`crossrealm sync once` with `--accept-deletions {removals}`");
     assert_eq!(is_accepted(&words[0]), Ok(()));
     assert_eq!(
         options("`--force` and `--no-such`").collect::<Vec<_>>(),

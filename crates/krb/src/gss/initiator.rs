@@ -56,7 +56,7 @@ pub struct Initiator {
 enum State {
     Start,
     /// The AP-REQ is out.
-    Asked(Asked),
+    SentAuthenticator(SentAuthenticator),
     /// Kerberos is done; SPNEGO still awaits the acceptor's answer.
     Negotiating(Context),
     Done(Context),
@@ -64,7 +64,7 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Asked {
+struct SentAuthenticator {
     time: KerberosTime,
     microseconds: i32,
     subkey: Key,
@@ -91,12 +91,12 @@ impl Initiator {
     ) -> Result<ContextStep, GssError> {
         match std::mem::replace(&mut self.state, State::Failed) {
             State::Start if incoming.is_empty() => self.first(now, random),
-            State::Asked(asked) if self.mechanism == Mechanism::Kerberos => {
+            State::SentAuthenticator(asked) if self.mechanism == Mechanism::Kerberos => {
                 let context = self.answered(&asked, incoming)?;
                 self.state = State::Done(context);
                 Ok(ContextStep::Done(None))
             }
-            State::Asked(asked) => {
+            State::SentAuthenticator(asked) => {
                 let response = spnego::read(incoming)?;
                 match (&response.token, response.state) {
                     (Some(token), state) if state != Some(NegState::Reject) => {
@@ -145,7 +145,7 @@ impl Initiator {
     fn first(&mut self, now: Duration, random: &mut dyn Random) -> Result<ContextStep, GssError> {
         let mut sequence = [0; 4];
         random.fill(&mut sequence);
-        let asked = Asked {
+        let asked = SentAuthenticator {
             time: KerberosTime(i64::try_from(now.as_secs()).unwrap_or(i64::MAX)),
             microseconds: i32::try_from(now.subsec_micros()).unwrap_or_default(),
             subkey: Key::generate(self.credential.key.enctype(), random),
@@ -155,14 +155,18 @@ impl Initiator {
         let mut token = TOKEN_AP_REQ.to_vec();
         token.extend(self.ap_req(&asked, random)?);
         let token = framing::initial_token(KERBEROS, &token);
-        self.state = State::Asked(asked);
+        self.state = State::SentAuthenticator(asked);
         Ok(ContextStep::Continue(match self.mechanism {
             Mechanism::Kerberos => token,
             Mechanism::Spnego => spnego::initial(token)?,
         }))
     }
 
-    fn ap_req(&self, asked: &Asked, random: &mut dyn Random) -> Result<Vec<u8>, GssError> {
+    fn ap_req(
+        &self,
+        asked: &SentAuthenticator,
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, GssError> {
         // No channel bindings: sixteen zero bytes, RFC 4121 §4.1.1.2.
         let mut binding_and_flags = 16u32.to_le_bytes().to_vec();
         binding_and_flags.extend([0; 16]);
@@ -199,7 +203,7 @@ impl Initiator {
     }
 
     /// Takes the service's AP-REP: the proof that it could decrypt the ticket.
-    fn answered(&self, asked: &Asked, token: &[u8]) -> Result<Context, GssError> {
+    fn answered(&self, asked: &SentAuthenticator, token: &[u8]) -> Result<Context, GssError> {
         let inner = framing::read_initial_token(KERBEROS, token).ok_or(GssError::Malformed)?;
         let (id, message) = inner.split_first_chunk::<2>().ok_or(GssError::Malformed)?;
         if *id == TOKEN_ERROR {

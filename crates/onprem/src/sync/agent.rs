@@ -240,7 +240,7 @@ impl Agent {
             compared_at: now_s,
             turns_at: next_turn(&observed),
             left_out: reported(&observed.skipped),
-            losses: before.map_or((0, 0), |before| before.losses),
+            removals: before.map_or((0, 0), |before| before.removals),
             pending: unusable(&observed.skipped),
             more_pending: false,
         };

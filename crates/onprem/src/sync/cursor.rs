@@ -14,7 +14,7 @@ const MAX_LEN: usize = 60 * 1024;
 const MAX_PENDING: usize = 500;
 /// Stands for more than that: then all objects are read again.
 const TOO_MANY: &str = "*";
-/// The time over which losses are added up.
+/// The time over which removals are added up.
 const LOSSES_COUNT_S: i64 = 3600;
 const HEAD: &str = "crossrealm-sync 1";
 
@@ -70,8 +70,8 @@ pub struct Cursor {
     pub turns_at: Option<i64>,
     /// How many objects the last full sync left out.
     pub left_out: u64,
-    /// The start of the interval in which losses are added up, and their number.
-    pub losses: (i64, usize),
+    /// The start of the interval in which removals are added up, and their number.
+    pub removals: (i64, usize),
     /// Objects that are read again even if they did not change: the tenant refused them, or they were unusable.
     pub pending: BTreeSet<Uuid>,
     /// Whether there are more of them than are listed: then all objects are read again.
@@ -84,20 +84,20 @@ impl Cursor {
         self.pending.len() > MAX_PENDING || self.more_pending
     }
 
-    /// The losses of the last hour. Adding them up also stops a domain that is emptied in small steps.
-    pub fn recent_losses(&self) -> usize {
-        match self.losses {
+    /// The removals of the last hour. Adding them up also stops a domain that is emptied in small steps.
+    pub fn recent_removals(&self) -> usize {
+        match self.removals {
             (since, count) if self.read_at.saturating_sub(since) < LOSSES_COUNT_S => count,
             _ => 0,
         }
     }
 
-    /// Adds the losses of a run. Those that an administrator accepted do not count in later runs.
-    pub fn count_losses(&mut self, losses: usize, accepted: bool) {
-        self.losses = match (accepted, self.recent_losses()) {
+    /// Adds the removals of a run. Those that an administrator accepted do not count in later runs.
+    pub fn count_removals(&mut self, removals: usize, accepted: bool) {
+        self.removals = match (accepted, self.recent_removals()) {
             (true, _) => (self.read_at, 0),
-            (false, 0) => (self.read_at, losses),
-            (false, recent) => (self.losses.0, recent.saturating_add(losses)),
+            (false, 0) => (self.read_at, removals),
+            (false, recent) => (self.removals.0, recent.saturating_add(removals)),
         };
     }
 
@@ -141,7 +141,7 @@ impl Cursor {
             format!("compared_at {}", self.compared_at),
             format!("turns_at {turns_at}"),
             format!("left_out {}", self.left_out),
-            format!("losses {} {}", self.losses.0, self.losses.1),
+            format!("losses {} {}", self.removals.0, self.removals.1),
             format!("pending {pending}"),
         ]
         .join("\n");
@@ -184,7 +184,7 @@ impl Cursor {
         };
         let left_out = field("left_out")?.parse().ok()?;
         let (since, count) = field("losses")?.split_once(' ')?;
-        let losses = (since.parse().ok()?, count.parse().ok()?);
+        let removals = (since.parse().ok()?, count.parse().ok()?);
         let pending = field("pending")?;
         let more_pending = pending == TOO_MANY;
         let guids = pending.split(',').map(Uuid::try_parse);
@@ -203,7 +203,7 @@ impl Cursor {
             compared_at,
             turns_at,
             left_out,
-            losses,
+            removals,
             pending,
             more_pending,
         })
@@ -229,7 +229,7 @@ mod tests {
             compared_at: 1_600_000_000,
             turns_at: Some(-1),
             left_out: 7,
-            losses: (5, 3),
+            removals: (5, 3),
             pending: BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]),
             more_pending: false,
         }
@@ -262,18 +262,18 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_counted_for_an_hour() {
+    fn removals_are_counted_for_an_hour() {
         let mut one = cursor();
-        assert_eq!(one.recent_losses(), 0);
-        one.count_losses(4, false);
+        assert_eq!(one.recent_removals(), 0);
+        one.count_removals(4, false);
         one.read_at += 3599;
-        one.count_losses(5, false);
-        assert_eq!(one.recent_losses(), 9);
+        one.count_removals(5, false);
+        assert_eq!(one.recent_removals(), 9);
         let mut later = one.clone();
         later.read_at += 1;
-        assert_eq!(later.recent_losses(), 0);
-        one.count_losses(700, true);
-        assert_eq!(one.recent_losses(), 0);
+        assert_eq!(later.recent_removals(), 0);
+        one.count_removals(700, true);
+        assert_eq!(one.recent_removals(), 0);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use crossrealm_types::{IdentityKind, Sid};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// So many losses are always accepted: in a small directory they can be a large part.
+/// So many removals are always accepted: in a small directory they can be a large part.
 const FREE_LOSSES: usize = 10;
 
-/// More losses than this are never accepted unasked.
+/// More removals than this are never accepted unasked.
 const MAX_LOSSES: usize = 500;
 
 /// What the tenant must change.
@@ -88,14 +88,14 @@ impl SyncPlan {
     }
 
     /// How many identities would lose access: deleted, or newly disabled.
-    pub fn losses(&self) -> usize {
+    pub fn removals(&self) -> usize {
         let disables = |update: &&Update| update.disables();
         self.deletes.len() + self.updates.iter().filter(disables).count()
     }
 
-    /// How many losses a run may cause unasked: a tenth of what the tenant has, at least 10 and at most 500. More are likely
+    /// How many removals a run may cause unasked: a tenth of what the tenant has, at least 10 and at most 500. More are likely
     /// due to a lost right, a wrong domain controller or an accident.
-    pub fn allowed_losses(&self) -> usize {
+    pub fn allowed_removals(&self) -> usize {
         (self.held / 10).clamp(FREE_LOSSES, MAX_LOSSES)
     }
 

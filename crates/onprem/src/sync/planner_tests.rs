@@ -300,7 +300,7 @@ fn what_takes_rights_away_comes_first() {
 }
 
 #[test]
-fn losses_are_counted_and_bounded() {
+fn removals_are_counted_and_bounded() {
     let before = observed(&[
         ("alice", User, &[]),
         ("bob", User, &[]),
@@ -308,7 +308,7 @@ fn losses_are_counted_and_bounded() {
     ]);
     let mut cloud = CloudState::default();
     let first = plan(&before, &cloud);
-    assert_eq!((first.losses(), first.held), (0, 0));
+    assert_eq!((first.removals(), first.held), (0, 0));
     first
         .changes()
         .iter()
@@ -319,7 +319,7 @@ fn losses_are_counted_and_bounded() {
     });
     let second = plan(&after, &cloud);
     assert_eq!(
-        (second.losses(), second.held, second.allowed_losses()),
+        (second.removals(), second.held, second.allowed_removals()),
         (2, 3, 10)
     );
     let allowed = |held| {
@@ -327,7 +327,7 @@ fn losses_are_counted_and_bounded() {
             held,
             ..SyncPlan::default()
         }
-        .allowed_losses()
+        .allowed_removals()
     };
     assert_eq!([allowed(200), allowed(100_000)], [20, 500]);
 }
@@ -578,7 +578,7 @@ impl Play {
             .collect();
         for (index, change) in plan.changes().iter().enumerate() {
             if index >= cut {
-                return; // Killed: neither bookmark nor list of failures is stored.
+                return; // Killed: neither cursor nor list of failures is stored.
             }
             let refused = match change {
                 SyncChange::Upsert(account) => self.refused.contains(&number(account.guid)),

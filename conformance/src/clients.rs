@@ -1,12 +1,10 @@
 //! Clients that nobody here wrote: MIT's and Heimdal's tools, impacket, Java's own Kerberos, gokrb5 and curl, each on its own way
-//! to the service. Those that Debian cannot install beside the lab's packages are unpacked aside; one that cannot be had is skipped
-//! and says so.
+//! to the service. Those that Debian cannot install beside the lab's packages are unpacked aside.
 
 use std::path::{Path, PathBuf};
 
 use crossrealm_lab::story::{CLOUD_REALM, FILES_HOST, SPN};
 use crossrealm_lab::{Failure, Output, Place, REALM, Run, USER_PASSWORD};
-use crossrealm_programs::find;
 
 use crate::scene::{self, Scene};
 use crate::table::Row;
@@ -44,13 +42,8 @@ const IMPACKET: &[&str] = &[
     "python3-ldap3",
 ];
 
-/// What a client brought home, or why it could not even set out.
-pub(crate) enum Outcome {
-    Got(String),
-    Skipped(String),
-}
-
-type Visit = fn(&Scene) -> Result<Outcome, Failure>;
+/// Runs a client; returns what it got.
+type Visit = fn(&Scene) -> Result<String, Failure>;
 
 /// Case, client, what must come back, how it goes.
 const VISITS: &[(&str, &str, &str, Visit)] = &[
@@ -200,7 +193,7 @@ const VISITS: &[(&str, &str, &str, Visit)] = &[
     ),
 ];
 
-/// Lets each client try.
+/// Runs each client.
 ///
 /// # Errors
 /// When the world fails, not when a client does.
@@ -228,14 +221,12 @@ fn row(scene: &Scene, case: &str, client: &str, expected: &str, visit: Visit) ->
         got: String::new(),
         wrong: Vec::new(),
         gap: String::new(),
-        skipped: false,
     };
     match visit(scene) {
-        Ok(Outcome::Got(got)) => row.got = got,
-        Ok(Outcome::Skipped(why)) => (row.got, row.skipped) = (why, true),
+        Ok(got) => row.got = got,
         Err(failure) => (row.got, row.wrong) = ("nothing usable".into(), vec![failure.to_string()]),
     }
-    if !row.skipped && row.wrong.is_empty() && row.got != row.expected {
+    if row.wrong.is_empty() && row.got != row.expected {
         row.wrong = vec![row.got.clone()];
     }
     row
@@ -291,11 +282,11 @@ pub(crate) fn client(scene: &Scene, program: impl AsRef<std::ffi::OsStr>, conf: 
     )
 }
 
-fn mit(scene: &Scene, conf: &Path, way: &str) -> Result<Outcome, Failure> {
+fn mit(scene: &Scene, conf: &Path, way: &str) -> Result<String, Failure> {
     mit_for(scene, conf, way, SPN)
 }
 
-fn mit_for(scene: &Scene, conf: &Path, way: &str, service: &str) -> Result<Outcome, Failure> {
+fn mit_for(scene: &Scene, conf: &Path, way: &str, service: &str) -> Result<String, Failure> {
     cache(scene)?;
     let trace = scene.story.world.write(Place::Client, "visit.trace", "")?;
     let keytab = scene.story.world.path(Place::Client, "acct1.keytab");
@@ -312,11 +303,11 @@ fn mit_for(scene: &Scene, conf: &Path, way: &str, service: &str) -> Result<Outco
             .with(trace));
     }
     output.says("keytab entry valid")?;
-    Ok(Outcome::Got("a ticket, its keytab opens it".into()))
+    Ok("a ticket, its keytab opens it".into())
 }
 
 /// MIT's client prefers datagrams here. A ticket with a PAC is too big for one: it must get an error, and come again by TCP.
-fn mit_udp_then_tcp(scene: &Scene) -> Result<Outcome, Failure> {
+fn mit_udp_then_tcp(scene: &Scene) -> Result<String, Failure> {
     let conf = port_88_conf(scene, "", true)?;
     let text = std::fs::read_to_string(&conf)?;
     let by_tcp = "udp_preference_limit = 1\n";
@@ -355,7 +346,7 @@ fn mit_udp_then_tcp(scene: &Scene) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
-fn mit_own_tgt(scene: &Scene) -> Result<Outcome, Failure> {
+fn mit_own_tgt(scene: &Scene) -> Result<String, Failure> {
     cache(scene)?;
     let conf = proxy_conf(scene, false)?;
     let own = format!("krbtgt/{CLOUD_REALM}@{CLOUD_REALM}");
@@ -367,43 +358,40 @@ fn mit_own_tgt(scene: &Scene) -> Result<Outcome, Failure> {
         .ok()?
         .says(&own)?
         .says(&format!("{SPN}@{CLOUD_REALM}"))?;
-    Ok(Outcome::Got("a TGT and a ticket".into()))
+    Ok("a TGT and a ticket".into())
 }
 
-fn mit_unknown(scene: &Scene) -> Result<Outcome, Failure> {
+fn mit_unknown(scene: &Scene) -> Result<String, Failure> {
     cache(scene)?;
     let refused = client(scene, "kvno", &proxy_conf(scene, false)?)
         .arg("cifs/acct9.file.contoso.cloud.example")
         .refused(1)?;
     let words = "not found in Kerberos database";
     refused.says(words)?;
-    Ok(Outcome::Got(words.into()))
+    Ok(words.into())
 }
 
 /// Signs alice in by another of her names and gets a ticket.
-fn mit_by_name(scene: &Scene, options: &[&str], name: &str) -> Result<Outcome, Failure> {
+fn mit_by_name(scene: &Scene, options: &[&str], name: &str) -> Result<String, Failure> {
     let conf = proxy_conf(scene, false)?;
     let kinit = client(scene, "kinit", &conf).args(options).arg(name);
     kinit.stdin(format!("{USER_PASSWORD}\n")).ok()?;
     client(scene, "kvno", &conf).arg(SPN).ok()?.says(SPN)?;
-    Ok(Outcome::Got("a ticket".into()))
+    Ok("a ticket".into())
 }
 
-/// What takes a password asks the tenant's realm in vain: people sign in, and change passwords, in their domain.
-fn mit_password(scene: &Scene, program: &str) -> Result<Outcome, Failure> {
+/// What takes a password is refused by the tenant's realm: people sign in, and change passwords, in their domain.
+fn mit_password(scene: &Scene, program: &str) -> Result<String, Failure> {
     let run =
         client(scene, program, &proxy_conf(scene, false)?).arg(format!("alice@{CLOUD_REALM}"));
     let output = run.stdin(format!("{USER_PASSWORD}\n")).refused(1)?;
     let words = "KDC policy rejects request";
     output.says(words)?;
-    Ok(Outcome::Got(words.into()))
+    Ok(words.into())
 }
 
-fn heimdal(scene: &Scene, domain_realm: bool) -> Result<Outcome, Failure> {
-    let root = match aside::unpacked("heimdal", HEIMDAL) {
-        Ok(root) => root,
-        Err(failure) => return Ok(skipped("Debian's heimdal-clients", &failure)),
-    };
+fn heimdal(scene: &Scene, domain_realm: bool) -> Result<String, Failure> {
+    let root = aside::unpacked("heimdal", HEIMDAL)?;
     cache(scene)?;
     let conf = port_88_conf(scene, "tcp/", domain_realm)?;
     let kgetcred = client(scene, root.join("usr/bin/kgetcred"), &conf)
@@ -412,17 +400,14 @@ fn heimdal(scene: &Scene, domain_realm: bool) -> Result<Outcome, Failure> {
     // MIT's list of it: a witness that shares no code with the client.
     let listed = client(scene, "klist", &conf).arg("-e").ok()?;
     listed.says(SPN)?;
-    Ok(Outcome::Got(ticket_of_type_18(
+    Ok(ticket_of_type_18(
         &listed,
         "Etype (skey, tkt): aes256-cts-hmac-sha1-96, aes256-cts-hmac-sha1-96",
-    )))
+    ))
 }
 
-fn impacket(scene: &Scene, checksum: bool) -> Result<Outcome, Failure> {
-    let root = match aside::unpacked("impacket", IMPACKET) {
-        Ok(root) => root,
-        Err(failure) => return Ok(skipped("Debian's python3-impacket", &failure)),
-    };
+fn impacket(scene: &Scene, checksum: bool) -> Result<String, Failure> {
+    let root = aside::unpacked("impacket", IMPACKET)?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/impacket_ticket.py");
     let run = scene
         .story
@@ -436,20 +421,17 @@ fn impacket(scene: &Scene, checksum: bool) -> Result<Outcome, Failure> {
         .args([CLOUD_REALM, CLOUD, SPN]);
     if checksum {
         let output = run.arg("--checksum").ok()?;
-        return Ok(Outcome::Got(ticket_of_type_18(
+        return Ok(ticket_of_type_18(
             &output,
             &format!("{SPN}@{CLOUD_REALM} etype 18 session 18"),
-        )));
+        ));
     }
     let output = run.refused(1)?;
     output.says("KRB_AP_ERR_INAPP_CKSUM")?;
-    Ok(Outcome::Got("KRB_AP_ERR_INAPP_CKSUM".into()))
+    Ok("KRB_AP_ERR_INAPP_CKSUM".into())
 }
 
-fn java(scene: &Scene) -> Result<Outcome, Failure> {
-    if find("java").is_none() || find("javac").is_none() {
-        return Ok(Outcome::Skipped("no Java here".into()));
-    }
+fn java(scene: &Scene) -> Result<String, Failure> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/JavaTicket.java");
     let cache = cache(scene)?;
     let conf = port_88_conf(scene, "", true)?;
@@ -465,17 +447,7 @@ fn java(scene: &Scene) -> Result<Outcome, Failure> {
     run.arg(format!("cifs@{FILES_HOST}"))
         .ok()?
         .says("alice@CORP.CONTOSO.COM has a token of")?;
-    Ok(Outcome::Got("a token for the service".into()))
-}
-
-fn skipped(what: &str, failure: &Failure) -> Outcome {
-    let why = failure.to_string();
-    let last = why
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or_default();
-    Outcome::Skipped(format!("{what} cannot be had: {last}"))
+    Ok("a token for the service".into())
 }
 
 fn ticket_of_type_18(output: &Output, mark: &str) -> String {

@@ -121,7 +121,6 @@ fn row(played: Played, events: &[Event], honest_events: &[Event]) -> Row {
         got: played.asked.got,
         wrong,
         gap: played.gap,
-        skipped: false,
     }
 }
 

@@ -95,6 +95,5 @@ fn aftermath(scene: &Scene) -> Row {
         },
         wrong,
         gap: String::new(),
-        skipped: false,
     }
 }

@@ -21,8 +21,6 @@ pub struct Row {
     pub wrong: Vec<String>,
     /// Why it is known to come out wrong; empty when it must not.
     pub gap: String,
-    /// Whether it could not be tried here; `got` says why.
-    pub skipped: bool,
 }
 
 impl Row {
@@ -42,7 +40,6 @@ impl Row {
 
     fn mark(&self) -> &'static str {
         match (self.complaints().is_empty(), self.gap.is_empty()) {
-            (true, true) if self.skipped => "skip",
             (true, true) => "ok",
             (true, false) => "gap",
             (false, _) => "WRONG",
@@ -78,12 +75,8 @@ pub(crate) fn print(rows: &[Row]) -> Result<(), Failure> {
         .iter()
         .filter(|row| !row.complaints().is_empty())
         .count();
-    let marked = |mark: &str| rows.iter().filter(|row| row.mark() == mark).count();
-    let (gaps, skipped) = (marked("gap"), marked("skip"));
-    println!(
-        "\n{} cases, {wrong} wrong, {gaps} known gaps, {skipped} skipped",
-        rows.len()
-    );
+    let gaps = rows.iter().filter(|row| row.mark() == "gap").count();
+    println!("\n{} cases, {wrong} wrong, {gaps} known gaps", rows.len());
     match (rows.len(), wrong) {
         (0, _) => Err(Failure::new("there is no case of that name")),
         (_, 0) => Ok(()),
@@ -117,7 +110,6 @@ mod tests {
             got: text("g"),
             wrong,
             gap: text(gap),
-            skipped: false,
         }
     }
 

@@ -8,7 +8,7 @@ use crossrealm_lab::story::CLOUD_REALM;
 use crossrealm_lab::{Failure, PATIENCE, Place, Run, Service};
 
 use crate::aside;
-use crate::clients::{self, Outcome};
+use crate::clients;
 use crate::scene::{APACHE_HOST, GOKRB5_HOST, Scene};
 
 const APACHE_PORT: u16 = 8080;
@@ -24,7 +24,7 @@ pub(crate) const THE_PAGE: &str = "the page, as alice; without a ticket 401";
 
 /// curl opens a page of Apache. With `acceptor_name` the server picks its key by name: the keytab must spell `HTTP` as MIT's library
 /// does (F5).
-pub(crate) fn curl_to_apache(scene: &Scene, acceptor_name: bool) -> Result<Outcome, Failure> {
+pub(crate) fn curl_to_apache(scene: &Scene, acceptor_name: bool) -> Result<String, Failure> {
     let apache = apache(scene, acceptor_name)?;
     let opened = curl(
         scene,
@@ -36,13 +36,13 @@ pub(crate) fn curl_to_apache(scene: &Scene, acceptor_name: bool) -> Result<Outco
 }
 
 /// gokrb5 opens a page of Apache, with tickets that it gets by port 88.
-pub(crate) fn gokrb5_to_apache(scene: &Scene) -> Result<Outcome, Failure> {
+pub(crate) fn gokrb5_to_apache(scene: &Scene) -> Result<String, Failure> {
     let apache = apache(scene, true)?;
     let opened = gokrb5_get(scene);
     ended(apache, opened)
 }
 
-fn gokrb5_get(scene: &Scene) -> Result<Outcome, Failure> {
+fn gokrb5_get(scene: &Scene) -> Result<String, Failure> {
     let world = &scene.story.world;
     let conf = clients::port_88_conf(scene, "", false)?;
     let get = |cache: PathBuf| {
@@ -57,11 +57,11 @@ fn gokrb5_get(scene: &Scene) -> Result<Outcome, Failure> {
     get(world.path(Place::Client, "none.ccache"))?
         .refused(1)?
         .says("no such file")?;
-    Ok(Outcome::Got("the page, as alice".into()))
+    Ok("the page, as alice".into())
 }
 
 /// curl opens a page of gokrb5, which checks the PAC and prints its SIDs.
-pub(crate) fn curl_to_gokrb5(scene: &Scene) -> Result<Outcome, Failure> {
+pub(crate) fn curl_to_gokrb5(scene: &Scene) -> Result<String, Failure> {
     let world = &scene.story.world;
     let keytab = world.path(Place::Client, "go.keytab");
     let run = world.at(Place::Cloud, gokrb5()?).arg("serve").arg(keytab);
@@ -79,7 +79,7 @@ pub(crate) fn curl_to_gokrb5(scene: &Scene) -> Result<Outcome, Failure> {
 }
 
 /// Opens a page as alice, who must be greeted by the line, and without tickets, which must be refused.
-fn curl(scene: &Scene, host: &str, port: u16, line: &str) -> Result<Outcome, Failure> {
+fn curl(scene: &Scene, host: &str, port: u16, line: &str) -> Result<String, Failure> {
     clients::cache(scene)?;
     page(scene, host, port, true).ok()?.says_line(line)?;
     let conf = clients::proxy_conf(scene, false)?;
@@ -88,7 +88,7 @@ fn curl(scene: &Scene, host: &str, port: u16, line: &str) -> Result<Outcome, Fai
     // 22: the server answered with an error.
     let refused = page(scene, host, port, false).refused(22)?;
     refused.says("401")?.does_not_say("alice@")?;
-    Ok(Outcome::Got(THE_PAGE.into()))
+    Ok(THE_PAGE.into())
 }
 
 fn page(scene: &Scene, host: &str, port: u16, ticket: bool) -> Run {
@@ -185,7 +185,7 @@ fn gokrb5() -> Result<PathBuf, Failure> {
 }
 
 /// Ends a server, whose log explains a failure.
-fn ended(server: Service, outcome: Result<Outcome, Failure>) -> Result<Outcome, Failure> {
+fn ended(server: Service, outcome: Result<String, Failure>) -> Result<String, Failure> {
     let outcome = outcome.map_err(|failure| failure.with(server.log_tail()));
     drop(server);
     outcome

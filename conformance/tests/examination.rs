@@ -38,12 +38,11 @@ fn examine() -> Result<Vec<Row>, Failure> {
 }
 
 fn trial(row: Row) -> Trial {
-    let skipped = row.skipped;
     let name = format!("{}: {}", row.by, row.case);
     let complaints = row.complaints();
     let judged = move || match complaints.is_empty() {
         true => Ok(()),
         false => Err(complaints.join("\n").into()),
     };
-    Trial::test(name, judged).with_ignored_flag(skipped)
+    Trial::test(name, judged)
 }

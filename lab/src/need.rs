@@ -44,9 +44,17 @@ pub const REQUIRE_WORLD: &str = "CROSSREALM_REQUIRE_WORLD";
 /// When they must not be: `CROSSREALM_REQUIRE_WORLD` is set, as CI does.
 pub fn skipped() -> bool {
     let Some(reason) = unmet() else { return false };
+    skip(&reason);
+    true
+}
+
+/// Reports on standard error that a test cannot run here.
+///
+/// # Panics
+/// When it must: [`REQUIRE_WORLD`] is set, as CI does.
+pub fn skip(reason: &str) {
     assert!(std::env::var_os(REQUIRE_WORLD).is_none(), "{reason}");
     eprintln!("\n*** SKIPPED, NOTHING WAS TESTED: {reason} ***\n");
-    true
 }
 
 /// Whether a test of this file system, on a loop device, must be skipped, since the kernel lacks one of both, which no package

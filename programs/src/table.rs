@@ -47,6 +47,7 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
     ("bsdutils", &["script"]),
     ("curl", &["curl"]),
     ("dash", &["sh"]),
+    ("default-jdk-headless", &["java", "javac"]),
     ("debootstrap", &["debootstrap"]),
     ("dpkg", &["dpkg"]),
     ("e2fsprogs", &["mkfs.ext4"]),
@@ -109,10 +110,6 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
     ),
     ("winbind", &["wbinfo", "winbindd"]),
 ];
-
-/// Programs that are used where they are installed; what needs them is reported as skipped elsewhere. `setup` does not
-/// install them.
-pub const OPTIONAL: &[(&str, &[&str])] = &[("default-jdk-headless", &["java", "javac"])];
 
 /// Parts of packages that are no programs: shared libraries and plugins, by their path below a library folder.
 pub const LIBRARIES: &[(&str, &str)] = &[
@@ -179,8 +176,9 @@ const WRAPPERS: &[&str] = &[
 
 /// The package of a program; `None` where the table does not name it.
 pub fn package_of(program: &str) -> Option<&'static str> {
-    let mut all = PROGRAMS.iter().chain(OPTIONAL);
-    let found = all.find(|(_, programs)| programs.contains(&program));
+    let found = PROGRAMS
+        .iter()
+        .find(|(_, programs)| programs.contains(&program));
     found.map(|(package, _)| *package)
 }
 
@@ -196,7 +194,7 @@ mod tests {
 
     #[test]
     fn every_program_is_named_once() {
-        let all = PROGRAMS.iter().chain(OPTIONAL);
+        let all = PROGRAMS.iter();
         let mut names: Vec<&str> = all.flat_map(|(_, programs)| *programs).copied().collect();
         let count = names.len();
         names.sort_unstable();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crossrealm_lab::python::Environment;
 use crossrealm_lab::story::{CLOUD_REALM, FILES_HOST};
-use crossrealm_lab::{Failure, Run};
+use crossrealm_lab::{Failure, Run, need};
 
 use super::Test;
 use super::scene::Scene;
@@ -19,7 +19,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 const IMPACKET: [&str; 3] = ["impacket==0.13.1", "pycryptodomex", "six==1.17.0"];
 const SMBPROTOCOL: [&str; 2] = ["smbprotocol==1.17.0", "pyspnego==0.12.4"];
 
-/// A Python with impacket; `None` where pip cannot reach its index, which is said.
+/// A Python with impacket; `None` where pip cannot reach its index, which is reported.
 pub(crate) fn python() -> Result<Option<PathBuf>, Failure> {
     python_with("impacket", &IMPACKET)
 }
@@ -28,7 +28,7 @@ fn python_with(name: &str, packages: &[&'static str]) -> Result<Option<PathBuf>,
     match Environment::new(name, packages)?.python() {
         Ok(python) => Ok(Some(python)),
         Err(failure) => {
-            eprintln!("\n*** SKIPPED, NOTHING WAS TESTED: {name} cannot be had: {failure} ***\n");
+            need::skip(&format!("{name} cannot be had: {failure}"));
             Ok(None)
         }
     }

@@ -3,8 +3,8 @@
 
 use crate::common::Service;
 use crossrealm_api::{AdministratorCreate, OPENAPI_PATH, ShareCreate};
-use crossrealm_lab::Run;
 use crossrealm_lab::python::Environment;
+use crossrealm_lab::{Run, need};
 use crossrealm_types::{AdministratorRole, StorageAccountCreate};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -79,7 +79,7 @@ fn python() -> Option<&'static Path> {
     let python = PYTHON.get_or_init(|| match install() {
         Ok(python) => Some(python),
         Err(failure) => {
-            eprintln!("\n*** SKIPPED, NOTHING WAS TESTED: no OpenAPI programs: {failure} ***\n");
+            need::skip(&format!("no OpenAPI programs: {failure}"));
             None
         }
     });

@@ -16,6 +16,7 @@
 mod child;
 mod clock;
 mod dc;
+mod disk;
 mod halt;
 
 pub mod need;
@@ -30,6 +31,7 @@ mod world;
 pub use child::Service;
 pub use clock::Clock;
 pub use dc::{ADMIN_PASSWORD, DOMAIN, FLAT_NAME, Population, REALM, USER_PASSWORD};
+pub use disk::Disk;
 pub use halt::kill_at_line;
 pub use net::Place;
 pub use product::{build_product, executables};

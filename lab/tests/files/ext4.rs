@@ -1,8 +1,6 @@
 //! Permissions on ext4, which keeps one block of extended attributes for a file.
 
-use std::path::PathBuf;
-
-use crossrealm_lab::{Failure, Run, need};
+use crossrealm_lab::{Disk, Failure, Run, need};
 
 use super::Test;
 use super::scene::Scene;
@@ -17,33 +15,11 @@ const TOO_MANY: usize = 150;
 const SHARE: &str = "onext4";
 const OTHER: &str = "onext4withinodes";
 
-/// An ext4 on a file, mounted; taken away when it is dropped: `umount` frees the loop device that `mount` took.
-struct Disk {
-    at: PathBuf,
-}
-
-impl Disk {
-    /// One for a share's folder, made with this feature or (`^`) without it.
-    fn make(scene: &Scene, share: &str, feature: &str) -> Result<Self, Failure> {
-        let (at, image) = (
-            scene.on_disk(share, ""),
-            scene.data().join(format!("{share}.img")),
-        );
-        std::fs::create_dir(&at)?;
-        Run::here("truncate").args(["-s", "64M"]).arg(&image).ok()?;
-        let options = ["-q", "-b", "4096", "-O", feature];
-        Run::here("mkfs.ext4").args(options).arg(&image).ok()?;
-        let mount = Run::here("mount").args(["-o", "loop"]);
-        mount.arg(&image).arg(&at).ok()?;
-        Ok(Self { at })
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Run::here("umount").arg("--lazy").arg(&self.at).output();
-        let _ = std::fs::remove_dir(&self.at);
-    }
+/// A disk for a share's folder, made with this feature or (`^`) without it.
+fn disk(scene: &Scene, share: &str, feature: &str) -> Result<Disk, Failure> {
+    let image = scene.data().join(format!("{share}.img"));
+    let options = ["-b", "4096", "-O", feature];
+    Disk::mount("ext4", &options, "64M", image, scene.on_disk(share, ""))
 }
 
 /// F23: more entries than ext4 keeps are refused with the limit and the ways out, and the way out works; a disk that is really full
@@ -52,7 +28,7 @@ fn explained(scene: &mut Scene) -> Result<(), Failure> {
     if need::skipped_without("ext4") {
         return Ok(());
     }
-    let disk = Disk::make(scene, SHARE, "^ea_inode")?;
+    let small = disk(scene, SHARE, "^ea_inode")?;
     set(scene, SHARE, FITS).ok()?;
     let refused = set(scene, SHARE, TOO_MANY).refused(1)?;
     refused
@@ -67,8 +43,8 @@ fn explained(scene: &mut Scene) -> Result<(), Failure> {
         let what = format!("{FITS} entries were expected in {sddl}");
         return Err(Failure::new(what));
     }
-    really_full(scene, &disk)?;
-    let _other = Disk::make(scene, OTHER, "ea_inode")?;
+    really_full(scene, &small)?;
+    let _other = disk(scene, OTHER, "ea_inode")?;
     set(scene, OTHER, TOO_MANY).ok().map(drop)
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossrealm_lab::story::Story;
-use crossrealm_lab::{Failure, Output, PATIENCE, Place, Run, Service, until};
+use crossrealm_lab::{Disk, Failure, Output, PATIENCE, Place, Run, Service, until};
 use serde_json::Value;
 
 use super::snapshots;
@@ -15,60 +15,6 @@ pub(crate) const LIMIT: Duration = PATIENCE;
 const PEOPLE: [&str; 2] = ["alice", "bob"];
 /// The loop device's size: sparse, so that only what is written takes space.
 const BTRFS_SIZE: &str = "6G";
-
-/// A Btrfs of its own, taken away when it is dropped: `umount` frees the loop device that `mount` took.
-pub(crate) struct Disk {
-    pub at: PathBuf,
-    image: PathBuf,
-}
-
-impl Disk {
-    fn mount(at: PathBuf) -> Result<Self, Failure> {
-        let image = at.with_extension("img");
-        fs::create_dir_all(&at)?;
-        Run::here("truncate")
-            .args(["-s", BTRFS_SIZE])
-            .arg(&image)
-            .ok()?;
-        Run::here("mkfs.btrfs").arg("-q").arg(&image).ok()?;
-        Run::here("mount")
-            .args(["-o", "loop"])
-            .arg(&image)
-            .arg(&at)
-            .ok()?;
-        Ok(Self { at, image })
-    }
-
-    /// `btrfs` of the machine, on a folder of the disk.
-    pub(crate) fn btrfs(&self, words: &[&str], folder: &str) -> Result<Output, Failure> {
-        Run::here("btrfs")
-            .args(words)
-            .arg(self.at.join(folder))
-            .ok()
-    }
-
-    /// Has everything written, so that Btrfs counts it.
-    pub(crate) fn sync(&self) -> Result<(), Failure> {
-        self.btrfs(&["filesystem", "sync"], ".").map(drop)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let unmounted = Run::here("umount").arg(&self.at).output();
-        if unmounted.is_ok_and(|output| output.code != Some(0)) {
-            let _ = Run::here("umount").arg("--lazy").arg(&self.at).output();
-        }
-        let left = Run::here("losetup").arg("-j").arg(&self.image).output();
-        for device in left
-            .iter()
-            .flat_map(|output| output.out().lines().map(str::to_owned).collect::<Vec<_>>())
-        {
-            let device = device.split(':').next().unwrap_or_default();
-            let _ = Run::here("losetup").args(["-d", device]).output();
-        }
-    }
-}
 
 /// The fields' order is the order of destruction.
 pub(crate) struct Scene {
@@ -81,7 +27,8 @@ impl Scene {
     /// Cloud, trust, sync, workstation; two accounts, each with a host; people with tickets.
     pub(crate) fn set() -> Result<Self, Failure> {
         let story = Story::prepared()?;
-        let disk = Disk::mount(story.world.path(Place::Cloud, "btrfs"))?;
+        let path = |file| story.world.path(Place::Cloud, file);
+        let disk = Disk::mount("btrfs", &[], BTRFS_SIZE, path("btrfs.img"), path("btrfs"))?;
         let mut scene = Self {
             hosts: Vec::new(),
             disk,
@@ -151,9 +98,7 @@ impl Scene {
             .arg("--listen")
             .arg(format!("10.77.2.1:{port}"))
             .arg("--data")
-            .arg(data)
-            .arg("--state")
-            .arg(self.path(&format!("state-{account}"))))
+            .arg(data))
     }
 
     /// A command where the program `btrfs` is not to be found. Other programs meet it as ever: the mount is in the name space
@@ -270,7 +215,7 @@ impl Scene {
     pub(crate) fn with_logs(&self, failure: Failure) -> Failure {
         let tails = self.hosts.iter().map(Service::log_tail);
         let failure = tails.fold(self.story.with_logs(failure), Failure::with);
-        let log = self.path("state-acct1").join("log/samba.log");
+        let log = self.path("acct1-files.state").join("log/samba.log");
         let samba = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
         let lines: Vec<&str> = samba.lines().collect();
         failure.with(lines[lines.len().saturating_sub(40)..].join("\n"))

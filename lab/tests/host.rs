@@ -10,6 +10,10 @@ use std::time::Instant;
 use crossrealm_lab::story::{SERVER, Story, TENANT};
 use crossrealm_lab::{Failure, Output, PATIENCE, Place, Run, Service, need, until};
 
+/// Lets `smbclient` offer no cipher, so that what it sends can be signed at most.
+const NO_CIPHER: &str = "--option=client smb3 encryption algorithms=-AES-128-GCM, -AES-128-CCM, -AES-256-GCM, -AES-256-CCM";
+/// The port of the hosts with a full disk.
+const R5_PORT: u16 = 3445;
 const DESK: &str = "//acct1.file.contoso.cloud.example/desk";
 const MORE: &str = "//acct2.file.contoso.cloud.example/more";
 
@@ -26,10 +30,10 @@ fn a_host_serves_with_its_own_token() {
     }
 }
 
-/// A small file system of its own, taken away when it is dropped.
-struct Disk(PathBuf);
+/// A small file system in memory, taken away when it is dropped.
+struct InMemory(PathBuf);
 
-impl Disk {
+impl InMemory {
     fn mount(at: PathBuf) -> Result<Self, Failure> {
         fs::create_dir_all(&at)?;
         let mount = Run::here("mount").args(["-t", "tmpfs", "-o", "size=40m", "xr-lab"]);
@@ -38,7 +42,7 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
+impl Drop for InMemory {
     fn drop(&mut self) {
         let _ = Run::here("umount").arg("--lazy").arg(&self.0).output();
     }
@@ -48,7 +52,7 @@ impl Drop for Disk {
 struct Play {
     second: Option<Service>,
     host: Option<Service>,
-    disk: Disk,
+    disk: InMemory,
     story: Story,
 }
 
@@ -56,7 +60,7 @@ impl Play {
     /// The story up to a configured workstation; then two accounts, their shares, and a host with a token for each.
     fn begin() -> Result<Self, Failure> {
         let story = Story::prepared()?;
-        let disk = Disk::mount(story.world.path(Place::Cloud, "files"))?;
+        let disk = InMemory::mount(story.world.path(Place::Cloud, "files"))?;
         let play = Self {
             second: None,
             host: None,
@@ -111,6 +115,7 @@ impl Play {
         self.smbd_killed_in_mid_write_loses_nothing_that_was_acknowledged()?;
         self.r9_daemons_that_hang_are_replaced()?;
         self.a_full_disk_spoils_nothing()?;
+        self.r5_users_clear_a_disk_that_they_filled()?;
         self.a_revoked_host_stops()
     }
 
@@ -138,6 +143,8 @@ impl Play {
             .without_token(Place::Cloud)
             .args(["files", "serve", "--name", "fs1", "--data"])
             .arg(&self.disk.0)
+            .arg("--state")
+            .arg(self.path("state"))
             .arg("--host-tokens")
             .arg(&tokens)
             .args(["--account", "acct1", "--listen", "10.77.2.1:445"])
@@ -154,7 +161,7 @@ impl Play {
 
         // No key lies on the disk, neither open nor in the copy for times without the API.
         for account in ["acct1", "acct2"] {
-            let state = self.disk.0.join(".host").join(account);
+            let state = self.path("state").join(account);
             let copy = fs::read(state.join("last-state.sealed"))?;
             let seen = String::from_utf8_lossy(&copy);
             assert!(seen.starts_with('{') && !seen.contains("keytab") && !seen.contains("alice"));
@@ -186,6 +193,10 @@ impl Play {
             (
                 self.smb("alice", DESK, 445, "ls").args(["-m", "SMB2_10"]),
                 "SMB 2",
+            ),
+            (
+                self.smb("alice", DESK, 445, "ls").arg(NO_CIPHER),
+                "signed, not encrypted",
             ),
             (
                 self.smb("alice", &DESK.replace("desk", "admin$"), 445, "ls"),
@@ -406,6 +417,8 @@ impl Play {
                 "--data",
             ])
             .arg(&data)
+            .arg("--state")
+            .arg(self.path("fs2-state"))
             .arg("--token-file")
             .arg(token)
             .args(["--listen", "10.77.2.1:2445"]);
@@ -559,6 +572,68 @@ impl Play {
         })
     }
 
+    /// R5: the host's state lay among the users' files, so that nobody could delete anything on a full disk.
+    fn r5_users_clear_a_disk_that_they_filled(&self) -> Result<(), Failure> {
+        let token = self.path("r5.token");
+        let run = self.story.crossrealm(Place::Admin);
+        run.args(["storage-account", "host-token", "acct1", "--for", "r5"])
+            .arg("--out")
+            .arg(&token)
+            .ok()?;
+        for kind in ["ext4", "btrfs"] {
+            if need::skipped_without(kind) {
+                continue;
+            }
+            let (image, at) = (self.path(&format!("{kind}.img")), self.path(kind));
+            let disk = crossrealm_lab::Disk::mount(kind, &[], "128M", image, at)?;
+            let serve = self
+                .without_token(Place::Cloud)
+                .args(["files", "serve", "--name", "r5", "--account", "acct1"])
+                .args(["--listen", &format!("10.77.2.1:{R5_PORT}"), "--data"])
+                .arg(&disk.at)
+                .arg("--state")
+                .arg(self.path(&format!("r5-state-{kind}")))
+                .arg("--token-file")
+                .arg(&token);
+            self.fill_and_clear(kind, &serve)?;
+        }
+        Ok(())
+    }
+
+    /// Fills the disk of a host to its last block, restarts the host, and clears the disk over SMB.
+    fn fill_and_clear(&self, kind: &str, serve: &Run) -> Result<(), Failure> {
+        let start = |when: &str| -> Result<Service, Failure> {
+            let name = format!("host on {when} {kind}");
+            let mut host = self.story.world.service(Place::Cloud, &name, serve)?;
+            host.wait_for_line("serving acct1", PATIENCE)?;
+            Ok(host)
+        };
+        let put = |size: usize, name: &str| -> Result<Output, Failure> {
+            self.put("alice", DESK, R5_PORT, &vec![7; size], name)?
+                .output()
+        };
+        let host = start("an empty")?;
+        for (size, least) in [(16 << 20, 2), (1 << 20, 0), (64 << 10, 0), (1 << 10, 0)] {
+            let mut fitting = 0;
+            while put(size, &format!("{size}-{fitting}"))?.code == Some(0) {
+                fitting += 1;
+                if fitting > 100 {
+                    return Err(Failure::new("the disk of 128 MiB does not become full"));
+                }
+            }
+            assert!(fitting >= least, "{fitting} files of {size} bytes fitted");
+        }
+        host.stop(PATIENCE)?;
+        let host = start("a full")?;
+        self.smb("alice", DESK, R5_PORT, "del 16777216-0").ok()?;
+        self.until("a file fits again", |_| {
+            Ok((put(1 << 20, "again")?.code == Some(0)).then_some(()))
+        })?;
+        // Changes of the account arrive as ever.
+        self.smb("bob", DESK, R5_PORT, "ls").ok()?.says("again")?;
+        host.stop(PATIENCE)
+    }
+
     fn a_revoked_host_stops(&mut self) -> Result<(), Failure> {
         self.revoke("acct2")?;
         let began = Instant::now();
@@ -574,7 +649,7 @@ impl Play {
             began.elapsed().as_secs_f64()
         );
         self.smb("alice", DESK, 445, "ls").ok()?;
-        assert!(!self.disk.0.join(".host/acct2/last-state.sealed").exists());
+        assert!(!self.path("state/acct2/last-state.sealed").exists());
         assert!(self.disk.0.join("acct2/shares/more/second.txt").exists());
         self.revoke("acct1")?;
         let Some(mut host) = self.host.take() else {
@@ -596,6 +671,8 @@ impl Play {
             .without_token(Place::Cloud)
             .args(["files", "serve", "--account", "acct1", "--data"])
             .arg(&self.disk.0)
+            .arg("--state")
+            .arg(self.path("state/acct1"))
             .arg("--token-file")
             .arg(self.path("tokens/acct1.token"));
         again.refused(1)?.says("revoked").map(drop)
@@ -691,7 +768,7 @@ impl Play {
         let found = pids
             .filter(|pid| comm(*pid).trim() == name && comm(parent(*pid)).trim() != name)
             .find(|pid| {
-                let conf = fs::read_to_string(format!("/proc/{pid}/root/run/samba/host/smb.conf"));
+                let conf = fs::read_to_string(format!("/proc/{pid}/root/run/samba/conf/smb.conf"));
                 let mounts =
                     fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
                 mounts.contains(&scratch)
@@ -712,8 +789,7 @@ impl Play {
     fn with_logs(&self, failure: Failure) -> Failure {
         let services = [&self.host, &self.second];
         let tails = services.into_iter().flatten().map(Service::log_tail);
-        let samba =
-            fs::read_to_string(self.disk.0.join(".host/acct1/log/samba.log")).unwrap_or_default();
+        let samba = fs::read_to_string(self.path("state/acct1/log/samba.log")).unwrap_or_default();
         let from = samba.len().saturating_sub(3_000);
         let failure = tails.fold(self.story.with_logs(failure), Failure::with);
         failure.with(samba.get(from..).unwrap_or_default())

@@ -7,10 +7,14 @@
 use crate::check;
 use crate::error::FilesError;
 use sha2::{Digest, Sha256};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The default data directory.
 pub const DEFAULT_DATA: &str = "/var/lib/crossrealm/files";
+/// Where hosts keep their own state by default, each below the name of its account: not among the users' files, since Samba's
+/// databases do not survive a full disk.
+pub const DEFAULT_STATE: &str = "/var/lib/crossrealm/smb";
 
 /// The directory of a share's files: `DATA/ACCOUNT/shares/SHARE`, with the share's name in lower case.
 ///
@@ -46,14 +50,16 @@ pub(crate) fn program_name(share: &str) -> String {
 pub(crate) const RUN: &str = "/run/samba";
 /// This host's own state, as the worker sees it: share permissions, id maps.
 pub(crate) const HOST: &str = "/run/samba/host";
+/// The configuration of every program, written anew by each worker: in memory, so that no disk can be too full for it.
+pub(crate) const CONF: &str = "/run/samba/conf";
 /// The directories of the shares, as the worker sees them.
 pub(crate) const SHARES: &str = "/run/samba/shares";
 /// The snapshots of the shares, as the worker sees them: read-only.
 pub(crate) const SNAPSHOTS: &str = "/run/samba/snapshots";
 /// The configuration of every Samba program.
-pub(crate) const SMB_CONF: &str = "/run/samba/host/smb.conf";
+pub(crate) const SMB_CONF: &str = "/run/samba/conf/smb.conf";
 /// The next configuration, with shares that have no permissions yet: smbd does not read it.
-pub(crate) const NEXT_SMB_CONF: &str = "/run/samba/host/next.smb.conf";
+pub(crate) const NEXT_SMB_CONF: &str = "/run/samba/conf/next.smb.conf";
 /// The account's keys: on a tmpfs, so that they are never on disk.
 pub(crate) const KEYTAB: &str = "/run/samba/keytab";
 /// The sizes of shares with a quota: one program per share, which smbd runs.
@@ -61,11 +67,11 @@ pub(crate) const QUOTA_SIZES: &str = "/run/samba/quota";
 /// The log of smbd and winbindd.
 pub(crate) const LOG: &str = "/run/samba/host/log/samba.log";
 /// Replaces `/etc/nsswitch.conf`.
-pub(crate) const NSSWITCH: &str = "/run/samba/host/nsswitch.conf";
+pub(crate) const NSSWITCH: &str = "/run/samba/conf/nsswitch.conf";
 /// Replaces `/etc/resolv.conf`.
-pub(crate) const RESOLV: &str = "/run/samba/host/resolv.conf";
+pub(crate) const RESOLV: &str = "/run/samba/conf/resolv.conf";
 /// The Kerberos configuration of Samba.
-pub(crate) const KRB5_CONF: &str = "/run/samba/host/krb5.conf";
+pub(crate) const KRB5_CONF: &str = "/run/samba/conf/krb5.conf";
 /// Directories of the state that survive a restart.
 pub(crate) const STATE_DIRECTORIES: [&str; 4] = ["private", "state", "cache", "log"];
 /// Directories that are created at every start.
@@ -84,15 +90,20 @@ pub(crate) struct HostPaths {
 }
 
 impl HostPaths {
-    /// `DATA/ACCOUNT/shares/…` holds the users' files; the state is in `DATA/.host/ACCOUNT` unless chosen otherwise.
-    /// An account's name contains letters and digits only, so that the two never collide.
+    /// `DATA/ACCOUNT/shares/…` holds the users' files; the state is below [`DEFAULT_STATE`] unless chosen otherwise.
     pub(crate) fn new(data: &Path, state: Option<&Path>, account: &str) -> Self {
         let directory = data.join(account);
         Self {
             shares: directory.join("shares"),
             account: directory,
-            state: state.map_or_else(|| data.join(".host").join(account), Path::to_owned),
+            state: state.map_or_else(|| default_state(data, account), Path::to_owned),
         }
+    }
+
+    /// Whether the host's state and the users' files share one file system, so that users can fill the state's.
+    pub(crate) fn share_a_file_system(&self) -> bool {
+        let device = |path: &Path| std::fs::metadata(path).map(|data| data.dev()).ok();
+        device(&self.state).is_some_and(|state| device(&self.shares) == Some(state))
     }
 
     /// A text of the worker, with its paths replaced by those that the operator knows.
@@ -102,9 +113,31 @@ impl HostPaths {
     }
 }
 
+/// Where the state is if the operator chooses no place. Earlier versions kept it among the users' files, in `DATA/.host`: such
+/// a host goes on there.
+fn default_state(data: &Path, account: &str) -> PathBuf {
+    // An account's name contains letters and digits only, so that no account is called `.host`.
+    let earlier = data.join(".host").join(account);
+    match earlier.is_dir() {
+        true => earlier,
+        false => Path::new(DEFAULT_STATE).join(account),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// R5: a new host keeps its state off the users' files; one of an earlier version finds its own.
+    #[test]
+    fn r5_the_state_is_not_among_the_files() {
+        let data = tempfile::tempdir().unwrap();
+        let state = |account| HostPaths::new(data.path(), None, account).state;
+        let earlier = data.path().join(".host/acct1");
+        std::fs::create_dir_all(&earlier).unwrap();
+        assert_eq!(state("acct1"), earlier);
+        assert_eq!(state("acct2"), Path::new("/var/lib/crossrealm/smb/acct2"));
+    }
 
     /// F12: no character of a share's name reaches a program's name, and no two shares have one program.
     #[test]
@@ -123,9 +156,9 @@ mod tests {
         let paths = HostPaths::new(Path::new("/srv/files"), None, "acct1");
         assert_eq!(
             paths.outside_view("no `/run/samba/shares/x`; see `/run/samba/host/log/samba.log`"),
-            "no `/srv/files/acct1/shares/x`; see `/srv/files/.host/acct1/log/samba.log`"
+            "no `/srv/files/acct1/shares/x`; see `/var/lib/crossrealm/smb/acct1/log/samba.log`"
         );
         let paths = HostPaths::new(Path::new("/srv/files"), Some(Path::new("/var/x")), "acct1");
-        assert_eq!(paths.outside_view(SMB_CONF), "/var/x/smb.conf");
+        assert_eq!(paths.outside_view(LOG), "/var/x/log/samba.log");
     }
 }

@@ -69,7 +69,9 @@ pub(crate) fn render(state: &HostState, serving: &Serving) -> Result<String, Fil
     } in shares
     {
         let directory = directory_name(name);
-        text += &format!("\n[{name}]\n    path = {SHARES}/{directory}\n    read only = no\n");
+        text += &format!(
+            "\n[{name}]\n    path = {SHARES}/{directory}\n    read only = no\n    smb encrypt = required\n"
+        );
         if quota_gib.is_some() {
             let program = program_name(name);
             text +=
@@ -115,13 +117,16 @@ fn global(state: &HostState, serving: &Serving) -> String {
     dedicated keytab file = {KEYTAB}
     machine password timeout = 0
 
-    # Kerberos and encrypted SMB 3 only: no NTLM, no guest, nothing for the anonymous, no NetBIOS.
+    # Kerberos and SMB 3 only: no NTLM, no guest, nothing for the anonymous, no NetBIOS.
     ntlm auth = disabled
     map to guest = never
     restrict anonymous = 2
     server min protocol = SMB3_00
-    smb encrypt = required
     server signing = mandatory
+    # Every share demands encryption, IPC$ too. A whole connection must not: a second channel of a session is bound by a request
+    # that is signed ([MS-SMB2] 3.2.4.1.8).
+    smb encrypt = desired
+    server multi channel support = yes
     disable netbios = yes
     smb ports = {port}
 
@@ -167,7 +172,7 @@ fn global(state: &HostState, serving: &Serving) -> String {
     if !ip.is_unspecified() {
         text += &format!("    interfaces = {ip}\n    bind interfaces only = yes\n");
     }
-    text
+    text + "\n[IPC$]\n    path = /nonexistent\n    smb encrypt = required\n"
 }
 
 /// The account's name as a NetBIOS name of at most 15 characters, which must differ from the domain's.

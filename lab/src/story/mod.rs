@@ -160,7 +160,7 @@ impl Story {
             .env("CROSSREALM_TOKEN", &self.token)
     }
 
-    /// `crossrealm files serve` for an account, with the token of this host, which is created once.
+    /// `crossrealm files serve` for an account, with the token of this host, which is created once, and the host's own state.
     ///
     /// # Errors
     /// When the token cannot be created.
@@ -174,7 +174,11 @@ impl Story {
         }
         let run = self.crossrealm(Place::Cloud).env("CROSSREALM_TOKEN", "");
         let run = run.arg("--token-file").arg(token);
-        Ok(run.args(["files", "serve", "--account", account]))
+        let run = run.args(["files", "serve", "--account", account]);
+        let state = format!("{account}-{host}.state");
+        Ok(run
+            .arg("--state")
+            .arg(self.world.path(Place::Cloud, &state)))
     }
 
     /// The product's command without any of its settings.

@@ -226,7 +226,7 @@ fn made_again(scene: &mut Scene) -> Result<(), Failure> {
 fn killed(scene: &mut Scene) -> Result<(), Failure> {
     scene.share("kills")?;
     scene.until_served("bob", "kills")?;
-    let state = scene.story.world.path(Place::Cloud, "killed-host");
+    let state = scene.story.world.path(Place::Cloud, "acct1-killed.state");
     let mut in_mid_write = 0;
     for round in 0..KILLS {
         let mut host = host(scene, &format!("killed {round}"), None)?;
@@ -266,9 +266,6 @@ fn host(scene: &Scene, name: &str, server: Option<&str>) -> Result<Service, Fail
     let run = run.arg("--listen").arg(format!("10.77.2.1:{KILLED_PORT}"));
     let data = scene.story.world.path(Place::Cloud, "killed-files");
     let run = run.arg("--data").arg(data);
-    let run = run
-        .arg("--state")
-        .arg(scene.story.world.path(Place::Cloud, "killed-host"));
     let run = match server {
         Some(server) => run.env("CROSSREALM_SERVER", server),
         None => run,

@@ -509,7 +509,9 @@ fn second_files_serve(story: &mut Story) -> Result<(), Failure> {
         .arg(story.world.path(Place::Cloud, "files"))
         .refused(1)?;
     same.says("error: another `files serve` already uses")?;
-    let other = serve
+    let other = story.files_serve("acct1", "other")?;
+    let other = other
+        .timeout(PATIENCE)
         .arg("--data")
         .arg(story.world.path(Place::Cloud, "other-files"))
         .refused(1)?;

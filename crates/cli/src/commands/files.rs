@@ -44,8 +44,8 @@ pub(crate) struct Serve {
     /// Data directory; the files of a share are in DIR/ACCOUNT/shares/SHARE and are never deleted
     #[arg(long, value_name = "DIR", default_value = crossrealm_files::DEFAULT_DATA)]
     data: PathBuf,
-    /// Directory of this host's own state, on a local disk; with several accounts each uses DIR/ACCOUNT [default:
-    /// DATA/.host/ACCOUNT]
+    /// Directory of this host's own state, on a local disk that users cannot fill; with several accounts each uses DIR/ACCOUNT
+    /// [default: /var/lib/crossrealm/smb/ACCOUNT]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Address of this machine to listen on, with or without a port [default: 0.0.0.0:445]

@@ -30,6 +30,8 @@ impl Host {
             .arg(format!("127.0.0.1:{port}"))
             .arg("--data")
             .arg(cloud.data())
+            .arg("--state")
+            .arg(state(cloud, ""))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -138,7 +140,7 @@ fn sections(path: &Path) -> Vec<String> {
 
 /// A file of the host's own state.
 fn state(cloud: &Cloud, file: &str) -> PathBuf {
-    cloud.data().join(".host/acct1").join(file)
+    cloud.data().with_file_name("state").join(file)
 }
 
 /// Whether the test can run here; prints the reason where it cannot.
@@ -162,6 +164,7 @@ fn serve(cloud: &Cloud, data: &Path, listen: &str) -> Command {
     let args = ["files", "serve", "--account", "acct1", "--listen", listen];
     let mut command = cloud.host_command("acct1", &args);
     command.arg("--data").arg(data);
+    command.arg("--state").arg(state(cloud, ""));
     command
 }
 
@@ -309,15 +312,15 @@ fn a_host_follows_its_account_and_leaves_no_process() {
     }
 
     // A new share comes into view, a deleted one goes; the files of the deleted one stay.
-    let conf = state(&cloud, "smb.conf");
+    let conf = host.inside("conf/smb.conf");
     fs::write(share.join("precious"), "data").unwrap();
     cloud.ok(&["share", "create", "acct1/archive"]);
     until("the new share is served", || {
-        sections(&conf) == ["[global]", "[archive]", "[projects]"]
+        sections(&conf) == ["[global]", "[IPC$]", "[archive]", "[projects]"]
     });
     cloud.ok(&["share", "delete", "acct1/projects"]);
     until("the deleted share is gone", || {
-        sections(&conf) == ["[global]", "[archive]"]
+        sections(&conf) == ["[global]", "[IPC$]", "[archive]"]
     });
     assert_eq!(fs::read_to_string(share.join("precious")).unwrap(), "data");
 
@@ -341,10 +344,10 @@ fn a_host_follows_its_account_and_leaves_no_process() {
         .unwrap();
     assert!(homes.status.code().is_some());
     cloud.ok(&["share", "create", "acct1/later"]);
-    let served = ["[global]", "[archive]", "[later]"];
+    let served = ["[global]", "[IPC$]", "[archive]", "[later]"];
     until("the share after it is served", || sections(&conf) == served);
     fs::remove_file(&blocked).unwrap();
-    let served = ["[global]", "[archive]", "[blocked]", "[later]"];
+    let served = ["[global]", "[IPC$]", "[archive]", "[blocked]", "[later]"];
     until("the share is served once it can be", || {
         sections(&conf) == served
     });
@@ -451,7 +454,7 @@ fn a_host_is_not_dismissed_by_a_service_that_does_not_know_it() {
     host.child.kill().unwrap();
     host.child.wait().unwrap();
     let mut host = Host::start(&cloud);
-    let conf = state(&cloud, "smb.conf");
+    let conf = host.inside("conf/smb.conf");
     cloud.away(|cloud| {
         for name in files {
             fs::rename(aside(cloud, name), cloud.path(name)).unwrap();

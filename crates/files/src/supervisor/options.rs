@@ -15,7 +15,7 @@ pub struct Options {
     pub account: String,
     /// The data directory: the files of share `s` are in `DATA/ACCOUNT/shares/s`.
     pub data: PathBuf,
-    /// The directory of this host's own state; `DATA/.host/ACCOUNT` where absent.
+    /// The directory of this host's own state; `ACCOUNT` below [`crate::DEFAULT_STATE`] where absent.
     pub state: Option<PathBuf>,
     /// Where to listen.
     pub listen: Listen,

@@ -1,16 +1,16 @@
-//! The preconditions of a start, and the directories and fixed files it needs. A precondition that fails is reported here, by
+//! The preconditions of a start, and the directories it needs. A precondition that fails is reported here, by
 //! an error that names the remedy, before Samba reports it in its own terms.
 
 use crate::error::FilesError;
 use crate::listen::Listen;
 use crate::paths::{HostPaths, RUN, STATE_DIRECTORIES};
-use crate::smbconf::{KRB5_CONF, NSSWITCH_CONF, RESOLV_CONF};
 use crate::tools;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use tracing::warn;
 
 /// Held while the host runs, so that no second host serves the same files or uses the same state. Two hosts would both grant
 /// what only one may: exclusive opens, leases, deletions.
@@ -47,7 +47,7 @@ pub(super) fn port(listen: Listen) -> Result<(), FilesError> {
     }
 }
 
-/// Creates the directories and the fixed files, and takes the locks of the data and the state.
+/// Creates the directories, and takes the locks of the data and the state.
 ///
 /// `tenant` is the id of the account's tenant. Accounts of two tenants may have the same name, and the files of one must never
 /// be served to users of the other; so a file in the directory records the tenant.
@@ -63,16 +63,12 @@ pub(super) fn directories(paths: &HostPaths, tenant: &str) -> Result<HostLocks, 
     // The mount point of the host's own `/run/samba`; where Samba never ran it is missing.
     create_directory(Path::new(RUN))?;
     let state = lock(&paths.state)?;
-    for (name, text) in [
-        ("nsswitch.conf", NSSWITCH_CONF),
-        ("resolv.conf", RESOLV_CONF),
-        ("krb5.conf", KRB5_CONF),
-    ] {
-        // Samba's libraries read these while they impersonate a user.
-        let path = paths.state.join(name);
-        fs::write(&path, text)
-            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)))
-            .map_err(|error| FilesError::file("write", &path, &error))?;
+    if paths.share_a_file_system() {
+        warn!(
+            "the host's state `{}` is on the file system of the users' files: if users fill it, Samba may stop; keep \
+             the state on another file system",
+            paths.state.display()
+        );
     }
     Ok(HostLocks([data, state]))
 }

@@ -4,7 +4,10 @@
 //! the machine shares its mounts, as systemd does.
 
 use crate::error::FilesError;
-use crate::paths::{HOST, NSSWITCH, RESOLV, RUN, SHARES, SNAPSHOTS, VOLATILE_DIRECTORIES};
+use crate::paths::{
+    CONF, HOST, KRB5_CONF, NSSWITCH, RESOLV, RUN, SHARES, SNAPSHOTS, VOLATILE_DIRECTORIES,
+};
+use crate::smbconf;
 use crate::tools;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -29,8 +32,16 @@ pub(super) async fn enter(
     for name in VOLATILE_DIRECTORIES {
         directory(&Path::new(RUN).join(name))?;
     }
-    directory(Path::new(HOST))?;
-    directory(Path::new(SHARES))?;
+    for path in [HOST, SHARES, CONF] {
+        directory(Path::new(path))?;
+    }
+    for (path, text) in [
+        (NSSWITCH, smbconf::NSSWITCH_CONF),
+        (RESOLV, smbconf::RESOLV_CONF),
+        (KRB5_CONF, smbconf::KRB5_CONF),
+    ] {
+        fixed_file(Path::new(path), text)?;
+    }
     bind(state, HOST).await?;
     // Recursively: file systems may be mounted on the directories of shares.
     bind_mount("--rbind", shares, SHARES).await?;
@@ -70,6 +81,13 @@ async fn bind(from: &Path, at: &str) -> Result<(), FilesError> {
 async fn bind_mount(how: &str, from: &Path, at: &str) -> Result<(), FilesError> {
     let args = [Path::new(how), from, Path::new(at)];
     tools::run("mount", &args).await.map(|_| ())
+}
+
+/// Writes a file that Samba's libraries read while they impersonate a user.
+fn fixed_file(path: &Path, text: &str) -> Result<(), FilesError> {
+    fs::write(path, text)
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o644)))
+        .map_err(|error| FilesError::file("write", path, &error))
 }
 
 fn directory(path: &Path) -> Result<(), FilesError> {

@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn sessions_are_listed_with_their_shares() {
-        let text = r#"{"timestamp": "x", "version": "4.17.12-Debian", "smb_conf": "/run/samba/host/smb.conf",
+        let text = r#"{"timestamp": "x", "version": "4.17.12-Debian", "smb_conf": "/run/samba/conf/smb.conf",
             "sessions": {"77": {"session_id": "77", "server_id": {"pid": "12"}, "uid": 108001104, "gid": 108000513,
                 "username": "CORP\\alice", "groupname": "CORP\\domain users", "remote_machine": "10.77.3.1",
                 "hostname": "ipv4:10.77.3.1:40000", "session_dialect": "SMB3_11",

@@ -17,6 +17,9 @@ const LOOK: Duration = Duration::from_secs(2);
 const BEAT: Duration = Duration::from_secs(5);
 /// How often all pages are checked.
 const CHECK_PAGES: Duration = Duration::from_secs(600);
+/// How often the database's clock is compared with this machine's, and by how many seconds they may differ.
+const COMPARE_CLOCKS: Duration = Duration::from_secs(60);
+const CLOCKS_MAY_DIFFER_S: u64 = 5;
 /// The mode of the file of heartbeats, which holds no secret.
 const MODE: u32 = 0o644;
 /// How often a fault that lasts is logged.
@@ -77,6 +80,7 @@ pub(crate) async fn keep(
 ) {
     let mut logged = None;
     let mut pages_checked = Instant::now();
+    let mut clocks_compared = None;
     loop {
         let written = directory.probe_write(BEAT).await;
         if written.is_ok() {
@@ -93,10 +97,28 @@ pub(crate) async fn keep(
                 );
             }
         }
+        if clocks_compared.is_none_or(|at: Instant| at.elapsed() >= COMPARE_CLOCKS) {
+            clocks_compared = Some(Instant::now());
+            compare_clocks(&directory).await;
+        }
         tokio::select! {
             _ = ending.wait_for(|end| *end) => return,
             () = sleep(LOOK) => {}
         }
+    }
+}
+
+/// Logs that this machine's clock and the database's differ. Which of them is wrong is not known here.
+async fn compare_clocks(directory: &Directory) {
+    // A database that does not answer is logged by the watch.
+    if let Ok(Some(lead_s)) = directory.clock_lead_of_store().await
+        && lead_s.unsigned_abs() > CLOCKS_MAY_DIFFER_S
+    {
+        tracing::error!(
+            lead_s,
+            hint = "set the clocks of all machines by NTP",
+            "the clock of the database's machine is not this machine's: tickets and sessions end at wrong times"
+        );
     }
 }
 

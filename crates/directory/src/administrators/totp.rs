@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 /// The length of a secret, in bytes: that of the hash, RFC 4226 §4 R6.
 pub(crate) const SECRET_LEN: usize = 20;
 /// The length of a step, in seconds.
-const STEP_S: i64 = 30;
+pub(crate) const STEP_S: i64 = 30;
 /// The digits of a code.
 const DIGITS: usize = 6;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

@@ -96,6 +96,33 @@ async fn password_and_code_together_begin_a_session_that_expires() {
     assert_eq!(world.count("SELECT COUNT(*) FROM tokens").await, before - 1);
 }
 
+/// R8: what was done while the clock was two years ahead gives nothing, and takes nothing, once it is right.
+#[tokio::test]
+async fn r8_a_clock_that_was_ahead_leaves_no_long_session_and_no_lockout() {
+    const AHEAD_S: i64 = 2 * 365 * 24 * 3600;
+    let world = World::new().await;
+    let (app, (session, _)) = enrolled(&world.directory, UPN).await;
+    for change in [
+        format!("UPDATE tokens SET created_at = created_at + {AHEAD_S}"),
+        format!(
+            "UPDATE administrators SET totp_step = totp_step + {}",
+            AHEAD_S / 30
+        ),
+    ] {
+        let changed = sqlx::query(sqlx::AssertSqlSafe(change));
+        changed.execute(&mut world.raw().await).await.unwrap();
+    }
+    assert_eq!(world.directory.verify_token(&session).await.unwrap(), None);
+    let who = from(UPN, 1);
+    let again = sign_in(&world.directory, &who, PASSWORD, &app.code(0)).await;
+    let (token, _) = again.unwrap();
+    let known = world.directory.verify_token(&token).await.unwrap();
+    assert!(known.is_some());
+    // The code is spent as ever.
+    let replayed = sign_in(&world.directory, &who, PASSWORD, &app.code(0)).await;
+    assert_eq!(replayed.unwrap_err(), "sign_in_refused");
+}
+
 #[tokio::test]
 async fn password_or_code_alone_are_refused_and_a_code_is_accepted_once() {
     let world = World::new().await;

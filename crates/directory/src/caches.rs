@@ -56,8 +56,25 @@ pub(crate) struct Configuration {
     pub(crate) valid_before: i64,
 }
 
+/// A cache that every ticket request asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CacheName {
+    Changes,
+    Configurations,
+    Services,
+    Identities,
+}
+
+/// How often each cache had what was asked for, and how often not.
+#[derive(Default)]
+struct Counts {
+    hits: [AtomicU64; 4],
+    misses: [AtomicU64; 4],
+}
+
 /// The caches. All of them are bounded.
 pub(crate) struct Caches {
+    counts: Counts,
     /// Increases with each change made by this node; part of every key below that has no mark.
     epoch: AtomicU64,
     pub(crate) changes: Cache<(u64, TenantId), ChangeMarks>,
@@ -73,6 +90,7 @@ pub(crate) struct Caches {
 impl Caches {
     pub(crate) fn new() -> Self {
         Self {
+            counts: Counts::default(),
             epoch: AtomicU64::new(0),
             changes: bounded(CHANGES, |_, _| 0).time_to_live(FRESH_FOR).build(),
             configurations: bounded(CONFIGURATIONS, |_, found| configuration_len(found))
@@ -105,6 +123,50 @@ impl Caches {
             .time_to_idle(IDLE)
             .build(),
         }
+    }
+
+    /// Counts a lookup of a ticket request, and returns what it found.
+    pub(crate) fn counted<T>(&self, cache: CacheName, found: Option<T>) -> Option<T> {
+        let count = match found {
+            Some(_) => &self.counts.hits,
+            None => &self.counts.misses,
+        };
+        if let Some(count) = count.get(cache as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// See [`Directory::cache_use`](crate::Directory::cache_use).
+    pub(crate) fn in_use(&self) -> Vec<(&'static str, u64, u64, u64)> {
+        let read = |counts: &[AtomicU64; 4], cache: CacheName| {
+            counts
+                .get(cache as usize)
+                .map_or(0, |count| count.load(Ordering::Relaxed))
+        };
+        [
+            (CacheName::Changes, "changes", self.changes.weighted_size()),
+            (
+                CacheName::Configurations,
+                "configurations",
+                self.configurations.weighted_size(),
+            ),
+            (
+                CacheName::Services,
+                "services",
+                self.services.weighted_size(),
+            ),
+            (
+                CacheName::Identities,
+                "identities",
+                self.identities.weighted_size(),
+            ),
+        ]
+        .map(|(cache, name, bytes)| {
+            let hits = read(&self.counts.hits, cache);
+            (name, hits, read(&self.counts.misses, cache), bytes)
+        })
+        .to_vec()
     }
 
     /// This node changed something: marks that were read before are no longer used.

@@ -5,7 +5,7 @@
 //! read at, so that a renewed mark invalidates them. A mark itself is trusted for
 //! [`FRESH_FOR`](crate::caches), and not at all after a change made by this node.
 
-use crate::caches::{ChangeMarks, Configuration};
+use crate::caches::{CacheName, ChangeMarks, Configuration};
 use crate::db::columns::{col, col_sid, col_uuid, col_word, tenant_blob};
 use crate::db::health::Failing;
 use crate::db::statement::sql;
@@ -85,7 +85,8 @@ impl Directory {
 
     async fn changes(&self, tenant: TenantId) -> Result<ChangeMarks> {
         let key = (self.caches().epoch(), tenant);
-        if let Some(known) = self.caches().changes.get(&key).await {
+        let known = self.caches().changes.get(&key).await;
+        if let Some(known) = self.caches().counted(CacheName::Changes, known) {
             return Ok(known);
         }
         let row = sql("SELECT parties_change, identities_change FROM tenants WHERE id = $1")
@@ -107,9 +108,9 @@ impl Directory {
         changes: ChangeMarks,
     ) -> Result<Arc<Configuration>> {
         let key = (tenant, changes.configuration);
-        if let Some(known) = self.caches().configurations.get(&key).await
-            && now_s() < known.valid_before
-        {
+        let known = self.caches().configurations.get(&key).await;
+        let valid = known.filter(|known| now_s() < known.valid_before);
+        if let Some(known) = self.caches().counted(CacheName::Configurations, valid) {
             return Ok(known);
         }
         // One snapshot: the keys and the domains of a trust belong together.
@@ -240,7 +241,8 @@ impl Directory {
             return Ok(None);
         }
         let key = (tenant, changes.configuration, name);
-        if let Some(known) = self.caches().services.get(&key).await {
+        let known = self.caches().services.get(&key).await;
+        if let Some(known) = self.caches().counted(CacheName::Services, known) {
             return Ok(known);
         }
         let mut conn = self.snapshot().await?;
@@ -275,7 +277,8 @@ impl Directory {
         sid: &Sid,
     ) -> Result<Option<Arc<Identity>>> {
         let key = (tenant, changes.identities, sid.clone());
-        if let Some(known) = self.caches().identities.get(&key).await {
+        let known = self.caches().identities.get(&key).await;
+        if let Some(known) = self.caches().counted(CacheName::Identities, known) {
             return Ok(known);
         }
         let mut conn = self.snapshot().await?;

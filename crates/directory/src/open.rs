@@ -12,7 +12,7 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, Result};
 use crate::random::random_uuid;
 use crate::sealing::master_key::MasterKey;
-use crate::sealing::row_tags::RowTags;
+use crate::sealing::row_tags::NewTags;
 use crate::sealing::seal::{SealContext, Sealer};
 use crate::storage::account_rows::tag_default_roles;
 use crate::storage::share_rows::tag_grants;
@@ -111,7 +111,11 @@ async fn prove(tx: &mut Tx, url: &str, sealer: &Sealer, key: &MasterKey) -> Resu
     if sealer.unseal(context(ROWS_UNTAGGED), &sealed).is_err() {
         return Err(error.into());
     }
-    tag_rows(tx, sealer.rows()).await?;
+    let tags = NewTags {
+        earlier: None,
+        tags: sealer.rows(),
+    };
+    tag_rows(tx, tags).await?;
     sql("UPDATE meta SET value = $2 WHERE name = $1")
         .bind(KEY_CHECK)
         .bind(sealer.seal(context(ROWS_TAGGED), CHECK)?)
@@ -121,9 +125,22 @@ async fn prove(tx: &mut Tx, url: &str, sealer: &Sealer, key: &MasterKey) -> Resu
     Ok(())
 }
 
-/// Tags what a version without tags has written. The marker that follows is sealed and no version writes the old one any
-/// more, so nobody without the master key can have it done again.
-async fn tag_rows(tx: &mut Tx, tags: &RowTags) -> Result<()> {
+/// Records another master key as the one of this database.
+pub(crate) async fn prove_from_now_on(tx: &mut Tx, sealer: &Sealer, key: &MasterKey) -> Result<()> {
+    let check = sealer.seal(context(ROWS_TAGGED), CHECK)?;
+    for (name, value) in [(KEY_ID, key.id().into_bytes()), (KEY_CHECK, check)] {
+        sql("UPDATE meta SET value = $2 WHERE name = $1")
+            .bind(name)
+            .bind(value)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Tags what a version without tags has written, or what is authentic under another master key. The marker that follows is sealed
+/// and no version writes the old one any more, so nobody without the master key can have it done again.
+pub(crate) async fn tag_rows(tx: &mut Tx, tags: NewTags<'_>) -> Result<()> {
     tag_tokens(tx, tags).await?;
     tag_administrators(tx, tags).await?;
     tag_grants(tx, tags).await?;

@@ -9,7 +9,9 @@ use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Result};
 use crate::store_fault::StoreFault;
+use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -130,12 +132,50 @@ impl Directory {
         }
     }
 
+    /// By how many seconds the clock of PostgreSQL's machine is ahead of this machine's; `None` with SQLite, which has no other.
+    ///
+    /// # Errors
+    ///
+    /// Why the database does not say its time.
+    pub async fn clock_lead_of_store(&self) -> Result<Option<i64>> {
+        if self.dialect() != Dialect::Postgres {
+            return Ok(None);
+        }
+        let asked = now_s();
+        let row = sql("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT) AS now")
+            .fetch_one(self.readers())
+            .await?;
+        let lead = col::<i64>(&row, "now")? - asked;
+        // The answer may have been under way since the question was put.
+        let waited = now_s() - asked;
+        Ok(Some(if lead > 0 {
+            (lead - waited).max(0)
+        } else {
+            lead
+        }))
+    }
+
     /// Remembers that a read met a damaged page.
     pub(crate) fn note_read(&self, error: &DirectoryError) {
         if error.fault() == Some(StoreFault::Damaged) {
             self.health().set_damaged(true);
         }
     }
+}
+
+/// How many heartbeats the database holds.
+pub(crate) async fn held_heartbeats(conn: &mut AnyConnection) -> Result<i64> {
+    let row = sql("SELECT value FROM meta WHERE name = $1")
+        .bind(HEARTBEATS)
+        .fetch_optional(conn)
+        .await?;
+    row.map_or(Ok(0), |row| heartbeats_in(&row))
+}
+
+fn heartbeats_in(row: &AnyRow) -> Result<i64> {
+    let held = <[u8; 8]>::try_from(col::<Vec<u8>>(row, "value")?)
+        .map_err(|_| DirectoryError::damaged(HEARTBEATS, "not a number of 8 bytes"))?;
+    Ok(i64::from_be_bytes(held))
 }
 
 /// Counts one heartbeat more. Returns how many there are, and how many of the `known` ones the database lost. Nodes on one
@@ -148,13 +188,7 @@ async fn count_heartbeat(conn: &mut AnyConnection, known: Option<i64>) -> Result
     .bind(0_i64.to_be_bytes().to_vec())
     .execute(&mut *conn)
     .await?;
-    let row = sql("SELECT value FROM meta WHERE name = $1")
-        .bind(HEARTBEATS)
-        .fetch_one(&mut *conn)
-        .await?;
-    let held = <[u8; 8]>::try_from(col::<Vec<u8>>(&row, "value")?)
-        .map_err(|_| DirectoryError::damaged(HEARTBEATS, "not a number of 8 bytes"))?;
-    let held = i64::from_be_bytes(held);
+    let held = held_heartbeats(&mut *conn).await?;
     let known = known.unwrap_or(held);
     let next = held.max(known).saturating_add(1);
     sql("UPDATE meta SET value = $2 WHERE name = $1")

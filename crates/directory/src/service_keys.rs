@@ -4,7 +4,9 @@
 //! *other* slot encrypt (every host holds it already) and keeps the replaced key until the last ticket it encrypted has
 //! expired, so that no ticket fails.
 
-use crate::db::columns::{col, col_time, col_time_of, col_u32, col_word, tenant_blob, uuid_blob};
+use crate::db::columns::{
+    col, col_tenant, col_time, col_time_of, col_u32, col_uuid, col_word, tenant_blob, uuid_blob,
+};
 use crate::db::statement::{Statement, sql};
 use crate::error::{DirectoryError, Refusal, Result};
 use crate::random::random;
@@ -346,6 +348,37 @@ fn unsealed(rows: &[AnyRow], sealer: &Sealer, owner: &Owner) -> Result<Vec<Servi
         ));
     }
     Ok(keys)
+}
+
+/// Seals every key of the installation under another master key.
+pub(crate) async fn reseal_keys(
+    conn: &mut AnyConnection,
+    from: &Sealer,
+    to: &Sealer,
+) -> Result<usize> {
+    let rows = sql("SELECT tenant_id, owner_kind, owner_id, kvno, sealed FROM kerberos_keys")
+        .fetch_all(&mut *conn)
+        .await?;
+    for row in &rows {
+        let owner = Owner {
+            tenant: col_tenant(row)?,
+            kind: col_word(row, "owner_kind")?,
+            id: col_uuid(row, "owner_id")?,
+        };
+        let (kvno, sealed) = (col_u32(row, "kvno")?, col::<Vec<u8>>(row, "sealed")?);
+        let context = owner.seal_context(&owner.id, kvno);
+        let key = from.unseal(context, &sealed)?;
+        sql("UPDATE kerberos_keys SET sealed = $5
+             WHERE tenant_id = $1 AND owner_kind = $2 AND owner_id = $3 AND kvno = $4")
+        .bind(tenant_blob(owner.tenant))
+        .bind(owner.kind.as_str())
+        .bind(uuid_blob(owner.id))
+        .bind(i64::from(kvno))
+        .bind(to.seal(context, &key)?)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(rows.len())
 }
 
 /// Deletes every key of a service.

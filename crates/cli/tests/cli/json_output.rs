@@ -26,6 +26,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("logout", "ends the token of this test"),
     ("serve", "prints no data"),
     ("admin recover", "needs a stopped service; sign_in.rs"),
+    ("completions", "prints a script"),
+    ("man", "writes files"),
+    (
+        "master-key rotate",
+        "needs a stopped service; master_key.rs",
+    ),
     (
         "kerberos-server get",
         "needs AD; commands/kerberos_server/get.rs",

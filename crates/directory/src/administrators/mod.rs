@@ -17,7 +17,7 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::random::{random, random_uuid};
-use crate::sealing::row_tags::{RightsRow, RightsTable, RowTags};
+use crate::sealing::row_tags::{NewTags, RightsRow, RightsTable, RowTags};
 use crate::tenants::model::load_tenant;
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
@@ -413,13 +413,20 @@ fn authentic(row: &AnyRow, tags: &RowTags) -> Result<Option<Administrator>> {
     Ok((is_authentic && keys.contains(&found.upn_key)).then_some(found))
 }
 
-/// Tags the administrators of a database of before.
-pub(crate) async fn tag_administrators(conn: &mut AnyConnection, tags: &RowTags) -> Result<()> {
+/// Every administrator, authentic or not.
+async fn all(conn: &mut AnyConnection) -> Result<Vec<Administrator>> {
+    let rows = select("").fetch_all(&mut *conn).await?;
+    rows.iter().map(administrator).collect()
+}
+
+/// Tags all administrators anew.
+pub(crate) async fn tag_administrators(conn: &mut AnyConnection, tags: NewTags<'_>) -> Result<()> {
     for row in &select("").fetch_all(&mut *conn).await? {
+        let tag: Option<Vec<u8>> = col(row, "tag")?;
         let found = administrator(row)?;
         sql("UPDATE administrators SET tag = $2 WHERE id = $1")
             .bind(uuid_blob(found.id))
-            .bind(tags.tag(&administrator_row(&found)))
+            .bind(tags.of(&administrator_row(&found), tag.as_deref()))
             .execute(&mut *conn)
             .await?;
     }

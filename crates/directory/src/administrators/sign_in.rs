@@ -8,7 +8,7 @@
 use crate::administrators::attempts::{Attempt, Subjects};
 use crate::administrators::tokens::{NewToken, TokenInfo, TokenRole, add_token};
 use crate::administrators::{
-    Administrator, administrator_row, attempts, code_hash, find, totp, upn_key,
+    Administrator, CODE_LIFE_S, administrator_row, all, attempts, code_hash, find, totp, upn_key,
 };
 use crate::audit::events::{Actor, NewEvent, audit, record};
 use crate::db::columns::uuid_blob;
@@ -17,10 +17,11 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, Refusal, Result};
 use crate::password_hashing::MAX_PASSWORD_LEN;
 use crate::random::random;
-use crate::sealing::seal::SealContext;
+use crate::sealing::seal::{SealContext, Sealer};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
 use crossrealm_types::{ActorKind, EventOutcome};
+use sqlx::AnyConnection;
 use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -29,6 +30,10 @@ use zeroize::Zeroizing;
 pub const SESSION_LIFE_S: i64 = 8 * 3600;
 /// The most concurrent sessions of one administrator; the oldest ends first.
 const SESSIONS: i64 = 20;
+/// By how much clocks may differ, in seconds. What lies further ahead was written while a clock was wrong.
+const CLOCK_SKEW_S: i64 = 300;
+/// The same in steps of a one-time code.
+const STEPS_OF_A_WRONG_CLOCK: i64 = CLOCK_SKEW_S / totp::STEP_S;
 /// The shortest password, in characters.
 const MIN_PASSWORD_CHARS: usize = 12;
 
@@ -89,11 +94,12 @@ impl Directory {
         let mut tx = self.begin_in(found.info.tenant).await?;
         // The statement refuses a code that was used before, here or at another node.
         let done = sql("UPDATE administrators SET totp_step = $2, signed_in_at = $3
-                        WHERE id = $1 AND totp_version = $4 AND totp_step < $2 AND password IS NOT NULL")
+                        WHERE id = $1 AND totp_version = $4 AND (totp_step < $2 OR totp_step > $5) AND password IS NOT NULL")
             .bind(uuid_blob(found.id))
             .bind(step)
             .bind(now_s())
             .bind(found.totp_version)
+            .bind(step + STEPS_OF_A_WRONG_CLOCK)
             .execute(&mut *tx)
             .await?;
         if done.rows_affected() != 1 {
@@ -232,7 +238,7 @@ impl Directory {
         let secret = self
             .sealer()
             .unseal(seal_context(found, found.totp_version)?, sealed)?;
-        Ok(totp::step_of(&secret, code, now_s()).filter(|step| *step > found.totp_step))
+        Ok(totp::step_of(&secret, code, now_s()).filter(|step| is_unused(*step, found.totp_step)))
     }
 
     async fn begin_session(
@@ -300,11 +306,48 @@ impl Directory {
     }
 }
 
+/// Seals the secret of every authenticator under another master key.
+pub(crate) async fn reseal_authenticators(
+    conn: &mut AnyConnection,
+    from: &Sealer,
+    to: &Sealer,
+) -> Result<usize> {
+    let mut count = 0;
+    for found in all(conn).await? {
+        let Some(sealed) = &found.totp_sealed else {
+            continue;
+        };
+        let context = seal_context(&found, found.totp_version)?;
+        let secret = from.unseal(context, sealed)?;
+        sql("UPDATE administrators SET totp_sealed = $2 WHERE id = $1")
+            .bind(uuid_blob(found.id))
+            .bind(to.seal(context, &secret)?)
+            .execute(&mut *conn)
+            .await?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Whether the code of this step was not used before, when the last one that was used is `used`. One that lies far ahead was
+/// used while the clock was: it must not lock the administrator out until then.
+fn is_unused(step: i64, used: i64) -> bool {
+    used < step || used > step + STEPS_OF_A_WRONG_CLOCK
+}
+
 /// Whether this unspent, unexpired code lets this administrator enrol.
 fn may_enrol(found: &Administrator, code: &str) -> bool {
     let stored = found.code_hash.as_deref().unwrap_or_default();
     let same = bool::from(stored.ct_eq(&code_hash(code)));
-    same && found.info.code_expires_at.is_some_and(|end| end > now_s())
+    same && found
+        .info
+        .code_expires_at
+        .is_some_and(|end| is_running(end, now_s()))
+}
+
+/// Whether an enrolment code that ends then can be used: one that was made while the clock was ahead cannot.
+fn is_running(end: i64, now: i64) -> bool {
+    (now + 1..=now + CODE_LIFE_S + CLOCK_SKEW_S).contains(&end)
 }
 
 fn seal_context(found: &Administrator, version: i64) -> Result<SealContext<'_>> {
@@ -331,4 +374,23 @@ fn check_password(password: &str, upn: &str) -> Result<()> {
         return bad("contains the account's name".into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R8: a clock that was ahead, and is right again, locks nobody out, and lends nothing a longer life.
+    #[test]
+    fn r8_what_was_used_or_made_while_the_clock_was_ahead() {
+        let (now, year) = (1_800_000_000 / 30, 365 * 24 * 120);
+        assert!(is_unused(now, now - 1));
+        for used in [now, now + 1, now + STEPS_OF_A_WRONG_CLOCK] {
+            assert!(!is_unused(now, used), "{used}");
+        }
+        assert!(is_unused(now, now + 2 * year));
+        assert!(is_running(100 + CODE_LIFE_S, 100));
+        assert!(!is_running(100, 100));
+        assert!(!is_running(100 + CODE_LIFE_S + CLOCK_SKEW_S + 1, 100));
+    }
 }

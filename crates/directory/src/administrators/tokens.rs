@@ -8,7 +8,7 @@ use crate::directory::Directory;
 use crate::error::{DirectoryError, RecordKind, Refusal, Result};
 use crate::names;
 use crate::random::{random, random_uuid};
-use crate::sealing::row_tags::{RightsRow, RightsTable, RowTags};
+use crate::sealing::row_tags::{NewTags, RightsRow, RightsTable, RowTags};
 use crate::sealing::seal::Sealer;
 use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
@@ -28,8 +28,10 @@ const SELECT_TOKEN: &str =
     "SELECT id, tenant_id, hash, role, scope, rotate_trust, name, created_at, expires_at, revoked_at,
     administrator_id, tag FROM tokens";
 
-/// Neither revoked nor expired; $2 is the time.
-const LIVES: &str = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
+/// Neither revoked nor expired; $2 is the time. What ends, and was created more than five minutes ahead of now, was created while
+/// the clock was wrong: its end is as far away as the clock was.
+const LIVES: &str =
+    "revoked_at IS NULL AND (expires_at IS NULL OR (expires_at > $2 AND created_at <= $2 + 300))";
 
 /// What the bearer of a token may do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -451,14 +453,15 @@ pub(crate) async fn administers_installation(
 }
 
 /// Tags the tokens of a database of before.
-pub(crate) async fn tag_tokens(conn: &mut AnyConnection, tags: &RowTags) -> Result<()> {
+pub(crate) async fn tag_tokens(conn: &mut AnyConnection, tags: NewTags<'_>) -> Result<()> {
     let rows = sql_list(format!("{SELECT_TOKEN} WHERE revoked_at IS NULL"))
         .fetch_all(&mut *conn)
         .await?;
     for row in &rows {
+        let tag: Option<Vec<u8>> = col(row, "tag")?;
         sql("UPDATE tokens SET tag = $2 WHERE id = $1")
             .bind(uuid_blob(col_uuid(row, "id")?))
-            .bind(tags.tag(&rights_of(row)?))
+            .bind(tags.of(&rights_of(row)?, tag.as_deref()))
             .execute(&mut *conn)
             .await?;
     }

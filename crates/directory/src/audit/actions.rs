@@ -158,6 +158,10 @@ const ACTIONS: &[(&str, &str)] = &[
         "An administrator's password, authenticator and sessions were reset",
     ),
     (
+        "master-key.rotate",
+        "Everything sealed or authenticated under the master key got a new one; `detail` names it",
+    ),
+    (
         "admin.recover",
         "A global administrator's credentials were reset on the machine that holds the master key",
     ),

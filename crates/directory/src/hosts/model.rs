@@ -66,6 +66,11 @@ pub struct ReducedRoles {
 /// Hosts report every 30 s. One that has not for three times as long counts as silent, in seconds.
 const SILENT_AFTER_S: i64 = 90;
 
+/// Whether a host is silent whose last report is so many seconds old.
+pub(crate) fn is_silent_after(age_s: i64) -> bool {
+    age_s > SILENT_AFTER_S
+}
+
 /// The last report of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredHostReport {
@@ -82,6 +87,6 @@ pub struct StoredHostReport {
 impl StoredHostReport {
     /// Whether the host has been silent for longer than one that works ever is.
     pub fn is_silent(&self) -> bool {
-        self.age_s > SILENT_AFTER_S
+        is_silent_after(self.age_s)
     }
 }

@@ -109,6 +109,25 @@ struct Refused {
     unreported: Vec<RefusedRow>,
 }
 
+/// The tags that rows get at once: those of a version that had none, or of another master key.
+#[derive(Clone, Copy)]
+pub(crate) struct NewTags<'a> {
+    /// The tags that the rows must have; `None` where rows had none.
+    pub(crate) earlier: Option<&'a RowTags>,
+    /// The new ones.
+    pub(crate) tags: &'a RowTags,
+}
+
+impl NewTags<'_> {
+    /// The new tag of a row; none for a row that is not authentic, which goes on granting nothing.
+    pub(crate) fn of(&self, row: &RightsRow, tag: Option<&[u8]>) -> Option<Vec<u8>> {
+        let is_authentic = self
+            .earlier
+            .is_none_or(|earlier| earlier.is_authentic(row, tag));
+        is_authentic.then(|| self.tags.tag(row))
+    }
+}
+
 impl RowTags {
     pub(crate) fn new(key: &MasterKey) -> Self {
         // HKDF-Expand (RFC 5869 §2.3) of one block; the master key is uniformly random, so nothing is to extract.

@@ -3,7 +3,7 @@
 use crate::db::columns::{col, col_tenant, col_time, col_uuid, tenant_blob, uuid_blob};
 use crate::db::statement::sql;
 use crate::error::{DirectoryError, RecordKind, Result};
-use crate::sealing::row_tags::{RightsRow, RightsTable, RowTags};
+use crate::sealing::row_tags::{NewTags, RightsRow, RightsTable};
 use crate::sealing::seal::Sealer;
 use crate::service_keys::{KeytabMaterial, Owner, OwnerKind};
 use crate::tenant_info::TenantInfo;
@@ -112,18 +112,19 @@ pub(crate) fn default_role_row(tenant: TenantId, account: Uuid, role: &str) -> R
 }
 
 /// Tags the default roles of a database of before.
-pub(crate) async fn tag_default_roles(conn: &mut AnyConnection, rows: &RowTags) -> Result<()> {
+pub(crate) async fn tag_default_roles(conn: &mut AnyConnection, tags: NewTags<'_>) -> Result<()> {
     let found = sql(
-        "SELECT id, tenant_id, default_role FROM storage_accounts WHERE default_role IS NOT NULL",
+        "SELECT id, tenant_id, default_role, tag FROM storage_accounts WHERE default_role IS NOT NULL",
     )
     .fetch_all(&mut *conn)
     .await?;
     for row in &found {
         let id = col_uuid(row, "id")?;
-        let role: String = col(row, "default_role")?;
+        let (role, tag): (String, Option<Vec<u8>>) = (col(row, "default_role")?, col(row, "tag")?);
+        let rights = default_role_row(col_tenant(row)?, id, &role);
         sql("UPDATE storage_accounts SET tag = $2 WHERE id = $1")
             .bind(uuid_blob(id))
-            .bind(rows.tag(&default_role_row(col_tenant(row)?, id, &role)))
+            .bind(tags.of(&rights, tag.as_deref()))
             .execute(&mut *conn)
             .await?;
     }

@@ -5,7 +5,7 @@ use crate::db::statement::{sql, sql_list};
 use crate::error::{DirectoryError, RecordKind, Result};
 use crate::identities::identity_ref::identity_ref;
 use crate::names;
-use crate::sealing::row_tags::{RightsRow, RightsTable, RowTags};
+use crate::sealing::row_tags::{NewTags, RightsRow, RightsTable, RowTags};
 use crate::sealing::seal::Sealer;
 use crate::storage::account_rows::load_account;
 use crate::storage::model::{Grant, Share, SharePath};
@@ -99,16 +99,17 @@ fn rights_of(row: &AnyRow) -> Result<RightsRow> {
     Ok(grant_row(col_tenant(row)?, share, identity, &role))
 }
 
-/// Tags the grants of a database of before.
-pub(crate) async fn tag_grants(conn: &mut AnyConnection, rows: &RowTags) -> Result<()> {
-    let found = sql("SELECT share_id, tenant_id, guid, role FROM grants")
+/// Tags all grants anew.
+pub(crate) async fn tag_grants(conn: &mut AnyConnection, tags: NewTags<'_>) -> Result<()> {
+    let found = sql("SELECT share_id, tenant_id, guid, role, tag FROM grants")
         .fetch_all(&mut *conn)
         .await?;
     for row in &found {
+        let tag: Option<Vec<u8>> = col(row, "tag")?;
         sql("UPDATE grants SET tag = $3 WHERE share_id = $1 AND guid = $2")
             .bind(uuid_blob(col_uuid(row, "share_id")?))
             .bind(uuid_blob(col_uuid(row, "guid")?))
-            .bind(rows.tag(&rights_of(row)?))
+            .bind(tags.of(&rights_of(row)?, tag.as_deref()))
             .execute(&mut *conn)
             .await?;
     }

@@ -1,6 +1,6 @@
 //! The stored versions of a trust password.
 
-use crate::db::columns::{col, col_u32, col_word, uuid_blob};
+use crate::db::columns::{col, col_tenant, col_u32, col_uuid, col_word, uuid_blob};
 use crate::db::statement::sql;
 use crate::error::{DirectoryError, Result};
 use crate::random::random;
@@ -153,6 +153,32 @@ pub(crate) async fn make_secret(
         secret,
         held: Vec::new(),
     })
+}
+
+/// Seals every trust password of the installation under another master key.
+pub(crate) async fn reseal_secrets(
+    conn: &mut AnyConnection,
+    from: &Sealer,
+    to: &Sealer,
+) -> Result<usize> {
+    let rows = sql(
+        "SELECT s.trust_id, s.version, s.sealed, t.tenant_id FROM trust_secrets s
+                    JOIN trusts t ON t.id = s.trust_id",
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in &rows {
+        let (trust, version) = (col_uuid(row, "trust_id")?, col_u32(row, "version")?);
+        let context = seal_context(col_tenant(row)?, &trust, version);
+        let secret = from.unseal(context, &col::<Vec<u8>>(row, "sealed")?)?;
+        sql("UPDATE trust_secrets SET sealed = $3 WHERE trust_id = $1 AND version = $2")
+            .bind(uuid_blob(trust))
+            .bind(i64::from(version))
+            .bind(to.seal(context, &secret)?)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(rows.len())
 }
 
 /// 40 of 64 characters: 240 bits. They need no quoting in any tool on the way to AD.

@@ -1,7 +1,10 @@
 //! S10: rows that grant rights are authentic, or grant nothing. The attacker writes to the database and lacks the master key.
 
-use crate::support::{World, by, path, people};
-use crossrealm_directory::{Directory, EventFilter, NameScope, NewToken, TenantInfo, TokenRole};
+use crate::support::{World, by, open, path, people};
+use crossrealm_directory::{
+    Directory, DirectoryError, EventFilter, MasterKey, MasterKeyError, NameScope, NewToken,
+    TenantInfo, TokenRole,
+};
 use crossrealm_types::{AdministratorRole, ShareRole, StorageAccountCreate};
 
 async fn token(d: &Directory, role: AdministratorRole, tenant: &TenantInfo) -> String {
@@ -162,4 +165,57 @@ async fn grants_and_default_roles_of_somebody_else_are_not_served() {
     assert_eq!(d.verify_token("unknown").await.unwrap(), None);
     assert!(d.administrators(None).await.unwrap().is_empty());
     assert_eq!(refused_rows(d).await.len(), 5);
+}
+
+/// S8: after a rotation the old master key opens nothing; what it sealed and authenticated goes on, and what it did not is refused as
+/// before.
+#[tokio::test]
+async fn s8_a_rotated_master_key_carries_over_what_was_authentic_and_nothing_else() {
+    let world = World::new().await;
+    let d = &world.directory;
+    let tenant = world.tenant("contoso").await;
+    let account = StorageAccountCreate {
+        name: "acct1".into(),
+        aliases: Vec::new(),
+    };
+    d.create_storage_account(&by(), tenant.id, account, NameScope::Free)
+        .await
+        .unwrap();
+    let keytab = async |d: &Directory| {
+        let keys = d.storage_account_keytab(&by(), tenant.id, "acct1").await;
+        let keys = keys.unwrap().keys;
+        keys.iter()
+            .map(|key| key.key.as_bytes().to_vec())
+            .collect::<Vec<_>>()
+    };
+    let keys = keytab(d).await;
+    let good = token(d, AdministratorRole::Reader, &tenant).await;
+    let forged = token(d, AdministratorRole::StorageAdministrator, &tenant).await;
+    tamper(
+        &world,
+        "UPDATE tokens SET role = 'global-administrator' WHERE role = 'storage-administrator'",
+    )
+    .await;
+    let new = MasterKey::from_bytes([8; 32]);
+    let resealed = d.clone().rotate_master_key(&new).await.unwrap();
+    // The realm's key, and two of the account.
+    assert_eq!(resealed.kerberos_keys, 3);
+    assert!(matches!(
+        open(world.url(), 7).await.err(),
+        Some(DirectoryError::MasterKey(MasterKeyError::Wrong { .. }))
+    ));
+    let d = open(world.url(), 8).await.unwrap();
+    assert_eq!(keytab(&d).await, keys);
+    assert!(d.verify_token(&good).await.unwrap().is_some());
+    assert_eq!(d.verify_token(&forged).await.unwrap(), None);
+    let all = EventFilter {
+        limit: 1000,
+        ..EventFilter::default()
+    };
+    let events = d.events(&all).await.unwrap();
+    assert!(
+        events
+            .iter()
+            .any(|event| event.event.action == "master-key.rotate")
+    );
 }

@@ -5,6 +5,7 @@ use crate::kerberos::tcp_udp;
 use crate::limits::{
     ConcurrencyLimit, LogThrottle, SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS, sender,
 };
+use crate::metrics::LimitHit;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -63,7 +64,10 @@ impl Acceptor {
                 }
                 drop(permit);
             });
-        } else if let Some(permit) = self.shedding.try_acquire(sender(peer.ip())) {
+            return;
+        }
+        self.listener.app.metrics.limited(LimitHit::Connections);
+        if let Some(permit) = self.shedding.try_acquire(sender(peer.ip())) {
             if let Some(count) = self.shed.add(Instant::now()) {
                 tracing::warn!(%peer, count, "connections refused: too many");
             }

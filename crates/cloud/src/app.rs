@@ -4,6 +4,7 @@ use crate::audit::Audit;
 use crate::config::Config;
 use crate::limits::event_budget::EventBudget;
 use crate::limits::{ConcurrencyLimit, sender};
+use crate::metrics::Metrics;
 use crate::public_configs::PublicConfigs;
 use crate::realms::Realms;
 use crate::tls::Current;
@@ -25,6 +26,7 @@ pub(crate) struct AppState {
     pub(crate) certificate: Arc<Current>,
     pub(crate) directory: Directory,
     pub(crate) audit: Audit,
+    pub(crate) metrics: Metrics,
     /// Bounds the rate of events of unauthenticated senders.
     pub(crate) event_budget: EventBudget,
     /// What clients are configured with, for callers without a token.

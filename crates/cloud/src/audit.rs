@@ -4,6 +4,7 @@ use crossrealm_directory::{Actor, Directory, DirectoryError, NewEvent};
 use crossrealm_kdc::TenantId;
 use crossrealm_os::retry;
 use crossrealm_types::{EventOutcome, IdentityKind, Sid};
+use prometheus_client::metrics::counter::Counter;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -72,11 +73,11 @@ impl Waiting {
 pub(crate) struct Writer(JoinHandle<()>);
 
 impl Audit {
-    /// Starts the writer.
-    pub(crate) fn start(directory: Directory) -> (Self, Writer) {
+    /// Starts the writer, which counts the events that are lost.
+    pub(crate) fn start(directory: Directory, lost: Counter) -> (Self, Writer) {
         let (queue, events) = mpsc::channel(QUEUE);
         let counts = Arc::new(Counts::default());
-        let writer = tokio::spawn(write(directory, events, Arc::clone(&counts)));
+        let writer = tokio::spawn(write(directory, events, Arc::clone(&counts), lost));
         (Self { queue, counts }, Writer(writer))
     }
 
@@ -92,6 +93,11 @@ impl Audit {
             event,
             sid: Some(sid),
         });
+    }
+
+    /// The bytes of the events that wait.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.counts.bytes.load(Ordering::Relaxed)
     }
 
     fn push(&self, waiting: Waiting) {
@@ -117,7 +123,12 @@ impl Writer {
     }
 }
 
-async fn write(directory: Directory, mut events: mpsc::Receiver<Waiting>, counts: Arc<Counts>) {
+async fn write(
+    directory: Directory,
+    mut events: mpsc::Receiver<Waiting>,
+    counts: Arc<Counts>,
+    lost: Counter,
+) {
     let mut names = Names::new();
     let mut waiting = Vec::with_capacity(BATCH);
     let mut is_open = true;
@@ -146,12 +157,14 @@ async fn write(directory: Directory, mut events: mpsc::Receiver<Waiting>, counts
         let count = counts.lost.swap(0, Ordering::Relaxed);
         if count > 0 {
             tracing::error!(count, "events were lost");
+            lost.inc_by(count);
             batch.push(lost_event(count));
         }
         let admitted = directory.admit_events(batch, !is_open);
         if !admitted.is_empty() {
             let refused = write_batch(&directory, admitted).await;
             if refused > 0 {
+                lost.inc_by(refused);
                 write_batch(&directory, vec![lost_event(refused)]).await;
             }
         }
@@ -269,7 +282,7 @@ mod tests {
     async fn events_beyond_the_queue_are_counted_and_the_loss_is_recorded() {
         let folder = tempfile::tempdir().unwrap();
         let directory = directory_in(folder.path()).await;
-        let (audit, writer) = Audit::start(directory.clone());
+        let (audit, writer) = Audit::start(directory.clone(), Counter::default());
         // The writer cannot run before this task waits, so that the queue fills up.
         let event = || NewEvent {
             action: "ticket.issue".into(),
@@ -308,7 +321,7 @@ mod tests {
         .execute(&mut raw)
         .await
         .unwrap();
-        let (audit, writer) = Audit::start(directory.clone());
+        let (audit, writer) = Audit::start(directory.clone(), Counter::default());
         for target in ["one", "refused", "two", "refused", "three"] {
             audit.record(NewEvent {
                 target: target.into(),
@@ -359,7 +372,7 @@ mod tests {
     async fn refusals_of_one_credential_are_bounded_and_the_rest_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let directory = directory_in(folder.path()).await;
-        let (audit, writer) = Audit::start(directory.clone());
+        let (audit, writer) = Audit::start(directory.clone(), Counter::default());
         let refusal = |name: &str| NewEvent {
             outcome: EventOutcome::Refused,
             ..NewEvent::audit(

@@ -260,6 +260,7 @@ fn configuration(options: &InitOptions, public_certificate: bool) -> Config {
         store: options.store.clone(),
         https_listen: options.https_listen,
         kdc_listen: options.kdc_listen,
+        metrics_listen: None,
         public_port: None,
         master_key: MASTER_KEY.into(),
         tls: Tls {

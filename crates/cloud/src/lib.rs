@@ -18,6 +18,8 @@ mod http;
 mod init;
 mod kerberos;
 mod limits;
+mod master_key;
+mod metrics;
 mod public_configs;
 mod realms;
 mod recover;
@@ -28,6 +30,8 @@ mod store_watch;
 mod tls;
 
 pub use config::{Config, ConfigError, Limits};
+pub use crossrealm_directory::Resealed;
 pub use init::{InitError, InitOptions, InitReport, init};
+pub use master_key::{RotatedMasterKey, rotate_master_key};
 pub use recover::{Recovered, recover};
 pub use serve::{ServeError, Server, serve};

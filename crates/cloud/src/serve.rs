@@ -11,6 +11,7 @@ use crate::limits::{
     ConcurrencyLimit, LARGE_BODIES, LARGE_BODIES_PER_ADDRESS, SHED_CONNECTIONS, SIGN_INS,
     SIGN_INS_PER_ADDRESS, bodies_of,
 };
+use crate::metrics::{self, Metrics};
 use crate::public_configs::PublicConfigs;
 use crate::realms::Realms;
 use crate::router::router;
@@ -57,6 +58,9 @@ pub enum ServeError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] DirectoryError),
+    /// A node of the service uses the database.
+    #[error("a node of the service is running: it wrote to the database in the last seconds")]
+    IsServed,
     /// The port cannot be listened on.
     #[error("cannot listen on `{address}`: {reason}")]
     Listen {
@@ -89,6 +93,7 @@ impl ServeError {
             Self::Listen { .. } => Some(
                 "check the address in the configuration; ports below 1024 need root or CAP_NET_BIND_SERVICE".into(),
             ),
+            Self::IsServed => Some("stop every node that uses this database".into()),
             Self::Signals(_) => None,
         }
     }
@@ -98,6 +103,7 @@ impl ServeError {
 pub struct Server {
     https: TcpListener,
     kerberos: Option<(TcpListener, UdpSocket)>,
+    metrics: Option<TcpListener>,
     tls: TlsAcceptor,
     renewal_task: Renewal,
     heartbeats: Heartbeats,
@@ -153,9 +159,14 @@ impl Server {
             Some(address) => Some(listen_kerberos(address).await?),
             None => None,
         };
+        let metrics_listener = match config.metrics_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let directory = Directory::open(&config.store, master_key, config.names()).await?;
         let heartbeats = Heartbeats::recall(&directory, &config.master_key).await;
-        let (audit, writer) = Audit::start(directory.clone());
+        let metrics = Metrics::new();
+        let (audit, writer) = Audit::start(directory.clone(), metrics.events_lost.clone());
         let renewal_task = Renewal::new(&config, Arc::clone(&served.current));
         let (end, ending) = watch::channel(false);
         let limits = &config.limits;
@@ -180,6 +191,7 @@ impl Server {
             certificate: served.current,
             directory,
             audit,
+            metrics,
             event_budget: EventBudget::default(),
             public_configs: PublicConfigs::default(),
             realms: Realms::default(),
@@ -188,6 +200,7 @@ impl Server {
         Ok(Self {
             https,
             kerberos,
+            metrics: metrics_listener,
             tls: TlsAcceptor::from(served.config),
             renewal_task,
             heartbeats,
@@ -213,6 +226,13 @@ impl Server {
             .and_then(|(listener, _)| listener.local_addr().ok())
     }
 
+    /// Where the metrics are served, if they are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
+    }
+
     #[cfg(test)]
     pub(crate) fn app(&self) -> &Arc<AppState> {
         &self.app
@@ -223,6 +243,7 @@ impl Server {
         let Self {
             https,
             kerberos,
+            metrics: metrics_listener,
             tls,
             renewal_task,
             heartbeats,
@@ -238,6 +259,10 @@ impl Server {
         acceptor.tasks.spawn(renewing);
         let watching = store_watch::keep(app.directory.clone(), heartbeats, app.ending.clone());
         acceptor.tasks.spawn(watching);
+        if let Some(listener) = metrics_listener {
+            let serving = metrics::listener::serve(listener, Arc::clone(&app));
+            acceptor.tasks.spawn(serving);
+        }
         let (kerberos, datagrams) = kerberos.unzip();
         if let Some(socket) = datagrams {
             acceptor

@@ -25,6 +25,10 @@ pub struct Config {
     /// one that clients use: replies to datagrams must come from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kdc_listen: Option<SocketAddr>,
+    /// Where `GET /metrics` is answered, if at all: `ADDRESS:PORT`. It is HTTP without TLS and without a token: an address that only
+    /// the monitoring system reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_listen: Option<SocketAddr>,
     /// The port that clients use, where it is not that of `https_listen` (a port forwarded by a router).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_port: Option<u16>,

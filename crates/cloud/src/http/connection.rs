@@ -4,6 +4,7 @@ use super::activity::Activity;
 use super::body::{RequestBody, ResponseBody, drain};
 use crate::app::{App, Peer};
 use crate::limits::sender;
+use crate::metrics::LimitHit;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, RETRY_AFTER};
 use axum::http::{HeaderValue, Request, StatusCode, Version};
@@ -69,6 +70,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listene
         return;
     }
     let Some(_permit) = app.speaking.try_acquire(sender(peer.ip())) else {
+        app.metrics.limited(LimitHit::Connections);
         return tracing::debug!(%peer, "closed a connection: too many have a request");
     };
     if let Err(error) = drive(stream, Peer(peer), router, app).await {
@@ -164,6 +166,7 @@ async fn answer(
     router: Router,
 ) -> Response<ResponseBody> {
     let Some(permit) = app.requests.try_acquire(peer.sender()) else {
+        app.metrics.limited(LimitHit::Requests);
         let response = overloaded(request.version());
         drain(request.into_body()).await;
         return response.map(|body| ResponseBody {

@@ -4,6 +4,7 @@
 
 use crate::app::AppState;
 use crate::limits::client_text::ClientText;
+use crate::metrics::LimitHit;
 use crossrealm_directory::{NewEvent, TrustKeySeen};
 use crossrealm_kdc::{self as kdc, EventId, Exchange, ExchangeStep, Now, TenantId};
 use crossrealm_krb::kkdcp::EnvelopeError;
@@ -35,8 +36,10 @@ pub(crate) async fn answer(
     peer: SocketAddr,
 ) -> Answer {
     let Some(_pass) = app.tickets.try_acquire(tenant) else {
+        app.metrics.limited(LimitHit::TicketRequests);
         return Answer::Overloaded;
     };
+    let began = Instant::now();
     let mut entropy = Entropy::default();
     let id = EventId(entropy.id());
     let mut step = Exchange::begin(tenant, message, now(), id);
@@ -44,14 +47,19 @@ pub(crate) async fn answer(
         match step {
             ExchangeStep::Need { exchange, lookups } => {
                 // The directory bounds the time of its lookups itself.
+                let asked = Instant::now();
                 let records = app.directory.records(&lookups).await;
+                app.metrics.looked_up(asked.elapsed());
                 step = exchange.resume(records, &mut |bytes: &mut [u8]| entropy.fill(bytes));
             }
             ExchangeStep::Reply { bytes, event } if !entropy.failed => {
+                app.metrics.answered(&event.outcome, began.elapsed());
                 record(app, &event, peer);
                 return Answer::Reply(bytes);
             }
             ExchangeStep::Reply { event, .. } | ExchangeStep::Drop { event } => {
+                app.metrics
+                    .answered(&kdc::TicketOutcome::Dropped, began.elapsed());
                 record(app, &event, peer);
                 return Answer::Dropped;
             }

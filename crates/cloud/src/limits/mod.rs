@@ -109,6 +109,11 @@ impl<K: Eq + Hash + Copy> Permit<K> {
 }
 
 impl<K: Eq + Hash> ConcurrencyLimit<K> {
+    /// How much is under way.
+    pub(crate) fn in_use(&self) -> usize {
+        self.counts().total
+    }
+
     /// Whether half of what may be under way is.
     pub(crate) fn is_half_used(&self) -> bool {
         self.counts().total > self.total / 2

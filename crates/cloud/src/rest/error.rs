@@ -163,6 +163,7 @@ pub(crate) fn refused(why: &Refusal) -> Code {
 fn details(error: &DirectoryError) -> ErrorDetails {
     let none = ErrorDetails::default();
     match error {
+        DirectoryError::Refused(refusal) => details_of_refusal(refusal),
         DirectoryError::NotFound { kind, name } => match kind {
             RecordKind::Domain => ErrorDetails {
                 domain: Some(name.clone()),
@@ -172,53 +173,105 @@ fn details(error: &DirectoryError) -> ErrorDetails {
                 account: name.split_once('/').map(|(account, _)| account.to_owned()),
                 ..none
             },
-            _ => none,
+            RecordKind::Tenant
+            | RecordKind::Trust
+            | RecordKind::KerberosServer
+            | RecordKind::Identity
+            | RecordKind::User
+            | RecordKind::Group
+            | RecordKind::StorageAccount
+            | RecordKind::ServicePrincipal
+            | RecordKind::Token
+            | RecordKind::HostToken
+            | RecordKind::Connector
+            | RecordKind::Administrator => none,
         },
-        DirectoryError::Refused(Refusal::HostLacksKey { account, kvno, .. }) => ErrorDetails {
+        DirectoryError::Exists { .. }
+        | DirectoryError::Invalid { .. }
+        | DirectoryError::Ambiguous { .. }
+        | DirectoryError::MasterKey(_)
+        | DirectoryError::Seal(_)
+        | DirectoryError::Damaged { .. }
+        | DirectoryError::Open { .. }
+        | DirectoryError::StoreEmpty { .. }
+        | DirectoryError::StoreInUse { .. }
+        | DirectoryError::StoreReplaced { .. }
+        | DirectoryError::AwaitsSync { .. }
+        | DirectoryError::Unwritable { .. }
+        | DirectoryError::Database(_)
+        | DirectoryError::Random(_) => none,
+    }
+}
+
+fn details_of_refusal(refusal: &Refusal) -> ErrorDetails {
+    let none = ErrorDetails::default();
+    match refusal {
+        Refusal::HostLacksKey { account, kvno, .. } => ErrorDetails {
             account: Some(account.clone()),
             kvno: Some(*kvno),
             ..none
         },
-        DirectoryError::Refused(
-            Refusal::HostTokenBound { account, .. } | Refusal::HostNameTaken { account, .. },
-        ) => ErrorDetails {
-            account: Some(account.clone()),
-            ..none
-        },
-        DirectoryError::Refused(
-            Refusal::NameReserved { name, .. }
-            | Refusal::NameOfOtherTenant { name, .. }
-            | Refusal::NameOutsideTenant { name, .. },
-        ) => ErrorDetails {
+        Refusal::HostTokenBound { account, .. } | Refusal::HostNameTaken { account, .. } => {
+            ErrorDetails {
+                account: Some(account.clone()),
+                ..none
+            }
+        }
+        Refusal::NameReserved { name, .. }
+        | Refusal::NameOfOtherTenant { name, .. }
+        | Refusal::NameOutsideTenant { name, .. } => ErrorDetails {
             name: Some(name.clone()),
             ..none
         },
-        DirectoryError::Refused(Refusal::NameInAdDomain { name, domain }) => ErrorDetails {
+        Refusal::NameInAdDomain { name, domain } => ErrorDetails {
             name: Some(name.clone()),
             domain: domain.clone(),
             ..none
         },
-        DirectoryError::Refused(Refusal::AdDomainCoversName { domain, name }) => ErrorDetails {
+        Refusal::AdDomainCoversName { domain, name } => ErrorDetails {
             name: name.clone(),
             domain: Some(domain.clone()),
             ..none
         },
-        DirectoryError::Refused(Refusal::SpnOfStorageAccounts { spn }) => ErrorDetails {
+        Refusal::SpnOfStorageAccounts { spn } => ErrorDetails {
             name: spn.split_once('/').map(|(_, host)| host.to_owned()),
             ..none
         },
-        DirectoryError::Refused(
-            Refusal::ConnectorExists { domain } | Refusal::FlatNameMismatch { domain, .. },
-        ) => ErrorDetails {
-            domain: Some(domain.clone()),
-            ..none
-        },
-        DirectoryError::Refused(Refusal::TooManyDeletions { domain, by_run, .. }) => ErrorDetails {
+        Refusal::ConnectorExists { domain } | Refusal::FlatNameMismatch { domain, .. } => {
+            ErrorDetails {
+                domain: Some(domain.clone()),
+                ..none
+            }
+        }
+        Refusal::TooManyDeletions { domain, by_run, .. } => ErrorDetails {
             domain: Some(domain.clone()),
             deletions: Some(*by_run),
             ..none
         },
-        _ => none,
+        Refusal::AccountHasShares { .. }
+        | Refusal::TooManyHostTokens { .. }
+        | Refusal::TooManyHosts { .. }
+        | Refusal::TooManyAliases { .. }
+        | Refusal::UserIsHybrid { .. }
+        | Refusal::LeaseLost { .. }
+        | Refusal::CursorMoved { .. }
+        | Refusal::TooManyChanges { .. }
+        | Refusal::DomainSidMismatch { .. }
+        | Refusal::TrustSidMismatch { .. }
+        | Refusal::FlatNameTaken { .. }
+        | Refusal::DomainSidTaken { .. }
+        | Refusal::TrustVersionUnknown { .. }
+        | Refusal::TooManyRealmKeys { .. }
+        | Refusal::TrustNotActive { .. }
+        | Refusal::TenantRequired { .. }
+        | Refusal::TooManyAdministrators { .. }
+        | Refusal::AdministratorAmbiguous { .. }
+        | Refusal::LastAdministrator
+        | Refusal::NotGlobalAdministrator { .. }
+        | Refusal::SignInRefused
+        | Refusal::SignInLocked { .. }
+        | Refusal::SignInBusy
+        | Refusal::BadPassword { .. } => none,
     }
 }
 

@@ -13,6 +13,7 @@ mod kdc_proxy;
 mod kerberos_port;
 mod limits;
 mod load;
+mod metrics;
 mod nginx;
 mod nodes;
 mod openapi;

@@ -30,6 +30,7 @@ pub(crate) struct Service {
     pub folder: TempDir,
     pub address: SocketAddr,
     pub kerberos: Option<SocketAddr>,
+    pub metrics: Option<SocketAddr>,
     pub admin: Client,
     pub ca_pem: Vec<u8>,
     stop: oneshot::Sender<()>,
@@ -98,6 +99,7 @@ impl Service {
         let ca_pem = std::fs::read(path("tls/ca.pem")).unwrap();
         let server = Server::bind(config).await.unwrap();
         let (address, kerberos) = (server.https_address(), server.kerberos_address());
+        let metrics = server.metrics_address();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
             let _ = stopped.await;
@@ -107,6 +109,7 @@ impl Service {
             folder,
             address,
             kerberos,
+            metrics,
             admin,
             ca_pem,
             stop,

@@ -5,9 +5,9 @@
 //! [`Command::run`].
 
 use crate::commands::{
-    access, admin, client, connect, connector, context as contexts, doctor, events, files, group,
-    init, kerberos_server, login, serve, service_principal, share, status, storage_account, sync,
-    tenant, trusted_domain_object, user, whoami,
+    access, admin, client, completions, connect, connector, context as contexts, doctor, events,
+    files, group, init, kerberos_server, login, man, master_key, serve, service_principal, share,
+    status, storage_account, sync, tenant, trusted_domain_object, user, whoami,
 };
 use crate::context::{Context, Global};
 use crate::failure::Failure;
@@ -109,6 +109,9 @@ enum Command {
     /// Manage administrators and their roles
     #[command(subcommand)]
     Admin(admin::Args),
+    /// Replace the key under which every other key is sealed
+    #[command(subcommand)]
+    MasterKey(master_key::Args),
     /// Run the service (KDC proxy and API) until SIGTERM or Ctrl-C
     Serve(serve::Args),
     /// Manage tenants: the organisations that the service serves
@@ -154,6 +157,13 @@ enum Command {
     Doctor(doctor::Args),
     /// Show audit events: tickets requested and changes made, each with who, what and why
     Events(events::Args),
+    /// Print the script that lets a shell complete commands, options and the names of accounts, shares and tenants
+    ///
+    /// bash: add `source <(crossrealm completions bash)` to ~/.bashrc. zsh: the same in ~/.zshrc, with `zsh`. fish: write it to
+    /// ~/.config/fish/completions/crossrealm.fish
+    Completions(completions::Args),
+    /// Write the manual pages of all commands to a folder
+    Man(man::Args),
 }
 
 impl Cli {
@@ -191,6 +201,7 @@ impl Command {
             Self::Status => status::run(context).await,
             Self::Access(args) => access::run(args, context).await,
             Self::Admin(args) => admin::run(args, context).await,
+            Self::MasterKey(args) => master_key::run(args, context).await,
             Self::Tenant(args) => tenant::run(args, context).await,
             Self::KerberosServer(args) => Box::pin(kerberos_server::run(args, context)).await,
             Self::Sync(args) => sync::run(args, context).await,
@@ -205,6 +216,8 @@ impl Command {
             Self::Client(args) => client::run(args, context).await,
             Self::Doctor(args) => doctor::run(args, context).await,
             Self::Events(args) => events::run(args, context).await,
+            Self::Completions(args) => completions::run(&args),
+            Self::Man(args) => man::run::<Cli>(&args, context),
         }
     }
 }

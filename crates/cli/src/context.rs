@@ -72,6 +72,21 @@ pub(crate) struct Global {
     pub token_file: Option<PathBuf>,
 }
 
+impl Global {
+    /// The options that the environment sets, where no command line is parsed.
+    pub(crate) fn of_environment() -> Result<Self, Failure> {
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            global: Global,
+        }
+        let alone = <Alone as clap::Parser>::try_parse_from(["crossrealm"]);
+        alone
+            .map(|alone| alone.global)
+            .map_err(|error| Failure::usage(error.to_string()))
+    }
+}
+
 /// What a command runs with. An option of the command line or its environment variable takes precedence over the context, and
 /// a join file over both.
 pub(crate) struct Context {

@@ -9,6 +9,7 @@
 mod cli;
 mod client_config;
 mod commands;
+mod completion;
 mod config_dir;
 mod consent;
 mod context;
@@ -31,10 +32,12 @@ mod terminal;
 mod token_file;
 mod trust_anchor;
 
+use clap::CommandFactory as _;
 use output::Format;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    completion::answer_shell(cli::Cli::command);
     let cli = cli::Cli::parse_or_exit();
     let format = cli.format();
     match cli.run() {

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod admin;
 pub(crate) mod client;
+pub(crate) mod completions;
 pub(crate) mod connect;
 pub(crate) mod connector;
 pub(crate) mod context;
@@ -14,6 +15,8 @@ pub(crate) mod group;
 pub(crate) mod init;
 pub(crate) mod kerberos_server;
 pub(crate) mod login;
+pub(crate) mod man;
+pub(crate) mod master_key;
 pub(crate) mod serve;
 pub(crate) mod service_principal;
 pub(crate) mod share;

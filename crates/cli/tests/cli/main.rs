@@ -12,10 +12,12 @@ mod common;
 mod consent;
 mod contexts;
 mod json_output;
+mod master_key;
 mod overview;
 mod postgres;
 #[path = "../../../directory/tests/directory/scratch_postgres.rs"]
 mod scratch_postgres;
+mod shells;
 mod sign_in;
 mod smb_host;
 mod store_faults;

@@ -197,6 +197,13 @@ impl Reader {
         }
     }
 
+    fn add_absolute(&mut self, names: &[String]) {
+        let first = names.first().map(String::as_str);
+        if matches!(first, Some("crate" | "super")) {
+            self.paths.push(self.absolute(names));
+        }
+    }
+
     /// The path from the crate's root on. One that begins with neither `crate`, `self` nor `super` begins with a module declared here, or
     /// with another crate: then it stays a path that names no file but this one.
     fn absolute(&self, path: &[String]) -> Vec<String> {
@@ -232,13 +239,18 @@ impl<'ast> Visit<'ast> for Reader {
             .iter()
             .map(|segment| segment.ident.to_string())
             .collect();
-        let absolute = names
-            .first()
-            .is_some_and(|first| first == "crate" || first == "super");
-        if absolute {
-            self.paths.push(self.absolute(&names));
-        }
+        self.add_absolute(&names);
         visit::visit_path(self, path);
+    }
+
+    // The arguments of a macro are tokens, not paths, and reach as far.
+    fn visit_macro(&mut self, called: &'ast syn::Macro) {
+        let text = called.tokens.to_string().replace(" :: ", "::");
+        for path in text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':') {
+            let names: Vec<String> = path.split("::").map(str::to_owned).collect();
+            self.add_absolute(&names);
+        }
+        visit::visit_macro(self, called);
     }
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
@@ -345,6 +357,19 @@ mod tests {
             ("c.rs", "use super::a::A; pub struct C;"),
         ];
         assert_eq!(shown(&texts), ["a → b → c → a"]);
+    }
+
+    #[test]
+    fn a_path_among_the_arguments_of_a_macro_imports() {
+        let texts = [
+            ("lib.rs", "mod a; mod b;"),
+            ("a.rs", "pub fn f() { println!(\"{}\", g(crate::b::N)); }"),
+            (
+                "b.rs",
+                "pub const N: u8 = 1; fn g() { log!(x = 1, super::a::f()); }",
+            ),
+        ];
+        assert_eq!(shown(&texts), ["a → b → a"]);
     }
 
     #[test]

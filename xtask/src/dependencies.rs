@@ -120,7 +120,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "crossrealm-conformance",
-        &["crossrealm-lab", "crossrealm-programs", "crossrealm-types"],
+        &["crossrealm-lab", "crossrealm-types"],
     ),
     (
         "xtask",
@@ -132,11 +132,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Crates whose whole tree of run-time dependencies is checked against [`FORBIDDEN_IN_CORE`].
-const CORE: &[&str] = &["crossrealm-types", "crossrealm-krb", "crossrealm-kdc"];
+/// Crates, and what must not be anywhere in their trees of run-time dependencies.
+const UNREACHABLE: &[(&[&str], &[&str])] = &[
+    (
+        &["crossrealm-types", "crossrealm-krb", "crossrealm-kdc"],
+        NOT_IN_CORE,
+    ),
+    // The console and other programs use them, too.
+    (&["crossrealm-agent", "crossrealm-doctor"], &["clap"]),
+];
 
 /// Runtimes, sockets, clocks, operating system randomness and SQL.
-const FORBIDDEN_IN_CORE: &[&str] = &[
+const NOT_IN_CORE: &[&str] = &[
     "async-io",
     "async-std",
     "axum",
@@ -163,23 +170,24 @@ const FORBIDDEN_IN_CORE: &[&str] = &[
 /// Checks the workspace.
 pub(crate) fn run() -> Outcome {
     let mut found = breaches(&metadata::load()?);
-    for core in CORE {
-        // A tree of this package alone: what other crates switch on in a shared dependency is not the core's doing, and
+    let trees = UNREACHABLE.iter();
+    for (package, forbidden) in
+        trees.flat_map(|(packages, forbidden)| packages.iter().map(move |one| (one, forbidden)))
+    {
+        // A tree of this package alone: what other crates switch on in a shared dependency is not its doing, and
         // procedural macros run in the compiler, never in the product.
         let tree = [
             "tree",
             "--locked",
             "--package",
-            core,
+            package,
             "--edges",
             "normal,no-proc-macro",
             "--prefix",
             "none",
         ];
-        found.extend(forbidden_in(
-            core,
-            &process::output(&mut process::cargo(&tree))?,
-        ));
+        let tree = process::output(&mut process::cargo(&tree))?;
+        found.extend(forbidden_in(package, &tree, forbidden));
     }
     if found.is_empty() {
         Ok(())
@@ -221,18 +229,16 @@ pub(crate) fn breaches(graph: &Graph) -> Vec<String> {
 }
 
 /// What must not be among the lines `name vVERSION …` of a dependency tree.
-fn forbidden_in(core: &str, tree: &str) -> Vec<String> {
+fn forbidden_in(package: &str, tree: &str, forbidden: &[&str]) -> Vec<String> {
     let names: BTreeSet<&str> = tree
         .lines()
         .filter_map(|line| line.split(' ').next())
         .collect();
-    let forbidden = FORBIDDEN_IN_CORE
-        .iter()
-        .filter(|name| names.contains(*name));
-    forbidden
+    let reached = forbidden.iter().filter(|name| names.contains(*name));
+    reached
         .map(|name| {
             format!(
-                "`{core}` must not reach `{name}`: see `cargo tree -p {core} -e normal -i {name}`"
+                "`{package}` must not reach `{name}`: see `cargo tree -p {package} -e normal -i {name}`"
             )
         })
         .collect()
@@ -309,13 +315,14 @@ mod tests {
     #[test]
     fn indirect_dependencies_of_core_crates_are_checked() {
         let tree = "crossrealm-krb v0.1.0 (/x)\naes v0.9.4\ncipher v0.5.0\ntokio v1.54.0\naes v0.9.4 (*)\n";
-        let found = forbidden_in("crossrealm-krb", tree);
+        let found = forbidden_in("crossrealm-krb", tree, NOT_IN_CORE);
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("must not reach `tokio`"), "{found:?}");
         assert!(
             forbidden_in(
                 "crossrealm-krb",
-                "crossrealm-krb v0.1.0\ntokio-like v1.0.0\n"
+                "crossrealm-krb v0.1.0\ntokio-like v1.0.0\n",
+                NOT_IN_CORE
             )
             .is_empty()
         );

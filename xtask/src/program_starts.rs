@@ -57,7 +57,8 @@ const EXCEPTIONS: [Exception; 4] = [
 ];
 
 /// The ways of Python to start a program.
-const PYTHON: [&str; 8] = [
+const PYTHON: [&str; 9] = [
+    "from os import",
     "subprocess",
     "os.system",
     "os.popen",
@@ -67,11 +68,16 @@ const PYTHON: [&str; 8] = [
     "pty.spawn",
     "create_subprocess",
 ];
-/// The ways of C and Java.
-const OTHERS: [&str; 5] = [
+/// The ways of C, Go and Java.
+const OTHERS: [&str; 10] = [
     "system(",
     "popen(",
+    "execl",
     "execv",
+    "fork(",
+    "posix_spawn",
+    "syscall.Exec",
+    "\"os/exec\"",
     "ProcessBuilder",
     "Runtime.getRuntime",
 ];
@@ -102,7 +108,7 @@ fn complaints(file: &Path, text: &str) -> Vec<String> {
     let mut found = match extension {
         "rs" => [rust(&name, text), containing(&name, text, &PYTHON)].concat(),
         "py" => containing(&name, text, &PYTHON),
-        "c" | "java" => containing(&name, text, &OTHERS),
+        "c" | "go" | "java" => containing(&name, text, &OTHERS),
         _ => Vec::new(),
     };
     if extension == "sh" || is_shell_script(text) {
@@ -148,7 +154,11 @@ fn rust(name: &str, text: &str) -> Vec<String> {
     let is_starter = STARTERS.iter().any(|(starter, _)| *starter == name);
     // Put together here, so that this file does not complain of itself.
     let start = ["Command::", "new("].concat();
+    let renamed = ["process::", "Command as "].concat();
     for (number, line) in code_lines(text) {
+        if line.contains(&renamed) {
+            found.push(format!("{name}:{number}: import `Command` by its own name"));
+        }
         let own = |argument: &str| OWN.iter().any(|own| argument.starts_with(own));
         let foreign = line.split(&start).skip(1).any(|argument| !own(argument));
         if foreign && !is_starter && !line.contains("clap::") {

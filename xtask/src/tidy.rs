@@ -18,13 +18,7 @@ pub(crate) fn run() -> Outcome {
     let listing = process::output(&mut process::command(
         "git",
         &[
-            "ls-files",
-            "--cached",
-            "--",
-            "*.rs",
-            "*.py",
-            "*.md",
-            "*Cargo.toml",
+            "ls-files", "--cached", "--", "*.rs", "*.py", "*.md", "*.c", "*.go", "*.java", "*.sh",
         ],
     ))?;
     let files: Vec<PathBuf> = listing
@@ -45,13 +39,18 @@ pub(crate) fn run() -> Outcome {
             .map_err(|error| format!("{}: {error}", file.display()))?;
         texts.insert(file, text);
     }
+    let reference = texts.get(Path::new("docs/reference/command-line.md"));
+    let commands = commands::of_reference(reference.map_or("", String::as_str));
+    if commands.is_empty() {
+        return Err("docs/reference/command-line.md names no command".to_owned());
+    }
     for (file, text) in &texts {
         if file.extension().is_some_and(|extension| extension == "rs") {
             found.extend(complaints(file, text));
         }
         found.extend(words::complaints(file, text));
         if is_product(file) {
-            found.extend(commands::complaints(file, text));
+            found.extend(commands::complaints(file, text, &commands));
         }
     }
     found.extend(links::complaints(&texts, |path| {

@@ -20,6 +20,8 @@ const WORDS: &[(&str, &str)] = &[
     ("tells", "reports, logs, returns or says"),
     ("a bookmark", "sync cursor"),
     ("the bookmark", "sync cursor"),
+    ("neither bookmark", "sync cursor"),
+    ("in vain", "without success, or is refused"),
     ("taken over", "synchronized, or copied"),
     ("stands in the way", "blocks"),
     ("stand in the way", "block"),

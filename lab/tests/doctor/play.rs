@@ -2,6 +2,7 @@
 
 use crossrealm_lab::story::{Account, FILES_HOST, Story, TENANT_STEPS, TRUST_STEPS};
 use crossrealm_lab::{DOMAIN, Failure, Output, Place, REALM, Run, USER_PASSWORD, build_product};
+use crossrealm_testkit::json_times::times;
 use serde_json::Value;
 
 use crate::faults::FAULTS;
@@ -441,6 +442,11 @@ fn named(fault: &Fault, output: &Output) -> Result<(), Failure> {
 /// Expects that the doctor names this check first and alone, and says what to do. Returns the cause.
 pub(crate) fn cause_alone(id: &str, output: &Output) -> Result<Value, Failure> {
     let json = output.json()?;
+    // F18.
+    let times = times(&json);
+    if !times.wrong.is_empty() {
+        return Err(output.failure(&format!("has times of another form: {:?}", times.wrong)));
+    }
     let cause = &json["cause"];
     if output.code != Some(1) || cause["id"] != id {
         return Err(output.failure(&format!("was expected to name `{id}` first")));

@@ -77,7 +77,13 @@ pub(crate) fn as_samba_reads_it(path: &Path) -> Result<Output, Failure> {
 
 /// `share acl` without a change, as JSON.
 fn shown(scene: &Scene, file: &str) -> Result<Value, Failure> {
-    acl(scene, file, &["-o", "json"]).ok()?.json()
+    let shown = acl(scene, file, &["-o", "json"]).ok()?.json()?;
+    // F18.
+    let wrong = crossrealm_testkit::json_times::times(&shown).wrong;
+    match wrong.is_empty() {
+        true => Ok(shown),
+        false => Err(Failure::new(format!("times of another form: {wrong:?}"))),
+    }
 }
 
 fn acl(scene: &Scene, file: &str, words: &[&str]) -> Run {

@@ -9,6 +9,7 @@ use crossrealm_lab::story::{CLOUD_REALM, SPN, Story};
 use crossrealm_lab::{
     DOMAIN, Failure, Output, PATIENCE, Place, REALM, Run, Service, USER_PASSWORD, need, until,
 };
+use crossrealm_testkit::json_times::times;
 use serde_json::{Value, json};
 
 pub(super) const BASE: &str = "DC=corp,DC=contoso,DC=com";
@@ -185,7 +186,7 @@ impl Play {
     }
 
     pub(super) fn once(&self, words: &[&str]) -> Result<Value, Failure> {
-        self.once_with_log(words)?.json()
+        with_right_times(&self.once_with_log(words)?)
     }
 
     /// One run that looks at changes alone and makes some of this kind; then both sides agree.
@@ -380,6 +381,16 @@ impl Play {
             }))
         };
         self.until(reported).map(drop)
+    }
+}
+
+/// What a command printed as JSON. F18: its times are RFC 3339.
+pub(super) fn with_right_times(output: &Output) -> Result<Value, Failure> {
+    let json = output.json()?;
+    let wrong = times(&json).wrong;
+    match wrong.is_empty() {
+        true => Ok(json),
+        false => Err(output.failure(&format!("has times of another form: {wrong:?}"))),
     }
 }
 

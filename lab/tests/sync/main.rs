@@ -12,7 +12,7 @@ mod values;
 use std::time::Duration;
 
 use crossrealm_lab::{DOMAIN, Failure, USER_PASSWORD};
-use hands::{BASE, BY_CHANGES, LIMIT, Play, file_time, now_s, played};
+use hands::{BASE, BY_CHANGES, LIMIT, Play, file_time, now_s, played, with_right_times};
 use serde_json::{Value, json};
 
 #[test]
@@ -82,6 +82,7 @@ impl Play {
             (&json!(true), &json!(0))
         );
         self.sync(&["plan"]).ok()?.says("nothing to change")?;
+        with_right_times(&self.sync(&["plan", "--full", "-o", "json"]).ok()?)?;
         let status = self.status(&[]).ok()?;
         status
             .says("Source      : DirSync")?

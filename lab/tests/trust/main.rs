@@ -12,6 +12,7 @@ mod unattended;
 
 use crossrealm_lab::story::{CLOUD_REALM, SPN, Story};
 use crossrealm_lab::{DOMAIN, Failure, Output, Place, REALM, Run, USER_PASSWORD, need};
+use crossrealm_testkit::json_times::times;
 
 const SET: &[&str] = &["kerberos-server", "set"];
 const WHOLE: &[&str] = &["kerberos-server", "set", "--setup-cloud-trust"];
@@ -90,7 +91,25 @@ impl Play {
     }
 
     fn get(&self) -> Result<Output, Failure> {
-        self.admin(&["-o", "json", "kerberos-server", "get"])?.ok()
+        let output = self
+            .admin(&["-o", "json", "kerberos-server", "get"])?
+            .ok()?;
+        // F18.
+        let times = times(&output.json()?);
+        match times.wrong.is_empty() {
+            true => Ok(output),
+            false => Err(output.failure(&format!("has times of another form: {:?}", times.wrong))),
+        }
+    }
+
+    /// What a command prints as JSON. F18: its times are RFC 3339.
+    fn json(&self, words: &[&str]) -> Result<serde_json::Value, Failure> {
+        let output = self.admin(&[&["-o", "json"], words].concat())?.ok()?;
+        let json = output.json()?;
+        match times(&json).wrong.is_empty() {
+            true => Ok(json),
+            false => Err(output.failure("has times of another form")),
+        }
     }
 
     fn nothing_is_left_to_do(&self) -> Result<(), Failure> {

@@ -37,7 +37,11 @@ impl Machine {
 
     fn json(&self, args: &[&str]) -> Value {
         let output = self.ok(&[&["-o", "json"][..], args].concat());
-        serde_json::from_slice(&output.stdout).unwrap()
+        let value = serde_json::from_slice(&output.stdout).unwrap();
+        // F18.
+        let wrong = crossrealm_testkit::json_times::times(&value).wrong;
+        assert!(wrong.is_empty(), "{args:?}: {wrong:?}");
+        value
     }
 
     /// Runs what must fail; its error output.
@@ -94,6 +98,16 @@ fn f24_a_connected_machine_knows_service_ca_tenant_and_session() {
     let shares = machine.json(&["share", "list", "acct1"]);
     assert_eq!(shares[0]["name"], "projects");
     let listed = machine.json(&["context", "list"]);
+    // F18: a list is an array, and as a table fits the terminal.
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    let mut table = machine.command(&["context", "list"]);
+    let table = table.env("COLUMNS", "80").output().unwrap().stdout;
+    let table = String::from_utf8(table).unwrap();
+    assert!(table.lines().count() > 1, "{table}");
+    assert!(
+        table.lines().all(|line| line.chars().count() <= 80),
+        "{table}"
+    );
     assert_eq!(listed[0]["current"], true);
     assert_eq!(listed[0]["server"], url);
     // Options and other contexts take precedence.

@@ -3,6 +3,7 @@
 
 use crate::common::Cloud;
 use crossrealm_api::{IdentityChange, SecretText};
+use crossrealm_testkit::json_times::times;
 use crossrealm_types::{
     HostQuota, HostReport, IdentityKind, IdentityState, PrepareTrust, QuotaHow, SyncedIdentity,
 };
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 pub(crate) const ALICE: &str = "alice@corp.contoso.com";
 pub(crate) const DAVE: &str = "dave@contoso.cloud.example";
@@ -19,10 +21,10 @@ const REALM: &str = "CORP.CONTOSO.COM";
 /// Commands that print no JSON, or none without AD, a root shell or a terminal, each with where its JSON is tested.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("login", "needs prompts; sign_in.rs"),
-    ("connect", "writes a context; contexts.rs, holds no time"),
-    ("context list", "contexts.rs, holds no time"),
-    ("context use", "contexts.rs, holds no time"),
-    ("context remove", "contexts.rs, holds no time"),
+    ("connect", "writes a context; contexts.rs"),
+    ("context list", "contexts.rs"),
+    ("context use", "contexts.rs"),
+    ("context remove", "contexts.rs"),
     ("logout", "ends the token of this test"),
     ("serve", "prints no data"),
     ("admin recover", "needs a stopped service; sign_in.rs"),
@@ -34,19 +36,28 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     (
         "kerberos-server get",
-        "needs AD; commands/kerberos_server/get.rs",
+        "needs AD; commands/kerberos_server/get.rs, lab/tests/trust/main.rs",
     ),
-    ("kerberos-server set", "needs AD; holds no time"),
-    ("kerberos-server remove", "needs AD; holds no time"),
-    ("trusted-domain-object remove", "needs AD; holds no time"),
-    ("sync once", "needs AD; holds no time"),
+    ("kerberos-server set", "needs AD; lab/tests/trust/main.rs"),
+    (
+        "kerberos-server remove",
+        "needs AD; lab/tests/trust/main.rs",
+    ),
+    (
+        "trusted-domain-object remove",
+        "needs AD; lab/tests/trust/main.rs",
+    ),
+    ("sync once", "needs AD; lab/tests/sync/hands.rs"),
     ("sync run", "prints no data"),
-    ("sync plan", "needs AD; holds no time"),
-    ("share acl", "needs the files of a host; holds no time"),
+    ("sync plan", "needs AD; lab/tests/sync/main.rs"),
+    (
+        "share acl",
+        "needs the files of a host; lab/tests/files/permissions.rs",
+    ),
     ("files serve", "prints no data"),
     ("client config", "prints files of other formats"),
-    ("client deploy-gpo", "needs AD; holds no time"),
-    ("doctor", "needs AD; the doctor's own tests"),
+    ("client deploy-gpo", "needs AD; lab/tests/gpo.rs"),
+    ("doctor", "needs AD; lab/tests/doctor/play.rs"),
 ];
 
 /// A service with something in every list, and the ids that commands need.
@@ -289,56 +300,6 @@ fn all_commands() -> BTreeSet<String> {
     all
 }
 
-/// The fields whose values are times.
-fn is_time(name: &str) -> bool {
-    let ends = ["_at", "_on", "_until", "_from", "_since", "_expires"];
-    name == "at" || name == "until" || ends.iter().any(|end| name.ends_with(end))
-}
-
-/// A number that is a time of these decades, in seconds or in milliseconds.
-fn looks_like_unix_time(number: &Value) -> bool {
-    let number = number.as_f64().unwrap_or_default();
-    (1.5e9..4e9).contains(&number) || (1.5e12..4e12).contains(&number)
-}
-
-/// The one format: `2026-01-31T08:30:00.000Z`.
-fn is_timestamp(text: &str) -> bool {
-    let pattern = "dddd-dd-ddTdd:dd:dd.dddZ";
-    let fits = |(c, p): (char, char)| if p == 'd' { c.is_ascii_digit() } else { c == p };
-    text.len() == pattern.len() && text.chars().zip(pattern.chars()).all(fits)
-}
-
-/// What is wrong with the times of a value; `seen` counts the right ones.
-fn wrong_times(name: &str, value: &Value, seen: &mut usize) -> Vec<String> {
-    match value {
-        Value::Array(items) => {
-            let wrong = items.iter().flat_map(|item| wrong_times(name, item, seen));
-            wrong.collect()
-        }
-        Value::Object(fields) => {
-            let wrong = fields
-                .iter()
-                .flat_map(|(name, field)| wrong_times(name, field, seen));
-            wrong.collect()
-        }
-        Value::Number(number)
-            if is_time(name) || looks_like_unix_time(value) && !name.ends_with("_bytes") =>
-        {
-            vec![format!("`{name}` is the number {number}")]
-        }
-        Value::String(text) if is_timestamp(text) => {
-            *seen += 1;
-            Vec::new()
-        }
-        Value::String(text)
-            if is_time(name) || text.get(10..11) == Some("T") && text.starts_with("20") =>
-        {
-            vec![format!("`{name}` is `{text}`")]
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// F18: all times in the JSON of all commands are RFC 3339 in UTC, to the millisecond.
 #[test]
 fn f18_every_time_in_json_is_rfc_3339() {
@@ -352,8 +313,14 @@ fn f18_every_time_in_json_is_rfc_3339() {
         assert!(!output.stdout.is_empty(), "{name} printed nothing");
         let value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{name}: {error}: {output:?}"));
-        let found = wrong_times("", &value, &mut seen);
-        wrong.extend(found.into_iter().map(|text| format!("{name}: {text}")));
+        let found = times(&value);
+        seen += found.right;
+        wrong.extend(
+            found
+                .wrong
+                .into_iter()
+                .map(|text| format!("{name}: {text}")),
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(seen > 100, "only {seen} times were found");
@@ -369,26 +336,38 @@ fn f18_every_time_in_json_is_rfc_3339() {
     );
 }
 
+/// Every list; `context list` is one of another machine, in contexts.rs.
+const LISTS: &[&[&str]] = &[
+    &["tenant", "list"],
+    &["user", "list"],
+    &["group", "list"],
+    &["storage-account", "list"],
+    &["storage-account", "hosts", "acct1"],
+    &["storage-account", "host-tokens", "acct1"],
+    &["service-principal", "list"],
+    &["share", "list", "acct1"],
+    &["share", "list"],
+    &["access", "list", "acct1/projects"],
+    &["access", "list", "--user", ALICE],
+    &["connector", "list"],
+    &["admin", "list"],
+    &["events"],
+];
+
 /// F18: a list is an array, in a command of its own and inside an object.
 #[test]
 fn f18_lists_are_arrays() {
     let world = world();
-    for list in [
-        &["tenant", "list"][..],
-        &["user", "list"],
-        &["group", "list"],
-        &["storage-account", "list"],
-        &["storage-account", "hosts", "acct1"],
-        &["storage-account", "host-tokens", "acct1"],
-        &["service-principal", "list"],
-        &["share", "list", "acct1"],
-        &["share", "list"],
-        &["access", "list", "acct1/projects"],
-        &["access", "list", "--user", ALICE],
-        &["connector", "list"],
-        &["admin", "list"],
-        &["events"],
-    ] {
+    let named = LISTS.iter().map(|list| list.join(" "));
+    let named: BTreeSet<String> = named.collect();
+    let lists = all_commands().into_iter();
+    for list in lists.filter(|name| name.ends_with(" list") && name != "context list") {
+        assert!(
+            named.iter().any(|one| one.starts_with(&list)),
+            "`{list}` is not tried"
+        );
+    }
+    for list in LISTS {
         let value = json(&world.cloud, list);
         let items = value
             .as_array()
@@ -504,27 +483,38 @@ fn f18_deletions_say_what_they_did() {
     );
 }
 
-/// F18: a list of events fits the terminal, and no cell of a table is blank or a Unix time.
+fn fits(text: &str, width: usize) {
+    let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest <= width, "{longest} > {width}:\n{text}");
+    assert!(!text.contains("17000000"), "{text}");
+}
+
+/// F18: every list fits the terminal, and no cell of a table is blank or a Unix time.
 #[test]
 fn f18_tables_fit_the_terminal() {
     let world = world();
-    for list in [
-        &["events"][..],
-        &["user", "list"],
-        &["storage-account", "hosts", "acct1"],
-    ] {
+    for list in LISTS {
         for width in ["80", "120"] {
             let mut command = world.cloud.command(list);
             let output = command.env("COLUMNS", width).output().unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
-            let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
-            assert!(
-                longest <= width.parse().unwrap(),
-                "{longest} > {width}:\n{text}"
-            );
-            assert!(!text.contains("17000000"), "{text}");
+            fits(&text, width.parse().unwrap());
         }
     }
+    // At a terminal of this width, which `script` makes.
+    let events = world.cloud.command(&["events"]);
+    let program = events.get_program().to_str().unwrap();
+    let mut script = crossrealm_programs::command("script");
+    script.args(["--quiet", "--return", "--command"]);
+    script.arg(format!("stty cols 80; exec {program} events"));
+    let settings = events.get_envs();
+    script.envs(settings.filter_map(|(key, value)| Some((key, value?))));
+    script.arg("/dev/null").env_remove("COLUMNS");
+    let output = script.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    fits(&text.replace('\r', ""), 80);
+    assert!(text.lines().count() > 10, "{text}");
     let text = String::from_utf8(world.cloud.ok(&["group", "list"]).stdout).unwrap();
     let row = text.lines().find(|line| line.starts_with("Sales")).unwrap();
     assert_eq!(

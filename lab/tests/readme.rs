@@ -1,8 +1,10 @@
 //! The installation of the README, by its own commands: read out of it, and typed on four machines that know nothing yet.
 //!
 //! Each machine has `/etc` and `/var/lib` of its own, so that every default path is the real one. What a person brings from one
-//! machine to another is copied, and nothing else. The file that the user wrote is looked for on the SMB host's disk.
+//! machine to another is copied, and nothing else. The file that the user wrote is looked for on the SMB host's disk. Each command
+//! ends with the one that the README has next.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crossrealm_lab::{
@@ -62,24 +64,37 @@ fn play() -> Result<(), Failure> {
     };
     let printed = played.run("service", init)?;
     let fingerprint = value(&printed, "CaFingerprint")?;
+    // The service runs until it is stopped: `init` names what comes behind it, too.
+    suggests(&printed.err(), serve)?;
+    suggests(&printed.err(), &admin[0])?;
     let _service = played.start("service", serve, 443)?;
     played.bring("service", "lib/crossrealm/admin.token", "admin")?;
-    for command in &admin {
-        played.run("admin", &command.replace("FINGERPRINT", &fingerprint))?;
-    }
-    played.bring("admin", "home/acct1.join", "smb-host")?;
     let [serve] = &host[..] else {
         return Err(Failure::new("the SMB host takes other commands"));
     };
-    let _host = played.start("smb-host", serve, 445)?;
+    for (command, next) in admin.iter().zip(admin.iter().skip(1).chain([serve])) {
+        let printed = played.run("admin", &command.replace("FINGERPRINT", &fingerprint))?;
+        suggests(&printed.err(), next)?;
+    }
+    played.bring("admin", "home/acct1.join", "smb-host")?;
+    let mut host = played.start_at_terminal("smb-host", serve, 445)?;
+    suggests(
+        &host.wait_for_line("next, on a workstation: ", PATIENCE)?,
+        &workstation[0],
+    )?;
     std::fs::create_dir_all(played.disk("workstation").join("home"))?;
     std::fs::write(played.disk("workstation").join("home/report.txt"), REPORT)?;
-    for command in &workstation {
-        played.run("workstation", &command.replace("FINGERPRINT", &fingerprint))?;
+    for (number, command) in workstation.iter().enumerate() {
+        let printed = played.run("workstation", &command.replace("FINGERPRINT", &fingerprint))?;
+        if number == 0 {
+            suggests(&printed.err(), &workstation[1])?;
+        }
     }
-    played.run("admin", CONNECTOR)?;
+    let printed = played.run("admin", CONNECTOR)?;
+    suggests(&printed.err(), &AGENT.replace(" once ", " run "))?;
     played.bring("admin", "home/sync.join", "agent")?;
-    played.run("agent", AGENT)?;
+    let printed = played.run("agent", AGENT)?;
+    suggests(&printed.err(), &AGENT.replace(" once ", " run "))?;
     let written = "lib/crossrealm/files/acct1/shares/projects/report.txt";
     match std::fs::read_to_string(played.disk("smb-host").join(written)) {
         Ok(content) if content == REPORT => Ok(()),
@@ -115,6 +130,27 @@ fn words(line: &str) -> Vec<String> {
         _ => vec![part.to_owned()],
     });
     words.collect()
+}
+
+/// What a command line is, whatever its values: the program, its commands and its options.
+fn shape(line: &str) -> (Vec<&str>, BTreeSet<&str>) {
+    let is_command = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let words = line.split_whitespace();
+    let options = words.clone().filter(|word| word.starts_with("--"));
+    let commands = words.take_while(|word| is_command(word) && !word.starts_with('-'));
+    (commands.collect(), options.collect())
+}
+
+/// Whether a command's output names the one that the README has next, with the same options.
+fn suggests(printed: &str, next: &str) -> Result<(), Failure> {
+    let lines = printed.lines().filter(|line| line.starts_with("next"));
+    let mut named = lines.filter_map(|line| line.split('`').nth(1));
+    match named.any(|named| shape(named) == shape(next)) {
+        true => Ok(()),
+        false => {
+            Err(Failure::new(format!("`{next}` was expected as the next command")).with(printed))
+        }
+    }
 }
 
 /// The value of a line `Name : value`.
@@ -185,6 +221,13 @@ impl Machines<'_> {
         let mut service = self.world.service(Self::place(machine), machine, &run)?;
         service.wait_for_ports(&[port], PATIENCE)?;
         Ok(service)
+    }
+
+    /// The same at a terminal, which `script` makes: a service prints the next command for a person alone.
+    fn start_at_terminal(&self, machine: &str, line: &str, port: u16) -> Result<Service, Failure> {
+        let line = line.replacen("crossrealm", &self.product.display().to_string(), 1);
+        let script = format!("script --quiet --return --command '{line}' /dev/null");
+        self.start(machine, &script, port)
     }
 
     /// Copies a file to the home of another machine's user, with the same name.

@@ -295,12 +295,24 @@ async fn create(
             let without = format!("the share `{share}` was created without the grant");
             let granted = granted.map_err(|error| Failure::from(error).and(&without))?;
             created.grants.push(granted);
-            format!("crossrealm storage-account host-token {account} --join FILE")
+            after_grant(client, tenant, account).await
         }
     };
     context.output.record(&created, SHARES)?;
     context.suggest(&next);
     Ok(())
+}
+
+/// What usually follows a grant: the host serves the account, for which it needs a token if the account has none yet.
+async fn after_grant(client: &Client, tenant: &str, account: &str) -> String {
+    let tokens = client.host_tokens(tenant, account).await;
+    let is_joined = tokens.is_ok_and(|tokens| tokens.iter().any(|one| one.revoked_at.is_none()));
+    match is_joined {
+        true => "crossrealm files serve --join FILE".to_owned(),
+        false => {
+            format!("crossrealm storage-account host-token {account} --join {account}.join")
+        }
+    }
 }
 
 /// Runs `crossrealm share`.
@@ -381,10 +393,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 .grant(tenant, &share.account, &share.share, &wanted)
                 .await?;
             context.output.record(&grant, GRANT)?;
-            context.suggest(&format!(
-                "crossrealm storage-account host-token {} --join FILE",
-                share.account
-            ));
+            context.suggest(&after_grant(&client, tenant, &share.account).await);
             Ok(())
         }
         Args::Revoke { share, from } => {

@@ -23,6 +23,7 @@ use crossrealm_types::{ApplyIdentitiesResult, RefusedChange, SyncFailure};
 use options::{SafetyArgs, ScopeArgs, SyncedDomainArgs, age, interval};
 use serde::Serialize;
 use show::{PLANNED, planned, source};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -135,7 +136,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         } => {
             let setup = Setup::new(&domain, &scope, context)?;
             sync_once(&setup, safety, full, context).await?;
-            context.suggest("crossrealm storage-account create NAME");
+            context.suggest(&after_once(domain.join.as_deref()));
             Ok(())
         }
         Args::Run {
@@ -162,6 +163,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             expires,
         } => allow_deletions(deletions, &domain_name(&domain), expires, context).await,
         Args::Status { domain } => status::run(&domain_name(&domain), context).await,
+    }
+}
+
+/// What usually follows a first run: an administrator creates a storage account; an agent, which may not, goes on by itself.
+fn after_once(join: Option<&Path>) -> String {
+    match join {
+        None => "crossrealm storage-account create NAME --join NAME.join".to_owned(),
+        Some(path) => format!(
+            "crossrealm sync run --join {} --domain-user USER",
+            path.display()
+        ),
     }
 }
 

@@ -15,6 +15,15 @@ pub(super) fn connections_grow_old(clock: &Clock, times: i64) -> Result<(), Fail
     clock.is_ahead(0, times * CONNECTION_S)
 }
 
+/// The same, and the clocks run fast from now on.
+pub(super) fn connections_grow_old_fast(
+    clock: &Clock,
+    times: i64,
+    speed: u64,
+) -> Result<(), Failure> {
+    clock.is_ahead_and_runs(times * CONNECTION_S, speed)
+}
+
 impl Play {
     /// The clock of the agent's computer jumps by hours while the service runs.
     pub(super) fn the_agents_clock_may_jump(&mut self) -> Result<(), Failure> {

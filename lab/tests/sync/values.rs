@@ -87,6 +87,7 @@ impl Play {
             };
             status.says(&said)?;
         }
+        self.doctor_names_those_who_exceed()?;
         // What was synced stays in force, and healthy users go on.
         let mut held = self.held()?;
         let frank = self.story.world.sid_of("frank")?;
@@ -102,6 +103,23 @@ impl Play {
         assert_eq!(mended["compared"], BY_CHANGES);
         self.status(&[]).ok()?.says("Failed      : 0")?;
         self.agrees()
+    }
+
+    /// F1: the diagnosis fails at the sync, and names each user who may have more rights in the tenant than in AD, and no group.
+    fn doctor_names_those_who_exceed(&self) -> Result<(), Failure> {
+        let doctor = self.story.with_domain_admin(&["doctor", "-o", "json"])?;
+        let doctor = doctor.refused(1)?;
+        let report = doctor.json()?;
+        let mut checks = report["checks"].as_array().into_iter().flatten();
+        let sync = checks.find(|check| check["id"] == "sync");
+        let sync = sync.ok_or_else(|| doctor.failure("was expected to look at the sync"))?;
+        assert_eq!(sync["verdict"], "failed", "{sync}");
+        let seen = sync["seen"].as_str().unwrap_or_default();
+        for (object, name, ..) in DAMAGED {
+            let named = format!("`{object}` (`{name}`");
+            assert_eq!(seen.contains(&named), *object != "Depot", "{named}: {seen}");
+        }
+        Ok(())
     }
 
     fn dn(&self, object: &str) -> Result<String, Failure> {

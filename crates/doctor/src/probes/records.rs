@@ -381,3 +381,32 @@ fn span(seconds: i64) -> String {
         _ => format!("{} days", seconds / 86_400),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F1: those who may have more rights in the tenant than in AD are named, each with the reason, and nobody else.
+    #[test]
+    fn f1_only_those_who_exceed_are_named() {
+        let failure = |name: &str, exceeds: bool| SyncFailure {
+            object_guid: None,
+            name: name.to_owned(),
+            reason: "`userAccountControl` is missing or unusable".to_owned(),
+            exceeds,
+        };
+        let failures = [
+            failure("alice", true),
+            failure("Sales", false),
+            failure("bob", true),
+        ];
+        let said = exceeding(&failures).unwrap();
+        for name in ["alice", "bob"] {
+            let named = format!("`{name}` (`userAccountControl` is missing or unusable)");
+            assert!(said.contains(&named), "{said}");
+        }
+        assert!(!said.contains("Sales"), "{said}");
+        assert_eq!(exceeding(&failures[1..2]), None);
+        assert_eq!(exceeding(&[]), None);
+    }
+}

@@ -7,9 +7,16 @@ use std::path::PathBuf;
 
 use crossrealm_lab::story::{Account, Story, TENANT_STEPS};
 use crossrealm_lab::{ADMIN_PASSWORD, DOMAIN, Failure, Output, Place, Run, build_product, need};
+use crossrealm_testkit::json_times::times;
 
 /// The part of the story that comes before: a cloud with a tenant.
 const DEPLOY: &[&str] = &["client", "deploy-gpo"];
+/// What Windows needs beside the policy where the service has a private CA.
+const PRIVATE_CA: &str =
+    "note: the service has a private CA: add it to the computers' trusted root certificates";
+/// What it needs besides, unless it is configured not to look for a revocation list.
+const NO_REVOCATION_LIST: &str =
+    "note: Windows refuses a KDC proxy whose CA has no revocation list";
 /// Runs the product and kills it when it begins its n-th step.
 const KILL_AT_STEP: &str = r#"#!/usr/bin/python3
 import os, signal, subprocess, sys
@@ -97,7 +104,11 @@ impl Play {
     }
 
     fn it_is_made(&self) -> Result<(), Failure> {
-        self.deploy(&[])?.ok()?;
+        // F17: the service of the lab has a private CA.
+        self.deploy(&[])?
+            .ok()?
+            .says(PRIVATE_CA)?
+            .says(NO_REVOCATION_LIST)?;
         let list = self.gpo(&["listall"])?;
         list.says(&self.id)?
             .says("display name : Crossrealm: contoso")?
@@ -142,7 +153,12 @@ impl Play {
     fn other_settings_are_a_new_version(&self) -> Result<(), Failure> {
         let words = ["-o", "json"];
         let run = self.deploy(&["--no-revocation-check", "--map-hosts"])?;
-        let outcome = run.args(words).ok()?.json()?;
+        let outcome = run.args(words).ok()?;
+        outcome.says(PRIVATE_CA)?.does_not_say(NO_REVOCATION_LIST)?;
+        let outcome = outcome.json()?;
+        // F18.
+        let wrong = times(&outcome).wrong;
+        assert!(wrong.is_empty(), "{wrong:?}");
         assert_eq!(
             (&outcome["version"], &outcome["changed"]),
             (&2.into(), &true.into())

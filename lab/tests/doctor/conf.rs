@@ -461,7 +461,8 @@ impl Play {
     /// The doctor on a pseudo-terminal.
     fn colours_are_for_a_terminal(&self) -> Result<(), Failure> {
         let doctor = format!("{} doctor --share {SHARE}", self.story.binary().display());
-        let on_terminal = |variable: &str, value: &str| {
+        let on_terminal = |form: &str, variable: &str, value: &str| {
+            let doctor = format!("{doctor} -o {form}");
             let run = self.story.world.at(Place::Client, "script");
             let run = run.args(["--quiet", "--return", "--command", &doctor, "/dev/null"]);
             let run = self
@@ -470,8 +471,11 @@ impl Play {
                 .as_user(run, "alice.ccache", &self.story.krb5_conf());
             run.env("TERM", "xterm").env(variable, value).output()
         };
-        on_terminal("X", "1")?.says("\u{1b}[1;32mOK\u{1b}[0m: ")?;
-        on_terminal("NO_COLOR", "1")?
+        on_terminal("table", "X", "1")?.says("\u{1b}[1;32mOK\u{1b}[0m: ")?;
+        on_terminal("json", "X", "1")?
+            .says("\"verdict\": \"passed\"")?
+            .does_not_say("\u{1b}")?;
+        on_terminal("table", "NO_COLOR", "1")?
             .says("OK: ")?
             .does_not_say("\u{1b}")
             .map(drop)

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::domain_credentials::credentials;
 use crate::failure::Failure;
 use crate::hints;
+use crate::hints::caller;
 use crate::output::{Format, json_text};
 use crate::terminal::{Style, StyledText, write_stdout, write_styled};
 use crossrealm_doctor::Place;
@@ -109,7 +110,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let all = args.all;
     let mut report = diagnose::run(args.options(context)).await;
     for result in report.checks.iter_mut().chain(&mut report.cause) {
-        let hint = result.refusal.as_ref().and_then(hints::api::of_refusal);
+        let refusal = result.refusal.as_ref();
+        let hint = refusal.and_then(|one| hints::api::of_refusal(one, caller::current()));
         result.next = hint.or(result.next.take());
     }
     match context.output {

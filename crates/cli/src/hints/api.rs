@@ -1,6 +1,6 @@
 //! The next step after a refusal of the service, in commands and options of this program.
 
-use super::caller;
+use super::caller::{self, Caller};
 use crossrealm_api::{ClientError, Code, Refusal};
 
 const ROTATION: &str = "a connector may rotate the trust key of its domain if it was created with `--allow-trust-rotation`";
@@ -8,7 +8,9 @@ const ROTATION: &str = "a connector may rotate the trust key of its domain if it
 /// The next step after a failed call of the service, where one is known.
 pub(crate) fn of_client_error(error: &ClientError) -> Option<String> {
     match error {
-        ClientError::Refused(refusal) => of_refusal(refusal).or_else(|| error.hint()),
+        ClientError::Refused(refusal) => {
+            of_refusal(refusal, caller::current()).or_else(|| error.hint())
+        }
         ClientError::BadUrl { .. } => Some(
             "give it as `https://login.cloud.example`, by `--server` or `CROSSREALM_SERVER`".into(),
         ),
@@ -25,13 +27,20 @@ pub(crate) fn of_client_error(error: &ClientError) -> Option<String> {
     }
 }
 
+/// The next step after a refusal for this caller; where their token does not permit it, who has to take it.
+pub(crate) fn of_refusal(refusal: &Refusal, caller: Caller) -> Option<String> {
+    match refusal.code {
+        Code::Unauthenticated => Some(caller.new_token().to_owned()),
+        _ => next_step(refusal).map(|step| caller.addressed(step)),
+    }
+}
+
 /// The next step after a refusal, by its code and the objects that it names.
-pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
+fn next_step(refusal: &Refusal) -> Option<String> {
     let details = &refusal.details;
     let account = details.account.as_deref().unwrap_or("ACCOUNT");
     let domain = details.domain.as_deref().unwrap_or("DOMAIN");
     let text = match refusal.code {
-        Code::Unauthenticated => return Some(caller::current().new_token().to_owned()),
         Code::Forbidden if details.needs_trust_rotation => ROTATION,
         Code::Forbidden => {
             "ask an administrator with that role to do it, or to give you a token with it"
@@ -53,7 +62,11 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
         Code::TooManyRealmKeys => {
             "wait until the oldest has ended; keys that were stolen end at once: `crossrealm tenant rotate-key TENANT --compromised`"
         }
-        Code::TrustNotActive => "run `crossrealm kerberos-server set --setup-cloud-trust`",
+        Code::TrustNotActive => {
+            return Some(format!(
+                "run `crossrealm kerberos-server set --setup-cloud-trust --domain {domain}`"
+            ));
+        }
         Code::DomainNotFound => {
             return Some(format!(
                 "`crossrealm kerberos-server set --domain {domain}` makes it known to the tenant"
@@ -83,7 +96,7 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
             ));
         }
         Code::NameReserved | Code::NameOfOtherTenant => {
-            "choose a name below the tenant's own domain or top-level names, as `crossrealm tenant show` shows them"
+            "choose a name below the tenant's own domain or top-level names, as `crossrealm tenant show TENANT` shows them"
         }
         Code::NameInAdDomain => {
             "choose a name outside AD's domains: users ask their domain controllers for names at or below those"
@@ -150,7 +163,8 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Option<String> {
         }
         Code::LeaseLost => "wait for its end; its lease ends within 300 s if it has died",
         Code::CursorMoved => "start the run anew from the stored cursor",
-        Code::EndpointNotFound
+        Code::Unauthenticated
+        | Code::EndpointNotFound
         | Code::MethodNotAllowed
         | Code::InvalidRequest
         | Code::InvalidName
@@ -212,7 +226,7 @@ mod tests {
             details,
             request_id: None,
         };
-        of_refusal(&refusal).expect("a hint")
+        of_refusal(&refusal, Caller::Administrator).expect("a hint")
     }
 
     #[test]

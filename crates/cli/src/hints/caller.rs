@@ -28,6 +28,28 @@ impl Caller {
         Self::SmbHost,
     ];
 
+    /// A next step for this caller: where their token does not permit a command in it, an administrator has to take it.
+    pub(crate) fn addressed(self, step: String) -> String {
+        match self.may_take(&step) {
+            true => step,
+            false => format!("an administrator has to do it: {step}"),
+        }
+    }
+
+    fn may_take(self, step: &str) -> bool {
+        let permitted: &[&str] = match self {
+            // The role decides, and the service says which one is needed.
+            Self::Administrator => return true,
+            Self::AdministratorOrSyncAgent | Self::SyncAgent => {
+                &["sync once", "sync run", "sync plan", "sync status"]
+            }
+            Self::SmbHost => &["files serve"],
+        };
+        let mut commands = step.split("`crossrealm ").skip(1);
+        commands.all(|command| permitted.iter().any(|known| command.starts_with(known)))
+            || step.contains("an administrator")
+    }
+
     /// The next step of a caller whose token is not valid.
     pub(crate) fn new_token(self) -> &'static str {
         match self {

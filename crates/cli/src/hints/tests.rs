@@ -4,6 +4,7 @@ use super::caller::Caller;
 use crate::cli::Cli;
 use clap::error::ErrorKind;
 use clap::{Command, CommandFactory, Parser};
+use crossrealm_api::endpoint::ENDPOINTS;
 use crossrealm_api::{Attention, AttentionCode, Code, ErrorDetails, Refusal, Severity};
 use std::path::{Path, PathBuf};
 
@@ -76,6 +77,13 @@ fn is_accepted(words: &[String]) -> Result<(), String> {
             kind => Err(format!("`{}`: {kind}", words.join(" "))),
         },
     }
+}
+
+/// Whether the words are a command as it stands.
+fn is_complete(words: &[String]) -> Result<(), String> {
+    let parsed = Cli::try_parse_from(words);
+    let refused = parsed.map(drop).map_err(|error| error.kind());
+    refused.map_err(|kind| format!("`{}`: {kind}", words.join(" ")))
 }
 
 fn has_option(command: &Command, name: &str) -> bool {
@@ -175,33 +183,43 @@ fn f15_pages_that_texts_name_exist() {
     assert!(count >= 7, "{count}");
 }
 
+/// A refusal with this code and the objects that it may name, with and without the right to rotate a trust.
+fn refusals(code: Code) -> [Refusal; 2] {
+    [false, true].map(|needs_trust_rotation| Refusal {
+        status: code.status(),
+        code,
+        message: String::new(),
+        details: ErrorDetails {
+            account: Some("acct1".into()),
+            domain: Some("corp.contoso.com".into()),
+            name: Some("files.contoso.com".into()),
+            kvno: Some(3),
+            deletions: Some(51),
+            needs_trust_rotation,
+            ..ErrorDetails::default()
+        },
+        request_id: None,
+    })
+}
+
+/// Every hint of every refusal of the service, for each caller.
+fn hints_of_refusals() -> Vec<(Caller, Code, String)> {
+    let mut all = Vec::new();
+    for caller in Caller::ALL {
+        for code in Code::ALL {
+            let hints = refusals(*code);
+            let hints = hints
+                .iter()
+                .filter_map(|one| super::api::of_refusal(one, *caller));
+            all.extend(hints.map(|hint| (*caller, *code, hint)));
+        }
+    }
+    all
+}
+
 /// Every hint of every typed refusal, finding, attention and reason, with the objects that it names.
 fn all_hints() -> Vec<String> {
-    let details = ErrorDetails {
-        account: Some("acct1".into()),
-        domain: Some("corp.contoso.com".into()),
-        name: Some("files.contoso.com".into()),
-        kvno: Some(3),
-        deletions: Some(51),
-        ..ErrorDetails::default()
-    };
-    let refusals = Code::ALL.iter().flat_map(|code| {
-        [
-            details.clone(),
-            ErrorDetails {
-                needs_trust_rotation: true,
-                ..details.clone()
-            },
-        ]
-        .map(|details| Refusal {
-            status: code.status(),
-            code: *code,
-            message: String::new(),
-            details,
-            request_id: None,
-        })
-    });
-    let refusals = refusals.filter_map(|refusal| super::api::of_refusal(&refusal));
+    let refusals = hints_of_refusals().into_iter().map(|(_, _, hint)| hint);
     let attention = AttentionCode::ALL.iter().filter_map(|code| {
         super::status::of_attention(&Attention {
             severity: Severity::Failure,
@@ -218,15 +236,121 @@ fn all_hints() -> Vec<String> {
     let checks = crossrealm_doctor::checks::CHECKS
         .iter()
         .map(|check| check.next.to_owned());
-    let callers = Caller::ALL
-        .iter()
-        .map(|caller| caller.new_token().to_owned());
     refusals
         .chain(attention)
         .chain(reasons)
         .chain(checks)
-        .chain(callers)
         .collect()
+}
+
+/// The operations of the service that a command of a hint calls; one that is not here is not known to this test.
+const OPERATIONS: &[(&str, &[&str])] = &[
+    ("admin create", &["create_administrator"]),
+    ("admin list", &["administrators"]),
+    ("admin reset", &["reset_administrator"]),
+    ("connector create", &["create_connector"]),
+    ("connector list", &["connectors"]),
+    ("connector revoke", &["delete_connector"]),
+    ("group list", &["groups"]),
+    ("init", &[]),
+    (
+        "kerberos-server set",
+        &["prepare_trust", "confirm_trust", "record_kerberos_server"],
+    ),
+    ("login", &["sign_in"]),
+    ("service-principal list", &["service_principals"]),
+    ("share list", &["shares"]),
+    ("storage-account alias add", &["add_alias"]),
+    ("storage-account host-token", &["create_host_token"]),
+    ("storage-account host-tokens", &["host_tokens"]),
+    ("storage-account list", &["storage_accounts"]),
+    ("storage-account revoke-host-token", &["revoke_host_token"]),
+    ("storage-account show", &["storage_account", "hosts"]),
+    ("sync allow-deletions", &["allow_deletions"]),
+    (
+        "sync plan",
+        &[
+            "sync_state",
+            "domain_identities",
+            "lookup_identities",
+            "domain_members",
+        ],
+    ),
+    ("tenant list", &["tenants"]),
+    ("tenant rotate-key", &["rotate_realm_key"]),
+    ("tenant show", &["tenant"]),
+    ("user list", &["users"]),
+];
+
+/// Whether an operation admits a caller, by its declaration.
+fn admits(operation: &str, caller: Caller) -> bool {
+    let mut all = ENDPOINTS.iter();
+    let spec = all.find(|spec| spec.name == operation);
+    let Some(access) = spec
+        .unwrap_or_else(|| panic!("no operation `{operation}`"))
+        .access
+    else {
+        return true;
+    };
+    match caller {
+        Caller::Administrator => !access.roles.is_empty(),
+        Caller::SyncAgent => access.connector,
+        Caller::AdministratorOrSyncAgent => !access.roles.is_empty() && access.connector,
+        Caller::SmbHost => access.host,
+    }
+}
+
+/// F15: the commands in a hint are complete, and the service permits them to the caller who reads it, or the hint says that an
+/// administrator has to take the step.
+#[test]
+fn f15_each_caller_may_take_the_step_of_each_hint() {
+    let (mut count, mut wrong) = (0, Vec::new());
+    for (caller, code, hint) in hints_of_refusals() {
+        for words in commands(&hint) {
+            count += 1;
+            let incomplete = is_complete(&words).err();
+            wrong.extend(incomplete.map(|error| format!("{code:?}: {error}")));
+            let line = words[1..].join(" ");
+            let known = OPERATIONS.iter().filter(|(command, _)| {
+                let rest = line.strip_prefix(command);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+            });
+            let Some((_, operations)) = known.last() else {
+                wrong.push(format!("{code:?}: `{line}` is not in the table above"));
+                continue;
+            };
+            let is_admitted = operations.iter().all(|operation| admits(operation, caller));
+            if !is_admitted && !hint.contains("an administrator") {
+                wrong.push(format!(
+                    "{caller:?} may not take the step of {code:?}: {hint}"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 120, "{count}");
+}
+
+/// F15: who may take a step is not sent to somebody else.
+#[test]
+fn f15_a_step_is_addressed_to_an_administrator_where_the_caller_may_not_take_it() {
+    let hint = |code: Code, caller: Caller| {
+        let [refusal, _] = refusals(code);
+        super::api::of_refusal(&refusal, caller).unwrap()
+    };
+    for (code, caller) in [
+        (Code::DomainNotFound, Caller::SyncAgent),
+        (Code::DomainNotFound, Caller::AdministratorOrSyncAgent),
+        (Code::StorageAccountNotFound, Caller::SmbHost),
+    ] {
+        let addressed = hint(code, caller);
+        let step = hint(code, Caller::Administrator);
+        assert_eq!(addressed, format!("an administrator has to do it: {step}"));
+    }
+    for caller in Caller::ALL {
+        let own = hint(Code::Overloaded, *caller);
+        assert_eq!(own, "try again in a moment");
+    }
 }
 
 /// F15: every command that a hint names for the caller to type is accepted as it stands, but for what the caller typed before.

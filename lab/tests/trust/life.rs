@@ -1,7 +1,7 @@
 //! Made, repaired, rotated by rule and under load, removed, and shared with another tenant.
 
 use crossrealm_lab::story::{CLOUD_REALM, SPN};
-use crossrealm_lab::{DOMAIN, Failure, PATIENCE, Place, REALM};
+use crossrealm_lab::{DOMAIN, Failure, PATIENCE, Place, REALM, Run};
 
 use crate::{COMPUTER, Play, REMOVE, REMOVE_TRUST, ROTATE, SET, TRUST, USER, WHOLE, value};
 
@@ -61,6 +61,8 @@ impl Play {
             let output = self.admin(words)?.ok()?;
             output.says("nothing to change: AD and the tenant agree")?;
         }
+        let set = self.json(WHOLE)?;
+        assert_eq!(set["changed"], false, "{set}");
         let dry = [ROTATE, &["--dry-run"]].concat();
         let plan = self.admin(&dry)?.ok()?;
         plan.says("have AD make a new key")?
@@ -218,7 +220,7 @@ impl Play {
         self.nothing_is_left_to_do()
     }
 
-    /// F20: nothing is changed by a dry run of either removal.
+    /// F20: nothing is changed by a dry run of either removal, nor at a terminal without the answer.
     fn what_would_be_removed_is_shown(&self) -> Result<(), Failure> {
         let before = self.changes()?;
         let dry = |words: &[&str]| self.admin(&[words, &["--dry-run"]].concat())?.ok();
@@ -232,11 +234,37 @@ impl Play {
             .says("delete the record of the Kerberos server object from the tenant")?
             .says("nothing was changed")?;
         assert_eq!(before, self.changes()?, "nothing may change in AD");
+        for (words, lost) in [
+            (
+                REMOVE_TRUST,
+                "delete the trust and its keys from the tenant",
+            ),
+            (REMOVE, "delete the account `CN=krbtgt_Crossrealm,CN=Users"),
+        ] {
+            self.at_terminal(words, "no")?
+                .refused(1)?
+                .says(lost)?
+                .says("Type `yes` to go on: ")?
+                .says("nothing was changed: the answer was not `yes`")?;
+        }
+        assert_eq!(before, self.changes()?, "nothing may change in AD");
         self.nothing_is_left_to_do()
     }
 
+    /// The administrator's command at a terminal, at which this is typed. `script` makes one.
+    fn at_terminal(&self, words: &[&str], answer: &str) -> Result<Run, Failure> {
+        let line = self.admin(words)?.line();
+        let script = self.story.world.at(Place::Admin, "script");
+        let script = self.story.with_settings(script);
+        let script = script.args(["--quiet", "--return", "--echo", "never", "--command"]);
+        Ok(script
+            .arg(line)
+            .arg("/dev/null")
+            .stdin(format!("{answer}\n")))
+    }
+
     fn the_trust_alone_is_removed(&self) -> Result<(), Failure> {
-        self.admin(REMOVE_TRUST)?.ok()?;
+        self.json(REMOVE_TRUST)?;
         assert!(!self.is_there(TRUST)? && self.is_there(USER)?);
         let get = self.get()?.json()?;
         assert!(get["id"].is_number() && get["cloud_trust_display"].is_null());
@@ -284,7 +312,7 @@ impl Play {
     }
 
     pub(crate) fn all_of_it_is_removed(&self) -> Result<(), Failure> {
-        self.admin(REMOVE)?.ok()?;
+        self.json(REMOVE)?;
         self.nothing_is_in_ad()?;
         let again = self.admin(REMOVE)?.ok()?;
         again.says("nothing to remove")?;

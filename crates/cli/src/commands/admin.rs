@@ -1,6 +1,7 @@
 //! `crossrealm admin`: the administrators of the installation or of a tenant.
 
 use super::init::DEFAULT_DIR;
+use crate::consent::{ConsentArgs, Question};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, Done, column, time_column};
@@ -34,6 +35,8 @@ pub(crate) enum Args {
         /// Their tenant, if they administer one tenant and others have the name
         #[arg(long, value_name = "TENANT")]
         only: Option<String>,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// On the machine of the service: let a global administrator enrol anew when nobody else can
     Recover {
@@ -50,6 +53,8 @@ pub(crate) enum Args {
         /// Their tenant, if they administer one tenant and others have the name
         #[arg(long, value_name = "TENANT")]
         only: Option<String>,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
 }
 
@@ -91,12 +96,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 "no administrators; `crossrealm admin create UPN --role ROLE` creates one",
             )
         }
-        Args::Reset { upn, only } => {
+        Args::Reset { upn, only, consent } => {
+            let lost = "password, authenticator and sessions";
+            if let Some(question) = declined(&upn, only.as_deref(), lost, consent, context).await? {
+                return question.not_consented();
+            }
             let which = AdministratorQuery { tenant: only };
             let reset = client()?.reset_administrator(&upn, &which).await?;
             show(context, &reset)
         }
-        Args::Remove { upn, only } => {
+        Args::Remove { upn, only, consent } => {
+            let lost = "role, password, authenticator and sessions";
+            if let Some(question) = declined(&upn, only.as_deref(), lost, consent, context).await? {
+                return question.not_consented();
+            }
             let which = AdministratorQuery {
                 tenant: only.clone(),
             };
@@ -110,6 +123,36 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             })
         }
     }
+}
+
+/// The question, if it was put and what an administrator loses is not consented to.
+async fn declined(
+    upn: &str,
+    only: Option<&str>,
+    lost: &str,
+    consent: ConsentArgs,
+    context: &Context,
+) -> Result<Option<Question>, Failure> {
+    let question = consent.question(context.output);
+    if !question.is_put() {
+        return Ok(None);
+    }
+    let all = context.client()?.administrators().await?;
+    let found = all.iter().filter(|one| one.upn.eq_ignore_ascii_case(upn));
+    let found = found.filter(|one| only.is_none() || one.tenant_name.as_deref() == only);
+    let [found] = found.collect::<Vec<_>>()[..] else {
+        return Err(
+            Failure::new(format!("no administrator `{upn}`, or more than one"))
+                .hint("`crossrealm admin list` shows them; `--only TENANT` chooses one of several"),
+        );
+    };
+    let of = found.tenant_name.as_deref().map_or_else(
+        || "of the installation".to_owned(),
+        |tenant| format!("of the tenant `{tenant}`"),
+    );
+    let lost = format!("the {lost} of `{}`, {} {of}", found.upn, found.role);
+    let goes_on = question.is_consented(&[lost]);
+    Ok((!goes_on).then_some(question))
 }
 
 /// What a recovered administrator enrols with.

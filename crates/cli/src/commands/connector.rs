@@ -1,5 +1,6 @@
 //! `crossrealm connector`: the tokens of sync agents, one for each AD domain.
 
+use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::join_file::Member;
@@ -7,7 +8,7 @@ use crate::output::{Column, Done, column, time_column};
 use crate::token_file::TokenFileArgs;
 use clap::Subcommand;
 use crossrealm_api::{ConnectorCreate, ConnectorCreated};
-use crossrealm_types::Timestamp;
+use crossrealm_types::{Connector, Timestamp};
 use serde::Serialize;
 use std::path::Path;
 
@@ -32,6 +33,8 @@ pub(crate) enum Args {
         /// DNS name of the AD domain
         #[arg(long, value_name = "DOMAIN")]
         domain: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
 }
 
@@ -93,7 +96,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             LIST,
             "no connectors; `crossrealm connector create --domain DOMAIN` creates one",
         ),
-        Args::Revoke { domain } => {
+        Args::Revoke { domain, consent } => {
+            let question = consent.question(context.output);
+            if question.is_put() {
+                let all = client.connectors(tenant).await?;
+                let mut all = all.iter();
+                let found = all.find(|one| one.domain.eq_ignore_ascii_case(&domain));
+                let found = found.ok_or_else(|| {
+                    Failure::new(format!("no connector for `{domain}`"))
+                        .hint("`crossrealm connector list` shows those there are")
+                })?;
+                if !question.is_consented(&losses(found)) {
+                    return question.not_consented();
+                }
+            }
             client.delete_connector(tenant, &domain).await?;
             context.output.done(&Done {
                 action: "revoked",
@@ -104,6 +120,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             })
         }
     }
+}
+
+/// What is lost with a connector.
+fn losses(connector: &Connector) -> Vec<String> {
+    vec![format!(
+        "the connector of `{}` and its token: changes in AD, a user's disabling among them, reach the tenant no more until an agent has another one",
+        connector.domain
+    )]
 }
 
 /// Shows the new connector; without a file the token too.

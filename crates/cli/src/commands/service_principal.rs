@@ -1,13 +1,14 @@
 //! `crossrealm service-principal`: Kerberos services of a tenant that are not storage accounts.
 
 use super::storage_account::keys;
+use crate::consent::ConsentArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keytab;
 use crate::output::{Column, Done, column, shown, time_column};
 use clap::Subcommand;
 use crossrealm_api::{RotateKey, ServicePrincipalCreate};
-use crossrealm_types::KeySlot;
+use crossrealm_types::{KeySlot, ServicePrincipal};
 use std::path::PathBuf;
 
 /// What can be done with service principals.
@@ -29,6 +30,8 @@ pub(crate) enum Args {
     Delete {
         /// Service principal name, `class/host`
         spn: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
     /// Replace one of the two keys; the other one stays valid
     RotateKey {
@@ -54,6 +57,14 @@ const COLUMNS: &[Column] = &[
     time_column("CreatedAt", "/created_at"),
 ];
 
+/// What is lost with a service principal.
+fn losses(service: &ServicePrincipal) -> Vec<String> {
+    vec![format!(
+        "the service principal `{}` and its keys: nobody gets tickets for it, and the keytab of the service is of no use",
+        service.spn
+    )]
+}
+
 /// Runs `crossrealm service-principal`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
@@ -75,7 +86,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let service = client.service_principal(tenant, &spn).await?;
             context.output.record(&service, COLUMNS)
         }
-        Args::Delete { spn } => {
+        Args::Delete { spn, consent } => {
+            let question = consent.question(context.output);
+            if question.is_put() {
+                let found = client.service_principal(tenant, &spn).await?;
+                if !question.is_consented(&losses(&found)) {
+                    return question.not_consented();
+                }
+            }
             client.delete_service_principal(tenant, &spn).await?;
             context.output.done(&Done {
                 action: "deleted",

@@ -15,7 +15,7 @@ use clap::Subcommand;
 use crossrealm_api::{
     Client, Host, HostTokenCreate, HostTokenCreated, RotateAccountKey, StorageAccountDelete,
 };
-use crossrealm_types::{KeySlot, StorageAccount, StorageAccountCreate};
+use crossrealm_types::{HostToken, KeySlot, StorageAccount, StorageAccountCreate};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -101,6 +101,8 @@ pub(crate) enum Args {
         /// Id of the token, from `host-tokens`
         #[arg(value_parser = token_id)]
         id: Uuid,
+        #[command(flatten)]
+        consent: ConsentArgs,
     },
 }
 
@@ -274,6 +276,14 @@ async fn losses(
     Ok(lost)
 }
 
+/// What is lost with a host token.
+fn lost_token(token: &HostToken) -> String {
+    format!(
+        "the host token `{}`: a host that uses it stops serving, and its open connections end",
+        token.name
+    )
+}
+
 /// Runs `crossrealm storage-account`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (client, tenant) = (context.client()?, context.tenant()?);
@@ -381,7 +391,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 "no host tokens; `crossrealm storage-account host-token NAME` creates one";
             context.output.list(&tokens, TOKENS, nothing)
         }
-        Args::RevokeHostToken { name, id } => {
+        Args::RevokeHostToken { name, id, consent } => {
+            let question = consent.question(context.output);
+            if question.is_put() {
+                let tokens = client.host_tokens(tenant, &name).await?;
+                let found = tokens.iter().find(|one| one.id == id);
+                let found = found.ok_or_else(|| {
+                    Failure::new(format!("`{name}` has no host token `{id}`")).hint(format!(
+                        "`crossrealm storage-account host-tokens {name}` shows those there are"
+                    ))
+                })?;
+                if !question.is_consented(&[lost_token(found)]) {
+                    return question.not_consented();
+                }
+            }
             let id = id.to_string();
             client.revoke_host_token(tenant, &name, &id).await?;
             context.output.done(&Done {

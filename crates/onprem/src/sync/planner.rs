@@ -102,9 +102,9 @@ impl SyncPlan {
     /// The steps in order. What takes rights away comes first, so that a run which is cut off leaves nobody with more than AD
     /// grants, and so that a name is free before another object gets it. Then users before groups, so that members exist.
     pub fn changes(&self) -> Vec<SyncChange<'_>> {
-        let (disables, others): (Vec<_>, Vec<_>) =
-            self.updates.iter().partition(|update| update.disables());
-        let disables = disables.into_iter().map(|update| &update.after);
+        let (losses, others): (Vec<_>, Vec<_>) =
+            self.updates.iter().partition(|update| update.takes_away());
+        let losses = losses.into_iter().map(|update| &update.after);
         let upserts = || {
             let updated = others.iter().map(|update| &update.after);
             self.creates.iter().chain(updated).chain(&self.repeats)
@@ -114,7 +114,7 @@ impl SyncPlan {
         let joins = self.memberships.iter().filter(|one| !one.add.is_empty());
         let deletes = self.deletes.iter().map(SyncChange::Delete);
         deletes
-            .chain(disables.map(SyncChange::Upsert))
+            .chain(losses.map(SyncChange::Upsert))
             .chain(leaves.map(SyncChange::Leave))
             .chain(of(IdentityKind::User).map(SyncChange::Upsert))
             .chain(of(IdentityKind::Group).map(SyncChange::Upsert))
@@ -128,6 +128,11 @@ impl Update {
     /// Whether the user may no longer sign in.
     pub fn disables(&self) -> bool {
         self.before.disabled.is_none() && self.after.disabled.is_some()
+    }
+
+    /// Whether the user loses something: the sign-in, or the rights of the former primary group.
+    pub fn takes_away(&self) -> bool {
+        self.disables() || self.before.primary_group_rid != self.after.primary_group_rid
     }
 
     /// The names of the attributes that differ.

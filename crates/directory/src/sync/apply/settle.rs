@@ -36,51 +36,95 @@ pub(super) struct Settled {
 }
 
 /// Settles who holds the names. `held` are the names now, `leaving` the identities that the request deletes; there is at most
-/// one claim of an object. A name stays with an object that has it and claims it; otherwise the first claim gets it.
+/// one claim of an object. A name stays with an object that has it and claims it; otherwise the first claim gets it whose other
+/// names are to be had, too: nobody is kept from a name by an object that does not get it.
 pub(super) fn settle(
     held: &HashMap<Name, Uuid>,
     claims: &[Claim],
     leaving: &HashSet<Uuid>,
 ) -> Settled {
-    let claimants: HashSet<Uuid> = claims.iter().map(|claim| claim.guid).collect();
-    let mut refused: HashMap<Uuid, (Name, Uuid)> = HashMap::new();
-    // What one object does not get, it does not give up either, which may refuse others. Each round refuses at least one.
+    let stays = |(name, guid): &(&Name, &Uuid)| is_sid(name) || !leaving.contains(*guid);
+    let mut holders: HashMap<Name, Uuid> = held
+        .iter()
+        .filter(stays)
+        .map(|(name, guid)| (name.clone(), *guid))
+        .collect();
+    let mut own: HashMap<Uuid, Vec<&Name>> = HashMap::new();
+    for (name, guid) in held.iter().filter(|(name, _)| !is_sid(name)) {
+        own.entry(*guid).or_default().push(name);
+    }
+    let mut waiting: HashMap<Uuid, &Claim> =
+        claims.iter().map(|claim| (claim.guid, claim)).collect();
+    // What one object gives up, another one may have waited for: each round settles at least one claim.
     loop {
-        let stays = |(name, guid): &(&Name, &Uuid)| {
-            let is_freed = leaving.contains(*guid)
-                || (claimants.contains(*guid) && !refused.contains_key(*guid));
-            matches!(name, Name::Sid(_)) || !is_freed
-        };
-        let mut holders: HashMap<Name, Uuid> = held
-            .iter()
-            .filter(stays)
-            .map(|(name, guid)| (name.clone(), *guid))
-            .collect();
-        let standing = || claims.iter().filter(|one| !refused.contains_key(&one.guid));
-        for claim in standing() {
-            let kept = claim.names.iter();
-            let kept = kept.filter(|name| held.get(name) == Some(&claim.guid));
-            holders.extend(kept.map(|name| (name.clone(), claim.guid)));
+        let before = waiting.len();
+        for claim in claims {
+            if !waiting.contains_key(&claim.guid) {
+                continue;
+            }
+            let Some(settled) = together(claim, &waiting, &holders) else {
+                continue;
+            };
+            for name in settled
+                .iter()
+                .filter_map(|one| own.get(&one.guid))
+                .flatten()
+            {
+                holders.remove(*name);
+            }
+            for one in settled {
+                let names = one.names.iter().cloned();
+                holders.extend(names.map(|name| (name, one.guid)));
+                waiting.remove(&one.guid);
+            }
         }
-        let mut lost = Vec::new();
-        for claim in standing() {
-            let against = claim.names.iter().find_map(|name| {
-                let holder = holders.get(name).filter(|holder| **holder != claim.guid)?;
-                Some((name.clone(), *holder))
-            });
-            match against {
-                Some(against) => lost.push((claim.guid, against)),
-                None => {
-                    let names = claim.names.iter().cloned();
-                    holders.extend(names.map(|name| (name, claim.guid)));
+        if waiting.is_empty() || waiting.len() == before {
+            break;
+        }
+    }
+    let against = |claim: &&Claim| {
+        let mut names = claim.names.iter();
+        names.find_map(|name| {
+            let holder = holders.get(name).filter(|holder| **holder != claim.guid)?;
+            Some((claim.guid, (name.clone(), *holder)))
+        })
+    };
+    let refused = waiting.values().filter_map(against).collect();
+    Settled { holders, refused }
+}
+
+/// The claims that can only be met together with this one, as the names of one are those of the next. `None` where they cannot: a
+/// name stays with its holder, or two of them want the same.
+fn together<'c>(
+    first: &'c Claim,
+    waiting: &HashMap<Uuid, &'c Claim>,
+    holders: &HashMap<Name, Uuid>,
+) -> Option<Vec<&'c Claim>> {
+    let mut found = vec![first];
+    let mut known = HashSet::from([first.guid]);
+    let mut wanted = HashSet::new();
+    let mut next = 0;
+    while let Some(claim) = found.get(next).copied() {
+        next += 1;
+        for name in &claim.names {
+            if !wanted.insert(name) {
+                return None;
+            }
+            let holder = holders.get(name).filter(|holder| **holder != claim.guid);
+            if let Some(holder) = holder {
+                let other = waiting.get(holder)?;
+                if known.insert(*holder) {
+                    found.push(other);
                 }
             }
         }
-        if lost.is_empty() {
-            return Settled { holders, refused };
-        }
-        refused.extend(lost);
     }
+    Some(found)
+}
+
+/// A SID stays with its object, whatever becomes of that.
+fn is_sid(name: &Name) -> bool {
+    matches!(name, Name::Sid(_))
 }
 
 #[cfg(test)]
@@ -124,6 +168,21 @@ mod tests {
         assert_eq!(settled.holders[&account(4)], Uuid::from_u128(3));
     }
 
+    /// F2: an object that does not get its names keeps nobody else from them.
+    #[test]
+    fn two_that_want_one_name_do_not_refuse_each_other() {
+        // 1 wants the name of 2 and the UPN 9; 2 would give its name up, and wants the UPN 9, too.
+        let held = held(&[(1, 1), (2, 2)]);
+        let claims = [claim(1, 2, Some(9)), claim(2, 3, Some(9))];
+        let settled = settle(&held, &claims, &HashSet::new());
+        let upn = Name::Upn("9".to_owned());
+        let second = Uuid::from_u128(2);
+        assert_eq!(settled.holders[&upn], second);
+        assert_eq!(settled.holders[&account(3)], second);
+        let refused = HashMap::from([(Uuid::from_u128(1), (upn, second))]);
+        assert_eq!(settled.refused, refused);
+    }
+
     proptest! {
         /// F2: however names move, nobody is refused for a name that is free in the end, everybody holds either all that they
         /// claim or all that they had, and any permutation of the names is accepted.
@@ -152,6 +211,7 @@ mod tests {
                     None => prop_assert!(claim.names.iter().all(has)),
                     Some((name, other)) => {
                         prop_assert_ne!(*other, claim.guid);
+                        prop_assert_eq!(settled.holders.get(name), Some(other));
                         prop_assert!(claim.names.contains(name));
                         prop_assert!(own(claim.guid.as_u128()).names.iter().all(has));
                     }

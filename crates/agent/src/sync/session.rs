@@ -5,6 +5,7 @@
 //! the last batch. So a run that ends anywhere is finished by the next one.
 
 use super::batches::{failures, objects, requests, upserts};
+use super::circles;
 use crate::comparison::{Comparison, SyncJob};
 use crate::error::AgentError;
 use crate::progress::{Event, Progress};
@@ -19,6 +20,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
+/// How many objects of a run may let go of their names for a while.
+const MAX_PARKED: usize = 100;
 /// How often an agent that goes on asks the tenant whether it still holds what the agent wrote.
 const ASK_TENANT_EVERY: Duration = Duration::from_secs(5);
 
@@ -269,22 +272,53 @@ impl<'a> Run<'a> {
     /// Sends the objects again that were refused for a name of another object: the tenant judges names by what one request
     /// leaves, and the other object may have given its name up in a later request. Ends when that helps no more.
     async fn send_conflicts_again(&mut self) -> Result<(), AgentError> {
+        let plan = &self.comparison.plan;
+        let mut parked = BTreeSet::new();
         loop {
             let (conflicts, others) = take_conflicts(std::mem::take(&mut self.total.refused));
             self.total.refused = others;
             if conflicts.is_empty() {
                 return Ok(());
             }
-            let before = conflicts.len();
-            for changes in upserts(&self.comparison.plan, &conflicts) {
+            for changes in upserts(plan, &conflicts) {
                 self.send(changes, None, false).await?;
             }
-            let refused = self.total.refused.iter();
-            let still = refused.filter(|one| conflicts.contains(&one.object_guid));
-            if still.count() >= before {
-                return Ok(());
+            let still: BTreeSet<Uuid> = self.refused().intersection(&conflicts).copied().collect();
+            if still.len() < conflicts.len() {
+                continue;
             }
+            // What fits into one request was judged as a whole.
+            let circle = match still.len() > crossrealm_types::MAX_CHANGES {
+                true if parked.len() < MAX_PARKED => circles::on_a_circle(plan, &still, &parked),
+                _ => None,
+            };
+            let Some(guid) = circle else {
+                return self.give_names_back(&still, &parked).await;
+            };
+            parked.insert(guid);
+            let change = circles::parked(plan, guid);
+            self.send(change.into_iter().collect(), None, false).await?;
         }
+    }
+
+    /// Objects that let go of their names, and did not get the others, have their own again.
+    async fn give_names_back(
+        &mut self,
+        refused: &BTreeSet<Uuid>,
+        parked: &BTreeSet<Uuid>,
+    ) -> Result<(), AgentError> {
+        let plan = &self.comparison.plan;
+        let back = parked.intersection(refused);
+        let back = back.filter_map(|guid| circles::with_former_names(plan, *guid));
+        let changes: Vec<_> = back.collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        // They are reported as refused already.
+        let reported = self.total.refused.clone();
+        self.send(changes, None, false).await?;
+        self.total.refused = reported;
+        Ok(())
     }
 
     /// The objects that the tenant refused so far.

@@ -2,6 +2,7 @@
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::kerberos::kdc_proxy::RefusalLog;
 use crate::limits::event_budget::EventBudget;
 use crate::limits::{ConcurrencyLimit, sender};
 use crate::metrics::Metrics;
@@ -29,6 +30,8 @@ pub(crate) struct AppState {
     pub(crate) metrics: Metrics,
     /// Bounds the rate of events of unauthenticated senders.
     pub(crate) event_budget: EventBudget,
+    /// Bounds the log lines about requests to the KDC proxy that leave no event.
+    pub(crate) proxy_refusals: RefusalLog,
     /// What clients are configured with, for callers without a token.
     pub(crate) public_configs: PublicConfigs,
     /// For Kerberos over TCP and UDP.

@@ -5,6 +5,7 @@ use crate::app::AppState;
 use crate::audit::{Audit, Writer};
 use crate::config::{Config, ConfigError};
 use crate::http::connection::Listener;
+use crate::kerberos::kdc_proxy::RefusalLog;
 use crate::kerberos::tcp_udp;
 use crate::limits::event_budget::EventBudget;
 use crate::limits::{
@@ -193,6 +194,7 @@ impl Server {
             audit,
             metrics,
             event_budget: EventBudget::default(),
+            proxy_refusals: RefusalLog::default(),
             public_configs: PublicConfigs::default(),
             realms: Realms::default(),
             ending,

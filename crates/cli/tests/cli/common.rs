@@ -146,13 +146,17 @@ impl Cloud {
     }
 }
 
-/// Starts the service of this installation and waits until it answers.
+/// Starts the service of this installation and waits until it answers. Its log is the file `log` of the installation.
 fn serve(dir: &Path, port: u16) -> Child {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("log"));
     let service = Command::new(env!("CARGO_BIN_EXE_crossrealm"))
         .arg("serve")
         .arg("--config")
         .arg(dir.join("crossrealm.toml"))
-        .stderr(Stdio::null())
+        .stderr(log.unwrap())
         .spawn()
         .unwrap();
     until("the service answers", || reachable(port));

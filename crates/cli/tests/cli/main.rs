@@ -17,6 +17,7 @@ mod overview;
 mod postgres;
 #[path = "../../../directory/tests/directory/scratch_postgres.rs"]
 mod scratch_postgres;
+mod service_log;
 mod shells;
 mod sign_in;
 mod smb_host;

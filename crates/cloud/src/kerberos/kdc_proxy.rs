@@ -10,6 +10,7 @@
 use crate::app::{App, Peer};
 use crate::http::body::{self, BodyError};
 use crate::kerberos::exchange::{self, Answer};
+use crate::limits::LogThrottle;
 use crate::limits::client_text::ClientText;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, Request, State};
@@ -20,8 +21,10 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use axum::response::Response;
 use crossrealm_directory::TenantInfo;
 use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN, ProxyRequest};
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tokio::time::timeout;
 
 /// The media type of requests and replies, [MS-KKDCP] 2.1.
@@ -33,6 +36,21 @@ const OTHER_TYPES: [&str; 2] = ["application/octet-stream", "application/kdc-pro
 struct Refused {
     status: StatusCode,
     text: &'static str,
+    /// Whether it has left an event.
+    is_recorded: bool,
+}
+
+/// The log of refusals that leave no event: they name no tenant, or nothing of the request was read. A flood of one status is one
+/// line every few seconds, and hides no other.
+#[derive(Default)]
+pub(crate) struct RefusalLog(Mutex<HashMap<StatusCode, LogThrottle>>);
+
+impl RefusalLog {
+    /// Counts one more. If a log line is due, returns how many there were with this status since the last one.
+    fn add(&self, status: StatusCode, now: Instant) -> Option<u64> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(status).or_default().add(now)
+    }
 }
 
 /// Handles every request to the path of the KDC proxy.
@@ -47,9 +65,9 @@ pub(crate) async fn handle(
     let media_type = reply_type(request.headers());
     let (status, body) = match proxy(&app, &tenant, request, peer).await {
         Ok(reply) => (StatusCode::OK, reply),
-        Err(Refused { status, text }) => {
-            tracing::debug!(%peer, tenant = %ClientText(&tenant), %status, text, "KDC proxy request refused");
-            return refusal(status, text, version);
+        Err(refused) => {
+            log(&app, &refused, &tenant, peer);
+            return refusal(refused.status, refused.text, version);
         }
     };
     let mut response = Response::new(Body::from(body));
@@ -58,6 +76,16 @@ pub(crate) async fn handle(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+fn log(app: &App, refused: &Refused, tenant: &str, peer: SocketAddr) {
+    let Refused { status, text, .. } = *refused;
+    if refused.is_recorded {
+        return;
+    }
+    if let Some(count) = app.proxy_refusals.add(status, Instant::now()) {
+        tracing::info!(%peer, tenant = %ClientText(tenant), %status, text, count, "KDC proxy requests refused");
+    }
 }
 
 async fn proxy(
@@ -87,11 +115,11 @@ async fn proxy(
     }
     let envelope = kkdcp::open_request(body.as_slice()).map_err(|error| {
         exchange::record_malformed(app, tenant.id, &error, peer);
-        refuse(StatusCode::BAD_REQUEST, "this is not a KDC-PROXY-MESSAGE")
+        recorded(StatusCode::BAD_REQUEST, "this is not a KDC-PROXY-MESSAGE")
     })?;
     if let Some(realm) = foreign_realm(&envelope, &tenant) {
         exchange::record_foreign(app, tenant.id, realm, peer);
-        return Err(refuse(
+        return Err(recorded(
             StatusCode::NOT_FOUND,
             "the target-domain is not the realm of this tenant",
         ));
@@ -103,7 +131,7 @@ async fn proxy(
                 "the reply cannot be sent",
             )
         }),
-        Answer::Dropped => Err(refuse(StatusCode::BAD_REQUEST, "this is not Kerberos")),
+        Answer::Dropped => Err(recorded(StatusCode::BAD_REQUEST, "this is not Kerberos")),
         Answer::Overloaded => Err(refuse(
             StatusCode::SERVICE_UNAVAILABLE,
             "too many requests at once",
@@ -190,7 +218,19 @@ fn too_large() -> Refused {
 }
 
 fn refuse(status: StatusCode, text: &'static str) -> Refused {
-    Refused { status, text }
+    Refused {
+        status,
+        text,
+        is_recorded: false,
+    }
+}
+
+/// The same for what has left an event.
+fn recorded(status: StatusCode, text: &'static str) -> Refused {
+    Refused {
+        is_recorded: true,
+        ..refuse(status, text)
+    }
 }
 
 fn refusal(status: StatusCode, text: &'static str, version: Version) -> Response {
@@ -215,4 +255,19 @@ fn refusal(status: StatusCode, text: &'static str, version: Version) -> Response
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_one_status_hides_no_other() {
+        let (log, now) = (RefusalLog::default(), Instant::now());
+        assert_eq!(log.add(StatusCode::NOT_FOUND, now), Some(1));
+        for _ in 0..100 {
+            assert_eq!(log.add(StatusCode::NOT_FOUND, now), None);
+        }
+        assert_eq!(log.add(StatusCode::LENGTH_REQUIRED, now), Some(1));
+    }
 }

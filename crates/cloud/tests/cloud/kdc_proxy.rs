@@ -1,7 +1,7 @@
 //! The KDC proxy through its HTTPS endpoint: what it must refuse, and that it serves afterwards.
 
 use crate::common::trusted::event_of;
-use crate::common::{Service, as_req, envelope, http2, says_where_to_sign_in};
+use crate::common::{REALM, Service, as_req, envelope, http2, says_where_to_sign_in};
 use crossrealm_krb::kkdcp;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -210,6 +210,16 @@ async fn requests_of_other_clients_are_answered_in_kind() {
     assert!(kkdcp::open_reply(&answer.body).is_err(), "it has a length");
     let error = answer.body.iter().position(|byte| *byte == 0x7E).unwrap();
     says_where_to_sign_in(&answer.body[error..]);
+
+    // Windows compares names without case.
+    let body = kkdcp::wrap_request(&as_req(), &REALM.to_lowercase()).unwrap();
+    let head = format!(
+        "POST /CONTOSO.Cloud.Example/Kerberos/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = service.exchange(&[head.as_bytes(), &body].concat()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    says_where_to_sign_in(&kkdcp::open_reply(&answer.body).unwrap());
 
     // What is no envelope leaves an event.
     let answer = service.post("contoso.cloud.example", b"garbage").await;

@@ -6,6 +6,7 @@ mod certificate;
 mod claimed_names;
 mod common;
 mod connectors;
+mod curl;
 mod earlier_version;
 mod forgeries;
 mod hosts;

@@ -4,6 +4,12 @@ use crate::json_output::{ALICE, DAVE, DOMAIN, World, json, world};
 use serde_json::{Value, json};
 use std::process::Output;
 
+/// An AS-REQ (RFC 4120 §5.4.1) of `alice` for the tenant's realm in a KDC-PROXY-MESSAGE, in hexadecimal.
+const AS_REQ: &str = "3081b3a081b00481ad000000a96a81a63081a3a103020105a20302010aa48196308193a00703050000000000a1123010a003\
+    020101a10930071b05616c696365a2201b1e4b45524245524f532e434f4e544f534f2e434c4f55442e4558414d504c45a333\
+    3031a003020102a12a30281b066b72627467741b1e4b45524245524f532e434f4e544f534f2e434c4f55442e4558414d504c\
+    45a511180f32303337303931333032343830355aa70302014da8053003020112";
+
 fn text(world: &World, args: &[&str]) -> String {
     String::from_utf8(world.cloud.ok(args).stdout).unwrap()
 }
@@ -177,4 +183,77 @@ fn f22_shares_and_policies_are_shown() {
         .filter_map(|e| e["action"].as_str())
         .collect();
     assert_eq!(actions, ["tenant.create", "tenant.policy"]);
+}
+
+fn bytes(hexadecimal: &str) -> Vec<u8> {
+    let pairs = hexadecimal.as_bytes().chunks(2);
+    let pairs = pairs.map(|pair| std::str::from_utf8(pair).unwrap());
+    pairs
+        .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+        .collect()
+}
+
+/// F22: one event by its id, what was refused alone, and what happened before a time; a wrong time is refused.
+#[test]
+fn f22_events_are_chosen_by_id_refusal_and_time() {
+    let world = world();
+    for body in [&b"garbage"[..], &bytes(AS_REQ)] {
+        let file = world.cloud.data().with_file_name("body");
+        std::fs::write(&file, body).unwrap();
+        let sent = crossrealm_programs::command("curl")
+            .args(["--disable", "--silent", "--output", "/dev/null", "--cacert"])
+            .arg(world.cloud.path("tls/ca.pem"))
+            .arg("--data-binary")
+            .arg(format!("@{}", file.display()))
+            .arg(format!(
+                "{}/contoso.cloud.example/kerberos",
+                world.cloud.url()
+            ))
+            .output()
+            .unwrap();
+        assert!(sent.status.success(), "{sent:?}");
+    }
+    let events = |words: &[&str]| json(&world.cloud, &[&["events"], words].concat());
+    let of = |events: &Value, name: &str| -> Vec<String> {
+        let all = events.as_array().unwrap().iter();
+        all.map(|one| one[name].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    // Events are written beside the answer.
+    let are_recorded = || events(&["--refused"]).as_array().unwrap().len() == 2;
+    crate::common::until("the refusals are recorded", are_recorded);
+    let all = events(&[]);
+    let refused = events(&["--refused"]);
+    let mut outcomes = of(&refused, "outcome");
+    outcomes.sort();
+    assert_eq!(outcomes, ["dropped", "refused"], "{refused}");
+    assert!(of(&all, "outcome").len() > 7, "{all}");
+    assert_eq!(events(&["--refused", "--action", "tenant."]), json!([]));
+
+    // What was dropped carried no id to anybody.
+    let mut answered = refused
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["id"].is_string());
+    let (Some(answered), None) = (answered.next(), answered.next()) else {
+        panic!("{refused}");
+    };
+    let id = answered["id"].as_str().unwrap();
+    assert_eq!(events(&["--id", id]), json!([answered]));
+    assert_eq!(events(&["--id", "0000000000000000"]), json!([]));
+
+    let first = all[0]["at"].as_str().unwrap();
+    assert_eq!(
+        events(&["--until", first]),
+        json!([]),
+        "it is no bound of its own"
+    );
+    let last = of(&all, "at").last().unwrap().clone();
+    let before = events(&["--until", &last]);
+    let expected = of(&all, "at").iter().filter(|at| **at < last).count();
+    assert_eq!(before.as_array().unwrap().len(), expected);
+    assert_eq!(events(&["--until", "1d"]), json!([]));
+    let wrong = failed(&world, &["events", "--until", "yesterday"], 2);
+    assert!(wrong.contains("RFC 3339"), "{wrong}");
 }

@@ -127,16 +127,16 @@ async fn fetch(
 /// A time as given to `--since`.
 fn moment(text: &str) -> Result<Timestamp, String> {
     moment_at(text, clock::now_s())
-        .map(Timestamp::from_unix)
         .ok_or_else(|| "expected e.g. `15m`, `2h`, `3d`, an RFC 3339 time or Unix seconds".into())
 }
 
-fn moment_at(text: &str, now: i64) -> Option<i64> {
+/// An event's own time is taken to the millisecond.
+fn moment_at(text: &str, now: i64) -> Option<Timestamp> {
     if let Ok(seconds) = text.parse::<i64>() {
-        return (seconds >= 0).then_some(seconds);
+        return (seconds >= 0).then(|| Timestamp::from_unix(seconds));
     }
     if let Ok(at) = text.parse::<Timestamp>() {
-        return Some(at.unix());
+        return Some(at);
     }
     let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit_s: i64 = match unit {
@@ -148,11 +148,12 @@ fn moment_at(text: &str, now: i64) -> Option<i64> {
     };
     let count: u32 = count.parse().ok()?;
     now.checked_sub(i64::from(count).checked_mul(unit_s)?)
+        .map(Timestamp::from_unix)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::moment_at;
+    use super::{Timestamp, moment_at};
     use crate::output::Format;
     use serde_json::json;
 
@@ -170,12 +171,21 @@ mod tests {
 
     #[test]
     fn times_are_parsed_in_every_format() {
-        assert_eq!(moment_at("15m", 10_000), Some(9_100));
-        assert_eq!(moment_at("3d", 1_000_000), Some(740_800));
-        assert_eq!(moment_at("1700000000", 0), Some(1_700_000_000));
-        assert_eq!(moment_at("2023-11-14T22:13:20Z", 0), Some(1_700_000_000));
+        let seconds = |text: &str, now: i64| moment_at(text, now).map(Timestamp::unix);
+        assert_eq!(seconds("15m", 10_000), Some(9_100));
+        assert_eq!(seconds("3d", 1_000_000), Some(740_800));
+        assert_eq!(seconds("1700000000", 0), Some(1_700_000_000));
+        assert_eq!(seconds("2023-11-14T22:13:20Z", 0), Some(1_700_000_000));
         for bad in ["", "m", "-5m", "5 weeks", "ä", "-1", "99999999999d"] {
             assert_eq!(moment_at(bad, 0), None, "{bad}");
         }
+    }
+
+    /// F22: what an event shows as its time chooses that event.
+    #[test]
+    fn f22_the_time_of_an_event_is_taken_to_the_millisecond() {
+        let shown = "2023-11-14T22:13:20.345Z";
+        let moment = moment_at(shown, 0).unwrap();
+        assert_eq!(json!(moment), json!(shown));
     }
 }

@@ -157,6 +157,7 @@ fn f20_every_command_that_takes_yes_asks() {
     cloud.ok(&["storage-account", "create", "acct2"]);
     let spn = "postgres/db1.contoso.cloud.example";
     cloud.ok(&["service-principal", "create", spn]);
+    cloud.sync(Vec::new());
     cloud.ok(&["connector", "create", "--domain", "corp.contoso.com"]);
     cloud.ok(&["admin", "create", "erin@contoso.com", "--role", "reader"]);
     let token = cloud.data().with_file_name("host.token");

@@ -54,7 +54,7 @@ impl Caller {
     pub(crate) fn new_token(self) -> &'static str {
         match self {
             Self::Administrator => {
-                "sign in with `crossrealm login`, without `--token-file` and `CROSSREALM_TOKEN`, or give another token by one of them; `crossrealm init` wrote the first one to `admin.token`"
+                "sign in with `crossrealm login`, without `--token-file` and `CROSSREALM_TOKEN`, or give another token by one of them; the first one is the file `admin.token` beside the configuration of the service"
             }
             Self::AdministratorOrSyncAgent => {
                 "an administrator signs in with `crossrealm login`; for a sync agent `crossrealm connector create --domain DOMAIN --out FILE` creates another token, after `crossrealm connector revoke --domain DOMAIN` if it has one"

@@ -8,7 +8,7 @@ pub(crate) fn of_attention(attention: &Attention) -> Option<String> {
     let account = object.split('/').next().unwrap_or_default();
     Some(match attention.code {
         AttentionCode::TrustMissing => {
-            "`crossrealm kerberos-server set --setup-cloud-trust` sets a trust up, as an administrator of AD and of the service".to_owned()
+            "`crossrealm kerberos-server set --setup-cloud-trust --domain DOMAIN` sets a trust up, as an administrator of AD and of the service".to_owned()
         }
         AttentionCode::TrustPending | AttentionCode::TrustRotationPending => format!(
             "`crossrealm kerberos-server set --setup-cloud-trust --domain {object}` goes on from where it ended"

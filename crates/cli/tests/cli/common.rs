@@ -6,7 +6,7 @@ use crossrealm_types::ApplyIdentitiesResult;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 /// How long anything may take.

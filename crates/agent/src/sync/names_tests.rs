@@ -114,7 +114,7 @@ fn cursor() -> Cursor {
         compared_at: 1_700_000_000,
         turns_at: None,
         left_out: 0,
-        losses: (0, 0),
+        removals: (0, 0),
         pending: BTreeSet::new(),
         more_pending: false,
     }

@@ -172,6 +172,35 @@ impl Service {
         }
     }
 
+    /// Sends the program and everything that it started a signal, those above before those below.
+    pub fn signal_all(&self, name: &str) {
+        for process in self.processes() {
+            signal(name, &process.to_string());
+        }
+    }
+
+    /// Sends those processes a signal whose program has this name.
+    pub fn signal_named(&self, program: &str, name: &str) {
+        for process in self.processes() {
+            let comm = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+            if comm.trim_end() == program {
+                signal(name, &process.to_string());
+            }
+        }
+    }
+
+    /// The program and everything that it started.
+    fn processes(&self) -> Vec<u32> {
+        let inits = children(self.child.id());
+        let mut found: Vec<u32> = inits.iter().flat_map(|init| children(*init)).collect();
+        let mut at = 0;
+        while let Some(process) = found.get(at) {
+            found.extend(children_of_threads(*process));
+            at += 1;
+        }
+        found
+    }
+
     /// Asks the program to end (SIGTERM) and waits for it; kills it when it does not.
     ///
     /// # Errors
@@ -235,6 +264,16 @@ fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
+/// The children of all threads of a process.
+fn children_of_threads(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")));
+    let lists: Vec<String> = lists.filter_map(Result::ok).collect();
+    let numbers = lists.iter().flat_map(|list| list.split_whitespace());
+    numbers.filter_map(|number| number.parse().ok()).collect()
+}
+
 /// The TCP ports somebody listens on in the network namespace of a process.
 fn listening(pid: u32) -> Vec<u16> {
     let tables = ["tcp", "tcp6"].map(|table| {
@@ -284,5 +323,17 @@ mod tests {
                      1: 0100007F:0185 0100007F:9999 01 00000000\n";
         assert_eq!(listening_in(table), [88]);
         assert!(listening_in("garbage\n:").is_empty());
+    }
+
+    #[test]
+    fn the_children_of_all_threads_are_found() {
+        let mut child = crossrealm_programs::command("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let found = children_of_threads(std::process::id());
+        let _ = child.kill();
+        let _ = child.wait();
+        assert!(found.contains(&child.id()), "{found:?}");
     }
 }

@@ -17,9 +17,17 @@ impl Clock {
     /// # Errors
     /// When the library cannot be built.
     pub fn make(world: &World) -> Result<Self, Failure> {
+        Self::named(world, "clock")
+    }
+
+    /// The same under a name: programs with clocks of different names see different times.
+    ///
+    /// # Errors
+    /// When the library cannot be built.
+    pub fn named(world: &World, name: &str) -> Result<Self, Failure> {
         let clock = Self {
-            library: world.scratch().join("clock.so"),
-            file: world.scratch().join("clock"),
+            library: world.scratch().join(format!("{name}.so")),
+            file: world.scratch().join(name),
         };
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/clock.c");
         let compile = Run::here("cc").args(["-shared", "-fPIC", "-O1", "-pthread", "-o"]);

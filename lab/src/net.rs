@@ -167,6 +167,25 @@ impl Network {
         let mut file = OpenOptions::new().append(true).open(path)?;
         Ok(writeln!(file, "{address} {name}")?)
     }
+
+    /// Replaces what one machine's `hosts` says of a name; the file keeps its inode.
+    pub(crate) fn set_host(
+        &self,
+        place: Place,
+        name: &str,
+        addresses: &[&str],
+    ) -> Result<(), Failure> {
+        let path = Path::new(NETNS_CONFIG)
+            .join(self.namespace(place))
+            .join("hosts");
+        let before = std::fs::read_to_string(&path)?;
+        let others = before
+            .lines()
+            .filter(|line| line.split_whitespace().nth(1) != Some(name));
+        let own = addresses.iter().map(|address| format!("{address} {name}"));
+        let lines: Vec<String> = others.map(str::to_owned).chain(own).collect();
+        Ok(std::fs::write(path, lines.join("\n") + "\n")?)
+    }
 }
 
 impl Drop for Network {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::child::Service;
@@ -19,7 +20,8 @@ use crate::wait::PATIENCE;
 #[derive(Debug)]
 pub struct World {
     second_dc: Option<Service>,
-    dc: Option<Service>,
+    /// Behind a lock, so that it can be killed while others use the world.
+    dc: Mutex<Option<Service>>,
     network: Network,
     scratch: tempfile::TempDir,
     started_in: Duration,
@@ -67,7 +69,7 @@ impl World {
         let network = Network::build(&prefix)?;
         let mut world = Self {
             second_dc: None,
-            dc: None,
+            dc: Mutex::new(None),
             network,
             scratch,
             started_in: Duration::ZERO,
@@ -81,7 +83,7 @@ impl World {
         let dc = dc::start(&self.dc_folder(), &cache_folder(), population, &|program| {
             self.at(Place::Onprem, program)
         })?;
-        self.dc = Some(dc);
+        *self.dc() = Some(dc);
         self.write(Place::Client, "corp-krb5.conf", corp_krb5_conf())
             .map(drop)?;
         // An open port is not yet a domain: the first ticket is.
@@ -148,15 +150,26 @@ impl World {
     }
 
     /// Kills the domain controller, as a power cut does.
-    pub fn kill_dc(&mut self) {
-        self.dc = None;
+    pub fn kill_dc(&self) {
+        *self.dc() = None;
+    }
+
+    /// Sends all processes of the domain controller a signal: `STOP`, `CONT`.
+    pub fn signal_dc(&self, name: &str) {
+        if let Some(dc) = self.dc().as_ref() {
+            dc.signal_all(name);
+        }
+    }
+
+    fn dc(&self) -> MutexGuard<'_, Option<Service>> {
+        self.dc.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts the domain controller again after [`World::kill_dc`].
     ///
     /// # Errors
     /// When it does not answer in time.
-    pub fn restart_dc(&mut self) -> Result<(), Failure> {
+    pub fn restart_dc(&self) -> Result<(), Failure> {
         self.restart_dc_with(&|run| run)
     }
 
@@ -164,11 +177,11 @@ impl World {
     ///
     /// # Errors
     /// As [`World::restart_dc`].
-    pub fn restart_dc_with(&mut self, change: &dyn Fn(Run) -> Run) -> Result<(), Failure> {
+    pub fn restart_dc_with(&self, change: &dyn Fn(Run) -> Run) -> Result<(), Failure> {
         let dc = dc::serve("the domain controller", &self.dc_folder(), &|program| {
             change(self.at(Place::Onprem, program))
         })?;
-        self.dc = Some(dc);
+        *self.dc() = Some(dc);
         Ok(())
     }
 
@@ -246,6 +259,14 @@ impl World {
         [Place::Client, Place::Admin]
             .iter()
             .try_for_each(|place| self.network.add_host(*place, net::CLOUD_ADDRESS, name))
+    }
+
+    /// Makes a name lead to these addresses at one place, in this order, and nowhere else.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn resolve(&self, place: Place, name: &str, addresses: &[&str]) -> Result<(), Failure> {
+        self.network.set_host(place, name, addresses)
     }
 
     /// The namespace's name, for people who want to look inside (`ip netns exec NAME …`).

@@ -77,6 +77,7 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
         &[
             "createdb",
             "initdb",
+            "pg_basebackup",
             "pg_ctl",
             "pg_dump",
             "pg_restore",

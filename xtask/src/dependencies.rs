@@ -106,6 +106,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("crossrealm-programs", &[]),
     ("crossrealm-lab", &["crossrealm-programs"]),
     (
+        "crossrealm-chaos",
+        &[
+            "crossrealm-api",
+            "crossrealm-lab",
+            "crossrealm-programs",
+            "crossrealm-testkit",
+            "crossrealm-types",
+        ],
+    ),
+    (
         "crossrealm-benches",
         &[
             "crossrealm-types",

@@ -1,0 +1,44 @@
+//! A program that can be killed, stopped and started while others use what it serves.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crossrealm_lab::{Failure, PATIENCE, Service};
+
+/// One program, and whether it runs.
+#[derive(Default)]
+pub(crate) struct Program(Mutex<Option<Service>>);
+
+impl Program {
+    /// Puts the running program in the place of the one before.
+    pub(crate) fn is(&self, service: Service) {
+        *self.held() = Some(service);
+    }
+
+    pub(crate) fn kill(&self) {
+        *self.held() = None;
+    }
+
+    /// Ends it as a service manager does.
+    pub(crate) fn stop(&self) -> Result<(), Failure> {
+        let service = self.held().take();
+        service.map_or(Ok(()), |service| service.stop(PATIENCE))
+    }
+
+    /// Sends it and everything that it started a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        if let Some(service) = self.held().as_ref() {
+            service.signal_all(name);
+        }
+    }
+
+    /// Sends those processes a signal whose program has this name.
+    pub(crate) fn signal_named(&self, program: &str, name: &str) {
+        if let Some(service) = self.held().as_ref() {
+            service.signal_named(program, name);
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Service>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

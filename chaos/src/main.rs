@@ -34,6 +34,9 @@ const USAGE: &str = "usage: chaos [--minutes N] [--seed S] [--plan] [--keep FOLD
   --keep FOLDER   write history and logs there
 ";
 
+/// In so many minutes every rule must have had something to judge.
+const TELLING: u64 = 3;
+
 struct Options {
     minutes: u64,
     seed: u64,
@@ -120,12 +123,17 @@ fn play(options: &Options) -> Result<bool, Failure> {
         "\nseed {seed}, {minutes} minutes, {} faults",
         history.faults.len()
     );
-    println!("{}", report::account(&history, &violations));
+    let judged = checker::judged(&history);
+    println!("{}", report::account(&history, &judged, &violations));
     if let Some(folder) = &options.keep {
         keep(&ground, &history, folder)?;
     }
     if tickets != read_tickets {
         let what = format!("{tickets} tickets, and {read_tickets} PACs were read");
+        return Err(Failure::new(what));
+    }
+    if minutes >= TELLING && !judged.blind().is_empty() {
+        let what = format!("nothing was revoked for long enough: {:?}", judged.blind());
         return Err(Failure::new(what));
     }
     Ok(violations.is_empty())

@@ -2,26 +2,33 @@
 
 use std::fmt::Write as _;
 
-use crate::checker::{RECOVERY, Violation};
+use crate::checker::service::back_at;
+use crate::checker::{Judged, RECOVERY, Violation};
 use crate::history::{Class, Ended, Fault, History, Ms};
 use crate::schedule::Planned;
 
+/// How many violations are shown: the first ones tell what happened.
+const MOST_SHOWN: usize = 40;
+
 /// The whole account.
-pub(crate) fn account(history: &History, violations: &[Violation]) -> String {
-    let mut text =
-        String::from("FAULT                                        AT s     FOR s   RESULT\n");
+pub(crate) fn account(history: &History, judged: &Judged, violations: &[Violation]) -> String {
+    let mut text = format!(
+        "{:46} {:>7} {:>7} {:>7}  RESULT\n",
+        "FAULT", "AT s", "FOR s", "BACK s"
+    );
     for fault in &history.faults {
         let lasted = fault.end - fault.begin;
         let name = named(fault.kind, fault.target);
         let result = result(fault, violations);
         let _ = writeln!(
             text,
-            "{name:40} {:>8} {:>8}   {result}",
+            "{name:46} {:>7} {:>7} {:>7}  {result}",
             seconds(fault.begin),
-            seconds(lasted)
+            seconds(lasted),
+            back(history, fault)
         );
     }
-    text += "\nCLIENTS              DONE  REFUSED  FAILED\n";
+    text += "\nCLIENTS              DONE REFUSED  FAILED  of these with all rights, and without one, for longer than the bound\n";
     for class in Class::ALL {
         let of = |wanted: fn(&Ended) -> bool| {
             let own = history
@@ -35,14 +42,15 @@ pub(crate) fn account(history: &History, violations: &[Violation]) -> String {
             of(|ended| matches!(ended, Ended::Refused(_))),
             of(|ended| matches!(ended, Ended::Failed(_))),
         );
+        let name = class.name();
+        let (on, off) = judged.of(class);
         let _ = writeln!(
             text,
-            "{:18} {done:>6} {refused:>8} {failed:>7}",
-            class.name()
+            "{name:18} {done:>6} {refused:>7} {failed:>7} {on:>7} {off:>7}"
         );
     }
     let _ = writeln!(text, "\n{} violations", violations.len());
-    for violation in violations {
+    for violation in violations.iter().take(MOST_SHOWN) {
         let _ = writeln!(text, "{violation}");
     }
     text
@@ -50,11 +58,11 @@ pub(crate) fn account(history: &History, violations: &[Violation]) -> String {
 
 /// The schedule alone.
 pub(crate) fn schedule(planned: &[Planned]) -> String {
-    let mut text = String::from("FAULT                                        AT s     FOR s\n");
+    let mut text = format!("{:46} {:>7} {:>7}\n", "FAULT", "AT s", "FOR s");
     for fault in planned {
         let name = named(fault.kind.name, fault.target);
         let (at, lasts) = (fault.at.as_secs_f64(), fault.lasts.as_secs_f64());
-        let _ = writeln!(text, "{name:40} {at:>8.1} {lasts:>8.1}");
+        let _ = writeln!(text, "{name:46} {at:>7.1} {lasts:>7.1}");
     }
     text
 }
@@ -64,6 +72,16 @@ fn named(kind: &str, target: usize) -> String {
         true => format!("{kind} ({})", target + 1),
         false => kind.to_owned(),
     }
+}
+
+/// How long after its end everything was served again that it excuses, in seconds. Another fault may have a part in it.
+fn back(history: &History, fault: &Fault) -> String {
+    let since = |class: &Class| Some(back_at(history, *class, fault.end)? - fault.end);
+    let times: Option<Vec<Ms>> = fault.excuses.iter().map(since).collect();
+    times.map_or_else(
+        || "never".into(),
+        |times| times.into_iter().max().map_or_else(|| "-".into(), seconds),
+    )
 }
 
 /// What went wrong while the fault, or what it may excuse, lasted.
@@ -100,10 +118,14 @@ mod tests {
             at: 3_000,
             what: "something".into(),
         };
-        let text = account(&planted::history(vec![], faults), &[violation]);
+        let text = account(
+            &planted::history(vec![], faults),
+            &Judged::default(),
+            &[violation],
+        );
         for part in [
-            "1.0      4.0   1 VIOLATIONS",
-            "90.0      5.0   ok",
+            "1.0     4.0       -  1 VIOLATIONS",
+            "90.0     5.0       -  ok",
             "3.0 s  a rule: something",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");

@@ -1,17 +1,22 @@
 //! The schedule of faults: a pure function of the seed and the minutes, so that a run that failed can be played again.
 //!
 //! Faults are played in lanes, side by side: those of one lane follow each other, since they meddle with the same machines;
-//! those of different lanes overlap. A lane deals the kinds like cards: each comes up once before any comes up again.
+//! those of different lanes overlap. A lane deals the kinds like cards: each comes up once before any comes up again. All lanes
+//! are quiet at the same times.
 
 use std::time::Duration;
 
+use crate::checker::RECOVERY;
 use crate::faults::table::KINDS;
 use crate::faults::{Kind, Lane};
 
 /// What clients do before the first fault.
-const QUIET_MS: u64 = 5_000;
+const FIRST_MS: u64 = 5_000;
 /// The least and the most between two faults of a lane.
 const PAUSE_MS: (u64, u64) = (2_000, 6_000);
+/// For so long there are faults, and then none for longer than they excuse anything, so that what did not recover shows.
+const ROUND_MS: u64 = 60_000;
+const QUIET_MS: u64 = RECOVERY + 15_000;
 
 /// A fault that is to be played.
 #[derive(Clone, Copy)]
@@ -27,7 +32,7 @@ pub(crate) fn plan(seed: u64, minutes: u64, lane: Lane) -> Vec<Planned> {
     let own = seed.wrapping_mul(31).wrapping_add(lane as u64);
     let mut chance = Chance::new(own);
     let total = minutes.saturating_mul(60_000);
-    let mut at = QUIET_MS + chance.between(0, PAUSE_MS.1);
+    let mut at = FIRST_MS + chance.between(0, PAUSE_MS.1);
     let (mut planned, mut deck) = (Vec::new(), Vec::new());
     loop {
         if deck.is_empty() {
@@ -39,6 +44,11 @@ pub(crate) fn plan(seed: u64, minutes: u64, lane: Lane) -> Vec<Planned> {
         };
         let lasts = chance.between(kind.lasts_s.0 * 1_000, kind.lasts_s.1 * 1_000);
         let target = usize::try_from(chance.below(kind.targets as u64)).unwrap_or(0);
+        let pause = chance.between(PAUSE_MS.0, PAUSE_MS.1);
+        let in_round = at % (ROUND_MS + QUIET_MS);
+        if in_round + lasts > ROUND_MS {
+            at += ROUND_MS + QUIET_MS - in_round + pause;
+        }
         if at + lasts > total {
             return planned;
         }
@@ -48,7 +58,7 @@ pub(crate) fn plan(seed: u64, minutes: u64, lane: Lane) -> Vec<Planned> {
             at: Duration::from_millis(at),
             lasts: Duration::from_millis(lasts),
         });
-        at += lasts + chance.between(PAUSE_MS.0, PAUSE_MS.1);
+        at += lasts + pause;
     }
 }
 
@@ -116,18 +126,23 @@ mod tests {
     #[test]
     fn faults_of_a_lane_do_not_overlap_and_end_in_time() {
         for lane in Lane::ALL {
-            let plan = plan(1, 20, lane);
+            let plan = plan(1, 30, lane);
             for pair in plan.windows(2) {
                 assert!(pair[0].at + pair[0].lasts < pair[1].at);
             }
+            let ends = |p: &Planned| u64::try_from((p.at + p.lasts).as_millis()).unwrap();
+            let late = plan
+                .iter()
+                .filter(|p| ends(p) % (ROUND_MS + QUIET_MS) > ROUND_MS);
+            assert_eq!(late.count(), 0, "not quiet");
             let last = plan.last().unwrap();
-            assert!(last.at + last.lasts <= Duration::from_secs(20 * 60));
+            assert!(last.at + last.lasts <= Duration::from_secs(30 * 60));
         }
     }
 
     #[test]
     fn every_kind_comes_up() {
-        let played: BTreeSet<_> = shown(3, 20).into_iter().map(|(name, ..)| name).collect();
+        let played: BTreeSet<_> = shown(3, 30).into_iter().map(|(name, ..)| name).collect();
         assert_eq!(played.len(), KINDS.len());
     }
 }

@@ -6,7 +6,8 @@ use crossrealm_lab::need;
 
 use crate::process::{cargo, run as run_command};
 use crate::{
-    Outcome, advisories, bare, circles, dependencies, fuzz, licences, pool, setup, tidy, unused,
+    Outcome, advisories, bare, chaos, circles, dependencies, fuzz, licences, pool, setup, tidy,
+    unused,
 };
 
 /// A name and what it does.
@@ -67,7 +68,7 @@ const QUICK: [Step; 7] = [
     ("advisories", advisories::run_beside),
 ];
 
-const THOROUGH: [Step; 6] = [
+const THOROUGH: [Step; 7] = [
     ("setup", setup::run),
     ("bare", || bare::run(&["--short"])),
     ("lints", || {
@@ -96,6 +97,7 @@ const THOROUGH: [Step; 6] = [
         ))
     }),
     ("tests", || test(&["--locked"], World::Required)),
+    ("chaos", chaos::in_ci),
     ("fuzz", || fuzz::run(fuzz::DEFAULT_SECONDS)),
 ];
 

@@ -1,12 +1,13 @@
 //! `cargo xtask`: the tasks of this repository, in Rust, so that a bare machine needs nothing but Rust to run them.
 //!
 //! `setup` installs the Debian packages the test world needs; `test` runs every test; `demo` plays the story for people;
-//! `world` keeps a test world for trying things; `bench` measures; `fuzz` runs the fuzz targets; `sim` the simulation of the
+//! `world` keeps a test world for trying things; `chaos` disturbs it; `bench` measures; `fuzz` runs the fuzz targets; `sim` the simulation of the
 //! KDC; `ci` is all that CI runs. Nothing here is part of the product.
 
 mod advisories;
 mod bare;
 mod bench;
+mod chaos;
 mod ci;
 mod circles;
 mod conformance;
@@ -36,6 +37,8 @@ usage: cargo xtask COMMAND
   world               setup, start the test world alone, keep it until Enter is pressed
   fuzz [--seconds N]  run every fuzz target for N seconds each (20)
   sim [--seeds N]     play N simulated lives of a tenant through the KDC (200)
+  chaos [--minutes N] [--seed S] [--plan] [--keep FOLDER]
+                      a world with everything in it, clients, and N minutes of faults by the schedule of the seed (3, 1)
   bench [NAME…] [--smoke] [--rounds N] [-o json]
                       measure against peers and promises in the same run: sync, load, tickets, proxy (all of them)
   conformance [WORD…] [--keep]
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
             Err(_) => Err(format!("`--seeds` takes a number, not `{seeds}`")),
         },
         ["conformance", rest @ ..] => conformance::run(rest),
+        ["chaos", rest @ ..] => chaos::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["bare", rest @ ..] => bare::run(rest),
         ["programs"] => programs::run(),

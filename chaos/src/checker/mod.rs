@@ -3,8 +3,9 @@
 mod certainty;
 mod files;
 mod rights;
-mod service;
+pub(crate) mod service;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::history::{Class, Fault, History, Ms, Record};
@@ -16,6 +17,8 @@ pub(crate) const AT_NODES: Ms = 2_000;
 /// A change is in effect on an SMB host that runs and reaches the service "about a second later" (docs/guide/shares.md): it is
 /// told within one, applies it by two programs of Samba's, and these may take some seconds on a busy machine.
 pub(crate) const AT_HOSTS: Ms = 10_000;
+/// How long after a fault an SMB host has reached the service again: it tries every two seconds, each time for some.
+pub(crate) const REACHED: Ms = 10_000;
 /// For how long a change that was not acknowledged may still happen: the longest that a statement may take
 /// (docs/guide/operations.md).
 pub(crate) const MAY_STILL_HAPPEN: Ms = 30_000;
@@ -41,6 +44,28 @@ pub(crate) struct Sids {
     pub(crate) always: Vec<(String, String)>,
     /// Group and SID: those whose members change.
     pub(crate) groups: Vec<(String, String)>,
+}
+
+/// By class: how many uses had all rights for longer than the bound, and how many certainly lacked one for longer.
+#[derive(Default)]
+pub(crate) struct Judged(BTreeMap<Class, (usize, usize)>);
+
+impl Judged {
+    pub(crate) fn of(&self, class: Class) -> (usize, usize) {
+        self.0.get(&class).copied().unwrap_or_default()
+    }
+
+    /// The classes of which nothing was judged that had to be refused: the run shows nothing of them.
+    pub(crate) fn blind(&self) -> Vec<Class> {
+        let decided = [Class::Ticket, Class::Tree, Class::SoloTicket];
+        let blind = decided.into_iter().filter(|class| self.of(*class).1 == 0);
+        blind.collect()
+    }
+}
+
+/// How much could be judged.
+pub(crate) fn judged(history: &History) -> Judged {
+    rights::judged(history)
 }
 
 /// All that is wrong.

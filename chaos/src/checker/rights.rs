@@ -3,32 +3,21 @@
 use std::collections::BTreeMap;
 
 use super::certainty::{Certain, certain};
-use super::{AT_HOSTS, AT_NODES, RECOVERY, Sids, Violation, is_excused, violation};
+use super::{AT_HOSTS, AT_NODES, Judged, REACHED, Sids, Violation, is_excused, violation};
 use crate::history::{Class, Ended, History, Ms, Operation, Record, Right};
 
 /// A use that succeeded while one of its rights was certainly off for longer than the bound.
 pub(crate) fn used_without_right(history: &History) -> Vec<Violation> {
     let mut known = Known::new(history);
     let mut found = Vec::new();
-    for (record, rights) in uses(history) {
-        if !record.ended.is_good() {
-            continue;
-        }
-        for right in rights {
-            let times = known.of(right, forgets(record.class, right));
-            let off = times.iter().find(|time| {
-                !time.on
-                    && record.begin > in_force(history, record.class, time.from)
-                    && record.end < time.until
-            });
-            if let Some(off) = off {
-                let since = record.begin - off.from;
-                let what = format!(
-                    "{} worked {since} ms after the end of {right:?} was acknowledged",
-                    record.class.name()
-                );
-                found.push(violation("used without a right", record, what));
-            }
+    for (record, rights) in uses(history).filter(|(record, _)| record.ended.is_good()) {
+        if let Some((right, since)) = known.missing(record, rights) {
+            let what = format!(
+                "{} worked {} ms after the end of {right:?} was acknowledged",
+                record.class.name(),
+                record.begin - since
+            );
+            found.push(violation("used without a right", record, what));
         }
     }
     found
@@ -43,18 +32,11 @@ pub(crate) fn refused_with_right(history: &History) -> Vec<Violation> {
         let Ended::Refused(reason) = &record.ended else {
             continue;
         };
-        let is_on = rights.iter().all(|right| {
-            let times = known.of(right, true);
-            times.iter().any(|time| {
-                time.on
-                    && record.begin > in_force(history, record.class, time.from)
-                    && record.end < time.until
-            })
-        });
         let is_kept = rights
             .iter()
             .all(|right| matches!(right, Right::Object(..) | Right::Token(..)));
-        if is_on && (is_kept || !is_excused(history, record.class, record.begin, record.end)) {
+        let is_excused = !is_kept && is_excused(history, record.class, record.begin, record.end);
+        if known.has_all(record, rights) && !is_excused {
             let rule = match is_kept {
                 true => "an acknowledged write is lost",
                 false => "refused although granted",
@@ -63,6 +45,18 @@ pub(crate) fn refused_with_right(history: &History) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// How many uses could be judged.
+pub(crate) fn judged(history: &History) -> Judged {
+    let mut known = Known::new(history);
+    let mut judged = Judged::default();
+    for (record, rights) in uses(history) {
+        let counts = judged.0.entry(record.class).or_default();
+        counts.0 += usize::from(known.has_all(record, rights));
+        counts.1 += usize::from(known.missing(record, rights).is_some());
+    }
+    judged
 }
 
 /// A ticket that holds a SID which the directory did not grant to its user then.
@@ -122,14 +116,17 @@ fn forgets(class: Class, right: &Right) -> bool {
 /// When a change that was acknowledged at this time is in force where the class is decided. An SMB host that did not run or
 /// reach the service learns of it after that.
 fn in_force(history: &History, class: Class, from: Ms) -> Ms {
-    if class != Class::Tree {
-        return from + AT_NODES;
+    match class {
+        Class::Tree => {}
+        // One process, which made the change.
+        Class::SoloTicket | Class::SoloApi => return from,
+        _ => return from + AT_NODES,
     }
     let mut at = from;
     // By their begin, so that a later one may hold back what an earlier one held back.
     for fault in history.faults.iter().filter(|fault| fault.holds_back) {
-        if fault.begin <= at + AT_HOSTS && at <= fault.end + RECOVERY {
-            at = fault.end + RECOVERY;
+        if fault.begin <= at + AT_HOSTS && at <= fault.end + REACHED {
+            at = fault.end + REACHED;
         }
     }
     at + AT_HOSTS
@@ -147,6 +144,29 @@ impl<'a> Known<'a> {
             history,
             times: BTreeMap::new(),
         }
+    }
+
+    /// A right that was certainly off for longer than the bound, and since when.
+    fn missing<'r>(&mut self, record: &Record, rights: &'r [Right]) -> Option<(&'r Right, Ms)> {
+        rights.iter().find_map(|right| {
+            let off = self.during(record, right, forgets(record.class, right), false);
+            off.map(|since| (right, since))
+        })
+    }
+
+    /// Whether all rights were certainly on for longer than the bound.
+    fn has_all(&mut self, record: &Record, rights: &[Right]) -> bool {
+        let mut rights = rights.iter();
+        rights.all(|right| self.during(record, right, true, true).is_some())
+    }
+
+    /// Since when the right was certainly on or off, if it was all the time and for longer than the bound.
+    fn during(&mut self, record: &Record, right: &Right, forgets: bool, on: bool) -> Option<Ms> {
+        let history = self.history;
+        let times = self.of(right, forgets).iter();
+        let mut times = times.filter(|time| time.on == on && record.end < time.until);
+        let time = times.find(|time| record.begin > in_force(history, record.class, time.from));
+        time.map(|time| time.from)
     }
 
     fn of(&mut self, right: &Right, forgets: bool) -> &[Certain] {
@@ -197,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_tree_connect_after_the_bound_is_found_unless_the_host_could_not_know() {
-        let ls = used(Class::Tree, &enabled(), (15_000, 15_010), Ended::Done);
+        let ls = used(Class::Tree, &enabled(), (25_000, 25_010), Ended::Done);
         let records = with(disabled(), ls);
         let found = used_without_right(&history(records.clone(), vec![]));
         assert_eq!(rules(&found), ["used without a right"]);
@@ -214,8 +234,9 @@ mod tests {
             change(&token, false, (100, 120), Ended::Done),
             used(Class::Api(1), &token, (3_000, 3_010), Ended::Done),
         ];
-        let found = used_without_right(&history(records.clone(), vec![]));
-        assert_eq!(found.len(), 1);
+        let plain = history(records.clone(), vec![]);
+        assert_eq!(used_without_right(&plain).len(), 1);
+        assert_eq!(judged(&plain).of(Class::Api(1)), (0, 1));
         // The backup knows the token, and not that it was revoked.
         let restored = history(records, vec![loss(50, 500)]);
         assert_eq!(used_without_right(&restored), []);

@@ -1,14 +1,16 @@
 //! Whether the services serve: always, but for what a fault excuses, and everything again after the last fault.
 
 use super::{RECOVERY, Violation, is_excused, violation};
-use crate::history::{Class, Ended, History, Ms};
+use crate::history::{Class, Ended, History, Ms, Operation};
 
-/// An operation without an answer that no fault excuses.
+/// An operation without an answer that no fault excuses, or a change that was refused: all clients ask for what they may.
 pub(crate) fn failed_without_excuse(history: &History) -> Vec<Violation> {
     let mut found = Vec::new();
     for record in &history.records {
-        let Ended::Failed(reason) = &record.ended else {
-            continue;
+        let reason = match (&record.ended, &record.operation) {
+            (Ended::Failed(reason), _) => reason,
+            (Ended::Refused(reason), Operation::Change { .. }) => reason,
+            _ => continue,
         };
         if !is_excused(history, record.class, record.begin, record.end) {
             let what = format!("{}: {:?}: {reason}", record.class.name(), record.operation);
@@ -80,6 +82,11 @@ mod tests {
         assert_eq!(found(vec![fault(10_000, 21_000, &[Class::Ticket])]), 0);
         assert_eq!(found(vec![fault(10_000, 21_000, &[Class::Files])]), 1);
         assert_eq!(found(vec![fault(10_000, 19_000, &[Class::Ticket])]), 1);
+        let change = change(&object(), true, (10, 20), refused());
+        assert_eq!(
+            failed_without_excuse(&history(vec![change], vec![])).len(),
+            1
+        );
     }
 
     #[test]

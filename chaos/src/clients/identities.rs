@@ -15,7 +15,7 @@ use crate::world::people::{DISABLED, GRANTED, GROUP, MEMBERS, ROLE_SHARE, change
 /// How long a change may take to arrive, before it is called missing.
 const ARRIVES: Duration = Duration::from_secs(30);
 /// How long a change is left, in milliseconds: longer than its bounds.
-const LEFT_MS: (u64, u64) = (6_000, 16_000);
+const LEFT_MS: (u64, u64) = (15_000, 40_000);
 /// How many disablings an administrator permits: more than there are people.
 const PERMIT: &str = "1000";
 

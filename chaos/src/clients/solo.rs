@@ -37,11 +37,7 @@ pub(super) fn step(scene: &Scene, state: &mut State, chance: &mut Chance) {
                 scene.journal.record(Class::SoloApi, operation, || {
                     of_result(scene.ground.solo.sync(on)).0
                 });
-                // Also behind the bound.
-                for _ in 0..TICKETS {
-                    ticket(scene);
-                    std::thread::sleep(std::time::Duration::from_millis(900));
-                }
+                (0..TICKETS).for_each(|_| ticket(scene));
             }
         }
         4 => {

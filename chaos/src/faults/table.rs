@@ -73,7 +73,7 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::new("realm key rotated", Service, |p| p.admin(&["tenant", "rotate-key", TENANT], ""), NOTHING).lasting(1, 2),
     // That a host lacks the last key yet is what the second rotation is refused for.
     Kind::new("account keys rotated", Service,
-        |p| ["kerb1", "kerb2"].iter().try_for_each(|key| p.admin(&["storage-account", "rotate-key", "acct1", "--key", key], "lacks")), NOTHING)
+        |p| ["kerb1", "kerb2"].iter().try_for_each(|key| p.admin(&["storage-account", "rotate-key", "acct1", "--key", key], "which would encrypt")), NOTHING)
         .lasting(1, 2),
     Kind::new("trust key rotated", Edge, rotate_trust_key, NOTHING).lasting(1, 2),
     Kind::new("domain controller killed", Edge, |p| done(p.world().kill_dc()), |p| p.world().restart_dc()).excusing(company),

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use crossrealm_lab::story::Story;
-use crossrealm_lab::{Clock, DOMAIN, Failure, PATIENCE, Place, Run};
+use crossrealm_lab::{Clock, DOMAIN, Failure, Place, Run};
 
 use super::clock;
 use super::program::Program;
 
 /// The size of the SMB host's disk.
-const DISK: &str = "256M";
+const DISK: &str = "128M";
 /// How often the agent looks at AD.
 const INTERVAL: &str = "1s";
 
@@ -64,14 +64,10 @@ impl Edge {
 
     /// Starts the SMB host in the place of the one that runs; with a clock that is so many seconds ahead.
     pub(crate) fn start_host(&self, story: &Story, ahead_s: Option<i64>) -> Result<(), Failure> {
-        self.host.kill();
         let run = story.files_serve("acct1", "files")?;
         let run = run.arg("--data").arg(&self.disk.0);
         let run = set(&self.host_clock, run, ahead_s)?;
-        let mut service = story.world.service(Place::Cloud, "host", &run)?;
-        service.wait_for_ports(&[445], PATIENCE)?;
-        self.host.is(service);
-        Ok(())
+        self.host.start(&story.world, "host", &run, "serving acct1")
     }
 
     /// The same for the agent.

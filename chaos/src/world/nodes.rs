@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use crossrealm_lab::story::Story;
-use crossrealm_lab::{Clock, Failure, PATIENCE, Place, Run, until};
+use crossrealm_lab::{Clock, Failure, Place, Run};
 
 use super::program::Program;
 use super::{address, clock, wires};
 use crate::history::NODES;
+
+/// What `serve` says once it serves.
+pub(crate) const LISTENS: &str = "listening on https";
 
 /// One node, and whether it runs.
 pub(crate) struct Node {
@@ -80,19 +83,7 @@ impl Node {
         let serve = story.bare(Place::Cloud).args(["serve", "--config"]);
         let serve = change(serve.arg(self.folder.join("crossrealm.toml")));
         let name = format!("node {}", self.number + 1);
-        let mut service = story.world.service(Place::Cloud, &name, &serve)?;
-        // All nodes listen on one port, so that the port says nothing of this one; its line does.
-        let mark = service.log_mark();
-        until("the node listens", PATIENCE, || {
-            if let Some(code) = service.ended() {
-                let what = format!("{name} ended with code {code}");
-                return Err(Failure::new(what).with(service.log_tail()));
-            }
-            let listens = service.log_from(mark).contains("listening on");
-            Ok(listens.then_some(()))
-        })?;
-        self.program.is(service);
-        Ok(())
+        self.program.start(&story.world, &name, &serve, LISTENS)
     }
 
     pub(crate) fn kill(&self) {

@@ -201,8 +201,8 @@ impl Database {
             "listen_addresses=127.0.0.1".into(),
             format!("unix_socket_directories={}", self.folder.display()),
             "max_connections=200".into(),
-            "wal_keep_size=256MB".into(),
-            "hot_standby=on".into(),
+            "wal_keep_size=64MB".into(),
+            "max_wal_size=64MB".into(),
         ];
         let server = options
             .iter()

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use crossrealm_api::{Client, ClientError, IdentityChange, SecretText};
 use crossrealm_lab::story::Story;
-use crossrealm_lab::{Clock, Failure, PATIENCE, Place, Run};
+use crossrealm_lab::{Clock, Failure, Run};
 use crossrealm_testkit::trusted_tenant;
 use crossrealm_testkit::two_realms::TwoRealms;
 use crossrealm_types::{IdentityState, SyncedIdentity};
 use tokio::runtime::Runtime;
 
+use super::nodes::LISTENS;
 use super::program::Program;
 use super::{clock, held};
 use crate::history::Ended;
@@ -89,7 +90,6 @@ impl Solo {
 
     /// Starts the service in the place of the one that runs; with a clock that is so many seconds ahead.
     pub(crate) fn run(&self, story: &Story, ahead_s: Option<i64>) -> Result<(), Failure> {
-        self.service.kill();
         let serve = Run::here(story.binary()).args(["serve", "--config"]);
         let serve = serve.arg(self.folder.join("crossrealm.toml"));
         let faults = serve
@@ -102,10 +102,7 @@ impl Solo {
             }
             None => faults.env("LD_PRELOAD", &self.library),
         };
-        let mut service = story.world.service(Place::Cloud, "solo", &serve)?;
-        service.wait_for_ports(&[self.kerberos], PATIENCE)?;
-        self.service.is(service);
-        Ok(())
+        self.service.start(&story.world, "solo", &serve, LISTENS)
     }
 
     pub(crate) fn set_clock_right(&self) -> Result<(), Failure> {

@@ -168,6 +168,9 @@ pub enum DirectoryError {
         /// The domain.
         domain: String,
     },
+    /// The database went back in time, which no heartbeat has recorded yet.
+    #[error("the database went back in time: it lacks what this node wrote to it")]
+    WentBack,
     /// Nothing could be written for so long that tickets would not follow what changed.
     #[error("the database could not be written for {} s: {fault}", .duration.as_secs())]
     Unwritable {

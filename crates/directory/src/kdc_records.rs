@@ -14,6 +14,7 @@ use crate::error::{DirectoryError, RecordKind, Result};
 use crate::identities::find::by_sid;
 use crate::identities::rows::{IdentityInfo, primary_group_sid};
 use crate::names::{self, visible};
+use crate::readiness::heartbeats_of;
 use crate::service_keys::{Owner, realm_keys, service_keys};
 use crate::storage::service_names::service_name;
 use crate::tenant_info::TenantInfo;
@@ -89,11 +90,20 @@ impl Directory {
         if let Some(known) = self.caches().counted(CacheName::Changes, known) {
             return Ok(known);
         }
-        let row = sql("SELECT parties_change, identities_change FROM tenants WHERE id = $1")
-            .bind(tenant_blob(tenant))
-            .fetch_optional(self.readers())
-            .await?
-            .ok_or_else(|| DirectoryError::not_found(RecordKind::Tenant, tenant))?;
+        // Known before it is read: what is read later holds at least as many.
+        let written = self.health().last_beat();
+        let row = sql("SELECT parties_change, identities_change,
+             (SELECT value FROM meta WHERE name = 'heartbeats') AS heartbeats
+             FROM tenants WHERE id = $1")
+        .bind(tenant_blob(tenant))
+        .fetch_optional(self.readers())
+        .await?
+        .ok_or_else(|| DirectoryError::not_found(RecordKind::Tenant, tenant))?;
+        let held = col::<Option<Vec<u8>>>(&row, "heartbeats")?.map(heartbeats_of);
+        if written > held.transpose()? {
+            // The next heartbeat lets the domains wait for a full sync. Until then this node alone knows of it.
+            return Err(DirectoryError::WentBack);
+        }
         let changes = ChangeMarks {
             configuration: col(&row, "parties_change")?,
             identities: col(&row, "identities_change")?,

@@ -11,7 +11,6 @@ use crate::error::{DirectoryError, Result};
 use crate::store_fault::StoreFault;
 use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
-use sqlx::any::AnyRow;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -169,13 +168,15 @@ pub(crate) async fn held_heartbeats(conn: &mut AnyConnection) -> Result<i64> {
         .bind(HEARTBEATS)
         .fetch_optional(conn)
         .await?;
-    row.map_or(Ok(0), |row| heartbeats_in(&row))
+    row.map_or(Ok(0), |row| heartbeats_of(col(&row, "value")?))
 }
 
-fn heartbeats_in(row: &AnyRow) -> Result<i64> {
-    let held = <[u8; 8]>::try_from(col::<Vec<u8>>(row, "value")?)
-        .map_err(|_| DirectoryError::damaged(HEARTBEATS, "not a number of 8 bytes"))?;
-    Ok(i64::from_be_bytes(held))
+/// The number of heartbeats, from its form in the database.
+pub(crate) fn heartbeats_of(stored: Vec<u8>) -> Result<i64> {
+    let bytes = <[u8; 8]>::try_from(stored);
+    let bytes =
+        bytes.map_err(|_| DirectoryError::damaged(HEARTBEATS, "not a number of 8 bytes"))?;
+    Ok(i64::from_be_bytes(bytes))
 }
 
 /// Counts one heartbeat more. Returns how many there are, and how many of the `known` ones the database lost. Nodes on one

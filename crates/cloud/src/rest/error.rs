@@ -105,6 +105,7 @@ impl From<DirectoryError> for ApiError {
             | DirectoryError::Seal(_)
             | DirectoryError::Damaged { .. }
             | DirectoryError::AwaitsSync { .. }
+            | DirectoryError::WentBack
             | DirectoryError::Open { .. }
             | DirectoryError::StoreEmpty { .. }
             | DirectoryError::StoreInUse { .. }

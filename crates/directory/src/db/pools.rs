@@ -158,13 +158,42 @@ async fn is_usable(
 ) -> sqlx::Result<bool> {
     match (dialect, is_writer) {
         (_, false) => conn.ping().await.map(|()| true),
+        // A statement that would write, and finds nothing to: `BEGIN IMMEDIATE` alone succeeds on a file that was opened for
+        // reading, and begins a transaction that only reads.
         (Dialect::Sqlite, true) => {
-            conn.execute("BEGIN IMMEDIATE").await?;
-            conn.execute("ROLLBACK").await.map(|_| true)
+            let nothing = conn.execute("DELETE FROM meta WHERE 0").await;
+            nothing.map(|_| true)
         }
         (Dialect::Postgres, true) => {
             let shown = sqlx::query_scalar::<_, String>("SHOW transaction_read_only");
             Ok(shown.fetch_one(conn).await? == "off")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R1: a disk that was read-only for a while left a writer that only reads; all changes were refused until a restart.
+    #[tokio::test]
+    async fn a_writer_that_only_reads_is_not_kept() {
+        sqlx::any::install_default_drivers();
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("store").display());
+        let connect =
+            async |mode: &str| AnyConnection::connect(&format!("{url}?mode={mode}")).await;
+        let mut writer = connect("rwc").await.unwrap();
+        for statement in ["PRAGMA journal_mode = WAL", "CREATE TABLE meta (one INT)"] {
+            writer.execute(statement).await.unwrap();
+        }
+        let usable = is_usable(&mut writer, Dialect::Sqlite, true).await;
+        assert!(usable.unwrap());
+        // As SQLite opens it where the disk refuses to open it for writing.
+        let mut reader = connect("ro").await.unwrap();
+        let usable = is_usable(&mut reader, Dialect::Sqlite, true).await;
+        assert!(!usable.is_ok_and(|usable| usable));
+        let usable = is_usable(&mut reader, Dialect::Sqlite, false).await;
+        assert!(usable.unwrap());
     }
 }

@@ -300,7 +300,6 @@ async fn a_database_that_went_back_issues_no_tickets_before_a_full_sync() {
         .execute(&mut world.raw().await)
         .await
         .unwrap();
-    d.probe_write(Duration::ZERO).await.unwrap();
     let wanted = Wanted::Grant {
         sid: rid_sid(1),
         service: ServiceName::new("cifs", "none.example"),
@@ -311,6 +310,21 @@ async fn a_database_that_went_back_issues_no_tickets_before_a_full_sync() {
         Records::Grant { .. } => false,
         other => panic!("{other:?}"),
     };
+    // R2: also before the next heartbeat, as soon as the database is read again.
+    let began = Instant::now();
+    loop {
+        match d.records(&lookups).await {
+            Records::Unavailable(why) if why.contains("lacks what this node wrote") => break,
+            Records::Grant { .. } => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "tickets by an older database"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    d.probe_write(Duration::ZERO).await.unwrap();
     assert!(waits().await);
     assert!(d.sync_state(tenant, CORP).await.unwrap().awaits_full_sync);
     assert_eq!(

@@ -32,7 +32,7 @@ pub(crate) fn of_attention(attention: &Attention) -> Option<String> {
             "`crossrealm storage-account host-token {account} --join FILE` creates the file that `crossrealm files serve --join FILE` needs on the host"
         ),
         AttentionCode::HostSilent => {
-            "see on the host whether `crossrealm files serve` runs and reaches the service".to_owned()
+            "see on the host whether its `files serve` runs and reaches the service".to_owned()
         }
         AttentionCode::HostNotServing
         | AttentionCode::HostOutdated

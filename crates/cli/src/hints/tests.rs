@@ -320,7 +320,7 @@ fn f15_each_caller_may_take_the_step_of_each_hint() {
                 let rest = line.strip_prefix(command);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
             });
-            let Some((_, operations)) = known.last() else {
+            let Some((_, operations)) = known.next_back() else {
                 wrong.push(format!("{code:?}: `{line}` is not in the table above"));
                 continue;
             };

@@ -198,6 +198,7 @@ fn details(error: &DirectoryError) -> ErrorDetails {
         | DirectoryError::StoreInUse { .. }
         | DirectoryError::StoreReplaced { .. }
         | DirectoryError::AwaitsSync { .. }
+        | DirectoryError::WentBack
         | DirectoryError::Unwritable { .. }
         | DirectoryError::Database(_)
         | DirectoryError::Random(_) => none,

@@ -316,7 +316,7 @@ fn f15_each_caller_may_take_the_step_of_each_hint() {
             let incomplete = is_complete(&words).err();
             wrong.extend(incomplete.map(|error| format!("{code:?}: {error}")));
             let line = words[1..].join(" ");
-            let known = OPERATIONS.iter().filter(|(command, _)| {
+            let mut known = OPERATIONS.iter().filter(|(command, _)| {
                 let rest = line.strip_prefix(command);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
             });

@@ -46,7 +46,7 @@ pub use administrators::{AdministratorInfo, CODE_LIFE_S, Enrolment};
 pub use audit::events::{Actor, Event, EventFilter, NewEvent, TrustKeySeen};
 pub use caches::MAX_CACHED_BYTES;
 pub use claimed_names::{InstallationNames, NameScope, is_at_or_below};
-pub use db::connect::check_new_store;
+pub use db::connect::{SchemaAge, check_new_store, check_store};
 pub use db::health::UNWRITABLE_LIMIT;
 pub use db::url::{check_store_url, shown_store_url};
 pub use directory::Directory;

@@ -66,7 +66,7 @@ impl Directory {
         let mut tx = pools.begin().await?;
         match purpose {
             Purpose::Create => record(&mut tx, url, &sealer, &master_key).await?,
-            Purpose::Use => prove(&mut tx, url, &sealer, &master_key).await?,
+            Purpose::Use | Purpose::Check => prove(&mut tx, url, &sealer, &master_key).await?,
         }
         let id = installation_id(&mut tx).await?;
         tx.commit().await?;

@@ -7,8 +7,10 @@ use crate::db::file;
 use crate::db::statement::sql;
 use crate::db::url::{PASSWORD_HINT, StoreUrl, shown_store_url};
 use crate::error::{DirectoryError, Result};
+use crate::sealing::master_key::MasterKey;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, Connection, Executor};
+use std::cmp::Ordering;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
@@ -59,6 +61,8 @@ pub(crate) enum Purpose {
     /// An installation that is there. Where there is none, none is made: an empty database in the place of a full one would
     /// be a new, empty service.
     Use,
+    /// The same, to look at it beside a service that may use it.
+    Check,
 }
 
 /// Opens the database and migrates it to this program's schema. Creates the file for a new installation.
@@ -66,15 +70,13 @@ pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Opened> {
     let (opened, mut conn) = connect(url, purpose).await?;
     let found = content(url, opened.dialect, &mut conn).await?;
     match (purpose, found) {
-        (Purpose::Use, Content::Nothing) => return Err(empty(url)),
+        (Purpose::Use | Purpose::Check, Content::Nothing) => return Err(empty(url)),
         (Purpose::Create, Content::Directory) => return Err(in_use(url)),
-        (Purpose::Create, Content::Nothing) | (Purpose::Use, Content::Directory) => {}
+        (Purpose::Create, Content::Nothing)
+        | (Purpose::Use | Purpose::Check, Content::Directory) => {}
     }
     // No timeout: a migration may take long, and another node that starts meanwhile waits for it.
-    let migrations = match opened.dialect {
-        Dialect::Sqlite => &SQLITE_MIGRATIONS,
-        Dialect::Postgres => &POSTGRES_MIGRATIONS,
-    };
+    let migrations = migrations_of(opened.dialect);
     let run = migrations.run(&mut conn).await;
     run.map_err(|error| cannot_migrate(url, migrations, &error))?;
     let _ = conn.close().await;
@@ -98,6 +100,63 @@ pub async fn check_new_store(url: &str) -> Result<()> {
         Content::Nothing => Ok(()),
         Content::Directory => Err(in_use(url)),
     }
+}
+
+/// How the schema of a database compares with this program's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaAge {
+    /// It is the same.
+    Current,
+    /// It is migrated when the database is opened.
+    Older,
+}
+
+/// Checks that the database holds an installation of this master key and that its schema is not newer than this program, without
+/// a change to it; the service may be running.
+///
+/// # Errors
+///
+/// [`DirectoryError`] as [`Directory::open`](crate::Directory::open) would return it.
+pub async fn check_store(url: &str, key: &MasterKey) -> Result<SchemaAge> {
+    let (opened, mut conn) = connect(url, Purpose::Check).await?;
+    let found = content(url, opened.dialect, &mut conn).await?;
+    if found == Content::Nothing {
+        return Err(empty(url));
+    }
+    let unreadable = |error| cannot_open(url, &error);
+    let row = sql("SELECT MAX(version) AS version FROM _sqlx_migrations");
+    let row = row.fetch_one(&mut conn).await.map_err(unreadable)?;
+    let version: i64 = col(&row, "version")?;
+    let row = sql("SELECT value FROM meta WHERE name = 'master_key_id'");
+    let row = row.fetch_one(&mut conn).await.map_err(unreadable)?;
+    let id: Vec<u8> = col(&row, "value")?;
+    let _ = conn.close().await;
+    key.check_id(&String::from_utf8_lossy(&id))?;
+    let migrations = migrations_of(opened.dialect);
+    let newest = newest_of(migrations);
+    match version.cmp(&newest) {
+        Ordering::Less => Ok(SchemaAge::Older),
+        Ordering::Equal => Ok(SchemaAge::Current),
+        Ordering::Greater => {
+            let newer = MigrateError::VersionMissing(version);
+            Err(cannot_migrate(url, migrations, &newer))
+        }
+    }
+}
+
+fn migrations_of(dialect: Dialect) -> &'static Migrator {
+    match dialect {
+        Dialect::Sqlite => &SQLITE_MIGRATIONS,
+        Dialect::Postgres => &POSTGRES_MIGRATIONS,
+    }
+}
+
+fn newest_of(migrations: &Migrator) -> i64 {
+    migrations
+        .iter()
+        .map(|m| m.version)
+        .max()
+        .unwrap_or_default()
 }
 
 pub(crate) fn in_use(url: &str) -> DirectoryError {
@@ -275,7 +334,7 @@ fn not_proven(error: &dyn std::fmt::Display) -> (String, Option<&'static str>) {
 }
 
 fn cannot_migrate(url: &str, known: &Migrator, error: &MigrateError) -> DirectoryError {
-    let newest = known.iter().map(|m| m.version).max().unwrap_or_default();
+    let newest = newest_of(known);
     match error {
         MigrateError::VersionMissing(version) if *version > newest => failed(
             url,

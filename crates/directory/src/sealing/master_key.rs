@@ -16,6 +16,10 @@ const LABEL: &str = "crossrealm-master-key-v1";
 /// Label, 64 digits, 16 digits, two spaces and the newline.
 const FILE_LEN: usize = LABEL.len() + 64 + 16 + 3;
 
+/// What the service's unit has systemd put in the place of a credential whose file is missing, so that the start fails here, with a
+/// hint, and not in systemd.
+const ABSENT: &[u8] = b"absent";
+
 /// The key that seals all others. It has no `Debug`.
 pub struct MasterKey {
     bytes: Zeroizing<[u8; 32]>,
@@ -28,6 +32,9 @@ pub enum MasterKeyError {
     /// There is no such file.
     #[error("the master key file `{}` does not exist", .0.display())]
     Missing(PathBuf),
+    /// The service manager was given no key for the service.
+    #[error("the service got no master key: the file of its credential is missing")]
+    NoCredential,
     /// There is a file already.
     #[error("the master key file `{}` exists and is not overwritten", .0.display())]
     Exists(PathBuf),
@@ -70,6 +77,20 @@ pub enum MasterKeyError {
 impl MasterKey {
     /// Reads the key from a file that only its owner can read.
     pub fn load(path: &Path) -> Result<Self, MasterKeyError> {
+        Self::load_unless(path, 0o077)
+    }
+
+    /// Reads the key from a credential of systemd. Its user gets it by an access list, whose mask stands where the rights of the
+    /// group would be.
+    pub fn load_credential(path: &Path) -> Result<Self, MasterKeyError> {
+        match std::fs::read(path).map(Zeroizing::new) {
+            Ok(text) if *text == ABSENT => Err(MasterKeyError::NoCredential),
+            _ => Self::load_unless(path, 0o037),
+        }
+    }
+
+    /// Refuses a file with any of these permissions.
+    fn load_unless(path: &Path, refused: u32) -> Result<Self, MasterKeyError> {
         let mut file = File::open(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => MasterKeyError::Missing(path.to_owned()),
             _ => io_error(path, &error),
@@ -80,7 +101,7 @@ impl MasterKey {
             return Err(damaged(path, "it is not a regular file"));
         }
         let mode = meta.mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        if mode & refused != 0 {
             return Err(MasterKeyError::TooOpen {
                 path: path.to_owned(),
                 mode,
@@ -186,6 +207,9 @@ impl MasterKeyError {
             Self::Missing(_) => Some(
                 "restore it from your backup; without it the keys in the database cannot be opened. A new installation creates its own",
             ),
+            Self::NoCredential => Some(
+                "restore it from your backup to the file that `LoadCredential=` in the service's unit names, `/etc/crossrealm/master.key` as the packages have it, for root alone",
+            ),
             Self::TooOpen { .. } => {
                 Some("run `chmod 600` on it, and find out who read it meanwhile")
             }
@@ -247,6 +271,13 @@ mod tests {
         let error = MasterKey::load(&path).err().unwrap();
         assert!(matches!(error, MasterKeyError::TooOpen { mode: 0o640, .. }));
         assert!(error.to_string().contains("mode 0640") && error.hint().is_some());
+        assert!(MasterKey::load_credential(&path).is_ok());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(MasterKey::load_credential(&path).is_err());
+        let absent = dir.path().join("absent");
+        fs::write(&absent, ABSENT).unwrap();
+        let error = MasterKey::load_credential(&absent).err().unwrap();
+        assert!(error.hint().unwrap().contains("/etc/crossrealm/master.key"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
 
         let flipped = if good.contains("v1 0") {

@@ -41,7 +41,7 @@ pub(crate) struct SignInArgs {
     /// prompt.
     #[arg(long, value_name = "USER")]
     pub domain_user: Option<String>,
-    /// File with the password of `--domain-user`
+    /// File with the password of `--domain-user` [default: systemd's credential `sync_password`]
     #[arg(
         long,
         value_name = "FILE",
@@ -49,7 +49,7 @@ pub(crate) struct SignInArgs {
         conflicts_with = "domain_keytab"
     )]
     pub domain_password_file: Option<PathBuf>,
-    /// Keytab to sign in with instead of a password
+    /// Keytab to sign in with instead of a password [default: systemd's credential `sync_keytab`]
     #[arg(long, value_name = "FILE")]
     pub domain_keytab: Option<PathBuf>,
 }
@@ -68,11 +68,30 @@ impl DomainArgs {
 impl SignInArgs {
     /// The credentials of the account that signs in.
     pub(crate) fn credentials(&self) -> Result<DomainCredentials, Failure> {
+        let (password, keytab) = (self.password_file(), self.keytab());
         credentials(
             self.domain_user.as_deref(),
-            self.domain_password_file.as_deref(),
-            self.domain_keytab.as_deref(),
+            password.as_deref(),
+            keytab.as_deref(),
         )
+    }
+
+    /// The file with the password: that of the option, or the service's credential, for a user and no keytab.
+    pub(crate) fn password_file(&self) -> Option<PathBuf> {
+        let credential = || match (&self.domain_user, self.keytab()) {
+            (Some(_), None) => service_credential("sync_password"),
+            _ => None,
+        };
+        self.domain_password_file.clone().or_else(credential)
+    }
+
+    /// The keytab: that of the option, or the service's credential where no password is named.
+    fn keytab(&self) -> Option<PathBuf> {
+        let credential = || match self.domain_password_file {
+            None => service_credential("sync_keytab"),
+            Some(_) => None,
+        };
+        self.domain_keytab.clone().or_else(credential)
     }
 }
 
@@ -96,6 +115,12 @@ pub(crate) fn credentials(
             },
         },
     })
+}
+
+/// The file of a credential that systemd gave to this service, if it did.
+pub(crate) fn service_credential(name: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
+    Some(folder.join(name)).filter(|path| path.is_file())
 }
 
 /// The password of the environment, or that the user types.

@@ -50,7 +50,10 @@ impl JoinFile {
 
     /// The file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = Zeroizing::new(read_bounded(path, MAX_FILE_BYTES, "join")?);
+        let bytes = read_bounded(path, MAX_FILE_BYTES, "join").map_err(|failure| failure.hint(
+            "`crossrealm storage-account host-token NAME --join FILE` or `crossrealm connector create --domain DOMAIN --join FILE` creates one; the units take it from `/etc/crossrealm/smb/ACCOUNT/join` or `/etc/crossrealm/sync/DOMAIN/join`",
+        ))?;
+        let bytes = Zeroizing::new(bytes);
         let refused = |reason: &str| {
             Failure::new(format!("`{}` is not a join file: {reason}", path.display())).hint(
                 "create one with `crossrealm storage-account host-token NAME --join FILE` or `crossrealm connector create --domain DOMAIN --join FILE`",

@@ -31,12 +31,11 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Serves at most `connections` at once.
-    pub(crate) fn new(listener: Listener, connections: usize) -> Self {
-        let per_address = listener.app.config.limits.connections_per_address;
+    /// Serves within the limit of connections.
+    pub(crate) fn new(listener: Listener, connections: Arc<ConcurrencyLimit<IpAddr>>) -> Self {
         Self {
             tasks: JoinSet::new(),
-            connections: ConcurrencyLimit::new(connections, per_address),
+            connections,
             shedding: ConcurrencyLimit::new(SHED_CONNECTIONS, SHED_CONNECTIONS_PER_ADDRESS),
             shedding_tls: connection::shedding_tls(&listener.tls),
             shed: LogThrottle::default(),

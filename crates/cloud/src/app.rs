@@ -1,7 +1,7 @@
 //! The state that every request handler uses.
 
 use crate::audit::Audit;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::kerberos::kdc_proxy::RefusalLog;
 use crate::limits::event_budget::EventBudget;
 use crate::limits::{ConcurrencyLimit, sender};
@@ -12,7 +12,7 @@ use crate::tls::Current;
 use crossrealm_directory::Directory;
 use crossrealm_kdc::TenantId;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// The shared state of the request handlers. Cheap to clone.
@@ -20,7 +20,10 @@ pub(crate) type App = Arc<AppState>;
 
 /// See [`App`].
 pub(crate) struct AppState {
+    /// As it was at the start.
     pub(crate) config: Config,
+    /// The limits of now: they are reloaded.
+    pub(crate) limits: RwLock<Limits>,
     /// The private authority that clients must trust, PEM.
     pub(crate) ca_pem: Option<String>,
     /// The certificate that new connections get.
@@ -51,6 +54,17 @@ pub(crate) struct AppState {
     pub(crate) sign_ins: Arc<ConcurrencyLimit<IpAddr>>,
     /// Becomes true on shutdown; requests that wait for a change are answered then.
     pub(crate) ending: watch::Receiver<bool>,
+}
+
+impl AppState {
+    /// The limits that are in force.
+    pub(crate) fn limits(&self) -> Limits {
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn keep_limits(&self, limits: Limits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
 }
 
 /// The address that a request came from; every request carries it as an extension.

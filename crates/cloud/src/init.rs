@@ -8,10 +8,10 @@ use crossrealm_directory::{
 };
 use crossrealm_os::clock;
 use crossrealm_types::{AdministratorRole, TenantName};
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -32,11 +32,14 @@ const FIRST_TOKEN_LIFE_S: i64 = 72 * 3600;
 pub struct InitOptions {
     /// The directory of the installation, created if it does not exist.
     pub dir: PathBuf,
+    /// The directory of what the service writes, database and certificates, where that is another one. What is created there
+    /// belongs to its owner.
+    pub state: Option<PathBuf>,
     /// The DNS domain that the operator owns.
     pub base_domain: String,
     /// The name of the first tenant, if one is created.
     pub tenant: Option<TenantName>,
-    /// The database: `sqlite:PATH`, relative to `dir`; or `postgres://USER@HOST/DATABASE` without a password, which exists and
+    /// The database: `sqlite:PATH`, relative to `state` or `dir`; or `postgres://USER@HOST/DATABASE` without a password, which exists and
     /// is empty.
     pub store: String,
     /// The address of HTTPS.
@@ -151,8 +154,9 @@ impl InitError {
 /// [`InitError`]. If the directory holds any part of an installation, nothing is changed.
 pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
     let dir = options.dir.as_path();
-    let own_certificate = refuse_what_is_there(dir, &options.store)?;
-    let config = configuration(options, own_certificate && !dir.join(CA).exists());
+    let state = options.state.as_deref().unwrap_or(dir);
+    let own_certificate = refuse_what_is_there(dir, state, &options.store)?;
+    let config = configuration(options, own_certificate && !state.join(CA).exists());
     config.check().map_err(|(key, reason)| {
         let (what, value) = match key {
             "base_domain" => ("base domain", options.base_domain.clone()),
@@ -164,12 +168,15 @@ pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
             reason,
         }
     })?;
-    refuse_a_store_in_no_folder(&options.store, dir)?;
+    refuse_a_store_in_no_folder(&options.store, state)?;
     check_new_store(&config.store).await?;
     make_dir(dir)?;
-    make_dir(&dir.join("tls"))?;
+    if state != dir {
+        make_private_dir(state)?;
+    }
+    make_dir(&state.join("tls"))?;
     if !own_certificate {
-        write_certificates(dir, &config.base_domain)?;
+        write_certificates(state, &config.base_domain)?;
     }
     let master_key = MasterKey::create(&dir.join(MASTER_KEY))?;
     let store = resolve_store(&config.store, dir);
@@ -177,6 +184,9 @@ pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
     let filled = fill(&directory, options.tenant.as_ref(), &config.base_domain).await;
     directory.close().await;
     let token = filled?;
+    if options.state.is_some() {
+        hand_to_owner(state, config.database_file(), own_certificate)?;
+    }
     write_new(
         &dir.join(ADMIN_TOKEN),
         0o600,
@@ -199,26 +209,62 @@ pub async fn init(options: &InitOptions) -> Result<InitReport, InitError> {
     })
 }
 
+/// Gives what was created in the directory of the service's state to the owner of that directory, the user of the service.
+fn hand_to_owner(
+    state: &Path,
+    database: Option<&Path>,
+    own_certificate: bool,
+) -> Result<(), InitError> {
+    let owner = std::fs::metadata(state).map_err(|error| write_error(state, &error))?;
+    let mut made = vec![state.join("tls")];
+    if !own_certificate {
+        made.extend([CA, CA_KEY, CERTIFICATE, CERTIFICATE_KEY].map(|name| state.join(name)));
+    }
+    for database in database.into_iter().filter(|path| path.starts_with(state)) {
+        made.extend(["", "-wal", "-shm"].map(|suffix| {
+            let mut path = database.as_os_str().to_owned();
+            path.push(suffix);
+            PathBuf::from(path)
+        }));
+    }
+    for path in made.iter().filter(|path| path.exists()) {
+        // Not followed: the user of the service can write in this directory.
+        lchown(path, Some(owner.uid()), Some(owner.gid()))
+            .map_err(|error| write_error(path, &error))?;
+    }
+    Ok(())
+}
+
 /// Whether the operator has provided a certificate and its key; every other file of an installation is refused.
-fn refuse_what_is_there(dir: &Path, store: &str) -> Result<bool, InitError> {
+fn refuse_what_is_there(dir: &Path, state: &Path, store: &str) -> Result<bool, InitError> {
     let store = resolve_store(store, Path::new(""));
     let database = store.strip_prefix("sqlite:").unwrap_or_default();
+    let is_there = |folder: &Path, names: &[&str]| -> Vec<String> {
+        let names = names.iter().filter(|name| !name.is_empty());
+        let there = names.filter(|name| folder.join(name).exists());
+        there
+            .map(|name| match folder == dir {
+                true => (*name).to_owned(),
+                false => folder.join(name).display().to_string(),
+            })
+            .collect()
+    };
+    // Also where an installation of one folder is in the place of the state.
     let own_files = [CONFIG, MASTER_KEY, ADMIN_TOKEN, CA_KEY, database];
-    let mut found: Vec<String> = own_files
-        .into_iter()
-        .filter(|name| !name.is_empty() && dir.join(name).exists())
-        .map(ToOwned::to_owned)
-        .collect();
-    let (certificate, key) = (dir.join(CERTIFICATE), dir.join(CERTIFICATE_KEY));
+    let mut found = is_there(dir, &own_files);
+    if state != dir {
+        found.extend(is_there(state, &own_files));
+    }
+    let (certificate, key) = (state.join(CERTIFICATE), state.join(CERTIFICATE_KEY));
     if !found.is_empty() {
-        let tls = [CA, CERTIFICATE, CERTIFICATE_KEY];
-        found.extend(
-            tls.into_iter()
-                .filter(|name| dir.join(name).exists())
-                .map(Into::into),
-        );
-        let dir = dir.to_owned();
-        return Err(match found.iter().any(|name| name == CONFIG) {
+        found.extend(is_there(state, &[CA, CERTIFICATE, CERTIFICATE_KEY]));
+        let is_config = |name: &String| Path::new(name).ends_with(CONFIG);
+        let of_state = state.join(CONFIG).display().to_string();
+        let dir = match found.contains(&of_state) {
+            true => state.to_owned(),
+            false => dir.to_owned(),
+        };
+        return Err(match found.iter().any(is_config) {
             true => InitError::Present { dir, found },
             false => InitError::Unfinished { dir, found },
         });
@@ -255,18 +301,24 @@ fn refuse_a_store_in_no_folder(store: &str, dir: &Path) -> Result<(), InitError>
 }
 
 fn configuration(options: &InitOptions, public_certificate: bool) -> Config {
+    let state = options.state.as_deref();
+    let place = |name: &str| state.map_or_else(|| PathBuf::from(name), |state| state.join(name));
     Config {
         base_domain: options.base_domain.to_ascii_lowercase(),
-        store: options.store.clone(),
+        store: match state {
+            Some(state) => resolve_store(&options.store, state),
+            None => options.store.clone(),
+        },
         https_listen: options.https_listen,
         kdc_listen: options.kdc_listen,
         metrics_listen: None,
         public_port: None,
         master_key: MASTER_KEY.into(),
+        state: state.map(Path::to_owned),
         tls: Tls {
-            certificate: CERTIFICATE.into(),
-            key: CERTIFICATE_KEY.into(),
-            ca: (!public_certificate).then(|| CA.into()),
+            certificate: place(CERTIFICATE),
+            key: place(CERTIFICATE_KEY),
+            ca: (!public_certificate).then(|| place(CA)),
         },
         limits: Limits::default(),
     }
@@ -275,7 +327,7 @@ fn configuration(options: &InitOptions, public_certificate: bool) -> Config {
 fn render(config: &Config) -> Result<String, String> {
     let body = toml::to_string_pretty(config).map_err(|error| error.to_string())?;
     Ok(format!(
-        "# The configuration of this Crossrealm installation; the service reads it when it starts.\n\
+        "# The configuration of this Crossrealm installation; the service reads it when it starts, and on SIGHUP.\n\
          # Relative paths are relative to this file.\n\n{body}"
     ))
 }
@@ -315,6 +367,12 @@ async fn fill(
 
 fn make_dir(path: &Path) -> Result<(), InitError> {
     std::fs::create_dir_all(path).map_err(|error| write_error(path, &error))
+}
+
+/// The same for the service's user alone, if it does not exist.
+fn make_private_dir(path: &Path) -> Result<(), InitError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| write_error(path, &error))
 }
 
 /// Creates a file with its final mode, so that a secret is never readable by others, and waits until it is on disk.

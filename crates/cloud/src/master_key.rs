@@ -5,7 +5,7 @@
 //! anywhere is finished by the next one.
 
 use crate::config::Config;
-use crate::serve::ServeError;
+use crate::serve_error::ServeError;
 use crossrealm_directory::{Directory, DirectoryError, MasterKey, MasterKeyError, Resealed};
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -2,8 +2,9 @@
 //! database. It needs no running service and no other administrator.
 
 use crate::config::Config;
-use crate::serve::ServeError;
-use crossrealm_directory::{Directory, MasterKey};
+use crate::key_file;
+use crate::serve_error::ServeError;
+use crossrealm_directory::Directory;
 use crossrealm_types::Timestamp;
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -25,11 +26,7 @@ pub struct Recovered {
 /// [`ServeError`] if the installation cannot be opened, or refuses the name.
 pub async fn recover(config: &Path, upn: &str) -> Result<Recovered, ServeError> {
     let config = Config::load(config)?;
-    let master_key = MasterKey::load(&config.master_key)?;
-    match config.database_file() {
-        Some(path) if !path.exists() => return Err(ServeError::NoDatabase(path.to_owned())),
-        _ => {}
-    }
+    let master_key = key_file::load(&config)?;
     let directory = Directory::open(&config.store, master_key, config.names()).await?;
     let recovered = directory.recover_administrator(upn).await;
     directory.close().await;

@@ -25,7 +25,7 @@ const MODE: u32 = 0o644;
 /// How often a fault that lasts is logged.
 const REPEAT: Duration = Duration::from_secs(60);
 
-/// How many heartbeats this node knows the database to hold, kept beside the master key: after a restart it shows a database that
+/// How many heartbeats this node knows the database to hold, kept in the folder of its state: after a restart it shows a database that
 /// went back in time, such as a restored backup.
 pub(crate) struct Heartbeats {
     path: PathBuf,
@@ -36,8 +36,8 @@ pub(crate) struct Heartbeats {
 impl Heartbeats {
     /// Reads the file, and lets the directory expect as many. Writes the first heartbeat: before any ticket is issued, it is
     /// known whether the database went back.
-    pub(crate) async fn recall(directory: &Directory, master_key: &Path) -> Self {
-        let path = master_key.with_file_name("store.heartbeats");
+    pub(crate) async fn recall(directory: &Directory, state: &Path) -> Self {
+        let path = state.join("store.heartbeats");
         let text = fs::read_to_string(&path).await.unwrap_or_default();
         let stored = text.split_once(' ').and_then(|(installation, number)| {
             let is_own = installation == directory.installation_id().to_string();

@@ -29,6 +29,7 @@ impl Progress for Silent {
 async fn service(folder: &Path) -> Client {
     let options = InitOptions {
         dir: folder.to_owned(),
+        state: None,
         base_domain: "cloud.example".into(),
         tenant: Some(TENANT.parse().unwrap()),
         store: "sqlite:crossrealm.db".into(),

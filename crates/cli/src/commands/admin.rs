@@ -1,16 +1,16 @@
 //! `crossrealm admin`: the administrators of the installation or of a tenant.
 
-use super::init::DEFAULT_DIR;
 use crate::consent::{ConsentArgs, Question};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::installation;
 use crate::output::{Column, Done, column, time_column};
 use crate::terminal::say;
 use clap::Subcommand;
 use crossrealm_api::{AdministratorCreate, AdministratorEnrolment, AdministratorQuery};
 use crossrealm_types::{AdministratorRole, Timestamp};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What can be done with administrators.
 #[derive(Subcommand, Debug)]
@@ -42,7 +42,7 @@ pub(crate) enum Args {
     Recover {
         /// The administrator's name; created if there is none
         upn: String,
-        /// Configuration file that `crossrealm init` wrote [default: /var/lib/crossrealm/crossrealm.toml]
+        /// Configuration file that `crossrealm init` wrote [default: /etc/crossrealm/crossrealm.toml]
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
@@ -170,8 +170,7 @@ const RECOVERED: &[Column] = &[
 ];
 
 async fn recover(upn: &str, config: Option<PathBuf>, context: &Context) -> Result<(), Failure> {
-    let usual = || Path::new(DEFAULT_DIR).join("crossrealm.toml");
-    let config = config.unwrap_or_else(usual);
+    let config = config.unwrap_or_else(installation::usual_config);
     let recovered = crossrealm_cloud::recover(&config, upn).await?;
     let shown = Recovered {
         upn: recovered.upn,

@@ -5,10 +5,12 @@ use crate::failure::Failure;
 use crate::hints;
 use crate::input_file::token_in;
 use crate::join_file::JoinFile;
+use crate::signs_of_life::Signs;
 use crate::terminal::{self, say, write_stdout};
 use clap::Subcommand;
 use crossrealm_api::{Authority, Client, DismissalKey, SecretText};
 use crossrealm_files::{FilesError, Listen, Options, Progress, SealKey};
+use crossrealm_os::service_manager;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -105,9 +107,15 @@ async fn until_all_ended(
     let mut stop = std::pin::pin!(stop);
     let mut dismissed = Vec::new();
     let mut failure = None;
+    let mut signs = Signs::new();
     loop {
         let ended = tokio::select! {
+            () = signs.due() => {
+                service_manager::alive();
+                continue;
+            }
             () = &mut stop, if !*stopping.borrow() => {
+                service_manager::stopping();
                 stopping.send_replace(true);
                 continue;
             }
@@ -283,11 +291,10 @@ fn announce(progress: Progress, next: &str) {
         1 => "1 share".to_owned(),
         n => format!("{n} shares"),
     };
+    let serving = format!("serving {host} with {shares} on {}", listen.address());
+    service_manager::ready(&serving);
     // A reader that does not listen any more is no reason to stop serving.
-    let _ = write_stdout(&format!(
-        "serving {host} with {shares} on {}\n",
-        listen.address()
-    ));
+    let _ = write_stdout(&format!("{serving}\n"));
     // A service manager starts the host again and again; its log needs no advice.
     if terminal::stderr_is_terminal() {
         say!("next, on a workstation: `{next}`");

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::hints;
 use crate::input_file::{MAX_CA_BYTES, read_bounded};
+use crate::installation;
 use crate::output::{Column, column};
 use crate::terminal::say;
 use crossrealm_api::Authority;
@@ -13,22 +14,20 @@ use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// The default directory of an installation.
-pub(crate) const DEFAULT_DIR: &str = "/var/lib/crossrealm";
-
 /// The arguments of `crossrealm init`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Directory of the installation; created if it does not exist
-    #[arg(long, default_value = DEFAULT_DIR)]
-    dir: PathBuf,
+    /// Directory of the whole installation; created if it does not exist [default: /etc/crossrealm for configuration and keys,
+    /// /var/lib/crossrealm for the rest]
+    #[arg(long)]
+    dir: Option<PathBuf>,
     /// DNS domain that you own; the service answers at login.BASE-DOMAIN
     #[arg(long, value_name = "D")]
     base_domain: String,
     /// Create this tenant too
     #[arg(long, value_name = "NAME", value_parser = tenant_name)]
     tenant: Option<String>,
-    /// Database: `sqlite:PATH`, relative to DIR; or `postgres://USER@HOST/DATABASE`, with the password in the file that
+    /// Database: `sqlite:PATH`, relative to DIR or /var/lib/crossrealm; or `postgres://USER@HOST/DATABASE`, with the password in the file that
     /// PGPASSFILE names
     #[arg(long, value_name = "URL", default_value = "sqlite:crossrealm.db")]
     store: String,
@@ -71,14 +70,16 @@ impl From<InitError> for Failure {
 
 /// Runs `crossrealm init`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let dir = std::path::absolute(&args.dir).map_err(|error| {
-        Failure::new(format!(
-            "`{}` is not a directory: {error}",
-            args.dir.display()
-        ))
-    })?;
+    let (dir, state) = match &args.dir {
+        Some(dir) => (absolute(dir)?, None),
+        None => (
+            PathBuf::from(installation::CONFIG_DIR),
+            Some(PathBuf::from(installation::STATE_DIR)),
+        ),
+    };
     let report = crossrealm_cloud::init(&InitOptions {
         dir,
+        state,
         base_domain: args.base_domain,
         tenant: args.tenant.as_deref().and_then(|name| name.parse().ok()),
         store: args.store,
@@ -100,12 +101,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         "keep a copy of `{}` elsewhere: without it the database cannot be read",
         created.master_key.display()
     );
-    context.suggest(
-        &match created.config == Path::new(DEFAULT_DIR).join("crossrealm.toml") {
-            true => "crossrealm serve".to_owned(),
-            false => format!("crossrealm serve --config {}", created.config.display()),
-        },
-    );
+    context.suggest(&installation::start_command(&created.config));
     let fingerprint = created.ca_fingerprint.as_deref();
     let fingerprint = fingerprint.map_or_else(String::new, |f| format!(" --fingerprint {f}"));
     context.suggest(&format!(
@@ -114,6 +110,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         created.admin_token.display()
     ));
     Ok(())
+}
+
+fn absolute(dir: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(dir)
+        .map_err(|error| Failure::new(format!("`{}` is not a directory: {error}", dir.display())))
 }
 
 /// The name of a tenant, checked. It stays text: the option replaces the global one of the same name, which the environment may

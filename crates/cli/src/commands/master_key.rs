@@ -1,13 +1,13 @@
 //! `crossrealm master-key`: the key under which every other key of an installation is sealed.
 
-use super::init::DEFAULT_DIR;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::installation;
 use crate::output::{Column, column};
 use crate::terminal::say;
 use clap::Subcommand;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What can be done with the master key.
 #[derive(Subcommand, Debug)]
@@ -15,7 +15,7 @@ pub(crate) enum Args {
     /// Give the installation a new master key: everything in the database is sealed anew. Runs on the service's machine while
     /// no node of the service runs
     Rotate {
-        /// Configuration file that `crossrealm init` wrote [default: /var/lib/crossrealm/crossrealm.toml]
+        /// Configuration file that `crossrealm init` wrote [default: /etc/crossrealm/crossrealm.toml]
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
@@ -41,8 +41,8 @@ const ROTATED: &[Column] = &[
 /// Runs `crossrealm master-key`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let Args::Rotate { config } = args;
-    let usual = || Path::new(DEFAULT_DIR).join("crossrealm.toml");
-    let rotated = crossrealm_cloud::rotate_master_key(&config.unwrap_or_else(usual)).await?;
+    let config = config.unwrap_or_else(installation::usual_config);
+    let rotated = crossrealm_cloud::rotate_master_key(&config).await?;
     let count = |of: fn(&crossrealm_cloud::Resealed) -> usize| rotated.resealed.as_ref().map(of);
     let shown = Rotated {
         master_key: rotated.master_key.display().to_string(),

@@ -1,19 +1,32 @@
 //! `crossrealm serve`: the service.
 
-use super::init::DEFAULT_DIR;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::hints;
+use crate::installation;
+use crate::output::{Column, column};
 use crossrealm_cloud::ServeError;
-use std::path::{Path, PathBuf};
+use serde::Serialize;
+use std::path::PathBuf;
 
 /// The arguments of `crossrealm serve`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Configuration file that `crossrealm init` wrote [default: /var/lib/crossrealm/crossrealm.toml]
+    /// Configuration file that `crossrealm init` wrote [default: /etc/crossrealm/crossrealm.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Check the configuration, the certificate, the master key and the database, and serve nothing; the service may be running
+    #[arg(long)]
+    check: bool,
 }
+
+/// One thing that is right.
+#[derive(Serialize)]
+struct Checked {
+    checked: String,
+}
+
+const CHECKED: &[Column] = &[column("Checked", "/checked")];
 
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
@@ -22,9 +35,16 @@ impl From<ServeError> for Failure {
 }
 
 /// Runs `crossrealm serve`.
-pub(crate) async fn run(args: Args, _context: &Context) -> Result<(), Failure> {
-    let usual = || Path::new(DEFAULT_DIR).join("crossrealm.toml");
-    let config = args.config.unwrap_or_else(usual);
-    crossrealm_cloud::serve(&config).await?;
-    Ok(())
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let config = args.config.unwrap_or_else(installation::usual_config);
+    if !args.check {
+        crossrealm_cloud::serve(&config).await?;
+        return Ok(());
+    }
+    let lines = crossrealm_cloud::check(&config).await?.lines;
+    let lines: Vec<Checked> = lines
+        .into_iter()
+        .map(|checked| Checked { checked })
+        .collect();
+    context.output.list(&lines, CHECKED, "nothing was checked")
 }

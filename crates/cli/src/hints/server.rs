@@ -40,7 +40,7 @@ pub(crate) fn of_files(error: &FilesError) -> Option<String> {
         FilesError::Api(error) => return of_client_error(error),
         FilesError::PortInUse { address } => {
             return Some(format!(
-                "find the program with `ss -ltnp 'sport = :{}'`, or choose another address with `--listen`",
+                "find the program with `ss -ltnp 'sport = :{}'`, or choose another address with `--listen`; Debian's own Samba is stopped by `systemctl disable --now smbd nmbd winbind`",
                 address.port()
             ));
         }

@@ -18,6 +18,7 @@ fn block(heading: &str, places: &Places) -> String {
     let folder = |path: &Path| path.to_str().unwrap().to_owned();
     block
         .replace("/var/lib/crossrealm", &folder(&places.installation))
+        .replace("/etc/crossrealm", &folder(&places.installation))
         .replace("/backup", &folder(&places.backup))
         .replace("/safe", &folder(&places.safe))
 }

@@ -1,9 +1,14 @@
-//! The configuration file, `crossrealm.toml`: read once at start, checked completely, unknown keys refused.
+//! The configuration file, `crossrealm.toml`, and what the environment sets in its place: checked completely, unknown keys refused.
 
+mod environment;
+mod error;
 #[cfg(test)]
 mod reference;
 
 use crossrealm_directory::InstallationNames;
+pub(crate) use environment::KEYS;
+use environment::Overrides;
+pub use error::ConfigError;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -35,6 +40,9 @@ pub struct Config {
     /// The file of the key that seals all other keys.
     #[serde(default = "default_master_key")]
     pub master_key: PathBuf,
+    /// The folder in which this node keeps what it must remember itself, beside the database; that of `master_key` if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<PathBuf>,
     /// The server's certificate.
     #[serde(default)]
     pub tls: Tls,
@@ -56,7 +64,7 @@ pub struct Tls {
 }
 
 /// What is taken from clients at most. Beyond it they are refused, not queued.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections at once, two fifths of which may have sent something beyond TLS.
@@ -79,74 +87,37 @@ pub struct Limits {
     pub body_timeout_s: u64,
 }
 
-/// Why the configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// There is no such file.
-    #[error("the configuration file `{}` does not exist", .0.display())]
-    Missing(PathBuf),
-    /// It cannot be read.
-    #[error("the configuration file `{}` cannot be read: {reason}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        reason: String,
-    },
-    /// It is not TOML, holds an unknown key, lacks a needed one, or a value has the wrong type.
-    #[error("the configuration file `{}` is wrong in line {line}: {reason}", .path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A value makes no sense.
-    #[error("the configuration file `{}` is wrong at `{key}`: {reason}", .path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: &'static str,
-        /// What is wrong with its value.
-        reason: String,
-    },
-}
-
-impl ConfigError {
-    /// What to do next.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Missing(_) => Some("a new installation makes one".into()),
-            Self::Unreadable { .. } => Some("check its owner and mode".into()),
-            Self::Syntax { .. } | Self::Value { .. } => None,
-        }
-    }
-}
-
 impl Config {
-    /// Reads and checks the file at `path`, and makes its paths absolute or relative to the working directory.
+    /// Reads and checks the file at `path` and the environment, which takes precedence, and makes paths absolute or relative to
+    /// the working directory.
     ///
     /// # Errors
     ///
     /// [`ConfigError`], naming the file and the line or key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = read(path)?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
-            path: path.to_owned(),
-            line: error.span().map_or(1, |span| line_of(&text, span.start)),
-            reason: error.message().trim_end().replace('\n', "; "),
-        })?;
-        config.check().map_err(|(key, reason)| ConfigError::Value {
-            path: path.to_owned(),
-            key,
-            reason,
-        })?;
+        Self::load_with(path, &Overrides::of_process()?)
+    }
+
+    fn load_with(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut config = parse(path, &read(path)?, overrides)?;
+        config
+            .check()
+            .map_err(|(key, reason)| match overrides.sets(key) {
+                Some(name) => ConfigError::Variable { name, reason },
+                None => ConfigError::Value {
+                    path: path.to_owned(),
+                    key,
+                    reason,
+                },
+            })?;
         config.resolve(path.parent().unwrap_or(Path::new("")));
         Ok(config)
+    }
+
+    /// The folder in which this node keeps what it must remember itself.
+    pub(crate) fn state_folder(&self) -> &Path {
+        let beside_key = || self.master_key.parent().unwrap_or(Path::new(""));
+        self.state.as_deref().unwrap_or_else(beside_key)
     }
 
     /// The host name of the service.
@@ -217,11 +188,52 @@ impl Config {
         ] {
             *path = folder.join(&path);
         }
-        if let Some(ca) = &mut self.tls.ca {
-            *ca = folder.join(&ca);
+        for path in [&mut self.tls.ca, &mut self.state].into_iter().flatten() {
+            *path = folder.join(&path);
         }
         self.store = resolve_store(&self.store, folder);
     }
+}
+
+/// The configuration in a text, with what the environment sets.
+fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let wrong = |error: toml::de::Error| ConfigError::Syntax {
+        path: path.to_owned(),
+        line: error.span().map_or(1, |span| line_of(text, span.start)),
+        reason: one_line(&error),
+    };
+    // Errors of the file name its line. What the file alone lacks may be in the environment.
+    let of_file = toml::from_str::<Config>(text);
+    if overrides.is_empty() {
+        return of_file.map_err(wrong);
+    }
+    if let Err(error) = of_file
+        && !is_missing(&error)
+    {
+        return Err(wrong(error));
+    }
+    let mut table = toml::from_str::<toml::Table>(text).map_err(wrong)?;
+    for (key, value) in overrides.iter() {
+        environment::put(&mut table, key, value)?;
+        if let Err(error) = table.clone().try_into::<Config>()
+            && !is_missing(&error)
+        {
+            return Err(environment::refused(
+                &environment::variable(key),
+                one_line(&error),
+            ));
+        }
+    }
+    table.try_into().map_err(wrong)
+}
+
+/// Whether nothing is wrong but a key that is needed.
+fn is_missing(error: &toml::de::Error) -> bool {
+    error.message().starts_with("missing field")
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().trim_end().replace('\n', "; ")
 }
 
 /// `sqlite:PATH` with the path made relative to `folder`; `sqlite://…` is complete already.
@@ -330,6 +342,65 @@ mod tests {
         );
     }
 
+    fn load_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("crossrealm.toml");
+        std::fs::write(&path, text).unwrap();
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Config::load_with(&path, &Overrides::of(variables.iter().map(owned))?)
+    }
+
+    #[test]
+    fn the_environment_takes_precedence_over_the_file() {
+        let set = [
+            ("CROSSREALM_MASTER_KEY", "/run/credentials/x/master.key"),
+            ("CROSSREALM_STATE", "/var/lib/crossrealm"),
+            ("CROSSREALM_PUBLIC_PORT", "8443"),
+            ("CROSSREALM_LIMITS_CONNECTIONS", "77"),
+            ("CROSSREALM_TLS_CA", "/x/ca.pem"),
+            ("CROSSREALM_KDC_LISTEN", ""),
+            ("CROSSREALM_TOKEN", "of another command"),
+        ];
+        let config = load_with(GOOD, &set).unwrap();
+        assert_eq!(
+            config.master_key,
+            Path::new("/run/credentials/x/master.key")
+        );
+        assert_eq!(config.state_folder(), Path::new("/var/lib/crossrealm"));
+        assert_eq!(config.public_port, Some(8443));
+        assert_eq!(config.limits.connections, 77);
+        assert_eq!(config.limits.requests, Limits::default().requests);
+        assert_eq!(config.tls.ca.as_deref(), Some(Path::new("/x/ca.pem")));
+        assert_eq!(config.kdc_listen, None);
+        let without_domain = GOOD.split_once('\n').unwrap().1;
+        assert!(load_with(without_domain, &set).is_err());
+        let domain = ("CROSSREALM_BASE_DOMAIN", "other.example");
+        let config = load_with(without_domain, &[domain]).unwrap();
+        assert_eq!(config.base_domain, "other.example");
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named() {
+        for (name, value) in [
+            ("CROSSREALM_LIMITS_CONNECTION", "5"),
+            ("CROSSREALM_TLS_CERT", "x"),
+            ("CROSSREALM_LIMITS_REQUESTS", "many"),
+            ("CROSSREALM_LIMITS_REQUESTS", "0"),
+            ("CROSSREALM_HTTPS_LISTEN", "443"),
+            ("CROSSREALM_PUBLIC_PORT", "70000"),
+            ("CROSSREALM_BASE_DOMAIN", "Cloud"),
+        ] {
+            let good = ("CROSSREALM_MASTER_KEY", "/x");
+            let error = load_with(GOOD, &[good, (name, value)]).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(error.hint().is_some());
+        }
+        // What is wrong in the file is reported with its line, also where a variable is set.
+        let wrong = format!("{GOOD}htps_listen = 1\n");
+        let error = load_with(&wrong, &[("CROSSREALM_STATE", "/x")]).unwrap_err();
+        assert!(error.to_string().contains("line 4"), "{error}");
+    }
+
     #[test]
     fn errors_name_file_line_and_key() {
         let text = |error: ConfigError| error.to_string();
@@ -339,6 +410,8 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("htps_listen"), "{error}");
+        let of_another_version = load(&format!("{GOOD}[limits]\nsessions = 1\n")).unwrap_err();
+        assert!(of_another_version.hint().unwrap().contains("version"));
         let error = text(load("base_domain = \"cloud.example\"\nstore = 4\n").unwrap_err());
         assert!(error.contains("line 2"), "{error}");
         let error = text(load(&GOOD.replace("cloud.example", "Cloud")).unwrap_err());

@@ -24,6 +24,15 @@ impl Activity {
         ActiveRequest(self.0.clone())
     }
 
+    /// Resolves once there has been a request.
+    pub(crate) fn first(&self) -> impl Future<Output = ()> + use<> {
+        let mut under_way = self.0.subscribe();
+        async move {
+            // Also where it has ended.
+            let _ = under_way.changed().await;
+        }
+    }
+
     /// Resolves once no request has been under way for `limit`, as it is when the last one ends.
     pub(crate) fn idle<L>(&self, limit: L) -> impl Future<Output = ()> + use<L>
     where

@@ -43,7 +43,7 @@ pub(crate) async fn read(
         ..=LARGEST_SMALL_BODY => &app.bodies,
         _ => &app.large_bodies,
     };
-    let limit = Duration::from_secs(app.config.limits.body_timeout_s);
+    let limit = Duration::from_secs(app.limits().body_timeout_s);
     timeout(limit, collect(budget, sender, body, max))
         .await
         .unwrap_or(Err(BodyError::TooSlow))

@@ -38,6 +38,9 @@ const LIFE: Duration = Duration::from_secs(600);
 const IDLE_UNDER_LOAD: Duration = Duration::from_secs(1);
 /// The longest life of a connection beyond the limit, which gets one refusal.
 const SHED: Duration = Duration::from_secs(10);
+/// How long a connection that was accepted before a shutdown may still take to send its first request: the client has no answer yet,
+/// and would take the end for a failure.
+pub(crate) const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// How long requests under way may still take once the connection is closing.
 const GRACE: Duration = Duration::from_secs(40);
 /// The largest request head, in bytes; every connection may hold one that is not complete.
@@ -82,12 +85,15 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listene
 /// as large as what TLS needs, and a connection that says nothing needs none.
 async fn speaks(stream: &mut TlsStream<TcpStream>, app: &App) -> bool {
     let mut ending = app.ending.clone();
-    let header_timeout = Duration::from_secs(app.config.limits.header_timeout_s);
+    let header_timeout = Duration::from_secs(app.limits().header_timeout_s);
     tokio::select! {
         first = timeout(header_timeout, stream.fill_buf()) => {
             matches!(first, Ok(Ok(bytes)) if !bytes.is_empty())
         }
-        _ = ending.wait_for(|ending| *ending) => false,
+        () = async {
+            let _ = ending.wait_for(|ending| *ending).await;
+            sleep(FIRST_REQUEST).await;
+        } => false,
     }
 }
 
@@ -117,8 +123,9 @@ fn drive(
 ) -> Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>> {
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let ending = app.ending.clone();
-    let header_timeout = Duration::from_secs(app.config.limits.header_timeout_s);
+    let header_timeout = Duration::from_secs(app.limits().header_timeout_s);
     let activity = Activity::new();
+    let ending = ends(ending, activity.first());
     let speaking = Arc::clone(&app.speaking);
     let idle = activity.idle(move || match speaking.is_half_used() {
         true => IDLE_UNDER_LOAD.min(header_timeout),
@@ -237,12 +244,18 @@ fn overloaded(version: Version) -> Response {
     response
 }
 
+/// Resolves at the shutdown, but not before the `first` request, for which it waits a moment.
+async fn ends(mut ending: watch::Receiver<bool>, first: impl Future<Output = ()>) {
+    let _ = ending.wait_for(|ending| *ending).await;
+    let _ = timeout(FIRST_REQUEST, first).await;
+}
+
 /// Drives a connection until it closes. At the end of its lifetime, once it is `idle` or on shutdown, requests under way are
 /// finished, and responses that were not received yet may be.
 async fn until_ended<C>(
     mut connection: Pin<Box<C>>,
     shut_down: impl Fn(Pin<&mut C>),
-    mut ending: watch::Receiver<bool>,
+    ending: impl Future<Output = ()>,
     idle: impl Future<Output = ()>,
 ) -> hyper::Result<()>
 where
@@ -250,7 +263,7 @@ where
 {
     tokio::select! {
         result = connection.as_mut() => return result,
-        _ = ending.wait_for(|ending| *ending) => {}
+        () = ending => {}
         () = idle => {}
         () = sleep(LIFE) => {}
     }

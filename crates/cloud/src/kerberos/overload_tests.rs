@@ -22,6 +22,7 @@ const LIMIT: usize = 2;
 async fn bind(dir: &Path) -> (Server, String, Vec<u8>) {
     let options = InitOptions {
         dir: dir.to_owned(),
+        state: None,
         base_domain: "cloud.example".into(),
         tenant: None,
         store: "sqlite:crossrealm.db".into(),

@@ -6,6 +6,7 @@
 //! KRB_ERR_RESPONSE_TOO_BIG, and the client repeats its request over TCP. A request beyond a limit gets KDC_ERR_SVC_UNAVAILABLE, and the client tries another KDC.
 
 use crate::app::{App, AppState};
+use crate::http::connection::FIRST_REQUEST;
 use crate::kerberos::exchange::{self, Answer};
 use crate::limits::held_bytes::{HeldBytes, NoMemory};
 use crate::limits::{ConcurrencyLimit, LogThrottle, sender};
@@ -48,10 +49,16 @@ const TGS_REQ: u8 = 0x6C;
 /// Serves one TCP connection. On shutdown, a message that has arrived is still answered.
 pub(crate) async fn serve_tcp(mut stream: TcpStream, peer: SocketAddr, app: App) {
     let mut ending = app.ending.clone();
-    for _ in 0..TCP_MESSAGES {
+    for number in 0..TCP_MESSAGES {
+        let end = async {
+            let _ = ending.wait_for(|ending| *ending).await;
+            if number == 0 {
+                tokio::time::sleep(FIRST_REQUEST).await;
+            }
+        };
         let message = tokio::select! {
             message = within(TCP_STEP, read_message(&mut stream, peer, &app)) => message,
-            _ = ending.wait_for(|ending| *ending) => return,
+            () = end => return,
         };
         let answered = match message {
             Ok(message) => answer_tcp(&mut stream, peer, &app, message.as_slice()).await,
@@ -140,8 +147,8 @@ async fn read_message(
 pub(crate) async fn serve_udp(socket: UdpSocket, app: App) {
     let socket = Arc::new(socket);
     // Datagrams alone must never exhaust a tenant's limit: their sender addresses may be forged.
-    let at_once = (app.config.limits.ticket_requests_per_tenant / 2).clamp(1, DATAGRAMS);
-    let datagrams = ConcurrencyLimit::new(at_once, at_once.min(DATAGRAMS_PER_SENDER));
+    let at_once = || (app.limits().ticket_requests_per_tenant / 2).clamp(1, DATAGRAMS);
+    let datagrams = ConcurrencyLimit::new(at_once(), at_once().min(DATAGRAMS_PER_SENDER));
     let mut ending = app.ending.clone();
     let mut buffer = vec![0; MAX_DATAGRAM];
     let mut tasks = JoinSet::new();
@@ -165,6 +172,8 @@ pub(crate) async fn serve_udp(socket: UdpSocket, app: App) {
         let Some(message @ [AS_REQ | TGS_REQ, ..]) = buffer.get(..len) else {
             continue;
         };
+        // The limits may have been reloaded.
+        datagrams.set(at_once(), at_once().min(DATAGRAMS_PER_SENDER));
         let Some(permit) = datagrams.try_acquire(sender(peer.ip())) else {
             continue;
         };

@@ -8,6 +8,7 @@
 pub(crate) mod client_text;
 pub(crate) mod event_budget;
 pub(crate) mod held_bytes;
+pub(crate) mod open_files;
 
 use crossrealm_krb::kkdcp::MAX_BODY_LEN;
 use std::collections::HashMap;
@@ -43,12 +44,13 @@ pub(crate) fn bodies_of(requests: usize) -> usize {
 
 /// Bounds what is under way, in all and per key: a number of connections or requests, or of bytes.
 pub(crate) struct ConcurrencyLimit<K> {
-    total: usize,
-    per_key: usize,
     counts: Mutex<Counts<K>>,
 }
 
 struct Counts<K> {
+    /// The bounds, in all and per key.
+    most: usize,
+    most_per_key: usize,
     total: usize,
     by_key: HashMap<K, usize>,
 }
@@ -64,13 +66,20 @@ impl<K: Eq + Hash + Copy> ConcurrencyLimit<K> {
     /// Permits `total` at once, `per_key` of them with the same key.
     pub(crate) fn new(total: usize, per_key: usize) -> Arc<Self> {
         Arc::new(Self {
-            total,
-            per_key,
             counts: Mutex::new(Counts {
+                most: total,
+                most_per_key: per_key,
                 total: 0,
                 by_key: HashMap::new(),
             }),
         })
+    }
+
+    /// Other bounds from now on. What is under way beyond them goes on.
+    pub(crate) fn set(&self, total: usize, per_key: usize) {
+        let counts = &mut *self.counts();
+        counts.most = total;
+        counts.most_per_key = per_key;
     }
 
     /// A permit, or `None` if a bound is reached.
@@ -94,8 +103,8 @@ impl<K: Eq + Hash + Copy> Permit<K> {
     pub(crate) fn try_grow(&mut self, more: usize) -> bool {
         let counts = &mut *self.limit.counts();
         let of_key = counts.by_key.get(&self.key).copied().unwrap_or(0);
-        if more > self.limit.total.saturating_sub(counts.total)
-            || more > self.limit.per_key.saturating_sub(of_key)
+        if more > counts.most.saturating_sub(counts.total)
+            || more > counts.most_per_key.saturating_sub(of_key)
         {
             return false;
         }
@@ -116,7 +125,8 @@ impl<K: Eq + Hash> ConcurrencyLimit<K> {
 
     /// Whether half of what may be under way is.
     pub(crate) fn is_half_used(&self) -> bool {
-        self.counts().total > self.total / 2
+        let counts = self.counts();
+        counts.total > counts.most / 2
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts<K>> {

@@ -109,6 +109,7 @@ async fn the_reference_lists_every_metric() {
     let folder = tempfile::tempdir().unwrap();
     let options = InitOptions {
         dir: folder.path().to_owned(),
+        state: None,
         base_domain: "cloud.example".into(),
         tenant: None,
         store: "sqlite:crossrealm.db".into(),

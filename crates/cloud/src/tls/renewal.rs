@@ -66,12 +66,20 @@ enum RenewError {
     Tls(#[from] TlsError),
 }
 
-/// Renews and reloads the certificate until shutdown.
-pub(crate) async fn keep(mut renewal: Renewal, mut ending: watch::Receiver<bool>) {
+/// Renews and reloads the certificate until shutdown, that of other files once the configuration names others.
+pub(crate) async fn keep(
+    mut renewal: Renewal,
+    mut files: watch::Receiver<Tls>,
+    mut ending: watch::Receiver<bool>,
+) {
     loop {
         renewal.look();
         tokio::select! {
             _ = ending.wait_for(|end| *end) => return,
+            Ok(()) = files.changed() => {
+                let tls = files.borrow_and_update().clone();
+                renewal.name_files(tls);
+            }
             () = sleep(LOOK) => {}
         }
     }
@@ -88,6 +96,14 @@ impl Renewal {
             current,
             checked: None,
             clock: WallClock::now(),
+        }
+    }
+
+    /// Serves the certificate in these files from now on.
+    fn name_files(&mut self, tls: Tls) {
+        if tls != self.tls {
+            self.tls = tls;
+            self.seen = Stamp::default();
         }
     }
 
@@ -299,6 +315,7 @@ mod tests {
     async fn installed(folder: &Path) -> Config {
         let options = InitOptions {
             dir: folder.to_owned(),
+            state: None,
             base_domain: "cloud.example".into(),
             tenant: None,
             store: "sqlite:crossrealm.db".into(),

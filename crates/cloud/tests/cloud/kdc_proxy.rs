@@ -1,10 +1,11 @@
 //! The KDC proxy through its HTTPS endpoint: what it must refuse, and that it serves afterwards.
 
 use crate::common::trusted::event_of;
-use crate::common::{REALM, Service, as_req, envelope, http2, says_where_to_sign_in};
+use crate::common::{REALM, RawAnswer, Service, as_req, envelope, http2, says_where_to_sign_in};
 use crossrealm_krb::kkdcp;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn an_http_1_0_client_gets_a_length_and_a_closed_connection() {
@@ -323,6 +324,41 @@ async fn one_address_cannot_hold_every_connection() {
     assert_eq!(refused.status, 503, "{refused:?}");
     drop((held, last));
     service.still_serves().await;
+}
+
+/// A client that was accepted before a restart has no answer yet, and must not take the end for a failure.
+#[tokio::test]
+async fn a_connection_from_before_the_shutdown_is_answered() {
+    let service = Service::start().await;
+    service.contoso().await;
+    let mut https = service.connect().await;
+    let mut h2 = service.connect_with(&[b"h2"]).await;
+    let mut kerberos = TcpStream::connect(service.kerberos.unwrap()).await.unwrap();
+    // The service has accepted all three: it answers one that came behind them.
+    service.still_serves().await;
+    let request = b"GET /livez HTTP/1.1\r\nHost: login.cloud.example\r\n\r\n";
+    let ended = tokio::spawn(service.end());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let message = as_req();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    https.write_all(request).await.unwrap();
+    h2.write_all(preface).await.unwrap();
+    let framed = [&length[..], &message].concat();
+    kerberos.write_all(&framed).await.unwrap();
+
+    let mut answer = Vec::new();
+    let _ = https.read_to_end(&mut answer).await;
+    assert_eq!(RawAnswer::parse(&answer).status, 200);
+    // HTTP/2 begins, so that the client can send its request.
+    let mut settings = [0; 9];
+    h2.read_exact(&mut settings).await.unwrap();
+    assert_eq!(settings[3], 4, "no SETTINGS frame: {settings:?}");
+    let mut reply = Vec::new();
+    kerberos.read_to_end(&mut reply).await.unwrap();
+    assert!(reply.len() > 4, "no reply: {reply:?}");
+    drop(h2);
+    ended.await.unwrap();
 }
 
 #[tokio::test]

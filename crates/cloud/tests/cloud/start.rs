@@ -2,9 +2,10 @@
 
 use crate::common::{Service, options};
 use crossrealm_api::TenantCreate;
-use crossrealm_cloud::{Config, InitError, ServeError, Server, init};
+use crossrealm_cloud::{Config, InitError, InitOptions, ServeError, Server, check, init};
 use crossrealm_directory::{Directory, EventFilter, InstallationNames, MasterKey};
-use std::os::unix::fs::PermissionsExt as _;
+use sqlx::{Connection as _, Executor as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 /// A new installation that is not running.
 async fn installed() -> (tempfile::TempDir, Config) {
@@ -278,4 +279,104 @@ async fn a_restored_database_is_noticed_at_the_start() {
     assert_eq!(went_back().await, 1);
     play().await;
     assert_eq!(went_back().await, 1);
+}
+
+/// The layout of the packages: what the service writes is in a directory of its own, and belongs to that directory's owner.
+#[tokio::test]
+async fn init_gives_the_state_to_its_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, state) = (folder.path().join("etc"), folder.path().join("lib"));
+    std::fs::create_dir(&state).unwrap();
+    let own = std::fs::metadata(&state).unwrap().uid();
+    let owner = if own == 0 { 4711 } else { own };
+    std::os::unix::fs::chown(&state, Some(owner), None).unwrap();
+    let options = InitOptions {
+        state: Some(state.clone()),
+        ..options(&dir)
+    };
+    let report = init(&options).await.unwrap();
+    assert_eq!(report.config, dir.join("crossrealm.toml"));
+    for name in [
+        "crossrealm.db",
+        "tls",
+        "tls/ca.key",
+        "tls/login.key",
+        "tls/login.pem",
+    ] {
+        let data = std::fs::metadata(state.join(name)).unwrap();
+        assert_eq!(data.uid(), owner, "{name}");
+    }
+    for name in ["master.key", "admin.token", "crossrealm.toml"] {
+        assert_eq!(
+            std::fs::metadata(dir.join(name)).unwrap().uid(),
+            own,
+            "{name}"
+        );
+        assert!(!state.join(name).exists());
+    }
+    let checked = check(&report.config).await.unwrap();
+    assert_eq!(checked.lines.len(), 4, "{:?}", checked.lines);
+    Server::bind(Config::load(&report.config).unwrap())
+        .await
+        .unwrap();
+    assert!(state.join("store.heartbeats").exists());
+    let error = init(&options).await.unwrap_err();
+    assert!(matches!(error, InitError::Present { .. }), "{error}");
+
+    // An installation of one directory in the place of the state is not overlooked.
+    let other = tempfile::tempdir().unwrap();
+    init(&crate::common::options(other.path())).await.unwrap();
+    let over = InitOptions {
+        state: Some(other.path().to_owned()),
+        ..crate::common::options(&folder.path().join("new"))
+    };
+    let error = init(&over).await.unwrap_err();
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains(other.path().join("crossrealm.toml").to_str().unwrap()),
+        "{hint}"
+    );
+}
+
+/// The check finds what a start would, beside a service that runs, and changes nothing.
+#[tokio::test]
+async fn a_check_finds_what_a_start_would() {
+    let service = Service::start().await;
+    let path = service.path("crossrealm.toml");
+    assert_eq!(check(&path).await.unwrap().lines.len(), 4);
+    let key = std::fs::read(service.path("master.key")).unwrap();
+    std::fs::remove_file(service.path("master.key")).unwrap();
+    let said =
+        |result: Result<crossrealm_cloud::Checked, ServeError>| result.err().unwrap().to_string();
+    assert!(said(check(&path).await).contains("master.key` does not exist"));
+    MasterKey::create(&service.path("master.key")).unwrap();
+    assert!(said(check(&path).await).contains("not the master key of this database"));
+    std::fs::write(service.path("master.key"), &key).unwrap();
+
+    let database = format!("sqlite://{}", service.path("crossrealm.db").display());
+    let mut conn = sqlx::SqliteConnection::connect(&database).await.unwrap();
+    let newer = "INSERT INTO _sqlx_migrations SELECT version + 1000000, description, installed_on, success, checksum, execution_time FROM _sqlx_migrations ORDER BY version DESC LIMIT 1";
+    conn.execute(newer).await.unwrap();
+    assert!(said(check(&path).await).contains("newer than this program"));
+    conn.execute("DELETE FROM _sqlx_migrations WHERE version > 1000000")
+        .await
+        .unwrap();
+    conn.execute(
+        "DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)",
+    )
+    .await
+    .unwrap();
+    let lines = check(&path).await.unwrap().lines;
+    assert!(lines[3].contains("is migrated at the start"), "{lines:?}");
+
+    let missing = Config::load(&path).unwrap().store;
+    let text = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("crossrealm.db", "none.db");
+    std::fs::write(&path, text).unwrap();
+    let error = said(check(&path).await);
+    assert!(
+        error.contains("none.db` does not exist"),
+        "{error}, {missing}"
+    );
 }

@@ -11,6 +11,7 @@ use crate::join_file::JoinFile;
 use crate::output::{Column, column, time_column};
 use crate::progress::{Console, compared, left_out, normalized};
 use crate::sanitize::one_line;
+use crate::signs_of_life::Signs;
 use crate::terminal::{self, say};
 use clap::Subcommand;
 use crossrealm_agent::comparison::{Comparison, SyncJob};
@@ -19,6 +20,7 @@ use crossrealm_agent::sync::once;
 use crossrealm_agent::sync::service::{self, ServiceOptions};
 use crossrealm_api::{AllowDeletions, Client, SyncState};
 use crossrealm_onprem::sync::Scope;
+use crossrealm_os::service_manager;
 use crossrealm_types::{ApplyIdentitiesResult, RefusedChange, SyncFailure};
 use options::{SafetyArgs, ScopeArgs, SyncedDomainArgs, age, interval};
 use serde::Serialize;
@@ -284,17 +286,24 @@ async fn serve(
         rotate_trust_every,
         reload_credentials: &|| {
             // A person at a terminal is not prompted again.
-            setup.sign_in.domain_password_file.as_ref()?;
+            setup.sign_in.password_file()?;
             let read = setup.sign_in.credentials();
             read.map_err(|failure| tracing::error!("{failure}")).ok()
         },
     };
     let stop = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let mut signs = Signs::new();
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                () = signs.due() => service_manager::alive(),
+            }
         }
+        service_manager::stopping();
     };
+    // The runs that follow may fail and are tried again: a start does not wait for a domain controller.
+    service_manager::ready(&format!("synchronizing {}", setup.name));
     service::run(options, credentials, &Console::service(), stop).await;
     tracing::info!(domain = setup.name, "stopped");
     Ok(())

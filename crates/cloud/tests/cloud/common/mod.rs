@@ -49,6 +49,7 @@ pub(crate) struct RawAnswer {
 pub(crate) fn options(dir: &Path) -> InitOptions {
     InitOptions {
         dir: dir.to_owned(),
+        state: None,
         base_domain: "cloud.example".into(),
         tenant: None,
         store: "sqlite:crossrealm.db".into(),

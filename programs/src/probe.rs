@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use crate::table::{MODULES, PROBES, PROGRAMS};
+use crate::table::{MODULES, PACKAGING, PROBES, PROGRAMS};
 use crate::{command, find, shell};
 
 /// Starts every program with a harmless call, and imports every Python module.
@@ -10,7 +10,9 @@ use crate::{command, find, shell};
 /// # Errors
 /// One line for each that is missing or did not do as expected.
 pub fn all() -> Result<usize, Vec<String>> {
-    let programs = PROGRAMS.iter().flat_map(|(_, programs)| *programs);
+    let needed = PROGRAMS.iter().flat_map(|(_, programs)| *programs);
+    let present = PACKAGING.iter().flat_map(|(_, programs)| *programs);
+    let programs = needed.chain(present.filter(|name| find(name).is_some()));
     let modules = MODULES.iter().flat_map(|(_, modules)| *modules);
     let mut results: Vec<Result<(), String>> = programs.map(|name| program(name)).collect();
     results.extend(modules.map(|name| module(name)));

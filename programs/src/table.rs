@@ -44,18 +44,21 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
             "truncate",
         ],
     ),
+    ("binutils", &["strip"]),
     ("bsdutils", &["script"]),
     ("curl", &["curl"]),
     ("dash", &["sh"]),
     ("default-jdk-headless", &["java", "javac"]),
     ("debootstrap", &["debootstrap"]),
-    ("dpkg", &["dpkg"]),
+    ("dpkg", &["dpkg", "dpkg-deb"]),
     ("e2fsprogs", &["mkfs.ext4"]),
+    ("findutils", &["find"]),
     ("g++", &["c++"]),
     ("gcc", &["cc"]),
     ("git", &["git"]),
     ("golang-go", &["go"]),
     ("grep", &["grep"]),
+    ("gzip", &["gzip"]),
     ("heimdal-kcm", &["kcm"]),
     ("iproute2", &["ip"]),
     ("kmod", &["modprobe"]),
@@ -110,6 +113,25 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("winbind", &["wbinfo", "winbindd"]),
+];
+
+/// What makes, checks and boots the packages of the product. `cargo xtask package` and `cargo xtask installed` install what they
+/// need of it; `setup` does not.
+pub const PACKAGING: &[(&str, &[&str])] = &[
+    ("dpkg-dev", &["dpkg-shlibdeps"]),
+    ("lintian", &["lintian"]),
+    ("rpmlint", &["rpmlint"]),
+    (
+        "systemd",
+        &[
+            "systemctl",
+            "systemd-analyze",
+            "systemd-sysusers",
+            "systemd-tmpfiles",
+        ],
+    ),
+    ("systemd-container", &["systemd-nspawn"]),
+    ("umoci", &["umoci"]),
 ];
 
 /// Parts of packages that are no programs: shared libraries and plugins, by their path below a library folder.
@@ -177,9 +199,8 @@ const WRAPPERS: &[&str] = &[
 
 /// The package of a program; `None` where the table does not name it.
 pub fn package_of(program: &str) -> Option<&'static str> {
-    let found = PROGRAMS
-        .iter()
-        .find(|(_, programs)| programs.contains(&program));
+    let mut all = PROGRAMS.iter().chain(PACKAGING);
+    let found = all.find(|(_, programs)| programs.contains(&program));
     found.map(|(package, _)| *package)
 }
 
@@ -195,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_program_is_named_once() {
-        let all = PROGRAMS.iter();
+        let all = PROGRAMS.iter().chain(PACKAGING);
         let mut names: Vec<&str> = all.flat_map(|(_, programs)| *programs).copied().collect();
         let count = names.len();
         names.sort_unstable();

@@ -6,8 +6,8 @@ use crossrealm_lab::need;
 
 use crate::process::{cargo, run as run_command};
 use crate::{
-    Outcome, advisories, bare, chaos, circles, dependencies, fuzz, licences, pool, setup, tidy,
-    unused,
+    Outcome, advisories, bare, chaos, circles, dependencies, fuzz, installed, licences, pool,
+    setup, tidy, unused,
 };
 
 /// A name and what it does.
@@ -68,7 +68,7 @@ const QUICK: [Step; 7] = [
     ("advisories", advisories::run_beside),
 ];
 
-const THOROUGH: [Step; 7] = [
+const THOROUGH: [Step; 8] = [
     ("setup", setup::run),
     ("bare", || bare::run(&["--short"])),
     ("lints", || {
@@ -98,8 +98,18 @@ const THOROUGH: [Step; 7] = [
     }),
     ("tests", || test(&["--locked"], World::Required)),
     ("chaos", chaos::in_ci),
+    // Behind the tests, which build the binary that it packages.
+    ("installed", || installed::run(&["--short"])),
     ("fuzz", || fuzz::run(fuzz::DEFAULT_SECONDS)),
 ];
+
+/// Every test, and the long forms of those that CI runs short.
+pub(crate) fn test_all() -> Outcome {
+    all(&[
+        ("tests", || test(&["--locked"], World::Required)),
+        ("installed", || installed::run(&[])),
+    ])
+}
 
 /// The quick part of [`run`].
 pub(crate) fn check() -> Outcome {

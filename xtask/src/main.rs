@@ -14,14 +14,17 @@ mod conformance;
 mod demo;
 mod dependencies;
 mod fuzz;
+mod installed;
 mod licences;
 mod metadata;
+mod package;
 mod pool;
 mod process;
 mod program_starts;
 mod programs;
 mod setup;
 mod sim;
+mod site;
 mod tidy;
 mod unused;
 
@@ -33,6 +36,7 @@ usage: cargo xtask COMMAND
 
   setup               install the Debian packages of the test world (needs root)
   test [ARGS…]        setup, then every test; ARGS go to `cargo test --workspace`
+  test --all          the same, and what CI runs in a short form in its long one
   demo                setup, build, and play the main job with an account of each hop
   world               setup, start the test world alone, keep it until Enter is pressed
   fuzz [--seconds N]  run every fuzz target for N seconds each (20)
@@ -48,6 +52,10 @@ usage: cargo xtask COMMAND
   circles             find modules of the product that import each other
   programs            start every external program that the tests use, once
   bare [--short]      demo and test on a bare Debian 12 made by debootstrap (--short: setup and programs)
+  package [--binary FILE] [--only deb] [--twice]
+                      build what operators install in dist/: Debian packages, RPMs, tarball, SBOM, OCI image
+  installed [--short] install the Debian packages on a booted Debian 12, upgrade, break and remove them there
+  site FOLDER         write the documentation as a site
   check               the quick part of ci: format, tidiness, dependencies, licences
   ci                  all that CI runs: format, dependencies, licences, lints, tests, fuzz targets
 ";
@@ -60,6 +68,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["setup"] => setup::run(),
+        ["test", "--all"] => ci::test_all(),
         ["test", rest @ ..] => ci::test(rest, ci::World::IfPossible),
         ["demo"] => demo::run(),
         ["fuzz"] => fuzz::run(fuzz::DEFAULT_SECONDS),
@@ -76,6 +85,9 @@ fn main() -> ExitCode {
         ["chaos", rest @ ..] => chaos::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["bare", rest @ ..] => bare::run(rest),
+        ["package", rest @ ..] => package::run_with(rest),
+        ["installed", rest @ ..] => installed::run(rest),
+        ["site", folder] => site::write(Path::new(folder)),
         ["programs"] => programs::run(),
         ["world"] => demo::world(),
         ["advisories", "--db", folder] => advisories::run(Path::new(folder)),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crossrealm_lab::need;
+use crossrealm_programs::table::PACKAGING;
 use crossrealm_programs::{find, packages};
 
 use crate::Outcome;
@@ -20,13 +21,39 @@ pub(crate) fn run() -> Outcome {
         eprintln!("setup: every Debian package of the test world is installed");
         return Ok(());
     }
+    install(&missing, "the test world")?;
+    match packages::missing().as_slice() {
+        [] => Ok(()),
+        still => Err(format!(
+            "apt-get succeeded, but these packages do not hold what was expected: {}",
+            still.join(" ")
+        )),
+    }
+}
+
+/// Installs what makes and boots packages: those of these programs that are missing.
+pub(crate) fn packaging(programs: &[&str]) -> Outcome {
+    let packages = PACKAGING.iter().filter(|(_, of)| {
+        of.iter()
+            .any(|name| programs.contains(name) && find(name).is_none())
+    });
+    let missing: Vec<&str> = packages.map(|(package, _)| *package).collect();
+    match missing.as_slice() {
+        [] => Ok(()),
+        missing => install(missing, "packaging"),
+    }
+}
+
+fn install(missing: &[&str], purpose: &str) -> Outcome {
     let what = missing.join(" ");
     if !Path::new("/etc/debian_version").exists() || find("apt-get").is_none() {
-        let needs = "the test world is made for Debian 12 or newer; what these Debian packages hold is missing here";
+        let needs = format!(
+            "{purpose} needs Debian 12 or newer; what these Debian packages hold is missing here"
+        );
         return Err(format!("{needs}: {what}"));
     }
     if !need::is_root() {
-        let hint = "hint: run `cargo xtask setup` as root";
+        let hint = "hint: run it as root";
         return Err(format!(
             "these Debian packages are missing, and only root can install them: {what}\n\n{hint}"
         ));
@@ -46,14 +73,7 @@ pub(crate) fn run() -> Outcome {
         "-o",
         "Dpkg::Options::=--force-confold",
     ];
-    run_command(apt(&options).args(&missing))?;
-    match packages::missing().as_slice() {
-        [] => Ok(()),
-        still => Err(format!(
-            "apt-get succeeded, but these packages do not hold what was expected: {}",
-            still.join(" ")
-        )),
-    }
+    run_command(apt(&options).args(missing))
 }
 
 fn apt(arguments: &[&str]) -> Command {

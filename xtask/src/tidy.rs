@@ -2,7 +2,7 @@
 //! links that lead somewhere, the words of STYLE.md, and commands named where no caller can type them.
 
 mod commands;
-mod links;
+pub(crate) mod links;
 mod words;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@
 //! table of `crossrealm-programs` does not name is found missing.
 
 mod machine;
-mod root;
+pub(crate) mod root;
 
 use std::path::{Path, PathBuf};
 
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
 }
 
 /// Where the pristine root is kept: beyond one clone of the repository, since it takes a minute to make.
-fn cache_folder() -> Result<PathBuf, String> {
+pub(crate) fn cache_folder() -> Result<PathBuf, String> {
     let variable = |name: &str| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -68,7 +68,7 @@ fn cache_folder() -> Result<PathBuf, String> {
     Ok(folder)
 }
 
-fn demand_space(folder: &Path, needed_mib: u64) -> Outcome {
+pub(crate) fn demand_space(folder: &Path, needed_mib: u64) -> Outcome {
     let mut df = command("df", &["--output=avail", "--block-size=1M"]);
     let text = output(df.arg(folder))?;
     let free_mib: u64 = text
@@ -86,7 +86,7 @@ fn demand_space(folder: &Path, needed_mib: u64) -> Outcome {
 }
 
 /// Removes the folders of runs that were killed. Their mounts went with their namespaces.
-fn remove_leftovers(cache: &Path) {
+pub(crate) fn remove_leftovers(cache: &Path) {
     let entries = std::fs::read_dir(cache).into_iter().flatten().flatten();
     for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -100,7 +100,7 @@ fn remove_leftovers(cache: &Path) {
 }
 
 /// Removes a root file system.
-fn remove(folder: &Path) {
+pub(crate) fn remove(folder: &Path) {
     let removed = process::run(command("rm", &["-rf", "--one-file-system", "--"]).arg(folder));
     if let Err(reason) = removed {
         eprintln!("warning: {reason}");

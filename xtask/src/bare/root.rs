@@ -24,7 +24,7 @@ const DEBOOTSTRAP: [&str; 5] = [
 ];
 
 /// The pristine root in the cache; made when it is not there, or was made of something else.
-pub(super) fn cached(cache: &Path) -> Result<PathBuf, String> {
+pub(crate) fn cached(cache: &Path) -> Result<PathBuf, String> {
     let root = cache.join("debian-12");
     let sources = sources()?;
     let mark = format!("{SUITE} {PACKAGES}\n{}", sources.lines.join("\n"));

@@ -114,7 +114,7 @@ fn fault(
 }
 
 /// The path without `.` and `..`.
-fn normal(path: &Path) -> PathBuf {
+pub(crate) fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
         match part {
@@ -134,16 +134,17 @@ fn sections(markdown: &str) -> BTreeSet<String> {
             .contains(&level)
             .then(|| line[level..].strip_prefix(' '))?
     });
-    headings
-        .map(|heading| {
-            let kept = heading.trim().chars().filter_map(|c| match c {
-                ' ' => Some('-'),
-                '-' | '_' => Some(c),
-                c => c.is_alphanumeric().then_some(c),
-            });
-            kept.collect::<String>().to_lowercase()
-        })
-        .collect()
+    headings.map(section_name).collect()
+}
+
+/// The name by which a heading can be linked to.
+pub(crate) fn section_name(heading: &str) -> String {
+    let kept = heading.trim().chars().filter_map(|c| match c {
+        ' ' => Some('-'),
+        '-' | '_' => Some(c),
+        c => c.is_alphanumeric().then_some(c),
+    });
+    kept.collect::<String>().to_lowercase()
 }
 
 /// The lines of a page that are not in a fenced block of code, with their numbers.

@@ -13,6 +13,9 @@ use crossrealm_lab::{
 };
 
 const README: &str = include_str!("../../README.md");
+/// The unit that the README starts. These machines have no systemd: what it runs is typed.
+const UNIT: &str = include_str!("../../packaging/systemd/crossrealm.service");
+const ENABLE: &str = "systemctl enable --now crossrealm";
 /// The most commands that a first share may take (F24).
 const MOST_COMMANDS: usize = 12;
 
@@ -59,16 +62,23 @@ fn play() -> Result<(), Failure> {
         product: build_product()?,
         world: &world,
     };
-    let [init, serve] = &service[..] else {
+    let [init, enable] = &service[..] else {
         return Err(Failure::new("the service takes other commands"));
+    };
+    let serve = UNIT
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/"));
+    let (ENABLE, Some(serve)) = (enable.as_str(), serve) else {
+        return Err(Failure::new("the service is started in another way"));
     };
     let printed = played.run("service", init)?;
     let fingerprint = value(&printed, "CaFingerprint")?;
     // The service runs until it is stopped: `init` names what comes behind it, too.
-    suggests(&printed.err(), serve)?;
+    // Where the package's unit is missing, it names what the unit runs.
+    suggests(&printed.err(), "crossrealm serve")?;
     suggests(&printed.err(), &admin[0])?;
     let _service = played.start("service", serve, 443)?;
-    played.bring("service", "lib/crossrealm/admin.token", "admin")?;
+    played.bring("service", "etc/crossrealm/admin.token", "admin")?;
     let [serve] = &host[..] else {
         return Err(Failure::new("the SMB host takes other commands"));
     };

@@ -257,7 +257,7 @@ impl<'a> Machine<'a> {
             }
             if began.elapsed() > PATIENCE {
                 return Err(format!(
-                    "in vain waited for `{script}`: {}",
+                    "gave up waiting for `{script}`: {}",
                     text_of(&output)
                 ));
             }

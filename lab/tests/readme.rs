@@ -142,7 +142,7 @@ fn words(line: &str) -> Vec<String> {
     words.collect()
 }
 
-/// What a command line is, whatever its values: the program, its commands and its options.
+/// A command line without its values: the program, its commands and its options.
 fn shape(line: &str) -> (Vec<&str>, BTreeSet<&str>) {
     let is_command = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
     let words = line.split_whitespace();

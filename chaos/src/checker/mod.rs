@@ -15,7 +15,7 @@ pub(crate) const RECOVERY: Ms = 30_000;
 /// A change is effective at every node within two seconds (docs/design.md).
 pub(crate) const AT_NODES: Ms = 2_000;
 /// A change is in effect on an SMB host that runs and reaches the service "about a second later" (docs/guide/shares.md): it is
-/// told within one, applies it by two programs of Samba's, and these may take some seconds on a busy machine.
+/// informed within one, applies it by two programs of Samba's, and these may take some seconds on a busy machine.
 pub(crate) const AT_HOSTS: Ms = 10_000;
 /// How long after a fault an SMB host has reached the service again: it tries every two seconds, each time for some.
 pub(crate) const REACHED: Ms = 10_000;

@@ -52,7 +52,7 @@ const CLIENTS: [(&str, Step); 7] = [
     ("solo", solo::step),
 ];
 
-/// Runs all clients until they are to stop, and has the administrators read once more whatever they know of.
+/// Runs all clients until they are to stop, and has the administrators read everything they know of once more.
 pub(crate) fn run(scene: &Scene, seed: u64) {
     thread::scope(|scope| {
         for (number, (_, step)) in CLIENTS.iter().enumerate() {

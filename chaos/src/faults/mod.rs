@@ -1,4 +1,4 @@
-//! The table of faults: what each is, how long it lasts, and what it may excuse. Whatever it does not excuse must go on.
+//! The table of faults: what each is, how long it lasts, and what it may excuse. Everything that it does not excuse must go on.
 //!
 //! What no fault excuses: an acknowledged write that is gone (but where a store went back in time), a file that is not as it was
 //! written, a ticket or a tree connect without a right beyond the bound, a SID that nobody granted.

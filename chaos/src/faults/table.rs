@@ -129,7 +129,7 @@ fn one_node_answers(node: usize) -> Vec<Class> {
     vec![Class::Api(node), Class::Sync, Class::Ticket]
 }
 
-/// Trees, since what a host was told late it does late.
+/// Trees, since a host does late what it learns late.
 fn service(_: usize) -> Vec<Class> {
     let nodes = (0..NODES).map(Class::Api);
     nodes

@@ -2,8 +2,8 @@
 
 use crate::audit::Audit;
 use crate::config::{Config, Limits};
-use crate::kerberos::kdc_proxy::RefusalLog;
 use crate::limits::event_budget::EventBudget;
+use crate::limits::refusal_log::RefusalLog;
 use crate::limits::{ConcurrencyLimit, sender};
 use crate::metrics::Metrics;
 use crate::public_configs::PublicConfigs;

@@ -23,6 +23,7 @@ mod limits;
 mod listeners;
 mod master_key;
 mod metrics;
+mod monitoring;
 mod public_configs;
 mod realms;
 mod recover;

@@ -5,17 +5,18 @@ use crate::app::AppState;
 use crate::audit::{Audit, Writer};
 use crate::config::{Config, Tls};
 use crate::http::connection::Listener;
-use crate::kerberos::kdc_proxy::RefusalLog;
 use crate::kerberos::tcp_udp;
 use crate::key_file;
 use crate::limits::event_budget::EventBudget;
 use crate::limits::open_files::fitting_connections;
+use crate::limits::refusal_log::RefusalLog;
 use crate::limits::{
     ConcurrencyLimit, LARGE_BODIES, LARGE_BODIES_PER_ADDRESS, SIGN_INS, SIGN_INS_PER_ADDRESS,
     bodies_of,
 };
 use crate::listeners::{Inherited, Listeners};
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
+use crate::monitoring;
 use crate::public_configs::PublicConfigs;
 use crate::realms::Realms;
 use crate::reload::{Reloader, speaking};
@@ -232,7 +233,7 @@ impl Server {
         let watching = store_watch::keep(app.directory.clone(), heartbeats, app.ending.clone());
         acceptor.tasks.spawn(watching);
         if let Some(listener) = metrics_listener {
-            let serving = metrics::listener::serve(listener, Arc::clone(&app));
+            let serving = monitoring::listener::serve(listener, Arc::clone(&app));
             acceptor.tasks.spawn(serving);
         }
         let (kerberos, datagrams) = kerberos.unzip();

@@ -257,7 +257,7 @@ impl<'a> Machine<'a> {
             }
             if began.elapsed() > PATIENCE {
                 return Err(format!(
-                    "gave up waiting for `{script}`: {}",
+                    "waited too long for `{script}`: {}",
                     text_of(&output)
                 ));
             }

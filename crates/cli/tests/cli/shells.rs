@@ -6,9 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Prints what bash would offer at the end of the given words, the last of which is not finished.
-const OFFERED: &str = "PATH=$1:$PATH; shift; source <(crossrealm completions bash); \
-     COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; \
-     _clap_complete_crossrealm crossrealm \"${COMP_WORDS[COMP_CWORD]}\" \"\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+const OFFERED: &str = include_str!("offered.bash");
 
 /// What bash offers with this environment.
 fn offered(environment: &Command, words: &[&str]) -> Vec<String> {
@@ -49,7 +47,7 @@ fn f22_bash_completes_commands_and_names() {
 /// F22: a service that is not there costs the shell the names, and nothing else.
 #[test]
 fn f22_without_a_service_no_names_are_offered() {
-    let mut environment = Command::new("none");
+    let mut environment = command("true");
     environment.env("CROSSREALM_SERVER", "https://127.0.0.1:1");
     environment.env("CROSSREALM_TOKEN", "none");
     assert_eq!(offered(&environment, &["share", "show", "a"]), [""]);

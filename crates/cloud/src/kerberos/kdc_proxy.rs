@@ -10,7 +10,6 @@
 use crate::app::{App, Peer};
 use crate::http::body::{self, BodyError};
 use crate::kerberos::exchange::{self, Answer};
-use crate::limits::LogThrottle;
 use crate::limits::client_text::ClientText;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, Request, State};
@@ -21,9 +20,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use axum::response::Response;
 use crossrealm_directory::TenantInfo;
 use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN, ProxyRequest};
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::time::timeout;
 
@@ -38,19 +36,6 @@ struct Refused {
     text: &'static str,
     /// Whether it has left an event.
     is_recorded: bool,
-}
-
-/// The log of refusals that leave no event: they name no tenant, or nothing of the request was read. A flood of one status is one
-/// line every few seconds, and hides no other.
-#[derive(Default)]
-pub(crate) struct RefusalLog(Mutex<HashMap<StatusCode, LogThrottle>>);
-
-impl RefusalLog {
-    /// Counts one more. If a log line is due, returns how many there were with this status since the last one.
-    fn add(&self, status: StatusCode, now: Instant) -> Option<u64> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(status).or_default().add(now)
-    }
 }
 
 /// Handles every request to the path of the KDC proxy.
@@ -260,6 +245,7 @@ fn refusal(status: StatusCode, text: &'static str, version: Version) -> Response
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::refusal_log::RefusalLog;
 
     #[test]
     fn a_flood_of_one_status_hides_no_other() {

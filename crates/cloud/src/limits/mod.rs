@@ -9,6 +9,7 @@ pub(crate) mod client_text;
 pub(crate) mod event_budget;
 pub(crate) mod held_bytes;
 pub(crate) mod open_files;
+pub(crate) mod refusal_log;
 
 use crossrealm_krb::kkdcp::MAX_BODY_LEN;
 use std::collections::HashMap;

@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn f8_the_socket_of_kcm() {
-        let told = conf("[libdefaults]\n kcm_socket = /run/own.socket\n");
-        assert_eq!(kcm_socket(&told), PathBuf::from("/run/own.socket"));
+        let named = conf("[libdefaults]\n kcm_socket = /run/own.socket\n");
+        assert_eq!(kcm_socket(&named), PathBuf::from("/run/own.socket"));
         assert_eq!(kcm_socket(&Krb5Conf::default()), PathBuf::from(kcm::SOCKET));
     }
 }

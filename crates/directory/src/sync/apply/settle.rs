@@ -122,7 +122,7 @@ fn together<'c>(
     Some(found)
 }
 
-/// A SID stays with its object, whatever becomes of that.
+/// A SID stays with its object, also when that is refused.
 fn is_sid(name: &Name) -> bool {
     matches!(name, Name::Sid(_))
 }

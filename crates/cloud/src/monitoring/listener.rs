@@ -1,7 +1,7 @@
 //! The listener of the metrics: HTTP without TLS, on an address of its own that only the monitoring system reaches.
 //!
 //! It answers `GET /metrics` and nothing else, to few clients at once, each within a bounded time; the state is read at most once a
-//! second, whatever fetches it.
+//! second, however often it is fetched.
 
 use super::state;
 use crate::app::App;

@@ -1,13 +1,8 @@
 //! Metrics, in the text format of OpenMetrics, for a monitoring system that fetches them.
 //!
 //! What happens often is counted in atomic numbers that exist from the start: a ticket's path allocates nothing for them. What is a
-//! state (the age of a sync, a certificate's end) is read when it is fetched ([`state`]). Names of users, clients and services are
+//! state (the age of a sync, a certificate's end) is read when it is fetched ([`monitoring`](crate::monitoring)). Names of users, clients and services are
 //! in no label, so that the number of series follows the installation and not its use.
-
-pub(crate) mod listener;
-#[cfg(test)]
-mod reference;
-mod state;
 
 use crossrealm_kdc::{Reason, TicketOutcome};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -18,7 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use std::time::Duration;
 
 /// The beginning of every name.
-const PREFIX: &str = "crossrealm";
+pub(crate) const PREFIX: &str = "crossrealm";
 /// The upper bounds of the buckets of durations, in seconds.
 const SECONDS: [f64; 11] = [
     0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1.0, 3.0,
@@ -150,7 +145,7 @@ impl Metrics {
     }
 
     /// All of it with the state, as text.
-    fn text(&self, state: &Registry) -> String {
+    pub(crate) fn text(&self, state: &Registry) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode_registry(&mut text, &self.registry)

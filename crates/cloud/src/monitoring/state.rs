@@ -1,7 +1,7 @@
 //! What is a state and not an event, read when it is fetched.
 
-use super::PREFIX;
 use crate::app::AppState;
+use crate::metrics::PREFIX;
 use crate::tls;
 use crossrealm_directory::Observation;
 use prometheus_client::metrics::counter::Counter;

@@ -37,7 +37,7 @@ pub(super) fn ticket(scene: &Scene, state: &mut State, _: &mut Chance) {
 /// A user signs in to AD and fetches a referral.
 pub(super) fn sign_in(scene: &Scene, state: &mut State, _: &mut Chance) {
     let story = &scene.ground.story;
-    if state.round % 4 != 0 {
+    if !state.round.is_multiple_of(4) {
         return;
     }
     let script = "kinit \"$1\" && kvno -q \"$2\"";

@@ -67,12 +67,6 @@ impl Playing<'_> {
     }
 }
 
-/// What cannot fail, in the table.
-#[allow(clippy::unnecessary_wraps, reason = "the table's functions may fail")]
-pub(super) fn done((): ()) -> Outcome {
-    Ok(())
-}
-
 /// Cuts a node off from clients and administrators, or ends that.
 pub(super) fn cut_node(playing: &Playing, is_cut: bool) -> Outcome {
     for place in [Place::Client, Place::Admin] {

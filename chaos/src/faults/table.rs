@@ -24,9 +24,9 @@ const NOTHING: Act = |_| Ok(());
 /// Every kind of fault.
 #[rustfmt::skip]
 pub(crate) const KINDS: &[Kind] = &[
-    Kind::new("node killed", Service, |p| done(p.node()?.kill()), |p| p.node()?.start(p.story()))
+    Kind::new("node killed", Service, |p| { p.node()?.kill(); Ok(()) }, |p| p.node()?.start(p.story()))
         .at_nodes().excusing(one_node).holding_back(),
-    Kind::new("node stopped", Service, |p| done(p.node()?.signal("STOP")), |p| done(p.node()?.signal("CONT")))
+    Kind::new("node stopped", Service, |p| { p.node()?.signal("STOP"); Ok(()) }, |p| { p.node()?.signal("CONT"); Ok(()) })
         .at_nodes().excusing(one_node).holding_back(),
     Kind::new("node restarted", Service, |p| p.node()?.stop(), |p| p.node()?.start(p.story()))
         .at_nodes().lasting(1, 3).excusing(one_node).holding_back(),
@@ -40,11 +40,11 @@ pub(crate) const KINDS: &[Kind] = &[
         .at_nodes().excusing(one_node_answers).holding_back(),
     Kind::new("node's clock two hours behind", Service, |p| node_with_clock(p, -TWO_HOURS_S), |p| p.node()?.set_clock_right())
         .at_nodes().excusing(one_node_answers).holding_back(),
-    Kind::new("all nodes killed", Service, |p| done(p.ground.nodes.iter().for_each(Node::kill)), |p| p.ground.start_nodes())
+    Kind::new("all nodes killed", Service, |p| { p.ground.nodes.iter().for_each(Node::kill); Ok(()) }, |p| p.ground.start_nodes())
         .excusing(service).holding_back(),
-    Kind::new("database killed", Service, |p| done(p.database().kill_primary()), |p| p.database().start_again(p.world()))
+    Kind::new("database killed", Service, |p| { p.database().kill_primary(); Ok(()) }, |p| p.database().start_again(p.world()))
         .excusing(service).holding_back(),
-    Kind::new("database stopped", Service, |p| done(p.database().signal_primary("STOP")), |p| done(p.database().signal_primary("CONT")))
+    Kind::new("database stopped", Service, |p| { p.database().signal_primary("STOP"); Ok(()) }, |p| { p.database().signal_primary("CONT"); Ok(()) })
         .excusing(service).holding_back(),
     Kind::new("database slow", Service, |p| (0..NODES).try_for_each(|node| p.wire(node, &Order::Slow(SLOW_MS))),
         |p| (0..NODES).try_for_each(|node| p.wire(node, &Order::Pass)))
@@ -57,7 +57,7 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::new("database connections ended", Service, |p| p.database().end_connections(p.world()), NOTHING)
         .lasting(1, 2).excusing(service).holding_back(),
     // A commit waits for it.
-    Kind::new("replica killed", Service, |p| done(p.database().kill_replica()), |p| p.database().start_again(p.world()))
+    Kind::new("replica killed", Service, |p| { p.database().kill_replica(); Ok(()) }, |p| p.database().start_again(p.world()))
         .excusing(service).holding_back(),
     Kind::new("failover", Service, fail_over, replicate)
         .lasting(1, 4).excusing(service).holding_back(),
@@ -76,27 +76,27 @@ pub(crate) const KINDS: &[Kind] = &[
         |p| ["kerb1", "kerb2"].iter().try_for_each(|key| p.admin(&["storage-account", "rotate-key", "acct1", "--key", key], "which would encrypt")), NOTHING)
         .lasting(1, 2),
     Kind::new("trust key rotated", Edge, rotate_trust_key, NOTHING).lasting(1, 2),
-    Kind::new("domain controller killed", Edge, |p| done(p.world().kill_dc()), |p| p.world().restart_dc()).excusing(company),
-    Kind::new("domain controller stopped", Edge, |p| done(p.world().signal_dc("STOP")), |p| done(p.world().signal_dc("CONT"))).excusing(company),
+    Kind::new("domain controller killed", Edge, |p| { p.world().kill_dc(); Ok(()) }, |p| p.world().restart_dc()).excusing(company),
+    Kind::new("domain controller stopped", Edge, |p| { p.world().signal_dc("STOP"); Ok(()) }, |p| { p.world().signal_dc("CONT"); Ok(()) }).excusing(company),
     Kind::new("company's network cut", Edge, |p| p.link(Place::Onprem, "lan0", "down"), |p| p.link(Place::Onprem, "lan0", "up")).excusing(company),
     Kind::new("clients cut off from the cloud", Edge, |p| p.link(Place::Client, "net0", "down"), |p| p.link(Place::Client, "net0", "up")).excusing(clients),
-    Kind::new("agent killed", Edge, |p| done(p.edge().agent.kill()), |p| p.edge().start_agent(p.story(), None)).excusing(sync),
+    Kind::new("agent killed", Edge, |p| { p.edge().agent.kill(); Ok(()) }, |p| p.edge().start_agent(p.story(), None)).excusing(sync),
     Kind::new("agent restarted", Edge, |p| p.edge().agent.stop(), |p| p.edge().start_agent(p.story(), None)).lasting(1, 3).excusing(sync),
-    Kind::new("agent stopped", Edge, |p| done(p.edge().agent.signal("STOP")), |p| done(p.edge().agent.signal("CONT"))).excusing(sync),
+    Kind::new("agent stopped", Edge, |p| { p.edge().agent.signal("STOP"); Ok(()) }, |p| { p.edge().agent.signal("CONT"); Ok(()) }).excusing(sync),
     Kind::new("agent's clock two hours ahead", Edge, |p| p.edge().start_agent(p.story(), Some(TWO_HOURS_S)), |p| p.edge().set_clocks_right())
         .excusing(sync),
-    Kind::new("SMB host killed", Edge, |p| done(p.edge().host.kill()), |p| p.edge().start_host(p.story(), None)).excusing(host).holding_back(),
+    Kind::new("SMB host killed", Edge, |p| { p.edge().host.kill(); Ok(()) }, |p| p.edge().start_host(p.story(), None)).excusing(host).holding_back(),
     Kind::new("SMB host restarted", Edge, |p| p.edge().host.stop(), |p| p.edge().start_host(p.story(), None))
         .lasting(1, 3).excusing(host).holding_back(),
-    Kind::new("SMB host stopped", Edge, |p| done(p.edge().host.signal("STOP")), |p| done(p.edge().host.signal("CONT")))
+    Kind::new("SMB host stopped", Edge, |p| { p.edge().host.signal("STOP"); Ok(()) }, |p| { p.edge().host.signal("CONT"); Ok(()) })
         .excusing(host).holding_back(),
     Kind::new("SMB host's clock two hours ahead", Edge, |p| p.edge().start_host(p.story(), Some(TWO_HOURS_S)), |p| p.edge().set_clocks_right())
         .excusing(host).holding_back(),
-    Kind::new("smbd killed", Edge, |p| done(p.edge().host.signal_named("smbd", "KILL")), NOTHING)
+    Kind::new("smbd killed", Edge, |p| { p.edge().host.signal_named("smbd", "KILL"); Ok(()) }, NOTHING)
         .lasting(1, 3).excusing(host).holding_back(),
-    Kind::new("smbd stopped", Edge, |p| done(p.edge().host.signal_named("smbd", "STOP")), |p| done(p.edge().host.signal_named("smbd", "CONT")))
+    Kind::new("smbd stopped", Edge, |p| { p.edge().host.signal_named("smbd", "STOP"); Ok(()) }, |p| { p.edge().host.signal_named("smbd", "CONT"); Ok(()) })
         .excusing(host).holding_back(),
-    Kind::new("winbindd killed", Edge, |p| done(p.edge().host.signal_named("winbindd", "KILL")), NOTHING)
+    Kind::new("winbindd killed", Edge, |p| { p.edge().host.signal_named("winbindd", "KILL"); Ok(()) }, NOTHING)
         .lasting(1, 3).excusing(host).holding_back(),
     Kind::new("SMB host's disk full", Edge, |p| p.edge().fill_disk(), |p| p.edge().free_disk()).excusing(host).holding_back(),
     Kind::new("SMB host cut off from the service", Edge, |p| p.ground.wires.order(HOST, &Order::Cut), |p| p.ground.wires.order(HOST, &Order::Pass))
@@ -105,9 +105,9 @@ pub(crate) const KINDS: &[Kind] = &[
         .holding_back(),
     Kind::new("SMB host's way to the service slow", Edge, |p| p.ground.wires.order(HOST, &Order::Slow(SLOW_MS)), |p| p.ground.wires.order(HOST, &Order::Pass))
         .holding_back(),
-    Kind::new("SQLite: killed", Solo, |p| done(p.solo().service.kill()), |p| p.solo().run(p.story(), None)).excusing(alone),
+    Kind::new("SQLite: killed", Solo, |p| { p.solo().service.kill(); Ok(()) }, |p| p.solo().run(p.story(), None)).excusing(alone),
     Kind::new("SQLite: restarted", Solo, |p| p.solo().service.stop(), |p| p.solo().run(p.story(), None)).lasting(1, 3).excusing(alone),
-    Kind::new("SQLite: stopped", Solo, |p| done(p.solo().service.signal("STOP")), |p| done(p.solo().service.signal("CONT"))).excusing(alone),
+    Kind::new("SQLite: stopped", Solo, |p| { p.solo().service.signal("STOP"); Ok(()) }, |p| { p.solo().service.signal("CONT"); Ok(()) }).excusing(alone),
     Kind::new("SQLite: disk full", Solo, |p| p.solo().break_disk(FULL), |p| p.solo().mend_disk()).excusing(alone),
     Kind::new("SQLite: disk with errors", Solo, |p| p.solo().break_disk(ERRORS), |p| p.solo().mend_disk()).excusing(alone),
     Kind::new("SQLite: disk read-only", Solo, |p| p.solo().break_disk(READ_ONLY), |p| p.solo().mend_disk()).excusing(alone),

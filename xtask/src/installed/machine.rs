@@ -157,10 +157,10 @@ impl<'a> Machine<'a> {
             let id = self.nspawn.id();
             let children = format!("/proc/{id}/task/{id}/children");
             let children = std::fs::read_to_string(children).unwrap_or_default();
-            let leader = children
+            let mut leader = children
                 .split_whitespace()
                 .filter_map(|pid| pid.parse().ok());
-            if let Some(pid) = leader.filter(|pid| pid_namespace(*pid) != own).next() {
+            if let Some(pid) = leader.find(|pid| pid_namespace(*pid) != own) {
                 return Ok(pid);
             }
             sleep(LOOK);

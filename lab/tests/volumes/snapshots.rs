@@ -64,7 +64,7 @@ fn folders_that_cannot_be_are_refused(scene: &Scene) -> Result<(), Failure> {
             "outside the data directory",
         ),
     ] {
-        let run = scene.story.files_serve("acct1", "files")?;
+        let run = scene.story.files_serve("acct1", "refused")?;
         let run = run.args(["--listen", "10.77.2.1:2445"]);
         let run = run.arg("--data").arg(&data);
         // The folder of the shares is made open to smbd at each start, and is closed by the one above.

@@ -28,10 +28,10 @@ const SELECT_TOKEN: &str =
     "SELECT id, tenant_id, hash, role, scope, rotate_trust, name, created_at, expires_at, revoked_at,
     administrator_id, tag FROM tokens";
 
-/// Neither revoked nor expired; $2 is the time. What ends, and was created more than five minutes ahead of now, was created while
-/// the clock was wrong: its end is as far away as the clock was.
+/// Neither revoked nor expired; $2 is the time. What ends, and was created more than a day ahead of now, was created while the
+/// clock was wrong: its end is as far away as the clock was. A clock that is some hours behind ends nobody's session.
 const LIVES: &str =
-    "revoked_at IS NULL AND (expires_at IS NULL OR (expires_at > $2 AND created_at <= $2 + 300))";
+    "revoked_at IS NULL AND (expires_at IS NULL OR (expires_at > $2 AND created_at <= $2 + 86400))";
 
 /// What the bearer of a token may do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -127,7 +127,7 @@ fn inside_host(scene: &Scene, program: &str) -> Result<Run, Failure> {
     // Other hosts of the test listen elsewhere; theirs may be about to end.
     let mut winbindds = pids.filter(|pid| {
         let of_the_world = read(*pid, "mountinfo").contains(&scratch);
-        let configuration = read(*pid, "root/run/samba/host/smb.conf");
+        let configuration = read(*pid, "root/run/samba/conf/smb.conf");
         let mut lines = configuration.lines().map(str::trim);
         read(*pid, "comm").trim() == "winbindd"
             && of_the_world

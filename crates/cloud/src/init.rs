@@ -395,3 +395,24 @@ fn write_error(path: &Path, error: &std::io::Error) -> InitError {
         reason: error.to_string(),
     }
 }
+
+/// An installation for the tests of other modules.
+#[cfg(test)]
+pub(crate) mod test_support {
+    use super::{InitOptions, init};
+    use std::path::{Path, PathBuf};
+
+    /// Makes one in this folder, which listens on ports that the system chooses; returns the path of its configuration.
+    pub(crate) async fn installed(folder: &Path) -> PathBuf {
+        let options = InitOptions {
+            dir: folder.to_owned(),
+            state: None,
+            base_domain: "cloud.example".into(),
+            tenant: None,
+            store: "sqlite:crossrealm.db".into(),
+            https_listen: "127.0.0.1:0".parse().unwrap(),
+            kdc_listen: None,
+        };
+        init(&options).await.unwrap().config
+    }
+}

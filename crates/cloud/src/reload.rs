@@ -130,21 +130,9 @@ fn value<'a>(table: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{InitOptions, Server, init};
+    use crate::Server;
+    use crate::init::test_support::installed;
     use std::fs;
-
-    async fn installed(folder: &std::path::Path) -> PathBuf {
-        let options = InitOptions {
-            dir: folder.to_owned(),
-            state: None,
-            base_domain: "cloud.example".into(),
-            tenant: None,
-            store: "sqlite:crossrealm.db".into(),
-            https_listen: "127.0.0.1:0".parse().unwrap(),
-            kdc_listen: None,
-        };
-        init(&options).await.unwrap().config
-    }
 
     #[tokio::test]
     async fn what_can_be_reloaded_is_and_the_rest_is_named() {

@@ -4,7 +4,7 @@
 
 use super::state;
 use crate::config::Config;
-use crate::init::{InitOptions, init};
+use crate::init::test_support::installed;
 use crate::metrics::{Metrics, PREFIX};
 use crate::serve::Server;
 use crossrealm_directory::{Observation, ObservedDomain, ObservedHost, ObservedTrust};
@@ -108,17 +108,7 @@ fn page(text: &str) -> String {
 #[tokio::test]
 async fn the_reference_lists_every_metric() {
     let folder = tempfile::tempdir().unwrap();
-    let options = InitOptions {
-        dir: folder.path().to_owned(),
-        state: None,
-        base_domain: "cloud.example".into(),
-        tenant: None,
-        store: "sqlite:crossrealm.db".into(),
-        https_listen: "127.0.0.1:0".parse().unwrap(),
-        kdc_listen: None,
-    };
-    init(&options).await.unwrap();
-    let config = Config::load(&folder.path().join("crossrealm.toml")).unwrap();
+    let config = Config::load(&installed(folder.path()).await).unwrap();
     let server = Server::bind(config).await.unwrap();
     let mut tenants = Registry::with_prefix(PREFIX);
     state::tenants(&mut tenants, &observation());

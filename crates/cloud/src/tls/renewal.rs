@@ -310,19 +310,10 @@ fn file_error(path: &Path, reason: io::Error) -> RenewError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{InitOptions, init};
+    use crate::init::test_support;
 
     async fn installed(folder: &Path) -> Config {
-        let options = InitOptions {
-            dir: folder.to_owned(),
-            state: None,
-            base_domain: "cloud.example".into(),
-            tenant: None,
-            store: "sqlite:crossrealm.db".into(),
-            https_listen: "127.0.0.1:0".parse().unwrap(),
-            kdc_listen: None,
-        };
-        Config::load(&init(&options).await.unwrap().config).unwrap()
+        Config::load(&test_support::installed(folder).await).unwrap()
     }
 
     fn keys<'a>(ca: &'a str, server: &'a str) -> certificates::Keys<'a> {

@@ -150,6 +150,26 @@ pub(crate) struct Record {
     pub(crate) sids: Vec<String>,
 }
 
+impl Record {
+    /// An operation from its begin to its end, of which no ticket is kept.
+    pub(crate) fn new(
+        class: Class,
+        (begin, end): (Ms, Ms),
+        operation: Operation,
+        ended: Ended,
+    ) -> Self {
+        Self {
+            class,
+            begin,
+            end,
+            operation,
+            ended,
+            ticket: None,
+            sids: Vec::new(),
+        }
+    }
+}
+
 /// From when to when changes may be lost, since the store went back in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Loss {
@@ -222,13 +242,8 @@ impl Journal {
         let begin = self.now();
         let ended = work();
         self.push(Record {
-            class,
-            begin,
-            end: self.now(),
-            operation,
-            ended: ended.clone(),
             ticket: ticket.map(Path::to_owned).filter(|_| ended.is_good()),
-            sids: Vec::new(),
+            ..Record::new(class, (begin, self.now()), operation, ended.clone())
         });
         ended
     }

@@ -42,12 +42,12 @@ mod tests {
     fn put(ended: Ended) -> Record {
         let (path, digest) = ("f1".into(), "aa".into());
         let operation = Operation::Put { path, digest };
-        record(Class::Files, (10, 20), operation, ended)
+        Record::new(Class::Files, (10, 20), operation, ended)
     }
 
     fn get(ended: Ended) -> Record {
         let operation = Operation::Get { path: "f1".into() };
-        record(Class::Files, (50, 60), operation, ended)
+        Record::new(Class::Files, (50, 60), operation, ended)
     }
 
     #[test]

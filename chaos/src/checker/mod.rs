@@ -111,36 +111,19 @@ pub(crate) mod planted {
         Right::Object(Store::Postgres, "shares/a".into())
     }
 
-    pub(crate) fn record(
-        class: Class,
-        (begin, end): (Ms, Ms),
-        operation: Operation,
-        ended: Ended,
-    ) -> Record {
-        Record {
-            class,
-            begin,
-            end,
-            operation,
-            ended,
-            ticket: None,
-            sids: Vec::new(),
-        }
-    }
-
     pub(crate) fn change(right: &Right, on: bool, at: (Ms, Ms), ended: Ended) -> Record {
         let right = right.clone();
-        record(Class::Api(0), at, Operation::Change { right, on }, ended)
+        Record::new(Class::Api(0), at, Operation::Change { right, on }, ended)
     }
 
     pub(crate) fn seen(right: &Right, on: bool, at: (Ms, Ms)) -> Record {
         let right = right.clone();
-        record(Class::Sync, at, Operation::Seen { right, on }, Ended::Done)
+        Record::new(Class::Sync, at, Operation::Seen { right, on }, Ended::Done)
     }
 
     pub(crate) fn used(class: Class, right: &Right, at: (Ms, Ms), ended: Ended) -> Record {
         let rights = vec![right.clone()];
-        record(class, at, Operation::Use { rights }, ended)
+        Record::new(class, at, Operation::Use { rights }, ended)
     }
 
     pub(crate) fn refused() -> Ended {

@@ -104,29 +104,22 @@ fn arrives(scene: &Scene, chance: &mut Chance, right: &Right, on: bool) {
         let begin = scene.journal.now();
         if state_at(scene, chance.place(NODES), right) == Some(on) {
             let end = scene.journal.now();
-            scene
-                .journal
-                .push(record(begin, end, operation(), Ended::Done));
+            scene.journal.push(Record::new(
+                Class::Sync,
+                (begin, end),
+                operation(),
+                Ended::Done,
+            ));
             return;
         }
         if began.elapsed() > ARRIVES {
             let ended = Ended::Failed(format!("not within {} s", ARRIVES.as_secs()));
             let end = scene.journal.now();
-            return scene.journal.push(record(first, end, operation(), ended));
+            return scene
+                .journal
+                .push(Record::new(Class::Sync, (first, end), operation(), ended));
         }
         std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
-fn record(begin: u64, end: u64, operation: Operation, ended: Ended) -> Record {
-    Record {
-        class: Class::Sync,
-        begin,
-        end,
-        operation,
-        ended,
-        ticket: None,
-        sids: Vec::new(),
     }
 }
 

@@ -22,8 +22,17 @@ pub(crate) enum World {
     Required,
 }
 
+/// Which cases the property tests play.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cases {
+    /// Others in each run: a search.
+    New,
+    /// The same in each run: whether a change passes must not depend on luck.
+    Fixed,
+}
+
 /// Every test. Arguments go to `cargo test`.
-pub(crate) fn test(arguments: &[&str], world: World) -> Outcome {
+pub(crate) fn test(arguments: &[&str], world: World, cases: Cases) -> Outcome {
     if let Err(reason) = setup::run() {
         if world == World::Required {
             return Err(reason);
@@ -40,6 +49,9 @@ pub(crate) fn test(arguments: &[&str], world: World) -> Outcome {
     let mut variables = vec![("CROSSREALM_BIN", binary.display().to_string())];
     if world == World::Required {
         variables.push((need::REQUIRE_WORLD, "1".to_owned()));
+    }
+    if cases == Cases::Fixed {
+        variables.push(("PROPTEST_RNG_SEED", "1".to_owned()));
     }
     // Selected tests are shown as cargo shows them.
     let outcome = match arguments {
@@ -96,7 +108,9 @@ const THOROUGH: [Step; 8] = [
             "-D warnings -A rustdoc::private_intra_doc_links",
         ))
     }),
-    ("tests", || test(&["--locked"], World::Required)),
+    ("tests", || {
+        test(&["--locked"], World::Required, Cases::Fixed)
+    }),
     ("chaos", chaos::in_ci),
     // Behind the tests, which build the binary that it packages.
     ("installed", || installed::run(&["--short"])),
@@ -106,7 +120,7 @@ const THOROUGH: [Step; 8] = [
 /// Every test, and the long forms of those that CI runs short.
 pub(crate) fn test_all() -> Outcome {
     all(&[
-        ("tests", || test(&["--locked"], World::Required)),
+        ("tests", || test(&["--locked"], World::Required, Cases::New)),
         ("installed", || installed::run(&[])),
     ])
 }

@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["setup"] => setup::run(),
         ["test", "--all"] => ci::test_all(),
-        ["test", rest @ ..] => ci::test(rest, ci::World::IfPossible),
+        ["test", rest @ ..] => ci::test(rest, ci::World::IfPossible, ci::Cases::New),
         ["demo"] => demo::run(),
         ["fuzz"] => fuzz::run(fuzz::DEFAULT_SECONDS),
         ["fuzz", "--seconds", seconds] => match seconds.parse() {

@@ -104,26 +104,36 @@ fn changes() -> impl Strategy<Value = Vec<IdentityChange>> {
 }
 
 /// The changes without all but the first upsert of each object: the last one of a request would be written in its place. An
-/// object that wants the name of another identity is not deleted: then it would not want it in the end.
+/// object that wants the name of another identity is not deleted: then it would not want it in the end. Its SID is its own:
+/// of two reasons to refuse it, each is true, and the first to come about would be given.
 fn each_written_once(mut changes: Vec<IdentityChange>) -> Vec<IdentityChange> {
     let mut written = HashSet::new();
-    let mut refused = HashSet::new();
     changes.retain(|change| match change {
         IdentityChange::Upsert(object) => written.insert(object.object_guid),
         _ => true,
     });
-    for change in &changes {
-        if let IdentityChange::Upsert(object) = change
-            && object.upn == format!("upn{NAMES}@{CORP}")
-        {
-            refused.insert(object.object_guid);
-        }
-    }
+    let refused: HashSet<u32> = changes.iter().filter_map(wants_anothers_upn).collect();
+    let guids: HashSet<_> = refused.iter().copied().map(guid).collect();
+    let sids: HashSet<_> = refused.iter().copied().map(rid_sid).collect();
     changes.retain(|change| match change {
-        IdentityChange::Delete(guid) => !refused.contains(guid),
-        _ => true,
+        IdentityChange::Upsert(object) => {
+            let is_own =
+                (0..OBJECTS).any(|n| object.object_guid == guid(n) && object.sid == rid_sid(n));
+            is_own || !(guids.contains(&object.object_guid) || sids.contains(&object.sid))
+        }
+        IdentityChange::Delete(guid) => !guids.contains(guid),
+        IdentityChange::Members { .. } => true,
     });
     changes
+}
+
+/// The number of the object that this change wants to give the UPN of the cloud-only identity.
+fn wants_anothers_upn(change: &IdentityChange) -> Option<u32> {
+    let IdentityChange::Upsert(object) = change else {
+        return None;
+    };
+    let wants = object.upn == format!("upn{NAMES}@{CORP}");
+    (0..OBJECTS).find(|n| wants && object.object_guid == guid(*n))
 }
 
 /// A tenant in which a cloud-only identity has a name that objects of AD have, with the SID of that identity.

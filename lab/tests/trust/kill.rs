@@ -7,11 +7,8 @@ use crossrealm_lab::{Failure, kill_at_line};
 
 use crate::{COMPUTER, Play, REMOVE, REMOVE_TRUST, ROTATE, TRUST, USER, WHOLE, value};
 
-/// The steps of a run: the numbers of the lines that tell of them, and all lines.
-struct Steps {
-    lines: Vec<String>,
-    steps: Vec<usize>,
-}
+/// How the line that reports a step begins.
+const STEP: &str = "done: ";
 
 /// What must hold behind a step: how its line begins, what `get` must say (nothing where there is nothing to do), and
 /// the objects that AD then holds.
@@ -94,31 +91,31 @@ const REMOVING_TRUST: &[Behind] = &[
 impl Play {
     /// The trust is whole before and behind.
     pub(crate) fn kill(&mut self) -> Result<(), Failure> {
-        let rotating = self.steps(ROTATE, ROTATING)?;
+        self.takes_steps(ROTATE, ROTATING)?;
         for number in 0..ROTATING.len() {
-            self.a_rotation_killed_behind(number, &rotating)?;
+            self.a_rotation_killed_behind(number)?;
         }
-        let removing_trust = self.steps(REMOVE_TRUST, REMOVING_TRUST)?;
+        self.takes_steps(REMOVE_TRUST, REMOVING_TRUST)?;
         for number in 0..REMOVING_TRUST.len() {
             self.admin(WHOLE)?.ok()?;
-            self.killed_behind(REMOVE_TRUST, number, &removing_trust, REMOVING_TRUST)?;
+            self.killed_behind(REMOVE_TRUST, number, REMOVING_TRUST)?;
             self.admin(REMOVE_TRUST)?.ok()?;
             assert!(!self.is_there(TRUST)? && self.is_there(USER)?);
             self.nothing_is_left_to_do()?;
         }
         self.admin(WHOLE)?.ok()?;
-        let removing = self.steps(REMOVE, REMOVING)?;
-        let setting = self.steps(WHOLE, SETTING)?;
-        self.a_removal_that_was_begun_can_be_taken_back(&removing)?;
+        self.takes_steps(REMOVE, REMOVING)?;
+        self.takes_steps(WHOLE, SETTING)?;
+        self.a_removal_that_was_begun_can_be_taken_back()?;
         for number in 0..SETTING.len().max(REMOVING.len()) {
             if number < REMOVING.len() {
-                self.killed_behind(REMOVE, number, &removing, REMOVING)?;
+                self.killed_behind(REMOVE, number, REMOVING)?;
             }
             self.admin(REMOVE)?.ok()?;
             self.nothing_is_in_ad()?;
             self.nothing_is_left_to_do()?;
             if number < SETTING.len() {
-                self.killed_behind(WHOLE, number, &setting, SETTING)?;
+                self.killed_behind(WHOLE, number, SETTING)?;
             }
             self.admin(WHOLE)?.ok()?;
             self.nothing_is_left_to_do()?;
@@ -129,25 +126,19 @@ impl Play {
         Ok(())
     }
 
-    /// A whole run, and where its steps are reported. None may be missing from the table.
-    fn steps(&self, words: &[&str], table: &[Behind]) -> Result<Steps, Failure> {
+    /// A whole run takes the steps of the table, and no others.
+    fn takes_steps(&self, words: &[&str], table: &[Behind]) -> Result<(), Failure> {
         let output = self.admin(words)?.ok()?;
-        let lines: Vec<String> = output.err().lines().map(str::to_owned).collect();
-        let is_step = |number: &usize| lines.get(*number).is_some_and(|l| l.starts_with("done: "));
-        let steps: Vec<usize> = (0..lines.len()).filter(is_step).collect();
-        let reported: Vec<&String> = steps
-            .iter()
-            .filter_map(|number| lines.get(*number))
-            .collect();
-        let same = reported.len() == table.len()
-            && reported
+        let all = output.err();
+        let steps: Vec<&str> = all.lines().filter_map(|l| l.strip_prefix(STEP)).collect();
+        let same = steps.len() == table.len()
+            && steps
                 .iter()
                 .zip(table)
-                .all(|(line, (begin, ..))| line.starts_with(&format!("done: {begin}")));
-        if same {
-            Ok(Steps { lines, steps })
-        } else {
-            Err(output.failure("was expected to take the steps of the table"))
+                .all(|(step, (begin, ..))| step.starts_with(begin));
+        match same {
+            true => Ok(()),
+            false => Err(output.failure("was expected to take the steps of the table")),
         }
     }
 
@@ -156,11 +147,10 @@ impl Play {
         &self,
         words: &[&str],
         number: usize,
-        steps: &Steps,
         table: &[Behind],
     ) -> Result<(), Failure> {
         let (step, finding, held) = table[number];
-        kill_at_line(&self.admin(words)?, &steps.lines, steps.steps[number])?;
+        kill_at_line(&self.admin(words)?, STEP, number)?;
         for filter in [USER, COMPUTER, TRUST] {
             let is_there = self.is_there(filter)?;
             assert_eq!(is_there, held.contains(&filter), "{filter} behind `{step}`");
@@ -180,11 +170,11 @@ impl Play {
     }
 
     /// Behind no step of a rotation a ticket fails, and AD has changed what the steps so far say, and no more.
-    fn a_rotation_killed_behind(&self, number: usize, steps: &Steps) -> Result<(), Failure> {
+    fn a_rotation_killed_behind(&self, number: usize) -> Result<(), Failure> {
         // Times of keys are in seconds: a key made in the second in which this rotation begins would pass for its own.
         std::thread::sleep(Duration::from_millis(1100));
         let (account, trust) = (self.account_version()?, self.trust_change()?);
-        self.killed_behind(ROTATE, number, steps, ROTATING)?;
+        self.killed_behind(ROTATE, number, ROTATING)?;
         self.a_ticket_is_fetched()?;
         assert_eq!(self.account_version()? - account, u64::from(number >= 1));
         assert_eq!(self.trust_change()? != trust, number >= 3);
@@ -230,9 +220,9 @@ impl Play {
     }
 
     /// A removal that was cut off before AD was touched leaves everything working, and `set` forgets it.
-    fn a_removal_that_was_begun_can_be_taken_back(&self, removing: &Steps) -> Result<(), Failure> {
+    fn a_removal_that_was_begun_can_be_taken_back(&self) -> Result<(), Failure> {
         self.admin(WHOLE)?.ok()?;
-        self.killed_behind(REMOVE, 1, removing, REMOVING)?;
+        self.killed_behind(REMOVE, 1, REMOVING)?;
         self.a_ticket_is_fetched()?;
         self.admin(WHOLE)?.ok()?;
         self.nothing_is_left_to_do()?;

@@ -1,9 +1,10 @@
 //! Keys made from keys: DK of RFC 3961 §5.1 for encryption types 17 and 18, KDF-HMAC-SHA2 of RFC 8009 §3 for 19 and 20.
 
-use super::aes_cts::{BLOCK, Cipher};
+use super::aes_cts::{BLOCK, Encryptor};
 use super::enctype::Enctype;
-use hmac::{Hmac, KeyInit, Mac};
-use zeroize::Zeroizing;
+use aws_lc_rs::hmac;
+use std::sync::LazyLock;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// What a derived key is for; the last byte of the derivation constant, RFC 3961 §5.3.
 #[derive(Clone, Copy)]
@@ -13,71 +14,159 @@ pub(super) enum Purpose {
     Integrity,
 }
 
-/// The key for one usage and purpose.
-pub(super) fn derive_key(
-    enctype: Enctype,
-    key: &[u8],
-    usage: u32,
-    purpose: Purpose,
-) -> Zeroizing<Vec<u8>> {
-    let [a, b, c, d] = usage.to_be_bytes();
-    let constant = match purpose {
-        Purpose::Checksum => [a, b, c, d, 0x99],
-        Purpose::Encryption => [a, b, c, d, 0xAA],
-        Purpose::Integrity => [a, b, c, d, 0x55],
-    };
-    match enctype {
-        Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => dk(key, &constant),
-        Enctype::Aes128Sha2 | Enctype::Aes256Sha2 => {
-            let len = match purpose {
-                Purpose::Encryption => enctype.key_len(),
-                Purpose::Checksum | Purpose::Integrity => enctype.mac_len(),
-            };
-            kdf_sha2(enctype, key, &constant, b"", len)
+/// The bytes of a key, 16 to 32 of them; wiped when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub(super) struct KeyBytes {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl KeyBytes {
+    /// So many zeros, at most 32, for the caller to fill.
+    pub(super) fn zeros(len: usize) -> Self {
+        let bytes = [0; 32];
+        let len = len.min(bytes.len());
+        Self { bytes, len }
+    }
+
+    /// The first `len` of these bytes.
+    pub(super) fn of(bytes: &[u8], len: usize) -> Self {
+        let mut key = Self::zeros(len.min(bytes.len()));
+        let both = key.as_mut().iter_mut().zip(bytes);
+        both.for_each(|(to, from)| *to = *from);
+        key
+    }
+}
+
+impl AsRef<[u8]> for KeyBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl AsMut<[u8]> for KeyBytes {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.len).unwrap_or_default()
+    }
+}
+
+/// A key that is ready to derive others: its schedule is made once for all of them.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "boxed as a whole where it is kept"
+)]
+pub(super) enum Deriver {
+    /// DK, RFC 3961 §5.1.
+    Aes(Encryptor),
+    /// KDF-HMAC-SHA2, RFC 8009 §3.
+    Hmac(hmac::Key),
+}
+
+impl Deriver {
+    pub(super) fn new(enctype: Enctype, key: &[u8]) -> Self {
+        match enctype {
+            Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => Self::Aes(Encryptor::new(key)),
+            Enctype::Aes128Sha2 | Enctype::Aes256Sha2 => Self::Hmac(hmac_key(enctype, key)),
+        }
+    }
+
+    /// The key for one usage and purpose.
+    pub(super) fn derive(&self, enctype: Enctype, usage: u32, purpose: Purpose) -> KeyBytes {
+        match self {
+            Self::Aes(schedule) => dk(schedule, &folded(usage, purpose), enctype.key_len()),
+            Self::Hmac(key) => {
+                let len = match purpose {
+                    Purpose::Encryption => enctype.key_len(),
+                    Purpose::Checksum | Purpose::Integrity => enctype.mac_len(),
+                };
+                let mac = kdf_sha2(key, &constant(usage, purpose), &[], len);
+                KeyBytes::of(mac.as_ref(), len)
+            }
         }
     }
 }
 
 /// The last step of string-to-key: derives with the constant "kerberos".
-pub(super) fn kerberos_constant(enctype: Enctype, seed: &[u8]) -> Zeroizing<Vec<u8>> {
-    match enctype {
-        Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => dk(seed, b"kerberos"),
-        _ => kdf_sha2(enctype, seed, b"kerberos", b"", enctype.key_len()),
+pub(super) fn kerberos_constant(enctype: Enctype, seed: &[u8]) -> KeyBytes {
+    const LABEL: &[u8] = b"kerberos";
+    let len = enctype.key_len();
+    match Deriver::new(enctype, seed) {
+        Deriver::Aes(schedule) => dk(&schedule, &folded_text(LABEL), len),
+        Deriver::Hmac(key) => KeyBytes::of(kdf_sha2(&key, LABEL, &[], len).as_ref(), len),
     }
 }
 
-/// DK, RFC 3961 §5.1: the n-folded constant, encrypted over and over until there are as many bytes as in `key`.
-pub(super) fn dk(key: &[u8], constant: &[u8]) -> Zeroizing<Vec<u8>> {
-    let len = key.len();
-    let cipher = Cipher::new(key);
-    let mut block = Zeroizing::new([0; BLOCK]);
-    n_fold(constant, block.as_mut_slice());
-    let mut out = Zeroizing::new(Vec::with_capacity(len));
-    while out.len() < len {
-        cipher.encrypt(&mut block);
-        out.extend_from_slice(block.as_slice());
+/// DK, RFC 3961 §5.1: the n-folded constant, encrypted over and over until there are `len` bytes.
+pub(super) fn dk(schedule: &Encryptor, folded: &[u8; BLOCK], len: usize) -> KeyBytes {
+    let mut key = KeyBytes::zeros(len);
+    let mut block = *folded;
+    for out in key.as_mut().chunks_mut(BLOCK) {
+        schedule.block(&mut block);
+        let both = out.iter_mut().zip(&block);
+        both.for_each(|(to, from)| *to = *from);
     }
-    out
+    block.zeroize();
+    key
 }
 
-/// KDF-HMAC-SHA2, RFC 8009 §3, for up to one digest of output: `len` bytes.
-pub(super) fn kdf_sha2(
-    enctype: Enctype,
-    key: &[u8],
-    label: &[u8],
-    context: &[u8],
-    len: usize,
-) -> Zeroizing<Vec<u8>> {
-    let bits = u32::try_from(len.saturating_mul(8))
-        .unwrap_or(u32::MAX)
-        .to_be_bytes();
-    let parts: [&[u8]; 5] = [&[0, 0, 0, 1], label, &[0], context, &bits];
-    let mut out = Zeroizing::new(match enctype {
-        Enctype::Aes256Sha2 => hmac_sha384(key, &parts),
-        _ => hmac_sha256(key, &parts),
-    });
-    out.truncate(len);
-    out
+/// KDF-HMAC-SHA2, RFC 8009 §3, for up to one digest of output; the first `len` bytes count. `context` is given in parts.
+pub(super) fn kdf_sha2(key: &hmac::Key, label: &[u8], context: &[&[u8]], len: usize) -> hmac::Tag {
+    let bits = u32::try_from(len.saturating_mul(8)).unwrap_or(u32::MAX);
+    let mut mac = hmac::Context::with_key(key);
+    mac.update(&[0, 0, 0, 1]);
+    mac.update(label);
+    mac.update(&[0]);
+    context.iter().for_each(|part| mac.update(part));
+    mac.update(&bits.to_be_bytes());
+    mac.sign()
+}
+
+/// A key for the HMAC of an encryption type.
+pub(super) fn hmac_key(enctype: Enctype, key: &[u8]) -> hmac::Key {
+    let algorithm = match enctype {
+        Enctype::Aes128Sha1 | Enctype::Aes256Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        Enctype::Aes128Sha2 => hmac::HMAC_SHA256,
+        Enctype::Aes256Sha2 => hmac::HMAC_SHA384,
+    };
+    hmac::Key::new(algorithm, key)
+}
+
+/// The derivation constant, RFC 3961 §5.3.
+fn constant(usage: u32, purpose: Purpose) -> [u8; 5] {
+    let [a, b, c, d] = usage.to_be_bytes();
+    let last = match purpose {
+        Purpose::Checksum => 0x99,
+        Purpose::Encryption => 0xAA,
+        Purpose::Integrity => 0x55,
+    };
+    [a, b, c, d, last]
+}
+
+/// The n-folded constants of the usages that Kerberos numbers (RFC 4120 §7.5.1, RFC 6113 §5.4): folding costs more than the
+/// encryption that follows.
+static FOLDED: LazyLock<Vec<[[u8; BLOCK]; 3]>> = LazyLock::new(|| {
+    let purposes = [Purpose::Checksum, Purpose::Encryption, Purpose::Integrity];
+    let all = |usage| purposes.map(|purpose| folded_text(&constant(usage, purpose)));
+    (0..64).map(all).collect()
+});
+
+fn folded(usage: u32, purpose: Purpose) -> [u8; BLOCK] {
+    let known = usize::try_from(usage).ok().and_then(|n| FOLDED.get(n));
+    known.map_or_else(
+        || folded_text(&constant(usage, purpose)),
+        |[checksum, encryption, integrity]| match purpose {
+            Purpose::Checksum => *checksum,
+            Purpose::Encryption => *encryption,
+            Purpose::Integrity => *integrity,
+        },
+    )
+}
+
+/// A constant n-folded to one block.
+pub(super) fn folded_text(constant: &[u8]) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    n_fold(constant, &mut block);
+    block
 }
 
 /// n-fold, RFC 3961 §5.1: stretches or folds `input` to fill `out`, both of at least one byte.
@@ -85,7 +174,6 @@ pub(super) fn kdf_sha2(
 /// The input is written again and again, each time rotated right by 13 more bits, until it ends where a copy of `out`
 /// ends; the pieces as long as `out` are then added in ones' complement. Here the addition goes along, from the last byte
 /// to the first: a carry out of one piece's top belongs to the bottom of the piece before, where the next addition is.
-/// Every derived key starts here, so there is no division and no allocation for a byte.
 pub(super) fn n_fold(input: &[u8], out: &mut [u8]) {
     out.fill(0);
     let len = input.len();
@@ -133,27 +221,4 @@ fn lcm(a: usize, b: usize) -> usize {
         (x, y) = (y, x % y);
     }
     a / x.max(1) * b
-}
-
-pub(super) fn hmac_sha1(key: &[u8], data: &[u8]) -> Vec<u8> {
-    mac::<Hmac<sha1::Sha1>>(key, &[data])
-}
-
-pub(super) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    mac::<Hmac<sha2::Sha256>>(key, parts)
-}
-
-pub(super) fn hmac_sha384(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    mac::<Hmac<sha2::Sha384>>(key, parts)
-}
-
-fn mac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    // HMAC takes a key of any length, so the error cannot occur; an empty MAC would match nothing.
-    let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else {
-        return Vec::new();
-    };
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().to_vec()
 }

@@ -28,4 +28,4 @@ pub use error::FilesError;
 pub use listen::Listen;
 pub use paths::{DEFAULT_DATA, DEFAULT_STATE, share_folder};
 pub use share_permissions::rights_of_role;
-pub use supervisor::{Options, Progress, SealKey, check_tenant, serve};
+pub use supervisor::{NONCE_LEN, Options, Progress, SealKey, check_tenant, serve};

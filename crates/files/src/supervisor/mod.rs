@@ -6,6 +6,7 @@ mod host;
 mod options;
 mod preflight;
 mod restart;
+mod sealed_state;
 mod snapshots;
 mod state_cache;
 mod worker_process;
@@ -27,7 +28,7 @@ use tracing::warn;
 
 pub use options::{Options, Progress};
 pub use preflight::check_tenant;
-pub use state_cache::SealKey;
+pub use sealed_state::{NONCE_LEN, SealKey};
 
 /// How long the last report may take.
 const LAST_REPORT: Duration = Duration::from_secs(2);

@@ -14,6 +14,7 @@
 mod host_report;
 mod names;
 mod records;
+pub mod registry_pol;
 mod sid;
 mod sync;
 mod text;

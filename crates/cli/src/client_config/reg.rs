@@ -1,6 +1,6 @@
 //! A `.reg` file as `regedit` writes it: UTF-16LE with a byte order mark, lines that end in CR LF.
 
-use super::settings::{Data, Setting};
+use crossrealm_types::registry_pol::{Setting, SettingData};
 
 /// The file that sets the values, or, with `undo`, the one that deletes them. Keys stay: they may hold others' values.
 pub(crate) fn render(settings: &[Setting], undo: bool) -> Vec<u8> {
@@ -9,15 +9,15 @@ pub(crate) fn render(settings: &[Setting], undo: bool) -> Vec<u8> {
     for setting in settings {
         if key != Some(&setting.key) {
             key = Some(&setting.key);
-            let below = setting.key.replacen("Software", "SOFTWARE", 1);
+            let below = setting.key.as_str().replacen("Software", "SOFTWARE", 1);
             text += &format!("\r\n[HKEY_LOCAL_MACHINE\\{below}]\r\n");
         }
         let value = match (&setting.data, undo) {
             (_, true) => "-".to_owned(),
-            (Data::Dword(number), false) => format!("dword:{number:08x}"),
-            (Data::Text(text), false) => quoted(text),
+            (SettingData::Dword(number), false) => format!("dword:{number:08x}"),
+            (SettingData::Text(text), false) => quoted(text.as_str()),
         };
-        text += &format!("{}={value}\r\n", quoted(&setting.name));
+        text += &format!("{}={value}\r\n", quoted(setting.name.as_str()));
     }
     text += "\r\n";
     utf16le(&format!("\u{feff}{text}"))
@@ -28,7 +28,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The UTF-16LE form.
-pub(crate) fn utf16le(text: &str) -> Vec<u8> {
+fn utf16le(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 

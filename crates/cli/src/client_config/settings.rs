@@ -5,32 +5,10 @@
 
 use super::{CheckedConfig, mapped_hosts};
 use crate::failure::Failure;
+use crossrealm_types::registry_pol::{RegistryText, Setting, SettingData};
 
 /// The key of the Kerberos policies.
 const KERBEROS: &str = r"Software\Microsoft\Windows\CurrentVersion\Policies\System\Kerberos";
-/// The longest value: Windows takes 2,048 characters of a host-to-realm list.
-const MAX_TEXT: usize = 2048;
-
-/// A registry value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Setting {
-    /// The key below `HKEY_LOCAL_MACHINE`.
-    pub key: String,
-    /// The value's name.
-    pub name: String,
-    /// Its data.
-    pub data: Data,
-}
-
-/// The data of a registry value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Data {
-    /// REG_DWORD.
-    Dword(u32),
-    /// REG_SZ.
-    Text(String),
-}
-
 /// What differs from the default.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ClientOptions {
@@ -50,35 +28,40 @@ pub(crate) fn settings(
 ) -> Result<Vec<Setting>, Failure> {
     let realm = text(&config.tenant.realm)?;
     let mut all = vec![
-        dword("", "KdcProxyServer_Enabled", 1),
+        dword("", "KdcProxyServer_Enabled", 1)?,
         Setting {
-            key: format!(r"{KERBEROS}\KdcProxy\ProxyServers"),
+            key: key(r"\KdcProxy\ProxyServers")?,
             name: realm.clone(),
-            data: Data::Text(proxy_value(&config.kdc_proxy_url)?),
+            data: SettingData::Text(text(&proxy_value(&config.kdc_proxy_url)?)?),
         },
-        dword(r"\Parameters", "CloudKerberosTicketRetrievalEnabled", 1),
+        dword(r"\Parameters", "CloudKerberosTicketRetrievalEnabled", 1)?,
     ];
     let hosts = mapped_hosts(config, options.map_hosts);
     if !hosts.is_empty() {
-        all.push(dword("", "domain_realm_Enabled", 1));
+        all.push(dword("", "domain_realm_Enabled", 1)?);
         all.push(Setting {
-            key: format!(r"{KERBEROS}\domain_realm"),
+            key: key(r"\domain_realm")?,
             name: realm,
-            data: Data::Text(text(&hosts.join("; "))?),
+            data: SettingData::Text(text(&hosts.join("; "))?),
         });
     }
     if options.no_revocation_check {
-        all.push(dword(r"\Parameters", "NoRevocationCheck", 1));
+        all.push(dword(r"\Parameters", "NoRevocationCheck", 1)?);
     }
     Ok(all)
 }
 
-fn dword(below: &str, name: &str, value: u32) -> Setting {
-    Setting {
-        key: format!("{KERBEROS}{below}"),
-        name: name.to_owned(),
-        data: Data::Dword(value),
-    }
+fn dword(below: &str, name: &str, value: u32) -> Result<Setting, Failure> {
+    Ok(Setting {
+        key: key(below)?,
+        name: text(name)?,
+        data: SettingData::Dword(value),
+    })
+}
+
+/// A key below that of the Kerberos policies.
+fn key(below: &str) -> Result<RegistryText, Failure> {
+    text(&format!("{KERBEROS}{below}"))
 }
 
 /// `https://host:443/path` in Windows' form: `<https host:443:path />`, with the space before `/>`; without it Windows
@@ -102,15 +85,8 @@ pub(crate) fn proxy_value(url: &str) -> Result<String, Failure> {
     Ok(format!("<https {host}:{port}:{path} />"))
 }
 
-/// `text` where it is one line of printable ASCII characters.
-fn text(text: &str) -> Result<String, Failure> {
-    let plain = |c: char| c.is_ascii_graphic() || c == ' ';
-    match !text.is_empty() && text.len() <= MAX_TEXT && text.chars().all(plain) {
-        true => Ok(text.to_owned()),
-        false => Err(Failure::new(format!(
-            "expected a registry value of at most {MAX_TEXT} printable ASCII characters, found {text:?}"
-        ))),
-    }
+fn text(text: &str) -> Result<RegistryText, Failure> {
+    RegistryText::try_from(text.to_owned()).map_err(|unfit| Failure::new(unfit.to_string()))
 }
 
 #[cfg(test)]
@@ -145,7 +121,7 @@ mod tests {
         let has = |options| {
             let all = settings(&config(), options).unwrap();
             all.iter()
-                .any(|setting| setting.name == "NoRevocationCheck")
+                .any(|setting| setting.name.as_str() == "NoRevocationCheck")
         };
         assert!(!has(ClientOptions::default()));
         assert!(has(ClientOptions {

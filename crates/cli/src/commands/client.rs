@@ -15,6 +15,7 @@ use clap::{Subcommand, ValueEnum};
 use crossrealm_api::{Client, ClientConfig};
 use crossrealm_onprem::trust::AdNames;
 use crossrealm_os::file::replace;
+use crossrealm_types::registry_pol::registry_pol;
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -234,7 +235,7 @@ fn folder(config: &CheckedConfig, args: &Config) -> Result<(), Failure> {
     let machine = out.join("Machine");
     std::fs::create_dir_all(&machine)
         .map_err(|error| Failure::new(format!("cannot create `{}`: {error}", machine.display())))?;
-    let pol = preg::registry_pol(&settings, args.undo);
+    let pol = registry_pol(&settings, args.undo);
     write(&machine.join("Registry.pol"), &pol)?;
     write(&out.join("GPT.INI"), preg::gpt_ini().as_bytes())?;
     let text = preg::lgpo(&settings, args.undo);

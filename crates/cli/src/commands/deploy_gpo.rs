@@ -3,7 +3,7 @@
 //! Every step is a change in AD and so an event of the tenant's audit, which takes a global administrator's token.
 
 use crate::client_config::settings::{ClientOptions, settings};
-use crate::client_config::{CheckedConfig, mapped_hosts, preg, private_ca_notes, warn_of_unmapped};
+use crate::client_config::{CheckedConfig, mapped_hosts, private_ca_notes, warn_of_unmapped};
 use crate::context::Context;
 use crate::domain_credentials::DomainArgs;
 use crate::failure::Failure;
@@ -12,6 +12,7 @@ use crate::progress::Console;
 use crate::terminal::say;
 use crossrealm_agent::gpo::GroupPolicy;
 use crossrealm_onprem::gpo::GpoStep;
+use crossrealm_types::registry_pol::registry_pol;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -83,7 +84,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
                 map_hosts: args.map_hosts,
                 no_revocation_check: args.no_revocation_check,
             };
-            let settings = preg::registry_pol(&settings(&config, options)?, false);
+            let settings = registry_pol(&settings(&config, options)?, false);
             policy.plan(settings, &args.apply_to).await?
         }
     };

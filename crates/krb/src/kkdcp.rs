@@ -99,6 +99,19 @@ pub fn frame(message: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
     Ok([&len.to_be_bytes(), message].concat())
 }
 
+/// The length of the message behind these four bytes, on TCP (RFC 4120 §7.2.2).
+///
+/// # Errors
+/// [`EnvelopeError::Length`] for none. [`EnvelopeError::TooLarge`] beyond [`MAX_BODY_LEN`]; so for the highest bit, which is
+/// reserved for extensions (RFC 5021), of which none is known here.
+pub fn message_len(prefix: [u8; 4]) -> Result<usize, EnvelopeError> {
+    match usize::try_from(u32::from_be_bytes(prefix)) {
+        Ok(0) => Err(EnvelopeError::Length),
+        Ok(len) if len <= MAX_BODY_LEN => Ok(len),
+        _ => Err(EnvelopeError::TooLarge),
+    }
+}
+
 fn unframe(framed: &[u8]) -> Result<&[u8], EnvelopeError> {
     let (len, message) = framed
         .split_first_chunk::<4>()
@@ -183,5 +196,14 @@ mod tests {
             open_request(&vec![0x30; MAX_BODY_LEN + 1]),
             Err(EnvelopeError::TooLarge)
         );
+    }
+
+    #[test]
+    fn a_length_on_tcp_is_bounded() {
+        assert_eq!(message_len([0, 0, 1, 2]), Ok(258));
+        assert_eq!(message_len([0, 2, 0, 0]), Ok(MAX_BODY_LEN));
+        assert_eq!(message_len([0, 2, 0, 1]), Err(EnvelopeError::TooLarge));
+        assert_eq!(message_len([0x80, 0, 0, 1]), Err(EnvelopeError::TooLarge));
+        assert_eq!(message_len([0; 4]), Err(EnvelopeError::Length));
     }
 }

@@ -11,7 +11,7 @@ use crate::kerberos::exchange::{self, Answer};
 use crate::limits::held_bytes::{HeldBytes, NoMemory};
 use crate::limits::{ConcurrencyLimit, LogThrottle, sender};
 use crossrealm_kdc::TenantId;
-use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN};
+use crossrealm_krb::kkdcp;
 use crossrealm_krb::messages::{
     AsReq, KerberosTime, KrbError, PVNO, PrincipalName, TgsReq, encode, error_code,
 };
@@ -120,15 +120,10 @@ async fn read_message(
     peer: SocketAddr,
     app: &AppState,
 ) -> io::Result<HeldBytes> {
-    let len = stream.read_u32().await?;
-    // The highest bit is reserved for extensions (RFC 5021); none is known here.
-    let len = usize::try_from(len).unwrap_or(usize::MAX);
-    if len == 0 || len > MAX_BODY_LEN {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "a length beyond the bound",
-        ));
-    }
+    let mut prefix = [0; 4];
+    stream.read_exact(&mut prefix).await?;
+    let len = kkdcp::message_len(prefix)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let mut message = HeldBytes::new(app.bodies.none(sender(peer.ip())));
     while message.len() < len {
         let left = len - message.len();

@@ -2,6 +2,7 @@
 
 use crate::audit::Audit;
 use crate::config::{Config, Limits};
+use crate::kerberos::client_clocks::ClientClocks;
 use crate::limits::event_budget::EventBudget;
 use crate::limits::refusal_log::RefusalLog;
 use crate::limits::{ConcurrencyLimit, sender};
@@ -37,6 +38,8 @@ pub(crate) struct AppState {
     pub(crate) proxy_refusals: RefusalLog,
     /// What clients are configured with, for callers without a token.
     pub(crate) public_configs: PublicConfigs,
+    /// What clients' authenticators say of this machine's clock.
+    pub(crate) client_clocks: ClientClocks,
     /// For Kerberos over TCP and UDP.
     pub(crate) realms: Realms,
     /// Connections over HTTPS on which a client has sent something, by their senders: they take three times the memory of

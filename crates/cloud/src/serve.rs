@@ -5,6 +5,7 @@ use crate::app::AppState;
 use crate::audit::{Audit, Writer};
 use crate::config::{Config, Tls};
 use crate::http::connection::Listener;
+use crate::kerberos::client_clocks::ClientClocks;
 use crate::kerberos::tcp_udp;
 use crate::key_file;
 use crate::limits::event_budget::EventBudget;
@@ -155,6 +156,7 @@ impl Server {
             event_budget: EventBudget::default(),
             proxy_refusals: RefusalLog::default(),
             public_configs: PublicConfigs::default(),
+            client_clocks: ClientClocks::default(),
             realms: Realms::default(),
             ending,
         });

@@ -37,6 +37,8 @@ pub struct Event {
     pub client: Option<String>,
     /// The client's SID, from the verified PAC.
     pub client_sid: Option<Sid>,
+    /// The clock of the client, by the authenticator that its session key encrypted.
+    pub client_clock: Option<ClientClock>,
     /// The service asked for, as the client wrote it.
     pub service: Option<String>,
     /// The realm that issued the presented ticket.
@@ -51,6 +53,15 @@ pub struct Event {
     pub ends_at: Option<i64>,
     /// What was seen, in words: the value that broke the rule. Empty where nothing was refused.
     pub detail: String,
+}
+
+/// What the time in an authenticator says of two clocks, one of which may be wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientClock {
+    /// `name@REALM` of the client, from the decrypted ticket.
+    pub client: String,
+    /// By how many seconds the clock of this service is ahead of the client's.
+    pub lead_s: i64,
 }
 
 /// What an exchange decided.
@@ -73,6 +84,7 @@ impl Event {
             outcome: TicketOutcome::Dropped,
             client: None,
             client_sid: None,
+            client_clock: None,
             service: None,
             issuer: None,
             trust_key_version: None,

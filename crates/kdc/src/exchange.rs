@@ -208,7 +208,13 @@ impl Context {
         check_realm(&tenant, &request.request.body)?;
         check_ticket_name(&tenant, &request)?;
         let issuer = issuer(&tenant, trust.as_deref(), &request)?;
-        let header = open::header_ticket(&request, &tenant, &issuer, self.now)?;
+        let header = open::header_ticket(
+            &request,
+            &tenant,
+            &issuer,
+            self.now,
+            &mut self.event.client_clock,
+        )?;
         let effective = open::effective_request(&request, &header)?;
         self.armor.clone_from(&effective.armor);
         self.asks(&effective.body);

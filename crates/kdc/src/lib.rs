@@ -21,7 +21,7 @@ mod open;
 mod records;
 mod request;
 
-pub use event::{Event, EventId, Reason, TicketOutcome};
+pub use event::{ClientClock, Event, EventId, Reason, TicketOutcome};
 pub use exchange::{Exchange, ExchangeStep};
 pub use grant::MAX_GROUPS;
 pub use records::{

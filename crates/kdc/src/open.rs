@@ -4,7 +4,7 @@
 //! A request is only a set of claims. Each function here turns one claim into a fact or a [`TicketRefusal`]; the rest of
 //! the exchange relies on the result, [`VerifiedClient`].
 
-use crate::event::{Reason, TicketRefusal};
+use crate::event::{ClientClock, Reason, TicketRefusal};
 use crate::records::{Forest, ForestDomain, KeyState, Tenant, Trust, TrustGeneration};
 use crate::request::TicketRequest;
 use crate::{CLOCK_SKEW_S, Now};
@@ -63,17 +63,25 @@ pub(crate) struct HeaderTicket {
     trust_key_version: Option<u32>,
 }
 
-/// Decrypts the ticket and verifies that the request comes from the client that holds it (RFC 4120 §3.2.3).
+/// Decrypts the ticket and verifies that the request comes from the client that holds it (RFC 4120 §3.2.3). `clock` takes what its
+/// authenticator says of the clocks, also where the ticket is refused.
 pub(crate) fn header_ticket(
     request: &TicketRequest,
     tenant: &Tenant,
     issuer: &Issuer<'_>,
     now: Now,
+    clock: &mut Option<ClientClock>,
 ) -> Result<HeaderTicket, TicketRefusal> {
     let (ticket, decrypted_with, trust_key_version) = ticket(request, tenant, issuer, now)?;
+    let read = aes_key(&ticket.key.to_key(), ticket.key.keytype, "session key")
+        .and_then(|key| Ok((authenticator(request, &key)?, key)));
+    // Where this service's clock is ahead, every ticket seems to have ended, and only the authenticator says why.
+    *clock = read.as_ref().ok().map(|(authenticator, _)| ClientClock {
+        client: format!("{}@{}", ticket.cname, ticket.crealm),
+        lead_s: now.unix_s.saturating_sub(authenticator.ctime.0),
+    });
     check_times(&ticket, now)?;
-    let session_key = aes_key(&ticket.key.to_key(), ticket.key.keytype, "session key")?;
-    let authenticator = authenticator(request, &session_key)?;
+    let (authenticator, session_key) = read?;
     // RFC 4120 §3.2.3: a name in the authenticator other than the ticket's is KRB_AP_ERR_BADMATCH.
     if authenticator.crealm != ticket.crealm || !authenticator.cname.same_components(&ticket.cname)
     {

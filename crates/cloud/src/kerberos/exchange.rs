@@ -54,6 +54,9 @@ pub(crate) async fn answer(
             }
             ExchangeStep::Reply { bytes, event } if !entropy.failed => {
                 app.metrics.answered(&event.outcome, began.elapsed());
+                if let Some(clock) = &event.client_clock {
+                    app.client_clocks.note(clock);
+                }
                 record(app, &event, peer);
                 return Answer::Reply(bytes);
             }

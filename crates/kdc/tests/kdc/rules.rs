@@ -7,7 +7,7 @@ use crossrealm_krb::messages::{
     KerberosFlags, KerberosTime, PaData, PrincipalName, flags, kdc_option, name_type, pa_type,
 };
 use crossrealm_krb::pac::Buffer;
-use crossrealm_testkit::two_realms::{Referral, TwoRealms};
+use crossrealm_testkit::two_realms::{Ending, Referral, TwoRealms};
 use crossrealm_types::{IdentitySource, IdentityState};
 
 #[test]
@@ -267,6 +267,22 @@ fn rule_5_a_pac_that_was_changed_removed_or_signed_by_another_is_refused() {
         |r| r.part.authtime = KerberosTime(r.part.authtime.0 - 1),
         |_| {},
     );
+}
+
+/// R8: to a service whose clock is two years ahead every ticket has ended, and the authenticator says why.
+#[test]
+fn r8_the_clients_clock_is_measured_also_where_its_ticket_is_refused() {
+    for ahead_s in [0, 200, 2 * 365 * 86_400] {
+        let mut world = TwoRealms::new();
+        let ticket = world.encrypt_referral(world.referral());
+        let draft = world.request_draft();
+        let message = world.request(ticket, draft);
+        world.now.unix_s += ahead_s;
+        let (Ending::Reply(_, event) | Ending::Dropped(event)) = world.exchange(&message);
+        let clock = event.client_clock.expect("the authenticator was read");
+        assert_eq!(clock.lead_s, ahead_s);
+        assert!(clock.client.ends_with("@CORP.CONTOSO.COM"), "{clock:?}");
+    }
 }
 
 #[test]

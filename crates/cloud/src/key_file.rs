@@ -13,7 +13,10 @@ pub(crate) fn load(config: &Config) -> Result<MasterKey, ServeError> {
         false => MasterKey::load(path)?,
     };
     match config.database_file() {
-        Some(path) if !path.exists() => Err(ServeError::NoDatabase(path.to_owned())),
+        // Where it cannot be looked for, opening it says why.
+        Some(path) if matches!(path.try_exists(), Ok(false)) => {
+            Err(ServeError::NoDatabase(path.to_owned()))
+        }
         _ => Ok(key),
     }
 }

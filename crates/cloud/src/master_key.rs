@@ -32,7 +32,9 @@ pub async fn rotate_master_key(config: &Path) -> Result<RotatedMasterKey, ServeE
     let path = config.master_key.clone();
     let next = beside(&path, "next");
     match config.database_file() {
-        Some(file) if !file.exists() => return Err(ServeError::NoDatabase(file.to_owned())),
+        Some(file) if matches!(file.try_exists(), Ok(false)) => {
+            return Err(ServeError::NoDatabase(file.to_owned()));
+        }
         _ => {}
     }
     let prepared = match MasterKey::load(&next) {

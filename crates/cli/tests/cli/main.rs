@@ -11,6 +11,7 @@ mod command_line;
 mod common;
 mod consent;
 mod contexts;
+mod full_disk;
 mod json_output;
 mod master_key;
 mod overview;

@@ -8,6 +8,7 @@ use crate::db::statement::sql;
 use crate::db::url::{PASSWORD_HINT, StoreUrl, shown_store_url};
 use crate::error::{DirectoryError, Result};
 use crate::sealing::master_key::MasterKey;
+use crate::store_fault::StoreFault;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, Connection, Executor};
 use std::cmp::Ordering;
@@ -65,8 +66,35 @@ pub(crate) enum Purpose {
     Check,
 }
 
-/// Opens the database and migrates it to this program's schema. Creates the file for a new installation.
+/// Opens the database and migrates it to this program's schema. Creates the file for a new installation. On a disk without space
+/// it is opened with the space that was kept back, so that tickets are issued until that is used up, and `/readyz` says why.
 pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Opened> {
+    let path = match StoreUrl::parse(url) {
+        Ok(StoreUrl::Sqlite(path)) if purpose != Purpose::Check => PathBuf::from(path),
+        _ => return open_once(url, purpose).await,
+    };
+    match open_once(url, purpose).await {
+        Ok(opened) => {
+            file::keep_reserve(&path);
+            Ok(opened)
+        }
+        Err(error)
+            if purpose == Purpose::Use
+                && file::is_without_space(&path)
+                && file::release_reserve(&path) =>
+        {
+            tracing::error!(
+                %error,
+                hint = "free space on its disk: what was kept back is soon used up",
+                "the disk of the database is full; it is opened with the space that was kept back"
+            );
+            open_once(url, purpose).await
+        }
+        refused => refused,
+    }
+}
+
+async fn open_once(url: &str, purpose: Purpose) -> Result<Opened> {
     let (opened, mut conn) = connect(url, purpose).await?;
     let found = content(url, opened.dialect, &mut conn).await?;
     match (purpose, found) {
@@ -181,7 +209,7 @@ async fn connect(url: &str, purpose: Purpose) -> Result<(Opened, AnyConnection)>
         StoreUrl::Sqlite(path) => {
             if purpose == Purpose::Create {
                 make_private_file(Path::new(&path))
-                    .map_err(|e| failed(url, e.to_string(), None))?;
+                    .map_err(|error| cannot_open_file(url, Path::new(&path), &error.into()))?;
             }
             Opened {
                 dialect: Dialect::Sqlite,
@@ -291,6 +319,9 @@ fn failed(url: &str, reason: String, hint: Option<&str>) -> DirectoryError {
 
 /// Why a database could not be connected to, and what to do. No message of a server holds a password.
 pub(crate) fn cannot_open(url: &str, error: &sqlx::Error) -> DirectoryError {
+    if let Ok(StoreUrl::Sqlite(path)) = StoreUrl::parse(url) {
+        return cannot_open_file(url, Path::new(&path), error);
+    }
     let (reason, hint) = match error {
         sqlx::Error::Database(refusal) => {
             let hint = match refusal.code().as_deref() {
@@ -322,6 +353,34 @@ pub(crate) fn cannot_open(url: &str, error: &sqlx::Error) -> DirectoryError {
         other => (other.to_string(), None),
     };
     failed(url, reason, hint)
+}
+
+/// The same for the file of a SQLite database, of which SQLite often says no more than that it cannot be opened.
+fn cannot_open_file(url: &str, path: &Path, error: &sqlx::Error) -> DirectoryError {
+    if let Some((obstacle, error)) = file::obstacle(path) {
+        let reason = format!("`{}`: {error}", obstacle.display());
+        return failed(url, reason, Some(file::step_around(error.kind())));
+    }
+    let (reason, is_refused) = match error {
+        sqlx::Error::Database(refusal) => (
+            refusal.message().to_owned(),
+            refusal.code().as_deref() == Some(file::CANNOT_OPEN),
+        ),
+        other => (other.to_string(), false),
+    };
+    let hint = match StoreFault::of(error) {
+        _ if file::is_without_space(path) => "free space on its disk",
+        _ if is_refused => file::step_around(ErrorKind::PermissionDenied),
+        Some(StoreFault::ReadOnly) => file::step_around(ErrorKind::ReadOnlyFilesystem),
+        Some(StoreFault::Busy) => {
+            "another program keeps the file locked: stop it; several nodes need PostgreSQL"
+        }
+        Some(StoreFault::Damaged) => {
+            "it is damaged or no database: restore your backup, or correct `store` in the configuration"
+        }
+        _ => file::step_around(ErrorKind::Other),
+    };
+    failed(url, reason, Some(hint))
 }
 
 fn not_proven(error: &dyn std::fmt::Display) -> (String, Option<&'static str>) {

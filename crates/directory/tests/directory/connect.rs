@@ -82,6 +82,28 @@ async fn files_that_are_not_a_directory_are_refused() {
     );
 }
 
+/// What keeps the file from being opened is named, with a next step that is about files.
+#[tokio::test]
+async fn the_obstacle_in_front_of_a_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("file"), "no folder").unwrap();
+    std::fs::create_dir(path("folder")).unwrap();
+    std::fs::write(path("garbage"), "this is not a database ".repeat(500)).unwrap();
+    for (opened, named, step) in [
+        ("missing/deep/x.db", "missing", "disk is mounted"),
+        ("file/x.db", "file/x.db", "disk is mounted"),
+        ("folder", "folder", "must name a file"),
+        ("garbage", "garbage", "restore your backup"),
+    ] {
+        let error = open(&file_url(&path(opened)), 7).await.err().unwrap();
+        let (text, hint) = (error.to_string(), error.hint().unwrap());
+        assert!(text.contains(&path(named).display().to_string()), "{text}");
+        assert!(hint.contains(step), "{text}: {hint}");
+        assert!(!hint.contains("server"), "{text}: {hint}");
+    }
+}
+
 #[tokio::test]
 async fn paths_with_special_characters_are_opened() {
     let folder = tempfile::tempdir().unwrap();

@@ -100,6 +100,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "crossrealm-krb",
             "crossrealm-kdc",
             "crossrealm-api",
+            "crossrealm-files",
             "crossrealm-testkit",
         ],
     ),

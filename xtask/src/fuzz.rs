@@ -14,7 +14,7 @@ use crate::process::{self, cargo};
 use crate::setup;
 
 /// As long as CI gives each target.
-pub(crate) const DEFAULT_SECONDS: u32 = 20;
+pub(crate) const DEFAULT_SECONDS: u32 = 15;
 
 /// Targets that run at the same time: as many as the smallest machine has cores.
 const AT_ONCE: usize = 2;

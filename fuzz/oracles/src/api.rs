@@ -5,8 +5,8 @@ use crossrealm_api::{ErrorBody, Fingerprint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Every request, response and refusal: what is not one is refused, and a response that is read can be written and reads as the
-/// same again.
+/// Every request, response and refusal: what is not one is refused, and what is read can be written and reads as the same
+/// again.
 pub fn api(json: &[u8]) {
     macro_rules! check_all {
         ($($Endpoint:ident $operation:ident,)+) => {
@@ -22,7 +22,7 @@ pub fn api(json: &[u8]) {
 }
 
 fn check<E: Endpoint>(json: &[u8]) {
-    let _ = serde_json::from_slice::<E::Body>(json);
+    reads_as_written::<E::Body>(json);
     reads_as_written::<E::Response>(json);
 }
 

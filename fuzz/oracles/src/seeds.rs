@@ -3,13 +3,17 @@
 //! They are made from fixed keys, so they are the same in every run. `cargo run -p crossrealm-fuzz-oracles --example
 //! write-seeds` writes them to `fuzz/seeds`.
 
+mod requests;
+
 use crate::Fixed;
+use crate::sealed_state;
+use crossrealm_api::HostState;
 use crossrealm_krb::ccache::Ccache;
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::gss::{Context, ContextStep, Initiator, Mechanism, Side};
 use crossrealm_krb::keytab::{Keytab, KeytabEntry};
-use crossrealm_krb::kkdcp::{wrap_reply, wrap_request};
+use crossrealm_krb::kkdcp::{frame, wrap_reply, wrap_request};
 use crossrealm_krb::messages::{
     ApRep, ApReq, AsReq, Authenticator, AuthorizationData, AuthorizationDataElement, Checksum,
     EncKdcRepPart, EncTgsRepPart, EncTicketPart, EncryptedData, EncryptionKey, EtypeInfo2Entry,
@@ -50,13 +54,17 @@ pub fn all() -> Vec<Seed> {
         }));
     };
     add("api", api());
+    add("api", requests());
     add("ccache", vec![("one-ticket", ccache())]);
+    add("connection", connection());
     add("exchange", exchange());
     add("gss", gss());
     add("keytab", vec![("two-keys", keytab())]);
     add("kkdcp", kkdcp());
     add("messages", messages());
     add("pac", pacs());
+    add("registry_pol", vec![("workstation", registry_pol())]);
+    add("sealed_state", sealed_states());
     add("security_descriptor", security_descriptors());
     seeds
 }
@@ -88,6 +96,47 @@ fn api() -> Vec<(&'static str, Vec<u8>)> {
     ]
     .map(|(name, value)| (name, value.to_string().into_bytes()))
     .into()
+}
+
+/// A body of every request.
+fn requests() -> Vec<(&'static str, Vec<u8>)> {
+    let text = |(name, body): (_, serde_json::Value)| (name, body.to_string().into_bytes());
+    requests::all().into_iter().map(text).collect()
+}
+
+/// Two messages on one connection, a datagram, and a stream that ends within a message.
+fn connection() -> Vec<(&'static str, Vec<u8>)> {
+    let request = KdcReq::new(vec![], body()).expect("a request");
+    let request = AsReq(request).encode().expect("an AS-REQ");
+    let error = encode(&krb_error()).expect("a KRB-ERROR");
+    let framed = [&request, &error].map(|message| frame(message).expect("it is short"));
+    let whole = framed.concat();
+    let cut = whole[..whole.len() - 1].to_vec();
+    vec![("two-messages", whole), ("datagram", request), ("cut", cut)]
+}
+
+/// Key, name and data of each setting.
+fn registry_pol() -> Vec<u8> {
+    const KERBEROS: &str = r"Software\Microsoft\Windows\CurrentVersion\Policies\System\Kerberos";
+    let proxy = "<https login.cloud.example:443:x/kerberos />";
+    format!("{KERBEROS}\nKdcProxyServer_Enabled\n1\n{KERBEROS}\\KdcProxy\\ProxyServers\n{CLOUD}\n{proxy}").into_bytes()
+}
+
+/// A sealed copy, and a state behind the times at which it is sealed and read.
+fn sealed_states() -> Vec<(&'static str, Vec<u8>)> {
+    let state = serde_json::json!({
+        "version": "1", "kvnos": [1, 2], "keytab": "BQI=", "domains": [], "revoked_users": [],
+        "tenant": {"id": "0f8fad5b-d9cb-469f-a165-70867728950e", "name": "contoso", "realm": CLOUD,
+            "flat_name": "CONTOSO-KRB", "sid": "S-1-5-21-1-2-3"},
+        "account": {"name": "acct1", "host": "acct1.file.contoso.cloud.example", "aliases": []},
+        "shares": [{"name": "projects", "grants": []}],
+    });
+    let json = state.to_string();
+    let state: HostState = serde_json::from_str(&json).expect("a state");
+    let sealed = sealed_state::key().seal(&state, sealed_state::NONCE, sealed_state::SEALED_AT);
+    let times = [sealed_state::SEALED_AT, sealed_state::SEALED_AT + 60].map(i64::to_le_bytes);
+    let behind_times = [times.as_flattened(), json.as_bytes()].concat();
+    vec![("sealed", sealed.expect("a copy")), ("state", behind_times)]
 }
 
 fn key(byte: u8) -> Key {

@@ -24,7 +24,7 @@ pub trait Endpoint: Send + Sync + 'static {
     /// The query parameters; `()` where there are none.
     type Query: DeserializeOwned + Send;
     /// The body of the request; `()` where there is none.
-    type Body: DeserializeOwned + Send;
+    type Body: Serialize + DeserializeOwned + Send;
     /// The body of the success; `()` where there is none.
     type Response: Serialize + DeserializeOwned + Send;
     /// The rest of the declaration.

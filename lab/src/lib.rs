@@ -18,7 +18,7 @@ mod clock;
 mod dc;
 mod disk;
 mod halt;
-
+mod host_samba;
 pub mod need;
 mod net;
 mod product;
@@ -33,6 +33,7 @@ pub use clock::Clock;
 pub use dc::{ADMIN_PASSWORD, DOMAIN, FLAT_NAME, Population, REALM, USER_PASSWORD};
 pub use disk::Disk;
 pub use halt::kill_at_line;
+pub use host_samba::{HOST_SAMBA, MARK, executes_host_samba, host_samba_version};
 pub use net::Place;
 pub use product::{build_product, executables};
 pub use run::{Failure, Output, Run};

@@ -7,7 +7,7 @@ use crossrealm_lab::need;
 use crate::process::{cargo, run as run_command};
 use crate::{
     Outcome, advisories, bare, chaos, circles, dependencies, fuzz, installed, licences, pool,
-    setup, tidy, unused,
+    samba, setup, tidy, unused,
 };
 
 /// A name and what it does.
@@ -121,6 +121,18 @@ const THOROUGH: [Step; 8] = [
 pub(crate) fn test_all() -> Outcome {
     all(&[
         ("tests", || test(&["--locked"], World::Required, Cases::New)),
+        ("connections", || {
+            let ten_thousand = [
+                "--locked",
+                "--test",
+                "memory",
+                "--",
+                "--ignored",
+                "ten_thousand",
+            ];
+            test(&ten_thousand, World::Required, Cases::New)
+        }),
+        ("samba", || samba::run(&[])),
         ("installed", || installed::run(&[])),
     ])
 }

@@ -22,6 +22,7 @@ mod pool;
 mod process;
 mod program_starts;
 mod programs;
+mod samba;
 mod setup;
 mod sim;
 mod site;
@@ -39,7 +40,7 @@ usage: cargo xtask COMMAND
   test --all          the same, and what CI runs in a short form in its long one
   demo                setup, build, and play the main job with an account of each hop
   world               setup, start the test world alone, keep it until Enter is pressed
-  fuzz [--seconds N]  run every fuzz target for N seconds each (20)
+  fuzz [--seconds N]  run every fuzz target for N seconds each (15)
   sim [--seeds N]     play N simulated lives of a tenant through the KDC (200)
   chaos [--minutes N] [--seed S] [--plan] [--keep FOLDER]
                       a world with everything in it, clients, and N minutes of faults by the schedule of the seed (3, 1)
@@ -50,6 +51,7 @@ usage: cargo xtask COMMAND
   advisories --db FOLDER
                       check the locked crates against a copy of the RustSec database
   circles             find modules of the product that import each other
+  samba [NAME…]       the tests of the SMB host on the Samba of Debian's backports (only cases that hold a NAME)
   programs            start every external program that the tests use, once
   bare [--short]      demo and test on a bare Debian 12 made by debootstrap (--short: setup and programs)
   package [--binary FILE] [--only deb] [--twice]
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         ["package", rest @ ..] => package::run_with(rest),
         ["installed", rest @ ..] => installed::run(rest),
         ["site", folder] => site::write(Path::new(folder)),
+        ["samba", rest @ ..] => samba::run(rest),
         ["programs"] => programs::run(),
         ["world"] => demo::world(),
         ["advisories", "--db", folder] => advisories::run(Path::new(folder)),

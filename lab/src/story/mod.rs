@@ -175,6 +175,7 @@ impl Story {
         let run = self.crossrealm(Place::Cloud).env("CROSSREALM_TOKEN", "");
         let run = run.arg("--token-file").arg(token);
         let run = run.args(["files", "serve", "--account", account]);
+        let run = run.on_host_samba();
         let state = format!("{account}-{host}.state");
         Ok(run
             .arg("--state")

@@ -109,7 +109,8 @@ impl Scene {
         let shell = shell
             .arg("-c")
             .arg(format!("{hide} && exec {}", run.line()));
-        self.story.with_settings(shell)
+        // The program that is hidden must be the host's.
+        self.story.with_settings(shell.on_host_samba())
     }
 
     /// Starts a host, and waits until it serves.

@@ -55,7 +55,8 @@ struct Sources {
     proxy: Option<String>,
 }
 
-fn sources() -> Result<Sources, String> {
+/// The lines of `sources.list` for Debian 12 that this machine has.
+pub(crate) fn source_lines_of_this_machine() -> Result<Vec<String>, String> {
     let format = "$(CREATED_BY) $(ORIGIN) $(RELEASE) $(COMPONENT) $(SITE)";
     let ask = || {
         output(&mut command(
@@ -68,13 +69,30 @@ fn sources() -> Result<Sources, String> {
         run(&mut command("apt-get", &["update", "-q"]))?;
         lines = source_lines(&ask()?);
     }
+    Ok(lines)
+}
+
+/// The mirror of Debian 12 that this machine uses.
+pub(crate) fn mirror() -> Result<String, String> {
+    mirror_of(&source_lines_of_this_machine()?)
+}
+
+fn mirror_of(lines: &[String]) -> Result<String, String> {
     let main = format!(" {SUITE} main");
     let mirror = lines
         .iter()
         .find_map(|line| line.strip_prefix("deb ")?.strip_suffix(&main));
-    let mirror = mirror
-        .ok_or_else(|| format!("the apt sources of this machine name no mirror of Debian 12 (`{SUITE}`, component `main`)"))?
-        .to_owned();
+    let missing = || {
+        format!(
+            "the apt sources of this machine name no mirror of Debian 12 (`{SUITE}`, component `main`)"
+        )
+    };
+    mirror.map(str::to_owned).ok_or_else(missing)
+}
+
+fn sources() -> Result<Sources, String> {
+    let lines = source_lines_of_this_machine()?;
+    let mirror = mirror_of(&lines)?;
     let settings = output(&mut command("apt-config", &["dump"]))?;
     let settings = settings
         .lines()

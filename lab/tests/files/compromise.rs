@@ -1,4 +1,4 @@
-//! Stolen keys and credentials (S6, S13): the stolen one works, then the guide's command is given, then it is refused, and honest
+//! Stolen keys and credentials (S6, S7, S8, S13): the stolen one works, then the guide's command is given, then it is refused, and honest
 //! users go on. The thief has the real thing: the trust password, tickets made with the stolen keys, the tokens themselves.
 //! `docs/guide/compromise.md` has the commands.
 
@@ -17,6 +17,11 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("s6_a_stolen_connector_token_is_refused", connector),
     ("s6_a_stolen_host_token_is_refused", host_token),
     ("s6_a_stolen_administrators_session_ends", administrator),
+    (
+        "s7_the_last_administrator_comes_back_by_the_machine",
+        last_administrator,
+    ),
+    ("s8_a_stolen_master_key_opens_nothing", master_key),
 ];
 
 const SHARE: &str = "stolen";
@@ -208,17 +213,74 @@ fn host_token(scene: &mut Scene) -> Result<(), Failure> {
 fn administrator(scene: &mut Scene) -> Result<(), Failure> {
     let upn = "eve@contoso.com";
     let create = ["-o", "json", "admin", "create", upn, "--role", "reader"];
-    let code = scene.admin(&create).ok()?.json()?;
-    let code = code["enrolment_code"].as_str().unwrap_or_default();
-    let run = scene.story.world.at(Place::Admin, "python3");
-    let enrol = run.args(["-c", ENROL, code, upn, API]);
-    let stolen = enrol.arg(scene.story.ca()).ok()?.out().trim().to_owned();
+    let stolen = enrol(scene, upn, &scene.admin(&create).ok()?)?;
     let path = "/tenants/contoso/storage-accounts";
     get(scene, &stolen, path)?.ok()?;
     scene.admin(&["admin", "reset", upn]).ok()?;
     is_unknown(&get(scene, &stolen, path)?)?;
     scene.admin(&["tenant", "list"]).ok()?;
     scene.admin(&["admin", "remove", upn]).ok().map(drop)
+}
+
+/// The thief holds the only session of an administrator; whoever holds the machine gets in without it, and the session ends.
+fn last_administrator(scene: &mut Scene) -> Result<(), Failure> {
+    let upn = "ada@contoso.com";
+    let role = "global-administrator";
+    let create = ["-o", "json", "admin", "create", upn, "--role", role];
+    let stolen = enrol(scene, upn, &scene.admin(&create).ok()?)?;
+    let path = "/tenants/contoso/storage-accounts";
+    get(scene, &stolen, path)?.ok()?;
+    let recover = scene.story.bare(Place::Cloud);
+    let recover = recover.args(["-o", "json", "admin", "recover", upn, "--config"]);
+    let recovered = recover.arg(scene.story.cloud_folder().join("crossrealm.toml"));
+    let own = enrol(scene, upn, &recovered.ok()?)?;
+    is_unknown(&get(scene, &stolen, path)?)?;
+    get(scene, &own, path)?.ok()?;
+    scene.admin(&["admin", "remove", upn]).ok().map(drop)
+}
+
+/// The session of an administrator who enrols with the code that a command printed.
+fn enrol(scene: &Scene, upn: &str, printed: &Output) -> Result<String, Failure> {
+    let code = printed.json()?;
+    let code = code["enrolment_code"].as_str().unwrap_or_default();
+    let run = scene.story.world.at(Place::Admin, "python3");
+    let enrol = run.args(["-c", ENROL, code, upn, API]);
+    Ok(enrol.arg(scene.story.ca()).ok()?.out().trim().to_owned())
+}
+
+/// The file of the master key: to the installation's database it is what opens every key.
+fn master_key(scene: &mut Scene) -> Result<(), Failure> {
+    let folder = scene.story.cloud_folder();
+    let config = folder.join("crossrealm.toml");
+    let stolen = folder.join("stolen.key");
+    std::fs::copy(folder.join("master.key"), &stolen)?;
+    let text = std::fs::read_to_string(&config)?;
+    let thiefs = folder.join("thief.toml");
+    std::fs::write(&thiefs, text.replace("master.key", "stolen.key"))?;
+    let check = |config: &std::path::Path| {
+        let serve = scene.story.bare(Place::Cloud).arg("serve");
+        serve.arg("--check").arg("--config").arg(config)
+    };
+    let (honest, thief) = (check(&config), check(&thiefs));
+    thief.ok()?.says("stolen.key")?;
+
+    let cloud = scene.story.cloud.take();
+    cloud.map_or(Ok(()), |cloud| cloud.stop(PATIENCE))?;
+    let rotate = scene.story.bare(Place::Cloud);
+    let rotate = rotate
+        .args(["master-key", "rotate", "--config"])
+        .arg(config);
+    rotate.ok()?;
+    scene.story.start_cloud()?;
+    thief.refused(1)?.says("master key")?;
+    honest.ok()?;
+    std::fs::remove_file(thiefs)?;
+    std::fs::remove_file(stolen)?;
+    // What the old key sealed and authenticated goes on: tokens, the trust's keys, the host's keys, roles.
+    let share = "after-the-master-key";
+    scene.share(share)?;
+    scene.sign_in("bob")?;
+    scene.until_served("bob", share)
 }
 
 /// Tickets that were made with the keys as they were: to the service they are what a thief of these keys forges.

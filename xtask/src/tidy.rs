@@ -56,12 +56,29 @@ pub(crate) fn run() -> Outcome {
     found.extend(links::complaints(&texts, |path| {
         process::root().join(path).exists()
     }));
+    let security = texts.get(Path::new("SECURITY.md"));
+    found.extend(unlisted_findings(security.map_or("", String::as_str)));
     found.extend(program_starts::check()?);
     if found.is_empty() {
         Ok(())
     } else {
         Err(format!("untidy:\n  {}", found.join("\n  ")))
     }
+}
+
+/// The findings of attacks and injected faults without a row in SECURITY.md. That the tests in a row exist is for the links.
+fn unlisted_findings(security: &str) -> Vec<String> {
+    let numbers = (1..=15).map(|n| format!("S{n}"));
+    let numbers = numbers.chain((1..=12).map(|n| format!("R{n}")));
+    let is_listed = |number: &String| {
+        let begin = format!("| {number} |");
+        let row = security.lines().find(|line| line.starts_with(&begin));
+        row.is_some_and(|row| row.contains("](") && row.contains("[`"))
+    };
+    numbers
+        .filter(|number| !is_listed(number))
+        .map(|number| format!("SECURITY.md has no row with a test for {number}"))
+        .collect()
 }
 
 /// Whether the map names a package: its folder as code, or as a folder in a picture.
@@ -137,6 +154,19 @@ fn compares_a_secret(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_finding_without_a_test_is_found() {
+        let row = |number: &str| format!("| {number} | what | [`test`](file.rs) |\n");
+        let all: String = (1..=15).map(|n| row(&format!("S{n}"))).collect();
+        let all = all + &(1..=12).map(|n| row(&format!("R{n}"))).collect::<String>();
+        assert!(unlisted_findings(&all).is_empty());
+        let without = all.replace(&row("R7"), "| R7 | what | none |\n");
+        assert_eq!(
+            unlisted_findings(&without),
+            ["SECURITY.md has no row with a test for R7"]
+        );
+    }
 
     #[test]
     fn marks_and_long_files_are_found() {

@@ -4,6 +4,7 @@
 use crossrealm_kdc::ClientClock;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,13 @@ const MAY_DIFFER_S: i64 = 120;
 /// How often it is said again.
 const REPEAT: Duration = Duration::from_secs(600);
 
-/// What the last clients said, one time of each.
+/// What the last clients said, one time of each. As long as all agree nothing is noted, so that tickets wait for nothing here.
 #[derive(Default)]
-pub(crate) struct ClientClocks(Mutex<Heard>);
+pub(crate) struct ClientClocks {
+    /// Whether a clock that differs is among those that were heard.
+    doubted: AtomicBool,
+    heard: Mutex<Heard>,
+}
 
 #[derive(Default)]
 struct Heard {
@@ -42,25 +47,38 @@ impl ClientClocks {
 
     /// The difference of the middle client, when it is to be logged.
     fn add(&self, clock: &ClientClock, now: Instant) -> Option<i64> {
+        if !differs(clock.lead_s) && !self.doubted.load(Ordering::Relaxed) {
+            return None;
+        }
         let mut hash = DefaultHasher::new();
         clock.client.hash(&mut hash);
         let client = hash.finish();
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.leads.retain(|(other, _)| *other != client);
         heard.leads.push_back((client, clock.lead_s));
         if heard.leads.len() > REMEMBERED {
             heard.leads.pop_front();
         }
         let mut leads: Vec<i64> = heard.leads.iter().map(|(_, lead_s)| *lead_s).collect();
+        let doubted = leads.iter().any(|lead_s| differs(*lead_s));
+        self.doubted.store(doubted, Ordering::Relaxed);
+        if !doubted {
+            heard.leads.clear();
+            return None;
+        }
         leads.sort_unstable();
         let middle = *leads.get(leads.len() / 2)?;
         let is_due = heard.said.is_none_or(|at| now.duration_since(at) >= REPEAT);
-        if leads.len() < ENOUGH || middle.unsigned_abs() <= MAY_DIFFER_S.unsigned_abs() || !is_due {
+        if leads.len() < ENOUGH || !differs(middle) || !is_due {
             return None;
         }
         heard.said = Some(now);
         Some(middle)
     }
+}
+
+fn differs(lead_s: i64) -> bool {
+    lead_s.unsigned_abs() > MAY_DIFFER_S.unsigned_abs()
 }
 
 #[cfg(test)]
@@ -90,9 +108,13 @@ mod tests {
         assert_eq!(said, [year]);
         assert_eq!(clocks.add(&clock(1, year), now + REPEAT), Some(year));
         for n in 0..1000 {
+            clocks.add(&clock(n, year), now);
+        }
+        assert_eq!(clocks.heard.lock().unwrap().leads.len(), REMEMBERED);
+        for n in 0..1000 {
             clocks.add(&clock(n, 0), now);
         }
-        assert_eq!(clocks.0.lock().unwrap().leads.len(), REMEMBERED);
+        assert!(clocks.heard.lock().unwrap().leads.is_empty(), "all agree");
         assert_eq!(clocks.add(&clock(1, year), now + 2 * REPEAT), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The API as the supervisor uses it: polls the account's state and reports the host's.
 
-use super::state_cache::{Confirmed, MAX_AGE_S, StateCache};
+use super::sealed_state::MAX_AGE_S;
+use super::state_cache::{Confirmed, StateCache};
 use crate::error::FilesError;
 use crate::tools;
 use crossrealm_api::{Client, ClientError, Code, DismissalKey, HostState, HostStateAnswer};

@@ -1,6 +1,6 @@
 //! What the caller chooses of a host, and what the host announces.
 
-use super::state_cache::SealKey;
+use super::sealed_state::SealKey;
 use crate::listen::Listen;
 use crossrealm_api::DismissalKey;
 use std::ffi::OsString;

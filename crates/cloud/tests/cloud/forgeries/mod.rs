@@ -108,6 +108,7 @@ fn opened(world: &TwoRealms, reply: Vec<u8>, fast: bool) -> Result<Granted, Box<
         at: 0,
         outcome: crossrealm_kdc::TicketOutcome::Issued,
         client: None,
+        client_clock: None,
         client_sid: None,
         service: None,
         issuer: None,

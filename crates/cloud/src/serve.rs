@@ -123,8 +123,9 @@ impl Server {
             metrics: metrics_listener,
         } = Listeners::open(&config, inherited).await?;
         let directory = Directory::open(&config.store, master_key, config.names()).await?;
-        let heartbeats = Heartbeats::recall(&directory, config.state_folder()).await;
         let metrics = Metrics::new();
+        directory.observe_store(Box::new(metrics.store.clone()));
+        let heartbeats = Heartbeats::recall(&directory, config.state_folder()).await;
         let (audit, writer) = Audit::start(directory.clone(), metrics.events_lost.clone());
         let renewal_task = Renewal::new(&config, Arc::clone(&served.current));
         let (end, ending) = watch::channel(false);

@@ -9,6 +9,7 @@ use crate::error::{DirectoryError, Result};
 use crate::event_rates::EventRates;
 use crate::password_hashing::HashingPool;
 use crate::sealing::seal::Sealer;
+use crate::store_observer::{Observed, StoreObserver, StoreStep};
 use sqlx::AnyPool;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +30,7 @@ struct Inner {
     installation_id: Uuid,
     event_rates: EventRates,
     health: StoreHealth,
+    observed: Observed,
 }
 
 impl Directory {
@@ -48,6 +50,7 @@ impl Directory {
             installation_id,
             event_rates: EventRates::new(),
             health: StoreHealth::default(),
+            observed: Observed::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -62,6 +65,15 @@ impl Directory {
     /// Closes the database after the operations under way.
     pub async fn close(&self) {
         self.inner.pools.close().await;
+    }
+
+    /// Reports from now on how long the database takes and how it fails. The first observer of a directory stays.
+    pub fn observe_store(&self, observer: Box<dyn StoreObserver>) {
+        self.inner.observed.set(observer);
+    }
+
+    pub(crate) fn observed(&self) -> &Observed {
+        &self.inner.observed
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -111,7 +123,8 @@ impl Directory {
     /// Begins a writing transaction. Every one begins here and ends in [`Self::commit`] or [`Self::commit_events`], so that it
     /// is known how the last write ended.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        self.note(self.inner.pools.begin().await)
+        let begun = self.inner.pools.begin();
+        self.note(self.observed().time(StoreStep::Begin, begun).await)
     }
 
     /// Commits, and makes this node's caches read the change marks before they answer again.
@@ -124,7 +137,8 @@ impl Directory {
 
     /// Commits a transaction that changed nothing that is cached.
     pub(crate) async fn commit_events(&self, tx: Tx) -> Result<()> {
-        self.note(tx.commit().await.map_err(DirectoryError::from))?;
+        let committed = self.observed().time(StoreStep::Commit, tx.commit()).await;
+        self.note(committed.map_err(DirectoryError::from))?;
         self.health().wrote();
         Ok(())
     }
@@ -135,6 +149,7 @@ impl Directory {
             && let Some(fault) = error.fault()
         {
             self.health().failed(fault, Instant::now());
+            self.observed().failed(fault);
         }
         done
     }

@@ -17,6 +17,7 @@ use crate::names::{self, visible};
 use crate::readiness::heartbeats_of;
 use crate::service_keys::{Owner, realm_keys, service_keys};
 use crate::storage::service_names::service_name;
+use crate::store_fault::StoreFault;
 use crate::tenant_info::TenantInfo;
 use crate::tenants::domains::load_domains;
 use crate::tenants::model::load_tenant;
@@ -54,7 +55,10 @@ impl Directory {
                 tracing::error!(tenant = %lookups.tenant, %error, "the directory cannot answer the KDC");
                 Records::Unavailable(error.to_string())
             }
-            Err(_) => Records::Unavailable("the database did not answer in time".to_owned()),
+            Err(_) => {
+                self.observed().failed(StoreFault::Unreachable);
+                Records::Unavailable("the database did not answer in time".to_owned())
+            }
         }
     }
 

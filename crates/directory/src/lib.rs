@@ -32,6 +32,7 @@ mod sealing;
 mod service_keys;
 mod storage;
 mod store_fault;
+mod store_observer;
 mod sync;
 mod tenant_info;
 mod tenants;
@@ -73,6 +74,7 @@ pub use storage::access_lists::OpenShare;
 pub use storage::effective_access::{AccessReason, ShareAccess, Via};
 pub use storage::model::{Grant, Share, SharePath};
 pub use store_fault::StoreFault;
+pub use store_observer::{StoreObserver, StoreStep};
 pub use sync::connectors::{MAX_LEASE_S, MIN_LEASE_S};
 pub use sync::deletion_permits::DeletionPermit;
 pub use sync::model::{

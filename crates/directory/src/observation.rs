@@ -2,11 +2,12 @@
 //!
 //! Each list is bounded: an installation with more tenants is watched by the events and the status of each.
 
-use crate::db::columns::col;
+use crate::db::columns::{col, col_tenant};
 use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::hosts::model::is_silent_after;
+use crossrealm_kdc::TenantId;
 use crossrealm_os::clock::now_s;
 use crossrealm_types::HostReport;
 
@@ -35,6 +36,10 @@ pub struct ObservedDomain {
     pub synced_at: i64,
     /// How many objects could not be synchronized.
     pub failed: i64,
+    /// Whether the last agent gave up.
+    pub has_problem: bool,
+    /// Whether its users get no tickets until a full sync.
+    pub awaits_sync: bool,
 }
 
 /// A trust.
@@ -51,6 +56,8 @@ pub struct ObservedTrust {
 /// An SMB host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedHost {
+    /// The id of the tenant.
+    pub tenant_id: TenantId,
     /// The tenant, by name.
     pub tenant: String,
     /// The storage account.
@@ -61,6 +68,8 @@ pub struct ObservedHost {
     pub serves: bool,
     /// Its sessions by the last report.
     pub sessions: u32,
+    /// The version of the account's state that it serves by.
+    pub state_version: Option<String>,
 }
 
 impl Directory {
@@ -72,7 +81,7 @@ impl Directory {
     pub async fn observe(&self) -> Result<Observation> {
         let mut conn = self.snapshot().await?;
         let domains = sql(
-            "SELECT t.name AS tenant, d.dns_name, d.sync_success_at, d.sync_failed + d.sync_skipped AS failed
+            "SELECT t.name AS tenant, d.dns_name, d.sync_success_at, d.sync_failed + d.sync_skipped AS failed, d.sync_problem, d.awaits_sync
              FROM domains d JOIN tenants t ON t.id = d.tenant_id
              WHERE d.sync_success_at IS NOT NULL ORDER BY t.name, d.dns_name LIMIT $1",
         )
@@ -87,7 +96,7 @@ impl Directory {
         .fetch_all(&mut *conn)
         .await?;
         let hosts = sql(
-            "SELECT t.name AS tenant, a.name AS account, h.host, h.report, h.reported_at
+            "SELECT t.id AS tenant_id, t.name AS tenant, a.name AS account, h.host, h.report, h.reported_at
              FROM host_reports h JOIN storage_accounts a ON a.id = h.account_id JOIN tenants t ON t.id = a.tenant_id
              LEFT JOIN tokens k ON k.id = h.token_id
              WHERE h.token_id IS NULL OR k.revoked_at IS NULL ORDER BY t.name, a.name, h.host LIMIT $1",
@@ -105,6 +114,8 @@ impl Directory {
                         domain: col(row, "dns_name")?,
                         synced_at: col(row, "sync_success_at")?,
                         failed: col(row, "failed")?,
+                        has_problem: col::<Option<String>>(row, "sync_problem")?.is_some(),
+                        awaits_sync: col::<i64>(row, "awaits_sync")? != 0,
                     })
                 })
                 .collect::<Result<_>>()?,
@@ -126,11 +137,13 @@ impl Directory {
                     let is_silent = is_silent_after(now - col::<i64>(row, "reported_at")?);
                     let serves = report.as_ref().is_some_and(|report| report.serving);
                     Ok(ObservedHost {
+                        tenant_id: col_tenant(row)?,
                         tenant: col(row, "tenant")?,
                         account: col(row, "account")?,
                         host: col(row, "host")?,
                         serves: serves && !is_silent,
-                        sessions: report.map_or(0, |report| report.session_count),
+                        sessions: report.as_ref().map_or(0, |report| report.session_count),
+                        state_version: report.and_then(|report| report.state_version),
                     })
                 })
                 .collect::<Result<_>>()?,

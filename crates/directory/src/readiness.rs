@@ -9,6 +9,7 @@ use crate::db::statement::sql;
 use crate::directory::Directory;
 use crate::error::{DirectoryError, Result};
 use crate::store_fault::StoreFault;
+use crate::store_observer::StoreStep;
 use crossrealm_os::clock::now_s;
 use sqlx::AnyConnection;
 use std::time::{Duration, Instant};
@@ -41,7 +42,8 @@ impl Directory {
         if !health.is_beat_due(now, every) && health.failing(now).is_none() {
             return Ok(());
         }
-        match timeout(WRITE_LIMIT, self.write_heartbeat()).await {
+        let written = timeout(WRITE_LIMIT, self.write_heartbeat());
+        match self.observed().time(StoreStep::Heartbeat, written).await {
             Ok(done) => done,
             Err(_) => self.note(Err(sqlx::Error::PoolTimedOut.into())),
         }
@@ -88,7 +90,8 @@ impl Directory {
         if let Some(Failing { fault, .. }) = self.health().failing(Instant::now()) {
             return Err(fault);
         }
-        if let Err(error) = self.read_rows().await {
+        let read = self.observed().time(StoreStep::Read, self.read_rows());
+        if let Err(error) = read.await {
             self.note_read(&error);
             return Err(error.fault().unwrap_or(StoreFault::Damaged));
         }
@@ -154,8 +157,11 @@ impl Directory {
         }))
     }
 
-    /// Remembers that a read met a damaged page.
+    /// Counts a read that failed, and remembers that it met a damaged page.
     pub(crate) fn note_read(&self, error: &DirectoryError) {
+        if let Some(fault) = error.fault() {
+            self.observed().failed(fault);
+        }
         if error.fault() == Some(StoreFault::Damaged) {
             self.health().set_damaged(true);
         }

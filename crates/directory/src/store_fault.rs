@@ -22,6 +22,17 @@ pub enum StoreFault {
 }
 
 impl StoreFault {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 7] = [
+        Self::Full,
+        Self::Io,
+        Self::ReadOnly,
+        Self::Unreachable,
+        Self::Busy,
+        Self::Damaged,
+        Self::Replaced,
+    ];
+
     /// The stable word for programs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@
 
 use crate::app::AppState;
 use crate::limits::client_text::ClientText;
-use crate::metrics::LimitHit;
+use crate::metrics::{LimitHit, Metrics, TicketStage};
 use crossrealm_directory::{NewEvent, TrustKeySeen};
 use crossrealm_kdc::{self as kdc, EventId, Exchange, ExchangeStep, Now, TenantId};
 use crossrealm_krb::kkdcp::EnvelopeError;
@@ -42,15 +42,17 @@ pub(crate) async fn answer(
     let began = Instant::now();
     let mut entropy = Entropy::default();
     let id = EventId(entropy.id());
+    let mut stages = Stages::begin(&app.metrics);
     let mut step = Exchange::begin(tenant, message, now(), id);
+    stages.end();
     for _ in 0..MAX_ROUNDS {
         match step {
             ExchangeStep::Need { exchange, lookups } => {
                 // The directory bounds the time of its lookups itself.
-                let asked = Instant::now();
                 let records = app.directory.records(&lookups).await;
-                app.metrics.looked_up(asked.elapsed());
+                stages.end();
                 step = exchange.resume(records, &mut |bytes: &mut [u8]| entropy.fill(bytes));
+                stages.end();
             }
             ExchangeStep::Reply { bytes, event } if !entropy.failed => {
                 app.metrics.answered(&event.outcome, began.elapsed());
@@ -70,6 +72,33 @@ pub(crate) async fn answer(
     }
     tracing::error!(event = %id, "an exchange did not end");
     Answer::Dropped
+}
+
+/// Measures the stages of a request, one after the other.
+struct Stages<'a> {
+    metrics: &'a Metrics,
+    since: Instant,
+    coming: std::slice::Iter<'static, TicketStage>,
+}
+
+impl<'a> Stages<'a> {
+    fn begin(metrics: &'a Metrics) -> Self {
+        Self {
+            metrics,
+            since: Instant::now(),
+            coming: TicketStage::ALL.iter(),
+        }
+    }
+
+    /// A stage ends here, and the next one begins.
+    fn end(&mut self) {
+        let now = Instant::now();
+        if let Some(stage) = self.coming.next() {
+            let took = now.saturating_duration_since(self.since);
+            self.metrics.passed(*stage, took);
+        }
+        self.since = now;
+    }
 }
 
 /// Random bytes of the operating system. If that fails, no reply may be sent.

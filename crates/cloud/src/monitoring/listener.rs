@@ -3,6 +3,7 @@
 //! It answers `GET /metrics` and nothing else, to few clients at once, each within a bounded time; the state is read at most once a
 //! second, however often it is fetched.
 
+use super::lagging::Newest;
 use super::state;
 use crate::app::App;
 use axum::http::header::CONTENT_TYPE;
@@ -30,8 +31,15 @@ const MAX_HEAD: usize = 8 * 1024;
 /// How long a text is given again.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
-/// The last text, and when it was made.
-type Last = Arc<Mutex<Option<(Instant, String)>>>;
+/// What is kept from one fetch to the next.
+type Last = Arc<Mutex<Kept>>;
+
+#[derive(Default)]
+struct Kept {
+    /// The last text, and when it was made.
+    text: Option<(Instant, String)>,
+    newest: Newest,
+}
 
 /// Serves the metrics until shutdown.
 pub(crate) async fn serve(listener: TcpListener, app: App) {
@@ -103,11 +111,11 @@ async fn respond(request: &Request<Incoming>, app: &App, last: &Last) -> Respons
         );
     }
     let mut last = last.lock().await;
-    let text = match &*last {
+    let text = match &last.text {
         Some((made, text)) if made.elapsed() < FRESH_FOR => text.clone(),
         _ => {
-            let text = app.metrics.text(&state::read(app).await);
-            *last = Some((Instant::now(), text.clone()));
+            let text = app.metrics.text(&state::read(app, &mut last.newest).await);
+            last.text = Some((Instant::now(), text.clone()));
             text
         }
     };

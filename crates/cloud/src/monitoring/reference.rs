@@ -2,12 +2,14 @@
 //!
 //! The test compares the file with what it generates, and rewrites it where `CROSSREALM_WRITE_DOCS` is set.
 
+use super::lagging::Newest;
 use super::state;
 use crate::config::Config;
 use crate::init::test_support::installed;
 use crate::metrics::{Metrics, PREFIX};
 use crate::serve::Server;
 use crossrealm_directory::{Observation, ObservedDomain, ObservedHost, ObservedTrust};
+use crossrealm_kdc::TenantId;
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -34,6 +36,8 @@ fn observation() -> Observation {
             domain: domain.clone(),
             synced_at: 1,
             failed: 0,
+            has_problem: false,
+            awaits_sync: false,
         }],
         trusts: vec![ObservedTrust {
             tenant: tenant.clone(),
@@ -41,11 +45,13 @@ fn observation() -> Observation {
             key_confirmed_at: 1,
         }],
         hosts: vec![ObservedHost {
+            tenant_id: TenantId([1; 16]),
             tenant,
             account: "acct1".into(),
             host: "fs1".into(),
             serves: true,
             sessions: 1,
+            state_version: None,
         }],
     }
 }
@@ -111,9 +117,9 @@ async fn the_reference_lists_every_metric() {
     let config = Config::load(&installed(folder.path()).await).unwrap();
     let server = Server::bind(config).await.unwrap();
     let mut tenants = Registry::with_prefix(PREFIX);
-    state::tenants(&mut tenants, &observation());
+    state::tenants(&mut tenants, &observation(), &[Some(false)]);
     state::clock(&mut tenants, 0);
-    let of_service = Metrics::new().text(&state::read(server.app()).await);
+    let of_service = Metrics::new().text(&state::read(server.app(), &mut Newest::default()).await);
     let of_tenants = Metrics::new().text(&tenants);
     // The service has no tenant, so that what its state says of tenants has no sample, and no PostgreSQL.
     let text = of_service.replace("# EOF\n", "") + &of_tenants;

@@ -1,5 +1,6 @@
 //! What is a state and not an event, read when it is fetched.
 
+use super::lagging::Newest;
 use crate::app::AppState;
 use crate::metrics::PREFIX;
 use crate::tls;
@@ -9,13 +10,20 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the database may take to show that it can be used, and to give what is read of it: together less than a monitoring
+/// system waits, which otherwise would get nothing when it matters.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
+const READ_LIMIT: Duration = Duration::from_secs(5);
 
 /// Labels of names that tenants have.
 type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge>;
 
 /// Reads the state of the service. What the directory cannot tell is left out, and `crossrealm_ready` says that it is so.
-pub(super) async fn read(app: &AppState) -> Registry {
+pub(super) async fn read(app: &AppState, newest: &mut Newest) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register(
         "build",
@@ -23,38 +31,80 @@ pub(super) async fn read(app: &AppState) -> Registry {
         Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
     );
     let ready = Gauge::<i64>::default();
-    ready.set(app.directory.check_ready().await.is_ok().into());
+    let is_ready = timeout(CHECK_LIMIT, app.directory.check_ready());
+    let is_ready = matches!(is_ready.await, Ok(Ok(())));
+    ready.set(is_ready.into());
     registry.register("ready", "1 if the database can be used, else 0", ready);
-    if let Ok(observation) = app.directory.observe().await {
-        tenants(&mut registry, &observation);
-    }
-    if let Ok(Some(lead)) = app.directory.clock_lead_of_store().await {
-        clock(&mut registry, lead);
+    if is_ready {
+        // What is registered when the time is over stays.
+        let _ = timeout(READ_LIMIT, of_directory(&mut registry, app, newest)).await;
     }
     process(&mut registry, app);
     registry
 }
 
-pub(super) fn tenants(registry: &mut Registry, observation: &Observation) {
-    let (synced, failed, confirmed) = (Gauges::default(), Gauges::default(), Gauges::default());
-    let (serving, sessions) = (Gauges::default(), Gauges::default());
-    for domain in &observation.domains {
-        let labels = of_domain(&domain.tenant, &domain.domain);
-        synced.get_or_create(&labels).set(domain.synced_at);
-        failed.get_or_create(&labels).set(domain.failed);
+async fn of_directory(registry: &mut Registry, app: &AppState, newest: &mut Newest) {
+    if let Ok(Some(lead)) = app.directory.clock_lead_of_store().await {
+        clock(registry, lead);
     }
-    for trust in &observation.trusts {
-        let labels = of_domain(&trust.tenant, &trust.domain);
-        confirmed.get_or_create(&labels).set(trust.key_confirmed_at);
+    if let Ok(observation) = app.directory.observe().await {
+        let lagging = newest.lagging(&app.directory, &observation.hosts).await;
+        tenants(registry, &observation, &lagging);
     }
-    for host in &observation.hosts {
+}
+
+/// The state of all tenants; of each host, whether it lags.
+pub(super) fn tenants(
+    registry: &mut Registry,
+    observation: &Observation,
+    lagging: &[Option<bool>],
+) {
+    domains(registry, observation);
+    trusts(registry, observation);
+    hosts(registry, observation, lagging);
+}
+
+fn hosts(registry: &mut Registry, observation: &Observation, lagging: &[Option<bool>]) {
+    let (serving, behind, sessions) = (Gauges::default(), Gauges::default(), Gauges::default());
+    for (host, lags) in observation.hosts.iter().zip(lagging) {
         let labels = vec![
             ("tenant", host.tenant.clone()),
             ("account", host.account.clone()),
             ("host", host.host.clone()),
         ];
         serving.get_or_create(&labels).set(host.serves.into());
+        if let Some(lags) = lags {
+            behind.get_or_create(&labels).set((*lags).into());
+        }
         sessions.get_or_create(&labels).set(host.sessions.into());
+    }
+    registry.register(
+        "smb_host_serving",
+        "1 if an SMB host reported within 90 s that users can connect, else 0",
+        serving,
+    );
+    registry.register(
+        "smb_host_lagging",
+        "1 if an SMB host serves by an older state of its account than the newest, else 0",
+        behind,
+    );
+    registry.register(
+        "smb_sessions",
+        "Sessions of an SMB host by its last report",
+        sessions,
+    );
+}
+
+fn domains(registry: &mut Registry, observation: &Observation) {
+    let (synced, failed) = (Gauges::default(), Gauges::default());
+    let (problem, awaited) = (Gauges::default(), Gauges::default());
+    for domain in &observation.domains {
+        let labels = of_domain(&domain.tenant, &domain.domain);
+        synced.get_or_create(&labels).set(domain.synced_at);
+        failed.get_or_create(&labels).set(domain.failed);
+        let (gave_up, awaits) = (domain.has_problem.into(), domain.awaits_sync.into());
+        problem.get_or_create(&labels).set(gave_up);
+        awaited.get_or_create(&labels).set(awaits);
     }
     registry.register_with_unit(
         "sync_success_timestamp",
@@ -67,21 +117,29 @@ pub(super) fn tenants(registry: &mut Registry, observation: &Observation) {
         "Objects of a domain that could not be synchronized",
         failed,
     );
+    registry.register(
+        "sync_problem",
+        "1 if the last sync agent of a domain gave up, until a sync succeeds",
+        problem,
+    );
+    registry.register(
+        "sync_awaited",
+        "1 if users of a domain get no tickets until a full sync, since the database went back in time, else 0",
+        awaited,
+    );
+}
+
+fn trusts(registry: &mut Registry, observation: &Observation) {
+    let confirmed = Gauges::default();
+    for trust in &observation.trusts {
+        let labels = of_domain(&trust.tenant, &trust.domain);
+        confirmed.get_or_create(&labels).set(trust.key_confirmed_at);
+    }
     registry.register_with_unit(
         "trust_key_confirmed_timestamp",
         "When the current key of a trust was confirmed",
         Unit::Seconds,
         confirmed,
-    );
-    registry.register(
-        "smb_host_serving",
-        "1 if an SMB host reported within 90 s that users can connect, else 0",
-        serving,
-    );
-    registry.register(
-        "smb_sessions",
-        "Sessions of an SMB host by its last report",
-        sessions,
     );
 }
 

@@ -89,6 +89,7 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("procps", &["kill", "pkill"]),
+    ("prometheus", &["prometheus", "promtool"]),
     ("python3", &["python3"]),
     (
         "samba",

@@ -49,6 +49,14 @@ const FILES: &[(&str, &str)] = &[
         "packaging/examples/smb-options",
         "usr/share/doc/crossrealm/examples/smb-options",
     ),
+    (
+        "packaging/monitoring/crossrealm.rules.yml",
+        "usr/share/crossrealm/monitoring/crossrealm.rules.yml",
+    ),
+    (
+        "packaging/monitoring/crossrealm.dashboard.json",
+        "usr/share/crossrealm/monitoring/crossrealm.dashboard.json",
+    ),
     ("LICENSE-APACHE", "usr/share/doc/crossrealm/LICENSE-APACHE"),
     ("LICENSE-MIT", "usr/share/doc/crossrealm/LICENSE-MIT"),
 ];

@@ -4,5 +4,7 @@
 mod lagging;
 pub(crate) mod listener;
 #[cfg(test)]
+mod packaged;
+#[cfg(test)]
 mod reference;
 mod state;

@@ -28,7 +28,7 @@ fn openssl(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// Issues `tls/new.pem` for the server's names, for `days` and `key`, by the CA `ca`.
-fn issue(service: &Service, ca: &str, key: &str, days: &str) {
+pub(crate) fn issue(service: &Service, ca: &str, key: &str, days: &str) {
     let folder = service.path("tls");
     std::fs::write(
         folder.join("names"),
@@ -65,7 +65,7 @@ fn issue(service: &Service, ca: &str, key: &str, days: &str) {
     );
 }
 
-fn put(service: &Service, from: &str, to: &str) {
+pub(crate) fn put(service: &Service, from: &str, to: &str) {
     let folder = service.path("tls");
     std::fs::rename(folder.join(from), folder.join(to)).unwrap();
 }

@@ -124,7 +124,7 @@ async fn connections_beyond_the_overload_path_are_closed_at_once() {
     drop(held);
 }
 
-async fn tcp_from(from: IpAddr, to: SocketAddr) -> TcpStream {
+pub(crate) async fn tcp_from(from: IpAddr, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((from, 0).into()).unwrap();
     socket.connect(to).await.unwrap()

@@ -18,6 +18,7 @@ mod metrics;
 mod nginx;
 mod nodes;
 mod openapi;
+mod prometheus;
 mod quotas;
 mod rest;
 mod roles;

@@ -19,6 +19,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use axum::response::Response;
 use crossrealm_directory::TenantInfo;
+use crossrealm_kdc::{Reason, TicketOutcome};
 use crossrealm_krb::kkdcp::{self, MAX_BODY_LEN, ProxyRequest};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -125,6 +126,7 @@ async fn proxy(
 }
 
 async fn find(app: &App, tenant: &str) -> Result<Arc<TenantInfo>, Refused> {
+    let began = Instant::now();
     let found = timeout(exchange::LOOKUP, app.directory.resolve_tenant(tenant)).await;
     match found {
         Ok(Ok(Some(tenant))) => return Ok(tenant),
@@ -132,6 +134,8 @@ async fn find(app: &App, tenant: &str) -> Result<Arc<TenantInfo>, Refused> {
         Ok(Err(error)) => tracing::error!(%error, "cannot look up a tenant"),
         Err(_) => tracing::error!("looking up a tenant took too long"),
     }
+    let unavailable = TicketOutcome::Refused(Reason::DirectoryUnavailable);
+    app.metrics.answered(&unavailable, began.elapsed());
     Err(refuse(
         StatusCode::SERVICE_UNAVAILABLE,
         "the directory does not answer",

@@ -5,7 +5,7 @@
 
 use crate::certificate::{issue, put};
 use crate::common::trusted::{ask, honest, sync_alice, world};
-use crate::common::{Service, options};
+use crate::common::{Service, envelope, options};
 use crate::scratch_postgres::Server;
 use crossrealm_api::HostStateAnswer;
 use crossrealm_cloud::init;
@@ -281,7 +281,6 @@ async fn each_alert_fires_when_what_it_watches_is_broken() {
         .await;
     let wanted = [
         "CrossrealmStoreSlow",
-        "CrossrealmStoreFailing",
         "CrossrealmTicketsUnavailable",
         "CrossrealmTicketsSlow",
     ];
@@ -292,13 +291,14 @@ async fn each_alert_fires_when_what_it_watches_is_broken() {
         let mut locked = locking.begin().await.unwrap();
         locked.execute(LOCK).await.unwrap();
         // The lookup is given up after three seconds.
-        let request = honest(&mut world);
-        ask(&service, "contoso.cloud.example", &request).await;
+        let request = envelope(&honest(&mut world));
+        let answer = service.post("contoso.cloud.example", &request).await;
+        assert_eq!(answer.status, 503, "{answer:?}");
         locked.rollback().await.unwrap();
     };
     prometheus.until_fired(&mut seen, &wanted, slow).await;
     database.stop("fast");
-    let wanted = ["CrossrealmNotReady"];
+    let wanted = ["CrossrealmNotReady", "CrossrealmStoreFailing"];
     prometheus
         .until_fired(&mut seen, &wanted, async || {})
         .await;

@@ -16,9 +16,10 @@ use crossrealm_kdc::{
     TicketOutcome, TrustKey, Wanted,
 };
 use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_krb::key_usage;
 use crossrealm_krb::messages::{
     AuthorizationDataElement, EncTicketPart, KerberosTime, PrincipalName, TgsRep, Ticket, decode,
-    key_usage, name_type,
+    name_type,
 };
 use crossrealm_krb::pac::Pac;
 use crossrealm_types::{IdentityState, Sid};

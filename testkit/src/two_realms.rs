@@ -20,11 +20,12 @@ use crossrealm_kdc::{
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast::{self, FastReq};
+use crossrealm_krb::key_usage;
 use crossrealm_krb::messages::{
     ApReq, Authenticator, AuthorizationDataElement, Checksum, EncKdcRepPart, EncTgsRepPart,
     EncTicketPart, EncryptedData, EncryptionKey, KdcReq, KdcReqBody, KerberosFlags, KerberosTime,
     KrbError, PVNO, PaData, PrincipalName, TgsRep, TgsReq, Ticket, TransitedEncoding, ad_type,
-    decode, encode, flags, kdc_option, key_usage, name_type, pa_type,
+    decode, encode, flags, kdc_option, name_type, pa_type,
 };
 use crossrealm_krb::pac::{self, Buffer, ClientInfo, FileTime, LogonInfo, UpnAccount, UpnDnsInfo};
 use crossrealm_types::{IdentityKind, IdentitySource, IdentityState, Sid};

@@ -6,10 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossrealm_krb::ccache::Ccache;
+use crossrealm_krb::key_usage;
 use crossrealm_krb::keytab::Keytab;
-use crossrealm_krb::messages::{
-    AuthorizationDataElement, EncTicketPart, Ticket, ad_type, decode, key_usage,
-};
+use crossrealm_krb::messages::{AuthorizationDataElement, EncTicketPart, Ticket, ad_type, decode};
 use crossrealm_krb::pac::Pac;
 use crossrealm_lab::story::{Account, CLOUD_REALM, SPN, Story};
 use crossrealm_lab::{

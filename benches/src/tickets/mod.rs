@@ -8,7 +8,8 @@ pub(crate) mod ours;
 use std::path::Path;
 
 use crossrealm_krb::crypto::Key;
-use crossrealm_krb::messages::{EncTicketPart, KrbError, TgsRep, decode, key_usage};
+use crossrealm_krb::key_usage;
+use crossrealm_krb::messages::{EncTicketPart, KrbError, TgsRep, decode};
 use crossrealm_testkit::two_realms::TENANT_REALM;
 
 use crate::Size;

@@ -9,11 +9,12 @@ use crate::open::{AD_TRUST_GENERATION, EffectiveRequest, VerifiedClient};
 use crate::records::{Identity, Policy, ServiceKey, Tenant};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast::{self, FastFinished, FastResponse};
+use crossrealm_krb::key_usage;
 use crossrealm_krb::messages::{
     AuthorizationData, AuthorizationDataElement, Checksum, EncKdcRepPart, EncTgsRepPart,
     EncTicketPart, EncryptedData, EncryptionKey, KdcRep, KerberosFlags, KerberosTime, LastReq,
     PVNO, PaData, PaPacOptions, PrincipalName, TgsRep, Ticket, TransitedEncoding, ad_type, encode,
-    flags, kdc_option, key_usage, pa_type,
+    flags, kdc_option, pa_type,
 };
 use crossrealm_krb::pac::{
     self, Attributes, Buffer, ClientInfo, FileTime, LogonInfo, Pac, UpnAccount, UpnDnsInfo,

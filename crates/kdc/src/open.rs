@@ -10,9 +10,10 @@ use crate::request::TicketRequest;
 use crate::{CLOCK_SKEW_S, Now};
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast::{self, FastError};
+use crossrealm_krb::key_usage;
 use crossrealm_krb::messages::{
     Authenticator, AuthorizationDataElement, EncTicketPart, KdcReqBody, PaData, ad_type, decode,
-    flags, kdc_option, key_usage, pa_type,
+    flags, kdc_option, pa_type,
 };
 use crossrealm_krb::pac::{FileTime, Pac, PacError};
 use crossrealm_krb::transited;

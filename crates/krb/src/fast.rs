@@ -5,9 +5,10 @@
 //! the authenticator's checksum.
 
 use crate::crypto::{CryptoError, Key, cf2};
+use crate::key_usage;
 use crate::messages::{
     Checksum, EncryptedData, EncryptionKey, KdcReqBody, KerberosFlags, KerberosString,
-    KerberosTime, MessageError, PaData, PrincipalName, decode, encode, key_usage,
+    KerberosTime, MessageError, PaData, PrincipalName, decode, encode,
 };
 use crate::random::Random;
 use rasn::{AsnType, Decode, Decoder, Encode, Encoder};

@@ -20,6 +20,7 @@ pub mod crypto;
 mod cursor;
 pub mod fast;
 pub mod gss;
+pub mod key_usage;
 pub mod keytab;
 pub mod kkdcp;
 pub mod messages;

@@ -12,6 +12,7 @@ use crossrealm_krb::ccache::Ccache;
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::gss::{Context, ContextStep, Initiator, Mechanism, Side};
+use crossrealm_krb::key_usage;
 use crossrealm_krb::keytab::{Keytab, KeytabEntry};
 use crossrealm_krb::kkdcp::{frame, wrap_reply, wrap_request};
 use crossrealm_krb::messages::{
@@ -19,7 +20,7 @@ use crossrealm_krb::messages::{
     EncKdcRepPart, EncTgsRepPart, EncTicketPart, EncryptedData, EncryptionKey, EtypeInfo2Entry,
     HostAddress, KdcRep, KdcReq, KdcReqBody, KerberosFlags, KerberosTime, KrbError, LastReq, PVNO,
     PaData, PrincipalName, TgsRep, TgsReq, Ticket, TransitedEncoding, ad_type, encode, error_code,
-    flags, kdc_option, key_usage, name_type, pa_type,
+    flags, kdc_option, name_type, pa_type,
 };
 use crossrealm_krb::pac::{
     Attributes, Buffer, ClientInfo, FileTime, LogonInfo, UpnAccount, UpnDnsInfo, sign,

@@ -8,9 +8,10 @@ use crate::finding::{Failed, Finding, failed, failed_with, need, passed, skipped
 use crossrealm_krb::client::{ClientError, ClientStep, TgsExchange};
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::crypto::Enctype;
+use crossrealm_krb::key_usage;
 use crossrealm_krb::keytab::{Keytab, MAX_KEYTAB_LEN};
 use crossrealm_krb::kkdcp;
-use crossrealm_krb::messages::{self, KrbError, Ticket, key_usage, name_type};
+use crossrealm_krb::messages::{self, KrbError, Ticket, name_type};
 use crossrealm_krb::principal::Principal;
 use crossrealm_onprem::ccache::CacheError;
 use crossrealm_onprem::kdc::Kdcs;

@@ -5,9 +5,10 @@ use crossrealm_kdc::{
     ForestDomain, KeyState, Reason, ServiceKey, TicketOutcome, TrustGeneration, TrustKey,
 };
 use crossrealm_krb::crypto::Key;
+use crossrealm_krb::key_usage;
 use crossrealm_krb::messages::{
     AuthorizationDataElement, EncryptedData, PaData, PrincipalName, Ticket, ad_type, decode,
-    encode, flags, kdc_option, key_usage, pa_type,
+    encode, flags, kdc_option, pa_type,
 };
 use crossrealm_krb::pac::Buffer;
 use crossrealm_testkit::two_realms::{

@@ -6,11 +6,12 @@ use super::{
     principal, seconds, wanted_end, wire_name,
 };
 use crate::crypto::{Enctype, Key};
+use crate::key_usage;
 use crate::keytab::KeytabEntry;
 use crate::messages::{
     self, AsRep, AsReq, Checksum, EncryptedData, EtypeInfo2Entry, KdcReq, KdcReqBody,
     KerberosFlags, KerberosTime, KrbError, MethodData, PaData, PaEncTsEnc, PrincipalName,
-    error_code, flags, kdc_option, key_usage, pa_type,
+    error_code, flags, kdc_option, pa_type,
 };
 use crate::principal::Principal;
 use crate::random::Random;

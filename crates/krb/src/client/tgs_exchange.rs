@@ -8,10 +8,11 @@ use super::{
 use crate::credential::Credential;
 use crate::crypto::{Enctype, Key};
 use crate::fast::{self, FastReq};
+use crate::key_usage;
 use crate::messages::{
     self, ApReq, Authenticator, Checksum, EncryptedData, EncryptionKey, KdcRep, KdcReq, KdcReqBody,
     KerberosFlags, KerberosTime, KrbError, MethodData, PaData, TgsRep, TgsReq, Ticket, kdc_option,
-    key_usage, pa_type,
+    pa_type,
 };
 use crate::principal::Principal;
 use crate::random::Random;

@@ -10,7 +10,7 @@ mod aes_cts;
 mod derive;
 mod enctype;
 
-use crate::messages::key_usage;
+use crate::key_usage;
 use crate::random::Random;
 use aes_cts::{BLOCK, Decryptor, Encryptor};
 use aws_lc_rs::{digest, hmac, pbkdf2};

@@ -5,9 +5,10 @@ use super::spnego::{self, NegState};
 use super::{GssError, framing};
 use crate::credential::Credential;
 use crate::crypto::Key;
+use crate::key_usage;
 use crate::messages::{
     self, ApRep, ApReq, Authenticator, Checksum, EncApRepPart, EncryptedData, EncryptionKey,
-    KerberosFlags, KerberosTime, KrbError, PrincipalName, Ticket, key_usage,
+    KerberosFlags, KerberosTime, KrbError, PrincipalName, Ticket,
 };
 use crate::random::Random;
 use std::time::Duration;

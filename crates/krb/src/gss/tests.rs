@@ -4,9 +4,10 @@ use super::message::{Context, Side};
 use super::*;
 use crate::credential::Credential;
 use crate::crypto::{Enctype, Key};
+use crate::key_usage;
 use crate::messages::{
     self, ApRep, ApReq, Authenticator, EncApRepPart, EncTicketPart, EncryptedData, EncryptionKey,
-    KerberosFlags, KerberosTime, KrbError, PrincipalName, Ticket, TransitedEncoding, key_usage,
+    KerberosFlags, KerberosTime, KrbError, PrincipalName, Ticket, TransitedEncoding,
 };
 use crate::principal::Principal;
 use std::time::Duration;

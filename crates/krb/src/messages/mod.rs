@@ -24,7 +24,7 @@ pub use kdc::{
 pub use pre_auth::{
     EtypeInfo2Entry, MethodData, PaData, PaEncTsEnc, PaPacOptions, TypedData, pa_type,
 };
-pub use ticket::{ApRep, ApReq, Authenticator, EncApRepPart, EncTicketPart, Ticket, key_usage};
+pub use ticket::{ApRep, ApReq, Authenticator, EncApRepPart, EncTicketPart, Ticket};
 
 /// The protocol version number of every message: 5.
 pub const PVNO: i32 = 5;

@@ -13,7 +13,7 @@
 use super::layout::{self, Entry};
 use super::{Buffer, BufferKind, Pac, PacError, Signature};
 use crate::crypto::Key;
-use crate::messages::key_usage::PAC_SIGNATURE;
+use crate::key_usage::PAC_SIGNATURE;
 
 /// What is zeroed under the server signature.
 const ZEROED_FOR_SERVER: [BufferKind; 2] =

@@ -6,9 +6,10 @@ use crate::random::OsRandom;
 use crossrealm_krb::credential::Credential;
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::gss::{Context, GssError, Side};
+use crossrealm_krb::key_usage;
 use crossrealm_krb::messages::{
     self, ApRep, ApReq, Authenticator, EncApRepPart, EncTicketPart, EncryptedData, EncryptionKey,
-    KerberosFlags, KerberosTime, PrincipalName, Ticket, TransitedEncoding, key_usage,
+    KerberosFlags, KerberosTime, PrincipalName, Ticket, TransitedEncoding,
 };
 use crossrealm_krb::principal::Principal;
 use ldap3_proto::proto::{LdapBindCred, LdapBindResponse, LdapMsg, LdapOp, LdapResult};

@@ -2,7 +2,8 @@
 
 use super::KeyMatch;
 use crossrealm_krb::crypto::{CryptoError, Enctype, Key};
-use crossrealm_krb::messages::{self, EncTicketPart, Ticket, key_usage};
+use crossrealm_krb::key_usage;
+use crossrealm_krb::messages::{self, EncTicketPart, Ticket};
 
 /// Why a referral proves nothing about the trust key.
 #[derive(Debug, thiserror::Error)]

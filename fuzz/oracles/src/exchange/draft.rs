@@ -6,9 +6,10 @@
 
 use super::world::{CHILD_REALM, DOMAINS, KEYS, OTHER_REALM, RIDS, World, key, sid};
 use crossrealm_krb::crypto::{Enctype, Key};
+use crossrealm_krb::key_usage;
 use crossrealm_krb::messages::{
     AuthorizationDataElement, EncryptedData, EncryptionKey, HostAddress, KdcReqBody, KerberosTime,
-    PaData, PrincipalName, key_usage, name_type, pa_type,
+    PaData, PrincipalName, name_type, pa_type,
 };
 use crossrealm_krb::pac::{Buffer, BufferKind, FileTime, GroupMembership, SidAndAttributes};
 use crossrealm_testkit::two_realms::{AD_REALM, Referral, RequestDraft, SHARE_HOST, TENANT_REALM};

@@ -4,10 +4,10 @@ use super::draft::{AES256_SIGNATURE, Draft, Layer};
 use super::world::World;
 use crossrealm_krb::crypto::Key;
 use crossrealm_krb::fast::{self, FastReq};
+use crossrealm_krb::key_usage;
 use crossrealm_krb::messages::{
     ApReq, AuthorizationDataElement, Checksum, EncTicketPart, EncryptedData, KdcReq, KdcReqBody,
-    KerberosFlags, PVNO, PaData, PrincipalName, TgsReq, Ticket, ad_type, decode, encode, key_usage,
-    pa_type,
+    KerberosFlags, PVNO, PaData, PrincipalName, TgsReq, Ticket, ad_type, decode, encode, pa_type,
 };
 use crossrealm_krb::pac::{Buffer, BufferKind, Pac, Signature};
 use crossrealm_testkit::two_realms::TENANT_REALM;

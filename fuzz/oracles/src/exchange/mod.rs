@@ -14,10 +14,10 @@ use crossrealm_kdc::{
 };
 use crossrealm_krb::crypto::{Enctype, Key};
 use crossrealm_krb::fast;
+use crossrealm_krb::key_usage;
 use crossrealm_krb::messages::{
     Authenticator, AuthorizationData, EncKdcRepPart, EncTgsRepPart, EncTicketPart, KerberosTime,
-    KrbError, PaData, TgsRep, Ticket, ad_type, decode, encode, flags, kdc_option, key_usage,
-    pa_type,
+    KrbError, PaData, TgsRep, Ticket, ad_type, decode, encode, flags, kdc_option, pa_type,
 };
 use crossrealm_krb::pac::{BufferKind, FileTime, Pac};
 use crossrealm_testkit::two_realms::AD_REALM;

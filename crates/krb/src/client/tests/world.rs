@@ -3,10 +3,11 @@
 use super::super::*;
 use crate::crypto::{Enctype, Key};
 use crate::fast::{self, FastFinished, FastResponse};
+use crate::key_usage;
 use crate::messages::{
     ApReq, AsRep, AsReq, Authenticator, Checksum, EncAsRepPart, EncTgsRepPart, EncTicketPart,
     EncryptedData, EncryptionKey, EtypeInfo2Entry, KerberosFlags, PaData, TgsRep, TgsReq, Ticket,
-    TransitedEncoding, error_code, flags, key_usage, pa_type,
+    TransitedEncoding, error_code, flags, pa_type,
 };
 
 pub(super) const NOW: Duration = Duration::new(1_700_000_000, 123_456_000);

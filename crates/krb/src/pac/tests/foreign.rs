@@ -3,7 +3,8 @@
 //! The golden PACs are not part of the project; where they are not beside it, their tests say so and pass.
 
 use super::*;
-use crate::messages::{self, AuthorizationData, EncTicketPart, Ticket, ad_type, key_usage};
+use crate::key_usage;
+use crate::messages::{self, AuthorizationData, EncTicketPart, Ticket, ad_type};
 use crossrealm_programs::command;
 use serde_json::Value;
 use std::process::{ExitStatus, Stdio};

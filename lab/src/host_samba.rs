@@ -28,28 +28,21 @@ impl Run {
     }
 }
 
-/// The version of that Samba, as its `smbd` says it: `4.17.12-Debian`.
+/// Expects that a running smbd is the one that the hosts of this run are to have, and prints its version.
 ///
 /// # Errors
-/// When it cannot be started.
-pub fn host_samba_version() -> Result<String, Failure> {
+/// When its process executes another file than the one in the folder.
+pub fn demand_host_samba(pid: u32) -> Result<(), Failure> {
     let version = Run::here("smbd").arg("--version").on_host_samba().ok()?;
-    let words = version.out();
-    let version = words.trim().strip_prefix("Version ");
-    version
-        .map(str::to_owned)
-        .ok_or_else(|| Failure::new(format!("smbd says no version: {words}")))
-}
-
-/// Whether a running smbd is the one of [`host_samba_version`]: the file that its process executes is the one in the folder.
-///
-/// # Errors
-/// When either file cannot be read.
-pub fn executes_host_samba(pid: u32) -> Result<bool, Failure> {
+    println!("smbd: {}", version.out().trim());
     let Ok(folder) = std::env::var(HOST_SAMBA) else {
-        return Ok(true);
+        return Ok(());
     };
     let running = std::fs::read(format!("/proc/{pid}/exe"))?;
-    let wanted = std::fs::read(Path::new(&folder).join("sbin/smbd"))?;
-    Ok(running == wanted)
+    match running == std::fs::read(Path::new(&folder).join("sbin/smbd"))? {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "process {pid} executes another smbd than the one in `{folder}`"
+        ))),
+    }
 }

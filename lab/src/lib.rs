@@ -33,7 +33,7 @@ pub use clock::Clock;
 pub use dc::{ADMIN_PASSWORD, DOMAIN, FLAT_NAME, Population, REALM, USER_PASSWORD};
 pub use disk::Disk;
 pub use halt::kill_at_line;
-pub use host_samba::{HOST_SAMBA, MARK, executes_host_samba, host_samba_version};
+pub use host_samba::{HOST_SAMBA, MARK, demand_host_samba};
 pub use net::Place;
 pub use product::{build_product, executables};
 pub use run::{Failure, Output, Run};

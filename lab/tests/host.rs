@@ -8,10 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crossrealm_lab::story::{SERVER, Story, TENANT};
-use crossrealm_lab::{
-    Failure, Output, PATIENCE, Place, Run, Service, executes_host_samba, host_samba_version, need,
-    until,
-};
+use crossrealm_lab::{Failure, Output, PATIENCE, Place, Run, Service, need, until};
 
 /// Lets `smbclient` offer no cipher, so that what it sends can be signed at most.
 const NO_CIPHER: &str = "--option=client smb3 encryption algorithms=-AES-128-GCM, -AES-128-CCM, -AES-256-GCM, -AES-256-CCM";
@@ -144,7 +141,6 @@ impl Play {
             .says("is the host of storage account `acct2`")?;
         let run = self
             .without_token(Place::Cloud)
-            .on_host_samba()
             .args(["files", "serve", "--name", "fs1", "--data"])
             .arg(&self.disk.0)
             .arg("--state")
@@ -157,8 +153,7 @@ impl Play {
         host.wait_for_line("serving acct1.file.contoso.cloud.example", PATIENCE)?;
         host.wait_for_line("serving acct2.file.contoso.cloud.example", PATIENCE)?;
         self.host = Some(host);
-        println!("smbd is that of Samba {}", host_samba_version()?);
-        assert!(executes_host_samba(self.smbd("smb ports = 445")?)?);
+        crossrealm_lab::demand_host_samba(self.smbd("smb ports = 445")?)?;
         let put = self.put("alice", DESK, 445, b"first", "first.txt")?;
         put.ok()?;
         self.put("bob", MORE, 1445, b"second", "second.txt")?.ok()?;
@@ -413,7 +408,6 @@ impl Play {
             .ok()?;
         let run = self
             .without_token(Place::Cloud)
-            .on_host_samba()
             .args([
                 "files",
                 "serve",
@@ -595,7 +589,6 @@ impl Play {
             let disk = crossrealm_lab::Disk::mount(kind, &[], "128M", image, at)?;
             let serve = self
                 .without_token(Place::Cloud)
-                .on_host_samba()
                 .args(["files", "serve", "--name", "r5", "--account", "acct1"])
                 .args(["--listen", &format!("10.77.2.1:{R5_PORT}"), "--data"])
                 .arg(&disk.at)
@@ -677,7 +670,6 @@ impl Play {
         assert!(log.contains("host-token acct"), "{log}");
         let again = self
             .without_token(Place::Cloud)
-            .on_host_samba()
             .args(["files", "serve", "--account", "acct1", "--data"])
             .arg(&self.disk.0)
             .arg("--state")
@@ -705,6 +697,7 @@ impl Play {
     fn without_token(&self, place: Place) -> Run {
         self.story
             .bare(place)
+            .on_host_samba()
             .env("CROSSREALM_SERVER", SERVER)
             .env("CROSSREALM_TENANT", TENANT)
             .env("CROSSREALM_CA", self.story.ca())

@@ -1,8 +1,8 @@
 //! The state that every request handler uses.
 
 use crate::audit::Audit;
+use crate::client_clocks::ClientClocks;
 use crate::config::{Config, Limits};
-use crate::kerberos::client_clocks::ClientClocks;
 use crate::limits::event_budget::EventBudget;
 use crate::limits::refusal_log::RefusalLog;
 use crate::limits::{ConcurrencyLimit, sender};

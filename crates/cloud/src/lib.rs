@@ -14,6 +14,7 @@ mod accept;
 mod app;
 mod audit;
 mod check;
+mod client_clocks;
 mod config;
 mod http;
 mod init;

@@ -3,9 +3,9 @@
 use crate::accept::Acceptor;
 use crate::app::AppState;
 use crate::audit::{Audit, Writer};
+use crate::client_clocks::ClientClocks;
 use crate::config::{Config, Tls};
 use crate::http::connection::Listener;
-use crate::kerberos::client_clocks::ClientClocks;
 use crate::kerberos::tcp_udp;
 use crate::key_file;
 use crate::limits::event_budget::EventBudget;

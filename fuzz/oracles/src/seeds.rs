@@ -79,24 +79,14 @@ fn api() -> Vec<(&'static str, Vec<u8>)> {
         "kdc_proxy_url": "https://login.cloud.example/x/kerberos", "allow_low_rids": false,
         "created_at": "2026-01-31T23:59:59.000Z",
     });
-    let identities = serde_json::json!({
-        "domain": {"dns_name": "corp.contoso.com", "flat_name": "CORP", "sid": "S-1-5-21-1-2-3"},
-        "changes": [{"change": "upsert", "object_guid": guid, "kind": "user", "sid": "S-1-5-21-1-2-3-1104",
-            "account_name": "alice", "upn": "alice@corp.contoso.com", "state": "enabled"}],
-    });
     let page = serde_json::json!({"items": [{"name": "projects", "account": "acct1", "quota_gib": 100,
         "grants": [{"name": "Sales", "kind": "group", "role": "contributor", "sid": "S-1-5-21-1-2-3-1105"}],
         "created_at": 1_700_000_000}], "next": "acct1/projects"});
     let refusal =
         serde_json::json!({"code": "tenant_not_found", "message": "no tenant `x`", "details": {}});
-    [
-        ("tenant", tenant),
-        ("identities", identities),
-        ("shares", page),
-        ("refusal", refusal),
-    ]
-    .map(|(name, value)| (name, value.to_string().into_bytes()))
-    .into()
+    [("tenant", tenant), ("shares", page), ("refusal", refusal)]
+        .map(|(name, value)| (name, value.to_string().into_bytes()))
+        .into()
 }
 
 /// A body of every request.

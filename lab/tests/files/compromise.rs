@@ -222,7 +222,7 @@ fn administrator(scene: &mut Scene) -> Result<(), Failure> {
     scene.admin(&["admin", "remove", upn]).ok().map(drop)
 }
 
-/// The thief holds the only session of an administrator; whoever holds the machine gets in without it, and the session ends.
+/// The thief holds the only session of an administrator; the machine of the service lets them in again, and the session ends.
 fn last_administrator(scene: &mut Scene) -> Result<(), Failure> {
     let upn = "ada@contoso.com";
     let role = "global-administrator";

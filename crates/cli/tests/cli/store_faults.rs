@@ -86,6 +86,8 @@ struct Faulty {
     _folder: tempfile::TempDir,
     page: Page,
     admin: Client,
+    /// Where the service is, the token of its administrator, and its authority.
+    access: (String, SecretText, Vec<u8>),
     kerberos: u16,
     process: Child,
 }
@@ -126,13 +128,20 @@ impl Faulty {
         let ca = fs::read(dir.join("tls/ca.pem")).unwrap();
         let url = format!("https://127.0.0.1:{https}");
         let token = SecretText::new(token.trim());
+        let access = (url, token, ca);
         Self {
             _folder: folder,
             page: shared,
-            admin: Client::new(&url, Some(token), Some(&ca)).unwrap(),
+            admin: client(&access),
+            access,
             kerberos,
             process,
         }
+    }
+
+    /// Goes on with another connection. The service ends one after ten minutes, and a request that is sent just then is lost.
+    fn connect_again(&mut self) {
+        self.admin = client(&self.access);
     }
 
     /// Whether alice gets a ticket; `None` where the service cannot answer now.
@@ -157,6 +166,10 @@ impl Faulty {
             other => panic!("not a reply: {other:?}"),
         }
     }
+}
+
+fn client((url, token, ca): &(String, SecretText, Vec<u8>)) -> Client {
+    Client::new(url, Some(token.clone()), Some(ca)).unwrap()
 }
 
 fn text_of(reply: &[u8]) -> String {
@@ -356,7 +369,7 @@ fn a_disk_that_fails_at_every_operation_costs_nothing_that_was_acknowledged() {
 fn play(every: usize) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let service = Faulty::start();
+        let mut service = Faulty::start();
         let mut realms = trusted_tenant::create(&service.admin).await.unwrap();
         let mut known = Known::default();
         sync(&service, &realms, IdentityState::Enabled)
@@ -371,6 +384,7 @@ fn play(every: usize) {
         }
         assert!(operations > 20, "{operations}: the library counts nothing");
         for (round, n) in (0..operations).step_by(every).enumerate() {
+            service.connect_again();
             for (count, error) in [(1, ERRORS[round % 3]), (u64::MAX, ERRORS[(round + 1) % 3])] {
                 let what = format!("operation {n} of {operations}, {count} times error {error}");
                 let failed = service.page.failed();

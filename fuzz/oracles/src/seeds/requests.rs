@@ -67,10 +67,12 @@ fn trusts() -> Vec<(&'static str, Value)> {
 }
 
 fn identities() -> Vec<(&'static str, Value)> {
-    let user = json!({"change": "upsert", "object_guid": GUID, "kind": "user", "sid": SID,
-        "account_name": "alice", "upn": UPN, "state": "enabled"});
+    let user = json!({"object_guid": GUID, "kind": "user", "sid": SID, "account_name": "alice", "upn": UPN, "state": "enabled"});
+    let elsewhere = json!([{"object_guid": GUID, "domain_sid": "S-1-5-21-4-5-6"}]);
     let changes = json!({"run_id": GUID, "domain": {"dns_name": "corp.contoso.com", "flat_name": "CORP", "sid": "S-1-5-21-1-2-3"},
-        "changes": [user, {"change": "remove", "object_guid": GUID}]});
+        "changes": [{"op": "upsert", "identity": user},
+            {"op": "members", "object_guid": GUID, "add": [GUID], "remove": [], "elsewhere": elsewhere},
+            {"op": "delete", "object_guid": GUID}]});
     vec![
         (
             "create_connector",

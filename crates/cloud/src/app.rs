@@ -3,6 +3,7 @@
 use crate::audit::Audit;
 use crate::client_clocks::ClientClocks;
 use crate::config::{Config, Limits};
+use crate::documentation::Documentation;
 use crate::limits::event_budget::EventBudget;
 use crate::limits::refusal_log::RefusalLog;
 use crate::limits::{ConcurrencyLimit, sender};
@@ -36,6 +37,8 @@ pub(crate) struct AppState {
     pub(crate) event_budget: EventBudget,
     /// Bounds the log lines about requests to the KDC proxy that leave no event.
     pub(crate) proxy_refusals: RefusalLog,
+    /// The pages below `/docs/`.
+    pub(crate) documentation: Documentation,
     /// What clients are configured with, for callers without a token.
     pub(crate) public_configs: PublicConfigs,
     /// What clients' authenticators say of this machine's clock.

@@ -314,6 +314,7 @@ fn configuration(options: &InitOptions, public_certificate: bool) -> Config {
         metrics_listen: None,
         public_port: None,
         master_key: MASTER_KEY.into(),
+        docs: crate::documentation::INSTALLED.into(),
         state: state.map(Path::to_owned),
         tls: Tls {
             certificate: place(CERTIFICATE),

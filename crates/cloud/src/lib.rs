@@ -16,6 +16,7 @@ mod audit;
 mod check;
 mod client_clocks;
 mod config;
+mod documentation;
 mod http;
 mod init;
 mod kerberos;

@@ -5,6 +5,7 @@ use crate::app::AppState;
 use crate::audit::{Audit, Writer};
 use crate::client_clocks::ClientClocks;
 use crate::config::{Config, Tls};
+use crate::documentation::Documentation;
 use crate::http::connection::Listener;
 use crate::kerberos::tcp_udp;
 use crate::key_file;
@@ -148,6 +149,7 @@ impl Server {
             ),
             sign_ins: ConcurrencyLimit::new(SIGN_INS, SIGN_INS_PER_ADDRESS),
             limits: RwLock::new(limits),
+            documentation: Documentation::load(&config.docs),
             config,
             ca_pem: served.ca_pem,
             certificate: served.current,

@@ -15,6 +15,7 @@ pub(crate) const KEYS: &[&str] = &[
     "public_port",
     "master_key",
     "state",
+    "docs",
     "tls.certificate",
     "tls.key",
     "tls.ca",

@@ -43,6 +43,10 @@ pub struct Config {
     /// The folder in which this node keeps what it must remember itself, beside the database; that of `master_key` if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<PathBuf>,
+    /// The folder with the pages of the documentation, which are read at the start and served at `/docs/`; nothing is served there without
+    /// it.
+    #[serde(default = "default_docs")]
+    pub docs: PathBuf,
     /// The server's certificate.
     #[serde(default)]
     pub tls: Tls,
@@ -183,6 +187,7 @@ impl Config {
     fn resolve(&mut self, folder: &Path) {
         for path in [
             &mut self.master_key,
+            &mut self.docs,
             &mut self.tls.certificate,
             &mut self.tls.key,
         ] {
@@ -291,6 +296,10 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 fn default_master_key() -> PathBuf {
     "master.key".into()
+}
+
+fn default_docs() -> PathBuf {
+    crate::documentation::INSTALLED.into()
 }
 
 impl Default for Tls {

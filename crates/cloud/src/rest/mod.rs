@@ -70,9 +70,17 @@ pub(crate) fn router(app: App) -> Router {
     crossrealm_api::for_each_endpoint!(add);
     router
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .fallback(async || ApiError::endpoint_not_found())
+        .fallback(elsewhere)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), trace))
         .with_state(app)
+}
+
+/// What is no endpoint: a page of the documentation, or nothing.
+async fn elsewhere(State(app): State<App>, request: Request) -> Response {
+    let page = app
+        .documentation
+        .respond(request.method(), request.uri().path());
+    page.unwrap_or_else(|| ApiError::endpoint_not_found().into_response())
 }
 
 /// Gives every request an id, which its answer and its log line carry, and a time to end, and forbids caches to keep answers.

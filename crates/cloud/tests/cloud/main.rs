@@ -7,6 +7,7 @@ mod claimed_names;
 mod common;
 mod connectors;
 mod curl;
+mod docs;
 mod earlier_version;
 mod forgeries;
 mod hosts;

@@ -49,6 +49,7 @@ impl<'a> Journal<'a> {
     where
         AgentError: From<E>,
     {
+        self.progress.report(Event::Status(step));
         self.audit(AdStepPhase::Begun, step, "").await?;
         match change.await {
             Ok(done) => {

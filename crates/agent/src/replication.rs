@@ -18,6 +18,9 @@ pub(crate) async fn check(
         realm: tenant.realm.clone(),
         flat_name: tenant.flat_name.clone(),
     };
+    progress.report(Event::Status(
+        "waiting until the other domain controllers see the change",
+    ));
     match replication::settle(session, ldap, &subject, WAIT).await {
         Ok(partners) => partners,
         Err(error) => {

@@ -4,19 +4,21 @@
 //! and `async fn run(args, &Context) -> Result<(), Failure>`; adding one takes a variant of [`Command`] and a line in
 //! [`Command::run`].
 
+use crate::activity;
 use crate::commands::{
     access, admin, client, completions, connect, connector, context as contexts, doctor, events,
     files, group, init, kerberos_server, login, man, master_key, serve, service_principal, share,
     status, storage_account, sync, tenant, trusted_domain_object, user, whoami,
 };
 use crate::context::{Context, Global};
+use crate::examples;
 use crate::failure::Failure;
 use crate::hints::caller::{self, Caller};
 use crate::output::Format;
 use crate::sanitize::one_line;
 use crate::terminal::say;
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
 
 /// A cloud trust for Active Directory: its users open file shares in the cloud.
@@ -32,7 +34,10 @@ pub(crate) struct Cli {
 impl Cli {
     /// The command line of this process; ends it with exit code 2 for wrong usage, 0 for help.
     pub(crate) fn parse_or_exit() -> Self {
-        Self::try_parse().unwrap_or_else(|error| {
+        let parsed = examples::added_to(Self::command())
+            .try_get_matches()
+            .and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
+        parsed.unwrap_or_else(|error| {
             let error = with_plain_usage(error);
             if error.use_stderr() && wants_json(std::env::args_os().skip(1)) {
                 // The parser's message without its own `error: `, and without the usage.
@@ -188,8 +193,32 @@ impl Command {
         }
     }
 
+    /// What a person at a terminal reads while the command says nothing more exact; `None` for what ends at once, and for services,
+    /// which log.
+    fn doing(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Completions(_) | Self::Man(_) | Self::Sync(sync::Args::Run { .. }) => {
+                return None;
+            }
+            Self::Serve(args) if !args.is_check() => return None,
+            Self::Serve(_) => "checking the installation",
+            Self::Files(files::Args::Worker) => return None,
+            Self::Files(files::Args::Serve(_)) => "starting the SMB host",
+            Self::Init(_) => "creating the installation",
+            Self::MasterKey(_) => "sealing every key under a new master key",
+            Self::Doctor(_) => "looking at this machine",
+            Self::KerberosServer(_) | Self::TrustedDomainObject(_) => {
+                "looking for the domain controller"
+            }
+            _ => "waiting for the service",
+        })
+    }
+
     async fn run(self, context: &Context) -> Result<(), Failure> {
         caller::set(self.caller());
+        if let Some(doing) = self.doing() {
+            activity::doing(doing);
+        }
         match self {
             Self::Init(args) => init::run(args, context).await,
             Self::Serve(args) => serve::run(args, context).await,

@@ -3,6 +3,7 @@
 //! A password is taken from a file, the environment or a prompt, never from the command line, where others could read
 //! it. Without a user and a keytab the caller's current Kerberos tickets are used.
 
+use crate::activity;
 use crate::failure::Failure;
 use crate::input_file::read_bounded;
 use clap::Args;
@@ -137,6 +138,7 @@ fn password_of(user: &str) -> Result<Zeroizing<String>, Failure> {
             "give `--domain-password-file FILE`, set `{PASSWORD_VARIABLE}`, or run it at a terminal"
         )));
     }
+    let _asking = activity::hold();
     rpassword::prompt_password(format!("Password for {user}: "))
         .map(Zeroizing::new)
         .map_err(|error| Failure::new(format!("cannot read the password: {error}")))

@@ -6,6 +6,7 @@
 //! stderr, where with `-o json` the last line of a failed command is a JSON object. The exit code is 0 if the work is done, 1 if
 //! it was refused or failed, 2 for wrong usage.
 
+mod activity;
 mod cli;
 mod client_config;
 mod commands;
@@ -15,6 +16,7 @@ mod consent;
 mod context;
 mod contexts;
 mod domain_credentials;
+mod examples;
 mod failure;
 mod hints;
 mod input_file;
@@ -42,7 +44,12 @@ fn main() -> ExitCode {
     completion::answer_shell(cli::Cli::command);
     let cli = cli::Cli::parse_or_exit();
     let format = cli.format();
-    match cli.run() {
+    if format == Format::Table && terminal::stderr_is_terminal() {
+        activity::allow();
+    }
+    let outcome = cli.run();
+    activity::end();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             match format {

@@ -1,5 +1,6 @@
 //! What operations of the agent report, on stderr: status and steps for a person, log lines for a service.
 
+use crate::activity;
 use crate::failure::Failure;
 use crate::hints;
 use crate::sanitize::one_line;
@@ -14,19 +15,18 @@ use std::time::{Duration, Instant};
 
 /// How many names of objects that were left out are shown for each reason.
 const NAMES_SHOWN: usize = 10;
-/// How often a long run shows its status, where there is no terminal.
+/// How often a service logs its status during a long run.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows progress on stderr.
 pub(crate) struct Console {
     is_service: bool,
-    is_terminal: bool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// When the status was last shown, or would have been at the start of the run; `None` between runs.
+    /// When the status was last logged, or would have been at the start of the run; `None` between runs.
     status_at: Option<Instant>,
     /// What was last shown of that which is reported at each run, and shown only where it changes.
     last: String,
@@ -46,27 +46,26 @@ impl Console {
     fn with(is_service: bool) -> Self {
         Self {
             is_service,
-            is_terminal: terminal::stderr_is_terminal(),
             state: Mutex::default(),
         }
     }
 
-    /// Shows the status: at a terminal in one line that is overwritten, elsewhere now and then.
+    /// Shows the status at a terminal; a service logs it now and then.
     fn show_status(&self, state: &mut State, text: &str) {
-        let shown = state.status_at.replace(Instant::now());
-        if self.is_terminal {
-            terminal::overwrite(&format!("{text} …"));
-        } else if shown.is_some_and(|at| at.elapsed() >= STATUS_EVERY) {
-            say!("{text} …");
-        } else {
-            state.status_at = shown.or(state.status_at);
+        activity::doing(text);
+        let now = Instant::now();
+        let logged = *state.status_at.get_or_insert(now);
+        if self.is_service && now.duration_since(logged) >= STATUS_EVERY {
+            state.status_at = Some(now);
+            tracing::info!("{}", one_line(text));
         }
     }
 
-    /// Ends the status.
+    /// Ends the status. A command goes on to its own end, a service may do nothing for long.
     fn clear_status(&self, state: &mut State) {
-        if state.status_at.take().is_some() && self.is_terminal {
-            terminal::overwrite("");
+        state.status_at = None;
+        if self.is_service {
+            activity::end();
         }
     }
 

@@ -3,6 +3,7 @@
 //! At a terminal a person is asked, and a secret is not echoed; otherwise each prompt takes the next line of standard input, so
 //! that a script answers the prompts in their order.
 
+use crate::activity;
 use crate::failure::Failure;
 use crate::terminal;
 use std::io::{BufRead, IsTerminal, Read};
@@ -13,6 +14,7 @@ const MAX_ANSWER: u64 = 4096;
 
 /// Whether a person types `yes` to this question, at the terminal.
 pub(crate) fn is_confirmed(question: &str) -> bool {
+    let _asking = activity::hold();
     terminal::ask(question);
     let mut answer = String::new();
     let read = std::io::stdin()
@@ -24,6 +26,7 @@ pub(crate) fn is_confirmed(question: &str) -> bool {
 
 /// Asks for a name.
 pub(crate) fn name(question: &str) -> Result<String, Failure> {
+    let _asking = activity::hold();
     if std::io::stdin().is_terminal() {
         terminal::ask(&format!("{question}: "));
     }
@@ -35,6 +38,7 @@ pub(crate) fn secret(question: &str) -> Result<Zeroizing<String>, Failure> {
     if !std::io::stdin().is_terminal() {
         return line(question);
     }
+    let _asking = activity::hold();
     let answer = rpassword::prompt_password(format!("{question}: "))
         .map_err(|error| unread(question, &error.to_string()))?;
     Ok(Zeroizing::new(answer))

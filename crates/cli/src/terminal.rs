@@ -1,6 +1,7 @@
 //! The one way to the terminal: all text passes [`crate::sanitize`]. Nothing else in this crate writes to stdout or stderr, which
 //! `crates/cli/clippy.toml` forbids.
 
+use crate::activity;
 use crate::failure::Failure;
 use crate::sanitize::{lines, one_line};
 use std::fmt;
@@ -25,8 +26,11 @@ pub(crate) fn write_stdout(text: &str) -> Result<(), Failure> {
 /// Writes the bytes of a file that was asked for to stdout, as they are.
 #[allow(clippy::disallowed_methods, reason = "the one way to stdout")]
 pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    let written = activity::suspended(|| {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush())
+    });
+    match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => Err(Failure::new(format!("cannot write to stdout: {error}"))),
         Ok(()) => Ok(()),
@@ -102,11 +106,6 @@ pub(crate) fn ask(text: &str) {
     raw_stderr(&lines(text));
 }
 
-/// Shows a status in the terminal's current line, in place of the one before.
-pub(crate) fn overwrite(status: &str) {
-    raw_stderr(&format!("\r\u{1b}[K{}", one_line(status)));
-}
-
 /// The width of the terminal that stdout is, in columns; `None` where it is none. `COLUMNS` takes precedence.
 #[allow(clippy::disallowed_methods, reason = "the one way to stdout")]
 pub(crate) fn stdout_width() -> Option<usize> {
@@ -128,10 +127,12 @@ pub(crate) fn stderr_is_terminal() -> bool {
 
 #[allow(clippy::disallowed_methods, reason = "the one way to stderr")]
 fn raw_stderr(text: &str) {
-    let mut stderr = io::stderr().lock();
-    // A closed stderr must not stop the work.
-    let _ = stderr.write_all(text.as_bytes());
-    let _ = stderr.flush();
+    activity::suspended(|| {
+        let mut stderr = io::stderr().lock();
+        // A closed stderr must not stop the work.
+        let _ = stderr.write_all(text.as_bytes());
+        let _ = stderr.flush();
+    });
 }
 
 /// Where log lines go. Values in them come from the same places as all other text.

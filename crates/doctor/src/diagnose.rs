@@ -56,8 +56,8 @@ impl Report {
     }
 }
 
-/// Makes every check that the mode asks for, in order.
-pub async fn run(options: Options) -> Report {
+/// Makes every check that the mode asks for, in order. `begins` is called before each.
+pub async fn run(options: Options, mut begins: impl FnMut(&Check)) -> Report {
     let mut facts = Facts::new(options);
     facts.detect_places().await;
     let mode = mode(&facts).await;
@@ -68,6 +68,7 @@ pub async fn run(options: Options) -> Report {
             examination.record_blocked(check, because);
             continue;
         }
+        begins(check);
         let finding = tokio::time::timeout(PROBE_LIMIT, probes::run(check.id, &mut facts)).await;
         let finding = finding
             .unwrap_or_else(|_| failed(format!("no answer within {} s", PROBE_LIMIT.as_secs())));

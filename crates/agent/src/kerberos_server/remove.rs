@@ -56,9 +56,11 @@ pub async fn remove(
     progress: &dyn Progress,
 ) -> Result<Option<RemoveReport>, AgentError> {
     let id = tenant.id.to_string();
+    progress.report(Event::Status("signing in to the domain"));
     let session = target.sign_in().await?;
     let mut lsa = connect::lsa(&session).await?;
     let domain = session.dc().domain.clone();
+    progress.report(Event::Status("comparing the domain with the tenant"));
     let known = records::kerberos_server(client, &id, &domain).await?;
     let mut object = ObjectSetup::open(&session, known.clone()).await?;
     let mut steps = plan_removal(&object.seen);

@@ -9,7 +9,7 @@ use super::preflight::{self, Environment};
 use crate::error::AgentError;
 use crate::finding::{Finding, Findings};
 use crate::journal::Journal;
-use crate::progress::Progress;
+use crate::progress::{Event, Progress};
 use crate::trust::convergence::{TrustChange, TrustSetup};
 use crate::trust::stolen_key::{self, StolenKey};
 use crate::{connect, records, replication};
@@ -78,8 +78,10 @@ pub async fn set(
     progress: &dyn Progress,
 ) -> Result<SetReport, AgentError> {
     let id = tenant.id.to_string();
+    progress.report(Event::Status("signing in to the domain"));
     let session = Session::open_at(environment.dc, credentials).await?;
     let mut lsa = connect::lsa(&session).await?;
+    progress.report(Event::Status("comparing the domain with the tenant"));
     let known = records::kerberos_server(client, &id, &session.dc().domain).await?;
     let mut object = ObjectSetup::open(&session, known).await?;
     let domain = lsa.domain().await?;

@@ -228,6 +228,9 @@ impl<'a> TrustSetup<'a> {
                 }
                 _ => true,
             };
+            progress.report(Event::Status(
+                "testing the trust key with a fresh referral of AD",
+            ));
             let (key, _) = update.verify().await?;
             match key {
                 KeyMatch::Decrypts if taken => return Ok(done),

@@ -1,6 +1,7 @@
 //! `crossrealm doctor`: finds out why a share does not open. The diagnosis is `crossrealm-doctor`'s; here are its options, the
 //! text or JSON that is printed, and the exit code.
 
+use crate::activity;
 use crate::commands::share::ShareName;
 use crate::context::Context;
 use crate::domain_credentials::credentials;
@@ -108,7 +109,10 @@ impl Args {
 /// Runs `crossrealm doctor`.
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let all = args.all;
-    let mut report = diagnose::run(args.options(context)).await;
+    let mut report = diagnose::run(args.options(context), |check| {
+        activity::doing(&format!("checking whether {}", check.title));
+    })
+    .await;
     for result in report.checks.iter_mut().chain(&mut report.cause) {
         let refusal = result.refusal.as_ref();
         let hint = refusal.and_then(|one| hints::api::of_refusal(one, caller::current()));

@@ -1,5 +1,6 @@
 //! `crossrealm files`: the SMB host of storage accounts on this machine.
 
+use crate::activity;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::hints;
@@ -291,6 +292,7 @@ fn announce(progress: Progress, next: &str) {
         1 => "1 share".to_owned(),
         n => format!("{n} shares"),
     };
+    activity::end();
     let serving = format!("serving {host} with {shares} on {}", listen.address());
     service_manager::ready(&serving);
     // A reader that does not listen any more is no reason to stop serving.

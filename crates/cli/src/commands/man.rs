@@ -1,6 +1,7 @@
 //! `crossrealm man`: the manual pages, one a command, from the same definition as `--help`.
 
 use crate::context::Context;
+use crate::examples;
 use crate::failure::Failure;
 use clap::CommandFactory;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ pub(crate) fn run<Cli: CommandFactory>(args: &Args, context: &Context) -> Result
     let failed =
         |error: std::io::Error| Failure::new(format!("cannot write pages to `{folder}`: {error}"));
     std::fs::create_dir_all(&args.out).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), &args.out).map_err(failed)?;
+    clap_mangen::generate_to(examples::added_to(Cli::command()), &args.out).map_err(failed)?;
     context.suggest(&format!("man {folder}/crossrealm.1"));
     Ok(())
 }

@@ -20,6 +20,13 @@ pub(crate) struct Args {
     check: bool,
 }
 
+impl Args {
+    /// Whether nothing is served.
+    pub(crate) fn is_check(&self) -> bool {
+        self.check
+    }
+}
+
 /// One thing that is right.
 #[derive(Serialize)]
 struct Checked {

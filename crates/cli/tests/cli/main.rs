@@ -4,6 +4,7 @@
     reason = "the output of tests goes to who runs them"
 )]
 
+mod activity;
 mod backup;
 mod client_config;
 mod cloud_commands;

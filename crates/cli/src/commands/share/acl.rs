@@ -2,6 +2,7 @@
 
 use super::ShareName;
 use super::folder::{Data, Named, Names, ShareFolder};
+use crate::activity;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Column, Format, column};
@@ -338,6 +339,9 @@ enum Write {
     No,
 }
 
+/// After how many files and folders a person sees how far the work is.
+const SHOW_EVERY: u64 = 100;
+
 /// Updates what everything below a folder inherits, unless it is protected, and returns how many change. Each file is written in
 /// one step, from the top down, so that a run that was cut short is finished by another one.
 fn propagate(
@@ -346,13 +350,17 @@ fn propagate(
     permissions: &SecurityDescriptor,
     write: Write,
 ) -> Result<u64, Failure> {
-    let mut changed = 0;
+    let (mut changed, mut seen) = (0, 0_u64);
     let mut folders = vec![(top.clone(), permissions.clone())];
     while let Some((path, above)) = folders.pop() {
         let Some(folder) = existing(OnDisk::open(&share.root, &path))? else {
             continue;
         };
         for path in folder.children()? {
+            seen += 1;
+            if seen.is_multiple_of(SHOW_EVERY) {
+                activity::doing(&format!("{seen} files and folders seen"));
+            }
             let Some(child) = existing(OnDisk::open(&share.root, &path))? else {
                 continue;
             };

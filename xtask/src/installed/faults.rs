@@ -24,6 +24,53 @@ pub(super) fn credential_is_missing(machine: &Machine<'_>) -> Outcome {
     machine.sh("crossrealm tenant list").map(drop)
 }
 
+/// The file of the master key is there, but is none.
+pub(super) fn credential_is_damaged(machine: &Machine<'_>) -> Outcome {
+    machine.sh("cp -a /etc/crossrealm/master.key /root/master.key")?;
+    machine.sh("echo damaged >/etc/crossrealm/master.key")?;
+    machine.refused("systemctl restart crossrealm")?;
+    demand(
+        &journal(machine, "crossrealm")?,
+        &["master.key` is damaged", "backup"],
+    )?;
+    machine.sh("mv /root/master.key /etc/crossrealm/master.key && systemctl restart crossrealm")?;
+    machine.sh("crossrealm tenant list").map(drop)
+}
+
+/// A configuration of another version is refused at the start too, and the service runs again with the one of before.
+pub(super) fn configuration_is_of_another_version(machine: &Machine<'_>) -> Outcome {
+    machine.sh("cp -a /etc/crossrealm/crossrealm.toml /root/good.toml")?;
+    machine.sh("echo 'of_the_next_version = 1' >>/etc/crossrealm/crossrealm.toml")?;
+    machine.refused("systemctl restart crossrealm")?;
+    demand(
+        &journal(machine, "crossrealm")?,
+        &["`of_the_next_version`", "another version"],
+    )?;
+    machine.sh("cp -a /root/good.toml /etc/crossrealm/crossrealm.toml")?;
+    machine
+        .sh("systemctl restart crossrealm && crossrealm tenant list")
+        .map(drop)
+}
+
+/// Everything is started before there is a network, and works once there is one, without a hand.
+pub(super) fn network_is_late(machine: &Machine<'_>) -> Outcome {
+    let units = "crossrealm.service crossrealm-sync@corp.contoso.com crossrealm-smb@acct1";
+    machine.sh(&format!(
+        "systemctl stop crossrealm.socket crossrealm-kdc.socket {units}"
+    ))?;
+    let lo = |state: &str| {
+        let mut ip = machine.on_its_network("ip");
+        output(ip.args(["link", "set", "lo", state])).map(drop)
+    };
+    lo("down")?;
+    let started = machine.sh(&format!("systemctl start --no-block {units}; sleep 15; systemctl is-active crossrealm.service crossrealm-sync@corp.contoso.com"));
+    lo("up")?;
+    started?;
+    machine.wait_until("crossrealm tenant list")?;
+    machine.wait_until("systemctl is-active crossrealm-smb@acct1")?;
+    machine.wait_until("crossrealm storage-account hosts acct1 | grep -Eq 'yes'")
+}
+
 /// Another program has the port.
 pub(super) fn port_is_taken(machine: &Machine<'_>) -> Outcome {
     machine.sh("systemctl stop crossrealm.socket crossrealm-kdc.socket crossrealm.service")?;
@@ -104,7 +151,7 @@ pub(super) fn disk_is_full(machine: &Machine<'_>) -> Outcome {
 
 /// dpkg that is interrupted between unpacking and configuring is completed by the command that dpkg itself names.
 pub(super) fn installation_is_interrupted(machine: &Machine<'_>) -> Outcome {
-    machine.sh("dpkg --unpack /packages/earlier/crossrealm_*.deb")?;
+    machine.sh("dpkg --unpack /packages/new/crossrealm_*.deb")?;
     machine.sh("systemctl is-active crossrealm && crossrealm tenant list")?;
     demand(&machine.sh("dpkg --audit")?, &["crossrealm"])?;
     machine.sh("dpkg --configure -a")?;

@@ -85,6 +85,15 @@ pub(super) fn set_up(machine: &Machine<'_>) -> Outcome {
     demand(&machine.sh("crossrealm tenant list")?, &["contoso"])
 }
 
+/// The pages of the package, at the address of the service.
+pub(super) fn documentation_is_served(machine: &Machine<'_>) -> Outcome {
+    let mut curl = machine.on_its_network("curl");
+    curl.args(["--silent", "--show-error", "--fail", "--insecure"])
+        .args(["--resolve", "login.cloud.example:443:127.0.0.1"])
+        .arg("https://login.cloud.example/docs/guide/install.html");
+    demand(&output(&mut curl)?, &["<h1", "crossrealm init"])
+}
+
 /// The service has a user of its own, no capability, and reads the master key from its credential alone.
 pub(super) fn runs_with_few_rights(machine: &Machine<'_>) -> Outcome {
     let status = machine.sh(

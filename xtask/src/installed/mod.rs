@@ -9,7 +9,10 @@ mod clients;
 mod faults;
 mod life;
 mod machine;
+mod previous;
 mod smb_host;
+
+use std::path::{Path, PathBuf};
 
 use crossrealm_lab::need;
 
@@ -68,24 +71,31 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
         Form::Long => [NEEDS, SMB_HOST_NEEDS].concat(),
     };
     let root = Root::new(&pristine, &cache, &needs)?;
-    bring_packages(&root, dist)?;
+    let binary = product(dist)?;
+    bring_packages(&root, &binary, form)?;
     let machine = Machine::boot(&root)?;
     life::install(&machine)?;
     life::set_up(&machine)?;
+    life::sync_agent_starts(&machine)?;
+    if form == Form::Long {
+        faults::disk_is_full(&machine)?;
+    }
+    life::upgrade(&machine)?;
+    life::documentation_is_served(&machine)?;
     life::runs_with_few_rights(&machine)?;
     life::configuration_is_reloaded(&machine)?;
-    life::sync_agent_starts(&machine)?;
     faults::credential_is_missing(&machine)?;
+    faults::credential_is_damaged(&machine)?;
+    faults::configuration_is_of_another_version(&machine)?;
     faults::port_is_taken(&machine)?;
     if form == Form::Long {
         smb_host::serves(&machine)?;
+        faults::network_is_late(&machine)?;
         faults::service_hangs(&machine)?;
         faults::key_is_encrypted(&machine)?;
-        faults::disk_is_full(&machine)?;
         faults::installation_is_interrupted(&machine)?;
         faults::schema_is_newer(&machine)?;
     }
-    life::upgrade(&machine)?;
     life::remove_and_purge(&machine, form)
 }
 
@@ -102,29 +112,38 @@ fn units_are_hardened() -> Outcome {
     Ok(())
 }
 
-/// Puts an earlier and the present version of the packages into the machine, and makes a source of apt of them.
-fn bring_packages(root: &Root, dist: bool) -> Outcome {
+/// The binary that is packaged.
+fn product(dist: bool) -> Result<PathBuf, String> {
+    if dist {
+        return Ok(repository().join("target/package/build/release/crossrealm"));
+    }
+    let built = crossrealm_lab::build_product().map_err(|failure| failure.to_string())?;
+    let folder = repository().join("target/installed");
+    let stripped = folder.join("crossrealm");
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    // Megabytes of names for a debugger would be compressed twice.
+    run_command(
+        command("strip", &["--output-file"])
+            .arg(&stripped)
+            .arg(built),
+    )?;
+    Ok(stripped)
+}
+
+/// Puts an earlier and the present version of the packages into the machine, and makes a source of apt of them. The earlier one is that of an
+/// earlier commit, or in the short form this one under a lower version.
+fn bring_packages(root: &Root, binary: &Path, form: Form) -> Outcome {
     let there = root.path(PACKAGES);
     let release = Release::of_commit()?;
     let folder = repository().join("target/installed");
-    let binary = match dist {
-        true => repository().join("target/package/build/release/crossrealm"),
-        false => {
-            let built = crossrealm_lab::build_product().map_err(|failure| failure.to_string())?;
-            let stripped = folder.join("crossrealm");
-            std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-            // Megabytes of names for a debugger would be compressed twice.
-            run_command(
-                command("strip", &["--output-file"])
-                    .arg(&stripped)
-                    .arg(built),
-            )?;
-            stripped
-        }
-    };
-    for (version, name) in [(EARLIER, "earlier"), ("", "new")] {
+    let made = |version: &str, name: &str| {
         let to = folder.join(name);
-        package::debian_of(&release, &binary, version, &folder.join("stage"), &to)?;
+        package::debian_of(&release, binary, version, &folder.join("stage"), &to)
+    };
+    made("", "new")?;
+    match form {
+        Form::Short => made(EARLIER, "earlier")?,
+        Form::Long => previous::packages(&folder.join("earlier"))?,
     }
     std::fs::create_dir_all(&there).map_err(|error| error.to_string())?;
     for name in ["earlier", "new"] {

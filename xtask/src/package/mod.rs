@@ -262,7 +262,7 @@ fn compare(first: &Path, second: &Path) -> Outcome {
 }
 
 /// An empty folder in its place.
-fn clear(folder: &Path) -> Outcome {
+pub(crate) fn clear(folder: &Path) -> Outcome {
     if folder.exists() {
         let mut remove = command("rm", &["-rf", "--one-file-system", "--"]);
         process::output(remove.arg(folder))?;

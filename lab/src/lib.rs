@@ -23,6 +23,7 @@ pub mod need;
 mod net;
 mod product;
 pub mod python;
+pub mod readme;
 mod run;
 pub mod story;
 mod wait;

@@ -5,30 +5,15 @@
 //! ends with the one that the README has next.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-use crossrealm_lab::{
-    ADMIN_PASSWORD, Failure, Output, PATIENCE, Place, Run, Service, USER_PASSWORD, World,
-    build_product, need,
-};
+use crossrealm_lab::readme::{Machines, commands};
+use crossrealm_lab::{Failure, Output, PATIENCE, World, build_product, need};
 
-const README: &str = include_str!("../../README.md");
 /// The unit that the README starts. These machines have no systemd: what it runs is typed.
 const UNIT: &str = include_str!("../../packaging/systemd/crossrealm.service");
 const ENABLE: &str = "systemctl enable --now crossrealm";
 /// The most commands that a first share may take (F24).
 const MOST_COMMANDS: usize = 12;
-
-/// Gives a machine directories of its own above those of the host, and keeps the names that it resolves.
-const OWN_DIRECTORIES: &str = r#"
-disk=$1 names=/etc/netns/$2; shift 2
-mkdir -p $disk/names $disk/etc $disk/etc.work $disk/lib $disk/lib.work || exit 71
-mount --bind $names $disk/names || exit 71
-mount -t overlay overlay -o lowerdir=/etc,upperdir=$disk/etc,workdir=$disk/etc.work /etc || exit 71
-mount -t overlay overlay -o lowerdir=/var/lib,upperdir=$disk/lib,workdir=$disk/lib.work /var/lib || exit 71
-mount --bind $disk/names/hosts /etc/hosts && mount --bind $disk/names/resolv.conf /etc/resolv.conf || exit 71
-exec "$@"
-"#;
 
 /// The guide's commands for a sync agent, on a machine that knows nothing but its join file.
 const CONNECTOR: &str = "crossrealm connector create --domain corp.contoso.com --join sync.join";
@@ -50,7 +35,7 @@ fn f24_the_readme_leads_to_a_written_file() {
 }
 
 fn play() -> Result<(), Failure> {
-    let [service, admin, host, workstation] = installation()?;
+    let [service, admin, host, workstation] = commands()?;
     let typed = [&service, &admin, &host, &workstation];
     let count: usize = typed.iter().map(|commands| commands.len()).sum();
     if count > MOST_COMMANDS {
@@ -114,34 +99,6 @@ fn play() -> Result<(), Failure> {
     }
 }
 
-/// The commands of the README's installation, for each machine in its order.
-fn installation() -> Result<[Vec<String>; 4], Failure> {
-    let (_, section) = README
-        .split_once("\n## A first installation\n")
-        .ok_or_else(|| Failure::new("the README has no first installation"))?;
-    let section = section.split("\n## ").next().unwrap_or_default();
-    let blocks: Vec<Vec<String>> = section
-        .split("```")
-        .skip(1)
-        .step_by(2)
-        .map(|block| block.lines().skip(1).map(str::to_owned).collect())
-        .collect();
-    let count = blocks.len();
-    blocks
-        .try_into()
-        .map_err(|_| Failure::new(format!("the README has commands for {count} machines")))
-}
-
-/// The words of a command line, as a shell splits them: by blanks, but for those between single quotes.
-fn words(line: &str) -> Vec<String> {
-    let parts = line.split('\'').enumerate();
-    let words = parts.flat_map(|(number, part)| match number % 2 {
-        0 => part.split_whitespace().map(str::to_owned).collect(),
-        _ => vec![part.to_owned()],
-    });
-    words.collect()
-}
-
 /// A command line without its values: the program, its commands and its options.
 fn shape(line: &str) -> (Vec<&str>, BTreeSet<&str>) {
     let is_command = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
@@ -170,83 +127,4 @@ fn value(output: &Output, name: &str) -> Result<String, Failure> {
     let mut values = lines.filter(|(found, _)| found.trim() == name);
     let value = values.next().map(|(_, value)| value.trim().to_owned());
     value.ok_or_else(|| output.failure(&format!("was expected to print `{name}`")))
-}
-
-/// The machines: two in the cloud, two of administrators, and a workstation.
-struct Machines<'a> {
-    product: PathBuf,
-    world: &'a World,
-}
-
-impl Machines<'_> {
-    fn place(machine: &str) -> Place {
-        match machine {
-            "admin" | "agent" => Place::Admin,
-            "workstation" => Place::Client,
-            _ => Place::Cloud,
-        }
-    }
-
-    /// What the machine keeps: `etc`, `lib` (`/var/lib`) and its user's `home`.
-    fn disk(&self, machine: &str) -> PathBuf {
-        self.world.path(Self::place(machine), machine)
-    }
-
-    /// A command line as a person types it, in the user's home.
-    fn typed(&self, machine: &str, line: &str) -> Result<Run, Failure> {
-        let (place, disk) = (Self::place(machine), self.disk(machine));
-        let home = disk.join("home");
-        std::fs::create_dir_all(&home)?;
-        let mut words = words(line);
-        if words.first().is_some_and(|program| program == "crossrealm") {
-            words[0] = self.product.display().to_string();
-        }
-        let run = self
-            .world
-            .at(place, "sh")
-            .args(["-c", OWN_DIRECTORIES, "machine"])
-            .arg(&disk)
-            .arg(self.world.namespace(place))
-            .args(["env", "--chdir"])
-            .arg(&home)
-            .args(words)
-            .env("HOME", &home)
-            .env(
-                "KRB5CCNAME",
-                format!("FILE:{}", home.join("ccache").display()),
-            )
-            .env("CROSSREALM_DOMAIN_PASSWORD", ADMIN_PASSWORD)
-            .stdin(format!("{USER_PASSWORD}\n"));
-        Ok(run)
-    }
-
-    /// Types a command line that must succeed.
-    fn run(&self, machine: &str, line: &str) -> Result<Output, Failure> {
-        self.typed(machine, line)?.ok()
-    }
-
-    /// Starts a service by its command line, and waits until it listens.
-    fn start(&self, machine: &str, line: &str, port: u16) -> Result<Service, Failure> {
-        let run = self.typed(machine, line)?;
-        let mut service = self.world.service(Self::place(machine), machine, &run)?;
-        service.wait_for_ports(&[port], PATIENCE)?;
-        Ok(service)
-    }
-
-    /// The same at a terminal, which `script` makes: a service prints the next command for a person alone.
-    fn start_at_terminal(&self, machine: &str, line: &str, port: u16) -> Result<Service, Failure> {
-        let line = line.replacen("crossrealm", &self.product.display().to_string(), 1);
-        let script = format!("script --quiet --return --command '{line}' /dev/null");
-        self.start(machine, &script, port)
-    }
-
-    /// Copies a file to the home of another machine's user, with the same name.
-    fn bring(&self, from: &str, file: &str, to: &str) -> Result<(), Failure> {
-        let source = self.disk(from).join(file);
-        let home = self.disk(to).join("home");
-        std::fs::create_dir_all(&home)?;
-        let name = source.file_name().unwrap_or_default();
-        std::fs::copy(&source, home.join(name))?;
-        Ok(())
-    }
 }

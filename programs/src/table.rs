@@ -121,6 +121,7 @@ pub const PROGRAMS: &[(&str, &[&str])] = &[
 pub const PACKAGING: &[(&str, &[&str])] = &[
     ("dpkg-dev", &["dpkg-shlibdeps"]),
     ("lintian", &["lintian"]),
+    ("rpm", &["rpm"]),
     ("rpmlint", &["rpmlint"]),
     (
         "systemd",

@@ -106,6 +106,11 @@ impl Drop for Machine<'_> {
 impl<'a> Machine<'a> {
     /// Boots the root.
     pub(super) fn boot(root: &'a Root) -> Result<Self, String> {
+        Self::boot_in(root, None)
+    }
+
+    /// The same in a network namespace that is there, in place of one of its own.
+    pub(super) fn boot_in(root: &'a Root, network: Option<&str>) -> Result<Self, String> {
         let name = format!("crossrealm-{}", std::process::id());
         root.write("/etc/machine-id", "")?;
         root.write("/etc/hostname", "cloud\n")?;
@@ -118,13 +123,11 @@ impl<'a> Machine<'a> {
         // It ends with this process, however that ends.
         let mut nspawn = command("setpriv", &["--pdeathsig", "KILL", "--", "systemd-nspawn"]);
         nspawn
-            .args([
-                "--register=no",
-                "--keep-unit",
-                "--private-network",
-                "--boot",
-                "--quiet",
-            ])
+            .args(["--register=no", "--keep-unit", "--boot", "--quiet"])
+            .arg(network.map_or_else(
+                || "--private-network".to_owned(),
+                |name| format!("--network-namespace-path=/run/netns/{name}"),
+            ))
             .args(["--console=pipe", "--machine", &name, "--directory"])
             .arg(&root.0)
             .stdin(Stdio::null())

@@ -9,8 +9,10 @@ mod clients;
 mod faults;
 mod life;
 mod machine;
+mod other_forms;
 mod previous;
 mod smb_host;
+mod stranger;
 
 use std::path::{Path, PathBuf};
 
@@ -96,7 +98,39 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
         faults::installation_is_interrupted(&machine)?;
         faults::schema_is_newer(&machine)?;
     }
-    life::remove_and_purge(&machine, form)
+    life::remove_and_purge(&machine, form)?;
+    drop(machine);
+    drop(root);
+    match form {
+        Form::Short => Ok(()),
+        Form::Long => {
+            stranger(&pristine, &cache, &needs)?;
+            other_forms(&pristine, &cache, &binary)
+        }
+    }
+}
+
+/// The same binary as RPM and as image.
+fn other_forms(pristine: &Path, cache: &Path, binary: &Path) -> Outcome {
+    setup::packaging(&["rpm", "umoci"])?;
+    let folder = repository().join("target/installed");
+    let (dist, work) = (folder.join("other"), folder.join("work"));
+    let release = Release::of_commit()?;
+    package::rpm_and_image_of(&release, binary, &work, &dist)?;
+    other_forms::image_serves(&dist, &work)?;
+    let root = Root::new(pristine, cache, NEEDS)?;
+    other_forms::rpm_serves(&root, &dist)
+}
+
+/// A machine that has never seen the product, with this version's packages at hand.
+fn stranger(pristine: &Path, cache: &Path, needs: &[&str]) -> Outcome {
+    let root = Root::new(pristine, cache, needs)?;
+    let folder = repository().join("target/installed/new");
+    let there = root.path(PACKAGES);
+    std::fs::create_dir_all(&there).map_err(|error| error.to_string())?;
+    run_command(command("cp", &["-a", "--"]).arg(folder).arg(there))?;
+    offer(&root, "new")?;
+    stranger::opens_a_share(&root)
 }
 
 /// The exposure that `systemd-analyze` sees in the units of the service and of the sync agent: 2.0 at most.

@@ -173,6 +173,19 @@ pub(crate) fn debian_of(
     )
 }
 
+/// The RPMs and the image of a binary that is there, for a test.
+pub(crate) fn rpm_and_image_of(
+    release: &Release,
+    binary: &Path,
+    folder: &Path,
+    dist: &Path,
+) -> Outcome {
+    clear(dist)?;
+    let stage = Stage::make(&folder.join("stage"), binary, release)?;
+    rpm::build(release, &stage, dist)?;
+    image::build(release, &stage, folder, dist)
+}
+
 fn debian(
     release: &Release,
     stage: &Stage,

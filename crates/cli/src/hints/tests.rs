@@ -145,7 +145,8 @@ fn f15_no_text_names_a_file_of_the_documentation() {
         let source = std::fs::read_to_string(file).unwrap();
         let named = literals(&source)
             .into_iter()
-            .filter(|text| text.contains("docs/"));
+            // The service's own address of the documentation names no file.
+            .filter(|text| text.contains("docs/") && text != "/docs/");
         wrong.extend(named.map(|text| format!("{}: {text}", file.display())));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -4,7 +4,7 @@
 mod lagging;
 pub(crate) mod listener;
 #[cfg(test)]
-mod packaged;
+mod packaged_tests;
 #[cfg(test)]
 mod reference;
 mod state;

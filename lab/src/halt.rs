@@ -12,7 +12,7 @@ use crate::run::{Failure, Output, Run};
 /// When it ends before that line, or does not come to it in time.
 pub fn kill_at_line(run: &Run, line: &str, number: usize) -> Result<Output, Failure> {
     let folder = tempfile::tempdir()?;
-    let library = folder.path().join("halt.so");
+    let (library, mark) = (folder.path().join("halt.so"), folder.path().join("mark"));
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/halt.c");
     let compile = Run::here("cc").args(["-shared", "-fPIC", "-O1", "-o"]);
     compile.arg(&library).arg(source).ok()?;
@@ -20,11 +20,13 @@ pub fn kill_at_line(run: &Run, line: &str, number: usize) -> Result<Output, Fail
         .clone()
         .env("LD_PRELOAD", &library)
         .env("HALT_LINE", line)
-        .env("HALT_NUMBER", number.to_string());
+        .env("HALT_NUMBER", number.to_string())
+        .env("HALT_MARK", &mark);
     let output = run.output()?;
-    match output.code {
-        None => Ok(output),
-        Some(_) => Err(output.failure(&format!(
+    // A program that died of something else shows nothing.
+    match output.code.is_none() && mark.exists() {
+        true => Ok(output),
+        false => Err(output.failure(&format!(
             "was expected to write {} lines that begin with `{line}`, and to be killed at the last",
             number + 1
         ))),
@@ -51,5 +53,7 @@ mod tests {
             assert_eq!(done, number + 1, "the step itself was done, and no other");
         }
         assert!(kill_at_line(&run, "done: ", 3).is_err());
+        let crashes = Run::here("/bin/sh").args(["-c", "kill -SEGV $$"]);
+        assert!(kill_at_line(&crashes, "done: ", 0).is_err());
     }
 }

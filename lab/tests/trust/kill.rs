@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use crossrealm_lab::{Failure, kill_at_line};
 
-use crate::{COMPUTER, Play, REMOVE, REMOVE_TRUST, ROTATE, TRUST, USER, WHOLE, value};
-
-/// How the line that reports a step begins.
-const STEP: &str = "done: ";
+use crate::{COMPUTER, Play, REMOVE, REMOVE_TRUST, ROTATE, STEP, TRUST, USER, WHOLE, value};
 
 /// What must hold behind a step: how its line begins, what `get` must say (nothing where there is nothing to do), and
 /// the objects that AD then holds.

@@ -25,6 +25,8 @@ const ROTATE: &[&str] = &[
 ];
 const REMOVE: &[&str] = &["kerberos-server", "remove"];
 const REMOVE_TRUST: &[&str] = &["trusted-domain-object", "remove"];
+/// How the line begins that reports a step.
+const STEP: &str = "done: ";
 /// Where AD has the trust and the two objects.
 const TRUST: &str = "(objectClass=trustedDomain)";
 const USER: &str = "(cn=krbtgt_Crossrealm)";

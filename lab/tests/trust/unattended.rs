@@ -6,13 +6,11 @@ use crossrealm_lab::{
     DOMAIN, Failure, PATIENCE, Place, Run, Service, USER_PASSWORD, kill_at_line, until,
 };
 
-use crate::{Play, WHOLE, value};
+use crate::{Play, STEP, WHOLE, value};
 
 /// What an agent logs when it has rotated the key, and when it could not.
 const ROTATED: &str = "trust key rotated";
 const NOT_ROTATED: &str = "the trust key was not rotated, next try in 60 s";
-/// How the line that reports a step begins.
-const STEP: &str = "done: ";
 /// Those of a rotation with nobody at a keyboard.
 const STEPS: usize = 2;
 /// An account without a group of its own.
